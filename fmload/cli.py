@@ -1,0 +1,61 @@
+"""The `fmload` command line: finds the command, runs it, turns expected errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+
+from fmload import __version__
+from fmload.commands import COMMANDS
+from fmload.errors import EXIT_INTERRUPTED, EXIT_USAGE, FmloadError
+from fmload.registry import did_you_mean
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The top-level parser: the commands and what they are for; their own options are added when called."""
+    width = max(map(len, COMMANDS)) + 2
+    table = "\n".join(f"  {name:<{width}}{text}" for name, (_, text) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="fmload", description="Load-test foundation-model endpoints, and know that the numbers are right.",
+        epilog=f"commands:\n{table}\n\n'fmload COMMAND --help' tells more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter, usage="fmload [--debug] COMMAND ...")
+    parser.add_argument("--version", action="version", version=f"fmload {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of expected errors")
+    parser.add_argument("command", metavar="COMMAND")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. Exit codes: docs/guide."""
+    args = build_parser().parse_args(argv)
+    try:
+        return _run(args.command, args.rest)
+    except FmloadError as error:
+        if args.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _run(name: str, rest: list[str]) -> int:
+    if name not in COMMANDS:
+        print(f"fmload: unknown command '{name}'{did_you_mean(name, list(COMMANDS))}\n"
+              "Try 'fmload --help'.", file=sys.stderr)
+        return EXIT_USAGE
+    module_name, text = COMMANDS[name]
+    if find_spec(module_name) is None:
+        raise FmloadError(f"'{name}' is not part of this version")
+    module = import_module(module_name)
+    parser = argparse.ArgumentParser(prog=f"fmload {name}", description=text[0].upper() + text[1:] + ".")
+    module.add_arguments(parser)
+    return int(module.run(parser.parse_args(rest)) or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

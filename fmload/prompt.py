@@ -1,0 +1,48 @@
+"""Prompt: what is sent, and what is known of it before it is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Prompt:
+    """One prompt of a prompt set.
+
+    `messages` is a chat (OpenAI's shape; content may be a string or a list of parts); `text` a plain completion
+    prompt. Exactly one of them is given. `input_tokens` is counted by `tokenizer` (None: not counted).
+    `output_tokens` is the length asked for (None: the endpoint's parameters decide). `parameters` override the
+    endpoint's for this prompt. `reference` is the ground truth, if the source has one. `offset_s` is the arrival
+    time after the stage's start in a trace. Prompts of one `conversation` are sent in order of `turn`.
+    """
+
+    id: str
+    prompt_set: str
+    text: str | None = None
+    messages: list[dict[str, Any]] | None = None
+    input_tokens: int | None = None
+    tokenizer: str | None = None
+    output_tokens: int | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    reference: str | None = None
+    offset_s: float | None = None
+    conversation: str | None = None
+    turn: int = 0
+    think_s: float = 0.0
+
+    def as_messages(self) -> list[dict[str, Any]]:
+        """The chat form: `messages`, or the text as one user message."""
+        return self.messages if self.messages is not None else [{"role": "user", "content": self.text or ""}]
+
+    def as_text(self) -> str:
+        """The plain form: `text`, or the contents of the messages joined by blank lines."""
+        if self.text is not None:
+            return self.text
+        return "\n\n".join(_content_text(message.get("content")) for message in self.messages or [])
+
+
+def _content_text(content: Any) -> str:
+    if isinstance(content, list):
+        return "".join(part.get("text", "") for part in content if isinstance(part, dict))
+    return content or ""

@@ -1,0 +1,129 @@
+"""Record: the facts of one request, nothing derived, and the versioned columns in which they are kept.
+
+All instants are integer nanoseconds of the monotonic clock of the worker that made the request
+(`workers.json` holds what puts them on the master's line). An instant that never came is None.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import msgpack
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+# 1  first version
+
+Outcome = Literal[
+    "ok", "connect", "tls", "timeout_connect", "timeout_first_token", "timeout_idle", "timeout_total", "http_4xx",
+    "throttled", "http_5xx", "stream_error", "truncated", "decode", "empty", "cancelled", "censored",
+]
+Stamp = Literal["kernel", "user"]
+TokensSource = Literal["server", "tokenizer", "chunks"]
+
+
+@dataclass(slots=True)
+class Record:
+    """One request. `chunk_*` hold one entry a token-bearing chunk, in order of arrival."""
+
+    request_id: str
+    worker: str
+    stage: int
+    endpoint: str
+    prompt_set: str
+    prompt_id: str
+    scheduled_ns: int  # when it was due: the schedule's instant, or the instant at which the user became free
+    address: str = ""
+    streamed: bool = True
+    send_ns: int | None = None  # just before the first byte of the request
+    connected_ns: int | None = None  # None on a reused connection
+    headers_ns: int | None = None
+    first_token_ns: int | None = None  # in any channel: answer, reasoning, tool call
+    first_answer_ns: int | None = None
+    last_token_ns: int | None = None
+    end_ns: int | None = None
+    chunk_ns: array[int] = field(default_factory=lambda: array("q"))
+    chunk_tokens: array[int] = field(default_factory=lambda: array("i"))
+    chunk_censored: array[int] = field(default_factory=lambda: array("b"))  # 1: came in a late read with others
+    stamp: Stamp = "user"
+    reads: int = 0
+    lag_max_ns: int = 0  # user-space stamp minus kernel stamp, the largest and the sum over the reads
+    lag_sum_ns: int = 0
+    prompt_tokens: int | None = None  # of the prompt, by the client's tokenizer, before it was sent
+    max_output_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    tokens_source: TokensSource | None = None
+    finish_reason: str | None = None
+    outcome: Outcome = "ok"
+    status: int | None = None
+    error: str | None = None
+    detail: str | None = None  # JSON: what the server said of itself (timings, latencyMs), step times, turn
+
+
+COLUMNS = tuple(column.name for column in fields(Record))
+_LISTS = {"chunk_ns": "q", "chunk_tokens": "i", "chunk_censored": "b"}
+_dictionary = pa.dictionary(pa.int32(), pa.string())
+_TYPES: dict[str, pa.DataType] = {
+    "request_id": pa.string(), "prompt_id": pa.string(), "error": pa.string(), "detail": pa.string(),
+    "chunk_ns": pa.list_(pa.int64()), "chunk_tokens": pa.list_(pa.int32()), "chunk_censored": pa.list_(pa.int8()),
+    "streamed": pa.bool_(), "stage": pa.int32(), "status": pa.int32(), "reads": pa.int32(),
+    **dict.fromkeys(("prompt_tokens", "max_output_tokens", "input_tokens", "output_tokens", "cached_tokens",
+                     "reasoning_tokens"), pa.int32()),
+    **dict.fromkeys(("scheduled_ns", "send_ns", "connected_ns", "headers_ns", "first_token_ns", "first_answer_ns",
+                     "last_token_ns", "end_ns", "lag_max_ns", "lag_sum_ns"), pa.int64()),
+    **dict.fromkeys(("worker", "endpoint", "prompt_set", "address", "stamp", "tokens_source", "finish_reason",
+                     "outcome"), _dictionary),
+}
+SCHEMA = pa.schema([(name, _TYPES[name]) for name in COLUMNS], metadata={"fmload.schema": str(SCHEMA_VERSION)})
+
+
+def pack(record: Record) -> bytes:
+    """The record as one msgpack array in the order of COLUMNS; lists travel as native little-endian bytes."""
+    row = [getattr(record, name) for name in COLUMNS]
+    return msgpack.packb([value.tobytes() if isinstance(value, array) else value for value in row])  # type: ignore[no-any-return]
+
+
+def unpack(data: bytes) -> Record:
+    """The inverse of `pack`. Raises ValueError on bytes that `pack` did not write."""
+    row = msgpack.unpackb(data)
+    if not isinstance(row, list) or len(row) != len(COLUMNS):
+        raise ValueError(f"not a record of schema {SCHEMA_VERSION}")
+    values: dict[str, Any] = dict(zip(COLUMNS, row, strict=True))
+    for name, code in _LISTS.items():
+        values[name] = array(code, values[name])
+    return Record(**values)
+
+
+def to_table(records: list[Record]) -> pa.Table:
+    """An Arrow table of SCHEMA, one row a record, in the order given."""
+    return pa.table([_column(records, name) for name in COLUMNS], schema=SCHEMA)
+
+
+def _column(records: list[Record], name: str) -> pa.Array:
+    values = [getattr(record, name) for record in records]
+    if name in _LISTS:
+        return _list_column(values, SCHEMA.field(name).type)
+    return pa.array(values, type=SCHEMA.field(name).type)
+
+
+def _list_column(values: list[array[int]], kind: pa.ListType) -> pa.Array:
+    offsets = [0]
+    flat = array(values[0].typecode) if values else array("q")
+    for value in values:
+        flat.extend(value)
+        offsets.append(len(flat))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(flat, kind.value_type))
+
+
+def from_table(table: pa.Table) -> list[Record]:
+    """The records of an Arrow table written by `to_table`, for tests and small runs."""
+    rows = table.to_pylist()
+    for row in rows:
+        for name, code in _LISTS.items():
+            row[name] = array(code, row[name] or [])
+    return [Record(**row) for row in rows]

@@ -1,0 +1,118 @@
+"""The results folder: the only contract between measuring and analysing. Every name in it, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fmload.errors import FmloadError
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Paths inside one results folder; nothing is created before `create`."""
+
+    root: Path
+
+    @property
+    def run_yml(self) -> Path:
+        """The run file as resolved, secrets out."""
+        return self.root / "run.yml"
+
+    @property
+    def environment_json(self) -> Path:
+        """Versions, hosts, kernel, command lines, what is emulated."""
+        return self.root / "environment.json"
+
+    @property
+    def stages_json(self) -> Path:
+        """Stages as asked and as they were; windows in ns of the master's monotonic clock."""
+        return self.root / "stages.json"
+
+    @property
+    def workers_json(self) -> Path:
+        """Workers: host, pid, clock offset to the master's clock with its uncertainty, stamp source."""
+        return self.root / "workers.json"
+
+    @property
+    def records(self) -> Path:
+        """Parquet files of the records, at least one a stage."""
+        return self.root / "records"
+
+    @property
+    def journal(self) -> Path:
+        """Append-only logs written as requests end; `records` is made from them."""
+        return self.root / "journal"
+
+    @property
+    def health_jsonl(self) -> Path:
+        """The clients' own health, one JSON line a worker and second."""
+        return self.root / "health.jsonl"
+
+    @property
+    def events_jsonl(self) -> Path:
+        """What befell the run: lost workers, late joiners, interrupts. One JSON line each."""
+        return self.root / "events.jsonl"
+
+    @property
+    def prompts(self) -> Path:
+        """The prompts as sent, one JSONL file a prompt set."""
+        return self.root / "prompts"
+
+    @property
+    def logs(self) -> Path:
+        """Output of every process that the run started."""
+        return self.root / "logs"
+
+    @property
+    def summary_csv(self) -> Path:
+        """One row a stage."""
+        return self.root / "summary.csv"
+
+    @property
+    def audit_json(self) -> Path:
+        """The report's checks of its own numbers."""
+        return self.root / "audit.json"
+
+    @property
+    def report_md(self) -> Path:
+        return self.root / "report.md"
+
+    @property
+    def report_html(self) -> Path:
+        return self.root / "report.html"
+
+    @property
+    def figures(self) -> Path:
+        return self.root / "figures"
+
+    @property
+    def telemetry_parquet(self) -> Path:
+        """What the endpoints did meanwhile (source, metric, labels, instant, value)."""
+        return self.root / "telemetry.parquet"
+
+    @property
+    def answers_parquet(self) -> Path:
+        """Answers, where the run file asks for them."""
+        return self.root / "answers.parquet"
+
+    def create(self) -> Results:
+        """Make the folder and those inside it. Raises FmloadError when the disk refuses."""
+        try:
+            for folder in (self.root, self.records, self.journal, self.prompts, self.logs, self.figures):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FmloadError(f"cannot make the results folder {self.root}: {error.strerror}",
+                              hint="name another folder with --out") from error
+        return self
+
+
+def new_results(name: str, base: Path = Path("results")) -> Results:
+    """`results/<name>-<UTC>/`, with `results/latest` pointing at it."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    results = Results(base / f"{name}-{stamp}").create()
+    latest = base / "latest"
+    latest.unlink(missing_ok=True)
+    latest.symlink_to(results.root.name)
+    return results

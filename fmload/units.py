@@ -1,0 +1,29 @@
+"""Durations and sizes as people write them, and numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+import re
+
+_DURATION_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|min|m|h|d)")
+
+
+def parse_duration_s(text: str) -> float:
+    """Seconds from `500ms`, `5s`, `1m30s`, `2h`. Raises ValueError when no unit is given or a part is unknown."""
+    stripped = text.strip()
+    parts = _DURATION_PART.findall(stripped)
+    if not parts or _DURATION_PART.sub("", stripped).strip():
+        raise ValueError(f"'{text}' is not a duration; write a number with its unit, such as 500ms, 10s, 2m or 1h")
+    return math.fsum(float(number) * _DURATION_S[unit] for number, unit in parts)
+
+
+def format_duration(seconds: float | None) -> str:
+    """`12 ms`, `3.46 s`, `2 m 05 s`; `n/a` for None."""
+    if seconds is None or math.isnan(seconds):
+        return "n/a"
+    if seconds < 1:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    return f"{int(seconds // 60)} m {int(seconds % 60):02d} s"

@@ -1,0 +1,97 @@
+"""What goes out and what comes back: the values that the wire, the endpoints and `measure` share."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from fmload.record import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits of one request, in seconds. `idle_s` is between two reads once the first token has come."""
+
+    connect_s: float = 10.0
+    first_token_s: float = 120.0
+    idle_s: float = 60.0
+    total_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to connect. `ca_file` None means the system's trust store; `verify` False is for tests only."""
+
+    host: str
+    port: int
+    tls: bool = False
+    ca_file: str | None = None
+    verify: bool = True
+
+    def __str__(self) -> str:
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request: `target` is path and query; Host and Content-Length are added by the wire when absent."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One read from the socket: the decoded body was `end` bytes long once it was in.
+
+    `ns` is the arrival on the monotonic clock (kernel stamp where `kernel`, else user space); `lag_ns` the
+    user-space stamp minus the kernel stamp. Several events ending in one mark share its instant.
+    """
+
+    end: int
+    ns: int
+    lag_ns: int
+    kernel: bool
+
+
+@dataclass(slots=True)
+class Failure:
+    """Why an exchange did not end well: an outcome of measurement.md and a message fit for people."""
+
+    outcome: Outcome
+    message: str
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its whole response, as the wire saw it. Nothing is parsed beyond HTTP framing.
+
+    `body` is free of transfer coding and content coding; `marks` map its offsets to instants, ascending.
+    `complete` is False when the response ended before its framing said so. `failure` is None when HTTP
+    itself went well (whatever the status).
+    """
+
+    address: str
+    send_ns: int | None = None
+    connected_ns: int | None = None
+    headers_ns: int | None = None
+    end_ns: int | None = None
+    status: int | None = None
+    reason: str = ""
+    headers: dict[str, str] = field(default_factory=dict)  # names in lower case
+    body: bytes = b""
+    marks: list[Mark] = field(default_factory=list)
+    complete: bool = False
+    reused: bool = False
+    failure: Failure | None = None
+
+    def mark_at(self, end: int) -> Mark:
+        """The read that completed the first `end` bytes of the body. Raises IndexError beyond the last mark."""
+        return self.marks[bisect_left(self.marks, end, key=lambda mark: mark.end)]
+
+
+# Tells, from the decoded body so far, whether a token has come; asked only when the first-token limit is reached.
+CarriesToken = Callable[[bytes], bool]
