@@ -1,0 +1,50 @@
+# `make quickstart` and `make test` are all that a new machine needs; both set up .venv first.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: quickstart test unit lint bench docs wheel clean help
+
+help:  ## what there is to make
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "fmload needs Python 3.11 or newer; this is $$($(PYTHON) --version). Name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@echo "setting up $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing fmload and what it needs (a minute or two the first time) …"
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	@echo "installing what the tests need …"
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+quickstart: $(VENV)/.core  ## the main job on emulated endpoints; ends with the headline table and the report's path
+	@$(BIN)/fmload run configs/quickstart.yml
+
+test: $(VENV)/.dev  ## all tests
+	@$(BIN)/python -m pytest
+
+unit: $(VENV)/.dev  ## the unit tests only: no sockets, seconds
+	@$(BIN)/python -m pytest tests/unit
+
+lint: $(VENV)/.dev  ## ruff, mypy, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.dev  ## cost per token event, error against the truth, memory; beside the alternatives
+	@$(BIN)/python -m tests.bench
+
+wheel: $(VENV)/.dev  ## build the wheel into dist/
+	@rm -rf dist && $(BIN)/python -m build --wheel --outdir dist . >/dev/null && ls dist
+
+clean:  ## remove what was made, results excepted
+	@rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
