@@ -1,0 +1,92 @@
+"""Routes and template arguments of the Tokens tab."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from flask import Blueprint, Response, jsonify, request
+
+SCRIPT = Path(__file__).with_name("tokens.js")
+
+# key in a row: title in the table and the CSV. Latencies in ms, as Locust's own tables have them.
+COLUMNS: dict[str, str] = {
+    "name": "Endpoint · prompt set", "requests": "Requests", "errors": "Errors",
+    **{f"{metric}_{p}_ms": f"{title} {p} (ms)" for metric, title in
+       (("ttft", "TTFT"), ("itl", "ITL"), ("tpot", "TPOT"), ("e2e", "E2E")) for p in ("p50", "p95", "p99")},
+    "output_tokens_per_s": "Tokens/s", "input_tokens": "Tokens in", "output_tokens": "Tokens out",
+    "cost_usd": "Cost (USD)",
+}
+
+
+class TokensView(Protocol):
+    """What the tab shows: `page()` for the charts (see tokens.js), `rows()` for the table (keys of COLUMNS)."""
+
+    def page(self) -> dict[str, Any]: ...
+
+    def rows(self) -> list[dict[str, Any]]: ...
+
+
+def install(web_ui: Any, base_path: str, view: TokensView) -> None:
+    """Add the tab to `web_ui`. Called once, in Locust's `init` event, where a web UI exists."""
+    prefix = f"{base_path.rstrip('/')}/fmload"
+    _extend_template_args(web_ui, prefix)
+    web_ui.app.register_blueprint(_routes(web_ui.auth_required_if_enabled, view), url_prefix=prefix)
+    web_ui.app.after_request(lambda response: _amend(response, f"{prefix}/tokens.js", base_path, view))
+
+
+def _extend_template_args(web_ui: Any, prefix: str) -> None:
+    stock = web_ui.update_template_args
+
+    def update_template_args() -> None:
+        stock()
+        web_ui.template_args.update(
+            extended_tabs=[{"title": "Tokens", "key": "tokens"}],
+            extended_tables=[{"key": "tokens",
+                              "structure": [{"key": key, "title": title} for key, title in COLUMNS.items()]}],
+            extended_csv_files=[{"href": f"{prefix}/tokens.csv", "title": "Download token statistics CSV"}])
+
+    web_ui.update_template_args = update_template_args
+
+
+def _routes(protected: Callable[[Any], Any], view: TokensView) -> Blueprint:
+    routes = Blueprint("fmload", __name__)
+    routes.add_url_rule("/tokens.json", "json", protected(lambda: jsonify(view.page())))
+    routes.add_url_rule("/tokens.js", "script", protected(
+        lambda: Response(SCRIPT.read_text(), mimetype="application/javascript")))
+    routes.add_url_rule("/tokens.csv", "csv", protected(lambda: Response(
+        as_csv(view.rows()), mimetype="text/csv", headers={"Content-Disposition": "attachment;filename=tokens.csv"})))
+    return routes
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """The table as CSV under the keys of COLUMNS, numbers in full precision."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _amend(response: Response, script: str, base_path: str, view: TokensView) -> Response:
+    if response.status_code != 200:
+        return response
+    path = request.path.removeprefix(base_path.rstrip("/"))
+    if path == "/" and response.mimetype == "text/html":
+        page = response.get_data(as_text=True)
+        response.set_data(page.replace("</body>", f'<script src="{script}"></script></body>'))
+    elif path == "/stats/requests":
+        # Locust keeps this response for two seconds and hands out the same object: replace, never append
+        body = response.get_json()
+        body["extended_stats"] = [{"key": "tokens", "data": [_rounded(row) for row in view.rows()]}]
+        response.set_data(json.dumps(body))
+    return response
+
+
+def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: round(value, 4 if key == "cost_usd" else 2) if isinstance(value, float) else value
+            for key, value in row.items()}
