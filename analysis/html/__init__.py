@@ -1,0 +1,92 @@
+"""Sections as one HTML file that needs nothing else: style, script and data stand inside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import orjson
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
+
+from analysis.document import SYMBOLS, Chart, Section, Table
+
+FILTER_FROM_ROWS = 6  # a shorter table is read faster than it is filtered
+_INLINE = re.compile(r"`([^`]+)`|\*\*(.+?)\*\*|\[([^\]]+)\]\(([^)\s]+)\)")
+
+
+def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
+    """The page as text. `subtitle` is the line below the title: run, date, version."""
+    charts = [block for section in sections for block in section.blocks if isinstance(block, Chart)]
+    return _environment().get_template("report.html.j2").render(
+        title=title, subtitle=subtitle, sections=sections, symbols=SYMBOLS,
+        style=Markup(_asset("report.css")), script=Markup(_asset("report.js")),  # noqa: S704
+        data=Markup(_json({chart.name: _chart(chart) for chart in charts})))  # noqa: S704
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("analysis.html", "templates"), autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["inline"] = inline
+    environment.filters["kind"] = lambda block: type(block).__name__.lower()
+    environment.filters["has_points"] = lambda chart: any(series.points for series in chart.series)
+    environment.filters["filterable"] = lambda table: len(table.rows) >= FILTER_FROM_ROWS
+    environment.filters["has_details"] = _has_details
+    return environment
+
+
+def _has_details(table: Table) -> bool:
+    return any(column.detail for column in table.columns)
+
+
+def _asset(name: str) -> str:
+    return (files("analysis.html") / "assets" / name).read_text(encoding="utf-8")
+
+
+def inline(text: str) -> Markup:
+    """Escaped text with its bold, code and links as HTML; no link but https, http and # is made."""
+    parts, end = [], 0
+    for match in _INLINE.finditer(text):
+        parts += [escape(text[end:match.start()]), _span(match)]
+        end = match.end()
+    return Markup("").join([*parts, escape(text[end:])])
+
+
+def _span(match: re.Match[str]) -> Markup:
+    code, bold, label, target = match.groups()
+    if code is not None:
+        return Markup("<code>{}</code>").format(code)
+    if bold is not None:
+        return Markup("<strong>{}</strong>").format(inline(bold))
+    if not target.startswith(("https://", "http://", "#")) and (":" in target or target.startswith("//")):
+        return escape(label)
+    return Markup('<a href="{}">{}</a>').format(target, label)
+
+
+def _json(value: object) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return orjson.dumps(value).decode().replace("<", "\\u003c")
+
+
+def _chart(chart: Chart) -> dict[str, Any]:
+    return {
+        "kind": chart.kind, "title": chart.title, "panels": chart.panels,
+        "x": _axis(chart.x), "y": _axis(chart.y),
+        "rules": [{"axis": rule.axis, "value": rule.value, "label": rule.label} for rule in chart.rules],
+        "series": [
+            {"name": series.name, "color": series.color, "shape": series.shape, "dashed": series.dashed,
+             "panel": series.panel, "joined": series.joined,
+             "points": [[point.x, point.y, point.low, point.high, point.size, point.tip, point.mark]
+                        for point in series.points]}
+            for series in chart.series],
+    }
+
+
+def _axis(axis: Any) -> dict[str, Any]:
+    return {"label": axis.label, "unit": axis.unit, "text": axis.text, "log": axis.log,
+            "categories": list(axis.categories)}

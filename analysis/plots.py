@@ -1,0 +1,201 @@
+"""Charts as PNG files for the Markdown and the docs: readable at half their size, safe for colour-blind eyes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from analysis.document import Axis, Chart, Point, Series
+from analysis.formats import significant
+
+# Okabe & Ito, "Color Universal Design" (2008); the yellow darkened to stand on white, black made grey.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B", "#B8A900")
+SHAPES = ("o", "s", "^", "D", "v", "P")
+LIMIT = "#B3261E"
+DPI = 150
+_STYLE = {
+    "font.size": 13, "axes.titlesize": 14, "axes.labelsize": 13, "legend.fontsize": 12, "axes.edgecolor": "#59626e",
+    "axes.labelcolor": "#1b2027", "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+    "axes.axisbelow": True, "grid.color": "#dfe3e8", "grid.linewidth": 0.9, "xtick.color": "#59626e",
+    "ytick.color": "#59626e", "legend.frameon": False, "text.parse_math": False,
+}
+
+
+def save(chart: Chart, folder: Path) -> Path | None:
+    """`folder/<name>.png`; None for a chart without a point, which is not drawn."""
+    if not any(series.points for series in chart.series):
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{chart.name}.png"
+    with mpl.rc_context(_STYLE):
+        draw(chart).savefig(path, dpi=DPI, metadata={"Software": None})
+    return path
+
+
+def draw(chart: Chart) -> Figure:
+    """The chart as a figure: a grid of panels with common axes and one legend below."""
+    panels = chart.panels
+    columns = min(len(panels), 2 if len(panels) == 4 else 3)
+    rows = math.ceil(len(panels) / columns)
+    width, height = (11.0, 5.6) if len(panels) == 1 else (6.2 * columns, 3.9 * rows + 1.1)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+    for axes, panel in zip(grid, panels, strict=False):
+        _panel(axes, chart, panel)
+    for axes in list(grid)[len(panels):]:
+        axes.set_visible(False)
+    figure.suptitle(chart.title, fontsize=15, fontweight="bold", x=0.01, ha="left")
+    _legend(figure, chart, width)
+    return figure
+
+
+def _panel(axes: Axes, chart: Chart, panel: str) -> None:
+    shown = [series for series in chart.series if series.panel == panel]
+    _axes(axes, chart)
+    if panel:
+        axes.set_title(panel, loc="left")
+    _KINDS[chart.kind](axes, shown)
+    _rules(axes, chart)
+
+
+def _axes(axes: Axes, chart: Chart) -> None:
+    for axis, scale, label, ticks in ((chart.x, axes.set_xscale, axes.set_xlabel, axes.xaxis),
+                                      (chart.y, axes.set_yscale, axes.set_ylabel, axes.yaxis)):
+        label(axis.text)
+        if axis.log:
+            scale("log")
+            ticks.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ticks.set_minor_formatter(NullFormatter())
+        elif not axis.categories:
+            ticks.set_major_locator(MaxNLocator(7))
+        ticks.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
+    if chart.x.categories:
+        _categories(axes, chart.x)
+
+
+def _tick(value: float) -> str:
+    text = significant(value)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _categories(axes: Axes, axis: Axis) -> None:
+    names = list(axis.categories)
+    crowded = len(names) > 8 or max(map(len, names)) > 14
+    step = math.ceil(len(names) / 30)
+    axes.set_xticks(range(0, len(names), step), names[::step], rotation=35 if crowded else 0,
+                    ha="right" if crowded else "center")
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    axes.grid(False, axis="x")
+
+
+def _color(series: Series) -> str:
+    return PALETTE[series.color % len(PALETTE)]
+
+
+def _shape(series: Series) -> str:
+    return SHAPES[series.shape % len(SHAPES)]
+
+
+def _xy(axes: Axes, shown: list[Series]) -> None:
+    for series in shown:
+        x, y = [point.x for point in series.points], [point.y for point in series.points]
+        if series.joined:
+            _joined(axes, series, x, y)
+        else:
+            crowd = len(x) > 60
+            axes.scatter(x, y, s=[_area(point, crowd) for point in series.points], color=_color(series),
+                         marker=_shape(series), alpha=0.4 if crowd else 0.7, edgecolors="white", linewidths=0.6)
+
+
+def _joined(axes: Axes, series: Series, x: list[float], y: list[float]) -> None:
+    marker = _shape(series) if len(x) <= 40 else None
+    axes.plot(x, y, color=_color(series), marker=marker, markersize=7, linewidth=2.2, markeredgecolor="white",
+              linestyle="--" if series.dashed else "-")
+    band = [point for point in series.points if point.low is not None and point.high is not None]
+    if len(band) > 1:
+        axes.fill_between([point.x for point in band], [point.low or 0 for point in band],
+                          [point.high or 0 for point in band], color=_color(series), alpha=0.13, linewidth=0)
+
+
+def _area(point: Point, crowd: bool) -> float:
+    if point.size is not None:
+        return 40 + 620 * point.size
+    return 18 if crowd else 55
+
+
+def _bar(axes: Axes, shown: list[Series]) -> None:
+    stacked: dict[float, float] = {}
+    for series in shown:
+        for point in series.points:
+            below = stacked.get(point.x, 0.0)
+            axes.bar(point.x, point.y, bottom=below, width=0.66, color=_color(series), edgecolor="white")
+            stacked[point.x] = below + point.y
+
+
+def _box(axes: Axes, shown: list[Series]) -> None:
+    width = 0.7 / max(1, len(shown))
+    for place, series in enumerate(shown):
+        shift = (place - (len(shown) - 1) / 2) * width
+        for point in series.points:
+            low = point.y if point.low is None else point.low
+            high = point.y if point.high is None else point.high
+            axes.bar(point.x + shift, high - low, bottom=low, width=width * 0.82, color=_color(series), alpha=0.32)
+        axes.scatter([point.x + shift for point in series.points], [point.y for point in series.points],
+                     color=_color(series), marker=_shape(series), s=46, zorder=3, edgecolors="white")
+
+
+def _rules(axes: Axes, chart: Chart) -> None:
+    """Limits that lie near what is shown; where both axes have one, the corner that keeps both is shaded."""
+    limits: dict[str, float] = {}
+    for rule in chart.rules:
+        limits[rule.axis] = rule.value
+        high = (axes.get_xlim() if rule.axis == "x" else axes.get_ylim())[1]
+        if rule.value > high * 1.6:
+            continue
+        _rule(axes, rule.axis, rule.value, rule.label)
+    if len(limits) == 2:
+        (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+        width, height = min(right, limits["x"]) - left, min(top, limits["y"]) - bottom
+        axes.add_patch(Rectangle((left, bottom), width, height, color=PALETTE[2], alpha=0.08, linewidth=0, zorder=0))
+        axes.set(xlim=(left, right), ylim=(bottom, top))
+
+
+def _rule(axes: Axes, axis: str, value: float, label: str) -> None:
+    style: dict[str, Any] = {"color": LIMIT, "linestyle": (0, (5, 3)), "linewidth": 1.5}
+    if axis == "y":
+        axes.axhline(value, **style)
+        axes.annotate(label, (1, value), xycoords=("axes fraction", "data"), xytext=(-4, 4), ha="right",
+                      textcoords="offset points", color=LIMIT, fontsize=11)
+    else:
+        axes.axvline(value, **style)
+        axes.annotate(label, (value, 1), xycoords=("data", "axes fraction"), xytext=(5, -4), va="top",
+                      textcoords="offset points", color=LIMIT, fontsize=11)
+
+
+def _legend(figure: Figure, chart: Chart, width: float) -> None:
+    named = {series.name: series for series in reversed(chart.series)}
+    if len(named) < 2:
+        return
+    handles = [_handle(chart, series) for series in reversed(named.values())]
+    longest = max(map(len, named))
+    columns = max(1, min(len(handles), int(width * 10 / (longest + 7))))
+    figure.legend(handles=handles, loc="outside lower left", ncols=columns, columnspacing=1.4, handletextpad=0.5)
+
+
+def _handle(chart: Chart, series: Series) -> Line2D:
+    line = series.joined and chart.kind == "xy"
+    return Line2D([], [], color=_color(series), marker="s" if chart.kind == "bar" else _shape(series), markersize=8,
+                  linewidth=2.2 if line else 0, linestyle="--" if series.dashed else "-", label=series.name,
+                  markeredgecolor="white")
+
+
+_KINDS: dict[str, Callable[[Axes, list[Series]], None]] = {"xy": _xy, "bar": _bar, "box": _box}
