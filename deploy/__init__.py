@@ -1,1 +1,1 @@
-"""Deployments of what is measured: plan, up, status, down. One file a target; the table is `fmload.targets`."""
+"""Stand endpoints up, know what they cost, and leave nothing behind."""

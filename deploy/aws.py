@@ -1,0 +1,123 @@
+"""boto3 clients, and AWS's errors put into words. Nothing here knows what is deployed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+
+from deploy.base import RUN_TAG, Context, Resource
+from fmload.errors import FmloadError
+
+_CONFIG = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 4})
+
+_HINTS = {
+    "ExpiredToken": "the credentials have expired: renew them (aws sso login) and repeat the command; it continues",
+    "UnrecognizedClient": "AWS does not know these credentials: check AWS_PROFILE, AWS_ACCESS_KEY_ID and the region",
+    "InvalidClientTokenId": "AWS does not know these credentials: check AWS_PROFILE and AWS_ACCESS_KEY_ID",
+    "AccessDenied": "the credentials lack this permission; docs/deploy.md has the smallest policies",
+    "UnauthorizedOperation": "the credentials lack this permission; docs/deploy.md has the smallest policies",
+    "InsufficientInstanceCapacity": "AWS has none to give here and now: try another zone, region or instance type, "
+                                    "or reserve capacity",
+    "InsufficientCapacity": "AWS has none to give here and now: try another zone, region or instance type",
+    "ResourceLimitExceeded": "ask for a higher quota in Service Quotas (for SageMaker: '<type> for endpoint usage')",
+    "VcpuLimitExceeded": "ask for a higher EC2 quota in Service Quotas (it counts vCPUs of the instance family)",
+    "MaxSpotInstanceCountExceeded": "ask for a higher EC2 spot quota in Service Quotas",
+    "SpotMaxPriceTooLow": "the spot price is above the limit: raise it, or use purchase: on_demand",
+    "ServiceQuotaExceeded": "ask for a higher quota in Service Quotas",
+    "LimitExceeded": "ask for a higher quota in Service Quotas",
+    "OptInRequired": "subscribe to the image or service in this account first",
+    "Throttling": "AWS is throttling this account's control plane; wait and run the same command again; it continues",
+}
+
+
+class Aws:
+    """Clients by service and region, made once. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[str, str | None, str | None], Any] = {}
+
+    def client(self, service: str, region: str | None, endpoint_url: str | None = None) -> Any:
+        """A boto3 client. With `endpoint_url` (an emulated AWS) the account's own credentials are never used."""
+        key = (service, region, endpoint_url)
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = _make_client(service, region, endpoint_url)
+            return self._clients[key]
+
+
+def _make_client(service: str, region: str | None, endpoint_url: str | None) -> Any:
+    key = "emulated" if endpoint_url else None
+    session: Any = boto3.Session(region_name=region, aws_access_key_id=key, aws_secret_access_key=key)
+    try:
+        return session.client(service, endpoint_url=endpoint_url, config=_CONFIG)
+    except NoRegionError as error:
+        raise FmloadError("no AWS region is set",
+                          hint="write region: us-east-1 in the run file, or set AWS_REGION") from error
+
+
+def client_for(resource: Resource, context: Context, service: str) -> Any:
+    """The client of the account and region where `resource` lives."""
+    return context.aws.client(service, resource.region, resource.detail.get("endpoint_url"))
+
+
+def tags(context: Context, resource: Resource) -> list[dict[str, str]]:
+    """The tags that everything gets, in AWS's usual form."""
+    return [{"Key": key, "Value": value} for key, value in tag_map(context, resource).items()]
+
+
+def tag_map(context: Context, resource: Resource) -> dict[str, str]:
+    """The tags that everything gets: which run made it, and under which name the ledger has it."""
+    return {RUN_TAG: context.run_id, "fmload:resource": resource.name}
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turns AWS's errors inside into FmloadError: what was being done, AWS's own words, and the remedy."""
+    try:
+        yield
+    except ClientError as error:
+        raise FmloadError(f"{doing}: {message(error)}", hint=hint(code(error))) from error
+    except NoCredentialsError as error:
+        raise FmloadError(f"{doing}: no AWS credentials", hint="set AWS_PROFILE, or run 'aws configure'") from error
+    except BotoCoreError as error:
+        raise FmloadError(f"{doing}: {error}") from error
+
+
+def code(error: ClientError) -> str:
+    """The error's code, without the suffix that some services add."""
+    return str(error.response.get("Error", {}).get("Code", "")).removesuffix("Exception")
+
+
+def message(error: ClientError) -> str:
+    """The code and AWS's own words."""
+    return f"{code(error)}: {error.response.get('Error', {}).get('Message', '')}".rstrip(": ")
+
+
+def hint(error_code: str) -> str | None:
+    """The remedy for an error code; None when there is none to give."""
+    return next((text for start, text in _HINTS.items() if error_code.startswith(start)), None)
+
+
+def gone(error: ClientError) -> bool:
+    """Whether the error says that the thing does not exist."""
+    name, words = code(error), error.response.get("Error", {}).get("Message", "")
+    return (name in ("ResourceNotFound", "NoSuchEntity", "NoSuchBucket", "NoSuchKey", "404")
+            or name.endswith(".NotFound") or (name == "Validation" and words.startswith("Could not find")))
+
+
+def described(call: Callable[..., Any], **arguments: Any) -> Mapping[str, Any] | None:
+    """The answer of a describe call; None when the thing does not exist. Other errors pass."""
+    try:
+        answer: Mapping[str, Any] = call(**arguments)
+    except ClientError as error:
+        if gone(error):
+            return None
+        raise
+    return answer

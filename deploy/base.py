@@ -1,0 +1,125 @@
+"""What deploying is made of: resources, plans, deployments, and the two seams, targets and resource kinds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from deploy.aws import Aws
+    from deploy.ledger import Ledger
+    from fmload.config.schema import EndpointSpec
+
+RUN_TAG = "fmload:run"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One thing that exists, or will. `name` is chosen before it is created, so that it can always be found again.
+
+    `hourly` is its price in USD while it exists (0 when it costs nothing by the hour, None when unknown).
+    `detail` is what it takes to find and delete it besides the name: ids, the host, an emulated AWS's URL.
+    """
+
+    kind: str
+    name: str
+    region: str | None = None
+    hourly: float | None = 0.0
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str, str | None]:
+        """What tells it from every other resource of the run."""
+        return self.kind, self.name, self.region
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}" + (f" ({self.region})" if self.region else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `up` will create for one endpoint. `commitment_usd` is owed as soon as it is bought, used or not."""
+
+    endpoint: str
+    target: str
+    resources: tuple[Resource, ...]
+    startup_s: float = 0.0
+    commitment_usd: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def hourly(self) -> float | None:
+        """USD per hour of all resources; None when one of the prices is unknown."""
+        return sum_or_none(resource.hourly for resource in self.resources)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What `up` made. `settings` are the keys of the endpoint's entry in the run file that it supplies."""
+
+    endpoint: str
+    settings: Mapping[str, Any]
+    resources: tuple[Resource, ...] = ()
+
+    @property
+    def hourly(self) -> float | None:
+        """USD per hour of all resources; None when one of the prices is unknown."""
+        return sum_or_none(resource.hourly for resource in self.resources)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What targets and kinds work with: the run they act for, where they write, and whom they tell."""
+
+    ledger: Ledger
+    logs: Path
+    aws: Aws
+    say: Callable[[str], None]
+    region: str | None = None
+    prices: Path | None = None  # the user's own price table
+    keep: bool = False  # what is created outlives this process
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def run_id(self) -> str:
+        """The value of the tag on everything that the run creates."""
+        return self.ledger.run_id
+
+
+class Target(Protocol):
+    """One way to stand an endpoint up. Built for one endpoint of the run file; nothing happens before `up`.
+
+    `Options` declares the keys of the run file's `deploy` mapping. `up` creates through `create.ensure` alone, so that
+    each resource is in the ledger before it exists, and continues where an earlier `up` of the same run ended.
+    """
+
+    Options: ClassVar[type[BaseModel]]
+
+    def __init__(self, spec: EndpointSpec, context: Context) -> None: ...
+
+    def plan(self) -> Plan: ...
+
+    def up(self) -> Deployment: ...
+
+
+class Kind(Protocol):
+    """What can be done with one kind of resource, knowing no more than the ledger does.
+
+    `find` returns what belongs in the resource's `detail` (ids; may be empty), None when it does not exist. `delete`
+    returns once it is gone and is no error for what is gone already; what is still being created is waited for first.
+    """
+
+    def find(self, resource: Resource, context: Context) -> Mapping[str, Any] | None: ...
+
+    def delete(self, resource: Resource, context: Context) -> None: ...
+
+
+def sum_or_none(prices: Any) -> float | None:
+    """The sum, or None as soon as one of them is None: an unknown price is not zero."""
+    values = list(prices)
+    return None if None in values else float(sum(values))

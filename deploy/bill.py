@@ -1,0 +1,117 @@
+"""The bill: what a plan will cost, whether its owner agrees, and the alarm that rings before the limit is passed."""
+
+from __future__ import annotations
+
+import _thread
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from deploy.base import Context, Plan, sum_or_none
+from deploy.ledger import Entry
+from fmload.config.schema import RunFile
+from fmload.errors import FmloadError
+from fmload.units import format_duration
+
+_TEARDOWN_S = 300.0  # kept back from the limit, for what is still billed while it is deleted
+_ASSUMED_REQUESTS_S = 60.0  # a window that closes after a number of requests has no length of its own
+_LOOK_EVERY_S = 5.0
+
+
+def load_s(run_file: RunFile) -> float:
+    """How long the sweep takes: ramp, warm-up and window of every stage, one after the other."""
+    load = run_file.load
+    levels = len(load.concurrency or load.rate or [1])
+    endpoints = 1 if load.side_by_side else len(run_file.endpoints)
+    window_s = load.window_s or _ASSUMED_REQUESTS_S
+    return (load.ramp_s + load.warmup_s + window_s) * levels * len(run_file.prompts) * endpoints * load.repeat
+
+
+def estimate_usd(plans: Sequence[Plan], run_file: RunFile) -> float | None:
+    """What the run will cost: commitments, and every resource from its start-up to the end of the sweep.
+
+    None when a price is unknown.
+    """
+    return sum_or_none(
+        None if plan.hourly is None else plan.commitment_usd + plan.hourly * (plan.startup_s + load_s(run_file)) / 3600
+        for plan in plans)
+
+
+def describe(plans: Sequence[Plan], run_file: RunFile) -> str:
+    """The plan as people read it: every resource with its price, the total, and what must be known before."""
+    lines = []
+    for plan in plans:
+        lines.append(f"{plan.endpoint}: {plan.target}, ready after about {format_duration(plan.startup_s)}")
+        lines += [f"  {_hourly(resource.hourly):>14}  {resource}" for resource in plan.resources]
+        if plan.commitment_usd:
+            lines.append(f"  {plan.commitment_usd:>9.2f} USD  owed once bought, whether used or not")
+        lines += [f"  note: {note}" for note in plan.notes]
+    hourly = sum_or_none(plan.hourly for plan in plans)
+    estimate = estimate_usd(plans, run_file)
+    lines.append(f"together {_hourly(hourly)}; this run, {format_duration(load_s(run_file))} of load: "
+                 + ("n/a (a price is unknown)" if estimate is None else f"about {estimate:.2f} USD"))
+    return "\n".join(lines)
+
+
+def approve(plans: Sequence[Plan], run_file: RunFile, yes: bool) -> None:
+    """Return when the plan may go ahead. Raises FmloadError when it is above `max_cost`, unpriced, or declined."""
+    estimate, limit = estimate_usd(plans, run_file), run_file.max_cost
+    if limit is not None and estimate is None:
+        raise FmloadError(f"max_cost is {limit:g} USD, but the price of {_unpriced(plans)} is unknown",
+                          hint="give price: {hourly: …} in the run file, add it to a table named by prices:, or take "
+                               "max_cost out")
+    if limit is not None and estimate is not None and estimate > limit:
+        raise FmloadError(f"this run would cost about {estimate:.2f} USD, above max_cost: {limit:g}",
+                          hint="fewer stages, shorter windows, a smaller instance, or a higher max_cost")
+    if estimate == 0 or yes:
+        return
+    print(describe(plans, run_file), file=sys.stderr)
+    if not sys.stdin.isatty():
+        raise FmloadError("this costs money and nobody is there to agree", hint="add --yes")
+    if input("Create this? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise FmloadError("not created")
+
+
+def spent_usd(entries: Sequence[Entry], now: datetime | None = None) -> float | None:
+    """What the resources that are up have cost since they were created; None when a price is unknown."""
+    now = now or datetime.now(UTC)
+    return sum_or_none(None if entry.resource.hourly is None else
+                       entry.resource.hourly * (now - entry.created_utc).total_seconds() / 3600
+                       for entry in entries if entry.up)
+
+
+@contextmanager
+def limited(context: Context, max_cost: float | None) -> Iterator[None]:
+    """Interrupts the main thread (as Ctrl-C does) shortly before the ledger's bill passes `max_cost`."""
+    if max_cost is None:
+        yield
+        return
+    done = threading.Event()
+    watch = threading.Thread(target=_watch, args=(context, max_cost, done), daemon=True, name="cost limit")
+    watch.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watch.join()
+
+
+def _watch(context: Context, max_cost: float, done: threading.Event) -> None:
+    while not done.wait(_LOOK_EVERY_S):
+        entries = [entry for entry in context.ledger.entries() if entry.up]
+        hourly = sum_or_none(entry.resource.hourly for entry in entries) or 0.0
+        if (spent_usd(entries) or 0.0) + hourly * _TEARDOWN_S / 3600 > max_cost > 0 and hourly > 0:
+            context.say(f"the bill is about to pass max_cost ({max_cost:g} USD): stopping")
+            context.stop.set()
+            _thread.interrupt_main()
+            return
+
+
+def _hourly(price: float | None) -> str:
+    return "n/a USD/h" if price is None else f"{price:.4g} USD/h"
+
+
+def _unpriced(plans: Sequence[Plan]) -> str:
+    return ", ".join(str(resource) for plan in plans for resource in plan.resources if resource.hourly is None)

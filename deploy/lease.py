@@ -1,0 +1,51 @@
+"""Leases: what ends itself when it is not renewed, in case whoever made it vanishes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
+
+from deploy.base import Context, Resource
+from deploy.kinds import KINDS
+from fmload.errors import FmloadError
+
+LEASE_S = 1800.0
+_RENEW_EVERY_S = 300.0
+
+
+@runtime_checkable
+class Leased(Protocol):
+    """A kind whose resources end themselves `LEASE_S` after the last `renew`."""
+
+    def renew(self, resource: Resource, context: Context, lease_s: float) -> None: ...
+
+
+@contextmanager
+def renewing(context: Context) -> Iterator[None]:
+    """Renews every lease in the ledger from a thread of its own while inside."""
+    done = threading.Event()
+    thread = threading.Thread(target=_renew_until, args=(context, done), daemon=True, name="lease")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def renew_all(context: Context, lease_s: float) -> None:
+    """Renew what is up and leased; a refusal is said, not raised: the next turn may do better."""
+    for entry in context.ledger.entries():
+        kind = KINDS.load(entry.resource.kind)() if entry.event == "created" else None
+        if isinstance(kind, Leased):
+            try:
+                kind.renew(entry.resource, context, lease_s)
+            except FmloadError as error:
+                context.say(f"{entry.resource}: lease not renewed: {error}")
+
+
+def _renew_until(context: Context, done: threading.Event) -> None:
+    while not done.wait(_RENEW_EVERY_S):
+        renew_all(context, LEASE_S)

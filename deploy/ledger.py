@@ -1,0 +1,120 @@
+"""The ledger: what a run creates, written and synced to disk before each create call, and read back to delete it.
+
+One JSON object a line, appended. The first line names the run; each other line is an event of one resource:
+`creating` (before the call), `created`, `deleting`, `deleted`. A line torn by a crash is skipped: the call that it
+announced was not made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from deploy.base import Resource
+from fmload.errors import FmloadError
+
+NAME = "ledger.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A resource as the ledger last knew it. `created_utc` is when its price began to run."""
+
+    resource: Resource
+    endpoint: str
+    event: str
+    created_utc: datetime
+
+    @property
+    def up(self) -> bool:
+        """Whether it may still exist."""
+        return self.event != "deleted"
+
+
+class Ledger:
+    """One run's ledger. Safe for the threads of one process; one process writes at a time."""
+
+    def __init__(self, path: Path, run_id: str) -> None:
+        self.path = path
+        self.run_id = run_id
+        self._lock = threading.Lock()
+
+    @classmethod
+    def begin(cls, path: Path, name: str) -> Ledger:
+        """The ledger at `path`; made, with a new run id, when there is none yet."""
+        if path.exists():
+            return cls.open(path)
+        ledger = cls(path, f"{name}-{secrets.token_hex(3)}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        ledger._append({"event": "run", "run": ledger.run_id})
+        return ledger
+
+    @classmethod
+    def open(cls, path: Path) -> Ledger:
+        """The ledger at `path`. Raises FmloadError when there is none or it does not name its run."""
+        try:
+            first = next(_lines(path), {})
+        except OSError as error:
+            raise FmloadError(f"cannot read the ledger {path}: {error.strerror}",
+                              hint="without it, 'fmload deploy sweep' finds what a run left by its tags") from error
+        if first.get("event") != "run":
+            raise FmloadError(f"{path} is not a ledger", hint=f"a ledger is named {NAME} and lies in a results folder")
+        return cls(path, first["run"])
+
+    def write(self, event: str, resource: Resource, endpoint: str) -> None:
+        """Append an event and return once it is on the disk."""
+        self._append({"event": event, "endpoint": endpoint, **asdict(resource)})
+
+    def entries(self) -> list[Entry]:
+        """Every resource as last known, in the order of creation."""
+        known: dict[tuple[str, str, str | None], Entry] = {}
+        for line in _lines(self.path):
+            if line["event"] == "run":
+                continue
+            resource = Resource(line["kind"], line["name"], line["region"], line["hourly"], line["detail"])
+            at = datetime.fromisoformat(line["at"])
+            before = known.get(resource.key)
+            if before is None or not before.up:
+                known.pop(resource.key, None)
+                known[resource.key] = Entry(resource, line["endpoint"], line["event"], at)
+            else:
+                known[resource.key] = Entry(resource, line["endpoint"], line["event"], before.created_utc)
+        return list(known.values())
+
+    def _append(self, line: dict[str, Any]) -> None:
+        data = json.dumps({"at": datetime.now(UTC).isoformat(), **line}) + "\n"
+        with self._lock:
+            try:
+                descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+                try:
+                    os.write(descriptor, self._mend() + data.encode())
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                raise FmloadError(f"cannot write the ledger {self.path}: {error.strerror}",
+                                  hint="nothing is created that is not in the ledger first; free the disk, or name "
+                                       "another results folder") from error
+
+    def _mend(self) -> bytes:
+        """A line feed when a crash tore the last line, so that the next one stands alone."""
+        data = self.path.read_bytes()[-1:]
+        return b"\n" if data not in (b"", b"\n") else b""
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for text in file:
+            try:
+                line = json.loads(text)
+            except json.JSONDecodeError:
+                continue
+            if isinstance(line, dict) and "event" in line:
+                yield line

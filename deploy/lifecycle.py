@@ -1,0 +1,163 @@
+"""Up and down: every endpoint of a run file that asks for it is stood up, side by side, and taken down again."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from deploy import bill
+from deploy.aws import Aws
+from deploy.base import Context, Deployment, Kind, Plan, Target
+from deploy.kinds import KINDS
+from deploy.lease import renewing
+from deploy.ledger import NAME, Entry, Ledger
+from fmload.config.schema import EndpointSpec, RunFile
+from fmload.errors import FmloadError
+from fmload.results import Results
+from fmload.targets import TARGETS
+
+Say = Callable[[str], None]
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+
+def say_on_stderr(text: str) -> None:
+    """One line of progress."""
+    print(f"deploy: {text}", file=sys.stderr, flush=True)
+
+
+def context_for(run_file: RunFile, results: Results, say: Say = say_on_stderr, keep: bool = False) -> Context:
+    """The context of a run; its ledger lies in the results folder, and is made when there is none yet."""
+    results.create()
+    prices = Path(run_file.prices) if run_file.prices else None
+    ledger = Ledger.begin(results.root / NAME, run_file.name)
+    return Context(ledger, results.logs, Aws(), say, run_file.region, prices, keep)
+
+
+@contextmanager
+def deployed(run_file: RunFile, results: Results, *, yes: bool = False, keep: bool = False,
+             say: Say = say_on_stderr) -> Iterator[RunFile]:
+    """The run file with the addresses of what its `deploy` entries ask for, which exists inside the block.
+
+    Shows the plan and asks first when it costs money (unless `yes`); refuses a plan above `max_cost`, and interrupts
+    the main thread when the bill is about to pass it. Unless `keep`, everything is gone afterwards, whatever happened.
+    """
+    if not any(spec.deploy for spec in run_file.endpoints):
+        yield run_file
+        return
+    context = context_for(run_file, results, say, keep)
+    bill.approve(plans(run_file, context), run_file, yes)
+    try:
+        with bill.limited(context, run_file.max_cost), renewing(context):
+            yield up(run_file, context)
+    finally:
+        if keep:
+            say(f"left up; remove it with: fmload deploy down {context.ledger.path}")
+        else:
+            _down_after(context, failing=sys.exc_info()[0] is not None)
+
+
+def plans(run_file: RunFile, context: Context) -> list[Plan]:
+    """What `up` would create, without creating it."""
+    return [target.plan() for target in _targets(run_file, context)]
+
+
+def up(run_file: RunFile, context: Context) -> RunFile:
+    """Create what is not there yet; the run file comes back with addresses in place of `deploy`.
+
+    Raises FmloadError when an endpoint fails; what the others created stays, and is in the ledger.
+    """
+    targets = _targets(run_file, context)
+    made = _side_by_side(lambda target: target.up(), targets, context)
+    return with_addresses(run_file, {deployment.endpoint: deployment for deployment in made})
+
+
+def with_addresses(run_file: RunFile, deployments: Mapping[str, Deployment]) -> RunFile:
+    """The run file with what was deployed put into its endpoints; what they say themselves comes first."""
+    endpoints = [_with_address(spec, deployments[spec.name]) if spec.name in deployments else spec
+                 for spec in run_file.endpoints]
+    return run_file.model_copy(update={"endpoints": endpoints})
+
+
+def down(context: Context) -> None:
+    """Delete what the ledger has, newest first, endpoints side by side. Does nothing the second time.
+
+    Raises FmloadError with what could not be deleted; the ledger still has it, so that `down` can be run again.
+    """
+    groups: dict[str, list[Entry]] = defaultdict(list)
+    for entry in reversed(context.ledger.entries()):
+        if entry.up:
+            groups[entry.endpoint].append(entry)
+    fresh = replace(context, stop=threading.Event())
+    _side_by_side(lambda group: _delete_all(group, fresh), list(groups.values()), fresh)
+
+
+def _delete_all(group: Sequence[Entry], context: Context) -> None:
+    problems: list[FmloadError] = []
+    for entry in group:
+        try:
+            _delete(entry, context)
+        except FmloadError as error:
+            context.say(f"{entry.endpoint}: {entry.resource} is still there: {error.message}")
+            problems.append(error)
+    if problems:
+        raise _together(problems)
+
+
+def _delete(entry: Entry, context: Context) -> None:
+    kind: Kind = KINDS.load(entry.resource.kind)()
+    context.ledger.write("deleting", entry.resource, entry.endpoint)
+    context.say(f"{entry.endpoint}: deleting {entry.resource}")
+    kind.delete(entry.resource, context)
+    context.ledger.write("deleted", entry.resource, entry.endpoint)
+
+
+def _down_after(context: Context, failing: bool) -> None:
+    try:
+        down(context)
+    except FmloadError as error:
+        if not failing:
+            raise
+        context.say(str(error))  # the first failure is the one to raise
+
+
+def _targets(run_file: RunFile, context: Context) -> list[Target]:
+    return [TARGETS.load(spec.deploy.target)(spec, context) for spec in run_file.endpoints if spec.deploy]
+
+
+def _with_address(spec: EndpointSpec, deployment: Deployment) -> EndpointSpec:
+    said: dict[str, Any] = spec.model_dump(by_alias=True, exclude_unset=True, exclude={"deploy"})
+    return EndpointSpec.model_validate({**deployment.settings, **said})
+
+
+def _side_by_side(work: Callable[[Item], Value], items: Sequence[Item], context: Context) -> list[Value]:
+    """`work` of each item in a thread of its own; all of them end before the first error is raised."""
+    if not items:
+        return []
+    with ThreadPoolExecutor(len(items), "deploy") as pool:
+        futures = [pool.submit(work, item) for item in items]
+        try:
+            problems = [error for error in (future.exception() for future in futures) if error is not None]
+        except BaseException:
+            context.stop.set()
+            raise
+    for problem in problems:
+        if not isinstance(problem, FmloadError):
+            raise problem
+    if problems:
+        raise _together([problem for problem in problems if isinstance(problem, FmloadError)])
+    return [future.result() for future in futures]
+
+
+def _together(problems: Sequence[FmloadError]) -> FmloadError:
+    if len(problems) == 1:
+        return problems[0]
+    text = "\n".join(f"- {problem}" for problem in problems)
+    return FmloadError(f"{len(problems)} problems:\n{text}", exit_code=max(problem.exit_code for problem in problems))

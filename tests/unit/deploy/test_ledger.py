@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.base import Resource
+from deploy.ledger import NAME, Ledger
+from fmload.errors import FmloadError
+
+MODEL = Resource("sagemaker-model", "m", "us-east-1")
+ENDPOINT = Resource("sagemaker-endpoint", "e", "us-east-1", hourly=0.99)
+
+
+def ledger_in(folder: Path) -> Ledger:
+    return Ledger.begin(folder / NAME, "run")
+
+
+def test_begin_twice_keeps_the_run(tmp_path: Path) -> None:
+    assert ledger_in(tmp_path).run_id == ledger_in(tmp_path).run_id
+
+
+def test_two_runs_of_one_name_have_different_ids(tmp_path: Path) -> None:
+    assert ledger_in(tmp_path / "a").run_id != ledger_in(tmp_path / "b").run_id
+
+
+def test_what_was_announced_but_never_created_may_exist(tmp_path: Path) -> None:
+    ledger = ledger_in(tmp_path)
+    ledger.write("creating", MODEL, "e1")
+    assert [(entry.resource, entry.up) for entry in ledger.entries()] == [(MODEL, True)]
+
+
+def test_entries_keep_the_order_of_creation_and_the_last_detail(tmp_path: Path) -> None:
+    ledger = ledger_in(tmp_path)
+    for event, resource in (("creating", MODEL), ("creating", ENDPOINT), ("created", replace(MODEL, detail={"id": 1}))):
+        ledger.write(event, resource, "e1")
+    assert [entry.resource for entry in ledger.entries()] == [replace(MODEL, detail={"id": 1}), ENDPOINT]
+
+
+def test_what_was_deleted_and_created_again_is_up_and_newest(tmp_path: Path) -> None:
+    ledger = ledger_in(tmp_path)
+    for event, resource in (("created", MODEL), ("created", ENDPOINT), ("deleted", MODEL), ("creating", MODEL)):
+        ledger.write(event, resource, "e1")
+    assert [(entry.resource.name, entry.up) for entry in ledger.entries()] == [("e", True), ("m", True)]
+
+
+def test_a_name_in_two_regions_is_two_resources(tmp_path: Path) -> None:
+    ledger = ledger_in(tmp_path)
+    ledger.write("created", MODEL, "e1")
+    ledger.write("created", replace(MODEL, region="eu-west-1"), "e1")
+    assert len(ledger.entries()) == 2
+
+
+@given(cut=st.integers(1, 400))
+def test_a_torn_last_line_costs_no_other(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+    ledger = ledger_in(tmp_path_factory.mktemp("ledger"))
+    ledger.write("created", MODEL, "e1")
+    whole = ledger.path.read_bytes()
+    ledger.write("creating", ENDPOINT, "e1")
+    last = ledger.path.read_bytes()[len(whole):]
+    ledger.path.write_bytes(whole + last[:min(cut, len(last) - 2)])
+    assert [entry.resource for entry in ledger.entries()] == [MODEL]
+    ledger.write("created", ENDPOINT, "e1")
+    assert [entry.resource for entry in ledger.entries()] == [MODEL, ENDPOINT]
+
+
+def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text('{"a": 1}\n')
+    with pytest.raises(FmloadError, match="is not a ledger"):
+        Ledger.open(tmp_path / NAME)
+
+
+def test_a_missing_ledger_points_at_sweep(tmp_path: Path) -> None:
+    with pytest.raises(FmloadError, match="sweep"):
+        Ledger.open(tmp_path / NAME)
+
+
+def test_a_ledger_that_cannot_be_written_stops_the_creation(tmp_path: Path) -> None:
+    ledger = ledger_in(tmp_path)
+    ledger.path.unlink()
+    ledger.path.mkdir()
+    with pytest.raises(FmloadError, match="cannot write the ledger"):
+        ledger.write("creating", MODEL, "e1")
