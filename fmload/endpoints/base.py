@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from fmload.prompt import Prompt
 from fmload.record import TokensSource
@@ -16,15 +16,16 @@ Channel = Literal["answer", "reasoning", "tool"]
 class Wire(Protocol):
     """Sends one request and keeps what comes back; `fmload.wire.http1` is the real one.
 
-    Errors are data: they come back as `Exchange.failure`. A killed greenlet leaves the exchange that it had
-    in `partial`, so that its record can be kept.
+    Errors are data: they come back as `Exchange.failure`. A greenlet that is killed inside `exchange` finds
+    what it had in `partial()`, once, so that its record can be kept.
     """
 
     def exchange(self, address: Address, request: HttpRequest, carries_token: CarriesToken) -> Exchange: ...
 
+    def partial(self) -> Exchange | None: ...
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+
+class Chunk(NamedTuple):
     """One token-bearing piece of the answer. `end` is the offset in the body at which it was complete.
 
     `tokens` is 1 unless the server says better. `text` is kept only until the record is made.

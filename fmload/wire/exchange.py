@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from fmload.record import Outcome
 
@@ -43,8 +44,7 @@ class HttpRequest:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """One read from the socket: the decoded body was `end` bytes long once it was in.
 
     `ns` is the arrival on the monotonic clock (kernel stamp where `kernel`, else user space); `lag_ns` the

@@ -1,0 +1,182 @@
+"""One connection: a plain non-blocking socket and one hub watcher for its whole life.
+
+The watcher's callback receives, stamps and hands the bytes on; no greenlet is switched to meanwhile.
+"""
+
+from __future__ import annotations
+
+import _socket
+import socket
+import ssl
+from collections.abc import Callable
+from time import monotonic_ns, time_ns
+from typing import Protocol
+
+import gevent.socket
+from gevent.hub import get_hub
+
+from fmload.wire.clock import ANCILLARY_BYTES, arrival, enable_kernel_stamps
+from fmload.wire.exchange import Address
+from fmload.wire.tls import TlsSession
+
+READ_BYTES = 64 * 1024
+_READ, _WRITE = 1, 2
+
+
+class Receiver(Protocol):
+    """Where the bytes of the response under way go. `lost` is the peer's end or a reset; nothing comes after."""
+
+    def received(self, data: bytes, ns: int, lag_ns: int) -> None: ...
+
+    def lost(self, reason: str | None) -> None: ...
+
+
+class StaleConnection(Exception):
+    """The peer had closed a kept-alive connection before the request could be written."""
+
+
+def connect(address: Address, kernel_stamps: bool = True) -> Connection:
+    """A new connection; blocks the greenlet. Raises OSError, and ssl.SSLError for what TLS refuses."""
+    sock = gevent.socket.create_connection((address.host, address.port))
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tls = _shake_hands(sock, TlsSession(address)) if address.tls else None
+        plain = _socket.socket(sock.family, sock.type, sock.proto, sock.detach())
+    finally:
+        sock.close()
+    plain.setblocking(False)
+    if kernel_stamps:
+        enable_kernel_stamps(plain)
+    return Connection(plain, tls)
+
+
+def _shake_hands(sock: gevent.socket.socket, tls: TlsSession) -> TlsSession:
+    data = b""
+    while not tls.shake_hands(data):
+        sock.sendall(tls.pending_output())
+        data = sock.recv(READ_BYTES)
+        if not data:
+            raise ssl.SSLError("the server closed the connection during the TLS handshake")
+    sock.sendall(tls.pending_output())
+    return tls
+
+
+def _nobody(connection: Connection) -> None:
+    """Nobody minds the end of an idle connection."""
+
+
+class Connection:
+    """An open connection, idle while it has no receiver. `on_idle_end` is told when an idle one is closed by the peer."""
+
+    def __init__(self, sock: _socket.socket, tls: TlsSession | None) -> None:
+        self.closed = False
+        self.on_idle_end: Callable[[Connection], None] = _nobody
+        self._socket = sock
+        self._recvmsg = sock.recvmsg
+        self._tls = tls
+        self._receiver: Receiver | None = None
+        self._unsent = b""
+        loop = get_hub().loop
+        # No reference on the loop: idle connections keep no process alive, and while a response is awaited the
+        # timer of its deadline does.
+        self._reader = loop.io(sock.fileno(), _READ, ref=False)
+        self._writer = loop.io(sock.fileno(), _WRITE, ref=False)
+        self._reader.start(self._readable)
+
+    def usable(self) -> bool:
+        """Whether an idle connection still stands, known or not yet known to the hub."""
+        if self.closed:
+            return False
+        try:
+            ended = not self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return self._tls is not None and not ended  # under TLS what waits may be a session ticket
+
+    def send(self, payload: bytes, receiver: Receiver) -> int:
+        """Write the request as far as the socket takes it now, the rest when it can be taken; never blocks.
+
+        Returns the instant just before the first byte. Raises StaleConnection when the peer has closed already.
+        """
+        self._receiver = receiver
+        self._unsent = self._tls.encrypt(payload) if self._tls else payload
+        send_ns = monotonic_ns()
+        try:
+            self._write()
+        except OSError as error:
+            self._receiver, self._unsent = None, b""
+            raise StaleConnection(error.strerror) from error
+        if self._unsent:
+            self._writer.start(self._writable)
+        return send_ns
+
+    def _write(self) -> None:
+        try:
+            written = self._socket.send(self._unsent)
+        except BlockingIOError:
+            return
+        self._unsent = b"" if written == len(self._unsent) else self._unsent[written:]
+
+    def _writable(self) -> None:
+        try:
+            self._write()
+        except OSError:  # the reader learns why: an early answer, or a reset
+            self._unsent = b""
+        if not self._unsent:
+            self._writer.stop()
+
+    def release(self) -> bool:
+        """The response has ended. False when the connection cannot carry another request."""
+        self._receiver = None
+        return not self.closed and not self._unsent
+
+    def _readable(self) -> None:
+        try:
+            data, ancillary, _, _ = self._recvmsg(READ_BYTES, ANCILLARY_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lost(error.strerror)
+            return
+        ns, lag_ns = arrival(ancillary, monotonic_ns(), time_ns())
+        if self._tls is not None and data:
+            self._readable_tls(self._tls, data, ns, lag_ns)
+        elif self._receiver is not None and data:
+            self._receiver.received(data, ns, lag_ns)
+        else:  # the peer's end, or a response to nothing
+            self._lost(None)
+
+    def _readable_tls(self, tls: TlsSession, data: bytes, ns: int, lag_ns: int) -> None:
+        try:
+            plain = tls.decrypt(data)
+        except ssl.SSLError as error:
+            self._lost(str(error))
+            return
+        if output := tls.pending_output():
+            self._unsent += output
+            self._writer.start(self._writable)
+        unasked = plain and self._receiver is None
+        if plain and self._receiver is not None:
+            self._receiver.received(plain, ns, lag_ns)
+        if (tls.closed or unasked) and not self.closed:
+            self._lost(None)
+
+    def _lost(self, reason: str | None) -> None:
+        receiver, self._receiver = self._receiver, None
+        self.close()
+        if receiver is not None:
+            receiver.lost(reason)
+        else:
+            self.on_idle_end(self)
+
+    def close(self) -> None:
+        """Close the socket and give the watchers back. A second time does nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        for watcher in (self._reader, self._writer):
+            watcher.stop()
+            watcher.close()
+        self._socket.close()

@@ -1,0 +1,168 @@
+"""One response under way: its bytes, the instants of its reads, its deadlines, and the greenlet that waits for it."""
+
+from __future__ import annotations
+
+from array import array
+from time import monotonic_ns
+
+from gevent.hub import Waiter, get_hub
+
+from fmload.wire.exchange import CarriesToken, Exchange, Failure, Mark, Timeouts
+from fmload.wire.framing import FramingError, ResponseParser, decode_content
+
+_SECOND_NS = 1_000_000_000
+
+
+class Flight:
+    """The receiver of a connection for one exchange; fills the exchange in when it is over."""
+
+    def __init__(self, exchange: Exchange, method: str, carries_token: CarriesToken, timeouts: Timeouts,
+                 max_body_bytes: int) -> None:
+        self.exchange = exchange
+        self._parser = ResponseParser(method, max_body_bytes)
+        self._max_body_bytes = max_body_bytes
+        self._carries_token = carries_token
+        self._token_has_come = False
+        self._timeouts = timeouts
+        self._ended = False
+        # One entry a read: bytes received by then, arrival, lag. Marks are made of them at the end.
+        self._ends, self._instants, self._lags = array("q"), array("q"), array("q")
+        self._loop = get_hub().loop
+        self._waiter = Waiter()
+        self._timer = None
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection may carry another request, as far as this response goes."""
+        return self.exchange.failure is None and self._parser.reusable
+
+    def received(self, data: bytes, ns: int, lag_ns: int) -> None:
+        """The next bytes, from the hub's callback. The hot path: once a token."""
+        parser = self._parser
+        if self._ended:  # bytes beyond the message: the connection cannot be used again
+            parser.raw += data
+            return
+        try:
+            ended = parser.feed(data)
+        except FramingError as error:
+            self.fail(Failure("decode", str(error)))
+            return
+        self._ends.append(len(parser.raw))
+        self._instants.append(ns)
+        self._lags.append(lag_ns)
+        if self.exchange.headers_ns is None and parser.head is not None:
+            self.exchange.headers_ns = ns
+        if ended:
+            self._end(ns)
+
+    def lost(self, reason: str | None) -> None:
+        """The peer has closed, or reset the connection for `reason`."""
+        try:
+            self._parser.eof()
+        except FramingError as error:
+            self.fail(Failure("decode", str(error)))
+            return
+        if self._parser.head is None:
+            what = reason or "the server closed the connection"
+            self.fail(Failure("connect", f"{what} before it answered"))
+            return
+        self._end(monotonic_ns())
+
+    def fail(self, failure: Failure) -> None:
+        """End it now for this reason, unless it has ended already."""
+        if not self._ended:
+            self.exchange.failure = failure
+            self._end(monotonic_ns())
+
+    def _end(self, ns: int) -> None:
+        self._ended = True
+        self.exchange.end_ns = ns
+        # Not at once: the other connections that are ready are read first.
+        self._loop.run_callback(self._waiter.switch, None)
+
+    def wait(self) -> None:
+        """Block the calling greenlet until the response has ended or a deadline has passed."""
+        if not self._ended:
+            self._arm(monotonic_ns())
+        self._waiter.get()
+
+    def _arm(self, now_ns: int) -> None:
+        """Set the one timer to the first deadline. Reads do not touch it: it looks at them when it fires."""
+        sent_ns, idle_ns = self._sent_ns, _ns(self._timeouts.idle_s)
+        quiet_until_ns = self._last_ns + idle_ns
+        due_ns = [sent_ns + _ns(self._timeouts.total_s),
+                  quiet_until_ns if quiet_until_ns > now_ns else now_ns + idle_ns]
+        if not self._token_has_come:
+            due_ns.append(sent_ns + _ns(self._timeouts.first_token_s))
+        self._disarm()
+        self._timer = self._loop.timer(max(0, min(due_ns) - now_ns) / _SECOND_NS)
+        self._timer.start(self._check)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+
+    @property
+    def _sent_ns(self) -> int:
+        return self.exchange.send_ns or 0
+
+    @property
+    def _last_ns(self) -> int:
+        return self._instants[-1] if self._instants else self._sent_ns
+
+    def _check(self) -> None:
+        now_ns = monotonic_ns()
+        try:
+            if self._parser.settle():
+                self._end(self._last_ns)
+                return
+            failure = self._overdue(now_ns)
+        except FramingError as error:
+            failure = Failure("decode", str(error))
+        if failure is None:
+            self._arm(now_ns)
+        else:
+            self.fail(failure)
+
+    def _overdue(self, now_ns: int) -> Failure | None:
+        limits = self._timeouts
+        if now_ns - self._sent_ns >= _ns(limits.total_s):
+            return Failure("timeout_total", f"the response had not ended within {limits.total_s:g} s")
+        late = now_ns - self._sent_ns >= _ns(limits.first_token_s)
+        silent = now_ns - self._last_ns >= _ns(limits.idle_s)
+        if (late or silent) and not self._token_has_come:
+            self._token_has_come = self._carries_token(self._body()[0])
+        if late and not self._token_has_come:
+            return Failure("timeout_first_token", f"no token within {limits.first_token_s:g} s")
+        if silent and self._token_has_come:
+            return Failure("timeout_idle", f"nothing came for {limits.idle_s:g} s after the last read")
+        return None
+
+    def _body(self) -> tuple[bytes, list[int]]:
+        head = self._parser.head
+        body, ends = self._parser.body(self._ends)
+        encoding = head.headers.get("content-encoding", "").strip().lower() if head is not None else ""
+        return decode_content(encoding, body, ends, self._max_body_bytes)
+
+    def finish(self) -> None:
+        """Put what came into the exchange; to be called once, by the greenlet, after the end."""
+        self._disarm()
+        exchange, head = self.exchange, self._parser.head
+        if head is not None:
+            exchange.status, exchange.reason, exchange.headers = head.status, head.reason, head.headers
+        ends = [0] * len(self._ends)
+        try:
+            self._parser.settle()
+            exchange.body, ends = self._body()
+        except FramingError as error:
+            exchange.failure = exchange.failure or Failure("decode", str(error))
+        exchange.complete = self._parser.complete
+        reads = zip(ends, self._instants, self._lags, strict=True)
+        exchange.marks = [Mark(end, ns, lag_ns, True) if lag_ns >= 0 else Mark(end, ns, 0, False)
+                          for end, ns, lag_ns in reads]
+
+
+def _ns(seconds: float) -> int:
+    return int(seconds * _SECOND_NS)

@@ -1,0 +1,260 @@
+"""HTTP/1.1 responses out of bytes, in whatever pieces they come. Pure: no socket and no clock.
+
+While bytes come, only the end of the message is looked for, and a read that cannot be the end costs a look at
+its last bytes; the body is put together once, afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+MAX_HEAD_BYTES = 64 * 1024
+MAX_BODY_BYTES = 256 * 1024 * 1024
+_SCAN_BYTES = 64 * 1024  # chunks are checked at least this often, so that garbage is noticed before the end
+_MAX_CHUNK_LINE = 4096
+
+_head_end = re.compile(rb"\r?\n\r?\n").search
+_status_line = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: ([^\r\n]*))?\r?").fullmatch
+_header_line = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*?)[ \t]*\r?").fullmatch
+_chunk_line = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n").match
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+
+
+class FramingError(ValueError):
+    """The bytes are not an HTTP/1.1 response, or pass a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The status line and the headers; header names in lower case, repeated ones joined by `, `."""
+
+    status: int
+    reason: str
+    headers: dict[str, str] = field(default_factory=dict)
+    minor_version: int = 1
+
+    def tokens(self, name: str) -> list[str]:
+        """The comma-separated values of a header, in lower case; empty when it is absent."""
+        return [token.strip().lower() for token in self.headers.get(name, "").split(",") if token.strip()]
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection may carry another request."""
+        tokens = self.tokens("connection")
+        return "close" not in tokens and (self.minor_version == 1 or "keep-alive" in tokens)
+
+
+def parse_head(data: bytes) -> Head:
+    """The head from its bytes, without the empty line. Raises FramingError."""
+    first, *lines = data.split(b"\n")
+    status = _status_line(first)
+    if status is None:
+        raise FramingError(f"not an HTTP/1.x status line: {first[:60]!r}")
+    headers: dict[str, str] = {}
+    for line in lines:
+        match = _header_line(line)
+        if match is None:
+            raise FramingError(f"not a header line: {line[:60]!r}")
+        name, value = match[1].decode("ascii").lower(), match[2].decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return Head(int(status[2]), (status[3] or b"").decode("latin-1"), headers, int(status[1]))
+
+
+class ResponseParser:
+    """One response to a request with `method`. `feed` it bytes until it says that the message has ended.
+
+    `head` is None until the final head (1xx are skipped) is in. `received` counts bytes, heads included.
+    """
+
+    def __init__(self, method: str = "POST", max_body_bytes: int = MAX_BODY_BYTES) -> None:
+        self.head: Head | None = None
+        self.complete = False
+        self.raw = bytearray()
+        self._method = method
+        self._max_body_bytes = max_body_bytes
+        self._advance = self._in_head
+        self._start = 0  # of the head, then of the body
+        self._end = 0  # of the message, once known
+        self._position = 0  # of the first chunk that has not been taken
+        self._chunk_starts: list[int] = []
+        self._chunk_ends: list[int] = []
+        self._chunked = False
+
+    @property
+    def received(self) -> int:
+        """Bytes so far, heads included."""
+        return len(self.raw)
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection can carry another request: complete, kept alive, and nothing too many."""
+        return self.complete and self.head is not None and self.head.keep_alive and len(self.raw) == self._end
+
+    def feed(self, data: bytes) -> bool:
+        """Take the next bytes; True when the message has ended. Raises FramingError."""
+        self.raw += data
+        return self._advance(data)
+
+    def eof(self) -> bool:
+        """The peer has closed: True when that is a proper end. Raises FramingError."""
+        self.settle()
+        if self.head is not None and self._advance == self._until_close:
+            self._finish(len(self.raw))
+        return self.complete
+
+    def settle(self) -> bool:
+        """Look at everything received, not only at what may be the end. Raises FramingError."""
+        return self.complete or (self._scan_chunks() if self._chunked else False)
+
+    def _finish(self, end: int) -> bool:
+        self._end = end
+        self.complete = True
+        return True
+
+    def _in_head(self, data: bytes) -> bool:
+        raw = self.raw
+        if not raw.startswith(b"HTTP/1."[: len(raw) - self._start], self._start):
+            raise FramingError(f"not an HTTP/1.x response: {bytes(raw[self._start:self._start + 60])!r}")
+        match = _head_end(raw, max(self._start, len(raw) - len(data) - 3))
+        if match is None:
+            if len(raw) - self._start > MAX_HEAD_BYTES:
+                raise FramingError(f"response headers larger than {MAX_HEAD_BYTES} bytes")
+            return False
+        head = parse_head(bytes(raw[self._start:match.start()]))
+        self._start = self._position = match.end()
+        if 100 <= head.status < 200:
+            if head.status == 101:
+                raise FramingError("the server switched to another protocol")
+            return self._in_head(bytes(raw[self._start:])) if len(raw) > self._start else False
+        self.head = head
+        return self._choose_framing(head)
+
+    def _choose_framing(self, head: Head) -> bool:
+        """RFC 9112, section 6.3."""
+        if self._method == "HEAD" or head.status in (204, 304):
+            return self._finish(self._start)
+        transfer = head.tokens("transfer-encoding")
+        if transfer:
+            self._chunked = transfer[-1] == "chunked"
+            self._advance = self._in_chunks if self._chunked else self._until_close
+            return self._scan_chunks() if self._chunked else self._until_close(b"")
+        lengths = set(head.tokens("content-length"))
+        if not lengths:
+            self._advance = self._until_close
+            return self._until_close(b"")
+        length = lengths.pop()
+        if lengths or not (length.isascii() and length.isdigit()):
+            raise FramingError(f"Content-Length: {head.headers['content-length'][:60]!r}")
+        if int(length) > self._max_body_bytes:
+            raise FramingError(self._too_large())
+        self._end = self._start + int(length)
+        self._advance = self._in_length
+        return self._in_length(b"")
+
+    def _in_length(self, data: bytes) -> bool:
+        return len(self.raw) >= self._end and self._finish(self._end)
+
+    def _until_close(self, data: bytes) -> bool:
+        if len(self.raw) - self._start > self._max_body_bytes:
+            raise FramingError(self._too_large())
+        return False
+
+    def _in_chunks(self, data: bytes) -> bool:
+        """A message ends with an empty line: only a read with one at its end, or a very small one, is looked at."""
+        if data.endswith(b"\r\n\r\n") or len(data) < 4 or len(self.raw) - self._position > _SCAN_BYTES:
+            return self._scan_chunks()
+        return False
+
+    def _scan_chunks(self) -> bool:
+        raw, position = self.raw, self._position
+        received = len(raw)
+        while match := _chunk_line(raw, position):
+            size, start = int(match[1], 16), match.end()
+            if size == 0:
+                return self._in_trailers(start)
+            end = start + size
+            if end - self._start > self._max_body_bytes:
+                raise FramingError(self._too_large())
+            if end + 2 > received:
+                return False
+            if raw[end:end + 2] != b"\r\n":
+                raise FramingError(f"a chunk of {size} bytes is followed by {bytes(raw[end:end + 20])!r}")
+            self._chunk_starts.append(start)
+            self._chunk_ends.append(end)
+            self._position = position = end + 2
+        if b"\n" in raw[position:position + _MAX_CHUNK_LINE] or received - position > _MAX_CHUNK_LINE:
+            raise FramingError(f"not a chunk size: {bytes(raw[position:position + 60])!r}")
+        return False
+
+    def _in_trailers(self, start: int) -> bool:
+        """`start` is after the last chunk's line; trailer fields are skipped."""
+        if self.raw.startswith(b"\r\n", start):
+            return self._finish(start + 2)
+        end = self.raw.find(b"\r\n\r\n", start)
+        if end < 0 and len(self.raw) - start > MAX_HEAD_BYTES:
+            raise FramingError(f"trailers larger than {MAX_HEAD_BYTES} bytes")
+        return end >= 0 and self._finish(end + 4)
+
+    def _too_large(self) -> str:
+        return f"the response is larger than {self._max_body_bytes} bytes"
+
+    def _spans(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Where in the raw bytes the body lies: starts and ends, a chunk that is under way included."""
+        if self.head is None:
+            return (), ()
+        if not self._chunked:
+            return (self._start,), (min(self._end or len(self.raw), len(self.raw)),)
+        starts, ends = self._chunk_starts, self._chunk_ends
+        match = None if self.complete else _chunk_line(self.raw, self._position)
+        if match is None or match.end() == len(self.raw) or int(match[1], 16) == 0:
+            return starts, ends
+        return [*starts, match.end()], [*ends, min(len(self.raw), match.end() + int(match[1], 16))]
+
+    def body(self, read_ends: Iterable[int]) -> tuple[bytes, list[int]]:
+        """The body so far, free of transfer coding; and, for every read that ended at so many raw bytes
+        (ascending), how long the body was by then."""
+        starts, ends = self._spans()
+        raw = self.raw
+        body = b"".join([raw[start:end] for start, end in zip(starts, ends, strict=True)])
+        return body, _body_ends(starts, ends, read_ends)
+
+
+def _body_ends(starts: Sequence[int], ends: Sequence[int], read_ends: Iterable[int]) -> list[int]:
+    lengths: list[int] = []
+    before = index = 0  # body bytes in the spans before `index`
+    for read_end in read_ends:
+        while index < len(ends) and ends[index] <= read_end:
+            before += ends[index] - starts[index]
+            index += 1
+        inside = index < len(starts) and read_end > starts[index]
+        lengths.append(before + read_end - starts[index] if inside else before)
+    return lengths
+
+
+def decode_content(encoding: str, body: bytes, ends: list[int],
+                   max_body_bytes: int = MAX_BODY_BYTES) -> tuple[bytes, list[int]]:
+    """Body and read ends with a content coding (gzip, deflate) undone. Raises FramingError for any other."""
+    if encoding in ("", "identity"):
+        return body, ends
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise FramingError(f"the response is encoded as {encoding[:60]!r}, which was not asked for")
+    inflate, plain, lengths, before = _inflater(encoding, body), bytearray(), [], 0
+    try:
+        for end in ends:
+            plain += inflate.decompress(body[before:end], max_body_bytes + 1 - len(plain))
+            if len(plain) > max_body_bytes:
+                raise FramingError(f"the decoded response is larger than {max_body_bytes} bytes")
+            lengths.append(len(plain))
+            before = end
+    except zlib.error as error:
+        raise FramingError(f"the {encoding} body cannot be decoded: {error}") from error
+    return bytes(plain), lengths
+
+
+def _inflater(encoding: str, body: bytes) -> zlib._Decompress:
+    """Some servers send raw deflate for `deflate`; a zlib stream begins with method 8."""
+    raw_deflate = encoding == "deflate" and body[:1] != b"" and body[0] & 0x0F != 8
+    return zlib.decompressobj(-zlib.MAX_WBITS if raw_deflate else _GZIP_OR_ZLIB)

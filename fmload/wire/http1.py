@@ -1,0 +1,189 @@
+"""HTTP/1.1 for load: a request goes out, its greenlet sleeps until the whole response is in, every read is stamped."""
+
+from __future__ import annotations
+
+import logging
+import re
+import ssl
+from collections import defaultdict
+from time import monotonic_ns
+from typing import Literal
+from weakref import WeakKeyDictionary
+
+import gevent
+from gevent import getcurrent
+from gevent.pool import Pool
+
+from fmload import __version__
+from fmload.wire.connection import Connection, StaleConnection, connect
+from fmload.wire.exchange import Address, CarriesToken, Exchange, Failure, HttpRequest, Timeouts
+from fmload.wire.flight import Flight
+from fmload.wire.framing import MAX_BODY_BYTES
+
+logger = logging.getLogger(__name__)
+
+_PRECONNECT_AT_ONCE = 32
+_LINE_BREAK = re.compile(r"[\r\n\0]")
+_DEFAULT_HEADERS = {"accept-encoding": "identity", "user-agent": f"fmload/{__version__}"}
+
+
+def encode_request(address: Address, request: HttpRequest) -> bytes:
+    """The request's bytes. Host, Content-Length, Accept-Encoding and User-Agent are added when absent.
+
+    Raises ValueError on a line break in the target or a header, which would be a second header.
+    """
+    given = {name.lower() for name in request.headers}
+    lines = [f"{request.method} {request.target} HTTP/1.1"]
+    if "host" not in given:
+        lines.append(f"host: {_authority(address)}")
+    lines += [f"{name}: {value}" for name, value in _DEFAULT_HEADERS.items() if name not in given]
+    lines += [f"{name}: {value}" for name, value in request.headers.items()]
+    if "content-length" not in given and (request.body or request.method in ("POST", "PUT", "PATCH")):
+        lines.append(f"content-length: {len(request.body)}")
+    if any(map(_LINE_BREAK.search, lines)):
+        raise ValueError("a line break in the target or a header of a request")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + request.body
+
+
+def _authority(address: Address) -> str:
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return host if address.port == (443 if address.tls else 80) else f"{host}:{address.port}"
+
+
+class Http1Wire:
+    """The wire of one worker: a pool of kept-alive connections a address, shared by its users.
+
+    `kernel_stamps` False stamps in user space, for comparison.
+    """
+
+    def __init__(self, timeouts: Timeouts | None = None, *, kernel_stamps: bool = True,
+                 max_body_bytes: int = MAX_BODY_BYTES) -> None:
+        self._timeouts = timeouts or Timeouts()
+        self._kernel_stamps = kernel_stamps
+        self._max_body_bytes = max_body_bytes
+        self._idle: defaultdict[Address, list[Connection]] = defaultdict(list)
+        self._flights: set[Flight] = set()
+        self._partials: WeakKeyDictionary[object, Exchange] = WeakKeyDictionary()
+
+    def exchange(self, address: Address, request: HttpRequest, carries_token: CarriesToken) -> Exchange:
+        """Send the request and return its whole response; blocks the calling greenlet alone.
+
+        An idle connection is used where there is one. Else one is made, `connected_ns` is set, and `send_ns` is
+        the instant before connecting, so that the request pays for it. Nothing is ever sent twice: only a
+        connection that refuses the very first write is replaced.
+        """
+        payload = encode_request(address, request)
+        exchange = Exchange(str(address))
+        flight = Flight(exchange, request.method, carries_token, self._timeouts, self._max_body_bytes)
+        self._flights.add(flight)
+        connection = None
+        try:
+            connection = self._send(address, payload, flight)
+            if connection is not None:
+                flight.wait()
+        except BaseException:
+            flight.fail(Failure("cancelled", "the user was stopped before the response had ended"))
+            self._partials[getcurrent()] = exchange
+            raise
+        finally:
+            self._flights.discard(flight)
+            if connection is not None:
+                self._give_back(address, connection, flight)
+            flight.finish()
+        return exchange
+
+    def partial(self) -> Exchange | None:
+        """What the calling greenlet had received when it was killed inside `exchange`; once, else None."""
+        return self._partials.pop(getcurrent(), None)
+
+    def interrupt(self, outcome: Literal["cancelled", "censored"], why: str) -> int:
+        """End every exchange under way with this outcome; returns how many. Their greenlets go on normally."""
+        flights = list(self._flights)
+        for flight in flights:
+            flight.fail(Failure(outcome, why))
+        return len(flights)
+
+    def preconnect(self, address: Address, n: int) -> int:
+        """Open connections until `n` are idle; returns how many are. Those that cannot be opened are left to the
+        requests, whose outcome will say why."""
+        missing = n - len(self._idle[address])
+        Pool(_PRECONNECT_AT_ONCE).map(lambda _: self._open_idle(address), range(missing))
+        return len(self._idle[address])
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.close()
+        self._idle.clear()
+
+    def _open_idle(self, address: Address) -> None:
+        try:
+            with gevent.Timeout(self._timeouts.connect_s):
+                self._keep(address, connect(address, self._kernel_stamps))
+        except (OSError, gevent.Timeout) as error:
+            logger.debug("cannot open a connection to %s ahead: %s", address, error)
+
+    def _keep(self, address: Address, connection: Connection) -> None:
+        idle = self._idle[address]
+        connection.on_idle_end = idle.remove
+        idle.append(connection)
+
+    def _take_idle(self, address: Address) -> Connection | None:
+        idle = self._idle[address]
+        while idle:
+            connection = idle.pop()
+            if connection.usable():
+                return connection
+            connection.close()
+        return None
+
+    def _give_back(self, address: Address, connection: Connection, flight: Flight) -> None:
+        if connection.release() and flight.reusable:
+            self._keep(address, connection)
+        else:
+            connection.close()
+
+    def _send(self, address: Address, payload: bytes, flight: Flight) -> Connection | None:
+        """The connection on which the request has gone out; None with the flight failed."""
+        while connection := self._take_idle(address):
+            try:
+                flight.exchange.send_ns = connection.send(payload, flight)
+            except StaleConnection:
+                connection.close()
+                continue
+            flight.exchange.reused = True
+            return connection
+        return self._send_anew(address, payload, flight)
+
+    def _send_anew(self, address: Address, payload: bytes, flight: Flight) -> Connection | None:
+        exchange = flight.exchange
+        exchange.send_ns = monotonic_ns()
+        connection = self._connect(address, flight)
+        if connection is None:
+            return None
+        exchange.connected_ns = monotonic_ns()
+        try:
+            connection.send(payload, flight)
+        except StaleConnection as error:
+            connection.close()
+            flight.fail(Failure("connect", f"{address} closed the connection at once: {error}"))
+            return None
+        return connection
+
+    def _connect(self, address: Address, flight: Flight) -> Connection | None:
+        limit_s = self._timeouts.connect_s
+        timeout = gevent.Timeout.start_new(limit_s)
+        try:
+            return connect(address, self._kernel_stamps)
+        except gevent.Timeout as expired:
+            if expired is not timeout:
+                raise
+            flight.fail(Failure("timeout_connect", f"no connection to {address} within {limit_s:g} s"))
+        except ssl.SSLError as error:
+            flight.fail(Failure("tls", f"TLS with {address}: {getattr(error, 'verify_message', '') or error}"))
+        except OSError as error:
+            flight.fail(Failure("connect", f"cannot connect to {address}: {error.strerror or error}"))
+        finally:
+            timeout.close()
+        return None

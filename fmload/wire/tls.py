@@ -1,0 +1,76 @@
+"""TLS over memory buffers, so that the socket below keeps its kernel stamps."""
+
+from __future__ import annotations
+
+import ssl
+from functools import lru_cache
+
+from fmload.errors import FmloadError
+from fmload.wire.exchange import Address
+
+_RECORD_BYTES = 64 * 1024
+
+
+@lru_cache(maxsize=64)
+def client_context(ca_file: str | None, verify: bool) -> ssl.SSLContext:
+    """A context that verifies certificate and host name, unless `verify` is False (tests only).
+
+    Raises FmloadError when the CA file cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise FmloadError(f"cannot use the CA file {ca_file}: {error.strerror or error}",
+                          hint="ca_file names a PEM file of certificates") from error
+    context.set_alpn_protocols(["http/1.1"])
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class TlsSession:
+    """One TLS session between two memory buffers: ciphertext in, plain bytes out, and back."""
+
+    def __init__(self, address: Address) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = client_context(address.ca_file, address.verify)
+        self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=address.host)
+        self.closed = False  # the peer has ended the session properly
+
+    def shake_hands(self, data: bytes) -> bool:
+        """Take what the peer sent; True once the handshake is done. Raises ssl.SSLError."""
+        self._incoming.write(data)
+        try:
+            self._session.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+    def encrypt(self, data: bytes) -> bytes:
+        """The ciphertext of `data`, with whatever else the session has to say."""
+        self._session.write(data)
+        return self._outgoing.read()
+
+    def pending_output(self) -> bytes:
+        """What the session has to say by itself: handshake, key updates."""
+        return self._outgoing.read() if self._outgoing.pending else b""
+
+    def decrypt(self, data: bytes) -> bytes:
+        """The plain bytes that `data` completes; empty when no record is whole yet. Raises ssl.SSLError."""
+        incoming, session = self._incoming, self._session
+        incoming.write(data)
+        parts: list[bytes] = []
+        while incoming.pending or session.pending():
+            try:
+                part = session.read(_RECORD_BYTES)
+            except ssl.SSLWantReadError:
+                break
+            except ssl.SSLZeroReturnError:
+                self.closed = True
+                break
+            if not part:  # a close alert, on some versions
+                self.closed = True
+                break
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
