@@ -92,12 +92,16 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """`categories` makes the axis one of names: a point's coordinate is then an index into them."""
+    """`categories` makes the axis one of names: a point's coordinate is then an index into them.
+
+    `ticks` are the places worth a label, where not every place is (the levels of a sweep).
+    """
 
     label: str
     unit: str = ""
     log: bool = False
     categories: Sequence[str] = ()
+    ticks: Sequence[float] = ()
 
     @property
     def text(self) -> str:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from analysis.document import Axis, Chart, Point, Series
 from analysis.formats import significant
@@ -64,7 +64,19 @@ def _panel(axes: Axes, chart: Chart, panel: str) -> None:
     if panel:
         axes.set_title(panel, loc="left")
     _KINDS[chart.kind](axes, shown)
+    _limits(axes, chart)
     _rules(axes, chart)
+
+
+def _limits(axes: Axes, chart: Chart) -> None:
+    """The y axis starts at zero, unless it is logarithmic or all values are far from zero."""
+    values = [value for series in chart.series for point in series.points
+              for value in (point.y, point.low, point.high) if value is not None]
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    if chart.y.log:
+        axes.set_ylim(low / 1.25, high * 1.25)
+    elif 0 <= low < high * 0.7:
+        axes.set_ylim(bottom=0)
 
 
 def _axes(axes: Axes, chart: Chart) -> None:
@@ -76,7 +88,9 @@ def _axes(axes: Axes, chart: Chart) -> None:
             ticks.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ticks.set_minor_formatter(NullFormatter())
         elif not axis.categories:
-            ticks.set_major_locator(MaxNLocator(7))
+            ticks.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+        if axis.ticks:
+            ticks.set_major_locator(FixedLocator(axis.ticks))
         ticks.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
     if chart.x.categories:
         _categories(axes, chart.x)
@@ -92,7 +106,7 @@ def _categories(axes: Axes, axis: Axis) -> None:
     crowded = len(names) > 8 or max(map(len, names)) > 14
     step = math.ceil(len(names) / 30)
     axes.set_xticks(range(0, len(names), step), names[::step], rotation=35 if crowded else 0,
-                    ha="right" if crowded else "center")
+                    ha="right" if crowded else "center", rotation_mode="anchor")
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.grid(False, axis="x")
 

@@ -9,10 +9,10 @@ from importlib.resources import files
 from typing import Any
 
 import orjson
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from analysis.document import SYMBOLS, Chart, Section, Table
+from analysis.document import SYMBOLS, Axis, Chart, Section, Table
 
 FILTER_FROM_ROWS = 6  # a shorter table is read faster than it is filtered
 _INLINE = re.compile(r"`([^`]+)`|\*\*(.+?)\*\*|\[([^\]]+)\]\(([^)\s]+)\)")
@@ -23,14 +23,14 @@ def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     charts = [block for section in sections for block in section.blocks if isinstance(block, Chart)]
     return _environment().get_template("report.html.j2").render(
         title=title, subtitle=subtitle, sections=sections, symbols=SYMBOLS,
-        style=Markup(_asset("report.css")), script=Markup(_asset("report.js")),  # noqa: S704
-        data=Markup(_json({chart.name: _chart(chart) for chart in charts})))  # noqa: S704
+        style=Markup(_asset("report.css")), script=Markup(_asset("report.js")),
+        data=Markup(_json({chart.name: _chart(chart) for chart in charts})))
 
 
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("analysis.html", "templates"), autoescape=select_autoescape(default=True, default_for_string=True),
+        loader=PackageLoader("analysis.html", "templates"), autoescape=True,
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["inline"] = inline
     environment.filters["kind"] = lambda block: type(block).__name__.lower()
@@ -87,6 +87,6 @@ def _chart(chart: Chart) -> dict[str, Any]:
     }
 
 
-def _axis(axis: Any) -> dict[str, Any]:
+def _axis(axis: Axis) -> dict[str, Any]:
     return {"label": axis.label, "unit": axis.unit, "text": axis.text, "log": axis.log,
-            "categories": list(axis.categories)}
+            "categories": list(axis.categories), "ticks": list(axis.ticks)}

@@ -6,27 +6,14 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
+from watched import Watched
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-@dataclass
-class Watched:
-    """A page, with every error it reported and every request it made."""
-
-    page: Page
-    errors: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-    def network(self) -> list[str]:
-        """Requests that left the page: all but files and data it brought itself."""
-        return [url for url in self.requests if not url.startswith(("file:", "data:", "about:", "blob:"))]
 
 
 @pytest.fixture(scope="session")

@@ -31,16 +31,23 @@ function logTicks(low, high, wanted) {
   return ticks.length > 1 ? ticks : linearTicks(low, high, wanted).filter(tick => tick > 0);
 }
 
+// Those ticks that stand at least 26 pixels from the one before.
+function spaced(ticks, at) {
+  let last = -Infinity;
+  return ticks.filter(tick => Math.abs(at(tick) - last) >= 26 && ((last = at(tick)), true));
+}
+
 // A scale turns values into pixels (`at`) and back.
 function makeScale(axis, [low, high], from, to, log, wanted) {
   const forward = log ? Math.log : value => value, backward = log ? Math.exp : value => value;
   const a = forward(low), span = forward(high) - a || 1;
   const categories = axis.categories.map((_, index) => index).filter(index => index >= low && index <= high);
+  const given = axis.ticks.filter(tick => tick >= low && tick <= high);
   const stride = Math.ceil(categories.length / Math.max(1, wanted * 3));
   return {
     at: value => from + (forward(value) - a) / span * (to - from),
     back: pixel => backward(a + (pixel - from) / (to - from) * span),
-    ticks: axis.categories.length ? categories.filter((_, i) => i % stride === 0) : (log ? logTicks : linearTicks)(low, high, wanted),
+    ticks: axis.categories.length ? categories.filter((_, i) => i % stride === 0) : given.length > 1 ? spaced(given, tick => from + (forward(tick) - a) / span * (to - from)) : (log ? logTicks : linearTicks)(low, high, wanted),
     label: tick => axis.categories.length ? axis.categories[tick] : number(tick),
   };
 }
@@ -82,7 +89,7 @@ const DRAW = {
     const band = points.filter(point => point[2] !== null && point[3] !== null);
     if (series.joined && band.length > 1) {
       const edge = (list, k) => list.map(point => `${frame.x.at(point[0]).toFixed(1)} ${frame.y.at(Math.max(point[k], frame.floor)).toFixed(1)}`);
-      svg += `<path d="M${edge(band, 3).concat(edge(band, 2).reverse()).join("L")}Z" fill="${color(series)}" opacity=".13"/>`;
+      frame.under.push(`<path d="M${edge(band, 3).concat(edge(band, 2).reverse()).join("L")}Z" fill="${color(series)}" opacity=".13"/>`);
     }
     if (series.joined && at.length > 1)
       svg += `<path d="M${at.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}" fill="none" stroke="${color(series)}" stroke-width="2" stroke-linejoin="round"${series.dashed ? ' stroke-dasharray="6 4"' : ""}/>`;
@@ -166,7 +173,7 @@ class Plot {
       made.type = "button";
       made.title = "Click: show or hide. Shift and click: only this one";
       made.setAttribute("aria-pressed", "true");
-      made.innerHTML = `<svg viewBox="0 0 22 12" aria-hidden="true">${series.joined ? `<path d="M0 6H22" stroke="${color(series)}" stroke-width="2"${series.dashed ? ' stroke-dasharray="5 3"' : ""}/>` : ""}<path transform="translate(11 6)" d="${outline(series, 4)}" fill="${color(series)}"/></svg>${escaped(name)}`;
+      made.innerHTML = `<svg viewBox="0 0 22 12" aria-hidden="true">${series.joined && this.spec.kind === "xy" ? `<path d="M0 6H22" stroke="${color(series)}" stroke-width="2"${series.dashed ? ' stroke-dasharray="5 3"' : ""}/>` : ""}<path transform="translate(11 6)" d="${(this.spec.kind === "bar" ? OUTLINES[1] : OUTLINES[series.shape % OUTLINES.length])(4)}" fill="${color(series)}"/></svg>${escaped(name)}`;
       made.addEventListener("click", event => {
         if (event.shiftKey) this.hidden = new Set(this.hidden.size === names.length - 1 && !this.hidden.has(name) ? [] : names.filter(other => other !== name));
         else if (!this.hidden.delete(name)) this.hidden.add(name);
@@ -212,7 +219,7 @@ class Plot {
     const left = 26 + Math.max(...y.ticks.map(tick => y.label(tick).length), 2) * 6.6, right = width - 10;
     const x = makeScale(xAxis, range.x, left, right, this.log.x, Math.max(3, Math.floor((right - left) / 75)));
     const clip = `clip-${this.figure.dataset.chart}-${this.panels.length}-${Math.random().toString(36).slice(2)}`, spots = [];
-    const shown = this.visible(name), frame = {x, y, floor: this.log.y ? range.y[0] : -Infinity, stack: new Map(), count: shown.length};
+    const shown = this.visible(name), frame = {x, y, floor: this.log.y ? range.y[0] : -Infinity, stack: new Map(), under: [], count: shown.length};
     const inDomain = point => (!this.log.x || point[0] > 0) && (!this.log.y || point[1] > 0);
     const body = shown.map((series, place) => DRAW[this.spec.kind](series, series.points.filter(inDomain), Object.assign(frame, {place}), spots)).join("");
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -227,7 +234,7 @@ class Plot {
       + `<path class="axis" d="M${left} ${bottom}H${right}"/>`
       + `<text x="${(left + right) / 2}" y="${height - 4}" text-anchor="middle">${escaped(xAxis.text)}</text>`
       + `<text transform="translate(11 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${escaped(yAxis.text)}</text>`
-      + `<g clip-path="url(#${clip})">${this.region(x, y, left, bottom)}${body}</g>${this.rules(x, y, {left, right, top, bottom}, range)}<path class="focus"/><rect class="select"/>`;
+      + `<g clip-path="url(#${clip})">${this.region(x, y, left, bottom)}${frame.under.join("")}${body}</g>${this.rules(x, y, {left, right, top, bottom}, range)}<path class="focus"/><rect class="select"/>`;
     this.area.append(svg);
     const panel = {svg, spots: spots.filter(spot => spot.x >= left - 1 && spot.x <= right + 1 && spot.y >= top - 1 && spot.y <= bottom + 1), x, y, box: {left, right, top, bottom}, width};
     this.listen(panel);
@@ -383,7 +390,6 @@ addEventListener("beforeprint", () => {
 });
 addEventListener("afterprint", () => folded.forEach(details => details.open = false));
 tooltip.hidden = true;
-addEventListener("scroll", () => tooltip.hidden = true, {passive: true});
 
 const links = new Map([...document.querySelectorAll("nav a")].map(link => [link.hash.slice(1), link]));
 const seen = new IntersectionObserver(entries => {
