@@ -1,0 +1,151 @@
+"""OpenAI's chat and text completions: requests read, events written as vLLM and its kin write them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from fmload.emulator.dialect import Ask, Usage
+from fmload.emulator.http import Refusal, json_refusal
+from fmload.emulator.shape import Shape
+
+CHAT = "/v1/chat/completions"
+TEXT = "/v1/completions"
+
+
+def refusal(status: int, message: str, kind: str = "invalid_request_error",
+            headers: Mapping[str, str] | None = None, outcome: str = "rejected") -> Refusal:
+    """An error in OpenAI's shape."""
+    body = {"error": {"message": message, "type": kind, "param": None, "code": status}}
+    return json_refusal(status, body, headers, outcome)
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    """The body as a JSON object. Raises Refusal (400)."""
+    try:
+        value = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise refusal(400, f"the body is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise refusal(400, "the body is not a JSON object")
+    return value
+
+
+def parse(body: dict[str, Any], chat: bool) -> Ask:
+    """What a chat (or text) completion asks for. Raises Refusal (400)."""
+    prompt = messages_text(body.get("messages")) if chat else _prompt_text(body.get("prompt"))
+    limit = body.get("max_completion_tokens", body.get("max_tokens"))
+    return Ask(prompt=prompt, model=str(body.get("model") or ""), stream=bool(body.get("stream")),
+               max_tokens=positive(limit, "max_tokens"), min_tokens=int(body.get("min_tokens") or 0),
+               ignore_eos=bool(body.get("ignore_eos")))
+
+
+def positive(value: object, name: str) -> int | None:
+    """A positive whole number or None. Raises Refusal (400)."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise refusal(400, f"{name} must be a whole number of at least 1, got {value!r}")
+    return value
+
+
+def messages_text(messages: object) -> str:
+    """The contents of a chat, joined by line ends. Raises Refusal (400)."""
+    if not isinstance(messages, list) or not messages:
+        raise refusal(400, "messages must be a list of at least one message")
+    return "\n".join(content_text(message.get("content")) for message in messages if isinstance(message, dict))
+
+
+def content_text(content: object) -> str:
+    """The text of a message's content: a string, or a list of parts."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return str(content or "")
+
+
+def _prompt_text(prompt: object) -> str:
+    if isinstance(prompt, list) and len(prompt) == 1:
+        prompt = prompt[0]
+    if not isinstance(prompt, str):
+        raise refusal(400, "prompt must be one string")
+    return prompt
+
+
+def usage_json(usage: Usage) -> dict[str, Any]:
+    """OpenAI's `usage` object."""
+    result: dict[str, Any] = {"prompt_tokens": usage.input_tokens, "completion_tokens": usage.output_tokens,
+                              "total_tokens": usage.input_tokens + usage.output_tokens,
+                              "prompt_tokens_details": {"cached_tokens": usage.cached_tokens}}
+    if usage.reasoning_tokens:
+        result["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    return result
+
+
+class OpenAIDialect:
+    """Server-sent events of one completion. `shape` says where role, finish reason and usage stand."""
+
+    content_type = "text/event-stream; charset=utf-8"
+    headers: Mapping[str, str] = {"Cache-Control": "no-cache"}
+
+    def __init__(self, ask: Ask, body: Mapping[str, Any], number: int, chat: bool, shape: Shape) -> None:
+        options = body.get("stream_options") or {}
+        self._chat, self._shape = chat, shape
+        self._usage_wanted = bool(options.get("include_usage"))
+        self._usage_always = self._usage_wanted and bool(options.get("continuous_usage_stats"))
+        kind = "chat.completion" if chat else "text_completion"
+        self._envelope = {"id": f"{'chatcmpl' if chat else 'cmpl'}-emulated-{number:08x}",
+                          "object": kind + (".chunk" if chat and ask.stream else ""),
+                          "created": int(time.time()), "model": ask.model}
+        common = orjson.dumps(self._envelope)[:-1]
+        answer = b'"delta":{"content":"' if chat else b'"text":"'
+        thought = b'"delta":{"' + shape.reasoning_field.encode() + b'":"'
+        self._before = b"data: " + common + b',"choices":[{"index":0,' + answer
+        self._before_thought = b"data: " + common + b',"choices":[{"index":0,' + (thought if chat else answer)
+        self._after = (b'"}' if chat else b'"') + b',"logprobs":null,"finish_reason":null}]}\n\n'
+
+    def opening(self) -> bytes:
+        if not self._chat or self._shape.role == "none":
+            return b""
+        return self._event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
+
+    def token(self, text: str, usage: Usage, reasoning: bool, finish: str | None) -> bytes:
+        if finish is None and not self._usage_always:
+            before = self._before_thought if reasoning else self._before
+            return before + orjson.dumps(text)[1:-1] + self._after
+        return self._event([self._choice(text, reasoning, finish)], usage if self._usage_always else None)
+
+    def closing(self, finish: str | None, usage: Usage) -> bytes:
+        events, own = b"", self._usage_wanted and self._shape.usage == "own"
+        if finish is not None:
+            on_finish = usage if self._usage_wanted and not own else None
+            choice = self._choice(None if self._chat else "", False, finish)
+            events = self._event([choice], on_finish)
+        return events + self._event([], usage) if own else events
+
+    def trailer(self) -> bytes:
+        return b"data: [DONE]\n\n" if self._shape.done else b""
+
+    def error(self, code: str, message: str) -> bytes:
+        return b"data: " + orjson.dumps({"error": {"message": message, "type": code, "code": code}}) + b"\n\n"
+
+    def whole(self, text: str, reasoning: str, finish: str, usage: Usage) -> bytes:
+        message: dict[str, Any] = {"role": "assistant", "content": text}
+        if reasoning:
+            message[self._shape.reasoning_field] = reasoning
+        choice = {"index": 0, "finish_reason": finish, **({"message": message} if self._chat else {"text": text})}
+        return orjson.dumps({**self._envelope, "choices": [choice], "usage": usage_json(usage)})
+
+    def _choice(self, text: str | None, reasoning: bool, finish: str | None) -> dict[str, Any]:
+        if not self._chat:
+            return {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+        field = self._shape.reasoning_field if reasoning else "content"
+        return {"index": 0, "delta": {} if text is None else {field: text}, "finish_reason": finish}
+
+    def _event(self, choices: list[dict[str, Any]], usage: Usage | None = None) -> bytes:
+        event: dict[str, Any] = {**self._envelope, "choices": choices}
+        if usage is not None:
+            event["usage"] = usage_json(usage)
+        return b"data: " + orjson.dumps(event) + b"\n\n"
