@@ -6,59 +6,48 @@ its `Options` model, and stand flat beside the common keys; `Extensible` routes 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
 
+from fmload.config.model import Extensible as Extensible
+from fmload.config.model import NoOptions as NoOptions
+from fmload.config.model import Rule
+from fmload.config.model import Strict as Strict
 from fmload.endpoints import ENDPOINTS
 from fmload.prompts import SOURCES
-from fmload.registry import Registry
 from fmload.targets import TARGETS
 from fmload.units import parse_duration_s
 
 
-def _duration(value: object) -> object:
+def _duration(value: object, info: ValidationInfo) -> object:
+    """Seconds from text with a unit. A bare number is refused in a run file, and taken as seconds from code."""
     if isinstance(value, str):
         return parse_duration_s(value)
-    if isinstance(value, bool) or (isinstance(value, int | float) and value != 0):
+    if info.context is not None and isinstance(value, int | float) and (value != 0 or isinstance(value, bool)):
         raise ValueError(f"{value} has no unit; write a duration such as 500ms, 10s, 2m or 1h")
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0)]
+def _with_unit(seconds: float) -> str:
+    return f"{seconds:g}s" if float(f"{seconds:g}") == seconds else f"{seconds!r}s"
 
 
-class Strict(BaseModel):
-    """Unknown keys are errors; values are not coerced between kinds."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
+Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0), PlainSerializer(_with_unit, when_used="json"),
+                    WithJsonSchema({"type": "string", "examples": ["500ms", "10s", "2m"]})]
 
 
-class NoOptions(Strict):
-    """The options of an entry that has none."""
+def _from_run_file(value: str, info: ValidationInfo) -> str:
+    if info.context is None or "://" in value or value.startswith("hf:") or PurePath(value).is_absolute():
+        return value
+    return str(info.context["folder"] / value)
 
 
-class Extensible(BaseModel):
-    """A model whose further keys belong to the registry entry that `_chosen` names."""
-
-    model_config = ConfigDict(extra="allow", populate_by_name=True, frozen=True)
-    registry: ClassVar[Registry]
-    _options: Any = PrivateAttr(default=None)
-
-    def _chosen(self) -> str:
-        raise NotImplementedError
-
-    @model_validator(mode="after")
-    def _route_options(self) -> Extensible:
-        chosen = self.registry.load(self._chosen())
-        model = getattr(chosen, "Options", NoOptions)
-        self._options = model.model_validate(self.__pydantic_extra__ or {})
-        return self
-
-    @property
-    def options(self) -> Any:
-        """The further keys, as the chosen entry's own `Options` model."""
-        return self._options
+# A path in the run file: relative ones start from the run file's folder; s3:// and hf: stay as they are.
+RunPath = Annotated[str, AfterValidator(_from_run_file)]
 
 
 class PriceSpec(Strict):
@@ -80,17 +69,16 @@ class DeploySpec(Extensible):
     """How the endpoint comes to be, when the run makes it itself."""
 
     registry = TARGETS
+    chosen_by = "target"
 
     target: str = Field(description="local, sagemaker, ec2, eks or bedrock")
-
-    def _chosen(self) -> str:
-        return self.target
 
 
 class EndpointSpec(Extensible):
     """One endpoint under test."""
 
     registry = ENDPOINTS
+    chosen_by = "protocol"
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     protocol: str = Field(description="openai, sagemaker, bedrock, or a plugin's name")
@@ -108,45 +96,71 @@ class EndpointSpec(Extensible):
     accelerators: int | None = Field(None, ge=1, description="accelerators that serve this endpoint, in all")
     emulated: str | None = Field(None, description="what it imitates, when it is an emulation; the report says so")
 
-    def _chosen(self) -> str:
-        return self.protocol
-
 
 class TokenFilter(Strict):
     """Keeps prompts of one language and of a token range (both ends included)."""
 
-    language: str | None = None
-    tokens: tuple[int, int] | None = None
+    language: str | None = Field(None, description="as the file's language column has it, for example en")
+    tokens: tuple[int, int] | None = Field(None, strict=False, description="fewest and most tokens, for example [1, 500]")
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        match given.get("tokens"):
+            case [int(least), int(most)] if not 0 <= least <= most:
+                yield "tokens", f"[{least}, {most}] holds no length; write the smaller number first"
 
 
 class Distribution(Strict):
-    """A length in tokens: `{mean, stddev}`, `{min, max}` or a fixed number in place of the mapping."""
+    """A length in tokens: `{mean, stddev}`, `{min, max}`, or a whole number in place of the mapping.
 
+    Without `kind`, `{mean, …}` is normal and `{min, max}` uniform; `min` and `max` bound what is drawn.
+    """
+
+    kind: Literal["normal", "uniform", "lognormal", "fixed"] | None = None
     mean: float | None = Field(None, gt=0)
     stddev: float = Field(0, ge=0)
     min: int | None = Field(None, ge=1)
     max: int | None = Field(None, ge=1)
-    kind: Literal["normal", "uniform", "lognormal", "fixed"] = "normal"
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        if given.get("kind") == "uniform" or "mean" not in given:
+            if "min" not in given or "max" not in given:
+                yield "", "needs 'mean' (and 'stddev'), or 'min' and 'max'"
+            if "stddev" in given:
+                yield "stddev", "goes with 'mean'"
+        match given.get("min"), given.get("max"):
+            case int(least), int(most) if least > most:
+                yield "min", f"{least} is above max, {most}"
+
+    @property
+    def drawn(self) -> Literal["normal", "uniform", "lognormal", "fixed"]:
+        """The kind, where the run file leaves it open: normal with a mean, else uniform."""
+        return self.kind or ("normal" if self.mean is not None else "uniform")
 
 
-Length = int | Distribution
+def _fixed(value: object) -> object:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return {"kind": "fixed", "mean": value} if whole else value
+
+
+Length = Annotated[Distribution, BeforeValidator(_fixed)]
 
 
 class PromptSpec(Extensible):
     """One prompt set."""
 
     registry = SOURCES
+    chosen_by = "source"
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     source: str
-    template: str | None = None
+    template: RunPath | None = Field(None, description="a file with {fields} named after the source's columns")
     filter: TokenFilter | None = None
     output_tokens: Length | None = None
     count: int | None = Field(None, ge=1, description="prompts to prepare; the source decides when absent")
-    unique: bool = Field(True, description="no prompt is sent twice in a run while others are left")
-
-    def _chosen(self) -> str:
-        return self.source
+    unique: bool = Field(True, description="no two prompts of the set are alike")
+    nonce: bool = Field(False, description="begin every prompt with a mark that no earlier run has sent")
 
 
 class LoadSpec(Strict):
@@ -162,11 +176,25 @@ class LoadSpec(Strict):
     window_s: Seconds | None = Field(None, alias="window", description="60s when neither window nor requests is given")
     requests: int | None = Field(None, ge=1, description="close the window after so many requests")
     drain_s: Seconds = Field(120.0, alias="drain")
-    workers: int = Field(1, ge=1)
+    workers: int = Field(1, ge=1, description="Locust worker processes")
     side_by_side: bool = Field(False, description="stages of different endpoints run at the same time")
     repeat: int = Field(1, ge=1)
     shuffle: bool = Field(False, description="order of the stages drawn by the seed")
     respread: bool = Field(False, description="users of a lost worker are given to the others")
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        kinds = [kind for kind in ("concurrency", "rate", "find", "trace") if kind in given]
+        if len(kinds) != 1:
+            found = " and ".join(kinds) or "none of them"
+            yield kinds[1] if kinds else "", f"give exactly one of concurrency, rate, find and trace; here: {found}"
+        if "window_s" in given and "requests" in given:
+            yield "requests", "give either window or requests, not both"
+        for kind in ("concurrency", "rate"):
+            if given.get(kind) == []:
+                yield kind, "needs at least one level"
+        if given.get("arrivals", "constant") != "constant" and "concurrency" in given:
+            yield "arrivals", "belongs to an open loop (rate or trace); with concurrency, users send one after the other"
 
 
 class TimeoutSpec(Strict):
@@ -198,7 +226,20 @@ class RunFile(Strict):
     timeouts: TimeoutSpec = Field(default_factory=TimeoutSpec)
     objectives: dict[str, Any] = Field(default_factory=dict)
     report: ReportSpec = Field(default_factory=ReportSpec)
-    keep_answers: bool = False
-    prices: str | None = Field(None, description="a price table of your own, over the one that ships")
+    keep_answers: bool = Field(False, description="keep the text of the answers, in answers.parquet")
+    prices: RunPath | None = Field(None, description="a price table of your own, over the one that ships")
     max_cost: float | None = Field(None, ge=0, description="USD; a run that would pass it is stopped before")
     telemetry: list[dict[str, Any]] = Field(default_factory=list)
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        for kind in ("endpoints", "prompts"):
+            for name in _twice(given.get(kind)):
+                yield kind, f"two entries are named '{name}'; names tell them apart in the results"
+
+
+def _twice(entries: object) -> list[str]:
+    """The names that more than one of the entries bears."""
+    listed = entries if isinstance(entries, list) else []
+    names = [one.get("name") if isinstance(one, Mapping) else getattr(one, "name", None) for one in listed]
+    return [name for name, count in Counter(names).items() if name is not None and count > 1]

@@ -6,3 +6,8 @@ SOURCES = Registry("prompt source", {
     "synthetic": "fmload.prompts.synthetic:Synthetic",
     "jsonl": "fmload.prompts.jsonl:Jsonl",
 })
+
+from fmload.prompts.preparation import prepare, wanted  # noqa: E402  (they look sources up)
+from fmload.prompts.store import prompts_for, read, shards  # noqa: E402
+
+__all__ = ["SOURCES", "prepare", "prompts_for", "read", "shards", "wanted"]

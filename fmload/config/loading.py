@@ -1,0 +1,75 @@
+"""From a file on disk to a `RunFile`, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from fmload.config import overrides, problems, yaml_lines
+from fmload.config.problems import Problem, RunFileError
+from fmload.config.schema import RunFile
+from fmload.errors import FmloadError
+
+_HINT = "docs/run-file.md lists every key; 'fmload init' writes a run file that works"
+
+
+def load(path: Path, sets: Sequence[str] = ()) -> RunFile:
+    """The run file at `path` with `--set` texts over it; relative paths in it start from its folder.
+
+    Raises RunFileError, an FmloadError, with every problem, each with file, line, key, value and remedy.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise FmloadError(f"{path}: not UTF-8 text", hint="save it as UTF-8") from error
+    except OSError as error:
+        raise FmloadError(f"{path}: {error.strerror or error}",
+                          hint="'fmload init' writes a run file that works") from error
+    return parse(text, str(path), path.resolve().parent, sets)
+
+
+def parse(text: str, source: str, folder: Path, sets: Sequence[str] = ()) -> RunFile:
+    """As `load`, from text; `source` names it in messages, `folder` is where relative paths start."""
+    document = _document(text, source)
+    data, brought = document.value, dict[yaml_lines.Path, str]()
+    for setting in sets:
+        key, value = overrides.split(setting)
+        brought[overrides.apply(data, key, value, setting)] = f"--set {setting}"
+    found = list(document.problems)
+    try:
+        run_file = RunFile.model_validate(data, context={"folder": folder})
+    except ValidationError as error:
+        found += problems.findings(error, data)
+    if not found:
+        return run_file
+    ordered = sorted(found, key=lambda one: _line(document, one[0]))
+    raise RunFileError([Problem(_where(document, brought, source, key), problems.written(key), message)
+                        for key, message in ordered], hint=_HINT)
+
+
+def _document(text: str, source: str) -> yaml_lines.Document:
+    try:
+        document = yaml_lines.parse(text)
+    except yaml_lines.SyntaxProblem as problem:
+        raise RunFileError([Problem(f"{source}:{problem.line}", "", str(problem))], hint=_HINT) from problem
+    if not isinstance(document.value, dict):
+        what = "the file is empty" if document.value is None else (
+            f"the run file must be a mapping of keys, not {problems.shown(document.value)}")
+        raise RunFileError([Problem(f"{source}:1", "", what)], hint=_HINT)
+    return document
+
+
+def _line(document: yaml_lines.Document, key: yaml_lines.Path) -> int:
+    """The line of the key, or of the nearest thing above it."""
+    return next(document.lines[key[:end]] for end in range(len(key), -1, -1) if key[:end] in document.lines)
+
+
+def _where(document: yaml_lines.Document, brought: dict[yaml_lines.Path, str], source: str,
+           key: yaml_lines.Path) -> str:
+    for end in range(len(key), 0, -1):
+        if key[:end] in brought:
+            return brought[key[:end]]
+    return f"{source}:{_line(document, key)}"
+

@@ -1,0 +1,163 @@
+"""What every part of the run file is made of: strict models that report all their problems at once.
+
+pydantic stops before cross-field rules and before a registry entry's own options when a field is wrong.
+Here a model gathers its fields', its rules' and its options' problems into one ValidationError, whose
+locations pydantic then extends with the way down to the model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from fmload.errors import FmloadError
+from fmload.registry import Registry
+
+Rule = tuple[str, str]  # the key that breaks it (empty: the whole mapping), and what is wrong
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors; values are not coerced between kinds."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True, strict=True)
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        """Broken rules between fields. `given`: raw values by field name, nulls left out."""
+        return iter(())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_at_once(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        made, problems = _fields(cls, data, handler)
+        if isinstance(data, Mapping):
+            problems += [_rule(*broken) for broken in cls.rules(_given(cls, data))]
+        return _made(cls, made, problems)
+
+
+class NoOptions(Strict):
+    """The options of an entry that has none."""
+
+
+class Extensible(BaseModel):
+    """A model whose further keys belong to the registry entry that the field `chosen_by` names."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True, frozen=True, strict=True)
+    registry: ClassVar[Registry]
+    chosen_by: ClassVar[str]
+    _options: Any = PrivateAttr(default=None)
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        """Broken rules between fields. `given`: raw values by field name, nulls left out."""
+        return iter(())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_at_once(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        if isinstance(data, cls):
+            return data
+        made, problems = _fields(cls, data, handler)
+        options = None
+        if isinstance(data, Mapping):
+            problems += [_rule(*broken) for broken in cls.rules(_given(cls, data))]
+            options, more = cls._route(data, info.context)
+            problems += more
+        made = _made(cls, made, problems)
+        made._options = options
+        return made
+
+    @classmethod
+    def _route(cls, data: Mapping[str, Any], context: Any) -> tuple[Any, list[InitErrorDetails]]:
+        """The options of the chosen entry; None when it cannot be told which one that is."""
+        name = data.get(cls.chosen_by)
+        if not isinstance(name, str):
+            return None, []  # reported as a missing or wrong field
+        try:
+            model = options_model(cls.registry, name)
+        except (FmloadError, ImportError) as error:
+            return None, [_rule(cls.chosen_by, _why(error, cls.registry.kind, name))]
+        extra = {key: value for key, value in data.items() if key not in key_names(cls)}
+        try:  # by way of JSON, whose strict mode takes a list for a tuple and text for a path
+            return model.model_validate_json(json.dumps(extra, default=str), context=context), []
+        except ValidationError as error:
+            return None, _details(error, [*key_names(cls), *key_names(model)])
+
+    @model_serializer(mode="wrap")
+    def _with_options(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        common = {key: value for key, value in handler(self).items() if key not in (self.__pydantic_extra__ or {})}
+        options = self._options.model_dump(mode=info.mode, by_alias=info.by_alias, exclude_none=info.exclude_none)
+        return {**common, **options}
+
+    @property
+    def options(self) -> Any:
+        """The further keys, as the chosen entry's own `Options` model."""
+        return self._options
+
+
+def options_model(registry: Registry, name: str) -> type[BaseModel]:
+    """The `Options` of a registry entry. Raises FmloadError for an unknown name, ImportError when it cannot load."""
+    model: type[BaseModel] = getattr(registry.load(name), "Options", NoOptions)
+    return model
+
+
+def key_names(model: type[BaseModel]) -> list[str]:
+    """The keys of a model as they are written in the run file."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _why(error: Exception, kind: str, name: str) -> str:
+    if isinstance(error, FmloadError):
+        return str(error).replace("\nhint: ", "; ")
+    return f"{kind} '{name}' cannot be loaded: {error}; install what it needs"
+
+
+def _given(cls: type[BaseModel], data: Mapping[str, Any]) -> dict[str, Any]:
+    names = {field.alias or name: name for name, field in cls.model_fields.items()}
+    return {names.get(key, key): value for key, value in data.items() if value is not None}
+
+
+def _fields(cls: type[Any], data: Any, handler: ModelWrapValidatorHandler[Any]) -> tuple[Any, list[InitErrorDetails]]:
+    try:
+        return handler(data), []
+    except ValidationError as error:
+        return None, _details(error, key_names(cls))
+
+
+def _made(cls: type[Any], made: Any, problems: list[InitErrorDetails]) -> Any:
+    if problems:
+        raise ValidationError.from_exception_data(cls.__name__, problems)
+    return made
+
+
+def _rule(key: str, message: str) -> InitErrorDetails:
+    kind = PydanticCustomError("rule", "{message}", {"message": message})
+    return InitErrorDetails(type=kind, loc=(key,) if key else (), input=None)
+
+
+def _details(error: ValidationError, known: list[str]) -> list[InitErrorDetails]:
+    """The error's lines, each unknown key of this level with the keys that were possible."""
+    return [_detail(line, known) for line in error.errors(include_url=False)]
+
+
+def _detail(line: Any, known: list[str]) -> InitErrorDetails:
+    context = {"message": line["msg"], **line.get("ctx", {})}
+    if line["type"] == "extra_forbidden" and len(line["loc"]) == 1:
+        context["known"] = known
+    kind = PydanticCustomError(line["type"], "{message}", context)
+    return InitErrorDetails(type=kind, loc=line["loc"], input=line["input"])

@@ -1,0 +1,132 @@
+"""YAML to plain values, with the line of every key: YAML 1.2's core types, no tags, no duplicate keys."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(slots=True)
+class Document:
+    """The values of one YAML text, the line of each path in it (from 1), and what was wrong (path, message)."""
+
+    value: Any = None
+    lines: dict[Path, int] = field(default_factory=dict)
+    problems: list[tuple[Path, str]] = field(default_factory=list)
+
+
+class SyntaxProblem(Exception):
+    """The text is not YAML. `line` counts from 1."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 core: `on`, `no`, `1:30` and dates are text; 1e3 is a number."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$"), list("-+.0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
+_READ = {"tag:yaml.org,2002:bool": lambda text: text.lower() == "true", "tag:yaml.org,2002:null": lambda text: None,
+         "tag:yaml.org,2002:int": int, "tag:yaml.org,2002:float": float, "tag:yaml.org,2002:str": str}
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+def parse(text: str) -> Document:
+    """The document in `text`; an empty text gives None. Raises SyntaxProblem when it is not YAML."""
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_problem(error) from error
+    except yaml.reader.ReaderError as error:
+        raise SyntaxProblem(text.count("\n", 0, error.position) + 1, f"a character that YAML forbids: "
+                            f"{chr(error.character) if isinstance(error.character, int) else error.character!r}") from error
+    finally:
+        loader.dispose()
+    document = Document()
+    if root is not None:
+        document.lines[()] = root.start_mark.line + 1
+        document.value = _build(root, (), document, ())
+    return document
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError) -> SyntaxProblem:
+    mark = error.problem_mark or error.context_mark
+    message = error.problem or error.context or "not YAML"
+    if "'\\t'" in message:
+        message = "a tab; indent with spaces"
+    elif "mapping values are not allowed" in message:
+        message = "a ':' where none can stand; check the indentation, or put the value in quotes"
+    context = f" ({error.context})" if error.context and error.context != message else ""
+    return SyntaxProblem((mark.line if mark else 0) + 1, message + context)
+
+
+def _build(node: yaml.Node, path: Path, document: Document, above: tuple[yaml.Node, ...]) -> Any:
+    if any(node is one for one in above):
+        document.problems.append((path, "an alias that contains itself"))
+        return None
+    above = (*above, node)
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, path, document, above)
+    if isinstance(node, yaml.SequenceNode):
+        items = []
+        for index, item in enumerate(node.value):
+            document.lines[(*path, index)] = item.start_mark.line + 1
+            items.append(_build(item, (*path, index), document, above))
+        return items
+    return _scalar(node, path, document)
+
+
+def _scalar(node: yaml.Node, path: Path, document: Document) -> Any:
+    read = _READ.get(node.tag)
+    if read is None:
+        document.problems.append((path, f"the tag {node.tag} is not allowed; write plain values"))
+        return None
+    return read(node.value)
+
+
+def _mapping(node: yaml.MappingNode, path: Path, document: Document, above: tuple[yaml.Node, ...]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    merged: list[yaml.Node] = []
+    first: dict[str, int] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if key_node.tag == _MERGE:
+            merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+            continue
+        key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
+        where = (*path, key)
+        if key in first:
+            document.lines[where] = line
+            document.problems.append((where, f"'{key}' stands twice (first on line {first[key]}); keep one"))
+        first.setdefault(key, line)
+        document.lines[where] = line
+        values[key] = _build(value_node, where, document, above)
+    return {**_merge(merged, path, document, above), **values}
+
+
+def _merge(nodes: list[yaml.Node], path: Path, document: Document, above: tuple[yaml.Node, ...]) -> dict[str, Any]:
+    """The keys that `<<` brings in: the first mapping that has a key wins; own keys keep their lines."""
+    own_lines = dict(document.lines)
+    values: dict[str, Any] = {}
+    for node in reversed(nodes):
+        if isinstance(node, yaml.MappingNode):
+            values.update(_build(node, path, document, above))
+        else:
+            document.problems.append((path, "'<<' needs a mapping"))
+    document.lines.update(own_lines)
+    return values

@@ -1,0 +1,83 @@
+"""From the run file's prompt sets to files of prompts: made in parallel, before the load, in an order the seed decides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fmload.prompts import SOURCES, store
+from fmload.prompts.selection import Progress, make_set
+from fmload.results import Results
+
+if TYPE_CHECKING:
+    from fmload.config.schema import PromptSpec, RunFile
+    from fmload.prompts.source import Source
+
+# Prompts to prepare where neither the run file nor the source says: enough for requests of a quarter of a second.
+_SHORTEST_REQUEST_S, _LEAST, _MOST = 0.25, 50, 10_000
+
+
+def prepare(run_file: RunFile, into: Results | Path, progress: Progress | None = None) -> dict[str, Path]:
+    """Write `<set>.jsonl` for every prompt set of the run file; returns the paths by set.
+
+    `into` is a results folder (its `prompts` is used) or any folder. A set is made once for each tokenizer that
+    the endpoints name, one after the other in the same file; `store.prompts_for` picks those of one endpoint.
+    """
+    folder = into.prompts if isinstance(into, Results) else into
+    folder.mkdir(parents=True, exist_ok=True)
+    return {spec.name: _prepare_set(run_file, spec, folder / f"{spec.name}.jsonl", progress or _silent)
+            for spec in run_file.prompts}
+
+
+def wanted(run_file: RunFile, spec: PromptSpec) -> int | None:
+    """How many prompts a set needs so that none is sent twice to one endpoint; None: all that the source has.
+
+    `count` where it is given; else, for sources that invent text, what the plan can use up when a request takes at
+    least 0.25 s, between 50 and 10,000.
+    """
+    if spec.count is not None:
+        return spec.count
+    if not getattr(SOURCES.load(spec.source), "endless", False):
+        return None
+    load = run_file.load
+    stage_s = load.ramp_s + load.warmup_s + (load.window_s or 60.0)
+    at_once = sum(load.concurrency or ()) * stage_s / _SHORTEST_REQUEST_S + sum(load.rate or ()) * stage_s
+    if load.requests is not None:
+        levels = [*(load.concurrency or ()), *(load.rate or ())]
+        at_once = load.requests * len(levels) + sum(levels) * (load.ramp_s + load.warmup_s) / _SHORTEST_REQUEST_S
+    if load.find is not None or load.trace is not None:
+        at_once = _MOST
+    return int(min(max(at_once * load.repeat, _LEAST), _MOST))
+
+
+def _silent(name: str, done: int, total: int | None) -> None:
+    return
+
+
+def _prepare_set(run_file: RunFile, spec: PromptSpec, path: Path, progress: Progress) -> Path:
+    tokenizers = dict.fromkeys(endpoint.tokenizer for endpoint in run_file.endpoints)
+    parts = [_for_tokenizer(run_file, spec, name, f"{spec.name}-" if index == 0 else f"{spec.name}-t{index}-", progress)
+             for index, name in enumerate(tokenizers)]
+    path.write_bytes(b"".join(parts))
+    return path
+
+
+def _for_tokenizer(run_file: RunFile, spec: PromptSpec, tokenizer_name: str, prefix: str, progress: Progress) -> bytes:
+    """The set under one tokenizer, from the cache when nothing that it depends on has changed."""
+    from fmload.prompts import cache
+    from fmload.prompts.tokenizer import Tokenizer
+
+    source: Source = SOURCES.load(spec.source).from_spec(spec)
+    tokenizer = Tokenizer.load(tokenizer_name)
+    count = wanted(run_file, spec)
+    key = None if spec.nonce else cache.key(spec, source, tokenizer, run_file.seed, count, prefix)
+    content = cache.get(key) if key else None
+    if content is None:
+        prompts = make_set(spec, source, tokenizer, f"{run_file.seed}/{spec.name}", count, progress)
+        content = store.dumps(replace(prompt, id=f"{prefix}{index:06d}") for index, prompt in enumerate(prompts))
+        if key:
+            cache.put(key, content)
+    else:
+        progress(spec.name, content.count(b"\n"), content.count(b"\n"))
+    return content
