@@ -66,7 +66,7 @@ def _nobody(connection: Connection) -> None:
 
 
 class Connection:
-    """An open connection, idle while it has no receiver. `on_idle_end` is told when an idle one is closed by the peer."""
+    """An open connection, idle while it has no receiver. The peer's end of an idle one is told to `on_idle_end`."""
 
     def __init__(self, sock: _socket.socket, tls: TlsSession | None) -> None:
         self.closed = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from time import monotonic_ns
+from typing import Any
 
 from gevent.hub import Waiter, get_hub
 
@@ -29,7 +30,7 @@ class Flight:
         self._ends, self._instants, self._lags = array("q"), array("q"), array("q")
         self._loop = get_hub().loop
         self._waiter = Waiter()
-        self._timer = None
+        self._timer: Any = None
 
     @property
     def reusable(self) -> bool:

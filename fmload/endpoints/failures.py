@@ -1,0 +1,42 @@
+"""Failures that HTTP statuses stand for, and the messages in error bodies, whatever their shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from fmload.wire.exchange import Exchange, Failure
+
+_MESSAGE_LIMIT = 500
+
+
+def http_failure(exchange: Exchange) -> Failure | None:
+    """The failure that a status of 300 or more stands for, with the server's own words; None for 2xx."""
+    status = exchange.status
+    if status is None or status < 300:
+        return None
+    message = error_message(exchange.body) or exchange.reason
+    if location := exchange.headers.get("location"):
+        message = f"redirected to {location}; redirects are not followed"
+    text = f"HTTP {status}: {message}" if message else f"HTTP {status}"
+    if status == 429:
+        return Failure("throttled", text)
+    return Failure("http_5xx" if status >= 500 else "http_4xx", text)
+
+
+def error_message(body: bytes) -> str:
+    """What an error body says: `error` or `detail` as a string or an object with a message, else the text itself."""
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return " ".join(body[:4 * _MESSAGE_LIMIT].decode("utf-8", "replace").split())[:_MESSAGE_LIMIT]
+    return error_text(data)
+
+
+def error_text(data: Any) -> str:
+    """The message in a decoded error, in any of the shapes that servers use."""
+    while isinstance(data, Mapping):
+        data = next((data[key] for key in ("error", "message", "detail", "Message") if data.get(key)), str(dict(data)))
+    return str(data)[:_MESSAGE_LIMIT]

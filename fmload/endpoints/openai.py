@@ -1,0 +1,139 @@
+"""OpenAI's protocol, chat and text completions, as vLLM, TGI, SGLang, LMI, llama.cpp, Ollama and others speak it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import orjson
+from pydantic import Field
+
+from fmload.config.model import Strict
+from fmload.endpoints.base import Reading, Wire
+from fmload.endpoints.failures import http_failure
+from fmload.endpoints.openai_answer import read_stream, read_whole
+from fmload.errors import FmloadError
+from fmload.prompt import Prompt
+from fmload.wire.exchange import Address, Exchange, HttpRequest
+from fmload.wire.tls import client_context
+
+_PATHS = {"chat": "/chat/completions", "completions": "/completions"}
+
+
+class OpenAI:
+    """One model behind one or more base URLs."""
+
+    class Options(Strict):
+        """The further keys of an endpoint with `protocol: openai`."""
+
+        api: Literal["chat", "completions"] = Field("chat", description="chat or text completions")
+        api_key_env: str | None = Field(None, description="environment variable that holds the API key")
+        include_usage: bool = Field(True, description="ask for the server's token counts in a stream")
+        continuous_usage: bool = Field(False, description="ask for the counts with every chunk (vLLM, SGLang)")
+        max_tokens_field: str = Field("max_tokens", description="or max_completion_tokens")
+        ca_file: str | None = Field(None, description="PEM file of the certificates to trust")
+        verify_tls: bool = Field(True, description="false for tests only")
+
+    def __init__(self, name: str, urls: list[str], model: str | None, options: Options, *, streamed: bool = True,
+                 parameters: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None,
+                 request_id_header: str | None = "X-Request-Id", api_key: str | None = None) -> None:
+        """`urls` are base URLs; a URL without a path gets `/v1`. Raises FmloadError for a URL that is none."""
+        self.name = name
+        self.streamed = streamed
+        self._options = options
+        self._targets = dict(_target(url, options) for url in urls)
+        self._fixed_body = _fixed_body(model, streamed, options, parameters or {})
+        self._fixed_headers = {**_headers(api_key, streamed), **(headers or {})}
+        self._request_id_header = request_id_header
+        self._api_key = api_key
+
+    @classmethod
+    def from_spec(cls, spec: Any) -> OpenAI:
+        """The endpoint of an `EndpointSpec`. Raises FmloadError when it has no address or its key is not set."""
+        urls = spec.urls or ([spec.url] if spec.url else [])
+        if not urls:
+            raise FmloadError(f"endpoint '{spec.name}' has no url", hint="give url, urls or deploy")
+        return cls(spec.name, urls, spec.model, spec.options, streamed=spec.stream, parameters=spec.parameters,
+                   headers=spec.headers, request_id_header=spec.request_id_header,
+                   api_key=_api_key(spec.name, spec.options.api_key_env))
+
+    def addresses(self) -> list[Address]:
+        """Where to connect, one a URL."""
+        return list(self._targets)
+
+    def request(self, prompt: Prompt, request_id: str, address: Address) -> HttpRequest:
+        """The request for a prompt: the endpoint's parameters, over them the prompt's, over them its length."""
+        body = {**self._fixed_body, **prompt.parameters}
+        if self._options.api == "chat":
+            body["messages"] = prompt.as_messages()
+        else:
+            body["prompt"] = prompt.as_text()
+        if prompt.output_tokens is not None:
+            body[self._options.max_tokens_field] = prompt.output_tokens
+        headers = self._fixed_headers
+        if self._request_id_header is not None:
+            headers = {**headers, self._request_id_header: request_id}
+        return HttpRequest("POST", self._targets[address], headers, orjson.dumps(body))
+
+    def send(self, prompt: Prompt, request_id: str, wire: Wire, address: Address) -> Exchange:
+        """The whole response to the prompt."""
+        return wire.exchange(address, self.request(prompt, request_id, address), self.carries_token)
+
+    def read(self, exchange: Exchange) -> Reading:
+        """Chunks, counts and failure of a response. A server that answers a stream with plain JSON is understood."""
+        failure = http_failure(exchange)
+        if failure is not None:
+            return Reading(failure=failure)
+        whole = not self.streamed or exchange.body[:1] == b"{"
+        return read_whole(exchange) if whole else read_stream(exchange)
+
+    def carries_token(self, body: bytes) -> bool:
+        """Whether a token has come in a partial body; never, while a response that is not streamed is under way."""
+        return self.streamed and bool(read_stream(Exchange("", body=body)).chunks)
+
+
+def _api_key(name: str, variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        raise FmloadError(f"endpoint '{name}': the environment variable {variable} is not set",
+                          hint=f"export {variable}=…, on every worker's host")
+    return value
+
+
+def _headers(api_key: str | None, streamed: bool) -> dict[str, str]:
+    headers = {"Content-Type": "application/json", "Accept": "text/event-stream" if streamed else "application/json"}
+    return {**headers, "Authorization": f"Bearer {api_key}"} if api_key is not None else headers
+
+
+def _fixed_body(model: str | None, streamed: bool, options: OpenAI.Options,
+                parameters: Mapping[str, Any]) -> dict[str, Any]:
+    body: dict[str, Any] = {"model": model} if model is not None else {}
+    if streamed:
+        body["stream"] = True
+        usage = {"include_usage": options.include_usage, "continuous_usage_stats": options.continuous_usage}
+        asked = {name: True for name, wanted in usage.items() if wanted}
+        if asked:
+            body["stream_options"] = asked
+    return {**body, **parameters}
+
+
+def _target(url: str, options: OpenAI.Options) -> tuple[Address, str]:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
+        raise FmloadError(f"'{url}' is not a URL of an endpoint", hint="write http://host:port/v1")
+    tls = parts.scheme == "https"
+    if tls:
+        client_context(options.ca_file, options.verify_tls)
+    path = parts.path.rstrip("/") or "/v1"
+    target = path if path.endswith("/completions") else path + _PATHS[options.api]
+    address = Address(parts.hostname, port or (443 if tls else 80), tls, options.ca_file if tls else None,
+                      options.verify_tls)
+    return address, f"{target}?{parts.query}" if parts.query else target

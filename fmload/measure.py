@@ -1,0 +1,124 @@
+"""The one place that times a request: endpoint and prompt in, Record out.
+
+Arrivals and censoring. A chunk arrived when the read that completed it was stamped. A read that completed several
+token-bearing chunks came after all of them, and the kernel keeps only the stamp of the last segment that it
+merged. So the last chunk of such a read has its own instant, and each earlier one is known only to lie between
+the stamp of the read before and this one: it is *censored*, and gets this read's instant, the latest possible.
+The rule is the same when the server itself wrote several events at once, which cannot be told apart from here.
+Chunks without a token (role, comment, usage) censor nothing: a first read that holds the role chunk and the
+first token has an exact first token.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Sequence
+
+import orjson
+from gevent import GreenletExit
+
+from fmload.endpoints.base import Chunk, Endpoint, Reading, Wire
+from fmload.endpoints.failures import http_failure
+from fmload.prompt import Prompt
+from fmload.record import Record
+from fmload.wire.exchange import Address, Exchange, Failure, Mark
+
+_SECRET = re.compile(
+    r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}|\b(sk|hf|pk|gsk|xai|nvapi)[-_][\w-]{8,}|\b(AKIA|ASIA)[0-9A-Z]{12,}"
+    r"|X-Amz-(Signature|Credential|Security-Token)=[^&\s\"']+")
+
+
+def measure(endpoint: Endpoint, prompt: Prompt, wire: Wire, address: Address, *, request_id: str, worker: str,
+            stage: int, scheduled_ns: int, max_output_tokens: int | None = None) -> tuple[Record, Reading]:
+    """Send the prompt, wait for the whole answer, and give its record and what the endpoint read in it.
+
+    A failure is an outcome of the record. A greenlet that is killed while it waits for the answer returns as well,
+    with what had come by then and the outcome `cancelled`: run it in a greenlet of its own. `max_output_tokens` is
+    the limit that holds when the prompt sets none, for the record.
+    """
+    try:
+        exchange = endpoint.send(prompt, request_id, wire, address)
+    except GreenletExit:
+        partial = wire.partial()
+        if partial is None:  # killed before anything was sent
+            raise
+        exchange = partial
+    reading = endpoint.read(exchange)
+    record = Record(
+        request_id=request_id, worker=worker, stage=stage, endpoint=endpoint.name, prompt_set=prompt.prompt_set,
+        prompt_id=prompt.id, scheduled_ns=scheduled_ns, streamed=endpoint.streamed, prompt_tokens=prompt.input_tokens,
+        max_output_tokens=prompt.output_tokens or max_output_tokens)
+    _note_exchange(record, exchange)
+    _note_chunks(record, reading.chunks, exchange.marks)
+    _note_reading(record, reading)
+    failure = outcome(exchange, reading)
+    if failure is not None:
+        record.outcome, record.error = failure.outcome, redact(failure.message)
+    return record, reading
+
+
+def outcome(exchange: Exchange, reading: Reading) -> Failure | None:
+    """Why the request failed; None when it did not. What ended the exchange comes first, then the endpoint's word."""
+    failure = exchange.failure or reading.failure or http_failure(exchange)
+    if failure is None and not reading.chunks:
+        return Failure("empty", "the response holds no token")
+    return failure
+
+
+def redact(text: str) -> str:
+    """The text with what looks like a credential blanked out."""
+    return _SECRET.sub("[redacted]", text)
+
+
+def _note_exchange(record: Record, exchange: Exchange) -> None:
+    record.address, record.status = exchange.address, exchange.status
+    record.send_ns, record.connected_ns = exchange.send_ns, exchange.connected_ns
+    record.headers_ns, record.end_ns = exchange.headers_ns, exchange.end_ns
+    marks = exchange.marks
+    record.reads = len(marks)
+    if marks:
+        record.stamp = "kernel" if all(mark.kernel for mark in marks) else "user"
+        lags = [mark.lag_ns for mark in marks]
+        record.lag_max_ns, record.lag_sum_ns = max(lags), sum(lags)
+
+
+def _note_chunks(record: Record, chunks: Sequence[Chunk], marks: Sequence[Mark]) -> None:
+    if not chunks:
+        return
+    record.chunk_ns, record.chunk_censored = arrivals(chunks, marks)
+    record.chunk_tokens = array("i", [chunk.tokens for chunk in chunks])
+    record.first_token_ns, record.last_token_ns = record.chunk_ns[0], record.chunk_ns[-1]
+    for chunk, ns in zip(chunks, record.chunk_ns, strict=True):
+        if chunk.channel == "answer":
+            record.first_answer_ns = ns
+            break
+
+
+def arrivals(chunks: Sequence[Chunk], marks: Sequence[Mark]) -> tuple[array[int], array[int]]:
+    """Arrival of every chunk, and whether it is censored (1) or exact (0). Both ascend in their offsets.
+
+    A chunk beyond the last mark, which only a response in no known framing has, gets the last mark's instant.
+    """
+    instants, censored = array("q"), array("b")
+    index, last, before = 0, len(marks) - 1, -1
+    for chunk in chunks:
+        end = chunk.end
+        while index < last and marks[index].end < end:
+            index += 1
+        if index == before:
+            censored[-1] = 1
+        instants.append(marks[index].ns)
+        censored.append(0)
+        before = index
+    return instants, censored
+
+
+def _note_reading(record: Record, reading: Reading) -> None:
+    record.input_tokens, record.output_tokens = reading.input_tokens, reading.output_tokens
+    record.cached_tokens, record.reasoning_tokens = reading.cached_tokens, reading.reasoning_tokens
+    record.tokens_source, record.finish_reason = reading.tokens_source, reading.finish_reason
+    if record.output_tokens is None and reading.chunks:
+        record.output_tokens, record.tokens_source = sum(chunk.tokens for chunk in reading.chunks), "chunks"
+    if reading.detail:
+        record.detail = orjson.dumps(reading.detail, default=str).decode()
