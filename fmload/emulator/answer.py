@@ -206,7 +206,7 @@ class Answer:
         reasoning = "".join(map(self._text, range(min(thoughts, self._total))))
         text = self._first_text() + "".join(map(self._text, range(1, self._total)))
         text = text if not thoughts else "".join(map(self._text, range(thoughts, self._total)))
-        body = self._dialect.whole(text.lstrip(), reasoning, self._finish_reason(), self._usage(self._total))
+        body = self._dialect.whole(text, reasoning, self._finish_reason(), self._usage(self._total))
         headers = {"X-Request-Id": self.truth.request_id}
         if self._gzip is not None:
             headers["Content-Encoding"], body = "gzip", self._gzip.compress(body) + self._gzip.flush()

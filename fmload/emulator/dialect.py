@@ -11,14 +11,24 @@ Plane = Literal["openai", "sagemaker", "bedrock"]
 
 @dataclass(slots=True)
 class Ask:
-    """A request, whatever its protocol. `max_tokens` None: the request sets no limit."""
+    """A request, whatever its protocol. `texts` are its messages or its one prompt; `chat` says which.
 
-    prompt: str
+    `max_tokens` None: the request sets no limit.
+    """
+
+    texts: list[str]
+    chat: bool = False
     model: str = ""
     stream: bool = False
     max_tokens: int | None = None
     min_tokens: int = 0
     ignore_eos: bool = False
+
+
+    @property
+    def prompt(self) -> str:
+        """All of the prompt in one piece."""
+        return "\n".join(self.texts)
 
 
 @dataclass(slots=True)

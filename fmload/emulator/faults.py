@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -79,12 +79,12 @@ def parse(text: str) -> Fault:
     """
     if text.lstrip().startswith("{"):
         try:
-            options = orjson.loads(text)
+            loaded: dict[str, Any] = orjson.loads(text)
         except orjson.JSONDecodeError as error:
             raise FmloadError(f"fault {text!r} is not JSON: {error}") from error
-        return _build(str(options.pop("kind", "")), options, text)
+        return _build(str(loaded.pop("kind", "")), loaded, text)
     kind, _, rest = text.partition(":")
-    options = {}
+    options: dict[str, Any] = {}
     for item in filter(None, rest.split(",")):
         name, equals, value = item.partition("=")
         options[name.strip()] = value.strip() if equals else "1"
@@ -124,7 +124,7 @@ def _flag(value: Any) -> bool:
     return value in (True, 1, "1", "true", "yes")
 
 
-_READERS = {"after": int, "seconds": _seconds, "code": int, "retry_after": float, "aws": str, "how": str,
+_READERS: dict[str, Callable[[Any], Any]] = {"after": int, "seconds": _seconds, "code": int, "retry_after": float, "aws": str, "how": str,
             "mid": _flag, "html": _flag, "factor": float, "share": float, "count": int, "every": int, "at": _numbers}
 assert set(_READERS) == {item.name for item in fields(Fault)} - {"kind"}
 

@@ -36,9 +36,9 @@ def parse_json(body: bytes) -> dict[str, Any]:
 
 def parse(body: dict[str, Any], chat: bool) -> Ask:
     """What a chat (or text) completion asks for. Raises Refusal (400)."""
-    prompt = messages_text(body.get("messages")) if chat else _prompt_text(body.get("prompt"))
+    texts = messages_texts(body.get("messages")) if chat else [_prompt_text(body.get("prompt"))]
     limit = body.get("max_completion_tokens", body.get("max_tokens"))
-    return Ask(prompt=prompt, model=str(body.get("model") or ""), stream=bool(body.get("stream")),
+    return Ask(texts=texts, chat=chat, model=str(body.get("model") or ""), stream=bool(body.get("stream")),
                max_tokens=positive(limit, "max_tokens"), min_tokens=int(body.get("min_tokens") or 0),
                ignore_eos=bool(body.get("ignore_eos")))
 
@@ -52,11 +52,11 @@ def positive(value: object, name: str) -> int | None:
     return value
 
 
-def messages_text(messages: object) -> str:
-    """The contents of a chat, joined by line ends. Raises Refusal (400)."""
+def messages_texts(messages: object) -> list[str]:
+    """The text of every message of a chat. Raises Refusal (400)."""
     if not isinstance(messages, list) or not messages:
         raise refusal(400, "messages must be a list of at least one message")
-    return "\n".join(content_text(message.get("content")) for message in messages if isinstance(message, dict))
+    return [content_text(message.get("content")) for message in messages if isinstance(message, dict)]
 
 
 def content_text(content: object) -> str:

@@ -326,7 +326,7 @@ class Server:
             self._record(truth)
             return
         ask = opened.ask
-        job = Job(self.words.count(ask.prompt), self._length(ask, number), arrived_ns=request.received_ns)
+        job = Job(self.words.prompt_tokens(ask), self._length(ask, number), arrived_ns=request.received_ns)
         answer = Answer(connection, plane, ask, opened.dialect, job, truth, self.settings.shape, fault,
                         self.words.text)
         job.owner = connection.answer = answer
@@ -402,10 +402,10 @@ class Server:
     def _tokenize(self, request: Request) -> Refusal:
         try:
             body = openai.parse_json(request.body)
-            text = body["prompt"] if "prompt" in body else openai.messages_text(body.get("messages"))
+            ask = openai.parse(body, "prompt" not in body)
         except Refusal as refusal:
             return refusal
-        return _found({"count": self.words.count(str(text)), "max_model_len": 131072})
+        return _found({"count": self.words.prompt_tokens(ask), "max_model_len": 131072})
 
 
 def _found(body: object) -> Refusal:

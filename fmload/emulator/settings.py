@@ -15,6 +15,8 @@ from fmload.errors import FmloadError
 from fmload.registry import did_you_mean
 from fmload.units import parse_duration_s
 
+_LOOPBACK = ("localhost", "127.0.0.1")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -24,7 +26,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 0
     tls: bool = False
-    tls_hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
+    tls_hosts: tuple[str, ...] = _LOOPBACK
     models: tuple[str, ...] = ()  # served names; any name is accepted when empty
     api_key: str | None = None
     shape: Shape = field(default_factory=Shape)
@@ -77,7 +79,7 @@ def from_arguments(args: argparse.Namespace) -> Settings:
     """Settings from parsed options. Raises FmloadError naming the option."""
     return Settings(
         profile=_profile(args), host=args.host, port=args.port, tls=args.tls,
-        tls_hosts=tuple(args.tls_host) or Settings.__dataclass_fields__["tls_hosts"].default,
+        tls_hosts=tuple(args.tls_host) or _LOOPBACK,
         models=tuple(args.model), api_key=args.api_key, shape=parse_shape(args.shape),
         faults=tuple(map(faults.parse, args.fault)), seed=args.seed, default_tokens=args.default_tokens,
         natural_tokens=_natural(args.natural_tokens), prefix_cache=args.prefix_cache, truth=args.truth,
