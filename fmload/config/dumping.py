@@ -11,7 +11,8 @@ import yaml
 from fmload.config.schema import RunFile
 
 MASK = "(masked)"
-_SECRET = re.compile(r"(^|[-_])(authorization|auth|api[-_]?key|cookie|token|secret|password|credentials?)$", re.IGNORECASE)
+_SECRET = re.compile(r"(^|[-_])(authorization|auth|(api|access)?[-_]?key|cookie|token|secret|password|credentials?)$",
+                     re.IGNORECASE)
 _MAPPINGS_WITH_SECRETS = {"headers", "env", "environment"}
 
 

@@ -7,6 +7,7 @@ locations pydantic then extends with the way down to the model.
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
@@ -28,7 +29,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from fmload.errors import FmloadError
 from fmload.registry import Registry
 
-Rule = tuple[str, str]  # the key that breaks it (empty: the whole mapping), and what is wrong
+# The key that breaks it (or the path to it; empty: the whole mapping), and what is wrong.
+Rule = tuple[str | tuple[str | int, ...], str]
 
 
 class Strict(BaseModel):
@@ -47,7 +49,8 @@ class Strict(BaseModel):
         made, problems = _fields(cls, data, handler)
         if isinstance(data, Mapping):
             problems += [_rule(*broken) for broken in cls.rules(_given(cls, data))]
-        return _made(cls, made, problems)
+        model: Self = _unless(problems, cls, made)
+        return model
 
 
 class NoOptions(Strict):
@@ -78,21 +81,22 @@ class Extensible(BaseModel):
             problems += [_rule(*broken) for broken in cls.rules(_given(cls, data))]
             options, more = cls._route(data, info.context)
             problems += more
-        made = _made(cls, made, problems)
-        made._options = options
-        return made
+        model: Self = _unless(problems, cls, made)
+        model._options = options
+        return model
 
     @classmethod
     def _route(cls, data: Mapping[str, Any], context: Any) -> tuple[Any, list[InitErrorDetails]]:
         """The options of the chosen entry; None when it cannot be told which one that is."""
         name = data.get(cls.chosen_by)
+        extra = {key: value for key, value in data.items() if key not in [*key_names(cls), *cls.model_fields]}
         if not isinstance(name, str):
-            return None, []  # reported as a missing or wrong field
+            return None, _misspelt(extra, key_names(cls))  # the name itself is reported as a missing or wrong field
         try:
             model = options_model(cls.registry, name)
         except (FmloadError, ImportError) as error:
-            return None, [_rule(cls.chosen_by, _why(error, cls.registry.kind, name))]
-        extra = {key: value for key, value in data.items() if key not in key_names(cls)}
+            why = _rule(cls.chosen_by, _why(error, cls.registry.kind, name))
+            return None, [why, *_misspelt(extra, key_names(cls))]
         try:  # by way of JSON, whose strict mode takes a list for a tuple and text for a path
             return model.model_validate_json(json.dumps(extra, default=str), context=context), []
         except ValidationError as error:
@@ -127,6 +131,12 @@ def _why(error: Exception, kind: str, name: str) -> str:
     return f"{kind} '{name}' cannot be loaded: {error}; install what it needs"
 
 
+def _misspelt(extra: Mapping[str, Any], known: list[str]) -> list[InitErrorDetails]:
+    """Keys so near a common one that they are wrong whatever the options are."""
+    near = {key: difflib.get_close_matches(key, known, n=1, cutoff=0.8) for key in extra}
+    return [_rule(key, f"unknown key '{key}'; did you mean '{match[0]}'?") for key, match in near.items() if match]
+
+
 def _given(cls: type[BaseModel], data: Mapping[str, Any]) -> dict[str, Any]:
     names = {field.alias or name: name for name, field in cls.model_fields.items()}
     return {names.get(key, key): value for key, value in data.items() if value is not None}
@@ -139,15 +149,17 @@ def _fields(cls: type[Any], data: Any, handler: ModelWrapValidatorHandler[Any]) 
         return None, _details(error, key_names(cls))
 
 
-def _made(cls: type[Any], made: Any, problems: list[InitErrorDetails]) -> Any:
+def _unless(problems: list[InitErrorDetails], cls: type[Any], made: Any) -> Any:
+    """What was made, unless there are problems: those raise ValidationError."""
     if problems:
         raise ValidationError.from_exception_data(cls.__name__, problems)
     return made
 
 
-def _rule(key: str, message: str) -> InitErrorDetails:
+def _rule(key: str | tuple[str | int, ...], message: str) -> InitErrorDetails:
     kind = PydanticCustomError("rule", "{message}", {"message": message})
-    return InitErrorDetails(type=kind, loc=(key,) if key else (), input=None)
+    path = key if isinstance(key, tuple) else (key,) if key else ()
+    return InitErrorDetails(type=kind, loc=path, input=None)
 
 
 def _details(error: ValidationError, known: list[str]) -> list[InitErrorDetails]:

@@ -50,26 +50,30 @@ def shown(value: Any) -> str:
 
 
 def findings(error: ValidationError, data: Any) -> list[tuple[Path, str]]:
-    """(path, message) of each finding; the alternatives of a union are one finding."""
-    found: dict[Path, list[str]] = {}
+    """(path, message) of each finding; the wrong types of one union are one finding."""
+    wrong_types: dict[Path, list[Any]] = {}
+    found: list[tuple[Path, str]] = []
     for line in error.errors(include_url=False):
         path = _real_path(line["loc"], data, missing=line["type"] == "missing")
-        message = _message(line["type"], line["msg"], line["input"], line.get("ctx", {}), path)
-        messages = found.setdefault(path, [])
-        if message not in messages:
-            messages.append(message)
-    return [(path, _alternatives(messages)) for path, messages in found.items()]
+        if line["type"] in _WANTED:
+            wrong_types.setdefault(path, []).append(line)
+        else:
+            found.append((path, _message(line["type"], line["msg"], line["input"], line.get("ctx", {}), path)))
+    found += [(path, _type_message(lines)) for path, lines in wrong_types.items()]
+    return list(dict.fromkeys(found))
 
 
-def _alternatives(messages: list[str]) -> str:
-    return messages[0] if len(messages) == 1 else "; or ".join(messages)
+def _type_message(lines: list[Any]) -> str:
+    kind, value = lines[0]["type"], lines[0]["input"]
+    wanted = " or ".join(dict.fromkeys(_WANTED[line["type"]] for line in lines))
+    return f"must be {wanted}, not {shown(value)}{_quoting(kind, value) if len(lines) == 1 else ''}"
 
 
 def _real_path(loc: tuple[int | str, ...], data: Any, missing: bool) -> Path:
     """The location without pydantic's own marks for unions and keys; a missing key's name is kept."""
     path: list[str | int] = []
     for index, part in enumerate(loc):
-        inside = isinstance(data, Mapping) and part in data or (
+        inside = part in data if isinstance(data, Mapping) else (
             isinstance(data, list) and isinstance(part, int) and part < len(data))
         if not inside:
             return (*path, part) if missing and index == len(loc) - 1 else tuple(path)
@@ -90,8 +94,6 @@ def _message(kind: str, said: str, value: Any, context: Mapping[str, Any], path:
         return str(context.get("error", said))
     if kind == "literal_error":
         return f"{shown(value)} is not one of {context.get('expected')}"
-    if kind in _WANTED:
-        return f"must be {_WANTED[kind]}, not {shown(value)}{_quoting(kind, value)}"
     if kind in _BOUNDS:
         word, key = _BOUNDS[kind]
         return f"must be {word} {context.get(key)}, not {shown(value)}"

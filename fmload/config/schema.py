@@ -6,19 +6,21 @@ its `Options` model, and stand flat beside the common keys; `Extensible` routes 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
 
+from fmload.arrivals import ARRIVALS
+from fmload.config import objectives
 from fmload.config.model import Extensible as Extensible
 from fmload.config.model import NoOptions as NoOptions
 from fmload.config.model import Rule
 from fmload.config.model import Strict as Strict
 from fmload.endpoints import ENDPOINTS
 from fmload.prompts import SOURCES
+from fmload.registry import did_you_mean
 from fmload.targets import TARGETS
 from fmload.units import parse_duration_s
 
@@ -101,7 +103,7 @@ class TokenFilter(Strict):
     """Keeps prompts of one language and of a token range (both ends included)."""
 
     language: str | None = Field(None, description="as the file's language column has it, for example en")
-    tokens: tuple[int, int] | None = Field(None, strict=False, description="fewest and most tokens, for example [1, 500]")
+    tokens: tuple[int, int] | None = Field(None, strict=False, description="fewest and most, for example [1, 500]")
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
@@ -170,7 +172,8 @@ class LoadSpec(Strict):
     rate: list[Annotated[float, Field(gt=0)]] | None = Field(None, description="arrivals per second")
     find: dict[str, Any] | None = None
     trace: dict[str, Any] | None = None
-    arrivals: str | dict[str, Any] = Field("constant", description="arrival process of an open loop")
+    arrivals: str | dict[str, Any] = Field(
+        "constant", description="arrival process of an open loop: its name, or {process: name, …its options}")
     ramp_s: Seconds = Field(5.0, alias="ramp")
     warmup_s: Seconds = Field(10.0, alias="warmup")
     window_s: Seconds | None = Field(None, alias="window", description="60s when neither window nor requests is given")
@@ -194,7 +197,19 @@ class LoadSpec(Strict):
             if given.get(kind) == []:
                 yield kind, "needs at least one level"
         if given.get("arrivals", "constant") != "constant" and "concurrency" in given:
-            yield "arrivals", "belongs to an open loop (rate or trace); with concurrency, users send one after the other"
+            yield "arrivals", "belongs to an open loop (rate or trace); under concurrency, answers pace the requests"
+        elif wrong := _wrong_process(given.get("arrivals", "constant")):
+            yield "arrivals", wrong
+
+
+def _wrong_process(arrivals: object) -> str | None:
+    name = arrivals.get("process") if isinstance(arrivals, Mapping) else arrivals
+    if not isinstance(name, str):
+        return "needs the name of an arrival process, or a mapping with 'process'"
+    known = ARRIVALS.names()
+    if name in known:
+        return None
+    return f"unknown arrival process '{name}'{did_you_mean(name, known)}; known: {', '.join(known)}"
 
 
 class TimeoutSpec(Strict):
@@ -224,7 +239,7 @@ class RunFile(Strict):
     prompts: list[PromptSpec] = Field(min_length=1)
     load: LoadSpec
     timeouts: TimeoutSpec = Field(default_factory=TimeoutSpec)
-    objectives: dict[str, Any] = Field(default_factory=dict)
+    objectives: dict[str, Any] = Field(default_factory=dict, description="limits on metrics, for example ttft_p95: 2s")
     report: ReportSpec = Field(default_factory=ReportSpec)
     keep_answers: bool = Field(False, description="keep the text of the answers, in answers.parquet")
     prices: RunPath | None = Field(None, description="a price table of your own, over the one that ships")
@@ -234,12 +249,15 @@ class RunFile(Strict):
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
         for kind in ("endpoints", "prompts"):
-            for name in _twice(given.get(kind)):
-                yield kind, f"two entries are named '{name}'; names tell them apart in the results"
+            for index, name in _repeated(given.get(kind)):
+                yield (kind, index, "name"), f"'{name}' names an earlier entry too; the results tell them apart by name"
+        if isinstance(given.get("objectives"), Mapping):
+            for name, wrong in objectives.broken(given["objectives"]):
+                yield ("objectives", name), wrong
 
 
-def _twice(entries: object) -> list[str]:
-    """The names that more than one of the entries bears."""
+def _repeated(entries: object) -> Iterator[tuple[int, str]]:
+    """(index, name) of the entries whose name an earlier one has."""
     listed = entries if isinstance(entries, list) else []
     names = [one.get("name") if isinstance(one, Mapping) else getattr(one, "name", None) for one in listed]
-    return [name for name, count in Counter(names).items() if name is not None and count > 1]
+    return ((index, name) for index, name in enumerate(names) if name is not None and name in names[:index])

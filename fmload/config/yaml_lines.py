@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,18 +32,23 @@ class SyntaxProblem(Exception):
 class _Loader(yaml.SafeLoader):
     """YAML 1.2 core: `on`, `no`, `1:30` and dates are text; 1e3 is a number."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  (PyYAML's own shape)
 
 
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(~|null|Null|NULL|)$"), ["~", "n", "N", ""])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$"), list("-+.0123456789"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
-_READ = {"tag:yaml.org,2002:bool": lambda text: text.lower() == "true", "tag:yaml.org,2002:null": lambda text: None,
-         "tag:yaml.org,2002:int": int, "tag:yaml.org,2002:float": float, "tag:yaml.org,2002:str": str}
-_MERGE = "tag:yaml.org,2002:merge"
+_TAG = "tag:yaml.org,2002:"
+_MERGE = _TAG + "merge"
+_SCALARS: dict[str, tuple[str, str, Callable[[str], Any]]] = {  # tag: pattern, first characters, reader
+    "bool": ("true|True|TRUE|false|False|FALSE", "tTfF", lambda text: text.lower() == "true"),
+    "null": ("~|null|Null|NULL|", "~nN", lambda text: None),
+    "int": (r"[-+]?[0-9]+", "-+0123456789", int),
+    "float": (r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789", float),
+}
+for _name, (_pattern, _first, _) in _SCALARS.items():
+    _firsts = [*_first, ""] if _name == "null" else [*_first]
+    _Loader.add_implicit_resolver(_TAG + _name, re.compile(f"^({_pattern})$"), _firsts)
+_Loader.add_implicit_resolver(_MERGE, re.compile("^<<$"), ["<"])
+_READERS: dict[str, Callable[[str], Any]] = {_TAG + name: reader for name, (_, _, reader) in _SCALARS.items()}
+_READERS[_TAG + "str"] = str
 
 
 def parse(text: str) -> Document:
@@ -53,8 +59,8 @@ def parse(text: str) -> Document:
     except yaml.MarkedYAMLError as error:
         raise _syntax_problem(error) from error
     except yaml.reader.ReaderError as error:
-        raise SyntaxProblem(text.count("\n", 0, error.position) + 1, f"a character that YAML forbids: "
-                            f"{chr(error.character) if isinstance(error.character, int) else error.character!r}") from error
+        line = text.count("\n", 0, error.position) + 1
+        raise SyntaxProblem(line, f"a character that YAML forbids ({error.character!r})") from error
     finally:
         loader.dispose()
     document = Document()
@@ -92,7 +98,7 @@ def _build(node: yaml.Node, path: Path, document: Document, above: tuple[yaml.No
 
 
 def _scalar(node: yaml.Node, path: Path, document: Document) -> Any:
-    read = _READ.get(node.tag)
+    read = _READERS.get(node.tag)
     if read is None:
         document.problems.append((path, f"the tag {node.tag} is not allowed; write plain values"))
         return None

@@ -25,7 +25,7 @@ def folder() -> Path:
 
 def key(spec: PromptSpec, source: Source, tokenizer: Tokenizer, seed: int, wanted: int | None,
         prefix: str) -> str:
-    """A name that changes with the options, the files' contents, the tokenizer, the seed, the code and its libraries."""
+    """A name that changes with the options, the files' contents, the tokenizer, the seed and the code."""
     parts: dict[str, Any] = {
         "spec": spec.model_dump(mode="json"), "source": source.fingerprint(), "template": _template(spec),
         "tokenizer": [tokenizer.name, tokenizer.identity], "seed": seed, "wanted": wanted, "prefix": prefix,
@@ -69,7 +69,7 @@ def _template(spec: PromptSpec) -> str | None:
 def _code() -> str:
     """One hash over the modules and data that make prompts."""
     root = Path(fmload.prompts.__file__).parent
-    paths = sorted(path for path in [*root.glob("*.py"), *root.glob("data/*"), root.parent / "prompt.py"] if path.is_file())
+    paths = sorted([*root.glob("*.py"), *root.glob("data/*.*"), root.parent / "prompt.py"])
     return hashlib.sha256("".join(file_hash(path) for path in paths).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""From the run file's prompt sets to files of prompts: made in parallel, before the load, in an order the seed decides."""
+"""From the run file's prompt sets to files of prompts: before the load, in an order that the seed decides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One prompt set under one tokenizer: items are made into prompts, in parallel when it pays, and the fitting ones kept."""
+"""One prompt set under one tokenizer: items made into prompts, in parallel when it pays; the fitting ones kept."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _make(source: Source, tokenizer: Tokenizer, pair: Pair) -> list[Prompt]:
 def _counted(prompt: Prompt, tokenizer: Tokenizer) -> Prompt:
     tokens = prompt.input_tokens
     if tokens is None:
-        tokens = tokenizer.count(prompt.text) if prompt.text is not None else tokenizer.chat_count(prompt.messages or [])
+        tokens = tokenizer.chat_count(prompt.messages) if prompt.messages else tokenizer.count(prompt.text or "")
     return replace(prompt, input_tokens=tokens, tokenizer=tokenizer.name)
 
 
@@ -126,7 +126,8 @@ def _new(group: list[Prompt], seen: set[bytes], unique: bool) -> list[Prompt]:
     """The group when none of its prompts was there before (or none need be new), else nothing."""
     if not unique:
         return group
-    digests = {hashlib.blake2b(orjson.dumps([prompt.text, prompt.messages]), digest_size=16).digest() for prompt in group}
+    contents = (orjson.dumps([prompt.text, prompt.messages]) for prompt in group)
+    digests = {hashlib.blake2b(content, digest_size=16).digest() for content in contents}
     if digests & seen:
         return []
     seen |= digests

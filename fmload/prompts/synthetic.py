@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 from pydantic import Field
 
-from fmload.config.schema import Length, PromptSpec, Strict
+from fmload.config.model import Strict
+from fmload.config.schema import Length, PromptSpec
 from fmload.errors import FmloadError
 from fmload.prompt import Prompt
 from fmload.prompts import words

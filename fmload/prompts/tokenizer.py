@@ -73,10 +73,10 @@ class _Bundled(Tokenizer):
         self._counts: dict[str, int] = {}
 
     def encode(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text).ids  # type: ignore[no-any-return]
+        return self._tokenizer.encode(text).ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        return self._tokenizer.decode(list(ids))  # type: ignore[no-any-return]
+        return self._tokenizer.decode(list(ids))
 
     def count(self, text: str) -> int:
         counts = self._counts
@@ -138,7 +138,7 @@ def _from_transformers(name: str) -> Any:
     from transformers import AutoTokenizer
     from transformers.utils import logging
 
-    logging.set_verbosity_error()  # long prompts are wanted here
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # long prompts are wanted here
     try:
         return AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError, KeyError, ImportError) as error:
