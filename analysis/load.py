@@ -1,0 +1,292 @@
+"""Opens a results folder: what was asked, what happened, and the records of each stage in bounded memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import yaml
+
+from fmload.config.schema import PriceSpec
+from fmload.errors import FmloadError
+from fmload.metrics import Bools, Columns, Floats, Ints
+from fmload.results import Results
+
+BATCH_ROWS = 8_192  # with 200 chunks a request: 1.6 M chunks, some 30 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage as stages.json tells it. Instants are of the master's monotonic clock; 0 means never reached."""
+
+    stage: int
+    endpoint: str
+    prompt_set: str
+    load: Mapping[str, Any]
+    step: int = 0
+    repeat: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    status: str = "done"
+    ramp_s: float = 0.0
+    warmup_s: float = 0.0
+    window_s: float | None = None
+    requests: int | None = None
+    drain_s: float = 0.0
+    ramp_start_ns: int = 0
+    warmup_start_ns: int = 0
+    window_start_ns: int = 0
+    window_end_ns: int = 0
+    drain_end_ns: int = 0
+    users: int | None = None
+    workers: tuple[str, ...] = ()
+    marks: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def window_ns(self) -> int:
+        """Length of the measurement window; 0 when it never opened or never closed."""
+        if not self.window_start_ns or not self.window_end_ns:
+            return 0
+        return max(self.window_end_ns - self.window_start_ns, 0)
+
+    @property
+    def concurrency(self) -> int | None:
+        """Concurrency offered; None in an open loop."""
+        return int(self.load["value"]) if self.load.get("kind") == "concurrency" else None
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """Arrivals offered per second; None in a closed loop."""
+        return float(self.load["value"]) if self.load.get("kind") == "rate" else None
+
+    @property
+    def load_label(self) -> str:
+        """`16 users` or `3.5 requests/s`."""
+        value = self.load.get("value")
+        if self.load.get("kind") == "rate":
+            return f"{value:g} requests/s"
+        return f"{value} users" if value is not None else "n/a"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What the analysis needs to know of an endpoint of the run file."""
+
+    name: str
+    price: PriceSpec | None = None
+    instance_type: str | None = None
+    accelerators: int | None = None
+    emulated: str | None = None
+    model: str | None = None
+    protocol: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker. An instant on the master's line is the worker's instant − `clock_offset_ns`."""
+
+    worker: str
+    index: int = 0
+    host: str = ""
+    pid: int | None = None
+    clock_offset_ns: int = 0
+    clock_uncertainty_ns: int | None = None
+    stamp: str | None = None
+    lost_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some requests of one stage. Instants are nanoseconds after the window's start, on the master's line."""
+
+    columns: Columns
+    outcome: NDArrayStr
+    stamp: NDArrayStr
+    tokens_source: NDArrayStr
+    finish_reason: NDArrayStr
+    prompt_id: NDArrayStr
+    prompt_tokens: Floats
+    max_output_tokens: Floats
+    lag_max_ns: Floats
+
+
+NDArrayStr = np.ndarray[Any, np.dtype[np.object_]]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One results folder, opened. Records are read on demand, a batch at a time."""
+
+    results: Results
+    spec: Mapping[str, Any]
+    stages: tuple[Stage, ...]
+    workers: Mapping[str, Worker]
+    environment: Mapping[str, Any]
+    events: tuple[Mapping[str, Any], ...]
+    health: tuple[Mapping[str, Any], ...]  # `at_ns` on the master's line
+    run_id: str = ""
+    started_utc: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The run file's name, or the folder's."""
+        return str(self.spec.get("name") or self.results.root.name)
+
+    def endpoint(self, name: str) -> Endpoint:
+        """The endpoint of that name in the run file; a bare one when the run file does not name it."""
+        for entry in self.spec.get("endpoints") or []:
+            if entry.get("name") == name:
+                return _endpoint(entry)
+        return Endpoint(name)
+
+    def batches(self, stage: Stage) -> Iterator[Batch]:
+        """The records of a stage, `BATCH_ROWS` at a time, in the order in which they are stored."""
+        for path in sorted(self.results.records.glob(f"stage-{stage.stage:04d}*.parquet")):
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(BATCH_ROWS, columns=_READ):
+                    yield _batch(batch, stage.window_start_ns, self.workers)
+
+
+def open_run(root: Path) -> Run:
+    """The run in a results folder. Makes the records from the journals where they are missing.
+
+    Raises FmloadError when the folder is not one, or holds no stages.
+    """
+    results = Results(root)
+    if not results.stages_json.exists():
+        raise FmloadError(f"{root} is not a results folder: it has no stages.json",
+                          hint="give the folder that 'fmload run' wrote, for example results/latest")
+    _compact_if_needed(results)
+    plan = _json(results.stages_json)
+    workers = {entry["worker"]: Worker(**_known(Worker, entry)) for entry in _json(results.workers_json, [])}
+    return Run(results=results, spec=_yaml(results.run_yml), stages=tuple(_stage(entry) for entry in plan["stages"]),
+               workers=workers, environment=_json(results.environment_json, {}),
+               events=tuple(_json_lines(results.events_jsonl)),
+               health=tuple(_on_master_line(line, workers) for line in _json_lines(results.health_jsonl)),
+               run_id=str(plan.get("run_id", "")), started_utc=plan.get("started_utc"))
+
+
+def _compact_if_needed(results: Results) -> None:
+    journals = list(results.journal.glob("*.log")) if results.journal.is_dir() else []
+    if not journals:
+        return
+    stored = list(results.records.glob("*.parquet")) if results.records.is_dir() else []
+    newest_journal = max(path.stat().st_mtime_ns for path in journals)
+    if stored and min(path.stat().st_mtime_ns for path in stored) >= newest_journal:
+        return
+    from fmload.journal import compact
+
+    compact(results)
+
+
+def _stage(entry: dict[str, Any]) -> Stage:
+    values = _known(Stage, entry)
+    values["workers"] = tuple(values.get("workers") or ())
+    values["marks"] = tuple(values.get("marks") or ())
+    for name in ("ramp_start_ns", "warmup_start_ns", "window_start_ns", "window_end_ns", "drain_end_ns"):
+        values[name] = values.get(name) or 0
+    return Stage(**values)
+
+
+def _endpoint(entry: Mapping[str, Any]) -> Endpoint:
+    price = PriceSpec.model_validate(entry["price"]) if entry.get("price") else None
+    values = _known(Endpoint, entry)
+    values["price"] = price
+    values["instance_type"] = entry.get("instance_type") or (price.instance_type if price else None)
+    values["parameters"] = entry.get("parameters") or {}
+    return Endpoint(**values)
+
+
+def _known(kind: type[Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    names = {column.name for column in fields(kind)}
+    return {name: value for name, value in entry.items() if name in names}
+
+
+def _json(path: Path, default: Any = None) -> Any:
+    if not path.exists():
+        return default
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise FmloadError(f"{path} is not JSON: {error}") from error
+
+
+def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.exists():
+        return
+    with path.open() as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                return  # a torn last line after a crash
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+
+
+def _on_master_line(line: dict[str, Any], workers: Mapping[str, Worker]) -> dict[str, Any]:
+    worker = workers.get(line.get("worker", ""))
+    return {**line, "at_ns": line["at_ns"] - (worker.clock_offset_ns if worker else 0)}
+
+
+_INSTANTS = ("scheduled_ns", "send_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "end_ns")
+_NUMBERS = ("input_tokens", "output_tokens", "cached_tokens", "prompt_tokens", "max_output_tokens", "lag_max_ns")
+_TEXTS = ("outcome", "stamp", "tokens_source", "finish_reason", "prompt_id")
+_READ = ["worker", "streamed", "chunk_ns", "chunk_tokens", "chunk_censored", *_INSTANTS, *_NUMBERS, *_TEXTS]
+
+
+def _batch(batch: pa.RecordBatch, origin_ns: int, workers: Mapping[str, Worker]) -> Batch:
+    shift = origin_ns + _clock_offsets(batch, workers)
+    offsets, chunk_ns = _ragged(batch.column("chunk_ns"))
+    counts = np.diff(offsets)
+    columns = Columns(
+        **{name: _instants(batch.column(name), shift) for name in _INSTANTS},
+        **{name: _floats(batch.column(name)) for name in ("input_tokens", "output_tokens", "cached_tokens")},
+        streamed=_bools(batch.column("streamed")), chunk_offsets=offsets,
+        chunk_ns=chunk_ns - np.repeat(shift, counts),
+        chunk_tokens=_ragged(batch.column("chunk_tokens"))[1],
+        chunk_censored=_ragged(batch.column("chunk_censored"))[1].astype(bool))
+    return Batch(columns, **{name: _texts(batch.column(name)) for name in _TEXTS},
+                 **{name: _floats(batch.column(name)) for name in ("prompt_tokens", "max_output_tokens",
+                                                                   "lag_max_ns")})
+
+
+def _clock_offsets(batch: pa.RecordBatch, workers: Mapping[str, Worker]) -> Ints:
+    names = batch.column("worker").dictionary_encode() if not pa.types.is_dictionary(
+        batch.column("worker").type) else batch.column("worker")
+    known = [workers[name].clock_offset_ns if name in workers else 0 for name in names.dictionary.to_pylist()]
+    return np.array(known, dtype=np.int64)[names.indices.to_numpy(zero_copy_only=False)]
+
+
+def _instants(column: pa.Array, shift: Ints) -> Floats:
+    """Integers are shifted before they become floats, so that no nanosecond is lost."""
+    present = column.is_valid().to_numpy(zero_copy_only=False)
+    moved = pc.fill_null(column, 0).to_numpy(zero_copy_only=False) - shift
+    return np.where(present, moved, np.nan)
+
+
+def _floats(column: pa.Array) -> Floats:
+    return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def _bools(column: pa.Array) -> Bools:
+    return pc.fill_null(column, True).to_numpy(zero_copy_only=False).astype(bool)  # type: ignore[no-any-return]
+
+
+def _texts(column: pa.Array) -> NDArrayStr:
+    return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def _ragged(column: pa.ListArray) -> tuple[Ints, Ints]:
+    offsets = column.offsets.to_numpy().astype(np.int64)
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    return offsets - offsets[0], values.astype(np.int64, copy=False)

@@ -1,0 +1,115 @@
+"""From a results folder to the analysis: summarise, price, judge, audit, recommend, write, render."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from analysis import audit as auditing
+from analysis.cost import Pricing, cost_of, priced, pricing_of, total_usd
+from analysis.health import WorkerHealth, health_of
+from analysis.load import Run, Stage, open_run
+from analysis.objectives import Objective, judge, limits_of, parse_objectives
+from analysis.prices import accelerators_of, load_prices
+from analysis.recommend import Recommendation, per_instance, per_prompt_set
+from analysis.stats import PERCENTILES
+from analysis.summarize import StageSummary, Wanted, summarize
+from analysis.table import StageResult, summary_row, write_csv
+from fmload.errors import EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK
+from fmload.metrics import NS
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Everything that a report shows; the single input of its sections."""
+
+    run: Run
+    results: tuple[StageResult, ...]
+    objectives: tuple[Objective, ...]
+    best: tuple[Recommendation, ...]  # one a prompt set
+    per_instance: tuple[Recommendation, ...]  # one an instance type and prompt set
+    health: Mapping[int, tuple[WorkerHealth, ...]]  # by stage
+    pricing: Mapping[str, Pricing | None]  # by endpoint
+
+    @property
+    def total_usd(self) -> float | None:
+        """What the measured stages cost; None when no price is known."""
+        return total_usd([result.cost for result in self.results])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of summary.csv."""
+        return [summary_row(result) for result in self.results]
+
+
+def analyse(root: Path) -> Analysis:
+    """Analyse a results folder: writes summary.csv and audit.json, renders the report, returns all of it."""
+    analysis = analyse_run(open_run(root))
+    write_csv(analysis.run.results.summary_csv, analysis.rows())
+    auditing.write_audit(analysis.run.results.audit_json, analysis.results)
+    if find_spec("analysis.report"):
+        from analysis.report import render
+
+        render(analysis)
+    return analysis
+
+
+def analyse_run(run: Run) -> Analysis:
+    """The analysis of an opened run; writes nothing."""
+    objectives = parse_objectives(run.spec.get("objectives") or {})
+    own = run.spec.get("prices")
+    table = load_prices(Path(own) if own else None)
+    pricing = {name: pricing_of(run.endpoint(name), table, run.spec.get("region"))
+               for name in dict.fromkeys(stage.endpoint for stage in run.stages)}
+    health = {stage.stage: health_of(run, stage) for stage in run.stages}
+    results: list[StageResult] = []
+    seen: dict[str, frozenset[str]] = {}
+    for stage in run.stages:
+        summary = summarize(run, stage, _wanted(run, objectives))
+        results.append(_result(summary, pricing[stage.endpoint], objectives, health[stage.stage],
+                               seen.get(stage.endpoint, frozenset())))
+        seen[stage.endpoint] = seen.get(stage.endpoint, frozenset()) | summary.evidence.prompt_ids
+    return Analysis(run, tuple(results), objectives, per_prompt_set(results), per_instance(results), health, pricing)
+
+
+def _wanted(run: Run, objectives: tuple[Objective, ...]) -> Wanted:
+    report = run.spec.get("report") or {}
+    asked = {objective.percentile for objective in objectives if objective.percentile is not None}
+    return Wanted(percentiles=tuple(sorted({*PERCENTILES, *asked})), limits=limits_of(objectives),
+                  floors=report.get("percentile_floor", True),
+                  threshold_tokens_per_s=report.get("threshold_tokens_per_s"))
+
+
+def _result(summary: StageSummary, pricing: Pricing | None, objectives: tuple[Objective, ...],
+            health: tuple[WorkerHealth, ...], earlier: frozenset[str]) -> StageResult:
+    totals = replace(priced(summary.totals, pricing), accelerators=_accelerators(summary, pricing))
+    result = StageResult(summary, totals, pricing, cost_of(totals, pricing, stage_s(summary.stage)))
+    result = replace(result, verdicts=judge(objectives, result.value))
+    return replace(result, checks=auditing.audit(auditing.Facts(result.value, summary, health, earlier)))
+
+
+def _accelerators(summary: StageSummary, pricing: Pricing | None) -> int | None:
+    if summary.totals.accelerators is not None:
+        return summary.totals.accelerators
+    each = accelerators_of((pricing.instance_type if pricing else None) or summary.endpoint.instance_type)
+    return each * (pricing.count if pricing else 1) if each else None
+
+
+def stage_s(stage: Stage) -> float:
+    """Seconds from the stage's ramp to the end of its drain; 0 when it never ran."""
+    start = stage.ramp_start_ns or stage.warmup_start_ns or stage.window_start_ns
+    end = stage.drain_end_ns or stage.window_end_ns
+    return max(end - start, 0) / NS if start and end else 0.0
+
+
+def exit_code(analysis: Analysis, require_objectives: bool = False) -> int:
+    """4 when nothing was measured or every stage failed its audit; 3 when objectives are required and no stage meets
+    them; else 0."""
+    sound = [result for result in analysis.results if result.totals.completed and result.audit != "FAIL"]
+    if not sound:
+        return EXIT_INVALID
+    if require_objectives and not any(result.meets_objectives for result in sound):
+        return EXIT_OBJECTIVES
+    return EXIT_OK

@@ -1,0 +1,286 @@
+"""Statistics, each named: nearest-rank percentiles with their floors, confidence intervals, drift, rank tests."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fmload.metrics import Bools, Floats, Ints
+
+PERCENTILES = (50.0, 90.0, 95.0, 99.0)
+CONFIDENCE = 0.95
+FLOOR_CONFIDENCE = 0.99
+
+
+def rank_of(percentile: float, n: float) -> int:
+    """The 1-based nearest rank, ⌈p/100 · n⌉, free of binary rounding."""
+    return max(1, math.ceil(Fraction(str(percentile)) / 100 * Fraction(n)))
+
+
+def nearest_rank(ordered: Floats, percentile: float, failures: int = 0) -> float | None:
+    """The nearest-rank percentile of ascending values, with so many failures as +∞ after them. None when empty."""
+    n = len(ordered) + failures
+    if n == 0:
+        return None
+    rank = rank_of(percentile, n)
+    return float(ordered[rank - 1]) if rank <= len(ordered) else math.inf
+
+
+@cache
+def percentile_floor(percentile: float) -> int:
+    """The fewest samples with which a percentile is shown: 1 below p90, else the smallest n for which at most one
+    sample above the true percentile has a probability of at most 1 %.
+
+    p90: 64, p95: 130, p99: 662. The rule, and the figures, of MLPerf LoadGen's early stopping at 99 % confidence.
+    """
+    if percentile < 90:
+        return 1
+    p = percentile / 100
+    n = 2
+    while p**n + n * (1 - p) * p ** (n - 1) > 1 - FLOOR_CONFIDENCE:
+        n += 1
+    return n
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A confidence interval and the name of its method. An end is None where the samples do not reach."""
+
+    low: float | None
+    high: float | None
+    method: str
+    confidence: float = CONFIDENCE
+
+
+def percentile_interval(ordered: Floats, percentile: float) -> Interval | None:
+    """Order-statistic interval: the ranks between which the percentile lies by the binomial distribution.
+
+    Distribution-free, coverage of at least 95 % for independent samples. None when empty.
+    """
+    n = len(ordered)
+    if n == 0:
+        return None
+    low, high = _binomial_ranks(n, percentile / 100)
+    return Interval(float(ordered[low - 1]) if low >= 1 else None, float(ordered[high - 1]) if high <= n else None,
+                    "order statistics (binomial)")
+
+
+def _binomial_ranks(n: int, p: float) -> tuple[int, int]:
+    """Ranks l < u with P(B < l) ≤ α/2 and P(B ≥ u) ≤ α/2 for B ~ Binomial(n, p)."""
+    alpha = 1 - CONFIDENCE
+    spread = 8 * math.sqrt(n * p * (1 - p)) + 8
+    first = max(0, math.floor(n * p - spread))
+    last = min(n, math.ceil(n * p + spread))
+    cdf = np.cumsum(np.exp(_log_binomial(np.arange(first, last + 1), n, p)))
+    low = first + int(np.searchsorted(cdf, alpha / 2, side="right"))
+    high = first + int(np.searchsorted(cdf, 1 - alpha / 2, side="left")) + 1
+    return low, high
+
+
+def _log_binomial(k: Ints, n: int, p: float) -> Floats:
+    log_factorial = np.vectorize(math.lgamma, otypes=[float])
+    ways = math.lgamma(n + 1) - log_factorial(k + 1) - log_factorial(n - k + 1)
+    return ways + k * math.log(p) + (n - k) * math.log1p(-p)  # type: ignore[no-any-return]
+
+
+def mean_interval(values: Floats) -> Interval | None:
+    """Interval of the mean by the normal approximation (1.96 standard errors). None below two samples."""
+    if len(values) < 2:
+        return None
+    error = 1.959964 * float(values.std(ddof=1)) / math.sqrt(len(values))
+    mean = float(values.mean())
+    return Interval(mean - error, mean + error, "normal approximation")
+
+
+def throughput_interval(instants_s: Floats, amounts: Floats, window_s: float, batches: int = 20) -> Interval | None:
+    """Interval of Σ amounts ÷ window by batch means: the window is cut into equal batches, whose rates are compared.
+
+    Batches, because completions near each other in time are not independent. None when fewer than two events a
+    batch are there to be had.
+    """
+    batches = min(batches, len(instants_s) // 2)
+    if batches < 5 or window_s <= 0:
+        return None
+    edges = np.linspace(0, window_s, batches + 1)
+    sums, _ = np.histogram(instants_s, bins=edges, weights=amounts)
+    rates = sums / (window_s / batches)
+    error = _student_t(batches - 1) * float(rates.std(ddof=1)) / math.sqrt(batches)
+    return Interval(max(float(rates.mean()) - error, 0.0), float(rates.mean()) + error, "batch means (Student's t)")
+
+
+def _student_t(freedom: int) -> float:
+    """The 97.5 % quantile of Student's t (Cornish–Fisher expansion; within 0.5 % from 4 degrees of freedom on)."""
+    z = 1.959964
+    g1 = (z**3 + z) / 4
+    g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + g1 / freedom + g2 / freedom**2 + g3 / freedom**3
+
+
+@dataclass(frozen=True, slots=True)
+class RankTest:
+    """A two-sided Mann–Whitney test. `effect` is P(b > a) + ½P(b = a): 0.5 means no difference."""
+
+    p_value: float
+    effect: float
+    method: str = "Mann–Whitney U (normal approximation, ties corrected)"
+
+
+def mann_whitney(a: ArrayLike, b: ArrayLike) -> RankTest | None:
+    """Whether b tends to be larger or smaller than a. None when either has fewer than eight values."""
+    first, second = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    n, m = len(first), len(second)
+    if n < 8 or m < 8:
+        return None
+    ranks, ties = _ranks(np.concatenate([first, second]))
+    u = float(ranks[n:].sum()) - m * (m + 1) / 2
+    total = n + m
+    variance = n * m / 12 * ((total + 1) - ties / (total * (total - 1)))
+    if variance <= 0:
+        return RankTest(1.0, 0.5)
+    z = max(abs(u - n * m / 2) - 0.5, 0) / math.sqrt(variance)
+    return RankTest(math.erfc(z / math.sqrt(2)), u / (n * m))
+
+
+def _ranks(values: Floats) -> tuple[Floats, float]:
+    """Mean ranks from 1, and Σ(t³ − t) over the groups of equal values."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    mean_rank = ends - (counts - 1) / 2
+    sizes = counts.astype(float)
+    return mean_rank[inverse], float((sizes**3 - sizes).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The first half of a window against the second: medians, and whether they differ by more than chance."""
+
+    first: float
+    second: float
+    n_first: int
+    n_second: int
+    p_value: float
+
+    @property
+    def change(self) -> float:
+        """Relative change from the first half to the second."""
+        return (self.second - self.first) / self.first if self.first else 0.0
+
+
+def drift(instants: Floats, values: Floats, middle: float) -> Drift | None:
+    """Values before the middle of the window against those after it. None with fewer than eight in a half."""
+    first, second = values[instants < middle], values[instants >= middle]
+    test = mann_whitney(first, second)
+    if test is None:
+        return None
+    return Drift(float(np.median(first)), float(np.median(second)), len(first), len(second), test.p_value)
+
+
+def warmed_up_at(instants: Floats, values: Floats, blocks: int = 20) -> float | None:
+    """The instant from which the values no longer carry a start-up transient, by MSER-5's rule on block means.
+
+    Blocks of equal count in time order; the cut that gives the smallest standard error of the rest, sought in the
+    first half (White 1997). None with fewer than three values a block.
+    """
+    if len(values) < 3 * blocks:
+        return None
+    order = np.argsort(instants, kind="stable")
+    parts = np.array_split(values[order], blocks)
+    means = np.array([part.mean() for part in parts])
+    errors = [means[cut:].var() / (blocks - cut) for cut in range(blocks // 2)]
+    cut = int(np.argmin(errors))
+    starts = np.cumsum([0, *(len(part) for part in parts)])
+    return float(instants[order][starts[cut]])
+
+
+class Samples:
+    """Weighted samples and their nearest-rank percentiles, in bounded memory.
+
+    Exact up to `limit` distinct additions; beyond it they fold into bins of 2⁻¹² relative width, and a percentile is
+    then the middle of its bin (error at most 0.013 %). The mean stays exact. Values are ≥ 0.
+    """
+
+    _BITS = 40  # of a float64's 52 mantissa bits, dropped: 12 remain
+
+    def __init__(self, limit: int = 8_000_000) -> None:
+        self._limit = limit
+        self._parts: list[tuple[Floats, Floats]] = []
+        self._held = 0
+        self._bins: dict[int, float] = {}
+        self.n = 0.0
+        self.total = 0.0
+        self.low = math.inf
+        self.high = -math.inf
+
+    def add(self, values: Floats, weights: Ints | Floats | None = None) -> None:
+        """Take in more values, each counted `weights` times (once when None)."""
+        if not len(values):
+            return
+        counts = np.ones(len(values)) if weights is None else weights.astype(np.float64)
+        self._parts.append((np.asarray(values, dtype=np.float64), counts))
+        self._held += len(values)
+        self.n += float(counts.sum())
+        self.total += float((values * counts).sum())
+        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+        if self._held > self._limit:
+            self._fold()
+
+    @property
+    def exact(self) -> bool:
+        """False once samples have been folded into bins."""
+        return not self._bins
+
+    @property
+    def mean(self) -> float | None:
+        """The weighted mean; None when empty."""
+        return self.total / self.n if self.n else None
+
+    def _fold(self) -> None:
+        for values, counts in self._parts:
+            keys, inverse = np.unique(values.view(np.int64) >> self._BITS, return_inverse=True)
+            for key, weight in zip(keys.tolist(), np.bincount(inverse, weights=counts).tolist(), strict=True):
+                self._bins[key] = self._bins.get(key, 0.0) + weight
+        self._parts, self._held = [], 0
+
+    def _ordered(self) -> tuple[Floats, Floats]:
+        if self._bins:
+            self._fold()
+            keys = np.array(sorted(self._bins), dtype=np.int64)
+            middles = ((keys << self._BITS) + (1 << (self._BITS - 1))).view(np.float64)
+            return middles, np.array([self._bins[key] for key in keys.tolist()])
+        if not self._parts:
+            return np.array([]), np.array([])
+        values = np.concatenate([part for part, _ in self._parts])
+        counts = np.concatenate([count for _, count in self._parts])
+        order = np.argsort(values, kind="stable")
+        return values[order], counts[order]
+
+    def percentiles(self, wanted: tuple[float, ...] = PERCENTILES) -> dict[float, float | None]:
+        """Nearest-rank percentiles; None when empty."""
+        if not self.n:
+            return dict.fromkeys(wanted)
+        values, counts = self._ordered()
+        reached = np.cumsum(counts)
+        return {p: float(values[np.searchsorted(reached, rank_of(p, self.n) - 1e-9)]) for p in wanted}
+
+    def with_others(self, others: Samples) -> Samples:
+        """Both sets of samples together."""
+        both = Samples(self._limit)
+        both._parts = self._parts + others._parts
+        both._held = self._held + others._held
+        both._bins = {key: self._bins.get(key, 0.0) + others._bins.get(key, 0.0)
+                      for key in self._bins.keys() | others._bins.keys()}
+        both.n, both.total = self.n + others.n, self.total + others.total
+        both.low, both.high = min(self.low, others.low), max(self.high, others.high)
+        return both
+
+
+def finite(values: Floats, keep: Bools | None = None) -> Floats:
+    """The values that are not null, of the rows to keep."""
+    kept = values if keep is None else values[keep]
+    return kept[~np.isnan(kept)]

@@ -1,0 +1,154 @@
+"""A stage with all that was found out about it, and summary.csv."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.cost import PRICES, Cost, Pricing
+from analysis.objectives import Verdict
+from analysis.summarize import StageSummary
+from fmload.metrics import METRICS, Totals
+
+STATISTICS = ("mean", "p50", "p90", "p95", "p99")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of the audit. `group` is its number in the audit's list, `figures` what was compared."""
+
+    group: int
+    name: str
+    result: str  # PASS, WARN, FAIL or NOT APPLICABLE
+    sentence: str
+    figures: dict[str, Any]
+    client_bound: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """One stage: its summary, what it cost, whether it met the objectives, whether its numbers hold."""
+
+    summary: StageSummary
+    totals: Totals  # the summary's, priced
+    pricing: Pricing | None
+    cost: Cost
+    verdicts: tuple[Verdict, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def stage(self) -> int:
+        """The stage's number."""
+        return self.summary.stage.stage
+
+    @property
+    def endpoint(self) -> str:
+        return self.summary.stage.endpoint
+
+    @property
+    def prompt_set(self) -> str:
+        return self.summary.stage.prompt_set
+
+    @property
+    def instance_type(self) -> str | None:
+        """What serves the endpoint; None when the run file does not tell."""
+        return self.pricing.instance_type if self.pricing and self.pricing.instance_type else (
+            self.summary.endpoint.instance_type)
+
+    @property
+    def meets_objectives(self) -> bool | None:
+        """True when every objective is met; None when there are none."""
+        return all(verdict.met for verdict in self.verdicts) if self.verdicts else None
+
+    @property
+    def audit(self) -> str:
+        """The worst of the checks: PASS, WARN or FAIL; FAIL when nothing was measured."""
+        results = {check.result for check in self.checks}
+        return next((result for result in ("FAIL", "WARN") if result in results), "PASS")
+
+    @property
+    def client_bound(self) -> bool:
+        """True when the load generator was the limit: the stage is neither chosen nor ranked."""
+        return any(check.client_bound for check in self.checks)
+
+    def value(self, name: str) -> float | None:
+        """Any metric by its name (`ttft_p95`, `error_rate`, `price_per_transaction`), in its unit; None: unknown."""
+        if name in PRICES:
+            found: float | None = getattr(self.cost, name)
+            return found
+        if name in METRICS and METRICS[name].level == "stage":
+            figure: float | None = METRICS[name].function(self.totals)
+            return figure
+        metric, _, stat = name.rpartition("_")
+        distribution = self.summary.distributions.get(metric)
+        return distribution.stat(stat) if distribution else None
+
+
+_LEADING = ("stage", "endpoint", "instance_type", "prompt_set", "concurrency", "achieved_concurrency", "window_s",
+            "requests", "errors", "error_rate", "requests_per_s", "transactions_per_minute", "input_tokens_mean",
+            "output_tokens_mean", "input_tokens_per_s", "output_tokens_per_s")
+_LATENCIES = tuple(f"{metric}_{stat}_s" for metric in ("ttft", "tpot", "itl", "icl", "e2e") for stat in STATISTICS)
+_PRICES = ("price_per_transaction", "price_per_token", "price_per_1m_output_tokens")
+_FURTHER = (
+    "step", "repeat", "load_kind", "load_value", "status", "n", "rate_per_s", "goodput_per_s", "cached_share",
+    "output_tokens_per_s_per_accelerator", "client_bound", "pricing_source", "pricing_date", "region", "usd_per_hour",
+    *(f"{metric}_{stat}_s" for metric in ("ttft_scheduled", "e2e_scheduled", "ttfa") for stat in STATISTICS),
+    *(f"{metric}_{stat}_with_failures_s" for metric in ("ttft", "e2e") for stat in ("p50", "p90", "p95", "p99")),
+    *(f"itl_{stat}_{side}_s" for stat in ("p50", "p90", "p95", "p99") for side in ("low", "high")),
+    "censored_share", "send_lateness_p50_s", "send_lateness_p99_s", *(p for p in PRICES if p not in _PRICES),
+    "stage_usd", "outcomes", "tokens_source", "below_floor")
+SUMMARY_COLUMNS = (*_LEADING, *_LATENCIES, *_PRICES, "meets_objectives", "audit", *_FURTHER)
+
+
+def summary_row(result: StageResult) -> dict[str, Any]:
+    """One row of summary.csv: SUMMARY_COLUMNS to values, None where unknown or blank."""
+    fixed = _fixed(result)
+    return {name: fixed[name] if name in fixed else _measured(result, name) for name in SUMMARY_COLUMNS}
+
+
+def _fixed(result: StageResult) -> dict[str, Any]:
+    summary, stage, pricing = result.summary, result.summary.stage, result.pricing
+    below = {f"{name}_p{p:g}" for name, found in summary.distributions.items() for p in found.below_floor}
+    return {
+        "stage": stage.stage, "endpoint": stage.endpoint, "instance_type": result.instance_type,
+        "prompt_set": stage.prompt_set, "concurrency": stage.concurrency, "window_s": result.totals.window_s,
+        "requests": result.totals.succeeded + result.totals.failed, "errors": result.totals.failed,
+        "meets_objectives": result.meets_objectives, "audit": result.audit, "step": stage.step,
+        "repeat": stage.repeat, "load_kind": stage.load.get("kind"), "load_value": stage.load.get("value"),
+        "status": stage.status, "n": result.totals.succeeded, "rate_per_s": stage.rate_per_s,
+        "client_bound": result.client_bound, "pricing_source": pricing.source if pricing else None,
+        "pricing_date": pricing.date if pricing else None, "region": pricing.region if pricing else None,
+        "usd_per_hour": pricing.usd_per_hour if pricing else None, "censored_share": summary.censored_share,
+        "stage_usd": result.cost.stage_usd, "outcomes": json.dumps(dict(summary.outcomes)),
+        "tokens_source": "+".join(sorted(summary.evidence.tokens_source)) or None,
+        "below_floor": " ".join(sorted(below)) or None,
+    }
+
+
+def _measured(result: StageResult, column: str) -> float | None:
+    if column.endswith("_with_failures_s"):
+        metric, stat = column.removesuffix("_with_failures_s").rsplit("_", 1)
+        return (result.summary.distributions[metric].with_failures or {}).get(float(stat[1:]))
+    if column.endswith(("_low_s", "_high_s")):
+        metric, stat, side, _ = column.rsplit("_", 3)
+        return (getattr(result.summary.distributions[metric], side) or {}).get(float(stat[1:]))
+    name = column.removesuffix("_s") if column not in METRICS else column
+    return result.value(name)
+
+
+def write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Rows of `summary_row` as CSV; None is an empty cell, infinity `inf`."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, SUMMARY_COLUMNS)
+        writer.writeheader()
+        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return float(f"{value:.10g}") if isinstance(value, float) else value

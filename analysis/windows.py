@@ -1,0 +1,50 @@
+"""Which requests and tokens a measurement window holds, and how many requests were in flight inside it.
+
+Instants are nanoseconds after the window's start: the window is [0, window_ns).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fmload.metrics import Bools, Columns, Floats
+
+
+def begun_ns(columns: Columns) -> Floats:
+    """`t_send`; the instant at which it was due for a request that never got so far as to be sent."""
+    return np.where(np.isnan(columns.send_ns), columns.scheduled_ns, columns.send_ns)
+
+
+def ended_ns(columns: Columns) -> Floats:
+    """`t_end`, else the last token; +∞ for a request of which no end was seen."""
+    last = np.where(np.isnan(columns.end_ns), columns.last_token_ns, columns.end_ns)
+    return np.where(np.isnan(last), np.inf, last)
+
+
+def inside(instants_ns: Floats, window_ns: int) -> Bools:
+    """True where an instant lies in the window; False for NaN."""
+    return (instants_ns >= 0) & (instants_ns < window_ns)  # type: ignore[no-any-return]
+
+
+def overlap_ns(begun: Floats, ended: Floats, window_ns: int) -> Floats:
+    """Of each request, the time it was in flight inside the window; their sum is the area under the curve."""
+    return np.maximum(np.minimum(ended, window_ns) - np.maximum(begun, 0), 0)
+
+
+def in_flight_at(begun: Floats, ended: Floats, instant_ns: float) -> int:
+    """Requests in flight at one instant."""
+    return int(np.count_nonzero((begun <= instant_ns) & (ended > instant_ns)))
+
+
+def chunk_weights(columns: Columns) -> Floats:
+    """Tokens of each chunk, scaled so that they add up to the request's own token count where that is known."""
+    counted = np.bincount(columns.chunk_rows(), weights=columns.chunk_tokens, minlength=columns.rows)
+    known = ~np.isnan(columns.output_tokens) & (counted > 0)
+    scale = np.divide(columns.output_tokens, counted, out=np.ones(columns.rows), where=known)
+    return columns.chunk_tokens * scale[columns.chunk_rows()]
+
+
+def tokens_inside(columns: Columns, window_ns: int) -> float:
+    """Output tokens whose chunk arrived inside the window."""
+    arrived = (columns.chunk_ns >= 0) & (columns.chunk_ns < window_ns)
+    return float(chunk_weights(columns)[arrived].sum())

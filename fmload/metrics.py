@@ -1,0 +1,375 @@
+"""Every metric once: its name, unit, level, and the function that computes it. The docstrings are the definitions.
+
+Three levels. A *request* metric gives one value a request, a *token* metric one sample a chunk or token, a *stage*
+metric one value a stage. Columns are numpy arrays; NaN is null. `docs/metrics.md` is made from this file
+(`python -m fmload.metrics`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Level = Literal["request", "token", "stage"]
+
+NS = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Requests as columns, one row a request.
+
+    Instants are nanoseconds after one common origin, as floats (NaN: never came). The chunks of row i are
+    `chunk_ns[chunk_offsets[i]:chunk_offsets[i + 1]]`, and so on for the other two.
+    """
+
+    scheduled_ns: Floats
+    send_ns: Floats
+    first_token_ns: Floats
+    first_answer_ns: Floats
+    last_token_ns: Floats
+    end_ns: Floats
+    input_tokens: Floats
+    output_tokens: Floats
+    cached_tokens: Floats
+    streamed: Bools
+    chunk_offsets: Ints
+    chunk_ns: Ints
+    chunk_tokens: Ints
+    chunk_censored: Bools
+
+    @property
+    def rows(self) -> int:
+        """How many requests."""
+        return len(self.send_ns)
+
+    @property
+    def chunk_counts(self) -> Ints:
+        """Token-bearing chunks of each request."""
+        return np.diff(self.chunk_offsets)
+
+    @property
+    def first_chunk_tokens(self) -> Floats:
+        """`n_1`: tokens in the first token-bearing chunk; 1 where there is none."""
+        tokens = np.ones(self.rows)
+        some = self.chunk_counts > 0
+        tokens[some] = self.chunk_tokens[self.chunk_offsets[:-1][some]]
+        return tokens
+
+    def chunk_rows(self) -> Ints:
+        """The row to which each chunk belongs."""
+        return np.repeat(np.arange(self.rows), self.chunk_counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """Gaps between neighbouring token-bearing chunks of a request, in nanoseconds, with the tokens of the later one.
+
+    A gap is `known` when neither end is interval-censored. `low_ns` and `high_ns` bound the true gap; they equal
+    `gap_ns` where it is known.
+    """
+
+    row: Ints
+    gap_ns: Ints
+    tokens: Ints
+    known: Bools
+    low_ns: Ints
+    high_ns: Ints
+
+
+def gaps(columns: Columns) -> Gaps:
+    """All gaps of all requests, in order of arrival."""
+    rows = columns.chunk_rows()
+    inside = np.flatnonzero(rows[1:] == rows[:-1]) + 1
+    earliest = _earliest_ns(columns, rows)
+    late, early = inside, inside - 1
+    return Gaps(
+        row=rows[inside],
+        gap_ns=columns.chunk_ns[late] - columns.chunk_ns[early],
+        tokens=columns.chunk_tokens[late],
+        known=~(columns.chunk_censored[late] | columns.chunk_censored[early]),
+        low_ns=np.maximum(earliest[late] - columns.chunk_ns[early], 0),
+        high_ns=columns.chunk_ns[late] - earliest[early])
+
+
+def _earliest_ns(columns: Columns, rows: Ints) -> Ints:
+    """The earliest instant at which each chunk can have come: its own stamp, or the stamp before a late read's."""
+    stamps, censored = columns.chunk_ns, columns.chunk_censored
+    if not censored.any():
+        return stamps
+    new_read = np.ones(len(stamps), dtype=bool)
+    new_read[1:] = (rows[1:] != rows[:-1]) | (stamps[1:] != stamps[:-1])
+    first_of_read = np.maximum.accumulate(np.where(new_read, np.arange(len(stamps)), 0))
+    before = first_of_read - 1
+    sent = np.nan_to_num(columns.send_ns[rows], nan=0.0).astype(np.int64)
+    first_read = (before < 0) | (rows[before] != rows)
+    previous = np.where(first_read, np.minimum(sent, stamps), stamps[before])
+    return np.where(censored, previous, stamps)
+
+
+def ttft(columns: Columns) -> Floats:
+    """`t_1 − t_send`: from just before the first byte of the request is written to the arrival of the first chunk
+    that carries a generated token, in any channel. A response that was not streamed arrives as one chunk."""
+    return (columns.first_token_ns - columns.send_ns) / NS
+
+
+def ttft_scheduled(columns: Columns) -> Floats:
+    """`t_1 − t_sched`: from the instant at which the request was due. Free of coordinated omission; the one shown
+    first in an open loop."""
+    return (columns.first_token_ns - columns.scheduled_ns) / NS
+
+
+def ttfa(columns: Columns) -> Floats:
+    """`t_a − t_send`: time to the first token of the answer proper; later than TTFT for models that reason first."""
+    return (columns.first_answer_ns - columns.send_ns) / NS
+
+
+def e2e(columns: Columns) -> Floats:
+    """`t_L − t_send`: to the arrival of the last token-bearing chunk. Usage chunks and `[DONE]` do not count."""
+    return (columns.last_token_ns - columns.send_ns) / NS
+
+
+def e2e_scheduled(columns: Columns) -> Floats:
+    """`t_L − t_sched`: from the instant at which the request was due."""
+    return (columns.last_token_ns - columns.scheduled_ns) / NS
+
+
+def tpot(columns: Columns) -> Floats:
+    """`(t_L − t_1) / (N − n_1)`: N output tokens, n_1 of them in the first token-bearing chunk (1 when unknown).
+    Null when N ≤ n_1 or the response was not streamed; never 0. Every request has the same weight."""
+    after_first = columns.output_tokens - columns.first_chunk_tokens
+    counted = columns.streamed & (after_first > 0) & (columns.chunk_counts > 1)
+    spread = (columns.last_token_ns - columns.first_token_ns) / NS
+    found: Floats = np.divide(spread, after_first, out=np.full(columns.rows, np.nan), where=counted)
+    return found
+
+
+def send_lateness(columns: Columns) -> Floats:
+    """`t_send − t_sched`: how late the client sent the request."""
+    return (columns.send_ns - columns.scheduled_ns) / NS
+
+
+def input_tokens(columns: Columns) -> Floats:
+    """Tokens of the prompt as the server counted them where it tells; else counted with the model's tokenizer."""
+    return columns.input_tokens
+
+
+def output_tokens(columns: Columns) -> Floats:
+    """Tokens generated, all channels: the server's own usage where it sends one; else counted with the model's
+    tokenizer after the run; else chunks. `tokens_source` says which."""
+    return columns.output_tokens
+
+
+def icl(found: Gaps) -> tuple[Floats, Ints]:
+    """`t_k − t_(k−1)`: each gap between token-bearing chunks, one sample a chunk (what vLLM calls ITL)."""
+    return found.gap_ns / NS, np.ones(len(found.gap_ns), dtype=np.int64)
+
+
+def itl(found: Gaps) -> tuple[Floats, Ints]:
+    """`(t_k − t_(k−1)) / n_k`, counted `n_k` times: each gap divided over the tokens of its chunk. Equals ICL when
+    every chunk holds one token. Never interpolated between the first and the last token."""
+    return found.gap_ns / NS / found.tokens, found.tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the stage metrics are made of: sums over one window.
+
+    `started`, `succeeded`, `failed`: requests that started inside the window, by what became of them (`started` also
+    holds those that the client itself cancelled). `completed` and `good`: requests that ended well inside the window,
+    and those of them that met every objective (None: no objectives). `tokens_out` arrived inside the window;
+    `tokens_in` are of requests whose first token did; `completed_tokens_*` are of the completed requests (cached:
+    None where the server does not tell). `in_flight_s` is the area under the in-flight curve.
+    `usd_per_hour` is the price of all instances; `usd_for_tokens` what the completed requests cost at token prices.
+    """
+
+    window_s: float
+    started: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    completed: int = 0
+    good: int | None = None
+    tokens_out: float = 0.0
+    tokens_in: float = 0.0
+    completed_tokens_in: float = 0.0
+    completed_tokens_out: float = 0.0
+    completed_tokens_cached: float | None = None
+    in_flight_s: float = 0.0
+    accelerators: int | None = None
+    usd_per_hour: float | None = None
+    usd_for_tokens: float | None = None
+
+
+def ratio(numerator: float | None, denominator: float | None) -> float | None:
+    """The quotient, or None when either is unknown or the denominator is not positive."""
+    if numerator is None or denominator is None or not denominator > 0:
+        return None
+    return numerator / denominator
+
+
+def achieved_concurrency(totals: Totals) -> float | None:
+    """Area under the curve of requests in flight inside the window ÷ window. A request is in flight from `t_send`
+    until its stream has closed."""
+    return ratio(totals.in_flight_s, totals.window_s)
+
+
+def requests_per_s(totals: Totals) -> float | None:
+    """Requests completed successfully inside the window ÷ window."""
+    return ratio(totals.completed, totals.window_s)
+
+
+def transactions_per_minute(totals: Totals) -> float | None:
+    """60 × requests per second."""
+    return ratio(60 * totals.completed, totals.window_s)
+
+
+def output_tokens_per_s(totals: Totals) -> float | None:
+    """Output tokens whose chunk arrived inside the window ÷ window: by token time, not by request end. Where the
+    server's count of a request differs from the sum over its chunks, each of its chunks is weighted by their ratio."""
+    return ratio(totals.tokens_out, totals.window_s)
+
+
+def output_tokens_per_s_per_accelerator(totals: Totals) -> float | None:
+    """Output tokens per second ÷ accelerators that serve the endpoint; null when their number is unknown."""
+    return ratio(output_tokens_per_s(totals), totals.accelerators)
+
+
+def input_tokens_per_s(totals: Totals) -> float | None:
+    """Input tokens of the requests whose first token arrived inside the window ÷ window."""
+    return ratio(totals.tokens_in, totals.window_s)
+
+
+def error_rate(totals: Totals) -> float | None:
+    """Failed ÷ (failed + succeeded), over the requests that started inside the window. Requests that were not
+    answered within the drain (`censored`) count as failed; those that the client cancelled count as neither."""
+    return ratio(totals.failed, totals.failed + totals.succeeded)
+
+
+def goodput_per_s(totals: Totals) -> float | None:
+    """Requests that completed successfully inside the window and met every per-request objective ÷ window; null
+    when there are none such."""
+    return None if totals.good is None else ratio(totals.good, totals.window_s)
+
+
+def cached_share(totals: Totals) -> float | None:
+    """Cached input tokens ÷ input tokens of the completed requests; null where the server does not tell."""
+    return ratio(totals.completed_tokens_cached, totals.completed_tokens_in)
+
+
+def price_per_transaction(totals: Totals) -> float | None:
+    """Hourly: price per hour × instances ÷ (60 × transactions per minute). Token-priced: (tokens in × price in +
+    tokens out × price out) ÷ requests. Null when the price is unknown or no request completed."""
+    if totals.usd_for_tokens is not None:
+        return ratio(totals.usd_for_tokens, totals.completed)
+    per_minute = transactions_per_minute(totals)
+    return None if per_minute is None else ratio(totals.usd_per_hour, 60 * per_minute)
+
+
+def price_per_1m_output_tokens(totals: Totals) -> float | None:
+    """Hourly: price per hour × instances ÷ 3600 ÷ output tokens per second × 10⁶. Token-priced: the whole price of
+    the completed requests over their output tokens."""
+    if totals.usd_for_tokens is not None:
+        return ratio(totals.usd_for_tokens * 1e6, totals.completed_tokens_out)
+    per_second = output_tokens_per_s(totals)
+    return None if per_second is None or totals.usd_per_hour is None else ratio(
+        totals.usd_per_hour / 3600 * 1e6, per_second)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. `unit` is that of the values, `display_unit` that of tables and plots. The function's docstring
+    is the public definition."""
+
+    name: str
+    title: str
+    unit: str
+    display_unit: str
+    level: Level
+    better: Literal["lower", "higher"] | None
+    function: Callable[..., Any]
+
+    @property
+    def definition(self) -> str:
+        """The public definition, as one paragraph."""
+        return " ".join((inspect.getdoc(self.function) or "").split())
+
+
+_REQUEST = [
+    Metric("ttft", "TTFT", "s", "ms", "request", "lower", ttft),
+    Metric("ttft_scheduled", "Scheduled TTFT", "s", "ms", "request", "lower", ttft_scheduled),
+    Metric("ttfa", "TTFA", "s", "ms", "request", "lower", ttfa),
+    Metric("tpot", "TPOT", "s", "ms", "request", "lower", tpot),
+    Metric("e2e", "E2E latency", "s", "s", "request", "lower", e2e),
+    Metric("e2e_scheduled", "Scheduled E2E latency", "s", "s", "request", "lower", e2e_scheduled),
+    Metric("send_lateness", "Send lateness", "s", "ms", "request", "lower", send_lateness),
+    Metric("input_tokens", "Input tokens", "tokens", "tokens", "request", None, input_tokens),
+    Metric("output_tokens", "Output tokens", "tokens", "tokens", "request", None, output_tokens),
+]
+_TOKEN = [
+    Metric("itl", "ITL", "s", "ms", "token", "lower", itl),
+    Metric("icl", "ICL", "s", "ms", "token", "lower", icl),
+]
+_STAGE = [
+    Metric("achieved_concurrency", "Concurrency, achieved", "requests", "requests", "stage", None,
+           achieved_concurrency),
+    Metric("requests_per_s", "Request throughput", "1/s", "1/s", "stage", "higher", requests_per_s),
+    Metric("transactions_per_minute", "Transactions per minute", "1/min", "1/min", "stage", "higher",
+           transactions_per_minute),
+    Metric("output_tokens_per_s", "Output token throughput", "tokens/s", "tokens/s", "stage", "higher",
+           output_tokens_per_s),
+    Metric("output_tokens_per_s_per_accelerator", "Output token throughput per accelerator", "tokens/s", "tokens/s",
+           "stage", "higher", output_tokens_per_s_per_accelerator),
+    Metric("input_tokens_per_s", "Input token throughput", "tokens/s", "tokens/s", "stage", "higher",
+           input_tokens_per_s),
+    Metric("error_rate", "Error rate", "share", "%", "stage", "lower", error_rate),
+    Metric("goodput_per_s", "Goodput", "1/s", "1/s", "stage", "higher", goodput_per_s),
+    Metric("cached_share", "Cached input tokens", "share", "%", "stage", None, cached_share),
+    Metric("price_per_transaction", "Price per transaction", "USD", "USD", "stage", "lower", price_per_transaction),
+    Metric("price_per_1m_output_tokens", "Price per 1M output tokens", "USD", "USD", "stage", "lower",
+           price_per_1m_output_tokens),
+]
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_REQUEST, *_TOKEN, *_STAGE)}
+
+
+def of_level(level: Level) -> list[Metric]:
+    """The metrics of one level, in the order in which they are shown."""
+    return [metric for metric in METRICS.values() if metric.level == level]
+
+
+_HEADINGS: dict[Level, str] = {"request": "Metrics of one request", "token": "Metrics of tokens",
+                               "stage": "Metrics of one stage"}
+
+
+def as_markdown() -> str:
+    """The page docs/metrics.md."""
+    parts = ["# Metrics", "", "Made from `fmload/metrics.py` by `python -m fmload.metrics`; edit the docstrings there.",
+             "", _PREAMBLE]
+    for level, heading in _HEADINGS.items():
+        parts += ["", f"## {heading}", "", "| name | title | unit | better | definition |", "|---|---|---|---|---|"]
+        parts += [f"| `{m.name}` | {m.title} | {m.unit} | {m.better or '–'} | {m.definition} |"
+                  for m in of_level(level)]
+    return "\n".join(parts) + "\n"
+
+
+_PREAMBLE = """\
+Instants of a request, all from one monotonic clock: `t_sched` due, `t_send` just before its first byte, `t_1` first
+chunk with a generated token, `t_a` first chunk with a token of the answer proper, `t_k` the k-th token-bearing chunk
+(of `n_k` tokens), `t_L` the last one, `t_end` stream closed. Chunks without a token (role, ping, usage, `[DONE]`)
+move neither `t_1` nor `t_L`.
+
+Percentiles are nearest rank, over requests that started inside the measurement window and succeeded, pooled over all
+workers; a second view counts every failure as +∞. They are blank where there are fewer samples than the floor (p90: 64,
+p95: 130, p99: 662), unless asked for, and then marked. Percentiles of ITL and ICL are over the gaps that are known:
+see [interval-censored tokens](decisions/censored-tokens.md)."""
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")
