@@ -1,0 +1,211 @@
+"""The master's ledger of a run: what workers sent, whose clocks are whose, what befell it; and the files that say so.
+
+It knows no Locust; `messages` are its handlers, called with `(worker, data)`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fmload.clocks import OffsetFilter, boot_id
+from fmload.journal import Journal
+from fmload.live import LiveState
+from fmload.results import Results
+from fmload.shipping import Receipt
+from fmload.stages import SCHEMA_VERSION, Mark, Stage
+from fmload.worker import Link
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class WorkerEntry:
+    """What the master knows of one worker."""
+
+    worker: str
+    index: int
+    host: str = ""
+    pid: int = 0
+    wall_anchor_ns: int = 0
+    stamp: str = "kernel"
+    ready: bool = False
+    problem: str | None = None
+    lost_ns: int | None = None
+    clock: OffsetFilter = field(default_factory=OffsetFilter)
+    receipt: Receipt = field(default_factory=Receipt)
+    completed: dict[int, int] = field(default_factory=dict)
+    idle_step: int = -1
+    flushed: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of workers.json."""
+        offset = self.clock.best()
+        return {"worker": self.worker, "index": self.index, "host": self.host, "pid": self.pid,
+                "clock_offset_ns": offset.offset_ns if offset else None,
+                "clock_uncertainty_ns": offset.uncertainty_ns if offset else None,
+                "wall_anchor_ns": self.wall_anchor_ns, "stamp": self.stamp, "lost_ns": self.lost_ns,
+                "records": self.receipt.count}
+
+
+class Collector:
+    """Receives records and counts, keeps the run's files up to date. One object a run."""
+
+    def __init__(self, results: Results, run_id: str, link: Link) -> None:
+        self.results = results.create()
+        self.run_id = run_id
+        self.live = LiveState()
+        self.workers: dict[str, WorkerEntry] = {}
+        self.stages: list[Stage] = []
+        self.running: list[Stage] = []
+        self.wall_anchor_ns = time.time_ns() - time.monotonic_ns()
+        self.started_utc = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self._link = link
+        self._earlier_workers = _read_json(results.workers_json) or []
+        self._journal = Journal(results.journal / f"master-{os.getpid()}.log")
+        self.messages: dict[str, Callable[[str, Any], None]] = {
+            "fmload_ready": self.on_ready, "fmload_records": self.on_records, "fmload_pong": self.on_pong,
+            "fmload_idle": self.on_idle, "fmload_flushed": self.on_flushed, "fmload_event": self.on_event,
+        }
+
+    # -- messages -------------------------------------------------------------------------------------------------
+
+    def admit(self, worker: str) -> WorkerEntry:
+        """The entry of a worker that takes part from now on."""
+        if worker not in self.workers:
+            self.workers[worker] = WorkerEntry(worker, len(self.workers))
+        return self.workers[worker]
+
+    def on_ready(self, worker: str, data: dict[str, Any]) -> None:
+        """A worker has its plan and prompts, or says why it cannot go on."""
+        if data["run_id"] != self.run_id:
+            return
+        entry = self.admit(worker)
+        entry.host, entry.pid, entry.wall_anchor_ns = data["host"], data["pid"], data["wall_anchor_ns"]
+        entry.clock.same_clock = data["boot_id"] == boot_id() != ""
+        entry.problem = data["problem"]
+        entry.ready = True
+        self.write_workers()
+
+    def on_records(self, worker: str, data: dict[str, Any]) -> None:
+        """Journal what is new, acknowledge the count."""
+        if data["run_id"] != self.run_id:
+            return
+        entry = self.admit(worker)
+        for packed in entry.receipt.accept(data["first"], data["records"]):
+            self._journal.append(packed)
+        entry.completed.update(data["completed"])
+        self._link.send("fmload_ack", {"run_id": self.run_id, "count": entry.receipt.count}, worker)
+
+    def ping(self, worker: str) -> None:
+        """Ask one worker for its clock, and tell it what is known of it."""
+        offset = self.workers[worker].clock.best()
+        self._link.send("fmload_ping", {"sent_ns": time.monotonic_ns(),
+                                        "offset_ns": offset.offset_ns if offset else None}, worker)
+
+    def on_pong(self, worker: str, data: dict[str, Any]) -> None:
+        returned_ns = time.monotonic_ns()
+        if worker in self.workers:
+            self.workers[worker].clock.add(data["sent_ns"], data["received_ns"], data["answered_ns"], returned_ns)
+
+    def on_idle(self, worker: str, data: dict[str, Any]) -> None:
+        """A worker has nothing in flight any more."""
+        self.admit(worker).idle_step = data["step"]
+
+    def on_flushed(self, worker: str, data: dict[str, Any]) -> None:
+        """A worker says how many records it made in all."""
+        if data["run_id"] == self.run_id:
+            self.admit(worker).flushed = data["count"]
+
+    def on_event(self, worker: str, data: dict[str, Any]) -> None:
+        self.event(data["kind"], worker, data.get("detail", ""))
+
+    def on_report(self, worker: str, data: dict[str, Any]) -> None:
+        """A worker's live counts and health, once a second."""
+        self.live.merge(worker, data)
+        health = data["health"]
+        self.live.observe(worker, data["in_flight"], health[-1] if health else None, time.monotonic_ns())
+        if health:
+            lines = "".join(json.dumps({"worker": worker, **sample}) + "\n" for sample in health)
+            _append(self.results.health_jsonl, lines)
+
+    # -- what the conductor asks ----------------------------------------------------------------------------------
+
+    def completed(self, stage: int) -> int:
+        """Requests of a stage that were completed in its window, as far as workers told."""
+        return sum(entry.completed.get(stage, 0) for entry in self.workers.values())
+
+    def missing(self, workers: Iterable[str]) -> list[str]:
+        """Workers whose records are not all here (or that have not said how many there are)."""
+        return [worker for worker in workers
+                if (entry := self.workers[worker]).flushed is None or entry.receipt.count < entry.flushed]
+
+    # -- events and files -----------------------------------------------------------------------------------------
+
+    def event(self, kind: str, worker: str | None = None, detail: str = "") -> None:
+        """Write down what befell the run, and mark the stages that are on."""
+        now_ns = time.monotonic_ns()
+        stages: list[int | None] = [stage.stage for stage in self.running]
+        logger.warning("%s%s%s", kind.replace("_", " "), f" ({worker})" if worker else "", f": {detail}" if detail else "")
+        for stage in self.running:
+            stage.marks.append(Mark(kind, now_ns, worker, detail))
+        for stage_number in stages or [None]:
+            _append(self.results.events_jsonl, json.dumps(
+                {"at_ns": now_ns, "kind": kind, "worker": worker, "stage": stage_number, "detail": detail}) + "\n")
+        self.write_stages()
+
+    def lose(self, worker: str) -> None:
+        """A worker is gone."""
+        self.workers[worker].lost_ns = time.monotonic_ns()
+        self.live.forget(worker)
+        self.write_workers()
+
+    def write_stages(self) -> None:
+        """Rewrite stages.json, whole or not at all."""
+        _write_json(self.results.stages_json, {
+            "schema": SCHEMA_VERSION, "run_id": self.run_id, "started_utc": self.started_utc,
+            "wall_anchor_ns": self.wall_anchor_ns, "stages": [stage.to_json() for stage in self.stages]})
+
+    def write_workers(self) -> None:
+        """Rewrite workers.json; the workers of an earlier session of a resumed run stay in it."""
+        _write_json(self.results.workers_json,
+                    self._earlier_workers + [entry.to_json() for entry in self.workers.values()])
+
+    def write_live(self) -> None:
+        """The live state for the process that shows the progress."""
+        snapshot = self.live.snapshot(time.monotonic_ns(), self.wall_anchor_ns, history_s=30)
+        _write_json(self.results.logs / "live.json", snapshot)
+
+    def close(self) -> None:
+        """Write everything for the last time."""
+        self.write_stages()
+        self.write_workers()
+        self.write_live()
+        self._journal.close()
+
+
+def host_name() -> str:
+    """This machine's name, as workers compare it."""
+    return socket.gethostname()
+
+
+def _append(path: Path, text: str) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _write_json(path: Path, value: Any) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value, indent=1))
+    temporary.replace(path)

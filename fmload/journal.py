@@ -1,0 +1,178 @@
+"""Append-only logs of packed records, and the Parquet files that are made from them.
+
+A frame is length (u32), CRC-32 (u32) and the packed record. A process appends each record as its request ends; what a
+crash tears off the end is dropped on reading, and reported. `python -m fmload.journal RESULTS` compacts.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from fmload.record import SCHEMA, Record, to_table, unpack
+from fmload.results import Results
+
+_HEADER = struct.Struct("<II")
+_READ_BYTES = 1 << 20
+_ROWS_IN_MEMORY = 4096
+MAX_RECORD_BYTES = 1 << 28  # a longer length is garbage, not a record
+
+
+class Journal:
+    """The log of one process. One `os.write` a record: a crash of the process loses nothing that was appended."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def append(self, packed: bytes) -> None:
+        """Write one frame. Raises OSError when the disk refuses; what came before stays readable."""
+        frame = _HEADER.pack(len(packed), zlib.crc32(packed)) + packed
+        end = os.lseek(self._fd, 0, os.SEEK_END)
+        written = os.write(self._fd, frame)
+        if written != len(frame):  # a full disk takes a part: cut it off, so that later frames stay readable
+            os.ftruncate(self._fd, end)
+            raise OSError(28, "No space left on device", str(self.path))
+
+    def close(self) -> None:
+        """Give the file back; appending afterwards is an error."""
+        os.close(self._fd)
+
+
+@dataclass(slots=True)
+class Torn:
+    """What was unreadable at the end of one journal."""
+
+    path: Path
+    offset: int
+    dropped_bytes: int
+
+
+def read(path: Path, torn: list[Torn] | None = None) -> Iterator[bytes]:
+    """The packed records of one journal, in order; stops at the first torn frame and adds it to `torn`."""
+    size = path.stat().st_size
+    offset = 0
+    with path.open("rb", buffering=_READ_BYTES) as file:
+        while offset < size:
+            packed = _frame(file.read(_HEADER.size), file.read)
+            if packed is None:
+                if torn is not None:
+                    torn.append(Torn(path, offset, size - offset))
+                return
+            offset += _HEADER.size + len(packed)
+            yield packed
+
+
+def _frame(header: bytes, read_bytes: Callable[[int], bytes]) -> bytes | None:
+    if len(header) < _HEADER.size:
+        return None
+    length, crc = _HEADER.unpack(header)
+    if length > MAX_RECORD_BYTES:
+        return None
+    packed = read_bytes(length)
+    return packed if len(packed) == length and zlib.crc32(packed) == crc else None
+
+
+@dataclass(slots=True)
+class Compaction:
+    """What `compact` found: records kept, duplicates dropped, torn ends, rows by stage."""
+
+    records: int = 0
+    duplicates: int = 0
+    torn: list[Torn] = field(default_factory=list)
+    by_stage: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+
+
+def compact(results: Results) -> Compaction:
+    """Make `records/stage-NNNN.parquet` from all journals of the folder; may be repeated, gives the same files.
+
+    Streams: memory holds the request ids and a few thousand records, whatever the size of the run. A file appears
+    under its name only when it is whole.
+    """
+    done = Compaction()
+    writers = _StageFiles(results.records)
+    try:
+        for record in _records(results, done):
+            writers.add(record)
+            done.records += 1
+            done.by_stage[record.stage] += 1
+        writers.publish()
+    finally:
+        writers.discard()
+    return done
+
+
+def _records(results: Results, done: Compaction) -> Iterator[Record]:
+    seen: set[str] = set()
+    for path in sorted(results.journal.glob("*.log")):
+        for packed in read(path, done.torn):
+            record = unpack(packed)
+            if record.request_id in seen:
+                done.duplicates += 1
+                continue
+            seen.add(record.request_id)
+            yield record
+
+
+class _StageFiles:
+    """One Parquet writer a stage, rows buffered over all of them up to a bound."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._rows: dict[int, list[Record]] = defaultdict(list)
+        self._buffered = 0
+        self._writers: dict[int, pq.ParquetWriter] = {}
+
+    def add(self, record: Record) -> None:
+        self._rows[record.stage].append(record)
+        self._buffered += 1
+        if self._buffered >= _ROWS_IN_MEMORY:
+            self._flush()
+
+    def _flush(self) -> None:
+        for stage, rows in self._rows.items():
+            if stage not in self._writers:
+                self._writers[stage] = pq.ParquetWriter(self._path(stage, ".part"), SCHEMA, compression="zstd")
+            self._writers[stage].write_table(to_table(rows))
+        self._rows.clear()
+        self._buffered = 0
+
+    def publish(self) -> None:
+        """Give every file its name."""
+        self._flush()
+        for stage, writer in self._writers.items():
+            writer.close()
+            self._path(stage, ".part").replace(self._path(stage))
+        self._writers.clear()
+
+    def discard(self) -> None:
+        """Remove what was not published."""
+        for stage, writer in self._writers.items():
+            writer.close()
+            self._path(stage, ".part").unlink(missing_ok=True)
+
+    def _path(self, stage: int, suffix: str = "") -> Path:
+        return self._folder / f"stage-{stage:04d}.parquet{suffix}"
+
+
+def main(argv: list[str]) -> int:
+    """`python -m fmload.journal RESULTS`: compact, say what was found."""
+    done = compact(Results(Path(argv[0])))
+    print(f"{done.records} records in {len(done.by_stage)} stages, {done.duplicates} duplicates removed")
+    for torn in done.torn:
+        print(f"{torn.path.name}: {torn.dropped_bytes} unreadable bytes at offset {torn.offset} dropped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

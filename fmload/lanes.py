@@ -1,0 +1,88 @@
+"""The places from which a worker's users send: so many of each stage at the same time, and never one more."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gevent.event import AsyncResult
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """This worker's part of one stage. `slots` may be busy at the same time; `opened` of them are open so far."""
+
+    stage: int
+    endpoint: str
+    prompt_set: str
+    slots: int = 0
+    opened: int = 0
+    busy: int = 0
+    completed: int = 0
+
+    @property
+    def free(self) -> int:
+        return min(self.slots, self.opened) - self.busy
+
+
+class Lanes:
+    """Deals slots to users: a user that is free takes a slot of the lane with the most free ones, or waits."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[int, Lane] = {}
+        self._waiting: deque[AsyncResult[Lane]] = deque()
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._lanes.values())
+
+    def serve(self, lanes: list[Lane]) -> None:
+        """Serve these lanes from now on. A lane of the same stage keeps what is busy; others take no new requests."""
+        before = self._lanes
+        for lane in lanes:
+            if lane.stage in before:
+                old = before[lane.stage]
+                old.slots, old.opened = lane.slots, min(old.opened, lane.slots)
+        self._lanes = {lane.stage: before.get(lane.stage, lane) for lane in lanes}
+        self._grant()
+
+    def open(self, lane: Lane) -> None:
+        """Open one more slot of a lane (the ramp)."""
+        lane.opened += 1
+        self._grant()
+
+    def close(self) -> None:
+        """Take no new requests of any stage."""
+        self._lanes = {}
+
+    def take(self) -> Lane:
+        """A slot, as soon as there is one; blocks the greenlet. A greenlet killed meanwhile takes none."""
+        lane = self._freest()
+        if lane is not None:
+            lane.busy += 1
+            return lane
+        granted: AsyncResult[Lane] = AsyncResult()
+        self._waiting.append(granted)
+        try:
+            lane = granted.get()
+        except BaseException:
+            if granted.ready():
+                self.release(granted.get())
+            else:
+                self._waiting.remove(granted)
+            raise
+        return lane
+
+    def release(self, lane: Lane) -> None:
+        """Give a slot back."""
+        lane.busy -= 1
+        self._grant()
+
+    def _freest(self) -> Lane | None:
+        best = max(self._lanes.values(), key=lambda lane: lane.free, default=None)
+        return best if best is not None and best.free > 0 else None
+
+    def _grant(self) -> None:
+        while self._waiting and (lane := self._freest()) is not None:
+            lane.busy += 1
+            self._waiting.popleft().set(lane)

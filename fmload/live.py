@@ -1,0 +1,231 @@
+"""The live view: mergeable histograms and per-second counters, tallied by workers and added up by the master.
+
+For the screen only; reports come from the records. Nothing here knows Locust.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fmload.record import Record
+
+METRICS = ("ttft", "itl", "tpot", "e2e")
+QUANTILES = (0.5, 0.9, 0.95, 0.99)
+_SHIFT = 52 - 7  # 128 buckets an octave: any quantile is within 0.4 % of the true value
+KEPT_SECONDS = 3600
+SETTLING_S = 3  # the newest seconds are still coming in from the workers
+
+Group = tuple[int, str, str]  # stage, endpoint, prompt set
+Histogram = Counter[int]
+
+
+def buckets(values_ns: npt.NDArray[np.int64]) -> Histogram:
+    """An HDR (log-linear) histogram: bucket number → count. The bucket is the head of the double's bits.
+
+    Histograms of several workers are merged exactly, by adding. Values below 1 ns count as 1 ns.
+    """
+    bits = np.maximum(values_ns, 1).astype(np.float64).view(np.int64) >> _SHIFT
+    numbers, counts = np.unique(bits, return_counts=True)
+    return Counter(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
+
+
+def quantile_s(histogram: Mapping[int, int], q: float) -> float | None:
+    """The nearest-rank quantile in seconds (middle of its bucket); None of an empty histogram."""
+    rank, seen = q * sum(histogram.values()), 0
+    for number in sorted(histogram):
+        seen += histogram[number]
+        if seen >= rank:
+            edges = np.array([number << _SHIFT, (number + 1) << _SHIFT], np.int64).view(np.float64)
+            return float(edges.mean()) / 1e9
+    return None
+
+
+def request_metrics_ns(record: Record) -> dict[str, npt.NDArray[np.int64]]:
+    """TTFT, ITL, TPOT and E2E of one request by the definitions of docs/metrics, as far as it has them."""
+    found: dict[str, npt.NDArray[np.int64]] = {}
+    if record.send_ns is None or record.first_token_ns is None or record.last_token_ns is None:
+        return found
+    found["ttft"] = np.array([record.first_token_ns - record.send_ns])
+    found["e2e"] = np.array([record.last_token_ns - record.send_ns])
+    tokens = np.frombuffer(record.chunk_tokens, np.int32)
+    if len(tokens) > 1:
+        gaps = np.diff(np.frombuffer(record.chunk_ns, np.int64))
+        found["itl"] = np.repeat(gaps // np.maximum(tokens[1:], 1), tokens[1:])
+        after_first = (record.output_tokens or int(tokens.sum())) - int(tokens[0])
+        if record.streamed and after_first > 0:
+            found["tpot"] = (found["e2e"] - found["ttft"]) // after_first
+    return found
+
+
+@dataclass(slots=True)
+class Totals:
+    """What is counted of one group, or of one second."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    output_tokens: int = 0
+    input_tokens: int = 0
+    good: int = 0
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+
+    def add(self, other: Totals) -> None:
+        """Add up two counts."""
+        self.outcomes.update(other.outcomes)
+        self.output_tokens += other.output_tokens
+        self.input_tokens += other.input_tokens
+        self.good += other.good
+        for metric, histogram in other.histograms.items():
+            self.histograms.setdefault(metric, Counter()).update(histogram)
+
+    def dump(self) -> list[Any]:
+        """Plain values for a message."""
+        return [dict(self.outcomes), self.output_tokens, self.input_tokens, self.good,
+                {metric: dict(histogram) for metric, histogram in self.histograms.items()}]
+
+    @classmethod
+    def load(cls, data: list[Any]) -> Totals:
+        """The inverse of `dump`."""
+        outcomes, output_tokens, input_tokens, good, histograms = data
+        return cls(Counter(outcomes), output_tokens, input_tokens, good,
+                   {metric: Counter(histogram) for metric, histogram in histograms.items()})
+
+    @property
+    def requests(self) -> int:
+        return self.outcomes.total()
+
+    @property
+    def errors(self) -> dict[str, int]:
+        """Counts of the outcomes that are failures; what was cut off by the end of a stage is none."""
+        return {name: count for name, count in self.outcomes.items() if name not in ("ok", "censored", "cancelled")}
+
+
+class Tally:
+    """The worker's side: adds records, gives away what came since the last time.
+
+    `limits_s` are the objectives of a single request (metric → seconds); a request that succeeded and met them
+    all is good.
+    """
+
+    def __init__(self, limits_s: Mapping[str, float] | None = None) -> None:
+        self._limits_ns = {metric: limit * 1e9 for metric, limit in (limits_s or {}).items()}
+        self._groups: dict[Group, Totals] = {}
+        self._seconds: dict[int, Totals] = {}
+
+    def add(self, record: Record, offset_ns: int = 0) -> None:
+        """Count one request. Seconds are of the master's monotonic clock: the worker's minus `offset_ns`."""
+        metrics = request_metrics_ns(record) if record.outcome == "ok" else {}
+        good = record.outcome == "ok" and all(
+            metric in metrics and metrics[metric][0] <= limit for metric, limit in self._limits_ns.items())
+        histograms = {metric: buckets(values) for metric, values in metrics.items()}
+        output_tokens = record.output_tokens or sum(record.chunk_tokens)
+        group = self._groups.setdefault((record.stage, record.endpoint, record.prompt_set), Totals())
+        group.add(Totals(Counter([record.outcome]), output_tokens, record.input_tokens or 0, int(good), histograms))
+        self._add_seconds(record, offset_ns, good, histograms)
+
+    def _add_seconds(self, record: Record, offset_ns: int, good: bool, histograms: dict[str, Histogram]) -> None:
+        if record.end_ns is not None:
+            screen = {metric: found for metric, found in histograms.items() if metric in ("ttft", "itl")}
+            done = Totals(Counter([record.outcome]), 0, 0, int(good), screen)
+            self._second((record.end_ns - offset_ns) // 10**9).add(done)
+        seconds = (np.frombuffer(record.chunk_ns, np.int64) - offset_ns) // 10**9
+        for second in np.unique(seconds).tolist():
+            tokens = np.frombuffer(record.chunk_tokens, np.int32)[seconds == second]
+            self._second(second).output_tokens += int(tokens.sum())
+
+    def _second(self, second: int) -> Totals:
+        return self._seconds.setdefault(second, Totals())
+
+    def drain(self) -> dict[str, Any]:
+        """What was counted since the last call, as plain values for a message."""
+        groups = [[*group, totals.dump()] for group, totals in self._groups.items()]
+        seconds = [[second, totals.dump()] for second, totals in self._seconds.items()]
+        self._groups, self._seconds = {}, {}
+        return {"groups": groups, "seconds": seconds}
+
+
+@dataclass(slots=True)
+class WorkerState:
+    """What a worker last said of itself."""
+
+    in_flight: int = 0
+    health: dict[str, Any] = field(default_factory=dict)
+    stamp: str = ""
+
+
+class LiveState:
+    """The master's side: everything that a screen needs, as plain values from `snapshot`."""
+
+    def __init__(self) -> None:
+        self.groups: dict[Group, Totals] = {}
+        self.seconds: dict[int, Totals] = {}
+        self.in_flight: dict[int, int] = {}
+        self.workers: dict[str, WorkerState] = {}
+        self.run: dict[str, Any] = {}  # what the conductor says: phase, stages, time left
+
+    def merge(self, worker: str, data: Mapping[str, Any]) -> None:
+        """Add what one worker counted (`Tally.drain`)."""
+        for *group, totals in data["groups"]:
+            self.groups.setdefault(_group(group), Totals()).add(Totals.load(totals))
+        for second, totals in data["seconds"]:
+            self.seconds.setdefault(second, Totals()).add(Totals.load(totals))
+        for second in sorted(self.seconds)[:-KEPT_SECONDS]:
+            del self.seconds[second]
+        self.workers.setdefault(worker, WorkerState())
+
+    def observe(self, worker: str, in_flight: int, health: dict[str, Any] | None, now_ns: int) -> None:
+        """Keep what a worker says of itself, and the sum of all requests in flight at this second."""
+        state = self.workers.setdefault(worker, WorkerState())
+        state.in_flight = in_flight
+        state.health = health or state.health
+        self.in_flight[now_ns // 10**9] = sum(other.in_flight for other in self.workers.values())
+        for second in sorted(self.in_flight)[:-KEPT_SECONDS]:
+            del self.in_flight[second]
+
+    def forget(self, worker: str) -> None:
+        """A worker is gone: it has nothing in flight any more."""
+        if worker in self.workers:
+            self.workers[worker].in_flight = 0
+
+    def snapshot(self, now_ns: int, wall_anchor_ns: int, history_s: int = 300) -> dict[str, Any]:
+        """The state as JSON: `run`, `groups` (one row each), `series` (one point a second), `workers`.
+
+        Times in seconds; None where there is nothing to say. The newest seconds are left out of the series, since
+        workers report once a second. `wall_anchor_ns` turns the master's seconds into seconds of the wall clock.
+        """
+        newest = now_ns // 10**9 - SETTLING_S
+        seconds = range(newest - history_s + 1, newest + 1)
+        begun = min((*self.seconds, *self.in_flight), default=newest + 1)
+        return {
+            "run": self.run,
+            "groups": [{"stage": stage, "endpoint": endpoint, "prompt_set": prompt_set, **_row(totals)}
+                       for (stage, endpoint, prompt_set), totals in sorted(self.groups.items())],
+            "series": [self._point(second, wall_anchor_ns) for second in seconds if second >= begun],
+            "workers": [{"worker": worker, "in_flight": state.in_flight, **state.health}
+                        for worker, state in sorted(self.workers.items())],
+        }
+
+    def _point(self, second: int, wall_anchor_ns: int) -> dict[str, Any]:
+        totals = self.seconds.get(second, Totals())
+        quantiles = {f"{metric}_p{round(q * 100)}_s": quantile_s(totals.histograms.get(metric, {}), q)
+                     for metric in ("ttft", "itl") for q in (0.5, 0.95, 0.99)}
+        return {"at": second + wall_anchor_ns / 1e9, "output_tokens": totals.output_tokens,
+                "requests": totals.outcomes["ok"], "errors": totals.errors, "good": totals.good,
+                "in_flight": self.in_flight.get(second), **quantiles}
+
+
+def _group(values: list[Any]) -> Group:
+    stage, endpoint, prompt_set = values
+    return stage, endpoint, prompt_set
+
+
+def _row(totals: Totals) -> dict[str, Any]:
+    quantiles = {f"{metric}_p{round(q * 100)}_s": quantile_s(totals.histograms.get(metric, {}), q)
+                 for metric in METRICS for q in QUANTILES}
+    return {"requests": totals.requests, "ok": totals.outcomes["ok"], "errors": totals.errors, "good": totals.good,
+            "outcomes": dict(totals.outcomes), "output_tokens": totals.output_tokens,
+            "input_tokens": totals.input_tokens, **quantiles}

@@ -1,0 +1,102 @@
+"""Options of plain Locust runs, and the run file that they stand for."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fmload.config import RunFile, load, parse
+from fmload.errors import FmloadError
+from fmload.units import parse_duration_s
+
+DEFAULT_RUN_TIME_S = 60.0
+
+
+def add_arguments(parser: Any) -> None:
+    """Add fmload's options to Locust's parser. On the parser itself: what is in a group is not in the web form."""
+    add = parser.add_argument
+    add("--fmload-config", default="", env_var="FMLOAD_CONFIG",
+        help="Run file (YAML); the options below are then unused")
+    add("--fmload-out", default="", env_var="FMLOAD_OUT", help="Results folder; results/<name>-<UTC>/ when empty")
+    add("--fmload-model", default="", env_var="FMLOAD_MODEL", help="Model to ask for")
+    add("--fmload-api-key-env", default="", env_var="FMLOAD_API_KEY_ENV",
+        help="Name of the environment variable with the API key (on the workers); never the key itself")
+    add("--fmload-prompts", default="", env_var="FMLOAD_PROMPTS",
+        help="JSONL file of prompts; synthetic ones when empty")
+    add("--fmload-input-tokens", type=int, default=200, env_var="FMLOAD_INPUT_TOKENS", help="Synthetic prompts: tokens")
+    add("--fmload-output-tokens", type=int, default=100, env_var="FMLOAD_OUTPUT_TOKENS", help="Tokens to ask for")
+    add("--fmload-parameters", default="", env_var="FMLOAD_PARAMETERS",
+        help='Inference parameters, such as {"temperature": 0.1}')
+    add("--fmload-concurrency", default="", env_var="FMLOAD_CONCURRENCY",
+        help="Sweep: concurrencies, such as 1,2,4,8; the number of users when empty")
+    add("--fmload-warmup", default="5s", env_var="FMLOAD_WARMUP", help="Warm-up of each stage")
+    add("--fmload-window", default="", env_var="FMLOAD_WINDOW",
+        help="Measurement window of each stage; --run-time when empty")
+    add("--fmload-drain", default="60s", env_var="FMLOAD_DRAIN",
+        help="Limit for requests in flight when a window closes")
+    add("--fmload-resume", action="store_true", default=False, include_in_web_ui=False,
+        help="Go on with an interrupted run in --fmload-out")
+
+
+def run_file(options: argparse.Namespace, host: str | None, protocol: str) -> RunFile:
+    """The run file named by --fmload-config, or the one that the other options describe. Raises FmloadError."""
+    if options.fmload_config:
+        run = load(Path(options.fmload_config))
+    else:
+        run = parse(yaml.safe_dump(_described(options, host, protocol)), "the options", Path.cwd())
+    waiting = [spec.name for spec in run.endpoints if spec.deploy]
+    if waiting:
+        raise FmloadError(f"endpoint {waiting[0]} is to be deployed, which Locust alone does not do",
+                          hint="use 'fmload run', or give the endpoint's url")
+    return run
+
+
+def _described(options: argparse.Namespace, host: str | None, protocol: str) -> dict[str, Any]:
+    return {"name": "locust", "endpoints": [_endpoint(options, host, protocol)], "prompts": [_prompts(options)],
+            "load": _load(options)}
+
+
+def _endpoint(options: argparse.Namespace, host: str | None, protocol: str) -> dict[str, Any]:
+    parameters = yaml.safe_load(options.fmload_parameters) if options.fmload_parameters else {}
+    if not isinstance(parameters, dict):
+        raise FmloadError(f"--fmload-parameters: {options.fmload_parameters!r} is not a mapping",
+                          hint='for example --fmload-parameters \'{"temperature": 0.1}\'')
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", options.fmload_model).strip("-._") or protocol
+    given = {"url": host, "model": options.fmload_model, "api_key_env": options.fmload_api_key_env}
+    return {"name": name, "protocol": protocol, "parameters": parameters,
+            **{key: value for key, value in given.items() if value}}
+
+
+def _prompts(options: argparse.Namespace) -> dict[str, Any]:
+    length = {"output_tokens": options.fmload_output_tokens}
+    if options.fmload_prompts:
+        return {"name": "prompts", "source": "jsonl", "files": [options.fmload_prompts], **length}
+    tokens = options.fmload_input_tokens
+    return {"name": f"synthetic-{tokens}", "source": "synthetic", "input_tokens": tokens, **length}
+
+
+def _load(options: argparse.Namespace) -> dict[str, Any]:
+    """A sweep where one is given; else one stage of -u users, ramped at -r, measured until -t."""
+    users = options.num_users or 1
+    levels = _numbers(options.fmload_concurrency) or [users]
+    rate = options.spawn_rate or 1
+    ramp_s = 0.0 if options.fmload_concurrency else users / rate
+    warmup_s = parse_duration_s(options.fmload_warmup)
+    if options.fmload_window:
+        window_s = parse_duration_s(options.fmload_window)
+    else:
+        window_s = max(1.0, float(options.run_time or DEFAULT_RUN_TIME_S) - ramp_s - warmup_s)
+    return {"concurrency": levels, "ramp": f"{ramp_s}s", "warmup": f"{warmup_s}s", "window": f"{window_s}s",
+            "drain": options.fmload_drain}
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.replace(",", " ").split()]
+    except ValueError as error:
+        raise FmloadError(f"--fmload-concurrency: {text!r} is not a list of whole numbers",
+                          hint="for example --fmload-concurrency 1,2,4,8") from error

@@ -1,0 +1,280 @@
+"""What a locustfile imports: ties the worker and the conductor to Locust's events, messages and signals.
+
+In the process of the master `environment.fmload` conducts runs, in that of a worker it serves users; a single Locust
+process does both.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import gevent
+import locust.runners
+from locust import argument_parser, events
+from locust.event import EventHook
+from locust.exception import RPCError
+from locust.runners import STATE_MISSING, LocalRunner, MasterRunner, WorkerRunner
+
+from fmload import __version__, options
+from fmload.collector import Collector
+from fmload.conductor import Conductor
+from fmload.config import RunFile, dump
+from fmload.endpoints.base import Reading
+from fmload.errors import EXIT_INTERRUPTED, FmloadError
+from fmload.record import Record
+from fmload.results import Results, new_results
+from fmload.shape import StageShape
+from fmload.stages import Stage, plan, remaining
+from fmload.users import PromptUser
+from fmload.worker import Worker
+
+__all__ = ["PromptUser", "StageShape"]
+
+logger = logging.getLogger(__name__)
+
+REPORT_EVERY_S = 1.0
+END_LIMIT_S = 180.0
+LEAVE_LIMIT_S = 5.0
+PREPARE_LIMIT_S = 3600.0
+
+
+class RunnerLink:
+    """Locust's messages as the worker and the conductor want them; both ends of a single process, too."""
+
+    def __init__(self, runner: Any) -> None:
+        self._runner = runner
+
+    def send(self, kind: str, data: Any, worker: str | None = None) -> None:
+        """Send to one worker (from the master) or to the master. Raises ConnectionError when it does not go out."""
+        try:
+            if isinstance(self._runner, MasterRunner):
+                self._runner.send_message(kind, data, client_id=worker)
+            else:
+                self._runner.send_message(kind, data)
+        except RPCError as error:
+            raise ConnectionError(str(error)) from error
+
+    def users(self) -> dict[str, int]:
+        """Users by worker, as last reported; missing workers are left out."""
+        if isinstance(self._runner, MasterRunner):
+            return {client.id: client.user_count for client in self._runner.clients.all
+                    if client.state != STATE_MISSING}
+        return {"local": self._runner.user_count}
+
+
+class RequestFailed(Exception):
+    """What Locust's statistics show of a failed request: outcome and message."""
+
+
+class Plugin:
+    """The tie of one process. `worker` serves users (None on a master), `conductor` and `collector` are of the run."""
+
+    def __init__(self, environment: Any, runner: Any) -> None:
+        self.environment = environment
+        self.runner = runner
+        self.link = RunnerLink(runner)
+        self.worker: Worker | None = None
+        self.conductor: Conductor | None = None
+        self.collector: Collector | None = None
+        self._stop_timeout = environment.stop_timeout
+        self._interrupts = 0
+        if not isinstance(runner, MasterRunner):
+            self._serve()
+        if not isinstance(runner, WorkerRunner):
+            self._conduct()
+        gevent.signal_handler(signal.SIGINT, self._on_sigint)
+
+    # -- the worker's side ----------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        identity = self.runner.client_id if isinstance(self.runner, WorkerRunner) else "local"
+        worker = self.worker = Worker(self.link, identity, self._finished)
+        self.environment.events.token_stream = EventHook()  # type: ignore[no-untyped-call]
+        for kind, handler in worker.messages.items():
+            self.runner.register_message(kind, _worker_listener(handler))
+        self.runner.custom_messages["fmload_flush"] = (self._on_flush, False)
+        gevent.spawn(worker.ship_for_ever)
+        gevent.spawn(worker.health.watch)
+        self.environment.events.report_to_master.add_listener(
+            lambda client_id, data, **_: data.update(fmload=worker.report()))
+        self.environment.events.quitting.add_listener(lambda **_: worker.leave(0.0))
+        if isinstance(self.runner, LocalRunner):
+            gevent.spawn(self._report_to_self)
+
+    def _on_flush(self, environment: Any, msg: Any, **_: Any) -> None:
+        # Locust's `stop` sleeps for stop_timeout inside the greenlet that reads messages; nothing is in flight now.
+        environment.stop_timeout = 0.0
+        assert self.worker is not None
+        self.worker.on_flush(msg.data)
+
+    def _report_to_self(self) -> None:
+        assert self.worker is not None
+        while True:
+            gevent.sleep(REPORT_EVERY_S)
+            if self.collector is not None:
+                self.collector.on_report("local", self.worker.report())
+
+    def _finished(self, record: Record, reading: Reading) -> None:
+        """One `request` event a model request; the tokens travel in `token_stream`."""
+        assert self.worker is not None
+        end_ns = record.last_token_ns or record.end_ns
+        response_time = None if end_ns is None or record.send_ns is None else (end_ns - record.send_ns) / 1e6
+        failed = None if record.outcome == "ok" else RequestFailed(f"{record.outcome}: {record.error or 'no message'}")
+        fire = self.environment.events
+        if record.outcome not in ("cancelled", "censored"):
+            fire.request.fire(
+                request_type=self.worker.protocol(record.endpoint), name=f"{record.endpoint} {record.prompt_set}",
+                response_time=response_time, response_length=sum(len(chunk.text) for chunk in reading.chunks),
+                exception=failed, context={}, response=None, url=record.address, start_time=time.time())
+        fire.token_stream.fire(record=record, reading=reading)
+
+    # -- the master's side ----------------------------------------------------------------------------------------
+
+    def _conduct(self) -> None:
+        for kind in ("fmload_ready", "fmload_records", "fmload_pong", "fmload_idle", "fmload_flushed", "fmload_event"):
+            self.runner.register_message(kind, self._master_listener(kind))
+        self.environment.events.worker_report.add_listener(self._on_worker_report)
+        self.environment.events.test_stopping.add_listener(lambda **_: self.end_run("the test was stopped"))
+        self.environment.events.quitting.add_listener(lambda **_: self.end_run("Locust is quitting"))
+
+    def _master_listener(self, kind: str) -> Any:
+        def listen(environment: Any, msg: Any, **_: Any) -> None:
+            if self.collector is not None:
+                self.collector.messages[kind](msg.node_id, msg.data)
+        return listen
+
+    def _on_worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        report = data.pop("fmload", None)
+        if report is not None and self.collector is not None:
+            self.collector.on_report(client_id, report)
+
+    def tick(self) -> tuple[int, float] | None:
+        """What the shape asks Locust for. Begins a run when none is on; None when it has ended."""
+        if self.conductor is None and not self._begin_run():
+            return None
+        conductor = self.conductor
+        assert conductor is not None
+        conductor.changed.wait(timeout=1.0)
+        while conductor.target is None and not conductor.ended.is_set():
+            conductor.changed.wait(timeout=1.0)
+            conductor.changed.clear()
+        conductor.changed.clear()
+        if conductor.target is None:
+            self._run_ended(conductor)
+            return None
+        # The turn makes equal targets differ by less than a millionth of the rate: Locust spreads users again.
+        return conductor.target.users, conductor.target.rate + conductor.target.turn * 1e-6
+
+    def _begin_run(self) -> bool:
+        try:
+            run, results, stages = self._prepare()
+        except FmloadError as error:
+            logger.error("%s", error)
+            self.environment.process_exit_code = error.exit_code
+            return False
+        self.collector = Collector(results, uuid4().hex, self.link)
+        self.collector.stages = stages
+        self.conductor = Conductor(run, stages, self.collector, self.link)
+        self._stop_timeout = self.environment.stop_timeout
+        self.environment.stop_timeout = run.load.drain_s
+        gevent.spawn(self.conductor.run)
+        return True
+
+    def _prepare(self) -> tuple[RunFile, Results, list[Stage]]:
+        given = self.environment.parsed_options
+        protocol = getattr(self.environment.user_classes[0], "protocol", "openai")
+        run = options.run_file(given, self.environment.host, protocol)
+        results = Results(Path(given.fmload_out)) if given.fmload_out else new_results(run.name)
+        results.create()
+        stages = _stages(run, results, given.fmload_resume)
+        results.run_yml.write_text(dump(run))
+        _write_environment(results, run)
+        _prepare_prompts(run, results)
+        return run, results, stages
+
+    def end_run(self, reason: str) -> None:
+        """End the run that is on, if any, and wait until its records are in."""
+        conductor = self.conductor
+        if conductor is not None:
+            conductor.interrupt(reason)
+            conductor.ended.wait(timeout=END_LIMIT_S)
+            self._run_ended(conductor)
+
+    def _run_ended(self, conductor: Conductor) -> None:
+        if self.conductor is conductor:
+            self.conductor = None
+            self.environment.stop_timeout = self._stop_timeout
+            self.environment.process_exit_code = conductor.exit_code
+
+    # -- signals --------------------------------------------------------------------------------------------------
+
+    def _on_sigint(self) -> None:
+        """Once: end in good order. Twice: at once; what was journaled is kept."""
+        self._interrupts += 1
+        if self._interrupts > 1:
+            os._exit(EXIT_INTERRUPTED)
+        if isinstance(self.runner, WorkerRunner) and self.worker is not None:
+            self.worker.leave(LEAVE_LIMIT_S)
+        self.end_run("Ctrl-C")
+        raise KeyboardInterrupt
+
+
+def _worker_listener(handler: Any) -> Any:
+    return lambda environment, msg, **_: handler(msg.data)
+
+
+def _stages(run: RunFile, results: Results, resume: bool) -> list[Stage]:
+    if not resume:
+        if results.stages_json.exists():
+            raise FmloadError(f"{results.root} holds a run already",
+                              hint="--resume goes on with it; or name another folder")
+        return plan(run)
+    if not results.stages_json.exists():
+        raise FmloadError(f"{results.root} holds no run to go on with", hint="leave --resume out")
+    stages = [Stage.from_json(entry) for entry in json.loads(results.stages_json.read_text())["stages"]]
+    remaining(stages)
+    return stages
+
+
+def _prepare_prompts(run: RunFile, results: Results) -> None:
+    """Prompts are made in a process of its own: tokenizing would block the master's loop."""
+    if all((results.prompts / f"{spec.name}.jsonl").exists() for spec in run.prompts):
+        return
+    done = subprocess.run([sys.executable, "-m", "fmload.prompts.prepare", str(results.run_yml), str(results.prompts)],
+                          capture_output=True, text=True, timeout=PREPARE_LIMIT_S, check=False)
+    if done.returncode:
+        raise FmloadError(f"the prompts could not be prepared: {done.stderr.strip()}")
+
+
+def _write_environment(results: Results, run: RunFile) -> None:
+    packages = {name: importlib.metadata.version(name) for name in ("locust", "gevent", "pyarrow", "msgpack")}
+    results.environment_json.write_text(json.dumps({
+        "fmload": __version__, "python": platform.python_version(), "packages": packages, "host": platform.node(),
+        "kernel": platform.release(), "cpus": os.cpu_count(), "argv": sys.argv,
+        "emulated": {spec.name: spec.emulated for spec in run.endpoints if spec.emulated},
+        "started_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}, indent=1))
+
+
+@events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
+def _add_arguments(parser: Any, **_: Any) -> None:
+    options.add_arguments(parser)
+
+
+@events.init.add_listener  # type: ignore[untyped-decorator]
+def _on_init(environment: Any, runner: Any, **_: Any) -> None:
+    # Locust builds its whole argument parser once an option on every spawn message, which freezes a worker for 45 ms.
+    argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
+    locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY_S
+    environment.fmload = Plugin(environment, runner)

@@ -1,0 +1,171 @@
+"""The plan: from a run file to stages, and from stages to the steps in which they are run. Pure."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from fmload.config.schema import EndpointSpec, LoadSpec, PromptSpec, RunFile
+from fmload.errors import FmloadError
+
+SCHEMA_VERSION = 1
+# 1  first version
+DEFAULT_WINDOW_S = 60.0
+
+Status = Literal["pending", "running", "done", "interrupted", "skipped"]
+LoadKind = Literal["concurrency", "rate"]
+
+
+@dataclass(slots=True)
+class Load:
+    """How much: users at the same time (`concurrency`), or arrivals a second (`rate`) of a process."""
+
+    kind: LoadKind
+    value: float
+    arrivals: dict[str, Any] | None = None  # {"process": name, **its options}; None in a closed loop
+
+
+@dataclass(slots=True)
+class Mark:
+    """Something that befell a stage, at an instant of the master's clock."""
+
+    kind: str
+    at_ns: int
+    worker: str | None = None
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Stage:
+    """One endpoint × prompt set × load level, as asked and as it was. Instants are of the master's clock."""
+
+    stage: int
+    step: int
+    repeat: int
+    endpoint: str
+    prompt_set: str
+    load: Load
+    parameters: dict[str, Any]
+    ramp_s: float
+    warmup_s: float
+    window_s: float | None
+    requests: int | None
+    drain_s: float
+    status: Status = "pending"
+    ramp_start_ns: int | None = None
+    warmup_start_ns: int | None = None
+    window_start_ns: int | None = None
+    window_end_ns: int | None = None
+    drain_end_ns: int | None = None
+    users: int | None = None
+    workers: list[str] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+
+    @property
+    def slots(self) -> int:
+        """Users that send at the same time; 0 in an open loop, where arrivals need none."""
+        return int(self.load.value) if self.load.kind == "concurrency" else 0
+
+    @property
+    def label(self) -> str:
+        """The stage in a few words, for logs and progress."""
+        load = f"{self.load.value:g} users" if self.load.kind == "concurrency" else f"{self.load.value:g}/s"
+        return f"{self.endpoint} · {self.prompt_set} · {load}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of stages.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> Stage:
+        """The inverse of `to_json`; keys of later versions are ignored."""
+        known = {column.name for column in fields(cls)}
+        values = {key: value for key, value in entry.items() if key in known}
+        values["load"] = Load(**entry["load"])
+        values["marks"] = [Mark(**mark) for mark in entry.get("marks", [])]
+        return cls(**values)
+
+
+def plan(run: RunFile) -> list[Stage]:
+    """All stages of the run, numbered in the order in which they are run.
+
+    Raises FmloadError for a load that gives no levels. Stages of one step run side by side.
+    """
+    levels = _levels(run.load)
+    repeats = [list(_steps(run, levels)) for _ in range(run.load.repeat)]
+    if run.load.shuffle:
+        draw = random.Random(run.seed)
+        for steps in repeats:
+            draw.shuffle(steps)
+    stages: list[Stage] = []
+    numbered = ((repeat, step) for repeat, steps in enumerate(repeats) for step in steps)
+    for number, (repeat, step) in enumerate(numbered):
+        for endpoint, prompts, load in step:
+            stages.append(_stage(run.load, len(stages), number, repeat, endpoint, prompts, load))
+    return stages
+
+
+def steps_of(stages: Iterable[Stage]) -> list[list[Stage]]:
+    """The stages grouped by step, in order."""
+    ordered = sorted(stages, key=lambda stage: (stage.step, stage.stage))
+    return [list(group) for _, group in itertools.groupby(ordered, key=lambda stage: stage.step)]
+
+
+def remaining(stages: list[Stage]) -> list[Stage]:
+    """What `--resume` has still to run: stages that were never begun, and a fresh copy of every broken one.
+
+    A stage that was begun keeps its number and its records as `interrupted`; its copy gets a new number, so that no
+    record of the first attempt is counted in the second. `stages` is extended by the copies.
+    """
+    settled = {(stage.step, stage.endpoint) for stage in stages if stage.status in ("done", "pending")}
+    for stage in [stage for stage in stages if stage.status in ("running", "interrupted")]:
+        stage.status = "interrupted"
+        if (stage.step, stage.endpoint) not in settled:
+            settled.add((stage.step, stage.endpoint))
+            stages.append(_fresh_copy(stage, len(stages)))
+    return [stage for stage in stages if stage.status == "pending"]
+
+
+def _fresh_copy(stage: Stage, number: int) -> Stage:
+    return Stage(number, stage.step, stage.repeat, stage.endpoint, stage.prompt_set, stage.load, stage.parameters,
+                 stage.ramp_s, stage.warmup_s, stage.window_s, stage.requests, stage.drain_s)
+
+
+Lane = tuple[EndpointSpec, PromptSpec, Load]
+
+
+def _steps(run: RunFile, levels: list[Load]) -> Iterator[list[Lane]]:
+    if run.load.side_by_side:
+        for prompts, load in itertools.product(run.prompts, levels):
+            yield [(endpoint, prompts, load) for endpoint in run.endpoints]
+    else:
+        for lane in itertools.product(run.endpoints, run.prompts, levels):
+            yield [lane]
+
+
+def _stage(spec: LoadSpec, number: int, step: int, repeat: int, endpoint: EndpointSpec, prompts: PromptSpec,
+           load: Load) -> Stage:
+    window_s = spec.window_s
+    if window_s is None and spec.requests is None:
+        window_s = DEFAULT_WINDOW_S
+    return Stage(number, step, repeat, endpoint.name, prompts.name, load, dict(endpoint.parameters),
+                 spec.ramp_s, spec.warmup_s, window_s, spec.requests, spec.drain_s)
+
+
+def _levels(spec: LoadSpec) -> list[Load]:
+    given = [name for name in ("concurrency", "rate", "find", "trace") if getattr(spec, name) is not None]
+    if len(given) != 1:
+        raise FmloadError(f"load: exactly one of concurrency, rate, find and trace is needed, not {given or 'none'}",
+                          hint="for example  load: {concurrency: [1, 2, 4]}")
+    if spec.concurrency is not None:
+        return [Load("concurrency", value) for value in spec.concurrency]
+    if spec.rate is not None:
+        return [Load("rate", value, _arrivals(spec.arrivals)) for value in spec.rate]
+    raise FmloadError(f"load.{given[0]} is not part of this version", hint="use concurrency or rate")
+
+
+def _arrivals(spec: str | dict[str, Any]) -> dict[str, Any]:
+    return {"process": spec} if isinstance(spec, str) else dict(spec)

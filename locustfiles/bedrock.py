@@ -1,0 +1,7 @@
+"""Load on Bedrock models under plain Locust: docs/locust.md."""
+
+from fmload.plugin import PromptUser, StageShape  # noqa: F401
+
+
+class Bedrock(PromptUser):
+    protocol = "bedrock"
