@@ -1,0 +1,96 @@
+"""Answer: gathers what an AWS response says into a Reading, and judges how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fmload.endpoints.aws_errors import frame_failure
+from fmload.endpoints.base import Channel, Chunk, Reading
+from fmload.record import Outcome
+from fmload.wire.eventstream import FrameError, frames
+from fmload.wire.exchange import Exchange, Failure
+
+# What strange JSON does to code that expects the documented shape.
+MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
+
+
+@dataclass(slots=True)
+class Answer:
+    """A Reading in the making.
+
+    `ended`: the end mark or a finish reason of the protocol has come. `read_to`: bytes of the body made use of.
+    """
+
+    reading: Reading = field(default_factory=Reading)
+    ended: bool = False
+    read_to: int = 0
+
+    def add(self, end: int, text: str | None, channel: Channel = "answer", tokens: int = 1) -> None:
+        """A piece of the answer that was complete at byte `end`; no text, no chunk."""
+        if text:
+            self.reading.chunks.append(Chunk(end, tokens, channel, text))
+
+    def finish(self, reason: str | None) -> None:
+        """The model's own reason to stop, when there is one."""
+        if reason:
+            self.reading.finish_reason = str(reason)
+            self.ended = True
+
+    def usage(self, input_tokens: int | None, output_tokens: int | None, cached: int | None = None,
+              reasoning: int | None = None) -> None:
+        """The server's counts; `input_tokens` with the cached ones in it. What is None leaves the earlier count."""
+        reading = self.reading
+        reading.input_tokens = _known(input_tokens, reading.input_tokens)
+        reading.cached_tokens = _known(cached, reading.cached_tokens)
+        reading.reasoning_tokens = _known(reasoning, reading.reasoning_tokens)
+        reading.output_tokens = _known(output_tokens, reading.output_tokens)
+        if reading.output_tokens is not None:
+            reading.tokens_source = "server"
+
+    def note(self, name: str, value: Any) -> None:
+        """A figure of the server's own, kept as it came."""
+        if value is not None:
+            self.reading.detail = {**self.reading.detail, name: value}
+
+    def fail(self, outcome: Outcome, message: str) -> None:
+        """The first failure stays: what follows it is its consequence."""
+        self.reading.failure = self.reading.failure or Failure(outcome, message)
+
+    def settle(self, exchange: Exchange, end_mark: str) -> Reading:
+        """The reading, once all bytes are in. A response without its end is `truncated`, however fast it was."""
+        if exchange.failure is None:
+            if self.read_to < len(exchange.body):
+                self.fail("truncated", "the response ended inside a frame")
+            elif not exchange.complete:
+                self.fail("truncated", "the connection closed inside the response")
+            elif not self.ended:
+                self.fail("truncated", f"the response ended without {end_mark}")
+            elif not self.reading.chunks:
+                self.fail("empty", "the response holds no token")
+        return self.reading
+
+
+def _known(new: int | None, old: int | None) -> int | None:
+    return old if new is None else int(new)
+
+
+# Called with event type, payload and the offset at which the event was complete.
+OnEvent = Callable[[str, bytes, int], None]
+
+
+def read_events(answer: Answer, body: bytes, on_event: OnEvent) -> None:
+    """Pass the events of the frames in `body` to `on_event`; exception frames and broken bytes fail the answer."""
+    try:
+        for frame in frames(body):
+            answer.read_to = frame.end
+            if frame.headers.get(":message-type") == "event":
+                on_event(str(frame.headers.get(":event-type")), frame.payload, frame.end)
+            else:
+                failure = frame_failure(frame)
+                answer.fail(failure.outcome, failure.message)
+    except FrameError as error:
+        answer.fail("decode", str(error))
+    except MALFORMED:  # without the cause: it may quote the answer
+        answer.fail("decode", f"the event that ends at byte {answer.read_to} is not of the documented form")

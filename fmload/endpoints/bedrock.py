@@ -1,0 +1,194 @@
+"""Bedrock models: ConverseStream and Converse, InvokeModelWithResponseStream and InvokeModel."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import orjson
+from pydantic import Field
+
+from fmload.config.model import Rule, Strict
+from fmload.config.schema import EndpointSpec
+from fmload.endpoints import aws
+from fmload.endpoints.answer import MALFORMED, Answer, read_events
+from fmload.endpoints.aws_errors import http_failure
+from fmload.endpoints.base import Reading, Wire
+from fmload.endpoints.bedrock_bodies import (
+    DIALECTS,
+    Family,
+    converse_arguments,
+    family_of,
+    read_converse,
+    read_converse_whole,
+)
+from fmload.errors import FmloadError
+from fmload.prompt import Prompt
+from fmload.wire import botocore_transport
+from fmload.wire.exchange import Address, Exchange
+
+
+class Guardrail(Strict):
+    """A guardrail that every request passes."""
+
+    identifier: str
+    version: str = "DRAFT"
+
+
+class Options(aws.AwsOptions):
+    """Keys of a Bedrock endpoint. `model` is a model id, an inference profile, or an ARN of either."""
+
+    api: Literal["converse", "invoke"] = Field("converse", description="one form for all models, or the model's own")
+    family: Family | None = Field(None, description="for `api: invoke`, where the model's name does not tell")
+    service_tier: Literal["priority", "default", "flex", "reserved"] | None = None
+    latency: Literal["standard", "optimized"] | None = Field(None, description="latency-optimised inference")
+    guardrail: Guardrail | None = None
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        if "family" in given and given.get("api") != "invoke":
+            yield "family", "only `api: invoke` speaks a family's own form"
+
+
+# (api, streamed): operation
+_OPERATIONS = {("converse", True): "ConverseStream", ("converse", False): "Converse",
+               ("invoke", True): "InvokeModelWithResponseStream", ("invoke", False): "InvokeModel"}
+_METHODS = {"ConverseStream": "converse_stream", "Converse": "converse",
+            "InvokeModelWithResponseStream": "invoke_model_with_response_stream", "InvokeModel": "invoke_model"}
+
+
+class Bedrock:
+    """One model on Bedrock."""
+
+    Options = Options
+
+    def __init__(self, spec: EndpointSpec, client: Any, family: Family | None) -> None:
+        self.name = spec.name
+        self.streamed = spec.stream
+        self._spec = spec
+        self._options: Options = spec.options
+        self._client = client
+        self._dialect = DIALECTS[family] if family else None
+        self.operation = _OPERATIONS[self._options.api, spec.stream]
+        self._call = getattr(client, _METHODS[self.operation])
+
+    @classmethod
+    def from_spec(cls, spec: EndpointSpec) -> Bedrock:
+        """Raises FmloadError without a model, region or credentials, or for parameters that Bedrock does not take."""
+        if spec.model is None:
+            raise FmloadError(f"endpoint '{spec.name}': no model",
+                              hint="write `model:` with a model id, an inference profile, or an ARN")
+        endpoint = cls(spec, aws.make_client("bedrock-runtime", spec, spec.options), _family(spec))
+        sample = endpoint.arguments(Prompt("sample", "sample", "hello"))
+        aws.check_arguments(spec.name, endpoint._client, endpoint.operation, sample)
+        return endpoint
+
+    def addresses(self) -> list[Address]:
+        return aws.addresses(self._client, self._spec, self._options)
+
+    def send(self, prompt: Prompt, request_id: str, wire: Wire, address: Address) -> Exchange:
+        header = self._spec.request_id_header
+        return botocore_transport.exchange(self._call, self.arguments(prompt), wire, address, self.carries_token,
+                                           {header: request_id} if header else {})
+
+    def read(self, exchange: Exchange) -> Reading:
+        answer = Answer()
+        failure = http_failure(exchange)
+        if failure is not None:
+            answer.reading.failure = failure
+            return answer.reading
+        _read_headers(answer, exchange.headers)
+        self._fold(answer, exchange.body, exchange.complete)
+        return answer.settle(exchange, "messageStop or a stop reason")
+
+    def carries_token(self, body: bytes) -> bool:
+        answer = Answer()
+        self._fold(answer, body, whole=False)
+        return bool(answer.reading.chunks)
+
+    def arguments(self, prompt: Prompt) -> dict[str, Any]:
+        """What the client is called with for this prompt."""
+        options, parameters = self._options, self._spec.parameters
+        if self._dialect is None:
+            return {**_converse_extras(options), **converse_arguments(prompt, parameters), "modelId": self._spec.model}
+        return {**_invoke_extras(options), "modelId": self._spec.model, "contentType": "application/json",
+                "body": orjson.dumps(self._dialect.body(prompt, parameters))}
+
+    def _fold(self, answer: Answer, body: bytes, whole: bool) -> None:
+        if self.streamed:
+            on_event = self._on_converse if self._dialect is None else self._on_chunk
+            read_events(answer, body, lambda kind, payload, end: on_event(answer, kind, payload, end))
+        elif whole:
+            answer.read_to = len(body)
+            read = read_converse_whole if self._dialect is None else self._dialect.read
+            try:
+                read(answer, orjson.loads(body), len(body))
+            except MALFORMED:  # without the cause: it may quote the answer
+                answer.fail("decode", f"the response is not what {self.operation} returns")
+
+    @staticmethod
+    def _on_converse(answer: Answer, kind: str, payload: bytes, end: int) -> None:
+        read_converse(answer, {kind: orjson.loads(payload)}, end)
+
+    def _on_chunk(self, answer: Answer, kind: str, payload: bytes, end: int) -> None:
+        if kind == "chunk" and self._dialect is not None:
+            event = orjson.loads(base64.b64decode(orjson.loads(payload)["bytes"]))
+            metrics = event.pop("amazon-bedrock-invocationMetrics", None)
+            if event:
+                self._dialect.read(answer, event, end)
+            if metrics:
+                _read_metrics(answer, metrics)
+
+
+def _family(spec: EndpointSpec) -> Family | None:
+    """The family that InvokeModel needs; None for Converse, which needs none."""
+    options: Options = spec.options
+    if options.api == "converse":
+        return None
+    family: Family | None = options.family or family_of(spec.model or "")
+    if family is None:
+        raise FmloadError(f"endpoint '{spec.name}': the name '{spec.model}' does not tell the model's family",
+                          hint=f"write `family:` ({', '.join(DIALECTS)}), or `api: converse`")
+    return family
+
+
+def _converse_extras(options: Options) -> dict[str, Any]:
+    extras: dict[str, Any] = {}
+    if options.service_tier:
+        extras["serviceTier"] = {"type": options.service_tier}
+    if options.latency:
+        extras["performanceConfig"] = {"latency": options.latency}
+    if options.guardrail:
+        extras["guardrailConfig"] = {"guardrailIdentifier": options.guardrail.identifier,
+                                     "guardrailVersion": options.guardrail.version}
+    return extras
+
+
+def _invoke_extras(options: Options) -> dict[str, Any]:
+    guardrail = options.guardrail
+    extras = {"serviceTier": options.service_tier, "performanceConfigLatency": options.latency,
+              "guardrailIdentifier": guardrail and guardrail.identifier,
+              "guardrailVersion": guardrail and guardrail.version}
+    return {key: value for key, value in extras.items() if value is not None}
+
+
+def _read_headers(answer: Answer, headers: Mapping[str, str]) -> None:
+    """InvokeModel tells in headers what Converse tells in its body."""
+    answer.note("request_id", headers.get("x-amzn-requestid"))
+    answer.note("serviceTier", headers.get("x-amzn-bedrock-service-tier"))
+    counts = [headers.get(f"x-amzn-bedrock-{side}-token-count") for side in ("input", "output")]
+    if all(count is not None and count.isdigit() for count in counts):
+        answer.usage(*(int(count) for count in counts if count))
+    latency = headers.get("x-amzn-bedrock-invocation-latency")
+    if latency and latency.isdigit():
+        answer.note("latencyMs", int(latency))
+
+
+def _read_metrics(answer: Answer, metrics: Mapping[str, Any]) -> None:
+    """Bedrock's own account, in the last chunk of InvokeModelWithResponseStream."""
+    if answer.reading.output_tokens is None:
+        answer.usage(metrics.get("inputTokenCount"), metrics.get("outputTokenCount"),
+                     metrics.get("cacheReadInputTokenCount"))
+    answer.note("latencyMs", metrics.get("invocationLatency"))
+    answer.note("firstByteLatencyMs", metrics.get("firstByteLatency"))

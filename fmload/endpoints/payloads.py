@@ -1,0 +1,218 @@
+"""SageMaker payloads: the body that each kind of container takes, and the lines in which it answers.
+
+What a line says is told from its keys, so that one reader serves every container, whatever the request's format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import orjson
+
+from fmload.endpoints.answer import Answer
+from fmload.endpoints.base import Chunk
+from fmload.prompt import Prompt
+
+PayloadFormat = Literal["openai", "tgi", "djl", "jumpstart", "template"]
+Parameters = dict[str, Any]
+Body = dict[str, Any]
+
+_RAW = ["$"]  # the answer path of containers that send bare text
+_NO_TOKEN = -1  # the id that DJL writes into a line which reports an error
+
+
+def request_body(payload_format: PayloadFormat, prompt: Prompt, parameters: Mapping[str, Any], stream: bool,
+                 model: str | None = None, template: Any = None) -> bytes:
+    """The JSON that the container is sent. The prompt's own parameters and length override `parameters`."""
+    chosen = {**parameters, **prompt.parameters}
+    if payload_format == "openai":
+        body: Any = _openai_body(prompt, chosen, stream, model)
+    elif payload_format == "template":
+        body = _filled(template, _placeholders(prompt, chosen, stream))
+    else:
+        body = _inputs_body(prompt, chosen, stream, details=payload_format != "jumpstart")
+    return orjson.dumps(body)
+
+
+def _openai_body(prompt: Prompt, parameters: Parameters, stream: bool, model: str | None) -> Body:
+    asked: Body = {"messages": prompt.as_messages()}
+    if model is not None:
+        asked["model"] = model
+    if prompt.output_tokens is not None:
+        parameters["max_tokens"] = prompt.output_tokens
+    if stream:
+        asked |= {"stream": True, "stream_options": {"include_usage": True}}
+    return {**asked, **parameters}
+
+
+def _inputs_body(prompt: Prompt, parameters: Parameters, stream: bool, details: bool) -> Body:
+    """TGI's, DJL's and JumpStart's common form; JumpStart's containers refuse `details`."""
+    if "max_tokens" in parameters:
+        parameters.setdefault("max_new_tokens", parameters.pop("max_tokens"))
+    if prompt.output_tokens is not None:
+        parameters["max_new_tokens"] = prompt.output_tokens
+    if details:
+        parameters.setdefault("details", True)
+    body: Body = {"inputs": prompt.as_text(), "parameters": parameters}
+    return {**body, "stream": True} if stream else body
+
+
+def _placeholders(prompt: Prompt, parameters: Parameters, stream: bool) -> Mapping[str, Any]:
+    return {"$prompt": prompt.as_text(), "$messages": prompt.as_messages(), "$stream": stream,
+            "$max_tokens": parameters.get("max_tokens") if prompt.output_tokens is None else prompt.output_tokens,
+            "$parameters": parameters}
+
+
+def _filled(template: Any, values: Mapping[str, Any]) -> Any:
+    """The template with every string that is a placeholder replaced by its value, whatever the value's kind."""
+    if isinstance(template, dict):
+        return {key: _filled(value, values) for key, value in template.items()}
+    if isinstance(template, list):
+        return [_filled(value, values) for value in template]
+    return values.get(template, template) if isinstance(template, str) else template
+
+
+class LineReader:
+    """Puts lines together from payload parts, which end anywhere, and reads each as one event.
+
+    An event is complete at the part that completed its line. Lines may be server-sent events or bare JSON.
+    """
+
+    def __init__(self, answer: Answer, answer_path: str | None = None) -> None:
+        self._answer = answer
+        self._path = _steps(answer_path)
+        self._rest = b""
+
+    def feed(self, part: bytes, end: int) -> None:
+        """Take the next part; `end` is the offset in the response at which it was complete."""
+        if self._path == _RAW:
+            _plain(self._answer, part, end)
+            return
+        *lines, self._rest = (self._rest + part).split(b"\n")
+        for line in lines:
+            self._line(line.strip(), end)
+
+    def close(self, end: int) -> None:
+        """The last line need not end with a newline."""
+        line, self._rest = self._rest.strip(), b""
+        self._line(line, end)
+
+    def _line(self, line: bytes, end: int) -> None:
+        if line.startswith(b"data:"):
+            line = line[5:].strip()
+        elif line.startswith((b":", b"event:", b"id:", b"retry:")):
+            return
+        if line == b"[DONE]":
+            self._answer.ended = True
+        elif line:
+            read_event(self._answer, orjson.loads(line), end, self._path)
+
+
+def read_event(answer: Answer, event: Any, end: int, path: list[str] | None = None) -> None:
+    """Add what one JSON event says to the answer; `path` leads to the text where no known form applies.
+
+    Raises one of `answer.MALFORMED` for JSON of a known form with unknown insides.
+    """
+    if path is not None:
+        answer.add(end, _follow(event, path))
+        answer.ended = True  # such a stream has no end mark of its own: its HTTP end is its end
+        return
+    if isinstance(event, list):  # TGI and JumpStart wrap a whole answer in a list
+        event = event[0]
+    if event.get("error"):
+        error = event["error"]
+        message = error.get("message") if isinstance(error, dict) else error
+        answer.fail("stream_error", f"the model reports: {message}"[:500])
+        return
+    for key, read in _FORMS.items():
+        if key in event:
+            read(answer, event, end)
+            return
+    if "usage" not in event:
+        raise ValueError("no form of answer that is known")
+    _openai(answer, event, end)
+
+
+def read_document(answer: Answer, body: bytes, answer_path: str | None) -> None:
+    """Add a whole response that was not streamed. Raises as `read_event` does."""
+    path = _steps(answer_path)
+    if path == _RAW:
+        _plain(answer, body, len(body))
+    else:
+        read_event(answer, orjson.loads(body), len(body), path)
+
+
+def _steps(answer_path: str | None) -> list[str] | None:
+    return answer_path.split(".") if answer_path else None
+
+
+def _plain(answer: Answer, part: bytes, end: int) -> None:
+    answer.add(end, part.decode(errors="replace"))
+    answer.ended = True
+
+
+def _follow(event: Any, path: list[str]) -> str:
+    for step in path:
+        event = event[int(step)] if isinstance(event, list) else event[step]
+    return str(event)
+
+
+def _openai(answer: Answer, event: Mapping[str, Any], end: int) -> None:
+    for choice in event.get("choices") or ():
+        delta = choice.get("delta") or choice.get("message") or {}
+        answer.add(end, delta.get("reasoning_content") or delta.get("reasoning"), "reasoning")
+        answer.add(end, delta.get("content") or choice.get("text"))
+        for call in delta.get("tool_calls") or ():
+            function = call.get("function") or {}
+            answer.add(end, f"{function.get('name') or ''}{function.get('arguments') or ''}", "tool")
+        answer.finish(choice.get("finish_reason"))
+    usage = event.get("usage")
+    if usage:
+        answer.usage(usage.get("prompt_tokens"), usage.get("completion_tokens"),
+                     (usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
+                     (usage.get("completion_tokens_details") or {}).get("reasoning_tokens"))
+
+
+def _token_line(answer: Answer, event: Mapping[str, Any], end: int) -> None:
+    """A line of TGI or of DJL's rolling batch; the last one repeats the whole text in `generated_text`."""
+    tokens = event["token"]
+    pieces = [token for token in ([tokens] if isinstance(tokens, dict) else tokens) if token.get("id") != _NO_TOKEN]
+    if pieces:  # also those without text: half of a character, or the end-of-text token, which the counts include
+        spoken = (token for token in pieces if not token.get("special") and not token.get("special_token"))
+        text = "".join(token.get("text") or "" for token in spoken)
+        answer.reading.chunks.append(Chunk(end, len(pieces), text=text))
+    if event.get("generated_text") is not None:
+        answer.ended = True
+    _details(answer, event.get("details"))
+
+
+def _details(answer: Answer, details: Mapping[str, Any] | None) -> None:
+    if not details:
+        return
+    answer.usage(details.get("input_length") or len(details.get("prefill") or ()) or None,
+                 details.get("generated_tokens"))
+    if details.get("finish_reason") == "error":
+        answer.fail("stream_error", "the model ended with finish_reason error")
+    answer.finish(details.get("finish_reason"))
+
+
+def _whole(key: str) -> Callable[[Answer, Mapping[str, Any], int], None]:
+    """A whole answer, or a line of a stream that has no end mark: text under `key`."""
+    def read(answer: Answer, event: Mapping[str, Any], end: int) -> None:
+        text = event[key]
+        text = "".join(text) if isinstance(text, list) else text
+        answer.add(end, text["content"] if isinstance(text, dict) else text)
+        answer.ended = True
+        _details(answer, event.get("details"))
+    return read
+
+
+_FORMS: Mapping[str, Callable[[Answer, Mapping[str, Any], int], None]] = {
+    "choices": _openai,
+    "token": _token_line,
+    "generated_text": _whole("generated_text"),
+    "generated_texts": _whole("generated_texts"),
+    "generation": _whole("generation"),
+    "outputs": _whole("outputs"),
+}

@@ -1,0 +1,128 @@
+"""SageMaker endpoints: InvokeEndpointWithResponseStream and InvokeEndpoint, whatever container answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from fmload.config.model import Rule
+from fmload.config.schema import EndpointSpec
+from fmload.endpoints import aws, payloads
+from fmload.endpoints.answer import MALFORMED, Answer, read_events
+from fmload.endpoints.aws_errors import http_failure
+from fmload.endpoints.base import Reading, Wire
+from fmload.endpoints.sagemaker_images import format_of_endpoint
+from fmload.prompt import Prompt
+from fmload.wire import botocore_transport
+from fmload.wire.exchange import Address, Exchange
+
+
+class Options(aws.AwsOptions):
+    """Keys of a SageMaker endpoint."""
+
+    endpoint_name: str | None = Field(None, description="default: the model, or the name of this entry")
+    payload_format: Literal["auto"] | payloads.PayloadFormat = Field(
+        "auto", description="what the container takes; auto asks SageMaker for its image (with `url`: openai)")
+    template: Any = Field(None, description="JSON with $prompt, $messages, $max_tokens, $stream, $parameters")
+    answer_path: str | None = Field(None, description="where a template's answer stands, such as outputs.0.text")
+    target_variant: str | None = None
+    inference_component: str | None = None
+    session_id: str | None = None
+    custom_attributes: str | None = None
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        if (given.get("payload_format") == "template") != ("template" in given):
+            yield "template", "`payload_format: template` and `template` go together"
+
+
+class SageMaker:
+    """One SageMaker endpoint."""
+
+    Options = Options
+
+    def __init__(self, spec: EndpointSpec, client: Any, payload_format: payloads.PayloadFormat) -> None:
+        self.name = spec.name
+        self.streamed = spec.stream
+        self._spec = spec
+        self._options: Options = spec.options
+        self._client = client
+        self._format = payload_format
+        self._operation = client.invoke_endpoint_with_response_stream if spec.stream else client.invoke_endpoint
+        self._fixed = _fixed_arguments(spec)
+
+    @classmethod
+    def from_spec(cls, spec: EndpointSpec) -> SageMaker:
+        """Raises FmloadError without a region or credentials, or when the container's format is not to be told."""
+        options: Options = spec.options
+        client = aws.make_client("sagemaker-runtime", spec, options)
+        payload_format = options.payload_format
+        if payload_format == "auto":
+            payload_format = "openai" if spec.url or spec.urls else format_of_endpoint(
+                spec.name, endpoint_name(spec), options.inference_component,
+                aws.make_session(spec.name, options.region, options.profile))
+        endpoint = cls(spec, client, payload_format)
+        operation = "InvokeEndpointWithResponseStream" if spec.stream else "InvokeEndpoint"
+        aws.check_arguments(spec.name, client, operation, endpoint._arguments(Prompt("sample", "sample", "hello")))
+        return endpoint
+
+    def addresses(self) -> list[Address]:
+        return aws.addresses(self._client, self._spec, self._options)
+
+    def send(self, prompt: Prompt, request_id: str, wire: Wire, address: Address) -> Exchange:
+        header = self._spec.request_id_header
+        return botocore_transport.exchange(self._operation, self._arguments(prompt), wire, address,
+                                           self.carries_token, {header: request_id} if header else {})
+
+    def read(self, exchange: Exchange) -> Reading:
+        answer = Answer()
+        failure = http_failure(exchange)
+        if failure is not None:
+            answer.reading.failure = failure
+            return answer.reading
+        self._fold(answer, exchange.body, exchange.complete)
+        answer.note("request_id", exchange.headers.get("x-amzn-requestid"))
+        answer.note("variant", exchange.headers.get("x-amzn-invoked-production-variant"))
+        return answer.settle(exchange, "[DONE], a finish reason or a whole text")
+
+    def carries_token(self, body: bytes) -> bool:
+        answer = Answer()
+        self._fold(answer, body, whole=False)
+        return bool(answer.reading.chunks)
+
+    def _arguments(self, prompt: Prompt) -> dict[str, Any]:
+        body = payloads.request_body(self._format, prompt, self._spec.parameters, self.streamed, self._spec.model,
+                                     self._options.template)
+        return {**self._fixed, "Body": body}
+
+    def _fold(self, answer: Answer, body: bytes, whole: bool) -> None:
+        if self.streamed:
+            lines = payloads.LineReader(answer, self._options.answer_path)
+            read_events(answer, body, lambda kind, part, end: lines.feed(part, end) if kind == "PayloadPart" else None)
+            if whole and answer.reading.failure is None:
+                _guarded(answer, lambda: lines.close(answer.read_to))
+        elif whole:
+            answer.read_to = len(body)
+            _guarded(answer, lambda: payloads.read_document(answer, body, self._options.answer_path))
+
+
+def _guarded(answer: Answer, read: Callable[[], None]) -> None:
+    try:
+        read()
+    except MALFORMED:  # without the cause: it may quote the answer
+        answer.fail("decode", "the response is not of a known form; `answer_path` can say where its text stands")
+
+
+def endpoint_name(spec: EndpointSpec) -> str:
+    """The endpoint's name at SageMaker."""
+    return spec.options.endpoint_name or spec.model or spec.name
+
+
+def _fixed_arguments(spec: EndpointSpec) -> dict[str, Any]:
+    options: Options = spec.options
+    arguments = {"EndpointName": endpoint_name(spec), "ContentType": "application/json",
+                 "TargetVariant": options.target_variant, "InferenceComponentName": options.inference_component,
+                 "SessionId": options.session_id, "CustomAttributes": options.custom_attributes}
+    return {key: value for key, value in arguments.items() if value is not None}
