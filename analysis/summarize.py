@@ -175,7 +175,7 @@ class _Gathering:
         self.tokens = {"itl": Samples(), "icl": Samples()}
         self.unknown_low = {"itl": Samples(), "icl": Samples()}
         self.unknown_high = {"itl": Samples(), "icl": Samples()}
-        self.stamped_total = {"itl": 0.0, "icl": 0.0}  # seconds over all gaps, censored ones too
+        self.stamped_ns = 0  # over all gaps, censored ones too
         self.tokens_out = 0.0
         self.chunks = 0
         self.tokens_by_second: Counter[int] = Counter()
@@ -209,10 +209,10 @@ class _Gathering:
     def _keep_gaps(self, batch: Batch, good: Bools) -> None:
         found = gaps(batch.columns)
         kept = good[found.row]
+        self.stamped_ns += int(found.gap_ns[kept].sum())
         known, unknown = kept & found.known, kept & ~found.known
         for name, function in (("itl", itl), ("icl", icl)):
             values, weights = function(found)
-            self.stamped_total[name] += float((values * weights)[kept].sum())
             self.tokens[name].add(values[known], weights[known])
             if unknown.any():
                 per = weights[unknown]
@@ -281,7 +281,7 @@ def _distributions(gathered: _Gathering, requests: Requests, totals: Totals,
     by_request = {name: of_requests(finite(values, good), totals.failed, wanted)
                   for name, values in requests.metrics.items()}
     by_token = {name: of_samples(gathered.tokens[name], gathered.unknown_low[name], gathered.unknown_high[name],
-                                 gathered.stamped_total[name], wanted) for name in gathered.tokens}
+                                 gathered.stamped_ns / NS, wanted) for name in gathered.tokens}
     return by_request | by_token
 
 
