@@ -20,7 +20,7 @@ _MALFORMED = (ValueError, TypeError, KeyError, AttributeError)  # orjson's error
 
 def read_stream(exchange: Exchange) -> Reading:
     """The reading of a stream of events."""
-    answer = _Answer()
+    answer = OpenAIAnswer()
     for end, event, data in events(exchange.body):
         if data == _DONE:
             answer.done = True
@@ -39,7 +39,7 @@ def read_stream(exchange: Exchange) -> Reading:
 
 def read_whole(exchange: Exchange) -> Reading:
     """The reading of a response in one piece: one chunk with all its tokens, complete with the body."""
-    answer = _Answer()
+    answer = OpenAIAnswer()
     try:
         answer.add(len(exchange.body), orjson.loads(exchange.body))
     except _MALFORMED:
@@ -53,7 +53,7 @@ def read_whole(exchange: Exchange) -> Reading:
     return reading
 
 
-class _Answer:
+class OpenAIAnswer:
     """A reading in the making: `add` every message, then `settle`."""
 
     def __init__(self) -> None:
