@@ -1,0 +1,114 @@
+"""What the emulator itself can serve on one core: `python -m tests.bench.emulator [--streams 256] [--seconds 8]`.
+
+A reader that only drains sockets runs in this process; the emulator's own CPU time is read from the kernel, so the
+figure is tokens per second of the emulator's CPU, and does not depend on what else the machine does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import select
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+from fmload.emulator import truth
+
+
+@dataclass
+class Load:
+    """Streams, tokens a stream, and the emulator's options."""
+
+    name: str
+    streams: int
+    tokens: int
+    options: list[str]
+
+
+def main() -> None:
+    """Prints one line a load."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--streams", type=int, default=256)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    args = parser.parse_args()
+    loads = [
+        Load("no gap", args.streams, 256, ["--profile", "instant"]),
+        Load("20 ms gap", args.streams, 256, ["--ttft", "200ms", "--gap", "20ms"]),
+        Load("20 ms gap, 1,024 streams", 1024, 256, ["--ttft", "200ms", "--gap", "20ms"]),
+        Load("batched engine", 64, 256, ["--profile", "llama3-8b-g5.xlarge"]),
+    ]
+    print(f"{'load':<28}{'tokens/s':>10}{'CPU s':>8}{'tokens/s of CPU':>17}{'µs/token':>10}  true gap p50/p99 ms")
+    for load in loads:
+        print(measure(load, args.seconds), flush=True)
+
+
+def measure(load: Load, seconds: float) -> str:
+    """One line of figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        ready, log = Path(folder, "ready.json"), Path(folder, "truth")
+        command = [sys.executable, "-m", "fmload.emulator", "--port", "0", "--ready-file", str(ready), "--truth",
+                   str(log), *load.options]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            url = _wait(ready, server)
+            process = psutil.Process(server.pid)
+            before = process.cpu_times()
+            started = time.monotonic()
+            _drain(url, load, seconds)
+            wall = time.monotonic() - started
+            after = process.cpu_times()
+        finally:
+            server.terminate()
+            server.wait(10)
+        records = truth.read(log)
+    tokens = sum(sum(record.token_counts) for record in records)
+    cpu = after.user + after.system - before.user - before.system
+    gaps = sorted(b - a for r in records for a, b in zip(r.token_ns[:-1], r.token_ns[1:], strict=True))
+    return (f"{load.name:<28}{tokens / wall:>10.0f}{cpu:>8.2f}{tokens / cpu:>17.0f}{cpu / tokens * 1e6:>10.2f}"
+            f"  {statistics.median(gaps) / 1e6:.2f} / {gaps[int(len(gaps) * 0.99)] / 1e6:.2f}")
+
+
+def _wait(ready: Path, server: subprocess.Popen[bytes]) -> str:
+    for _ in range(200):
+        if ready.exists():
+            return str(json.loads(ready.read_text())["url"])
+        if server.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise SystemExit("the emulator did not start")
+
+
+def _drain(url: str, load: Load, seconds: float) -> None:
+    """Keeps `load.streams` requests in flight until the time is over, reading and discarding."""
+    parts = urlsplit(url)
+    body = json.dumps({"model": "m", "stream": True, "max_tokens": load.tokens,
+                       "messages": [{"role": "user", "content": "word " * 64}]}).encode()
+    request = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    poll, sockets = select.epoll(), {}
+    for _ in range(load.streams):
+        sock = socket.create_connection((parts.hostname, parts.port))
+        sock.setblocking(False)
+        sockets[sock.fileno()] = sock
+        poll.register(sock.fileno(), select.EPOLLIN)
+        sock.send(request)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for descriptor, _ in poll.poll(0.5):
+            sock = sockets[descriptor]
+            if sock.recv(1 << 20).endswith(b"\r\n0\r\n\r\n"):
+                sock.send(request)
+    for sock in sockets.values():
+        sock.close()
+
+
+if __name__ == "__main__":
+    main()
