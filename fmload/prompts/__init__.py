@@ -4,7 +4,17 @@ from fmload.registry import Registry
 
 SOURCES = Registry("prompt source", {
     "synthetic": "fmload.prompts.synthetic:Synthetic",
-    "jsonl": "fmload.prompts.jsonl:Jsonl",
+    "fixed": "fmload.prompts.fixed:Fixed",
+    "random": "fmload.prompts.random_tokens:RandomTokens",
+    "shared_prefix": "fmload.prompts.shared_prefix:SharedPrefix",
+    "conversation": "fmload.prompts.conversation:Conversation",
+    "jsonl": "fmload.prompts.table:Table",
+    "csv": "fmload.prompts.table:Table",
+    "parquet": "fmload.prompts.table:Table",
+    "longbench": "fmload.prompts.longbench:LongBench",
+    "qmsum": "fmload.prompts.qmsum:QMSum",
+    "sharegpt": "fmload.prompts.sharegpt:ShareGPT",
+    "openorca": "fmload.prompts.openorca:OpenOrca",
 })
 
 from fmload.prompts.preparation import prepare, wanted  # noqa: E402  (they look sources up)

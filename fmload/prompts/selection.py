@@ -43,7 +43,9 @@ def make_set(spec: PromptSpec, source: Source, tokenizer: Tokenizer, seed: str, 
     seen: set[bytes] = set()
     lengths: list[int] = []
     fruitless = 0
-    for group in _made(source, tokenizer, _with_heads(source.items(seed), spec.nonce), count):
+    items = source.items(seed)
+    left = count if count is not None else operator.length_hint(items)
+    for group in _made(source, tokenizer, _with_heads(items, spec.nonce), left):
         lengths += [prompt.input_tokens or 0 for prompt in group]
         new = _new(_fitting(group, spec), seen, spec.unique)
         fruitless = 0 if new else fruitless + 1
@@ -74,12 +76,12 @@ def _with_heads(items: Iterator[Any], nonce: bool) -> Iterator[Pair]:
         yield item, f"[{hashlib.sha256(f'{run}/{index}'.encode()).hexdigest()[:12]}] " if nonce else ""
 
 
-def _made(source: Source, tokenizer: Tokenizer, pairs: Iterator[Pair], count: int | None) -> Iterator[list[Prompt]]:
-    """The prompts of every item, in order. The first batch, made here, tells whether processes would pay."""
+def _made(source: Source, tokenizer: Tokenizer, pairs: Iterator[Pair], left: int) -> Iterator[list[Prompt]]:
+    """The prompts of every item, in order. The first batch, made here, tells whether processes would pay for the
+    `left` ones."""
     began = time.monotonic()
     for pair in itertools.islice(pairs, _BATCH):
         yield _make(source, tokenizer, pair)
-    left = count if count is not None else operator.length_hint(pairs, 10 * _BATCH)
     processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if processes == 1 or (time.monotonic() - began) * left / _BATCH < _POOL_PAYS_S:
         yield from (_make(source, tokenizer, pair) for pair in pairs)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
@@ -50,6 +50,15 @@ class Tokenizer:
         """The text of the ids."""
         raise NotImplementedError
 
+    @cached_property
+    def plain_ids(self) -> list[int]:
+        """Ids of the vocabulary that stand for printable text, special tokens left out."""
+        texts = ((token, self.decode([token])) for token in self._ids())
+        return [token for token, text in texts if text.isprintable() and text.strip() and "\ufffd" not in text]
+
+    def _ids(self) -> Iterable[int]:
+        raise NotImplementedError
+
     def count(self, text: str) -> int:
         """How many tokens the text has."""
         return len(self.encode(text))
@@ -87,6 +96,9 @@ class _Bundled(Tokenizer):
             self._learn(pieces)
         return sum([self._counts[piece] for piece in pieces])
 
+    def _ids(self) -> Iterable[int]:
+        return range(self._tokenizer.get_vocab_size())
+
     def _learn(self, pieces: list[str]) -> None:
         new = {piece for piece in pieces if piece not in self._counts}
         if len(self._counts) + len(new) > _CACHED_PIECES:
@@ -108,6 +120,10 @@ class _HuggingFace(Tokenizer):
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
+
+    def _ids(self) -> Iterable[int]:
+        special = {*self._tokenizer.all_special_ids, *self._tokenizer.added_tokens_decoder}
+        return sorted(token for token in self._tokenizer.get_vocab().values() if token not in special)
 
     def chat_count(self, messages: Sequence[Message]) -> int:
         if not self._tokenizer.chat_template:

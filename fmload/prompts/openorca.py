@@ -1,0 +1,38 @@
+"""OpenOrca-like sets: an instruction to the system, a question, and the answer that was given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from fmload.prompt import Prompt
+from fmload.prompts.table import RowOptions, Rows
+from fmload.prompts.tokenizer import Tokenizer
+
+
+class OpenOrca(Rows):
+    """Rows with `system_prompt`, `question`, `response`; the columns' names can be changed."""
+
+    class Options(RowOptions):
+        """Keys of `source: openorca`."""
+
+        system_column: str = "system_prompt"
+        question_column: str = "question"
+        response_column: str = "response"
+        answer_lengths: bool = Field(False, description="ask for answers as long as those in the file")
+
+    def check(self, columns: set[str]) -> None:
+        from fmload.prompts.template import Template
+
+        Template(f"{{{self.options.question_column}}}", f"prompt set '{self.name}'").check(columns)
+
+    def make(self, item: Any, tokenizer: Tokenizer, head: str) -> list[Prompt]:
+        options, values = self.options, item.values
+        system, answer = values.get(options.system_column), values.get(options.response_column)
+        messages = [{"role": "system", "content": str(system)}] if system else []
+        messages.append({"role": "user", "content": str(values.get(options.question_column) or "")})
+        messages[0]["content"] = head + messages[0]["content"]
+        length = max(tokenizer.count(str(answer)), 1) if answer and options.answer_lengths else None
+        return [Prompt(id="", prompt_set=self.name, messages=messages, output_tokens=length,
+                       reference=str(answer) if answer else None)]

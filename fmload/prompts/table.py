@@ -1,0 +1,174 @@
+"""Prompts from rows of files: the user's own JSONL, CSV or Parquet, and what every published data set builds on."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple, Self
+
+from pydantic import Field
+
+from fmload.config.model import Strict
+from fmload.config.schema import PromptSpec, RunPath
+from fmload.errors import FmloadError
+from fmload.prompt import Prompt
+from fmload.prompts import files
+from fmload.prompts.images import image_part
+from fmload.prompts.template import Template
+from fmload.prompts.tokenizer import Tokenizer
+from fmload.registry import did_you_mean
+
+Values = dict[str, Any]
+
+
+class Item(NamedTuple):
+    """A row, or the part of one, that becomes one prompt or one conversation."""
+
+    values: Values
+    where: str
+    folder: str
+
+
+class RowOptions(Strict):
+    """Keys that every source of rows has."""
+
+    files: list[RunPath] = Field(min_length=1, description="paths or patterns; s3://… and hf:… too")
+    shuffle: bool = Field(True, description="rows in an order drawn by the seed")
+    language_column: str = Field("language", description="what filter.language looks at")
+
+
+class Rows:
+    """The common half of sources that read rows. A source says what a row is (`records`) and what it becomes."""
+
+    template: ClassVar[str] = "{prompt}"
+
+    def __init__(self, spec: PromptSpec) -> None:
+        self.options: Any = spec.options
+        self.name = spec.name
+        self.language = spec.filter.language if spec.filter else None
+        self.written = Template.load(spec.template) if spec.template else None
+
+    @classmethod
+    def from_spec(cls, spec: PromptSpec) -> Self:
+        return cls(spec)
+
+    def names(self) -> list[str]:
+        """The files to read, as named."""
+        return list(self.options.files)
+
+    def records(self, values: Values) -> list[Values]:
+        """The flat records that one row of the file holds; one, unless a source knows better."""
+        return [values]
+
+    def make(self, item: Any, tokenizer: Tokenizer, head: str) -> list[Prompt]:
+        text = head + self._template.render(item.values)
+        return [Prompt(id="", prompt_set=self.name, text=text, reference=reference(item.values))]
+
+    def fingerprint(self) -> str:
+        return files.fingerprint(self._found)
+
+    def items(self, seed: str) -> Iterator[Item]:
+        """The records in an order that the seed decides, those of the language asked for."""
+        made = [Item(values, f"{row.file}:{row.number}", row.folder)
+                for row in files.rows(self._found) for values in self.records(row.values)]
+        if not made:
+            raise FmloadError(f"prompt set '{self.name}': no rows in {', '.join(self.names())}")
+        made = self._of_language(made)
+        self.check({column for item in made for column in item.values})
+        if self.options.shuffle:
+            random.Random(seed).shuffle(made)
+        return iter(made)
+
+    def check(self, columns: set[str]) -> None:
+        """Raises FmloadError when a column that is needed is not there."""
+        self._template.check(columns)
+
+    def _of_language(self, items: list[Item]) -> list[Item]:
+        column = self.options.language_column
+        if self.language is None:
+            return items
+        if not any(column in item.values for item in items):
+            known = sorted({name for item in items for name in item.values})
+            raise FmloadError(f"prompt set '{self.name}': filter.language needs a column '{column}'"
+                              f"{did_you_mean(column, known)}",
+                              hint=f"set language_column; columns: {', '.join(known)}")
+        return [item for item in items if item.values.get(column) == self.language]
+
+    @property
+    def _template(self) -> Template:
+        return self.written or Template(self.template, f"the template of source '{type(self).__name__.lower()}'")
+
+    @cached_property
+    def _found(self) -> Sequence[files.Found]:
+        return files.find(self.names())
+
+
+def reference(values: Values) -> str | None:
+    """The ground truth of a record, where its source has put one under `reference`."""
+    value = values.get("reference")
+    return None if value is None else str(value)
+
+
+class Table(Rows):
+    """The user's own rows: a template, a column with chat messages, or a column with the prompt's text."""
+
+    class Options(RowOptions):
+        """Keys of `source: jsonl`, `csv` and `parquet`."""
+
+        column: str = Field("prompt", description="the text, where there is neither template nor messages column")
+        messages_column: str = Field("messages", description="chat messages; used where there is no template")
+        image_column: str | None = Field(None, description="an image that goes with the text in one chat message")
+        reference_column: str | None = Field(None, description="the ground truth")
+        output_tokens_column: str | None = Field(None, description="the length of the answer to ask for")
+
+    def check(self, columns: set[str]) -> None:
+        if self.written:
+            self.written.check(columns)
+        named = [self.options.image_column, self.options.reference_column, self.options.output_tokens_column]
+        if not self.written and self.options.messages_column not in columns:
+            named.append(self.options.column)
+        for column in named:
+            if column is not None and column not in columns:
+                raise FmloadError(f"prompt set '{self.name}': no column '{column}' in {', '.join(self.names())}"
+                                  f"{did_you_mean(column, sorted(columns))}",
+                                  hint=f"columns: {', '.join(sorted(columns))}")
+
+    def make(self, item: Any, tokenizer: Tokenizer, head: str) -> list[Prompt]:
+        options, values = self.options, item.values
+        prompt = Prompt(id="", prompt_set=self.name, reference=_optional(values, options.reference_column),
+                        output_tokens=_whole(values, options.output_tokens_column, item.where))
+        if not self.written and options.messages_column in values:
+            prompt.messages = _with_head(values[options.messages_column], head, item.where)
+            return [prompt]
+        text = head + (self.written.render(values) if self.written else str(values.get(options.column) or ""))
+        if options.image_column:
+            image = image_part(values.get(options.image_column), item.folder, item.where)
+            prompt.messages = [{"role": "user", "content": [{"type": "text", "text": text}, image]}]
+        else:
+            prompt.text = text
+        return [prompt] if text else []
+
+
+def _optional(values: Values, column: str | None) -> str | None:
+    return None if column is None or values.get(column) is None else str(values[column])
+
+
+def _whole(values: Values, column: str | None, where: str) -> int | None:
+    if column is None or values.get(column) in (None, ""):
+        return None
+    try:
+        return int(values[column])
+    except (TypeError, ValueError) as error:
+        raise FmloadError(f"{where}: {column} is not a whole number: {values[column]!r}") from error
+
+
+def _with_head(messages: Any, head: str, where: str) -> list[dict[str, Any]]:
+    """The messages, the first text of a user's beginning with `head`."""
+    if not isinstance(messages, list) or not all(isinstance(one, dict) and "role" in one for one in messages):
+        raise FmloadError(f"{where}: not a list of chat messages", hint='[{"role": "user", "content": "…"}]')
+    first = next((index for index, one in enumerate(messages) if one["role"] == "user"), None)
+    if not head or first is None or not isinstance(messages[first].get("content"), str):
+        return list(messages)
+    begun = {**messages[first], "content": head + messages[first]["content"]}
+    return [*messages[:first], begun, *messages[first + 1:]]

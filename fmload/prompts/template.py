@@ -1,0 +1,53 @@
+"""Prompt templates: text with `{column}` in it. Other braces are text; `{{column}}` gives `{column}` itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fmload.errors import FmloadError
+from fmload.registry import did_you_mean
+
+_FIELD = re.compile(r"\{\{(\w+)\}\}|\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template and, for messages, where it came from."""
+
+    text: str
+    source: str = "template"
+
+    @classmethod
+    def load(cls, path: str) -> Template:
+        """The template in a file. Raises FmloadError when it cannot be read."""
+        try:
+            return cls(Path(path).read_text(encoding="utf-8"), path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise FmloadError(f"template {path}: {getattr(error, 'strerror', None) or error}",
+                              hint="relative paths start from the run file's folder") from error
+
+    @property
+    def fields(self) -> list[str]:
+        """The columns it wants, in order of appearance."""
+        return list(dict.fromkeys(match[2] for match in _FIELD.finditer(self.text) if match[2]))
+
+    def check(self, columns: Iterable[str]) -> None:
+        """Raises FmloadError naming line and column of the template when a field is no column."""
+        known = sorted(columns)
+        for match in _FIELD.finditer(self.text):
+            if match[2] and match[2] not in known:
+                line = self.text.count("\n", 0, match.start()) + 1
+                raise FmloadError(f"{self.source}:{line}: no column '{match[2]}'{did_you_mean(match[2], known)}",
+                                  hint=f"columns: {', '.join(known)}; write {{{{{match[2]}}}}} for the text itself")
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        """The text with the columns' values put in; an absent value is empty."""
+        return _FIELD.sub(lambda match: f"{{{match[1]}}}" if match[1] else _text(values.get(match[2])), self.text)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
