@@ -12,6 +12,7 @@ from fmload.record import Outcome
 from fmload.wire.eventstream import FrameError, frames
 from fmload.wire.exchange import Exchange, Failure
 
+_MAX_COUNT = 2**31 - 1  # what a record's column holds
 # What strange JSON does to code that expects the documented shape.
 MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 
@@ -28,7 +29,9 @@ class Answer:
     read_to: int = 0
 
     def add(self, end: int, text: str | None, channel: Channel = "answer", tokens: int = 1) -> None:
-        """A piece of the answer that was complete at byte `end`; no text, no chunk."""
+        """A piece of the answer that was complete at byte `end`; no text, no chunk. Raises TypeError for no text."""
+        if not isinstance(text, str | None):
+            raise TypeError("a text was expected")
         if text:
             self.reading.chunks.append(Chunk(end, tokens, channel, text))
 
@@ -40,7 +43,7 @@ class Answer:
 
     def usage(self, input_tokens: int | None, output_tokens: int | None, cached: int | None = None,
               reasoning: int | None = None) -> None:
-        """The server's counts; `input_tokens` with the cached ones in it. What is None leaves the earlier count."""
+        """The server's counts; `input_tokens` with the cached ones in it. What is no count leaves the earlier one."""
         reading = self.reading
         reading.input_tokens = _known(input_tokens, reading.input_tokens)
         reading.cached_tokens = _known(cached, reading.cached_tokens)
@@ -58,8 +61,12 @@ class Answer:
         """The first failure stays: what follows it is its consequence."""
         self.reading.failure = self.reading.failure or Failure(outcome, message)
 
-    def settle(self, exchange: Exchange, end_mark: str) -> Reading:
+    def settle(self, exchange: Exchange, end_mark: str, streamed: bool) -> Reading:
         """The reading, once all bytes are in. A response without its end is `truncated`, however fast it was."""
+        reading = self.reading
+        if not streamed and reading.chunks and reading.output_tokens:  # all of them came with the one body
+            others = len(reading.chunks) - 1
+            reading.chunks[-1] = reading.chunks[-1]._replace(tokens=max(1, reading.output_tokens - others))
         if exchange.failure is None:
             if self.read_to < len(exchange.body):
                 self.fail("truncated", "the response ended inside a frame")
@@ -67,13 +74,13 @@ class Answer:
                 self.fail("truncated", "the connection closed inside the response")
             elif not self.ended:
                 self.fail("truncated", f"the response ended without {end_mark}")
-            elif not self.reading.chunks:
+            elif not reading.chunks:
                 self.fail("empty", "the response holds no token")
-        return self.reading
+        return reading
 
 
-def _known(new: int | None, old: int | None) -> int | None:
-    return old if new is None else int(new)
+def _known(new: object, old: int | None) -> int | None:
+    return new if isinstance(new, int) and 0 <= new <= _MAX_COUNT else old
 
 
 # Called with event type, payload and the offset at which the event was complete.

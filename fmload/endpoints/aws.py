@@ -26,7 +26,8 @@ class AwsOptions(Strict):
     region: str | None = Field(None, description="default: AWS_DEFAULT_REGION or the profile's region")
     profile: str | None = Field(None, description="a profile of ~/.aws; default: AWS_PROFILE or the default chain")
     sign: bool = Field(True, description="false sends unsigned requests, for emulators; needs no credentials")
-    ca_file: str | None = Field(None, description="certificates to trust, beside AWS_CA_BUNDLE")
+    ca_file: str | None = Field(None, description="PEM file of the certificates to trust; default: AWS_CA_BUNDLE")
+    verify_tls: bool = Field(True, description="false for tests only")
 
 
 def make_session(name: str, region: str | None, profile: str | None) -> Any:
@@ -73,7 +74,7 @@ def make_client(service: Service, spec: EndpointSpec, options: AwsOptions) -> An
         require_credentials(spec.name, session)
     config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, parameter_validation=False,
                     **({} if options.sign else {"signature_version": UNSIGNED}))
-    url = (spec.urls or [spec.url])[0]
+    url = spec.urls[0] if spec.urls else spec.url
     client = session.client(service, endpoint_url=url, config=config)
     if spec.headers:
         client.meta.events.register("before-sign", lambda request, **_: _set_headers(request.headers, spec.headers))
@@ -93,14 +94,15 @@ def _has_bearer_token(service: Service) -> bool:
 
 def addresses(client: Any, spec: EndpointSpec, options: AwsOptions) -> list[Address]:
     """Where to connect: the URLs of the spec, or the service's own."""
-    ca_file = options.ca_file or os.environ.get("AWS_CA_BUNDLE")
-    return [_address(url, ca_file) for url in spec.urls or [client.meta.endpoint_url]]
+    return [_address(url, options) for url in spec.urls or [client.meta.endpoint_url]]
 
 
-def _address(url: str, ca_file: str | None) -> Address:
+def _address(url: str, options: AwsOptions) -> Address:
     parts = urlsplit(url)
     tls = parts.scheme == "https"
-    return Address(parts.hostname or "", parts.port or (443 if tls else 80), tls, ca_file if tls else None)
+    ca_file = options.ca_file or os.environ.get("AWS_CA_BUNDLE")
+    return Address(parts.hostname or "", parts.port or (443 if tls else 80), tls, ca_file if tls else None,
+                   options.verify_tls)
 
 
 def check_arguments(name: str, client: Any, operation: str, arguments: dict[str, Any]) -> None:
@@ -151,5 +153,5 @@ def _signed_token(kind: str, credentials: Any, region: str, life_s: int) -> str:
     host = _HOSTS[kind]
     request = AWSRequest("POST", f"https://{host}/", headers={"host": host}, params={"Action": "CallWithBearerToken"})
     SigV4QueryAuth(credentials, kind, region, expires=life_s).add_auth(request)
-    url = request.url.removeprefix("https://") + "&Version=1"
+    url = str(request.url).removeprefix("https://") + "&Version=1"
     return f"{kind}-api-key-" + base64.b64encode(url.encode()).decode()

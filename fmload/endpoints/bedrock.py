@@ -100,7 +100,7 @@ class Bedrock:
             return answer.reading
         _read_headers(answer, exchange.headers)
         self._fold(answer, exchange.body, exchange.complete)
-        return answer.settle(exchange, "messageStop or a stop reason")
+        return answer.settle(exchange, "messageStop or a stop reason", self.streamed)
 
     def carries_token(self, body: bytes) -> bool:
         answer = Answer()

@@ -62,7 +62,7 @@ def _converse_messages(prompt: Prompt) -> tuple[Messages, Messages]:
 
 
 def _blocks(content: Any) -> Messages:
-    parts = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
+    parts: Messages = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
     return [_image(part["image_url"]["url"]) if part.get("type") == "image_url" else {"text": part.get("text", "")}
             for part in parts]
 
@@ -201,10 +201,9 @@ def _anthropic_usage(answer: Answer, usage: Json) -> None:
 
 def _read_llama(answer: Answer, event: Json, end: int) -> None:
     """`generation_token_count` counts all tokens so far, so that its growth is this chunk's share."""
-    count = event.get("generation_token_count")
-    share = (count or 0) - (answer.reading.output_tokens or 0)
-    answer.add(end, event["generation"], tokens=max(1, share))
-    answer.usage(event.get("prompt_token_count"), count)
+    before = answer.reading.output_tokens or 0
+    answer.usage(event.get("prompt_token_count"), event.get("generation_token_count"))
+    answer.add(end, event["generation"], tokens=max(1, (answer.reading.output_tokens or 0) - before))
     answer.finish(event.get("stop_reason"))
 
 

@@ -12,6 +12,7 @@ import orjson
 
 from fmload.endpoints.answer import Answer
 from fmload.endpoints.base import Chunk
+from fmload.endpoints.openai_answer import OpenAIAnswer
 from fmload.prompt import Prompt
 
 PayloadFormat = Literal["openai", "tgi", "djl", "jumpstart", "template"]
@@ -73,30 +74,49 @@ def _filled(template: Any, values: Mapping[str, Any]) -> Any:
     return values.get(template, template) if isinstance(template, str) else template
 
 
-class LineReader:
-    """Puts lines together from payload parts, which end anywhere, and reads each as one event.
+class PayloadReader:
+    """Reads one answer: puts lines together from payload parts, which end anywhere, and reads each as one event.
 
     An event is complete at the part that completed its line. Lines may be server-sent events or bare JSON.
+    `answer_path` leads to the text where no known form applies (`results.0.text`; `$`: the part is bare text).
     """
 
     def __init__(self, answer: Answer, answer_path: str | None = None) -> None:
         self._answer = answer
-        self._path = _steps(answer_path)
+        self._path = answer_path.split(".") if answer_path else None
         self._rest = b""
+        self._openai = OpenAIAnswer()
+        self._openai.reading = answer.reading
 
     def feed(self, part: bytes, end: int) -> None:
-        """Take the next part; `end` is the offset in the response at which it was complete."""
+        """Take the next part; `end` is the offset in the response at which it was complete.
+
+        Raises one of MALFORMED for what no known container sends.
+        """
         if self._path == _RAW:
-            _plain(self._answer, part, end)
+            self._plain(part, end)
             return
         *lines, self._rest = (self._rest + part).split(b"\n")
         for line in lines:
             self._line(line.strip(), end)
 
-    def close(self, end: int) -> None:
-        """The last line need not end with a newline."""
+    def last_line(self, end: int) -> None:
+        """The last line, which need not end with a newline. Raises as `feed` does."""
         line, self._rest = self._rest.strip(), b""
         self._line(line, end)
+
+    def document(self, body: bytes) -> None:
+        """A whole response that was not streamed. Raises as `feed` does."""
+        if self._path == _RAW:
+            self._plain(body, len(body))
+        else:
+            self._event(orjson.loads(body), len(body))
+
+    def settle(self) -> None:
+        """Counts and finish reason of an OpenAI answer, once all events are in."""
+        self._openai.settle()
+        reading = self._answer.reading
+        self._answer.ended |= reading.finish_reason is not None or (self._openai.done and not reading.chunks)
 
     def _line(self, line: bytes, end: int) -> None:
         if line.startswith(b"data:"):
@@ -104,74 +124,34 @@ class LineReader:
         elif line.startswith((b":", b"event:", b"id:", b"retry:")):
             return
         if line == b"[DONE]":
-            self._answer.ended = True
+            self._openai.done = True
         elif line:
-            read_event(self._answer, orjson.loads(line), end, self._path)
+            self._event(orjson.loads(line), end)
 
-
-def read_event(answer: Answer, event: Any, end: int, path: list[str] | None = None) -> None:
-    """Add what one JSON event says to the answer; `path` leads to the text where no known form applies.
-
-    Raises one of `answer.MALFORMED` for JSON of a known form with unknown insides.
-    """
-    if path is not None:
-        answer.add(end, _follow(event, path))
-        answer.ended = True  # such a stream has no end mark of its own: its HTTP end is its end
-        return
-    if isinstance(event, list):  # TGI and JumpStart wrap a whole answer in a list
-        event = event[0]
-    if event.get("error"):
-        error = event["error"]
-        message = error.get("message") if isinstance(error, dict) else error
-        answer.fail("stream_error", f"the model reports: {message}"[:500])
-        return
-    for key, read in _FORMS.items():
-        if key in event:
-            read(answer, event, end)
+    def _event(self, event: Any, end: int) -> None:
+        if self._path is not None:
+            self._answer.add(end, _follow(event, self._path))
+            self._answer.ended = True  # such a stream has no end mark of its own: its HTTP end is its end
             return
-    if "usage" not in event:
-        raise ValueError("no form of answer that is known")
-    _openai(answer, event, end)
+        if isinstance(event, list):  # TGI and JumpStart wrap a whole answer in a list
+            event = event[0]
+        for key, read in _FORMS.items():
+            if key in event:
+                read(self._answer, event, end)
+                return
+        if not event.keys() & {"choices", "usage", "error"}:
+            raise ValueError("no form of answer that is known")
+        self._openai.add(end, event)  # errors as well: all containers report them as OpenAI's servers do
 
-
-def read_document(answer: Answer, body: bytes, answer_path: str | None) -> None:
-    """Add a whole response that was not streamed. Raises as `read_event` does."""
-    path = _steps(answer_path)
-    if path == _RAW:
-        _plain(answer, body, len(body))
-    else:
-        read_event(answer, orjson.loads(body), len(body), path)
-
-
-def _steps(answer_path: str | None) -> list[str] | None:
-    return answer_path.split(".") if answer_path else None
-
-
-def _plain(answer: Answer, part: bytes, end: int) -> None:
-    answer.add(end, part.decode(errors="replace"))
-    answer.ended = True
+    def _plain(self, part: bytes, end: int) -> None:
+        self._answer.add(end, part.decode(errors="replace"))
+        self._answer.ended = True
 
 
 def _follow(event: Any, path: list[str]) -> str:
     for step in path:
         event = event[int(step)] if isinstance(event, list) else event[step]
     return str(event)
-
-
-def _openai(answer: Answer, event: Mapping[str, Any], end: int) -> None:
-    for choice in event.get("choices") or ():
-        delta = choice.get("delta") or choice.get("message") or {}
-        answer.add(end, delta.get("reasoning_content") or delta.get("reasoning"), "reasoning")
-        answer.add(end, delta.get("content") or choice.get("text"))
-        for call in delta.get("tool_calls") or ():
-            function = call.get("function") or {}
-            answer.add(end, f"{function.get('name') or ''}{function.get('arguments') or ''}", "tool")
-        answer.finish(choice.get("finish_reason"))
-    usage = event.get("usage")
-    if usage:
-        answer.usage(usage.get("prompt_tokens"), usage.get("completion_tokens"),
-                     (usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
-                     (usage.get("completion_tokens_details") or {}).get("reasoning_tokens"))
 
 
 def _token_line(answer: Answer, event: Mapping[str, Any], end: int) -> None:
@@ -209,7 +189,6 @@ def _whole(key: str) -> Callable[[Answer, Mapping[str, Any], int], None]:
 
 
 _FORMS: Mapping[str, Callable[[Answer, Mapping[str, Any], int], None]] = {
-    "choices": _openai,
     "token": _token_line,
     "generated_text": _whole("generated_text"),
     "generated_texts": _whole("generated_texts"),

@@ -85,7 +85,7 @@ class SageMaker:
         self._fold(answer, exchange.body, exchange.complete)
         answer.note("request_id", exchange.headers.get("x-amzn-requestid"))
         answer.note("variant", exchange.headers.get("x-amzn-invoked-production-variant"))
-        return answer.settle(exchange, "[DONE], a finish reason or a whole text")
+        return answer.settle(exchange, "a finish reason or a whole text", self.streamed)
 
     def carries_token(self, body: bytes) -> bool:
         answer = Answer()
@@ -98,14 +98,15 @@ class SageMaker:
         return {**self._fixed, "Body": body}
 
     def _fold(self, answer: Answer, body: bytes, whole: bool) -> None:
+        reader = payloads.PayloadReader(answer, self._options.answer_path)
         if self.streamed:
-            lines = payloads.LineReader(answer, self._options.answer_path)
-            read_events(answer, body, lambda kind, part, end: lines.feed(part, end) if kind == "PayloadPart" else None)
+            read_events(answer, body, lambda kind, part, end: reader.feed(part, end) if kind == "PayloadPart" else None)
             if whole and answer.reading.failure is None:
-                _guarded(answer, lambda: lines.close(answer.read_to))
+                _guarded(answer, lambda: reader.last_line(answer.read_to))
         elif whole:
             answer.read_to = len(body)
-            _guarded(answer, lambda: payloads.read_document(answer, body, self._options.answer_path))
+            _guarded(answer, lambda: reader.document(body))
+        reader.settle()
 
 
 def _guarded(answer: Answer, read: Callable[[], None]) -> None:
