@@ -153,7 +153,7 @@ class Collector:
         """Write down what befell the run, and mark the stages that are on."""
         now_ns = time.monotonic_ns()
         stages: list[int | None] = [stage.stage for stage in self.running]
-        logger.warning("%s%s%s", kind.replace("_", " "), f" ({worker})" if worker else "", f": {detail}" if detail else "")
+        logger.warning("%s (worker %s): %s", kind.replace("_", " "), worker or "none", detail)
         for stage in self.running:
             stage.marks.append(Mark(kind, now_ns, worker, detail))
         for stage_number in stages or [None]:

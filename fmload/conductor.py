@@ -1,4 +1,4 @@
-"""Drives a run from the master: plan and prompts out, then step by step ramp, warm-up, window and drain, then the barrier.
+"""Drives a run from the master: plan and prompts out; ramp, warm-up, window and drain of each step; the barrier.
 
 It keeps its own time (a shape's tick is a second coarse) and knows no Locust: `Crew` says which workers there are and
 how many users each has, `target` is what the shape asks Locust for. Every wait has a limit.

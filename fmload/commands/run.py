@@ -1,0 +1,128 @@
+"""`fmload run`: deploy, prepare, load, analyse, report."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from fmload import config, journal, orchestrate
+from fmload.config import RunFile
+from fmload.endpoints import ENDPOINTS
+from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
+from fmload.progress import Progress
+from fmload.prompts.preparation import prepare
+from fmload.resources import resource
+from fmload.results import Results, new_results
+from fmload.stages import plan
+
+if TYPE_CHECKING:
+    from analysis.pipeline import Analysis
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add = parser.add_argument
+    add("config", metavar="CONFIG", help="a run file, or the name of one that ships (quickstart)")
+    add("--out", type=Path, metavar="DIR", help="results folder, used as it is; results/<name>-<UTC>/ when absent")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the run file (repeatable)")
+    add("--workers", type=int, metavar="N", help="Locust workers on this host, in place of the run file's")
+    add("--resume", action="store_true", help="go on with an interrupted run, in --out or in results/latest")
+    add("--require-objectives", action="store_true", help="exit with 3 when no stage meets the objectives")
+    add("--yes", action="store_true", help="do not ask before creating what costs money")
+    add("--keep", action="store_true", help="leave up what was deployed")
+
+
+def run(args: argparse.Namespace) -> int:
+    """The whole line, in order. Exit codes: 0 measured, 2 usage, 3 objectives, 4 nothing valid, 130 interrupted."""
+    console = Console(stderr=True)
+    run_file = config.load(_find(args.config), args.set)
+    plan(run_file)  # a load that cannot be planned is refused before anything is created
+    results = _results(args, run_file)
+    code = _load(args, run_file, results, Progress(console))
+    analysis = _analyse(results)
+    if analysis is None:
+        console.print(f"nothing was measured; what there is lies in {results.root}")
+        return code or EXIT_INVALID
+    _print_headline(analysis, results)
+    from analysis.pipeline import exit_code
+
+    return code or exit_code(analysis, args.require_objectives)
+
+
+def _find(name: str) -> Path:
+    path = Path(name)
+    if path.exists() or path.suffix:
+        return path
+    with suppress(FmloadError):
+        return resource("configs", f"{name}.yml")
+    return path
+
+
+def _results(args: argparse.Namespace, run_file: RunFile) -> Results:
+    if args.out is not None:
+        return Results(args.out).create()
+    if args.resume:
+        return Results(Path("results/latest").resolve())
+    return new_results(run_file.name)
+
+
+def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progress: Progress) -> int:
+    from deploy.lifecycle import deployed
+
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    workers = args.workers or run_file.load.workers
+    try:
+        with deployed(run_file, results, yes=args.yes, keep=args.keep, say=progress.say) as ready:
+            check_alive(ready)
+            prepare_prompts(ready, results, progress)
+            with progress:
+                return orchestrate.drive(ready, results, workers, progress, args.resume)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _as_ctrl_c(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def check_alive(run_file: RunFile) -> None:
+    """Raises FmloadError naming the first endpoint at which nothing accepts a connection."""
+    for spec in run_file.endpoints:
+        for address in ENDPOINTS.load(spec.protocol).from_spec(spec).addresses():
+            try:
+                socket.create_connection((address.host, address.port), run_file.timeouts.connect_s).close()
+            except OSError as error:
+                raise FmloadError(f"endpoint '{spec.name}': nothing answers at {address}: {error.strerror or error}",
+                                  hint="start the server, or mend the endpoint's url",
+                                  exit_code=EXIT_INVALID) from error
+
+
+def prepare_prompts(run_file: RunFile, results: Results, progress: Progress) -> None:
+    """Make the prompt sets before anything is measured; a resumed run keeps those that it has."""
+    if all((results.prompts / f"{spec.name}.jsonl").exists() for spec in run_file.prompts):
+        return
+    progress.say("preparing the prompts")
+    prepare(run_file, results)
+
+
+def _analyse(results: Results) -> Analysis | None:
+    """The analysis of what was measured; None when there is no record at all."""
+    if not any(results.records.glob("*.parquet")) and not journal.compact(results).records:
+        return None
+    from analysis.pipeline import analyse
+
+    return analyse(results.root)
+
+
+def _print_headline(analysis: Analysis, results: Results) -> None:
+    from analysis.report import headline
+
+    console = Console()
+    console.print(headline(analysis))
+    console.print(f"report: {results.report_html}\n        {results.report_md}", highlight=False, soft_wrap=True)

@@ -1,0 +1,160 @@
+"""Starts Locust's master and workers as processes of this machine, watches them, ends them. Imports no Locust."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import yaml
+
+from fmload.config import RunFile
+from fmload.config.dumping import values
+from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
+from fmload.progress import Progress, read_snapshot
+from fmload.resources import resource
+from fmload.results import Results
+
+WATCH_EVERY_S = 0.2
+CONNECT_LIMIT_S = 60
+INTERRUPTED_LIMIT_S = 240.0  # drain, barrier and compaction after Ctrl-C
+LEAVE_LIMIT_S = 15.0
+KILL_LIMIT_S = 5.0
+LOG_TAIL_LINES = 8
+
+
+@dataclass(slots=True)
+class Fleet:
+    """The processes of one run."""
+
+    master: subprocess.Popen[bytes]
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def all(self) -> list[subprocess.Popen[bytes]]:
+        return [self.master, *self.workers]
+
+
+def drive(run: RunFile, results: Results, workers: int, progress: Progress, resume: bool = False) -> int:
+    """Run the load to its end; returns 0, or the exit code of a run that did not end well (2, 4, 130).
+
+    Every process that was started is gone on return. Raises FmloadError with the master's own words when it failed.
+    """
+    with _private_run_file(run) as run_file, _fleet(run_file, results, workers, resume) as fleet:
+        interrupted = _watch(fleet, results, progress)
+        code = fleet.master.returncode
+    error = (read_snapshot(_live(results)) or {}).get("run", {}).get("error")
+    if interrupted or code == EXIT_INTERRUPTED:
+        return EXIT_INTERRUPTED
+    if error:
+        raise FmloadError(error, hint=f"the logs are in {results.logs}", exit_code=code or EXIT_INVALID)
+    if not results.stages_json.exists():
+        raise FmloadError(f"Locust's master ended with code {code}:\n{_tail(results.logs / 'master.log')}",
+                          hint=f"the whole log: {results.logs / 'master.log'}", exit_code=EXIT_INVALID)
+    return EXIT_INVALID if code in (EXIT_INVALID, -signal.SIGKILL) else 0
+
+
+def _watch(fleet: Fleet, results: Results, progress: Progress) -> bool:
+    """Show progress until the master has ended. Ctrl-C once asks it to end, twice ends everything; tells if it came."""
+    interrupted_at: float | None = None
+    while fleet.master.poll() is None:
+        try:
+            time.sleep(WATCH_EVERY_S)
+            if snapshot := read_snapshot(_live(results)):
+                progress.show(snapshot)
+            if interrupted_at and time.monotonic() - interrupted_at > INTERRUPTED_LIMIT_S:
+                return True
+        except KeyboardInterrupt:
+            if interrupted_at is not None:
+                return True
+            interrupted_at = time.monotonic()
+            progress.say("interrupted: requests in flight may end, records are kept (Ctrl-C again ends at once)")
+            fleet.master.send_signal(signal.SIGINT)
+    return interrupted_at is not None
+
+
+def _live(results: Results) -> Path:
+    return results.logs / "live.json"
+
+
+@contextmanager
+def _fleet(run_file: Path, results: Results, workers: int, resume: bool) -> Iterator[Fleet]:
+    port = _free_port()
+    locust = [sys.executable, "-m", "locust", "-f", str(resource("locustfiles", "openai.py")), "--only-summary",
+              "--fmload-config", str(run_file), "--fmload-out", str(results.root)]
+    _live(results).unlink(missing_ok=True)
+    master = _start([*locust, "--master", "--headless", "--master-bind-host", "127.0.0.1", "--master-bind-port",
+                     str(port), "--expect-workers", str(workers), "--expect-workers-max-wait", str(CONNECT_LIMIT_S),
+                     *(["--fmload-resume"] if resume else [])], results.logs / "master.log")
+    fleet = Fleet(master)
+    try:
+        for number in range(workers):
+            fleet.workers.append(_start([*locust, "--worker", "--master-host", "127.0.0.1", "--master-port", str(port)],
+                                        results.logs / f"worker-{number}.log"))
+        yield fleet
+    finally:
+        _end(fleet)
+
+
+def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """A process in a session of its own: Ctrl-C reaches this process alone, which passes it on in order."""
+    with log.open("ab") as output:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                                start_new_session=True, env=_environment())
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment without Locust's own settings, which would change the run."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("LOCUST_", "FMLOAD_OUT"))}
+
+
+def _end(fleet: Fleet) -> None:
+    """End what still runs: ask, wait, then kill. A frozen process is woken first, so that it can end."""
+    limit = time.monotonic() + (LEAVE_LIMIT_S if fleet.master.poll() is not None else 0.0)
+    while any(process.poll() is None for process in fleet.workers) and time.monotonic() < limit:
+        time.sleep(0.05)
+    for sent in (signal.SIGTERM, signal.SIGKILL):
+        for process in fleet.all():
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.send_signal(sent)
+        _await_all(fleet, KILL_LIMIT_S)
+
+
+def _await_all(fleet: Fleet, limit_s: float) -> None:
+    limit = time.monotonic() + limit_s
+    for process in fleet.all():
+        try:
+            process.wait(max(0.01, limit - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            continue
+
+
+@contextmanager
+def _private_run_file(run: RunFile) -> Iterator[Path]:
+    """The resolved run file with its secrets, readable by this user alone, for as long as the run lasts."""
+    file: IO[str]
+    with tempfile.NamedTemporaryFile("w", prefix="fmload-", suffix=".yml", encoding="utf-8") as file:
+        yaml.safe_dump(values(run), file, sort_keys=False, allow_unicode=True)
+        file.flush()
+        yield Path(file.name)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return "\n".join(lines[-LOG_TAIL_LINES:])
