@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -30,6 +30,10 @@ class OpenAI:
 
         api: Literal["chat", "completions"] = Field("chat", description="chat or text completions")
         api_key_env: str | None = Field(None, description="environment variable that holds the API key")
+        auth: Literal["sagemaker", "bedrock"] | None = Field(
+            None, description="AWS's own OpenAI paths: bearer tokens made of the AWS credentials; docs/aws.md")
+        region: str | None = Field(None, description="for `auth`; default: AWS_REGION or the profile's region")
+        profile: str | None = Field(None, description="for `auth`: a profile of ~/.aws")
         include_usage: bool = Field(True, description="ask for the server's token counts in a stream")
         continuous_usage: bool = Field(False, description="ask for the counts with every chunk (vLLM, SGLang)")
         max_tokens_field: str = Field("max_tokens", description="or max_completion_tokens")
@@ -38,8 +42,12 @@ class OpenAI:
 
     def __init__(self, name: str, urls: list[str], model: str | None, options: Options, *, streamed: bool = True,
                  parameters: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None,
-                 request_id_header: str | None = "X-Request-Id", api_key: str | None = None) -> None:
-        """`urls` are base URLs; a URL without a path gets `/v1`. Raises FmloadError for a URL that is none."""
+                 request_id_header: str | None = "X-Request-Id", api_key: str | None = None,
+                 bearer_token: Callable[[], str] | None = None) -> None:
+        """`urls` are base URLs; a URL without a path gets `/v1`. Raises FmloadError for a URL that is none.
+
+        `bearer_token` is asked for each request, since tokens expire.
+        """
         self.name = name
         self.streamed = streamed
         self._options = options
@@ -47,7 +55,7 @@ class OpenAI:
         self._fixed_body = _fixed_body(model, streamed, options, parameters or {})
         self._fixed_headers = {**_headers(api_key, streamed), **(headers or {})}
         self._request_id_header = request_id_header
-        self._api_key = api_key
+        self._bearer_token = bearer_token
 
     @classmethod
     def from_spec(cls, spec: Any) -> OpenAI:
@@ -57,7 +65,7 @@ class OpenAI:
             raise FmloadError(f"endpoint '{spec.name}' has no url", hint="give url, urls or deploy")
         return cls(spec.name, urls, spec.model, spec.options, streamed=spec.stream, parameters=spec.parameters,
                    headers=spec.headers, request_id_header=spec.request_id_header,
-                   api_key=_api_key(spec.name, spec.options.api_key_env))
+                   api_key=_api_key(spec.name, spec.options.api_key_env), bearer_token=_bearer_token(spec))
 
     def addresses(self) -> list[Address]:
         """Where to connect, one a URL."""
@@ -75,6 +83,8 @@ class OpenAI:
         headers = self._fixed_headers
         if self._request_id_header is not None:
             headers = {**headers, self._request_id_header: request_id}
+        if self._bearer_token is not None:
+            headers = {**headers, "Authorization": f"Bearer {self._bearer_token()}"}
         return HttpRequest("POST", self._targets[address], headers, orjson.dumps(body))
 
     def send(self, prompt: Prompt, request_id: str, wire: Wire, address: Address) -> Exchange:
@@ -102,6 +112,15 @@ def _api_key(name: str, variable: str | None) -> str | None:
         raise FmloadError(f"endpoint '{name}': the environment variable {variable} is not set",
                           hint=f"export {variable}=…, on every worker's host")
     return value
+
+
+def _bearer_token(spec: Any) -> Callable[[], str] | None:
+    options = spec.options
+    if options.auth is None:
+        return None
+    from fmload.endpoints.aws import bearer_token
+
+    return bearer_token(options.auth, spec.name, options.region, options.profile)
 
 
 def _headers(api_key: str | None, streamed: bool) -> dict[str, str]:
