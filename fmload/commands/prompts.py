@@ -1,0 +1,78 @@
+"""`fmload prompts`: prepare the prompt sets of a run file, and show their lengths."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from fmload import config
+from fmload.errors import EXIT_OK
+from fmload.prompt import Prompt
+from fmload.prompts import prepare, read
+
+_BINS = 12
+_BAR_WIDTH = 40
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("config", metavar="CONFIG", type=Path, help="a run file")
+    parser.add_argument("--out", type=Path, default=Path("prompts"), metavar="DIR", help="folder for <set>.jsonl")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help="replace a key of the run file (repeatable)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the sets and print a histogram of each."""
+    run_file = config.load(args.config, args.set)
+    console = Console(highlight=False)
+    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                  console=Console(stderr=True), transient=True) as progress:
+        paths = prepare(run_file, args.out, _Bars(progress))
+    for name, path in paths.items():
+        _print_set(console, name, path, read(path))
+    return EXIT_OK
+
+
+class _Bars:
+    """A progress bar for each set, made when its first news comes."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, name: str, done: int, total: int | None) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=total)
+        self._progress.update(self._tasks[name], completed=done, total=total)
+
+
+def _print_set(console: Console, name: str, path: Path, prompts: Sequence[Prompt]) -> None:
+    for tokenizer in dict.fromkeys(prompt.tokenizer for prompt in prompts):
+        mine = [prompt for prompt in prompts if prompt.tokenizer == tokenizer]
+        console.print(f"\n[bold]{name}[/bold]: {len(mine):,} prompts under the tokenizer {tokenizer}, in {path}")
+        console.print(histogram("input tokens", [prompt.input_tokens or 0 for prompt in mine]))
+        asked = [prompt.output_tokens for prompt in mine if prompt.output_tokens is not None]
+        if asked:
+            console.print(histogram("output tokens asked for", asked))
+
+
+def histogram(title: str, lengths: Sequence[int]) -> Table:
+    """Lengths in up to 12 classes of equal width, with a bar for each; mean and extremes in the title."""
+    least, most = min(lengths), max(lengths)
+    width = max(1, -(-(most - least + 1) // _BINS))
+    counts = [0] * ((most - least) // width + 1)
+    for length in lengths:
+        counts[(length - least) // width] += 1
+    table = Table(title, "prompts", "", title=f"{title}: mean {sum(lengths) / len(lengths):,.1f}, {least:,} to {most:,}",
+                  title_justify="left", box=None)
+    for index, count in enumerate(counts):
+        low = least + index * width
+        label = f"{low:,}" if width == 1 else f"{low:,}–{low + width - 1:,}"
+        table.add_row(label, f"{count:,}", "█" * round(_BAR_WIDTH * count / max(counts)))
+    return table

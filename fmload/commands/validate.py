@@ -1,0 +1,103 @@
+"""`fmload validate`: check a run file, and show what it would do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from fmload import config
+from fmload.config import RunFile
+from fmload.endpoints import ENDPOINTS
+from fmload.errors import EXIT_OK, FmloadError
+from fmload.prompts import SOURCES, wanted
+from fmload.stages import Stage, plan, steps_of
+from fmload.units import format_duration
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("config", metavar="CONFIG", type=Path, nargs="?", help="a run file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help="replace a key of the run file (repeatable)")
+    parser.add_argument("--json-schema", "--schema", action="store_true", dest="json_schema",
+                        help="print the run file's JSON Schema, for editors")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the plan, or the schema. Raises FmloadError with all problems of the file."""
+    if args.json_schema:
+        from fmload.config.json_schema import json_schema
+
+        print(json.dumps(json_schema(), indent=2))
+        return EXIT_OK
+    if args.config is None:
+        raise FmloadError("no run file given", hint="fmload validate CONFIG")
+    run_file = config.load(args.config, args.set)
+    stages = plan(run_file)
+    for spec in run_file.prompts:
+        _check_files(SOURCES.load(spec.source).from_spec(spec))
+    _print(run_file, stages, Console(highlight=False))
+    for warning in _warnings(run_file):
+        print(f"warning: {warning}")
+    print(f"{args.config}: OK")
+    return EXIT_OK
+
+
+def estimated_s(stages: list[Stage]) -> float | None:
+    """Seconds that the steps take, without drains; None when a window is closed by requests."""
+    steps = [step[0] for step in steps_of(stages)]
+    windows = [stage.window_s for stage in steps]
+    if any(window is None for window in windows):
+        return None
+    return sum(stage.ramp_s + stage.warmup_s + (stage.window_s or 0) for stage in steps)
+
+
+def _check_files(source: object) -> None:
+    """Raises FmloadError for files on this host that are not there; those in S3 and on the Hub are not looked up."""
+    from fmload.prompts import files
+
+    names: list[str] = source.names() if hasattr(source, "names") else []
+    files.find([name for name in names if not name.startswith(("s3://", "hf:"))])
+
+
+def _print(run_file: RunFile, stages: list[Stage], console: Console) -> None:
+    console.print(_stage_table(stages))
+    console.print(_prompt_table(run_file))
+    seconds = estimated_s(stages)
+    drain = format_duration(run_file.load.drain_s)
+    until = "until each window has its requests" if seconds is None else f"about {format_duration(seconds)}"
+    console.print(f"{len(stages)} stages in {len(steps_of(stages))} steps, {until}, and up to {drain} of drain a step")
+
+
+def _stage_table(stages: list[Stage]) -> Table:
+    table = Table("stage", "step", "endpoint", "prompts", "load", "ramp", "warm-up", "window", title="Plan")
+    for stage in stages:
+        unit = "users" if stage.load.kind == "concurrency" else "requests/s"
+        window = f"{stage.requests} requests" if stage.window_s is None else format_duration(stage.window_s)
+        table.add_row(str(stage.stage), str(stage.step), stage.endpoint, stage.prompt_set,
+                      f"{stage.load.value:g} {unit}", format_duration(stage.ramp_s), format_duration(stage.warmup_s), window)
+    return table
+
+
+def _prompt_table(run_file: RunFile) -> Table:
+    table = Table("set", "source", "prompts", "tokenizers", title="Prompt sets")
+    tokenizers = ", ".join(dict.fromkeys(endpoint.tokenizer for endpoint in run_file.endpoints))
+    for spec in run_file.prompts:
+        count = wanted(run_file, spec)
+        table.add_row(spec.name, spec.source, "all there are" if count is None else f"{count:,}", tokenizers)
+    return table
+
+
+def _warnings(run_file: RunFile) -> Iterator[str]:
+    """What keeps an endpoint from being reached as things are: no address, no key in the environment."""
+    for spec in run_file.endpoints:
+        if spec.deploy is None:
+            try:
+                ENDPOINTS.load(spec.protocol).from_spec(spec)
+            except FmloadError as error:
+                yield str(error).replace("\nhint: ", "; ")
