@@ -27,7 +27,7 @@ from locust.event import EventHook
 from locust.exception import RPCError
 from locust.runners import STATE_MISSING, LocalRunner, MasterRunner, WorkerRunner
 
-from fmload import __version__, options
+from fmload import __version__, options, webui
 from fmload.collector import Collector
 from fmload.conductor import Conductor
 from fmload.config import RunFile, dump
@@ -38,6 +38,7 @@ from fmload.results import Results, new_results
 from fmload.shape import StageShape
 from fmload.stages import Stage, plan, remaining
 from fmload.users import PromptUser
+from fmload.webui import LiveView, costs_of
 from fmload.worker import Worker
 
 __all__ = ["PromptUser", "StageShape"]
@@ -88,6 +89,7 @@ class Plugin:
         self.worker: Worker | None = None
         self.conductor: Conductor | None = None
         self.collector: Collector | None = None
+        self.run_file: RunFile | None = None
         self._stop_timeout = environment.stop_timeout
         self._interrupts = 0
         if not isinstance(runner, MasterRunner):
@@ -184,6 +186,7 @@ class Plugin:
             logger.error("%s", error)
             self.environment.process_exit_code = error.exit_code
             return False
+        self.run_file = run
         self.collector = Collector(results, uuid4().hex, self.link)
         self.collector.stages = stages
         self.conductor = Conductor(run, stages, self.collector, self.link)
@@ -252,8 +255,8 @@ def _prepare_prompts(run: RunFile, results: Results) -> None:
     """Prompts are made in a process of its own: tokenizing would block the master's loop."""
     if all((results.prompts / f"{spec.name}.jsonl").exists() for spec in run.prompts):
         return
-    done = subprocess.run([sys.executable, "-m", "fmload.prompts.prepare", str(results.run_yml), str(results.prompts)],
-                          capture_output=True, text=True, timeout=PREPARE_LIMIT_S, check=False)
+    command = [sys.executable, "-m", "fmload.cli", "prompts", str(results.run_yml), "--out", str(results.prompts)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PREPARE_LIMIT_S, check=False)
     if done.returncode:
         raise FmloadError(f"the prompts could not be prepared: {done.stderr.strip()}")
 
@@ -273,8 +276,11 @@ def _add_arguments(parser: Any, **_: Any) -> None:
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]
-def _on_init(environment: Any, runner: Any, **_: Any) -> None:
+def _on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
     # Locust builds its whole argument parser once an option on every spawn message, which freezes a worker for 45 ms.
     argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
     locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY_S
-    environment.fmload = Plugin(environment, runner)
+    plugin = environment.fmload = Plugin(environment, runner)
+    if web_ui:
+        view = LiveView(lambda: plugin.collector, lambda: costs_of(plugin.run_file) if plugin.run_file else {})
+        webui.install(web_ui, environment.parsed_options.web_base_path, view)

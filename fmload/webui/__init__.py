@@ -4,6 +4,8 @@ The stock bundle shows extended tabs, tables and downloads (Locust's `extend_web
 charts, so a script is added to the page. Should the script fail, the table still works.
 """
 
-from fmload.webui.tab import TokensView, install
+from fmload.webui.cost import costs_of
+from fmload.webui.tab import install
+from fmload.webui.view import LiveView
 
-__all__ = ["TokensView", "install"]
+__all__ = ["LiveView", "costs_of", "install"]

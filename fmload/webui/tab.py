@@ -19,7 +19,7 @@ COLUMNS: dict[str, str] = {
     **{f"{metric}_{p}_ms": f"{title} {p} (ms)" for metric, title in
        (("ttft", "TTFT"), ("itl", "ITL"), ("tpot", "TPOT"), ("e2e", "E2E")) for p in ("p50", "p95", "p99")},
     "output_tokens_per_s": "Tokens/s", "input_tokens": "Tokens in", "output_tokens": "Tokens out",
-    "cost_usd": "Cost (USD)",
+    "cost_usd": "USD",
 }
 
 

@@ -21,7 +21,7 @@
     { title: "Errors by outcome", unit: "requests/s", lines: (d) => Object.entries(d.seconds.errors).map(
       ([name, values], i) => ({ name, colour: ERROR_COLOURS[i % ERROR_COLOURS.length], values })) },
   ];
-  const WORKER_COLUMNS = [["worker", "Worker"], ["host", "Host"], ["state", "State"], ["users", "Users"], ["in_flight", "In flight"],
+  const WORKER_COLUMNS = [["worker", "Worker"], ["host", "Host"], ["state", "State"], ["in_flight", "In flight"],
     ["cpu", "CPU %"], ["loop_lag_p99_ms", "Loop lag p99 (ms)"], ["stamp_lag_p99_ms", "Stamp lag p99 (ms)"], ["stamp", "Stamps"]];
 
   const svg = (parent, name, attributes, text) => {
@@ -145,6 +145,7 @@
     const grid = html(made, "div", "display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:14px 24px");
     for (const _ of CHARTS) html(grid, "div").dataset.part = "chart";
     html(made, "div").dataset.part = "workers";
+    html(made, "style", "", `#${BOX} + * .MuiTableCell-root { padding: 6px 7px; }`); // nineteen columns side by side
     table.parentNode.insertBefore(made, table);
     draw();
     refresh();

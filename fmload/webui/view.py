@@ -1,0 +1,140 @@
+"""What the Tokens tab shows, from the collector's live state. Numbers for a screen; reports come from the records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from fmload.collector import Collector
+from fmload.live import SETTLING_S, Totals, quantile_s
+from fmload.stages import Stage
+
+HISTORY_S = 900
+NS = 1_000_000_000
+# USD for so many seconds of service, input and output tokens of an endpoint; None when its price is unknown.
+Cost = Callable[[float, int, int], float | None]
+
+
+class LiveView:
+    """Feeds the tab from the collector of the current or the last run, if there was one.
+
+    `costs` gives the `Cost` of every endpoint by name.
+    """
+
+    def __init__(self, collector: Callable[[], Collector | None], costs: Callable[[], dict[str, Cost]]) -> None:
+        self._collector = collector
+        self._costs = costs
+
+    def page(self) -> dict[str, Any]:
+        """State in a sentence, series by the second, windows, workers: see tokens.js. Times in seconds of the epoch."""
+        collector = self._collector()
+        if collector is None:
+            return {"state": "No run yet.", "seconds": _series([]), "stages": [], "workers": []}
+        snapshot = collector.live.snapshot(_now_ns(collector), collector.wall_anchor_ns, HISTORY_S)
+        workers = [_worker(collector, row) for row in snapshot["workers"]]
+        return {"state": _sentence(collector), "seconds": _series(snapshot["series"]),
+                "stages": list(_windows(collector)), "workers": workers}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row an endpoint and prompt set, over all its stages so far; warm-up and ramp are in it."""
+        collector = self._collector()
+        if collector is None:
+            return []
+        return [_row(endpoint, prompt_set, totals, _served_s(collector, endpoint, prompt_set), self._costs())
+                for (endpoint, prompt_set), totals in _by_endpoint(collector).items()]
+
+
+def _now_ns(collector: Collector) -> int:
+    """Now; of a run that has ended, the last second in which something happened, so that the charts stay."""
+    if collector.live.run.get("phase") not in ("ended", "interrupted", "failed"):
+        return time.monotonic_ns()
+    last = max(collector.live.seconds, default=0)
+    return min(time.monotonic_ns(), (last + SETTLING_S + 1) * NS)
+
+
+def _sentence(collector: Collector) -> str:
+    run = collector.live.run
+    phase = run.get("phase", "preparing")
+    parts = [f"{run.get('stages_done', 0)} of {run.get('stages_in_all', len(collector.stages))} stages done", phase]
+    if run.get("labels"):
+        parts.append("  |  ".join(run["labels"]))
+    left_ns = (run.get("until_ns") or 0) - time.monotonic_ns()
+    if left_ns > 0:
+        parts.append(f"{left_ns / NS:.0f} s left")
+    parts += [run["error"]] if run.get("error") else []
+    return " · ".join(parts) + f" · results in {collector.results.root}"
+
+
+def _series(points: list[dict[str, Any]]) -> dict[str, Any]:
+    names = sorted({name for point in points for name in point["errors"]})
+    series: dict[str, Any] = {
+        "at_s": [point["at"] for point in points],
+        "output_tokens": [point["output_tokens"] for point in points],
+        "in_flight": [point["in_flight"] for point in points],
+        "completed": [point["requests"] for point in points],
+        "good": [point["good"] for point in points],
+        "errors": {name: [point["errors"].get(name, 0) for point in points] for name in names},
+    }
+    for metric in ("ttft", "itl"):
+        for p in ("p50", "p95", "p99"):
+            series[f"{metric}_{p}_ms"] = [_ms(point[f"{metric}_{p}_s"]) for point in points]
+    return series
+
+
+def _windows(collector: Collector) -> Iterable[dict[str, Any]]:
+    """One band a step: stages side by side share their window."""
+    shown: set[int] = set()
+    for stage in collector.stages:
+        if stage.window_start_ns is None or stage.step in shown:
+            continue
+        shown.add(stage.step)
+        yield {"label": stage.label, "short": f"{stage.load.value:g}{'' if stage.load.kind == 'concurrency' else '/s'}",
+               "from_s": (stage.window_start_ns + collector.wall_anchor_ns) / NS,
+               "to_s": None if stage.window_end_ns is None else (stage.window_end_ns + collector.wall_anchor_ns) / NS}
+
+
+def _worker(collector: Collector, row: dict[str, Any]) -> dict[str, Any]:
+    entry = collector.workers.get(row["worker"])
+    lost = entry is not None and entry.lost_ns is not None
+    return {"worker": row["worker"], "host": entry.host if entry else None, "state": "lost" if lost else "there",
+            "in_flight": row["in_flight"], "stamp": entry.stamp if entry else None,
+            "cpu": None if row.get("cpu_fraction") is None else 100 * row["cpu_fraction"],
+            "loop_lag_p99_ms": _ms_of_ns(row.get("loop_lag_p99_ns")),
+            "stamp_lag_p99_ms": _ms_of_ns(row.get("stamp_lag_p99_ns"))}
+
+
+def _by_endpoint(collector: Collector) -> dict[tuple[str, str], Totals]:
+    merged: dict[tuple[str, str], Totals] = {}
+    for (_, endpoint, prompt_set), totals in sorted(collector.live.groups.items()):
+        merged.setdefault((endpoint, prompt_set), Totals()).add(totals)
+    return merged
+
+
+def _served_s(collector: Collector, endpoint: str, prompt_set: str) -> float:
+    """Seconds for which stages of this endpoint and prompt set have been on."""
+    stages = [stage for stage in collector.stages
+              if (stage.endpoint, stage.prompt_set) == (endpoint, prompt_set) and stage.ramp_start_ns is not None]
+    return sum(_lasted_ns(stage) for stage in stages) / NS
+
+
+def _lasted_ns(stage: Stage) -> int:
+    end_ns = stage.drain_end_ns if stage.drain_end_ns is not None else time.monotonic_ns()
+    return end_ns - (stage.ramp_start_ns or end_ns)
+
+
+def _row(endpoint: str, prompt_set: str, totals: Totals, served_s: float, costs: dict[str, Cost]) -> dict[str, Any]:
+    quantiles = {f"{metric}_{p}_ms": _ms(quantile_s(totals.histograms.get(metric, {}), q))
+                 for metric in ("ttft", "itl", "tpot", "e2e") for p, q in (("p50", .5), ("p95", .95), ("p99", .99))}
+    cost = costs[endpoint](served_s, totals.input_tokens, totals.output_tokens) if endpoint in costs else None
+    return {"name": f"{endpoint} · {prompt_set}", "requests": totals.requests, "errors": sum(totals.errors.values()),
+            **quantiles, "output_tokens_per_s": totals.output_tokens / served_s if served_s else None,
+            "input_tokens": totals.input_tokens, "output_tokens": totals.output_tokens, "cost_usd": cost}
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1e3
+
+
+def _ms_of_ns(ns: int | None) -> float | None:
+    return None if ns is None else ns / 1e6
