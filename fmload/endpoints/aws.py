@@ -25,7 +25,6 @@ class AwsOptions(Strict):
 
     region: str | None = Field(None, description="default: AWS_DEFAULT_REGION or the profile's region")
     profile: str | None = Field(None, description="a profile of ~/.aws; default: AWS_PROFILE or the default chain")
-    sign: bool = Field(True, description="false sends unsigned requests, for emulators; needs no credentials")
     ca_file: str | None = Field(None, description="PEM file of the certificates to trust; default: AWS_CA_BUNDLE")
     verify_tls: bool = Field(True, description="false for tests only")
 
@@ -64,18 +63,21 @@ def require_credentials(name: str, session: Any) -> Any:
 def make_client(service: Service, spec: EndpointSpec, options: AwsOptions) -> Any:
     """The endpoint's boto3 client, attached to the wire, for all greenlets of the process.
 
-    It never retries: a second try inside a measured request would hide a failure in its latency.
+    It never retries: a second try inside a measured request would hide a failure in its latency. An emulated endpoint
+    is signed for with placeholders, so that no account is needed and no real signature goes to an emulator.
     """
-    from botocore import UNSIGNED
     from botocore.config import Config
 
     session = make_session(spec.name, options.region, options.profile)
-    if options.sign and not _has_bearer_token(service):
+    config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, parameter_validation=False)
+    credentials: dict[str, str] = {}
+    if spec.emulated is not None:
+        credentials = {"aws_access_key_id": "emulated", "aws_secret_access_key": "emulated"}
+        config = config.merge(Config(signature_version="v4"))
+    elif not _has_bearer_token(service):
         require_credentials(spec.name, session)
-    config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, parameter_validation=False,
-                    **({} if options.sign else {"signature_version": UNSIGNED}))
     url = spec.urls[0] if spec.urls else spec.url
-    client = session.client(service, endpoint_url=url, config=config)
+    client = session.client(service, endpoint_url=url, config=config, **credentials)
     if spec.headers:
         client.meta.events.register("before-sign", lambda request, **_: _set_headers(request.headers, spec.headers))
     botocore_transport.attach(client)

@@ -153,6 +153,8 @@ def test_a_bearer_token_of_the_environment_takes_the_place_of_credentials(monkey
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "bedrock-api-key-abc")
     assert sent(make(), TEXT)[0].headers["Authorization"] == "Bearer bedrock-api-key-abc"
+    emulated = make(emulated="nova", url="http://127.0.0.1:5700")
+    assert "Credential=emulated/" in sent(emulated, TEXT)[0].headers["Authorization"]
 
 
 # ---- what cannot be used is said before the load

@@ -100,13 +100,12 @@ def test_an_unstreamed_request_is_invoke_endpoint() -> None:
     assert "stream" not in json.loads(request.body)
 
 
-def test_an_unsigned_request_needs_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    endpoint = make(sign=False, url="http://127.0.0.1:5700")
+def test_an_emulated_endpoint_is_signed_for_with_placeholders_whatever_the_credentials() -> None:
+    endpoint = make(emulated="llama3-8b", url="http://127.0.0.1:5700")
     assert endpoint.addresses() == [Address("127.0.0.1", 5700)]
     request = sent(endpoint, PROMPT)
-    assert "Authorization" not in request.headers and request.headers["Host"] == "127.0.0.1:5700"
+    assert request.headers["Host"] == "127.0.0.1:5700"
+    assert "Credential=emulated/" in request.headers["Authorization"]
 
 
 def test_the_service_is_reached_over_tls_and_further_urls_are_addresses_too() -> None:
