@@ -1,0 +1,86 @@
+"""How stages are named, ordered and coloured: the same in every table and every chart of a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analysis.document import Axis, Cell, Column
+from analysis.formats import name
+from analysis.pipeline import Analysis
+from analysis.table import StageResult
+
+_LOAD_AXES = {"concurrency": ("Concurrency", "users"), "rate": ("Arrival rate", "requests/s")}
+STAGE_COLUMNS = (Column("Stage"), Column("Endpoint", numeric=False), Column("Prompts", numeric=False),
+                 Column("Load", numeric=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The stages of one endpoint, prompt set and set of parameters, by rising load of one kind."""
+
+    name: str
+    endpoint: str
+    prompt_set: str
+    kind: str
+    color: int
+    shape: int
+    results: tuple[StageResult, ...]
+
+
+def lines(analysis: Analysis) -> list[Line]:
+    """All stages as lines, in the order of the run file. A colour is an endpoint's, a shape a prompt set's."""
+    groups: dict[tuple[str, str, str, str], list[StageResult]] = {}
+    for result in analysis.results:
+        stage = result.summary.stage
+        key = (stage.endpoint, stage.prompt_set, str(stage.load.get("kind")), _parameters(result))
+        groups.setdefault(key, []).append(result)
+    several = len({key[3] for key in groups}) > 1
+    endpoints, prompt_sets = _order(key[0] for key in groups), _order(key[1] for key in groups)
+    return [
+        Line(" · ".join(part for part in (key[0], key[1] if len(prompt_sets) > 1 else "", key[3] if several else "")
+                        if part),
+             key[0], key[1], key[2], endpoints[key[0]], prompt_sets[key[1]], tuple(sorted(results, key=load_value)))
+        for key, results in groups.items()]
+
+
+def load_value(result: StageResult) -> float:
+    """Users, or arrivals per second."""
+    return float(result.summary.stage.load.get("value") or 0)
+
+
+def _order(names: object) -> dict[str, int]:
+    return {each: place for place, each in enumerate(dict.fromkeys(names))}  # type: ignore[call-overload]
+
+
+def _parameters(result: StageResult) -> str:
+    parameters = result.summary.stage.parameters
+    return json.dumps(dict(parameters), sort_keys=True) if parameters else ""
+
+
+def kinds(found: Sequence[Line]) -> list[str]:
+    """The kinds of load that occur."""
+    return list(dict.fromkeys(line.kind for line in found))
+
+
+def load_axis(kind: str, found: Sequence[Line]) -> Axis:
+    """The axis of the load, with a tick at each of its levels; logarithmic where the levels double or more."""
+    label, unit = _LOAD_AXES.get(kind, ("Load", ""))
+    levels = sorted({load_value(result) for line in found if line.kind == kind for result in line.results})
+    doubling = len(levels) > 2 and levels[0] > 0 and levels[-1] / levels[0] >= 2 ** (len(levels) - 1) * 0.99
+    return Axis(label, unit, log=doubling, ticks=levels)
+
+
+def stage_cells(result: StageResult) -> list[Cell]:
+    """The cells below STAGE_COLUMNS."""
+    stage = result.summary.stage
+    label = stage.load_label + (f" (run {stage.repeat + 1})" if stage.repeat else "")
+    return [Cell(str(stage.stage), stage.stage), name(stage.endpoint), name(stage.prompt_set),
+            Cell(label, load_value(result))]
+
+
+def stage_name(result: StageResult) -> str:
+    """`stage 3: inf2 · mean_550 · 16 users`."""
+    stage = result.summary.stage
+    return f"stage {stage.stage}: {stage.endpoint} · {stage.prompt_set} · {stage.load_label}"

@@ -1,0 +1,64 @@
+"""The audit: every check of every stage, with its figures."""
+
+from __future__ import annotations
+
+from analysis.audit import GROUPS
+from analysis.document import Block, Bullets, Cell, Column, Mark, Paragraph, Section, Table
+from analysis.naming import STAGE_COLUMNS, stage_cells, stage_name
+from analysis.pipeline import Analysis
+from analysis.sections.stages import AUDIT_MARKS, audit_cell
+from analysis.table import Check, StageResult
+
+_RANK = ("FAIL", "WARN", "PASS", "NOT APPLICABLE")
+MOST_BULLETS = 12
+
+
+def render(analysis: Analysis) -> Section | None:
+    """What did not pass, a row a stage, and all checks. None without stages."""
+    if not analysis.results:
+        return None
+    blocks: list[Block] = [Paragraph(_INTRODUCTION), *_failures(analysis), _overview(analysis), _all(analysis)]
+    return Section("audit", "Audit: do these numbers hold?", blocks)
+
+
+_INTRODUCTION = ("Every stage's numbers are checked against each other. A stage that fails is never recommended, whatever "
+                 "its figures say.")
+
+
+def _failures(analysis: Analysis) -> list[Block]:
+    failed = [f"**{stage_name(result)}**: {check.sentence}" for result in analysis.results for check in result.checks
+              if check.result == "FAIL"]
+    if not failed:
+        return [Paragraph("No check failed.")]
+    more = len(failed) - MOST_BULLETS
+    return [Bullets([*failed[:MOST_BULLETS], *([f"and {more} more, below"] if more > 0 else [])])]
+
+
+def _overview(analysis: Analysis) -> Table:
+    columns = [*STAGE_COLUMNS, Column("Audit", numeric=False), *(Column(title, numeric=False) for title in GROUPS.values())]
+    rows = [[*stage_cells(result), audit_cell(result), *(_group(result, group) for group in GROUPS)]
+            for result in analysis.results]
+    return Table(columns, rows, "By stage, the worst result of each group of checks")
+
+
+def _group(result: StageResult, group: int) -> Cell:
+    found = [check for check in result.checks if check.group == group]
+    worst = min((check.result for check in found), key=_RANK.index, default="NOT APPLICABLE")
+    title = " ".join(check.sentence for check in found)
+    return Cell("n/a") if worst == "NOT APPLICABLE" else Cell(worst, worst, _mark(worst), title)
+
+
+def _all(analysis: Analysis) -> Table:
+    columns = [*STAGE_COLUMNS, *(Column(label, numeric=False) for label in ("Group", "Check", "Result", "Figures"))]
+    rows = [[*stage_cells(result), Cell(GROUPS.get(check.group, str(check.group)), check.group), Cell(check.name, check.name),
+             Cell(check.result, _RANK.index(check.result), _mark(check.result)), Cell(_plain(check))]
+            for result in analysis.results for check in result.checks if check.result != "NOT APPLICABLE"]
+    return Table(columns, rows, f"All {len(rows)} checks with their figures; `audit.json` holds them for machines", folded=True)
+
+
+def _plain(check: Check) -> str:
+    return check.sentence
+
+
+def _mark(result: str) -> Mark | None:
+    return AUDIT_MARKS.get(result)

@@ -1,0 +1,126 @@
+"""What the run cost, what the prices are and whence, and what a month at a given demand would cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from analysis import formats
+from analysis.cost import BreakEven, break_even, month_at
+from analysis.document import Block, Cell, Column, Paragraph, Section, Table
+from analysis.formats import cell, name, text
+from analysis.naming import STAGE_COLUMNS, stage_cells
+from analysis.pipeline import Analysis, stage_s
+from analysis.sections.throughput import is_sound
+from analysis.table import StageResult
+
+DEMANDS_PER_MINUTE = (1, 10, 100, 1_000, 10_000)
+
+
+def render(analysis: Analysis) -> Section | None:
+    """Prices, the cost of every stage and of the run, a month, and where hourly and per-token prices break even."""
+    if not analysis.results:
+        return None
+    blocks: list[Block] = [Paragraph(_total(analysis)), _prices(analysis), _stages(analysis)]
+    blocks += [table for table in (_months(analysis), _break_evens(analysis)) if table.rows]
+    return Section("cost", "Cost", blocks)
+
+
+def _total(analysis: Analysis) -> str:
+    unknown = sorted({result.endpoint for result in analysis.results if result.cost.stage_usd is None})
+    total = f"All stages together, with ramp, warm-up and drain: **{text(analysis.total_usd, formats.usd)}**."
+    return total + (f" Without {', '.join(unknown)}: price n/a." if unknown and analysis.total_usd is not None else "")
+
+
+def _prices(analysis: Analysis) -> Table:
+    columns = [Column("Endpoint", numeric=False), Column("Instance", numeric=False), Column("Count"),
+               Column("All instances", "USD/h"), Column("Input", "USD per 1M"), Column("Cached", "USD per 1M"),
+               Column("Output", "USD per 1M"), Column("Purchase", numeric=False), Column("Region", numeric=False),
+               Column("Date", numeric=False), Column("Source", numeric=False)]
+    rows = []
+    for endpoint, price in analysis.pricing.items():
+        if price is None:
+            rows.append([name(endpoint), *([Cell(formats.ABSENT)] * (len(columns) - 1))])
+            continue
+        source = f"{price.source}; {price.note}" if price.note else price.source
+        rows.append([
+            name(endpoint), name(price.instance_type), Cell("" if price.by_token else str(price.count), price.count),
+            _usd(price.usd_per_hour), _usd(price.input_per_1m), _usd(price.cached_input_per_1m), _usd(price.output_per_1m),
+            name("" if price.by_token else price.purchase.replace("_", " ")), name(price.region), name(price.date), name(source)])
+    return Table(columns, rows, "Prices")
+
+
+def _usd(value: float | None) -> Cell:
+    return Cell("") if value is None else cell(value, lambda price: f"{price:,.4g}")
+
+
+def _stages(analysis: Analysis) -> Table:
+    columns = [*STAGE_COLUMNS, Column("Duration", "s", "From the ramp to the end of the drain"), Column("Cost", "USD"),
+               Column("Per transaction", "USD"), Column("Per 1k", "USD", detail=True), Column("Per 10k", "USD"),
+               Column("Per 1M input", "USD", detail=True), Column("Per 1M output", "USD"), Column("Per 1M tokens", "USD"),
+               Column("Per good request", "USD", "Only requests that met every objective are counted", detail=True)]
+    rows = []
+    for result in analysis.results:
+        cost = result.cost
+        rows.append([*stage_cells(result), cell(stage_s(result.summary.stage), formats.seconds), *(
+            cell(value, formats.usd) for value in (
+                cost.stage_usd, cost.price_per_transaction, cost.price_per_1k_transactions, cost.price_per_10k_transactions,
+                cost.price_per_1m_input_tokens, cost.price_per_1m_output_tokens, cost.price_per_1m_tokens,
+                cost.price_per_good_request))])
+    return Table(columns, rows, "Cost of every stage")
+
+
+def capacities(analysis: Analysis) -> dict[tuple[str, str], StageResult]:
+    """By endpoint and prompt set, the sound stage with the highest throughput that meets the objectives."""
+    found: dict[tuple[str, str], StageResult] = {}
+    for result in analysis.results:
+        key = (result.endpoint, result.prompt_set)
+        rate = result.value("requests_per_s")
+        if rate and is_sound(result) and result.meets_objectives is not False and (
+                key not in found or rate > (found[key].value("requests_per_s") or 0)):
+            found[key] = result
+    return found
+
+
+def _months(analysis: Analysis) -> Table:
+    columns = [Column("Endpoint", numeric=False), Column("Prompts", numeric=False), Column("Capacity", "requests/min"),
+               *(Column(f"{demand:,}/min", "USD (instances)") for demand in DEMANDS_PER_MINUTE)]
+    rows = []
+    for (endpoint, prompt_set), result in capacities(analysis).items():
+        price = analysis.pricing.get(endpoint)
+        if price is None:
+            continue
+        rate = result.value("requests_per_s") or 0
+        months = (month_at(endpoint, price, demand / 60, rate, result.value("input_tokens_mean"),
+                           result.value("output_tokens_mean")) for demand in DEMANDS_PER_MINUTE)
+        rows.append([name(endpoint), name(prompt_set), cell(rate * 60, formats.significant), *(
+            Cell(text(month.usd, formats.usd) + (f" ({month.instances:,})" if month.instances else ""), month.usd)
+            for month in months)])
+    return Table(columns, rows, "A month (730 h) at a constant demand: instances for it at the objectives with 20 % of "
+                                "their capacity free, and what they cost. Scale-out is taken as linear")
+
+
+def _break_evens(analysis: Analysis) -> Table:
+    columns = [Column("Hourly", numeric=False), Column("By the token", numeric=False), Column("Prompts", numeric=False),
+               Column("Break-even", "requests/min"), Column("Per month", "requests"), Column("Utilisation")]
+    rows = [[name(found.hourly), name(found.by_token), name(prompt_set), cell(found.requests_per_s * 60, formats.significant),
+             cell(found.requests_per_month, formats.count), cell(found.utilisation, formats.percent)]
+            for prompt_set, found in _pairs(analysis)]
+    return Table(columns, rows, "Above this load the hourly endpoint is cheaper, as far as one deployment serves it")
+
+
+def _pairs(analysis: Analysis) -> Iterator[tuple[str, BreakEven]]:
+    hourly = {key: result for key, result in capacities(analysis).items() if _by_hour(analysis, key[0])}
+    tokens = {endpoint: price for endpoint, price in analysis.pricing.items() if price is not None and price.by_token}
+    for (endpoint, prompt_set), result in hourly.items():
+        price = analysis.pricing[endpoint]
+        for other, by_token in tokens.items():
+            means = (result.value("input_tokens_mean") or 0.0, result.value("output_tokens_mean") or 0.0)
+            found = price and break_even((endpoint, price), (other, by_token), *means, result.value("requests_per_s") or math.nan)
+            if found:
+                yield prompt_set, found
+
+
+def _by_hour(analysis: Analysis, endpoint: str) -> bool:
+    price = analysis.pricing.get(endpoint)
+    return price is not None and not price.by_token

@@ -1,0 +1,73 @@
+"""What became of the requests: outcomes by stage. A failure is counted here and never as a fast success."""
+
+from __future__ import annotations
+
+from analysis import formats
+from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
+from analysis.formats import cell
+from analysis.naming import STAGE_COLUMNS, Line, lines, load_value, stage_cells
+from analysis.pipeline import Analysis
+from analysis.summarize import pooled
+
+MEANINGS = {
+    "ok": "ended well", "connect": "no connection could be made", "tls": "TLS handshake failed",
+    "timeout_connect": "connecting took too long", "timeout_first_token": "no token came in time",
+    "timeout_idle": "the stream fell silent", "timeout_total": "the whole request took too long",
+    "http_4xx": "refused by the server (4xx)", "throttled": "429 or its AWS kin", "http_5xx": "server error (5xx)",
+    "stream_error": "an error event after status 200", "truncated": "the stream ended with no end mark",
+    "decode": "the answer could not be read", "empty": "an answer without a token",
+    "cancelled": "stopped by the client; counts as neither good nor failed",
+    "censored": "not answered within the drain; counts as failed",
+}
+
+
+def render(analysis: Analysis) -> Section | None:
+    """Shares by stage as bars, and the counts. None without requests."""
+    total = pooled(result.summary for result in analysis.results)
+    if not total:
+        return None
+    failures = {outcome: count for outcome, count in total.items() if outcome != "ok"}
+    if not failures:
+        return Section("errors", "Errors", [Paragraph(
+            f"All {total['ok']:,} requests that started inside a window ended well.")])
+    ranked = sorted(failures, key=lambda outcome: -failures[outcome])
+    blocks: list[Block] = [Paragraph(_sentence(total)), _chart(lines(analysis), ranked), _table(analysis, total, ranked)]
+    return Section("errors", "Errors", blocks)
+
+
+def _sentence(total: dict[str, int]) -> str:
+    requests = sum(total.values())
+    parts = [f"{count:,} `{outcome}` ({MEANINGS.get(outcome, outcome)})" for outcome, count in
+             sorted(total.items(), key=lambda item: -item[1]) if outcome != "ok"]
+    return f"Of {requests:,} requests that started inside a window, {total.get('ok', 0):,} ended well: " + ", ".join(
+        parts) + "."
+
+
+def _chart(found: list[Line], ranked: list[str]) -> Chart:
+    labels = {result.summary.stage.load_label: load_value(result) for line in found for result in line.results}
+    order = {label: place for place, label in enumerate(sorted(labels, key=lambda label: labels[label]))}
+    series = [Series(outcome, [
+        Point(order[result.summary.stage.load_label], 100 * result.summary.outcomes.get(outcome, 0) / requests,
+              tip=f"stage {result.stage}: {result.summary.outcomes.get(outcome, 0):,} of {requests:,} requests")
+        for result in line.results if result.summary.stage.repeat == 0
+        and (requests := sum(result.summary.outcomes.values()))], place, panel=line.name)
+        for line in found for place, outcome in enumerate(ranked)]
+    return Chart("errors", "Requests that did not end well, by outcome", "bar",
+                 Axis("Load", categories=tuple(order)), Axis("Share of requests", "%"), series)
+
+
+def _table(analysis: Analysis, total: dict[str, int], ranked: list[str]) -> Table:
+    columns = [*STAGE_COLUMNS, Column("Requests"), Column("Error rate"), Column("ok"),
+               *(Column(outcome, title=MEANINGS.get(outcome, "")) for outcome in ranked)]
+    rows = []
+    for result in analysis.results:
+        outcomes, rate = result.summary.outcomes, result.value("error_rate")
+        rows.append([
+            *stage_cells(result), cell(sum(outcomes.values()), formats.count),
+            cell(rate, formats.percent, "bad" if rate else "good"), cell(outcomes.get("ok", 0), formats.count),
+            *(_count(outcomes.get(outcome, 0)) for outcome in ranked)])
+    return Table(columns, rows, "Counts by outcome, of requests that started inside the window")
+
+
+def _count(count: int) -> Cell:
+    return cell(count, formats.count, "bad" if count else None)

@@ -1,0 +1,22 @@
+"""Every metric of the report with its formula, from the code that computes it; and the outcomes."""
+
+from __future__ import annotations
+
+from analysis.document import Block, Cell, Column, Section, Table
+from analysis.pipeline import Analysis
+from analysis.sections.errors import MEANINGS
+from fmload.metrics import METRICS
+
+
+def render(analysis: Analysis) -> Section:
+    """Two tables."""
+    rows = [[Cell(metric.title, metric.title), Cell(f"`{metric.name}`", metric.name), Cell(metric.unit, metric.unit),
+             Cell(metric.definition)] for metric in METRICS.values()]
+    columns = [Column(label, numeric=False) for label in ("Metric", "Name", "Unit", "Definition")]
+    blocks: list[Block] = [
+        Table(columns, rows, "Metrics. Instants are of one monotonic clock: `t_sched` due, `t_send` just before the first "
+                             "byte, `t_1` first chunk with a token, `t_k` the k-th such chunk (of `n_k` tokens), `t_L` the "
+                             "last one; N output tokens"),
+        Table([Column("Outcome", numeric=False), Column("Meaning", numeric=False)],
+              [[Cell(f"`{outcome}`", outcome), Cell(text)] for outcome, text in MEANINGS.items()], "Outcomes of a request")]
+    return Section("glossary", "Glossary", blocks)

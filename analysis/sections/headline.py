@@ -1,0 +1,126 @@
+"""The answer first: the best option at the objectives, by how much, and whether its numbers hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from analysis import formats
+from analysis.document import Block, Callout, Fact, Facts, Mark, Section, literal
+from analysis.formats import text
+from analysis.pipeline import Analysis
+from analysis.recommend import Recommendation
+from analysis.sections.missed import limit_text, value_text
+from analysis.sections.stages import AUDIT_MARKS
+from analysis.table import StageResult
+
+_LATENCIES = ("e2e", "ttft", "tpot")
+
+
+def render(analysis: Analysis) -> Section:
+    """Emulations first, then a card for each prompt set, then what was left out."""
+    blocks: list[Block] = [*_emulated(analysis), *_unfinished(analysis)]
+    blocks += [_card(recommendation, analysis) for recommendation in analysis.best]
+    if not analysis.best:
+        blocks.append(Callout("bad", "Nothing was measured", "The run ended before a stage began."))
+    blocks.append(_audit(analysis))
+    return Section("result", "Result", blocks)
+
+
+def emulated(analysis: Analysis) -> dict[str, str]:
+    """Endpoints that are emulations, with what they imitate."""
+    told = analysis.run.environment.get("emulated") or {}
+    named = {result.endpoint: result.summary.endpoint.emulated for result in analysis.results}
+    return {endpoint: str(told.get(endpoint) or what) for endpoint, what in named.items() if told.get(endpoint) or what}
+
+
+def _emulated(analysis: Analysis) -> list[Block]:
+    found = emulated(analysis)
+    if not found:
+        return []
+    listed = ", ".join(f"**{endpoint}** (imitates {literal(what)})" for endpoint, what in found.items())
+    every = len(found) == len({result.endpoint for result in analysis.results})
+    return [Callout("warn", "Emulated: no real hardware was measured" if every else "Some endpoints are emulated",
+                    f"{listed}. These figures are a model's, made to try the tool; do not buy by them.")]
+
+
+def _unfinished(analysis: Analysis) -> list[Block]:
+    statuses = Counter(result.summary.stage.status for result in analysis.results)
+    statuses.pop("done", None)
+    if not statuses:
+        return []
+    told = ", ".join(f"{count} {status}" for status, count in statuses.items())
+    return [Callout("warn", "The run is not complete", f"Of {len(analysis.results)} stages: {told}.")]
+
+
+def _card(found: Recommendation, analysis: Analysis) -> Facts | Callout:
+    best = found.best
+    if best is None:
+        return Callout("bad", f"{found.scope}: no recommendation", found.sentence + _nearest(found, analysis))
+    return Facts(_facts(best, found), found.sentence, _badge(best))
+
+
+def _badge(best: StageResult) -> Fact:
+    checked = [check for check in best.checks if check.result in AUDIT_MARKS]
+    odd = [check for check in checked if check.result != "PASS"]
+    return Fact("Audit of this stage", best.audit, f"{len(checked) - len(odd)} of {len(checked)} checks pass",
+                AUDIT_MARKS[best.audit])
+
+
+def _facts(best: StageResult, found: Recommendation) -> list[Fact]:
+    cost = best.cost
+    facts = [
+        Fact("Endpoint", best.endpoint, best.instance_type or ""),
+        Fact("Load", best.summary.stage.load_label, f"{text(best.value('achieved_concurrency'), formats.significant)} in flight"),
+        Fact("Price per 10k transactions", text(cost.price_per_10k_transactions, formats.usd), *_judged(best, "price_per_10k_transactions")),
+        Fact("Price per 1M output tokens", text(cost.price_per_1m_output_tokens, formats.usd), *_judged(best, "price_per_1m_output_tokens")),
+        Fact("Transactions per minute", text(best.value("transactions_per_minute"), formats.significant)),
+        Fact("Output throughput", f"{text(best.value('output_tokens_per_s'), formats.significant)} tokens/s"),
+        *(_latency(best, name) for name in _LATENCIES),
+        Fact("Error rate", text(best.value("error_rate"), formats.percent), *_judged(best, "error_rate"))]
+    if found.runner_up is not None and found.saving is not None:
+        facts.append(Fact("Against the next best", f"{formats.percent(found.saving)} cheaper", found.runner_up.endpoint))
+    return facts
+
+
+def _latency(best: StageResult, name: str) -> Fact:
+    """The statistic that an objective judges, else p95, else the median where there are too few samples."""
+    judged = [verdict.objective.name for verdict in best.verdicts if verdict.objective.metric == name]
+    wanted = [*judged, f"{name}_p95", f"{name}_p50"]
+    shown = next((each for each in wanted if best.value(each) is not None), wanted[-1])
+    label = f"{name.upper()} {shown.removeprefix(f'{name}_')}"
+    return Fact(label, text(best.value(shown), formats.duration), *_judged(best, shown))
+
+
+def _judged(best: StageResult, name: str) -> tuple[str, Mark | None]:
+    """What the objective on this figure says, and whether it is met."""
+    for verdict in best.verdicts:
+        if verdict.objective.name == name:
+            sign = "at most" if verdict.objective.bound == "at most" else "at least"
+            return f"{sign} {value_text(verdict.objective, verdict.objective.limit)}", "good" if verdict.met else "bad"
+    return "", None
+
+
+def _nearest(found: Recommendation, analysis: Analysis) -> str:
+    """What the stage that missed the fewest objectives missed."""
+    group = [result for result in analysis.results
+             if result.prompt_set == found.scope and result.verdicts and result.totals.completed]
+    if not group or found.set_aside:
+        return ""
+    nearest = min(group, key=lambda result: sum(not verdict.met for verdict in result.verdicts))
+    missed = ", ".join(
+        f"{limit_text(verdict.objective)} was "
+        + (value_text(verdict.objective, verdict.value) if verdict.value is not None else verdict.reason or "unknown")
+        for verdict in nearest.verdicts if not verdict.met)
+    stage = nearest.summary.stage
+    return f" Nearest is {nearest.endpoint} at {stage.load_label} (stage {stage.stage}): {missed}."
+
+
+def _audit(analysis: Analysis) -> Callout:
+    states = Counter(result.audit for result in analysis.results)
+    told = ", ".join(f"{states[state]} {state}" for state in ("PASS", "WARN", "FAIL") if states[state]) or "none"
+    worst: Mark = "bad" if states["FAIL"] else "warn" if states["WARN"] else "good"
+    bound = [str(result.stage) for result in analysis.results if result.client_bound]
+    text_ = f"Stages by audit: {told}. A stage that fails is never the best; [the audit](#audit) says why."
+    if bound:
+        text_ += f" The client was the limit in stage {', '.join(bound)}."
+    return Callout(worst if analysis.results else "note", "Do these numbers hold?", text_)

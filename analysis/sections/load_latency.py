@@ -1,0 +1,45 @@
+"""Concurrency (or arrival rate) against latency: where the endpoint begins to queue."""
+
+from __future__ import annotations
+
+from analysis.document import Axis, Block, Chart, Point, Rule, Section, Series
+from analysis.formats import duration
+from analysis.naming import Line, kinds, lines, load_axis, load_value, stage_name
+from analysis.pipeline import Analysis
+from analysis.table import StageResult
+from fmload.metrics import METRICS, Metric
+
+SHOWN = ("e2e", "ttft", "tpot")
+
+
+def render(analysis: Analysis) -> Section | None:
+    """One chart a metric and kind of load: the median, and a band from it up to p95."""
+    found = lines(analysis)
+    blocks: list[Block] = [chart for kind in kinds(found) for name in SHOWN
+                           if (chart := _chart(METRICS[name], kind, found, analysis)).series]
+    return Section("load-latency", "Load against latency", blocks) if blocks else None
+
+
+def _chart(metric: Metric, kind: str, found: list[Line], analysis: Analysis) -> Chart:
+    scale = 1000 if metric.display_unit == "ms" else 1
+    axis = load_axis(kind, found)
+    series = [Series(line.name, [point for result in line.results if (point := _point(result, metric, scale))],
+                     line.color, line.shape) for line in found if line.kind == kind]
+    return Chart(
+        f"{metric.name}_by_{kind}", f"{metric.title} against {axis.label.lower()}", "xy", axis,
+        Axis(f"{metric.title} p50", metric.display_unit), [each for each in series if each.points],
+        limits(analysis, metric, scale), "The line is the median; the band reaches up to p95 where there are enough samples.")
+
+
+def _point(result: StageResult, metric: Metric, scale: float) -> Point | None:
+    median, p95 = result.value(f"{metric.name}_p50"), result.value(f"{metric.name}_p95")
+    if median is None:
+        return None
+    return Point(load_value(result), median * scale, None if p95 is None else median * scale,
+                 None if p95 is None else p95 * scale, tip=stage_name(result))
+
+
+def limits(analysis: Analysis, metric: Metric, scale: float) -> list[Rule]:
+    """The objectives on this metric as lines across the chart."""
+    return [Rule("y", objective.limit * scale, f"{objective.name} ≤ {duration(objective.limit)}")
+            for objective in analysis.objectives if objective.metric == metric.name]

@@ -1,0 +1,63 @@
+"""Stages against the objectives: every value that was judged, marked met or missed."""
+
+from __future__ import annotations
+
+from analysis import formats
+from analysis.document import Cell, Column, Paragraph, Section, Table
+from analysis.formats import Format
+from analysis.naming import STAGE_COLUMNS, stage_cells
+from analysis.objectives import Objective, Verdict
+from analysis.pipeline import Analysis
+from analysis.table import StageResult
+
+
+def render(analysis: Analysis) -> Section | None:
+    """The stages that missed an objective. None when the run file gives no objectives."""
+    judged = [result for result in analysis.results if result.verdicts]
+    if not judged:
+        return None
+    missed = [result for result in judged if not result.meets_objectives]
+    listed = ", ".join(f"`{limit_text(verdict.objective)}`" for verdict in judged[0].verdicts)
+    if not missed:
+        return Section("objectives", "Objectives", [Paragraph(f"All {len(judged)} stages met every objective: {listed}.")])
+    columns = [*STAGE_COLUMNS, *(Column(verdict.objective.name, _unit(verdict.objective), limit_text(verdict.objective))
+                                 for verdict in judged[0].verdicts)]
+    rows = [[*stage_cells(result), *(verdict_cell(verdict) for verdict in result.verdicts)] for result in missed]
+    text = f"{len(missed)} of {len(judged)} stages missed at least one objective: {listed}."
+    return Section("objectives", "Stages that missed an objective", [Paragraph(text), Table(columns, rows)])
+
+
+def verdict_cell(verdict: Verdict) -> Cell:
+    """The value, marked; an unknown value is not met, and its title says why it is unknown."""
+    if verdict.value is None:
+        return Cell(formats.ABSENT, None, "bad", verdict.reason)
+    form = _form(verdict.objective)
+    return formats.cell(verdict.value, form, "good" if verdict.met else "bad", limit_text(verdict.objective))
+
+
+def limit_text(objective: Objective) -> str:
+    """`e2e_p95 ≤ 5 s`."""
+    sign = "≤" if objective.bound == "at most" else "≥"
+    return f"{objective.name} {sign} {value_text(objective, objective.limit)}"
+
+
+def value_text(objective: Objective, value: float) -> str:
+    """A value of the objective's metric, with its unit."""
+    if objective.unit.startswith("s") and objective.unit != "share":
+        return formats.duration(value)
+    return _form(objective)(value)
+
+
+def failing(result: StageResult) -> list[Verdict]:
+    """The objectives that the stage missed."""
+    return [verdict for verdict in result.verdicts if not verdict.met]
+
+
+def _form(objective: Objective) -> Format:
+    if objective.unit == "USD":
+        return formats.usd
+    return formats.percent if objective.unit == "share" else formats.significant
+
+
+def _unit(objective: Objective) -> str:
+    return "" if objective.unit in ("share",) else objective.unit

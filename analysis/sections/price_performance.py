@@ -1,0 +1,65 @@
+"""Price against latency over the endpoints and their loads: which to buy."""
+
+from __future__ import annotations
+
+from analysis.document import Axis, Chart, Paragraph, Point, Rule, Section, Series
+from analysis.formats import duration, usd
+from analysis.naming import lines, stage_name
+from analysis.pipeline import Analysis
+from analysis.sections.throughput import is_sound
+from analysis.table import StageResult
+
+_PER_10K = {"price_per_transaction": 1e4, "price_per_1k_transactions": 10.0, "price_per_10k_transactions": 1.0}
+
+
+def render(analysis: Analysis) -> Section | None:
+    """A bubble a stage, its size the throughput; the corner that keeps the objectives is shaded."""
+    if not analysis.results:
+        return None
+    statistic = "p95" if any(result.value("e2e_p95") is not None for result in analysis.results) else "p50"
+    chart = _chart(analysis, statistic)
+    if not chart.series:
+        return Section("price-performance", "Price and performance", [Paragraph(
+            "No price is known for any endpoint (n/a); name an instance type or a price in the run file.")])
+    return Section("price-performance", "Price and performance", [chart])
+
+
+def _chart(analysis: Analysis, statistic: str) -> Chart:
+    found = lines(analysis)
+    largest = max((result.value("transactions_per_minute") or 0 for result in analysis.results), default=0) or 1
+    best = {recommendation.best.stage for recommendation in analysis.best if recommendation.best}
+    prompt_sets = list(dict.fromkeys(line.prompt_set for line in found))
+    series = [Series(_name(line.results[0]), [
+        point for result in line.results if (point := _point(result, statistic, largest, result.stage in best))],
+        line.color, joined=False, panel=prompt_set if len(prompt_sets) > 1 else "")
+        for prompt_set in prompt_sets for line in found if line.prompt_set == prompt_set]
+    return Chart("price_performance", "Price against latency", "xy", Axis(f"E2E latency {statistic}", "s"),
+                 Axis("Price per 10k transactions", "USD"), [each for each in series if each.points],
+                 _rules(analysis, statistic),
+                 "Left and down is better. A bubble is a stage, its area the transactions per minute; the ringed ones are "
+                 "recommended. Stages without this percentile are not shown.")
+
+
+def _name(result: StageResult) -> str:
+    kind = result.instance_type
+    return f"{result.endpoint} ({kind})" if kind and kind != result.endpoint else result.endpoint
+
+
+def _point(result: StageResult, statistic: str, largest: float, best: bool) -> Point | None:
+    latency, price = result.value(f"e2e_{statistic}"), result.cost.price_per_10k_transactions
+    if latency is None or price is None:
+        return None
+    rate = result.value("transactions_per_minute") or 0
+    tip = f"{stage_name(result)}; {rate:.3g} transactions/min" + ("" if is_sound(result) else f"; audit {result.audit}")
+    return Point(latency, price, size=rate / largest, tip=tip, mark="good" if best else None)
+
+
+def _rules(analysis: Analysis, statistic: str) -> list[Rule]:
+    rules = []
+    for objective in analysis.objectives:
+        if objective.name == f"e2e_{statistic}":
+            rules.append(Rule("x", objective.limit, f"at most {duration(objective.limit)}"))
+        if objective.name in _PER_10K:
+            limit = objective.limit * _PER_10K[objective.name]
+            rules.append(Rule("y", limit, f"at most {usd(limit)}"))
+    return rules

@@ -1,0 +1,19 @@
+"""A sentence for each instance type and prompt set: what to run there."""
+
+from __future__ import annotations
+
+from analysis.document import Cell, Column, Section, Table
+from analysis.pipeline import Analysis
+from analysis.sections.stages import AUDIT_MARKS
+
+
+def render(analysis: Analysis) -> Section | None:
+    """A row each. None when nothing was measured."""
+    if not analysis.per_instance:
+        return None
+    columns = [Column("For", numeric=False), Column("Recommendation", numeric=False), Column("Audit", numeric=False)]
+    rows = []
+    for found in analysis.per_instance:
+        audit = Cell(found.best.audit, found.best.audit, AUDIT_MARKS[found.best.audit]) if found.best else Cell("")
+        rows.append([Cell(found.scope, found.scope), Cell(found.sentence), audit])
+    return Section("recommendations", "Recommendation by instance type and prompt set", [Table(columns, rows)])

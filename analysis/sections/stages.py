@@ -1,0 +1,95 @@
+"""One row a stage: what was asked, what came of it, at what price, and whether the numbers hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis import formats
+from analysis.document import Callout, Cell, Column, Mark, Section, Table, literal
+from analysis.formats import Format, cell, name
+from analysis.naming import STAGE_COLUMNS, stage_cells
+from analysis.pipeline import Analysis
+from analysis.table import StageResult
+
+AUDIT_MARKS: dict[str, Mark] = {"PASS": "good", "WARN": "warn", "FAIL": "bad"}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A column made of one metric: its name in `StageResult.value`, and how it is shown."""
+
+    metric: str
+    label: str
+    unit: str
+    form: Format
+    detail: bool = False
+
+
+FIGURES = (
+    Figure("achieved_concurrency", "In flight", "mean", formats.significant),
+    Figure("transactions_per_minute", "Transactions", "1/min", formats.significant),
+    Figure("requests_per_s", "Requests", "1/s", formats.significant, detail=True),
+    Figure("input_tokens_mean", "Input", "tokens", formats.count),
+    Figure("output_tokens_mean", "Output", "tokens", formats.count),
+    Figure("input_tokens_per_s", "Input", "tokens/s", formats.significant, detail=True),
+    Figure("output_tokens_per_s", "Output", "tokens/s", formats.significant),
+    Figure("output_tokens_per_s_per_accelerator", "Output", "tokens/s per accelerator", formats.significant, detail=True),
+    Figure("ttft_p50", "TTFT p50", "ms", formats.milliseconds),
+    Figure("ttft_p95", "TTFT p95", "ms", formats.milliseconds),
+    Figure("tpot_p50", "TPOT p50", "ms", formats.milliseconds),
+    Figure("itl_p99", "ITL p99", "ms", formats.milliseconds, detail=True),
+    Figure("e2e_mean", "E2E mean", "s", formats.seconds, detail=True),
+    Figure("e2e_p50", "E2E p50", "s", formats.seconds),
+    Figure("e2e_p95", "E2E p95", "s", formats.seconds),
+    Figure("e2e_p99", "E2E p99", "s", formats.seconds, detail=True),
+    Figure("goodput_per_s", "Goodput", "1/s", formats.significant, detail=True),
+    Figure("cached_share", "Cached input", "", formats.percent, detail=True),
+    Figure("price_per_transaction", "Price per transaction", "USD", formats.usd),
+    Figure("price_per_token", "Price per token", "USD", formats.usd, detail=True),
+    Figure("price_per_1m_output_tokens", "Price per 1M output", "USD", formats.usd),
+)
+
+
+def render(analysis: Analysis) -> Section:
+    """The table of all stages; every column of it, and more, is in summary.csv."""
+    if not analysis.results:
+        return Section("stages", "Stages", [Callout("warn", "No stage was measured", "The run ended before one began.")])
+    columns = [
+        *STAGE_COLUMNS, Column("Instance", numeric=False, detail=True), Column("Window", "s", detail=True),
+        Column("Requests", "window", title="Requests that started inside the window, good and failed"),
+        Column("Errors", title="Failed ÷ (failed + succeeded)"),
+        *(Column(figure.label, figure.unit, figure.metric, detail=figure.detail) for figure in FIGURES),
+        Column("Objectives", numeric=False), Column("Audit", numeric=False)]
+    rows = [_row(result) for result in analysis.results]
+    return Section("stages", "Stages", [Table(columns, rows, _CAPTION)])
+
+
+_CAPTION = ("Every stage in its measurement window. `n/a`: not measured, or too few samples for that percentile; "
+            "`summary.csv` holds these and all other columns.")
+
+
+def _row(result: StageResult) -> list[Cell]:
+    totals = result.totals
+    error_rate = result.value("error_rate")
+    return [
+        *stage_cells(result), name(result.instance_type), cell(totals.window_s, formats.seconds),
+        cell(totals.succeeded + totals.failed, formats.count),
+        cell(error_rate, formats.percent, "bad" if error_rate else None),
+        *(cell(result.value(figure.metric), figure.form) for figure in FIGURES),
+        objectives_cell(result), audit_cell(result)]
+
+
+def objectives_cell(result: StageResult) -> Cell:
+    """Met, missed, or none were given."""
+    if result.meets_objectives is None:
+        return Cell("none")
+    missed = [verdict.objective.name for verdict in result.verdicts if not verdict.met]
+    return Cell("missed" if missed else "met", "missed" if missed else "met", "bad" if missed else "good",
+                ", ".join(missed) or None)
+
+
+def audit_cell(result: StageResult) -> Cell:
+    """The worst of the stage's checks, with the sentences of those that did not pass as its title."""
+    sentences = [check.sentence for check in result.checks if check.result in ("WARN", "FAIL")]
+    text = f"{result.audit}, client-bound" if result.client_bound else result.audit
+    return Cell(text, text, AUDIT_MARKS[result.audit], literal(" ".join(sentences)).strip("`") or None)

@@ -1,0 +1,63 @@
+"""Throughput against latency: what each level of load buys, and which choices nothing else beats."""
+
+from __future__ import annotations
+
+from analysis.document import Axis, Block, Chart, Point, Section, Series
+from analysis.naming import Line, lines, stage_name
+from analysis.pipeline import Analysis
+from analysis.table import StageResult
+
+
+def render(analysis: Analysis) -> Section | None:
+    """Two charts: throughput against latency, and price against speed for one user with its Pareto front."""
+    found = lines(analysis)
+    blocks: list[Block] = [chart for chart in (_throughput(found), _pareto(analysis, found)) if chart.series]
+    return Section("throughput", "Throughput, latency and price", blocks) if blocks else None
+
+
+def _throughput(found: list[Line]) -> Chart:
+    series = [Series(line.name, [
+        Point(rate, latency, tip=stage_name(result)) for result in line.results
+        if (rate := result.value("output_tokens_per_s")) is not None
+        and (latency := result.value("e2e_p50")) is not None], line.color, line.shape) for line in found]
+    return Chart("throughput_latency", "Throughput against latency", "xy", Axis("Output", "tokens/s"),
+                 Axis("E2E latency p50", "s"), [each for each in series if each.points],
+                 note="Each line runs from the lowest to the highest load; where it turns upwards, "
+                      "more load buys only waiting.")
+
+
+def _pareto(analysis: Analysis, found: list[Line]) -> Chart:
+    placed = {result.stage: spot for result in analysis.results if (spot := _spot(result))}
+    series = [Series(line.name, [Point(*placed[result.stage], tip=_tip(result)) for result in line.results
+                                 if result.stage in placed], line.color, line.shape, joined=False) for line in found]
+    sound = [placed[result.stage] for result in analysis.results if result.stage in placed and is_sound(result)]
+    ahead = front(sound)
+    if len(ahead) > 1:
+        series.insert(0, Series("Pareto front", [Point(x, y) for x, y in ahead], 6, dashed=True))
+    return Chart("pareto", "Price against speed for one user", "xy", Axis("Speed for one user", "tokens/s"),
+                 Axis("Price per 1M output tokens", "USD"), [each for each in series if each.points],
+                 note="Right and down is better. Speed is 1 ÷ TPOT p50. On the front are the stages that no other one "
+                      "beats in both; stages that failed their audit are shown and not considered.")
+
+
+def _spot(result: StageResult) -> tuple[float, float] | None:
+    tpot, price = result.value("tpot_p50"), result.value("price_per_1m_output_tokens")
+    return (1 / tpot, price) if tpot and price is not None else None
+
+
+def is_sound(result: StageResult) -> bool:
+    """Whether the stage may be compared: it passed its audit, and the client was not its limit."""
+    return result.audit != "FAIL" and not result.client_bound
+
+
+def _tip(result: StageResult) -> str:
+    return stage_name(result) + ("" if is_sound(result) else f" (audit {result.audit})")
+
+
+def front(spots: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The spots that no other beats in both: larger x, smaller y. In order of x."""
+    best: list[tuple[float, float]] = []
+    for x, y in sorted(set(spots), key=lambda spot: (-spot[0], spot[1])):
+        if not best or y < best[-1][1]:
+            best.append((x, y))
+    return best[::-1]

@@ -1,0 +1,74 @@
+"""The run over time: tokens and requests in flight by the second, and what befell it."""
+
+from __future__ import annotations
+
+import math
+
+from analysis.document import Axis, Block, Cell, Chart, Column, Point, Section, Series, Table, literal
+from analysis.formats import duration, name
+from analysis.naming import Line, lines, stage_name
+from analysis.pipeline import Analysis
+from analysis.table import StageResult
+
+MOST_POINTS = 4_000  # of a chart
+
+_BAD = {"worker_lost", "worker_frozen", "journal_failed", "endpoint_dead", "interrupted"}
+
+
+def render(analysis: Analysis) -> Section | None:
+    """Two charts and the list of events. None when nothing happened at all."""
+    found = lines(analysis)
+    blocks: list[Block] = [chart for chart in (
+        _chart("tokens_over_time", "Output tokens by the second", "tokens/s", "output_tokens", found, analysis),
+        _chart("in_flight_over_time", "Requests in flight", "requests", "in_flight", found, analysis)) if chart.series]
+    events = _events(analysis)
+    if events:
+        blocks.append(Table([Column("Time", title="Since the run's first stage began"), Column("Event", numeric=False),
+                             Column("Stage"), Column("Worker", numeric=False), Column("Detail", numeric=False)],
+                            events, "Events of the run"))
+    return Section("timeline", "The run over time", blocks) if blocks else None
+
+
+def start_ns(analysis: Analysis) -> int:
+    """The instant at which the first stage began, on the master's clock; 0 when none did."""
+    begun = [stage.ramp_start_ns or stage.warmup_start_ns or stage.window_start_ns for stage in analysis.run.stages]
+    return min((instant for instant in begun if instant), default=0)
+
+
+def _chart(file_name: str, title: str, unit: str, column: str, found: list[Line], analysis: Analysis) -> Chart:
+    seconds = sum(len(result.summary.timeline.second) for line in found for result in line.results)
+    stride = max(1, math.ceil(seconds / MOST_POINTS))
+    origin = start_ns(analysis)
+    endpoints = {line.endpoint: line.color for line in found}
+    series = [Series(line.endpoint, points, endpoints[line.endpoint], line.color) for line in found
+              for result in line.results if (points := _points(result, column, origin, stride))]
+    return Chart(file_name, title, "xy", Axis("Time since the run began", "s"), Axis(title, unit), series,
+                 note="Warm-up and drain are part of the picture; only the measurement windows are part of the figures.")
+
+
+def _points(result: StageResult, column: str, origin_ns: int, stride: int) -> list[Point]:
+    timeline, stage = result.summary.timeline, result.summary.stage
+    shift = (stage.window_start_ns - origin_ns) / 1e9
+    values = getattr(timeline, column)
+    return [Point(round(float(second) + shift, 1), round(float(value), 2), tip=stage_name(result)) for second, value in
+            zip(timeline.second[::stride].tolist(), values[::stride].tolist(), strict=True)]
+
+
+def _events(analysis: Analysis) -> list[list[Cell]]:
+    marks = [{**mark, "stage": stage.stage} for stage in analysis.run.stages for mark in stage.marks]
+    seen: set[tuple[object, ...]] = set()
+    rows = []
+    for event in sorted([*analysis.run.events, *marks], key=lambda each: each.get("at_ns") or 0):
+        key = (event.get("kind"), event.get("at_ns"), event.get("worker"))
+        if key not in seen:
+            seen.add(key)
+            rows.append(_event(event, start_ns(analysis)))
+    return rows
+
+
+def _event(event: dict[str, object] | object, origin_ns: int) -> list[Cell]:
+    fields = dict(event) if isinstance(event, dict) else {}
+    at, kind, stage = fields.get("at_ns"), str(fields.get("kind", "")), fields.get("stage")
+    since = (float(at) - origin_ns) / 1e9 if isinstance(at, int | float) and at else None
+    return [Cell("n/a" if since is None else duration(since), since), Cell(kind, kind, "bad" if kind in _BAD else None),
+            Cell("" if stage is None else str(stage)), name(fields.get("worker")), Cell(literal(fields.get("detail") or ""))]

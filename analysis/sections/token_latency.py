@@ -1,0 +1,99 @@
+"""Latencies of requests and tokens: one table a metric with its percentiles and n, and the whole distributions."""
+
+from __future__ import annotations
+
+from analysis import formats
+from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
+from analysis.formats import Format, cell
+from analysis.naming import STAGE_COLUMNS, Line, lines, stage_cells
+from analysis.pipeline import Analysis
+from analysis.stats import percentile_floor
+from analysis.summarize import CURVE, Distribution
+from analysis.table import StageResult
+from fmload.metrics import METRICS, Metric
+
+SHOWN = ("ttft", "tpot", "itl", "e2e")
+OPEN_LOOP = ("ttft_scheduled", "e2e_scheduled")
+ON_DEMAND = ("ttfa", "icl")  # only where they differ from TTFT and ITL
+PERCENTILES = (50.0, 90.0, 95.0, 99.0)
+
+
+def render(analysis: Analysis) -> Section | None:
+    """TTFT, TPOT, ITL and E2E; in an open loop the scheduled ones before them."""
+    measured = [result for result in analysis.results if any(
+        result.summary.distributions[name].n for name in SHOWN if name in result.summary.distributions)]
+    if not measured:
+        return None
+    open_loop = any(result.summary.stage.load.get("kind") == "rate" for result in measured)
+    blocks: list[Block] = [Paragraph(_FLOORS)]
+    for name in (*(OPEN_LOOP if open_loop else ()), *SHOWN, *_differing(measured)):
+        blocks += _metric(METRICS[name], measured)
+    found = lines(analysis)
+    blocks += [_curves(METRICS[name], found) for name in ("ttft", "itl", "e2e")]
+    return Section("token-latency", "Token latencies", blocks)
+
+
+_FLOORS = (
+    "Percentiles are nearest rank over the requests that started inside the window and succeeded, pooled over all "
+    "workers. One is left out (`n/a`) below the number of samples that it needs: "
+    + ", ".join(f"p{p:g} {percentile_floor(p)}" for p in PERCENTILES if percentile_floor(p) > 1) + ".")
+
+
+def _differing(measured: list[StageResult]) -> list[str]:
+    """TTFA and ICL, where some stage tells them apart from TTFT and ITL."""
+    pairs = {"ttfa": "ttft", "icl": "itl"}
+    return [name for name in ON_DEMAND if any(
+        result.value(f"{name}_mean") not in (None, result.value(f"{pairs[name]}_mean")) for result in measured)]
+
+
+def _metric(metric: Metric, measured: list[StageResult]) -> list[Block]:
+    form = formats.milliseconds if metric.display_unit == "ms" else formats.seconds
+    unit = metric.display_unit
+    columns = [
+        *STAGE_COLUMNS, Column("n", title="Samples"), Column("mean", unit), Column("sd", unit, detail=True),
+        Column("min", unit, detail=True), *(Column(f"p{p:g}", unit) for p in PERCENTILES),
+        Column("p95 interval", unit, "95 % confidence, order statistics", detail=True),
+        Column("p95 with failures", unit, "A failure counts as infinitely slow", detail=True), Column("max", unit)]
+    rows = [[*stage_cells(result), *_cells(result.summary.distributions[metric.name], form)] for result in measured
+            if metric.name in result.summary.distributions]
+    return [Table(columns, rows, f"**{metric.title}** ({unit}): {metric.definition}")]
+
+
+def _cells(found: Distribution, form: Format) -> list[Cell]:
+    percentiles = [_percentile(found, p, form) for p in PERCENTILES]
+    return [cell(found.n, formats.count), cell(found.mean, form), cell(found.stddev, form), cell(found.minimum, form),
+            *percentiles, _interval(found, form), cell((found.with_failures or {}).get(95.0), form),
+            cell(found.maximum, form)]
+
+
+def _percentile(found: Distribution, p: float, form: Format) -> Cell:
+    value = found.percentiles.get(p)
+    if value is None:
+        needed = percentile_floor(p)
+        return Cell(formats.ABSENT, None, None, f"{found.n} samples; p{p:g} needs {needed}" if found.n else None)
+    if p in found.below_floor:
+        return cell(value, form, "warn", f"only {found.n} samples; p{p:g} needs {percentile_floor(p)}")
+    return cell(value, form)
+
+
+def _interval(found: Distribution, form: Format) -> Cell:
+    interval = found.intervals.get(95.0)
+    if interval is None or interval.low is None or interval.high is None:
+        return Cell(formats.ABSENT)
+    return Cell(f"{form(interval.low)} to {form(interval.high)}", interval.low, None, interval.method)
+
+
+def _curves(metric: Metric, found: list[Line]) -> Chart:
+    scale = 1000 if metric.display_unit == "ms" else 1
+    series = [
+        Series(result.summary.stage.load_label, _points(result.summary.distributions[metric.name], scale), color=place,
+               panel=line.name)
+        for line in found for place, result in enumerate(line.results) if metric.name in result.summary.distributions]
+    return Chart(f"{metric.name}_distribution", f"{metric.title}: share of requests at or below"
+                 if metric.level == "request" else f"{metric.title}: share of tokens at or below", "xy",
+                 Axis(metric.title, metric.display_unit, log=True), Axis("Share", "%"),
+                 [each for each in series if each.points])
+
+
+def _points(found: Distribution, scale: float) -> list[Point]:
+    return [Point(value * scale, p) for p, value in zip(CURVE, found.curve, strict=False) if value > 0]
