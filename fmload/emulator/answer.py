@@ -5,24 +5,27 @@ from __future__ import annotations
 import random
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from fmload.emulator import http
-from fmload.emulator.dialect import Ask, Dialect, Plane, Usage
-from fmload.emulator.engine import Job
+from fmload.emulator import http, planes
+from fmload.emulator.dialect import Plane, Usage
+from fmload.emulator.engine import SECOND_NS, Job
 from fmload.emulator.faults import Fault
+from fmload.emulator.planes import Opened
 from fmload.emulator.shape import Shape
 from fmload.emulator.truth import Truth
 
-SECOND_NS = 1_000_000_000
 _GARBAGE = random.Random(0).randbytes(200)
 _HELD_BACK = 1 << 30
+_AFTER_TOKEN = ("error", "cut", "truncate", "stall", "garbage")
 
 
 class Line(Protocol):
-    """The connection under an answer, and the clock beside it."""
+    """The connection under an answer, and the clock beside it. `headers` go on every answer."""
+
+    headers: Mapping[str, str]
 
     def send(self, data: bytes) -> None: ...
 
@@ -34,15 +37,14 @@ class Line(Protocol):
 class Answer:
     """The response to one request. The engine calls `token` for every token; everything else follows."""
 
-    def __init__(self, line: Line, plane: Plane, ask: Ask, dialect: Dialect, job: Job, truth: Truth, shape: Shape,
+    def __init__(self, line: Line, plane: Plane, opened: Opened, job: Job, truth: Truth, shape: Shape,
                  fault: Fault | None, text: Callable[[int], str]) -> None:
-        self.plane, self.ask, self.job, self.truth, self.over = plane, ask, job, truth, False
-        self._line, self._dialect, self._text = line, dialect, text
-        self._kind = fault.kind if fault else None
-        self._fault = fault
+        self.plane, self.ask, self.job, self.truth, self.over = plane, opened.ask, job, truth, False
+        self._line, self._dialect, self._text = line, opened.dialect, text
+        self._fault, self._kind = fault, fault.kind if fault else None
         self._after = fault.after if fault and fault.kind in _AFTER_TOKEN else -1
         if self._kind == "buffer":
-            shape = replace(shape, coalesce=_HELD_BACK, headers="with_first_token")
+            shape = replace(shape, coalesce=_HELD_BACK, headers="with_first_token", role="with_first_token")
         self._shape = shape
         self._lag_ns = round(shape.delay_s * SECOND_NS)
         if fault and fault.kind == "slow_headers":
@@ -50,10 +52,12 @@ class Answer:
         self._chunked = shape.framing == "chunked"
         self._gzip = zlib.compressobj(wbits=31) if self._kind == "gzip" else None
         self._total = job.output_tokens
-        self._made = self._count = self._pending = self._echoed = 0
+        self._made = self._count = self._pending = 0
+        self._echoed = job.input_tokens if self._kind == "echo" else 0
         self._texts: list[str] = []
         self._events: list[bytes] = []
-        self._simple = shape.tokens_per_chunk == shape.coalesce == 1 and self._gzip is None
+        self._before = b""  # what goes out before the first token
+        self._simple = self.ask.stream and shape.tokens_per_chunk == shape.coalesce == 1 and self._gzip is None
 
     # --- called by the server ---
 
@@ -63,7 +67,7 @@ class Answer:
             self._at(now_ns, self._end_empty)
         elif self.ask.stream and (self._shape.headers == "at_once" or self._after == 0):
             self._at(now_ns, self._open)
-            if self._after == 0 and self._kind != "stall":
+            if self._after == 0:
                 self._at(now_ns, self._play_fault)
 
     def token(self, now_ns: int) -> None:
@@ -78,16 +82,12 @@ class Answer:
         self._close("disconnected")
 
     def refuse(self, refusal: http.Refusal) -> None:
-        """An HTTP error instead of tokens; inside a stream that has begun, an error event."""
-        self.truth.status = self.truth.status or refusal.status
-        if self.truth.headers_ns is not None:
-            self._put(self._dialect.error("overloaded_error", "the request waited too long"), 0)
-            self._end(refusal.outcome)
+        """An HTTP error instead of tokens; in a stream that has begun, an error event."""
+        if self.truth.headers_ns is None:
+            self._reply(refusal.status, refusal.body, refusal.content_type, refusal.headers, refusal.outcome)
             return
-        self.truth.headers_ns = time.monotonic_ns()
-        self._line.send(_plain_response(refusal, self._shape.close_each))
-        self._close(refusal.outcome)
-        self._line.finished(self, keep_alive=not self._shape.close_each)
+        self._put(self._dialect.error(None, "the request waited too long in the queue", ""), 0)
+        self._end(refusal.outcome, complete=False)
 
     # --- tokens ---
 
@@ -101,122 +101,127 @@ class Answer:
         index = self._count
         self._count = count = index + 1
         last = count == self._total
-        if self._simple and self.ask.stream and not last and index and index != self._shape.reasoning_tokens - 1:
-            text = self._text(index)
-            event = self._dialect.token(text, self._usage(count), index < self._shape.reasoning_tokens, None)
-            self._put(event, 1)
+        if self._simple and index and not last:
+            usage = self._usage(count) if self._dialect.usage_each else None
+            self._put(self._dialect.token(self._text(index), index < self._shape.reasoning_tokens, None, usage), 1)
         elif self.ask.stream:
             self._gather(index, last)
         elif last:
             self._send_whole()
             return
-        if count == self._after:
+        if self.over or not self.ask.stream:
+            return
+        if count == self._after and self._kind != "stall":
             self._play_fault()
-        elif last and self.ask.stream:
-            self._end("ok" if self._fault is None else "fault")
+        elif last:
+            self._end(self._outcome())
 
     def _gather(self, index: int, last: bool) -> None:
         """The general way: tokens to chunks, chunks to events, events to writes, as the shape says."""
-        shape, count = self._shape, index + 1
-        struck = count == self._after
+        shape, dialect, count = self._shape, self._dialect, index + 1
+        struck = count == self._after and self._kind != "stall"
+        if index == 0 and shape.role != "early":
+            self._before = dialect.opening(self._usage(0))
         self._texts.append(self._first_text() if index == 0 else self._text(index))
         self._pending += 1 + (self._echoed if index == 0 else 0)
-        boundary = count == shape.reasoning_tokens
-        if len(self._texts) >= shape.tokens_per_chunk or last or struck or boundary:
-            finish = "length" if last and not struck and shape.finish == "with_last_token" else None
-            finish = finish and self._finish_reason()
-            self._events.append(self._dialect.token("".join(self._texts), self._usage(count),
-                                                    index < shape.reasoning_tokens, finish))
+        if len(self._texts) >= shape.tokens_per_chunk or last or struck or count == shape.reasoning_tokens:
+            finish = self._finish_reason() if last and not struck and dialect.finish_with_last else None
+            usage = self._usage(count) if dialect.usage_each or finish else None
+            self._events.append(dialect.token("".join(self._texts), index < shape.reasoning_tokens, finish, usage))
             self._texts.clear()
         if len(self._events) >= shape.coalesce or (self._events and (last or struck)):
             self._flush()
 
     def _flush(self) -> None:
         tokens, self._pending = self._pending, 0
-        data = b"".join(self._events)
+        data, before, self._before = b"".join(self._events), self._before, b""
         self._events.clear()
-        opening = b""
         if self.truth.headers_ns is None:
             self._open()
-        if not self.truth.token_ns and self._shape.role == "with_first_token":
-            opening = self._frame(self._dialect.opening())
-        self._put(data, tokens, opening)
+        self._put(data, tokens, self._frame(before))
 
     def _put(self, data: bytes, tokens: int, before: bytes = b"") -> None:
         framed = before + self._frame(data)
         if tokens:
-            self.truth.token_ns.append(time.monotonic_ns())
             self.truth.token_counts.append(tokens)
+            self.truth.token_ns.append(time.monotonic_ns())
         self._line.send(framed)
 
     def _frame(self, data: bytes) -> bytes:
-        if self._gzip is not None and data:
+        if not data:
+            return b""
+        if self._gzip is not None:
             data = self._gzip.compress(data) + self._gzip.flush(zlib.Z_SYNC_FLUSH)
-        return (b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data) if data else b""
+        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
 
     def _first_text(self) -> str:
-        if self._kind != "echo":
-            return self._text(0)
-        self._echoed = self.job.input_tokens
-        return self.ask.prompt + self._text(0)
+        return self.ask.prompt + self._text(0) if self._kind == "echo" else self._text(0)
 
     def _usage(self, count: int) -> Usage:
-        factor = self._fault.factor if self._kind == "usage" and self._fault else 1.0
-        thoughts = min(count, self._shape.reasoning_tokens)
+        factor = self._fault.factor if self._fault is not None and self._kind == "usage" else 1.0
+        thoughts, now_ns = min(count, self._shape.reasoning_tokens), time.monotonic_ns()
+        received_ns = self.truth.received_ns
+        first_ns = self.truth.token_ns[0] if self.truth.token_ns else now_ns
         return Usage(round(self.job.input_tokens * factor), round((count + self._echoed) * factor),
-                     self.job.cached_tokens, round(thoughts * factor))
+                     self.job.cached_tokens, round(thoughts * factor),
+                     (now_ns - received_ns) // 1_000_000, (first_ns - received_ns) // 1_000_000)
 
     def _finish_reason(self) -> str:
         limit = self.ask.max_tokens
         return "length" if limit is not None and self._total >= limit else "stop"
 
+    def _outcome(self) -> str:
+        return "ok" if self._fault is None else "fault"
+
     # --- beginning and end ---
 
     def _open(self) -> None:
-        headers = {"Content-Type": self._dialect.content_type, "X-Request-Id": self.truth.request_id,
-                   **self._dialect.headers, **_framing_headers(self._chunked, self._shape.close_each)}
+        headers = {"Content-Type": self._dialect.content_type, **self._common_headers(), **self._dialect.headers}
+        if self._chunked:
+            headers["Transfer-Encoding"] = "chunked"
+        early = self._frame(self._dialect.opening(self._usage(0))) if self._shape.role == "early" else b""
+        self.truth.status = 200
+        self.truth.headers_ns = time.monotonic_ns()
+        self._line.send(http.head(200, headers) + early)
+
+    def _common_headers(self) -> dict[str, str]:
+        headers = {**self._line.headers, "X-Request-Id": self.truth.request_id}
+        if self.plane != "openai":
+            headers["x-amzn-RequestId"] = self.truth.request_id
+        if self._shape.close_each or (self.ask.stream and not self._chunked):
+            headers["Connection"] = "close"
         if self._gzip is not None:
             headers["Content-Encoding"] = "gzip"
-        self.truth.status = 200
-        early = self._frame(self._dialect.opening()) if self._shape.role == "early" else b""
-        head = http.head(200, headers) + early
-        self.truth.headers_ns = time.monotonic_ns()
-        self._line.send(head)
+        return headers
 
     def _end_empty(self) -> None:
-        self._open()
-        self._end("fault", complete=False)
+        if self.ask.stream:
+            self._open()
+            self._end("fault", complete=False)
+        else:
+            self._reply(200, b"", "application/json", {}, "fault")
 
     def _end(self, outcome: str, complete: bool = True) -> None:
         """Everything after the last token: finish reason, usage, end mark, end of the body."""
-        data = b""
+        data, dialect = b"", self._dialect
         if complete:
-            usage = self._usage(self._count)
-            finish = None if self._shape.finish == "with_last_token" else self._finish_reason()
-            data = self._frame(self._dialect.closing(finish, usage)) + self._frame(self._dialect.trailer())
-        if self._gzip is not None and (tail := self._gzip.flush()):
-            self._gzip = None
-            data += self._frame(tail)
+            finish = None if dialect.finish_with_last else self._finish_reason()
+            data = self._frame(dialect.closing(finish, self._usage(self._count))) + self._frame(dialect.trailer())
+        if self._gzip is not None:
+            gzip, self._gzip = self._gzip, None
+            data += self._frame(gzip.flush())
         self._line.send(data + http.LAST_CHUNK if self._chunked else data)
         self._close(outcome)
         self._line.finished(self, keep_alive=self._chunked and not self._shape.close_each)
 
-    def _send_whole(self) -> None:
-        thoughts = self._shape.reasoning_tokens
-        reasoning = "".join(map(self._text, range(min(thoughts, self._total))))
-        text = self._first_text() + "".join(map(self._text, range(1, self._total)))
-        text = text if not thoughts else "".join(map(self._text, range(thoughts, self._total)))
-        body = self._dialect.whole(text, reasoning, self._finish_reason(), self._usage(self._total))
-        headers = {"X-Request-Id": self.truth.request_id}
-        if self._gzip is not None:
-            headers["Content-Encoding"], body = "gzip", self._gzip.compress(body) + self._gzip.flush()
-        self.truth.status = 200
-        response = _plain_response(http.Refusal(200, body, headers), self._shape.close_each)
+    def _reply(self, status: int, body: bytes, content_type: str, headers: Mapping[str, str], outcome: str) -> None:
+        """A whole response with Content-Length."""
+        everything = {"Content-Type": content_type, **self._common_headers(), **headers,
+                      "Content-Length": str(len(body))}
+        self.truth.status = status
         self.truth.headers_ns = time.monotonic_ns()
-        self.truth.token_ns.append(self.truth.headers_ns)
-        self.truth.token_counts.append(self._total + self._echoed)
-        self._line.send(response)
-        self._close("ok" if self._fault is None else "fault")
+        self._line.send(http.head(status, everything) + body)
+        self._close(outcome)
         self._line.finished(self, keep_alive=not self._shape.close_each)
 
     def _close(self, outcome: str) -> None:
@@ -225,51 +230,62 @@ class Answer:
         self.truth.end_ns = time.monotonic_ns()
         self.truth.output_tokens = sum(self.truth.token_counts)
 
+    # --- answers that are not streamed ---
+
+    def _send_whole(self) -> None:
+        thoughts = min(self._shape.reasoning_tokens, self._total)
+        reasoning = "".join(map(self._text, range(thoughts)))
+        text = "".join(map(self._text, range(thoughts, self._total)))
+        text = self.ask.prompt + text if self._kind == "echo" else text
+        whole = self._dialect.whole(text, reasoning, self._finish_reason(), self._usage(self._total))
+        body = whole.body if self._gzip is None else self._gzip.compress(whole.body) + self._gzip.flush()
+        if self._fault is not None and self._kind in _AFTER_TOKEN and self._kind != "stall":
+            self._spoil_whole(self._fault, body)
+            return
+        self.truth.token_ns.append(time.monotonic_ns())
+        self.truth.token_counts.append(self._total + self._echoed)
+        self._reply(200, body, whole.content_type, whole.headers, self._outcome())
+
+    def _spoil_whole(self, fault: Fault, body: bytes) -> None:
+        """A fault that strikes inside a stream, for an answer that is not one."""
+        if fault.kind == "error":
+            self.refuse(planes.refuse(self.plane, fault))
+        elif fault.kind == "garbage":
+            self._reply(200, _GARBAGE, "application/json", {}, "fault")
+        else:
+            self.truth.status, self.truth.headers_ns = 200, time.monotonic_ns()
+            self._line.send(http.head(200, {"Content-Type": "application/json", "Content-Length": str(len(body))})
+                            + body[:len(body) // 2])
+            self._break(reset=fault.kind == "cut" and fault.how == "rst")
+
     # --- faults inside a stream ---
 
     def _play_fault(self) -> None:
         fault = self._fault
-        if fault is None or fault.kind == "stall":
+        if fault is None:
             return
         if fault.kind == "truncate":
             self._end("fault", complete=False)
         elif fault.kind == "error":
-            self._put(self._dialect.error(fault.aws or "internal_error", "emulated failure"), 0)
+            self._put(self._dialect.error(fault.aws, "emulated failure", fault.how), 0)
             self._end("fault", complete=False)
         elif fault.kind == "cut":
-            self._cut(fault)
+            if fault.mid:
+                event = self._frame(self._dialect.token(self._text(self._count), False, None, self._usage(self._count)))
+                self._line.send(event[:len(event) // 2])
+            self._break(reset=fault.how == "rst")
         elif fault.kind == "garbage":
-            self._garbage(fault)
+            self._send_garbage(fault)
 
-    def _cut(self, fault: Fault) -> None:
-        if fault.mid:
-            event = self._frame(self._dialect.token(self._text(self._count), self._usage(self._count), False, None))
-            self._line.send(event[:len(event) // 2])
-        self._close("fault")
-        self._line.finished(self, keep_alive=False, reset=fault.how == "rst")
-
-    def _garbage(self, fault: Fault) -> None:
-        if fault.how != "raw":
-            self._put(_GARBAGE, 0)
-            if self._count == self._total:
-                self._end("fault")
+    def _send_garbage(self, fault: Fault) -> None:
+        if fault.how == "raw":
+            self._line.send(_GARBAGE)
+            self._break(reset=False)
             return
-        self._line.send(_GARBAGE)
+        self._put(_GARBAGE, 0)
+        if self._count == self._total:
+            self._end("fault")
+
+    def _break(self, reset: bool) -> None:
         self._close("fault")
-        self._line.finished(self, keep_alive=False)
-
-
-_AFTER_TOKEN = ("error", "cut", "truncate", "stall", "garbage")
-
-
-def _framing_headers(chunked: bool, close_each: bool) -> dict[str, str]:
-    headers = {"Transfer-Encoding": "chunked"} if chunked else {}
-    return headers | ({"Connection": "close"} if close_each or not chunked else {})
-
-
-def _plain_response(refusal: http.Refusal, close: bool) -> bytes:
-    """A whole response with Content-Length."""
-    headers = {"Content-Type": refusal.content_type, **refusal.headers, "Content-Length": str(len(refusal.body))}
-    if close:
-        headers["Connection"] = "close"
-    return http.head(refusal.status, headers) + refusal.body
+        self._line.finished(self, keep_alive=False, reset=reset)

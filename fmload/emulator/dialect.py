@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 Plane = Literal["openai", "sagemaker", "bedrock"]
@@ -24,7 +24,6 @@ class Ask:
     min_tokens: int = 0
     ignore_eos: bool = False
 
-
     @property
     def prompt(self) -> str:
         """All of the prompt in one piece."""
@@ -33,33 +32,48 @@ class Ask:
 
 @dataclass(slots=True)
 class Usage:
-    """Token counts as the server will state them."""
+    """Token counts as the server will state them, and its own account of the time since the request came."""
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    latency_ms: int = 0
+    first_token_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer that is not streamed."""
+
+    body: bytes
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Dialect(Protocol):
     """Writes one answer. Every method returns the bytes of whole events, free of transfer coding.
 
-    `opening` comes once before the first token (b"" where the protocol has none), `token` carries text of `usage`'s
-    newest tokens (`finish` on the last one where the shape puts it there), `closing` everything after the last token,
-    `trailer` what marks a regular end, `error` a failure inside a stream, `whole` an answer that is not streamed.
+    `opening` comes once before the first token (b"" where the protocol has none); `token` carries the text of the
+    newest tokens; `closing` is everything after the last one, `trailer` what marks a regular end, `error` a failure
+    inside a stream (`aws` names it, `how="error"` asks for a frame outside the model). With `finish_with_last` the
+    last token's event carries the finish reason, and `closing` gets None. `usage_each` asks for `usage` with every
+    token; otherwise only the last one has it.
     """
 
     content_type: str
     headers: Mapping[str, str]
+    finish_with_last: bool
+    usage_each: bool
 
-    def opening(self) -> bytes: ...
+    def opening(self, usage: Usage) -> bytes: ...
 
-    def token(self, text: str, usage: Usage, reasoning: bool, finish: str | None) -> bytes: ...
+    def token(self, text: str, reasoning: bool, finish: str | None, usage: Usage | None) -> bytes: ...
 
     def closing(self, finish: str | None, usage: Usage) -> bytes: ...
 
     def trailer(self) -> bytes: ...
 
-    def error(self, code: str, message: str) -> bytes: ...
+    def error(self, aws: str | None, message: str, how: str) -> bytes: ...
 
-    def whole(self, text: str, reasoning: str, finish: str, usage: Usage) -> bytes: ...
+    def whole(self, text: str, reasoning: str, finish: str, usage: Usage) -> Whole: ...

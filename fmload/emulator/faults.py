@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -124,9 +124,9 @@ def _flag(value: Any) -> bool:
     return value in (True, 1, "1", "true", "yes")
 
 
-_READERS: dict[str, Callable[[Any], Any]] = {"after": int, "seconds": _seconds, "code": int, "retry_after": float, "aws": str, "how": str,
-            "mid": _flag, "html": _flag, "factor": float, "share": float, "count": int, "every": int, "at": _numbers}
-assert set(_READERS) == {item.name for item in fields(Fault)} - {"kind"}
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "after": int, "seconds": _seconds, "code": int, "retry_after": float, "aws": str, "how": str, "mid": _flag,
+    "html": _flag, "factor": float, "share": float, "count": int, "every": int, "at": _numbers}
 
 
 def _uniform(seed: int, number: int) -> float:

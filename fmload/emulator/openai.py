@@ -8,12 +8,9 @@ from typing import Any
 
 import orjson
 
-from fmload.emulator.dialect import Ask, Usage
+from fmload.emulator.dialect import Ask, Usage, Whole
 from fmload.emulator.http import Refusal, json_refusal
 from fmload.emulator.shape import Shape
-
-CHAT = "/v1/chat/completions"
-TEXT = "/v1/completions"
 
 
 def refusal(status: int, message: str, kind: str = "invalid_request_error",
@@ -93,8 +90,9 @@ class OpenAIDialect:
     def __init__(self, ask: Ask, body: Mapping[str, Any], number: int, chat: bool, shape: Shape) -> None:
         options = body.get("stream_options") or {}
         self._chat, self._shape = chat, shape
+        self.finish_with_last = shape.finish == "with_last_token"
         self._usage_wanted = bool(options.get("include_usage"))
-        self._usage_always = self._usage_wanted and bool(options.get("continuous_usage_stats"))
+        self.usage_each = self._usage_wanted and bool(options.get("continuous_usage_stats"))
         kind = "chat.completion" if chat else "text_completion"
         self._envelope = {"id": f"{'chatcmpl' if chat else 'cmpl'}-emulated-{number:08x}",
                           "object": kind + (".chunk" if chat and ask.stream else ""),
@@ -106,37 +104,37 @@ class OpenAIDialect:
         self._before_thought = b"data: " + common + b',"choices":[{"index":0,' + (thought if chat else answer)
         self._after = (b'"}' if chat else b'"') + b',"logprobs":null,"finish_reason":null}]}\n\n'
 
-    def opening(self) -> bytes:
+    def opening(self, usage: Usage) -> bytes:
         if not self._chat or self._shape.role == "none":
             return b""
         return self._event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
 
-    def token(self, text: str, usage: Usage, reasoning: bool, finish: str | None) -> bytes:
-        if finish is None and not self._usage_always:
+    def token(self, text: str, reasoning: bool, finish: str | None, usage: Usage | None) -> bytes:
+        if finish is None and not self.usage_each:
             before = self._before_thought if reasoning else self._before
             return before + orjson.dumps(text)[1:-1] + self._after
-        return self._event([self._choice(text, reasoning, finish)], usage if self._usage_always else None)
+        return self._event([self._choice(text, reasoning, finish)], usage if self.usage_each else None)
 
     def closing(self, finish: str | None, usage: Usage) -> bytes:
         events, own = b"", self._usage_wanted and self._shape.usage == "own"
         if finish is not None:
-            on_finish = usage if self._usage_wanted and not own else None
             choice = self._choice(None if self._chat else "", False, finish)
-            events = self._event([choice], on_finish)
+            events = self._event([choice], usage if self._usage_wanted and not own else None)
         return events + self._event([], usage) if own else events
 
     def trailer(self) -> bytes:
         return b"data: [DONE]\n\n" if self._shape.done else b""
 
-    def error(self, code: str, message: str) -> bytes:
-        return b"data: " + orjson.dumps({"error": {"message": message, "type": code, "code": code}}) + b"\n\n"
+    def error(self, aws: str | None, message: str, how: str) -> bytes:
+        kind = aws or "internal_error"
+        return b"data: " + orjson.dumps({"error": {"message": message, "type": kind, "code": 500}}) + b"\n\n"
 
-    def whole(self, text: str, reasoning: str, finish: str, usage: Usage) -> bytes:
+    def whole(self, text: str, reasoning: str, finish: str, usage: Usage) -> Whole:
         message: dict[str, Any] = {"role": "assistant", "content": text}
         if reasoning:
             message[self._shape.reasoning_field] = reasoning
         choice = {"index": 0, "finish_reason": finish, **({"message": message} if self._chat else {"text": text})}
-        return orjson.dumps({**self._envelope, "choices": [choice], "usage": usage_json(usage)})
+        return Whole(orjson.dumps({**self._envelope, "choices": [choice], "usage": usage_json(usage)}))
 
     def _choice(self, text: str | None, reasoning: bool, finish: str | None) -> dict[str, Any]:
         if not self._chat:

@@ -1,15 +1,18 @@
-"""Which protocol a path belongs to, and how each says no."""
+"""Which protocol a path belongs to, how its requests are opened, and how each says no."""
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass
 
-from fmload.emulator import openai
+from fmload.emulator import bedrock, openai, sagemaker
 from fmload.emulator.dialect import Ask, Dialect, Plane
 from fmload.emulator.faults import Fault
-from fmload.emulator.http import Refusal, Request
+from fmload.emulator.http import Refusal, Request, json_refusal
 from fmload.emulator.settings import Settings
+
+_OPENAI = re.compile(r"(?:/endpoints/[^/]+/openai|/openai)?/v1/(chat/)?completions$")
+_SAGEMAKER = re.compile(r"/endpoints/[^/]+/invocations(-response-stream)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,44 +25,112 @@ class Opened:
 
 def plane_of(path: str) -> Plane | None:
     """The data plane of a POST path; None for every other path."""
-    if path in (openai.CHAT, openai.TEXT):
+    if _OPENAI.match(path) or path == "/invocations":
         return "openai"
-    return None
+    if _SAGEMAKER.match(path):
+        return "sagemaker"
+    return "bedrock" if bedrock.split_path(path) else None
 
 
 def open_request(plane: Plane, request: Request, number: int, settings: Settings) -> Opened:
     """Reads the request. Raises Refusal in the plane's own shape."""
-    return _open_openai(request, number, settings)
+    if not request.path.startswith(("/v1/", "/invocations")) and "authorization" not in request.headers:
+        raise aws_refusal(plane, 403, "MissingAuthenticationTokenException", "Missing Authentication Token")
+    if plane == "openai":
+        return _open_openai(request, number, settings)
+    try:
+        return _open_sagemaker(request, number, settings) if plane == "sagemaker" else _open_bedrock(request)
+    except Refusal as refusal:
+        message = openai.parse_json(refusal.body)["error"]["message"]
+        raise _bad_request(plane, message) from refusal
 
 
 def _open_openai(request: Request, number: int, settings: Settings) -> Opened:
     if settings.api_key and request.headers.get("authorization") != f"Bearer {settings.api_key}":
         raise openai.refusal(401, "Incorrect API key provided", "authentication_error")
     body = openai.parse_json(request.body)
-    chat = request.path.endswith("/chat/completions")
+    chat = "messages" in body or request.path.endswith("/chat/completions")
     ask = openai.parse(body, chat)
     if settings.models and ask.model not in settings.models:
         raise openai.refusal(404, f"The model `{ask.model}` does not exist.", "NotFoundError")
     return Opened(ask, openai.OpenAIDialect(ask, body, number, chat, settings.shape))
 
 
+def _open_sagemaker(request: Request, number: int, settings: Settings) -> Opened:
+    body = openai.parse_json(request.body)
+    ask = sagemaker.parse(body)
+    streaming = request.path.endswith("-response-stream")
+    ask.stream = ask.stream and streaming  # InvokeEndpoint gathers what a container streams
+    accept = request.headers.get("x-amzn-sagemaker-accept", request.headers.get("accept", ""))
+    return Opened(ask, sagemaker.dialect(ask, body, number, settings.shape, streaming, accept))
+
+
+def _open_bedrock(request: Request) -> Opened:
+    model, operation = bedrock.split_path(request.path) or ("", "")
+    body, stream = openai.parse_json(request.body), operation.endswith("stream")
+    if operation.startswith("converse"):
+        return Opened(bedrock.parse_converse(model, body, stream), bedrock.ConverseDialect())
+    family = bedrock.family_of(model)
+    ask = family.parse(body)
+    ask.model, ask.stream = model, stream
+    return Opened(ask, bedrock.InvokeDialect(family()))
+
+
+# --- refusals ---
+
+# Status of AWS's error codes, and the code for a bare status, as the service models of botocore list them.
+_AWS_STATUS = {
+    "ThrottlingException": 429, "ModelNotReadyException": 429, "ValidationException": 400, "ValidationError": 400,
+    "ModelError": 424, "ModelErrorException": 424, "ServiceUnavailable": 503, "ServiceUnavailableException": 503,
+    "InternalFailure": 500, "InternalServerException": 500, "InternalDependencyException": 530,
+    "ModelTimeoutException": 408, "AccessDeniedException": 403, "ResourceNotFoundException": 404,
+    "ServiceQuotaExceededException": 400, "ExpiredTokenException": 403, "UnrecognizedClientException": 403,
+}
+_SAGEMAKER_CODES = {400: "ValidationError", 401: "UnrecognizedClientException", 403: "AccessDeniedException",
+                    404: "ValidationError", 424: "ModelError", 429: "ThrottlingException", 500: "InternalFailure",
+                    503: "ServiceUnavailable", 530: "InternalDependencyException"}
+_BEDROCK_CODES = {400: "ValidationException", 401: "UnrecognizedClientException", 403: "AccessDeniedException",
+                  404: "ResourceNotFoundException", 408: "ModelTimeoutException", 424: "ModelErrorException",
+                  429: "ThrottlingException", 500: "InternalServerException", 503: "ServiceUnavailableException"}
+_OPENAI_KINDS = {400: "BadRequestError", 401: "authentication_error", 403: "permission_error", 404: "NotFoundError",
+                 429: "rate_limit_exceeded", 503: "Service Unavailable"}
+
+
 def refuse(plane: Plane, fault: Fault) -> Refusal:
     """The HTTP error that a `status` fault asks for, as the plane writes it."""
+    status = _AWS_STATUS.get(fault.aws, fault.code) if fault.aws else fault.code
     headers = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
     if fault.html:
-        body = f"<html><body><h1>{fault.code}</h1></body></html>".encode()
-        return Refusal(fault.code, body, headers, "text/html", "fault")
-    return openai.refusal(fault.code, f"emulated error {fault.code}", _KINDS.get(fault.code, "server_error"),
-                          headers, "fault")
-
-
-_KINDS = {400: "BadRequestError", 401: "authentication_error", 403: "permission_error", 404: "NotFoundError",
-          429: "rate_limit_exceeded", 503: "Service Unavailable"}
+        body = f"<html><body><h1>{status}</h1></body></html>".encode()
+        return Refusal(status, body, headers, "text/html", "fault")
+    return _error(plane, status, fault.aws, f"emulated error {fault.aws or status}", headers, "fault")
 
 
 def unavailable(plane: Plane, why: str) -> Refusal:
-    """The answer to a request that the engine would not take or kept waiting too long."""
+    """The answer to a request that the engine would not take, or kept waiting too long."""
     message = {"refused": "the queue is full", "queue_timeout": "the request waited too long in the queue"}[why]
-    refusal = refuse(plane, Fault("status", code=503))
-    return Refusal(503, json.dumps({"error": {"message": message, "type": "overloaded_error", "code": 503}}).encode(),
-                   refusal.headers, outcome=why)
+    return _error(plane, 503, None, message, {}, why)
+
+
+def aws_refusal(plane: Plane, status: int, code: str, message: str, headers: dict[str, str] | None = None,
+                outcome: str = "rejected") -> Refusal:
+    """An error in AWS's shape: the code in `x-amzn-ErrorType`, the message in the body."""
+    body: dict[str, object] = {"Message" if plane == "sagemaker" else "message": message}
+    if code == "ModelError":
+        body |= {"OriginalStatusCode": 503, "OriginalMessage": "overloaded", "ErrorCode": "CLIENT_ERROR_FROM_MODEL",
+                 "LogStreamArn": "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/Endpoints/emulated"}
+    elif code == "ModelErrorException":
+        body |= {"originalStatusCode": 503, "resourceName": "emulated"}
+    return json_refusal(status, body, {"x-amzn-ErrorType": code, **(headers or {})}, outcome)
+
+
+def _bad_request(plane: Plane, message: str) -> Refusal:
+    return _error(plane, 400, None, message, {}, "rejected")
+
+
+def _error(plane: Plane, status: int, code: str | None, message: str, headers: dict[str, str],
+           outcome: str) -> Refusal:
+    if plane == "openai":
+        return openai.refusal(status, message, _OPENAI_KINDS.get(status, "server_error"), headers, outcome)
+    codes = _SAGEMAKER_CODES if plane == "sagemaker" else _BEDROCK_CODES
+    return aws_refusal(plane, status, code or codes.get(status, "InternalFailure"), message, headers, outcome)

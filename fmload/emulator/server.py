@@ -13,17 +13,19 @@ import ssl
 import struct
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 from fmload.emulator import http, openai, planes
-from fmload.emulator.answer import SECOND_NS, Answer
+from fmload.emulator.answer import Answer
 from fmload.emulator.dialect import Ask, Plane
-from fmload.emulator.engine import Job
+from fmload.emulator.engine import SECOND_NS, Job
 from fmload.emulator.faults import Fault, parse, pick
 from fmload.emulator.http import Refusal, Request, json_refusal
 from fmload.emulator.metrics import Metrics
+from fmload.emulator.prefix import PrefixCache
 from fmload.emulator.settings import Settings
 from fmload.emulator.sockets import Channel, PlainChannel, TlsChannel, listener
 from fmload.emulator.tls import make_certificate, server_context
@@ -39,6 +41,7 @@ class Connection:
 
     def __init__(self, server: Server, sock: socket.socket, channel: Channel) -> None:
         self._server, self.socket, self._channel = server, sock, channel
+        self.headers: Mapping[str, str] = server.headers
         self._reader = http.RequestReader()
         self.answer: Answer | None = None
         self.open = True
@@ -114,9 +117,11 @@ class Connection:
 
     def reply(self, refusal: Refusal) -> None:
         """A whole response at once."""
-        headers = {"Content-Type": refusal.content_type, **refusal.headers,
+        headers = {"Content-Type": refusal.content_type, **self.headers, **refusal.headers,
                    "Content-Length": str(len(refusal.body))}
         self.send(http.head(refusal.status, headers) + refusal.body)
+        if self._server.settings.shape.close_each:
+            self._close_when_sent()
 
     def _watch_writes(self, wanted: bool) -> None:
         if self.open and wanted != self._blocked:
@@ -147,7 +152,9 @@ class Server:
     def __init__(self, settings: Settings, words: Words | None = None) -> None:
         self.settings = settings
         self.words = words or bundled()
+        self.headers = {"X-Emulator": settings.profile.name}
         self.engine = settings.profile.engine(settings.seed)
+        self._prefixes = PrefixCache() if settings.prefix_cache else None
         self.metrics = Metrics(settings.metrics_factor, settings.models[0] if settings.models
                                else settings.profile.served_model)
         self._log = TruthLog(settings.truth)
@@ -310,8 +317,7 @@ class Server:
 
     def _generate(self, connection: Connection, request: Request, plane: Plane) -> None:
         number = next(self._numbers)
-        truth = Truth(request.headers.get("x-request-id") or f"emulated-{number:08x}", number, request.path,
-                      request.received_ns)
+        truth = Truth(_request_id(request, number), number, request.path, request.received_ns)
         try:
             fault = self._fault(request, number)
             truth.fault = fault.kind if fault else None
@@ -326,9 +332,13 @@ class Server:
             self._record(truth)
             return
         ask = opened.ask
-        job = Job(self.words.prompt_tokens(ask), self._length(ask, number), arrived_ns=request.received_ns)
-        answer = Answer(connection, plane, ask, opened.dialect, job, truth, self.settings.shape, fault,
-                        self.words.text)
+        tokens = self.words.prompt_tokens(ask)
+        cached = self._prefixes.cached_tokens(ask.prompt, tokens) if self._prefixes else 0
+        job = Job(tokens, self._length(ask, number), cached)
+        shape = self.settings.shape
+        if request.headers.get("connection", "").lower() == "close":
+            shape = replace(shape, close_each=True)
+        answer = Answer(connection, plane, opened, job, truth, shape, fault, self.words.text)
         job.owner = connection.answer = answer
         self._start(answer, fault)
 
@@ -406,6 +416,12 @@ class Server:
         except Refusal as refusal:
             return refusal
         return _found({"count": self.words.prompt_tokens(ask), "max_model_len": 131072})
+
+
+def _request_id(request: Request, number: int) -> str:
+    """The client's own id where it sent one; boto3 sends `amz-sdk-invocation-id`."""
+    headers = request.headers
+    return headers.get("x-request-id") or headers.get("amz-sdk-invocation-id") or f"emulated-{number:08x}"
 
 
 def _found(body: object) -> Refusal:

@@ -21,5 +21,6 @@ class Shape:
     reasoning_field: Literal["reasoning_content", "reasoning"] = "reasoning_content"
     framing: Literal["chunked", "close"] = "chunked"  # close: the body ends with the connection
     delay_s: float = 0.0  # network delay added to every write
+    container: Literal["tgi", "lmi"] = "tgi"  # how a SageMaker container answers TGI's `inputs`
     part_bytes: int | None = None  # SageMaker: payload parts of this size, wherever lines end
     close_each: bool = False  # `Connection: close` on every answer

@@ -1,0 +1,146 @@
+"""Bedrock's runtime: Converse, ConverseStream, InvokeModel and InvokeModelWithResponseStream."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from fmload.emulator import eventstream, openai
+from fmload.emulator.bedrock_bodies import FAMILIES, Family
+from fmload.emulator.dialect import Ask, Usage, Whole
+
+_PATH = re.compile(r"/model/(.+)/(converse|converse-stream|invoke|invoke-with-response-stream)$")
+_STOP = {"length": "max_tokens", "stop": "end_turn"}
+
+
+def split_path(path: str) -> tuple[str, str] | None:
+    """(model id, operation) of a Bedrock path, or None."""
+    found = _PATH.match(path)
+    return (found[1], found[2]) if found else None
+
+
+def parse_converse(model: str, body: dict[str, Any], stream: bool) -> Ask:
+    """What a Converse request asks for."""
+    texts = [part["text"] for part in body.get("system") or [] if "text" in part]
+    texts += openai.messages_texts(body.get("messages"))
+    config = body.get("inferenceConfig") or {}
+    return Ask(texts, chat=True, model=model, stream=stream,
+               max_tokens=openai.positive(config.get("maxTokens"), "maxTokens"))
+
+
+class ConverseDialect:
+    """Frames of ConverseStream; `p` is the padding that Bedrock adds against traffic analysis."""
+
+    content_type = eventstream.CONTENT_TYPE
+    headers: Mapping[str, str] = {}
+    finish_with_last = usage_each = False
+
+    def __init__(self) -> None:
+        self._thinking: bool | None = None
+        self._block = 0
+
+    def opening(self, usage: Usage) -> bytes:
+        return _event("messageStart", {"role": "assistant", "p": "abcdefgh"})
+
+    def token(self, text: str, reasoning: bool, finish: str | None, usage: Usage | None) -> bytes:
+        before = b""
+        if self._thinking and not reasoning:  # the reasoning has a block of its own
+            before, self._block = self._stop_block(), self._block + 1
+        self._thinking = reasoning
+        delta = {"reasoningContent": {"text": text}} if reasoning else {"text": text}
+        return before + _event("contentBlockDelta", {"contentBlockIndex": self._block, "delta": delta,
+                                                     "p": "abcdefghijklmnop"})
+
+    def closing(self, finish: str | None, usage: Usage) -> bytes:
+        stop = _event("messageStop", {"stopReason": _STOP.get(finish or "stop", "end_turn"), "p": "abcd"})
+        return self._stop_block() + stop + _event("metadata", {"usage": _usage(usage),
+                                                               "metrics": {"latencyMs": usage.latency_ms}})
+
+    def trailer(self) -> bytes:
+        return b""
+
+    def error(self, aws: str | None, message: str, how: str) -> bytes:
+        return error_frame(aws, message, how)
+
+    def whole(self, text: str, reasoning: str, finish: str, usage: Usage) -> Whole:
+        content: list[dict[str, Any]] = [{"text": text}]
+        if reasoning:
+            content.insert(0, {"reasoningContent": {"reasoningText": {"text": reasoning}}})
+        return Whole(orjson.dumps({"output": {"message": {"role": "assistant", "content": content}},
+                                   "stopReason": _STOP[finish], "usage": _usage(usage),
+                                   "metrics": {"latencyMs": usage.latency_ms}}))
+
+    def _stop_block(self) -> bytes:
+        return _event("contentBlockStop", {"contentBlockIndex": self._block, "p": "ab"})
+
+
+class InvokeDialect:
+    """Frames of InvokeModelWithResponseStream: the model's own objects, base64 in `chunk` events."""
+
+    content_type = eventstream.CONTENT_TYPE
+    headers: Mapping[str, str] = {"X-Amzn-Bedrock-Content-Type": "application/json"}
+    finish_with_last = False
+    usage_each = True
+
+    def __init__(self, family: Family) -> None:
+        self._family = family
+
+    def opening(self, usage: Usage) -> bytes:
+        return _chunks(self._family.opening(usage))
+
+    def token(self, text: str, reasoning: bool, finish: str | None, usage: Usage | None) -> bytes:
+        return _chunks([self._family.token(text, usage.output_tokens if usage is not None else 0)])
+
+    def closing(self, finish: str | None, usage: Usage) -> bytes:
+        objects = self._family.closing(finish or "stop", usage)
+        objects[-1]["amazon-bedrock-invocationMetrics"] = {
+            "inputTokenCount": usage.input_tokens, "outputTokenCount": usage.output_tokens,
+            "invocationLatency": usage.latency_ms, "firstByteLatency": usage.first_token_ms}
+        return _chunks(objects)
+
+    def trailer(self) -> bytes:
+        return b""
+
+    def error(self, aws: str | None, message: str, how: str) -> bytes:
+        return error_frame(aws, message, how)
+
+    def whole(self, text: str, reasoning: str, finish: str, usage: Usage) -> Whole:
+        headers = {"X-Amzn-Bedrock-Input-Token-Count": str(usage.input_tokens),
+                   "X-Amzn-Bedrock-Output-Token-Count": str(usage.output_tokens),
+                   "X-Amzn-Bedrock-Invocation-Latency": str(usage.latency_ms)}
+        return Whole(orjson.dumps(self._family.whole(text, finish, usage)), headers=headers)
+
+
+def family_of(model: str) -> type[Family]:
+    """The body format of a model id, an inference profile or an ARN; Llama's where nothing is known."""
+    return next((family for key, family in FAMILIES.items() if key in model), FAMILIES["meta."])
+
+
+def error_frame(aws: str | None, message: str, how: str) -> bytes:
+    """A failure inside a stream: an exception of Bedrock's model, or an unmodelled error frame."""
+    if how == "error":
+        return eventstream.error(aws or "InternalError", message)
+    name = aws or "ModelStreamErrorException"
+    body: dict[str, Any] = {"message": message}
+    if name.lower().startswith("modelstreamerror"):
+        body |= {"originalStatusCode": 424, "originalMessage": message}
+    return eventstream.exception(name[0].lower() + name[1:], orjson.dumps(body))
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    return {"inputTokens": usage.input_tokens, "outputTokens": usage.output_tokens,
+            "totalTokens": usage.input_tokens + usage.output_tokens, "cacheReadInputTokens": usage.cached_tokens,
+            "cacheWriteInputTokens": 0}
+
+
+def _event(kind: str, value: object) -> bytes:
+    return eventstream.event(kind, orjson.dumps(value))
+
+
+def _chunks(objects: list[dict[str, Any]]) -> bytes:
+    return b"".join(_event("chunk", {"bytes": base64.b64encode(orjson.dumps(value)).decode(), "p": "abcdefgh"})
+                    for value in objects)
