@@ -69,8 +69,8 @@ def histogram(title: str, lengths: Sequence[int]) -> Table:
     counts = [0] * ((most - least) // width + 1)
     for length in lengths:
         counts[(length - least) // width] += 1
-    table = Table(title, "prompts", "", title=f"{title}: mean {sum(lengths) / len(lengths):,.1f}, {least:,} to {most:,}",
-                  title_justify="left", box=None)
+    span = f"{title}: mean {sum(lengths) / len(lengths):,.1f}, {least:,} to {most:,}"
+    table = Table("tokens", "prompts", "", title=span, title_justify="left", box=None)
     for index, count in enumerate(counts):
         low = least + index * width
         label = f"{low:,}" if width == 1 else f"{low:,}–{low + width - 1:,}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from rich.table import Table
 
 from fmload import config
 from fmload.config import RunFile
-from fmload.endpoints import ENDPOINTS
 from fmload.errors import EXIT_OK, FmloadError
 from fmload.prompts import SOURCES, wanted
 from fmload.stages import Stage, plan, steps_of
@@ -66,26 +66,26 @@ def _check_files(source: object) -> None:
 
 
 def _print(run_file: RunFile, stages: list[Stage], console: Console) -> None:
-    console.print(_stage_table(stages))
-    console.print(_prompt_table(run_file))
-    seconds = estimated_s(stages)
-    drain = format_duration(run_file.load.drain_s)
-    until = "until each window has its requests" if seconds is None else f"about {format_duration(seconds)}"
-    console.print(f"{len(stages)} stages in {len(steps_of(stages))} steps, {until}, and up to {drain} of drain a step")
+    console.print(_stage_table(stages), _prompt_table(run_file), sep="\n\n", end="\n\n")
+    load, seconds = run_file.load, estimated_s(stages)
+    lasts = "until each window has its requests" if seconds is None else f"about {format_duration(seconds)} in all"
+    ramp, warmup, drain = map(format_duration, (load.ramp_s, load.warmup_s, load.drain_s))
+    console.print(f"{len(stages)} stages in {len(steps_of(stages))} steps, each with {ramp} of ramp, {warmup} of warm-up "
+                  f"and up to {drain} of drain; {lasts}", soft_wrap=True)
 
 
 def _stage_table(stages: list[Stage]) -> Table:
-    table = Table("stage", "step", "endpoint", "prompts", "load", "ramp", "warm-up", "window", title="Plan")
+    table = Table("stage", "step", "endpoint", "prompts", "load", "window", box=None)
     for stage in stages:
         unit = "users" if stage.load.kind == "concurrency" else "requests/s"
         window = f"{stage.requests} requests" if stage.window_s is None else format_duration(stage.window_s)
         table.add_row(str(stage.stage), str(stage.step), stage.endpoint, stage.prompt_set,
-                      f"{stage.load.value:g} {unit}", format_duration(stage.ramp_s), format_duration(stage.warmup_s), window)
+                      f"{stage.load.value:g} {unit}", window)
     return table
 
 
 def _prompt_table(run_file: RunFile) -> Table:
-    table = Table("set", "source", "prompts", "tokenizers", title="Prompt sets")
+    table = Table("prompt set", "source", "prompts", "tokenizers", box=None)
     tokenizers = ", ".join(dict.fromkeys(endpoint.tokenizer for endpoint in run_file.endpoints))
     for spec in run_file.prompts:
         count = wanted(run_file, spec)
@@ -94,10 +94,8 @@ def _prompt_table(run_file: RunFile) -> Table:
 
 
 def _warnings(run_file: RunFile) -> Iterator[str]:
-    """What keeps an endpoint from being reached as things are: no address, no key in the environment."""
+    """What keeps an endpoint from being reached as things are: a key that the environment does not hold."""
     for spec in run_file.endpoints:
-        if spec.deploy is None:
-            try:
-                ENDPOINTS.load(spec.protocol).from_spec(spec)
-            except FmloadError as error:
-                yield str(error).replace("\nhint: ", "; ")
+        for name, variable in spec.options.model_dump().items():
+            if name.endswith("_env") and isinstance(variable, str) and variable not in os.environ:
+                yield f"endpoint '{spec.name}': {name}: {variable} is not set in the environment"

@@ -43,8 +43,8 @@ def _open(definitions: dict[str, Any], model: type[Extensible]) -> None:
     definition["allOf"] = [
         {"if": {"properties": {model.chosen_by: {"const": name}}, "required": [model.chosen_by]},
          "then": _options(definitions, f"{model.__name__}.{name}", options)} for name, options in known.items()]
-    unknown = {"if": {"not": {"properties": {model.chosen_by: {"enum": list(known)}}}}, "then": {"additionalProperties": True}}
-    definition["allOf"].append({**unknown, "then": {"unevaluatedProperties": True}})
+    others = {"not": {"properties": {model.chosen_by: {"enum": list(known)}}}}
+    definition["allOf"].append({"if": others, "then": {"additionalProperties": True}})
     definition["unevaluatedProperties"] = False
 
 

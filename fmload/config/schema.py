@@ -10,7 +10,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema
 
 from fmload.arrivals import ARRIVALS
 from fmload.config import objectives
@@ -39,7 +48,7 @@ def _with_unit(seconds: float) -> str:
 
 
 Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0), PlainSerializer(_with_unit, when_used="json"),
-                    WithJsonSchema({"type": "string", "examples": ["500ms", "10s", "2m"]})]
+                    WithJsonSchema({"anyOf": [{"type": "string", "examples": ["500ms", "10s", "2m"]}, {"const": 0}]})]
 
 
 def _from_run_file(value: str, info: ValidationInfo) -> str:
@@ -98,6 +107,13 @@ class EndpointSpec(Extensible):
     accelerators: int | None = Field(None, ge=1, description="accelerators that serve this endpoint, in all")
     emulated: str | None = Field(None, description="what it imitates, when it is an emulation; the report says so")
 
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        if "url" in given and "urls" in given:
+            yield "urls", "give either url or urls, not both"
+        if given.get("protocol") == "openai" and not {"url", "urls", "deploy"} & given.keys():
+            yield "url", "is missing; give url, urls or deploy"
+
 
 class TokenFilter(Strict):
     """Keeps prompts of one language and of a token range (both ends included)."""
@@ -134,6 +150,15 @@ class Distribution(Strict):
         match given.get("min"), given.get("max"):
             case int(least), int(most) if least > most:
                 yield "min", f"{least} is above max, {most}"
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        reference = handler(core)
+        mapping = handler.resolve_ref_schema(reference)
+        both = {"anyOf": [{"type": "integer", "minimum": 1}, dict(mapping)]}
+        mapping.clear()
+        mapping.update(both)
+        return reference
 
     @property
     def drawn(self) -> Literal["normal", "uniform", "lognormal", "fixed"]:
