@@ -1,0 +1,42 @@
+"""Files of other tools as stages: a table of importers, each one file with `recognises` and `read`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analysis.published import Published
+from fmload.errors import FmloadError
+from fmload.registry import Registry
+
+IMPORTERS = Registry("importer", {
+    "fmbench": "analysis.importers.fmbench:FMBench",
+    "llmperf": "analysis.importers.llmperf:LLMPerf",
+    "vllm": "analysis.importers.vllm:VLLM",
+    "guidellm": "analysis.importers.guidellm:GuideLLM",
+    "aiperf": "analysis.importers.aiperf:AIPerf",
+})
+
+
+def read_published(path: Path, tool: str | None = None) -> Published:
+    """The stages in a file of another tool (`tool` None: found by its content).
+
+    Raises FmloadError when no importer recognises it, or the one named cannot read it.
+    """
+    text = _text(path)
+    names = [tool] if tool else IMPORTERS.names()
+    for name in names:
+        importer = IMPORTERS.load(name)
+        if tool or importer.recognises(path, text):
+            published: Published = importer.read(path, text)
+            if not published.rows:
+                raise FmloadError(f"{path}: no results found in this {name} file")
+            return published
+    raise FmloadError(f"{path}: not recognised as a result of {', '.join(IMPORTERS.names())}",
+                      hint="name the tool with --from, or give a results folder of fmload")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FmloadError(f"cannot read {path}: {error}") from error
