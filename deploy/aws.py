@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -15,6 +16,7 @@ from deploy.base import RUN_TAG, Context, Resource
 from fmload.errors import FmloadError
 
 _CONFIG = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 4})
+_POLL_AWS_S, _POLL_HERE_S = 10.0, 0.05
 
 _HINTS = {
     "ExpiredToken": "the credentials have expired: renew them (aws sso login) and repeat the command; it continues",
@@ -65,6 +67,11 @@ def _make_client(service: str, region: str | None, endpoint_url: str | None) -> 
 def client_for(resource: Resource, context: Context, service: str) -> Any:
     """The client of the account and region where `resource` lives."""
     return context.aws.client(service, resource.region, resource.detail.get("endpoint_url"))
+
+
+def poll_s(client: Any) -> float:
+    """Seconds between two looks: AWS throttles the impatient, an emulation on this host does not."""
+    return _POLL_HERE_S if urlsplit(client.meta.endpoint_url).hostname in ("127.0.0.1", "localhost") else _POLL_AWS_S
 
 
 def tags(context: Context, resource: Resource) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from deploy.base import Context, Plan, sum_or_none
 from deploy.ledger import Entry
+from fmload import stages
 from fmload.config.schema import RunFile
 from fmload.errors import FmloadError
 from fmload.units import format_duration
@@ -21,12 +22,9 @@ _LOOK_EVERY_S = 5.0
 
 
 def load_s(run_file: RunFile) -> float:
-    """How long the sweep takes: ramp, warm-up and window of every stage, one after the other."""
-    load = run_file.load
-    levels = len(load.concurrency or load.rate or [1])
-    endpoints = 1 if load.side_by_side else len(run_file.endpoints)
-    window_s = load.window_s or _ASSUMED_REQUESTS_S
-    return (load.ramp_s + load.warmup_s + window_s) * levels * len(run_file.prompts) * endpoints * load.repeat
+    """How long the sweep takes: ramp, warm-up and window of every step, one after the other."""
+    return sum(max(stage.ramp_s + stage.warmup_s + (stage.window_s or _ASSUMED_REQUESTS_S) for stage in step)
+               for step in stages.steps_of(stages.plan(run_file)))
 
 
 def estimate_usd(plans: Sequence[Plan], run_file: RunFile) -> float | None:
@@ -44,13 +42,13 @@ def describe(plans: Sequence[Plan], run_file: RunFile) -> str:
     lines = []
     for plan in plans:
         lines.append(f"{plan.endpoint}: {plan.target}, ready after about {format_duration(plan.startup_s)}")
-        lines += [f"  {_hourly(resource.hourly):>14}  {resource}" for resource in plan.resources]
+        lines += [f"  {hourly_text(resource.hourly):>14}  {resource}" for resource in plan.resources]
         if plan.commitment_usd:
             lines.append(f"  {plan.commitment_usd:>9.2f} USD  owed once bought, whether used or not")
         lines += [f"  note: {note}" for note in plan.notes]
     hourly = sum_or_none(plan.hourly for plan in plans)
     estimate = estimate_usd(plans, run_file)
-    lines.append(f"together {_hourly(hourly)}; this run, {format_duration(load_s(run_file))} of load: "
+    lines.append(f"together {hourly_text(hourly)}; this run, {format_duration(load_s(run_file))} of load: "
                  + ("n/a (a price is unknown)" if estimate is None else f"about {estimate:.2f} USD"))
     return "\n".join(lines)
 
@@ -109,7 +107,8 @@ def _watch(context: Context, max_cost: float, done: threading.Event) -> None:
             return
 
 
-def _hourly(price: float | None) -> str:
+def hourly_text(price: float | None) -> str:
+    """A price by the hour, for people."""
     return "n/a USD/h" if price is None else f"{price:.4g} USD/h"
 
 

@@ -47,11 +47,11 @@ class Ledger:
         self._lock = threading.Lock()
 
     @classmethod
-    def begin(cls, path: Path, name: str) -> Ledger:
-        """The ledger at `path`; made, with a new run id, when there is none yet."""
+    def begin(cls, path: Path, name: str, run_id: str | None = None) -> Ledger:
+        """The ledger at `path`; made when there is none yet, with a new run id unless one is given."""
         if path.exists():
             return cls.open(path)
-        ledger = cls(path, f"{name}-{secrets.token_hex(3)}")
+        ledger = cls(path, run_id or f"{name}-{secrets.token_hex(3)}")
         path.parent.mkdir(parents=True, exist_ok=True)
         ledger._append({"event": "run", "run": ledger.run_id})
         return ledger

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from deploy import bill
 from deploy.aws import Aws
 from deploy.base import Context, Deployment, Kind, Plan, Target
+from deploy.emulation import vanished
 from deploy.kinds import KINDS
 from deploy.lease import renewing
 from deploy.ledger import NAME, Entry, Ledger
@@ -39,6 +40,11 @@ def context_for(run_file: RunFile, results: Results, say: Say = say_on_stderr, k
     prices = Path(run_file.prices) if run_file.prices else None
     ledger = Ledger.begin(results.root / NAME, run_file.name)
     return Context(ledger, results.logs, Aws(), say, run_file.region, prices, keep)
+
+
+def context_of(ledger: Ledger, region: str | None = None, say: Say = say_on_stderr) -> Context:
+    """The context for what a ledger holds, without its run file."""
+    return Context(ledger, ledger.path.parent, Aws(), say, region)
 
 
 @contextmanager
@@ -115,7 +121,8 @@ def _delete(entry: Entry, context: Context) -> None:
     kind: Kind = KINDS.load(entry.resource.kind)()
     context.ledger.write("deleting", entry.resource, entry.endpoint)
     context.say(f"{entry.endpoint}: deleting {entry.resource}")
-    kind.delete(entry.resource, context)
+    if not vanished(entry.resource):
+        kind.delete(entry.resource, context)
     context.ledger.write("deleted", entry.resource, entry.endpoint)
 
 
@@ -133,8 +140,9 @@ def _targets(run_file: RunFile, context: Context) -> list[Target]:
 
 
 def _with_address(spec: EndpointSpec, deployment: Deployment) -> EndpointSpec:
-    said: dict[str, Any] = spec.model_dump(by_alias=True, exclude_unset=True, exclude={"deploy"})
-    return EndpointSpec.model_validate({**deployment.settings, **said})
+    said: dict[str, Any] = spec.model_dump(mode="json", by_alias=True, exclude={"deploy"})
+    supplied = {key: value for key, value in deployment.settings.items() if key not in spec.model_fields_set}
+    return EndpointSpec.model_validate({**said, **supplied})
 
 
 def _side_by_side(work: Callable[[Item], Value], items: Sequence[Item], context: Context) -> list[Value]:

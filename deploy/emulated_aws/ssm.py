@@ -1,0 +1,28 @@
+"""The public parameters that name the Deep Learning and Neuron AMIs; moto knows those of plain Linux only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.ssm.models import Parameter, SimpleSystemManagerBackend
+
+from deploy.emulated_aws.layer import lay
+
+_PREFIXES = ("/aws/service/deeplearning/ami/", "/aws/service/neuron/dlami/")
+_IMAGE = "ami-0123456789abcdef0"
+
+
+def apply() -> None:
+    """Lay this module over moto's SSM, in this process."""
+    lay(SimpleSystemManagerBackend, get_parameter=_with_images(SimpleSystemManagerBackend.get_parameter))
+
+
+def _with_images(inner: Any) -> Any:
+    def get(backend: Any, name: str) -> Any:
+        if not name.startswith(_PREFIXES):
+            return inner(backend, name)
+        make: Any = Parameter
+        return make(account_id=backend.account_id, name=name, value=_IMAGE, parameter_type="String",
+                         description=None, allowed_pattern=None, keyid=None, last_modified_date=0.0, version=1,
+                         data_type="text")
+    return get

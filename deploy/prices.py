@@ -1,0 +1,16 @@
+"""What an instance costs by the hour, for plans: looked up in the dated table, never guessed."""
+
+from __future__ import annotations
+
+from analysis.prices import load_prices
+from deploy.base import Context
+from fmload.config.schema import PriceSpec
+
+
+def hourly_usd(context: Context, instance_type: str, count: int, purchase: str = "on_demand",
+               said: PriceSpec | None = None, region: str | None = None) -> float | None:
+    """USD per hour of `count` instances; None when neither the run file nor the table knows the price."""
+    if said is not None and said.hourly is not None:
+        return said.hourly * count
+    quote = load_prices(context.prices).hourly(instance_type, region or context.region, purchase)
+    return None if quote is None else quote.usd * count

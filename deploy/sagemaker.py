@@ -1,0 +1,155 @@
+"""Target `sagemaker`: model → endpoint configuration → endpoint (→ inference component), with boto3 alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from deploy import images
+from deploy.aws import client_for, explained, tags
+from deploy.base import Context, Deployment, Plan, Resource
+from deploy.create import ensure
+from deploy.emulation import REGION, Emulation
+from deploy.names import name_for
+from deploy.prices import hourly_usd
+from deploy.sagemaker_container import Served, image_of, served
+from deploy.sagemaker_kinds import wait_in_service
+from deploy.sagemaker_options import Component, Options
+from deploy.serving_properties import PropertiesFile
+from fmload.config.schema import EndpointSpec
+from fmload.errors import FmloadError
+
+VARIANT = "AllTraffic"
+_METRICS = {"EnableEnhancedMetrics": True, "MetricPublishFrequencyInSeconds": 10}
+_STARTUP_S = {"gpu": 600.0, "neuron": 1200.0}  # typical, for the plan's estimate
+_HEALTH_LIMITS_S = (60, 3600)  # SageMaker takes no less and no more
+
+Create = Callable[[Any, Resource], Mapping[str, Any] | None]
+
+
+class SageMaker:
+    """A SageMaker real-time endpoint. Nothing scales it during the run: no scaling policy is registered."""
+
+    Options = Options
+
+    def __init__(self, spec: EndpointSpec, context: Context) -> None:
+        assert spec.deploy is not None
+        self.spec, self.context = spec, context
+        self.options: Options = spec.deploy.options
+        self.name = name_for(context.run_id, spec.name)
+        self.emulation = Emulation(spec.name, self.options.emulator, context)
+        self.properties = PropertiesFile(self.options.bucket, self.name, self.options.serving_properties)
+        self.region = context.region or os.environ.get("AWS_REGION") or (REGION if self.options.emulator else None)
+
+    def plan(self) -> Plan:
+        neuron = self.options.instance_type.startswith(("ml.inf", "ml.trn"))
+        notes = (f"image {image_of(self.options, self.region or REGION)}", f"images.yml of {images.table_date()}")
+        return Plan(self.spec.name, "sagemaker", (*self.emulation.resources(), *self._resources().values()),
+                    startup_s=0.0 if self.options.emulator else _STARTUP_S["neuron" if neuron else "gpu"],
+                    notes=self.emulation.notes() or notes)
+
+    def up(self) -> Deployment:
+        emulated = self.emulation.up()
+        resources = self._resources()
+        what = served(self._client(resources["model"]), self.options, self.spec.model or "", self.region or REGION,
+                      self.properties.url if self.properties else None)
+        made: list[Resource] = []
+        for key, create in self._creations(what):
+            made.append(self._make(resources[key], create))
+            if key in ("endpoint", "component"):
+                wait_in_service(made[-1], self.context, self.options.start_timeout_s)
+        return Deployment(self.spec.name, self._settings(what), (*emulated, *made))
+
+    def _settings(self, what: Served) -> dict[str, Any]:
+        settings = {"endpoint_name": self.name, "region": self.region, "payload_format": what.payload_format,
+                    "inference_component": self.name if self.options.inference_component else None,
+                    "price": {"instance_type": self.options.instance_type, "count": self.options.instance_count,
+                              **({"region": self.region} if self.region else {})}, **self.emulation.settings()}
+        return {key: value for key, value in settings.items() if value is not None}
+
+    def _resources(self) -> dict[str, Resource]:
+        hourly = 0.0 if self.options.emulator else hourly_usd(
+            self.context, self.options.instance_type, self.options.instance_count, said=self.spec.price,
+            region=self.region)
+        resources = {"properties": self._resource("s3-object", self.properties.name),
+                     "model": self._resource("sagemaker-model", self.name),
+                     "config": self._resource("sagemaker-endpoint-config", self.name),
+                     "endpoint": self._resource("sagemaker-endpoint", self.name, hourly),
+                     "component": self._resource("sagemaker-inference-component", self.name)}
+        if not self.properties:
+            del resources["properties"]
+        if self.options.inference_component is None:
+            del resources["component"]
+        return resources
+
+    def _resource(self, kind: str, name: str, hourly: float | None = 0.0) -> Resource:
+        return Resource(kind, name, self.region, hourly, self.emulation.detail())
+
+    def _creations(self, what: Served) -> Iterator[tuple[str, Create]]:
+        """What is created, in this order, and by which call."""
+        if self.properties:
+            yield "properties", self.properties.upload
+        yield "model", lambda client, resource: self._create_model(client, resource, what)
+        yield "config", lambda client, resource: self._create_config(client, resource, what)
+        yield "endpoint", self._create_endpoint
+        if self.options.inference_component:
+            yield "component", self._create_component
+
+    def _client(self, resource: Resource) -> Any:
+        return client_for(resource, self.context, "s3" if resource.kind == "s3-object" else "sagemaker")
+
+    def _make(self, resource: Resource, create: Create) -> Resource:
+        client = self._client(resource)
+        with explained(f"{self.spec.name}: {resource}"):
+            return ensure(self.context, self.spec.name, resource, lambda: create(client, resource))
+
+    def _create_model(self, client: Any, resource: Resource, what: Served) -> None:
+        network = {"VpcConfig": {"Subnets": self.options.subnets, "SecurityGroupIds": self.options.security_groups}}
+        client.create_model(ModelName=resource.name, PrimaryContainer=what.definition(), ExecutionRoleArn=self._role(),
+                            Tags=tags(self.context, resource), **(network if self.options.subnets else {}))
+
+    def _create_config(self, client: Any, resource: Resource, what: Served) -> None:
+        role = {"ExecutionRoleArn": self._role()} if self.options.inference_component else {}
+        client.create_endpoint_config(EndpointConfigName=resource.name, ProductionVariants=[self._variant(what)],
+                                      MetricsConfig=_METRICS, Tags=tags(self.context, resource), **role)
+
+    def _variant(self, what: Served) -> dict[str, Any]:
+        options = self.options
+        variant: dict[str, Any] = {
+            "VariantName": VARIANT, "InstanceType": options.instance_type,
+            "InitialInstanceCount": options.instance_count, "RoutingConfig": {"RoutingStrategy": options.routing},
+            "ModelDataDownloadTimeoutInSeconds": self._limit_s()}
+        if what.inference_ami:
+            variant["InferenceAmiVersion"] = what.inference_ami
+        if options.capacity_reservation:
+            variant["CapacityReservationConfig"] = {"CapacityReservationPreference": "capacity-reservations-only",
+                                                    "MlReservationArn": options.capacity_reservation}
+        if options.inference_component is None:
+            variant |= {"ModelName": self.name, "InitialVariantWeight": 1.0,
+                        "ContainerStartupHealthCheckTimeoutInSeconds": self._limit_s()}
+        return variant
+
+    def _create_endpoint(self, client: Any, resource: Resource) -> None:
+        client.create_endpoint(EndpointName=resource.name, EndpointConfigName=self.name,
+                               Tags=tags(self.context, resource))
+
+    def _create_component(self, client: Any, resource: Resource) -> None:
+        component = self.options.inference_component or Component()
+        needs = {"NumberOfAcceleratorDevicesRequired": component.accelerators,
+                 "MinMemoryRequiredInMb": component.memory_mib}
+        limit = {"ContainerStartupHealthCheckTimeoutInSeconds": self._limit_s()}
+        client.create_inference_component(
+            InferenceComponentName=resource.name, EndpointName=self.name, VariantName=VARIANT,
+            Specification={"ModelName": self.name, "ComputeResourceRequirements": needs, "StartupParameters": limit},
+            RuntimeConfig={"CopyCount": component.copies}, Tags=tags(self.context, resource))
+
+    def _limit_s(self) -> int:
+        return int(min(max(self.options.start_timeout_s, _HEALTH_LIMITS_S[0]), _HEALTH_LIMITS_S[1]))
+
+    def _role(self) -> str:
+        role = self.options.role or os.environ.get("FMLOAD_SAGEMAKER_ROLE") or self.emulation.role()
+        if role is None:
+            raise FmloadError(f"{self.spec.name}: SageMaker needs an execution role",
+                              hint="write deploy.role: arn:aws:iam::…, or set FMLOAD_SAGEMAKER_ROLE")
+        return role

@@ -1,0 +1,153 @@
+"""`fmload deploy`: what a run file would create, creating it, what exists and costs, and removing it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fmload.errors import EXIT_OK, FmloadError
+
+if TYPE_CHECKING:
+    from fmload.config.schema import RunFile
+
+_ACTIONS = """
+plan    what would be created, for which price; no effects
+up      create what is not there yet, and show the addresses; repeat it after a failure
+status  what exists, what it costs by the hour, and what it has cost
+down    delete what the ledger has; repeat it after a failure; from any machine with the ledger, or by --run alone
+sweep   find by tag what any run left in a region, and delete it
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare this command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "actions:" + _ACTIONS
+    parser.add_argument("action", choices=["plan", "up", "status", "down", "sweep"])
+    parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG",
+                        help="run file; for status and down also a results folder or a ledger")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets",
+                        help="override a key of the run file")
+    parser.add_argument("--out", type=Path, help="results folder; default: a new one, or the newest of the run file")
+    parser.add_argument("--run", help="down, sweep: the run id, as in the tag fmload:run")
+    parser.add_argument("--region", help="down --run, sweep: the AWS region; default: AWS_REGION")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the action; returns the exit code."""
+    actions: dict[str, Callable[[argparse.Namespace], int]] = {
+        "plan": _plan, "up": _up, "status": _status, "down": _down, "sweep": _sweep}
+    return actions[args.action](args)
+
+
+def _plan(args: argparse.Namespace) -> int:
+    import tempfile
+
+    from deploy import bill, lifecycle
+    from fmload.results import Results
+    run_file = _run_file(args)
+    with tempfile.TemporaryDirectory() as folder:
+        plans = lifecycle.plans(run_file, lifecycle.context_for(run_file, Results(Path(folder))))
+    print(bill.describe(plans, run_file))
+    return EXIT_OK
+
+
+def _up(args: argparse.Namespace) -> int:
+    from deploy import bill, lifecycle
+    from fmload.results import Results, new_results
+    run_file = _run_file(args)
+    known = _ledgers(run_file.name)
+    results = Results(args.out or known[-1].parent) if args.out or known else new_results(run_file.name)
+    context = lifecycle.context_for(run_file, results, keep=True)
+    bill.approve(lifecycle.plans(run_file, context), run_file, args.yes)
+    for spec in lifecycle.up(run_file, context).endpoints:
+        print(f"{spec.name}: {spec.url or (spec.model_extra or {}).get('endpoint_name') or spec.model}")
+    print(f"remove it with: fmload deploy down {context.ledger.path}")
+    return EXIT_OK
+
+
+def _status(args: argparse.Namespace) -> int:
+    from deploy import bill
+    from deploy.base import sum_or_none
+    from deploy.ledger import Ledger
+    entries = [entry for path in _named_ledgers(args) for entry in Ledger.open(path).entries()]
+    for entry in entries:
+        resource = entry.resource
+        state = {"creating": "perhaps", "created": "up", "deleting": "perhaps", "deleted": "gone"}[entry.event]
+        print(f"{state:8}{bill.hourly_text(resource.hourly):>14}  {entry.endpoint}: {resource}")
+    up = [entry for entry in entries if entry.up]
+    spent = bill.spent_usd(up)
+    print(f"{len(up)} up, {bill.hourly_text(sum_or_none(entry.resource.hourly for entry in up))}, so far "
+          + ("n/a (a price is unknown)" if spent is None else f"{spent:.2f} USD"))
+    return EXIT_OK
+
+
+def _down(args: argparse.Namespace) -> int:
+    from deploy import lifecycle
+    from deploy.ledger import Ledger
+    if args.run:
+        return _sweep(args)
+    for path in _named_ledgers(args):
+        lifecycle.down(lifecycle.context_of(Ledger.open(path)))
+    return EXIT_OK
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    from deploy import lifecycle, sweep
+    from deploy.ledger import Ledger
+    folder = args.out or Path("results") / "swept"
+    region = args.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    looking = lifecycle.context_of(Ledger(folder / "none", args.run or ""), region)
+    runs = sweep.found(looking, args.run)
+    for run_id, resources in runs.items():
+        print(f"{run_id}:", *resources, sep="\n  ")
+    if not runs:
+        print(f"nothing with the tag fmload:run{f'={args.run}' if args.run else ''} in {region or 'this region'}")
+    elif _agreed(args.yes):
+        for run_id, resources in runs.items():
+            lifecycle.down(lifecycle.context_of(sweep.ledger_of(folder, run_id, resources), region))
+    return EXIT_OK
+
+
+def _agreed(yes: bool) -> bool:
+    if not yes and not sys.stdin.isatty():
+        raise FmloadError("nothing is deleted without somebody's word", hint="add --yes")
+    return yes or input("Delete all this? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _run_file(args: argparse.Namespace) -> RunFile:
+    from fmload.config.loading import load
+    return load(_config(args), args.sets)
+
+
+def _config(args: argparse.Namespace) -> Path:
+    if args.config is None:
+        raise FmloadError(f"'fmload deploy {args.action}' needs a CONFIG", hint="name a run file")
+    path: Path = args.config
+    return path
+
+
+def _named_ledgers(args: argparse.Namespace) -> list[Path]:
+    """The ledgers that the arguments name: one, or those of a run file."""
+    from deploy.ledger import NAME
+    path = args.out or _config(args)
+    if path.name == NAME:
+        return [path]
+    if path.is_dir():
+        return [path / NAME]
+    ledgers = _ledgers(_run_file(args).name)
+    if not ledgers:
+        raise FmloadError(f"no ledger of {path} under results/", hint="name the results folder, or use --run ID")
+    return ledgers
+
+
+def _ledgers(name: str) -> list[Path]:
+    """Ledgers of the runs of one name that still have something up, oldest first."""
+    from deploy.ledger import NAME, Ledger
+    paths = sorted(Path("results").glob(f"{name}-*/{NAME}"))
+    return [path for path in paths if any(entry.up for entry in Ledger.open(path).entries())]
