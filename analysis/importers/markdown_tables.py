@@ -28,9 +28,9 @@ def _plain(cell: str) -> str:
 
 
 def number(cell: str) -> float | None:
-    """A cell's number without `$`, `,` and `%`; None where it holds none."""
+    """A cell's number without markup, `$`, `,` and `%`; None where it holds none."""
     try:
-        return float(cell.replace("$", "").replace(",", "").removesuffix("%").strip())
+        return float(_plain(cell).replace("$", "").replace(",", "").removesuffix("%").strip())
     except ValueError:
         return None
 

@@ -1,0 +1,16 @@
+"""Where tests find published results of other tools; they are read there, and are no part of this project."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def published_data() -> Path:
+    """The folder `data` of FMLOAD_SHARED, or of `shared` beside the repository; skips the test where there is none."""
+    root = Path(os.environ.get("FMLOAD_SHARED") or Path(__file__).parents[2] / "shared")
+    if not (root / "data").is_dir():
+        pytest.skip("published results are not here; set FMLOAD_SHARED to the folder that holds data/")
+    return root / "data"
