@@ -72,10 +72,10 @@ class Answer:
                 self.fail("truncated", "the response ended inside a frame")
             elif not exchange.complete:
                 self.fail("truncated", "the connection closed inside the response")
-            elif not self.ended:
-                self.fail("truncated", f"the response ended without {end_mark}")
             elif not reading.chunks:
                 self.fail("empty", "the response holds no token")
+            elif not self.ended:
+                self.fail("truncated", f"the response ended without {end_mark}")
         return reading
 
 

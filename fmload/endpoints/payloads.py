@@ -115,8 +115,7 @@ class PayloadReader:
     def settle(self) -> None:
         """Counts and finish reason of an OpenAI answer, once all events are in."""
         self._openai.settle()
-        reading = self._answer.reading
-        self._answer.ended |= reading.finish_reason is not None or (self._openai.done and not reading.chunks)
+        self._answer.ended |= self._answer.reading.finish_reason is not None
 
     def _line(self, line: bytes, end: int) -> None:
         if line.startswith(b"data:"):

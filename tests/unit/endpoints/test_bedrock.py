@@ -338,7 +338,7 @@ def test_a_stream_cut_anywhere_before_its_end_never_succeeds(family: str, data: 
     cut = stream[:data.draw(st.integers(0, last_text - 1))]
     for complete in (True, False):
         failure = read(cut, family, complete).failure
-        assert failure is not None and failure.outcome == "truncated"
+        assert failure is not None and failure.outcome in ("truncated", "empty" if complete else "truncated")
 
 
 _keys = ["type", "delta", "text", "message", "usage", "content", "outputs", "choices", "generation", "output",

@@ -1,0 +1,63 @@
+"""Emulators of SageMaker's and Bedrock's runtimes, as processes on free ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Server = dict[str, Any]
+Start = Callable[..., Server]
+_START_LIMIT_S = 60
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_account() -> Iterator[None]:
+    """Placeholder credentials for the unmodified boto3 clients; nothing outside this host is ever asked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "hidden-secret")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+            patch.setenv(name, os.devnull)
+        for name in ("AWS_PROFILE", "AWS_REGION", "AWS_CA_BUNDLE", "AWS_BEARER_TOKEN_BEDROCK"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts an emulator with further options; gives its ready file, with the truth log's path as `truth`."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start_one(*options: str) -> Server:
+        folder = tmp_path_factory.mktemp("emulator")
+        ready, log, truth = (folder / name for name in ("ready.json", "log", "truth"))
+        command = [sys.executable, "-m", "fmload.emulator", "--port", "0", "--ready-file", str(ready),
+                   "--truth", str(truth), *options]
+        with log.open("wb") as output:
+            running.append(subprocess.Popen(command, stdout=output, stderr=output))
+        return {**_ready(running[-1], ready, log), "truth": truth}
+    yield start_one
+    for process in running:
+        process.terminate()
+    for process in running:
+        process.wait(30)
+
+
+def _ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> Server:
+    limit = time.monotonic() + _START_LIMIT_S
+    while time.monotonic() < limit:
+        if ready.exists() and ready.stat().st_size:
+            server: Server = json.loads(ready.read_text())
+            return server
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.05)
+    raise AssertionError(f"the emulator was not ready within {_START_LIMIT_S} s: {log.read_text()}")
