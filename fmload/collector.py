@@ -35,7 +35,7 @@ class WorkerEntry:
     host: str = ""
     pid: int = 0
     wall_anchor_ns: int = 0
-    stamp: str = "kernel"
+    stamp: str | None = None
     ready: bool = False
     problem: str | None = None
     lost_ns: int | None = None
@@ -68,6 +68,7 @@ class Collector:
         self.wall_anchor_ns = time.time_ns() - time.monotonic_ns()
         self.started_utc = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self._link = link
+        self._journal_failed = False
         self._earlier_workers = _read_json(results.workers_json) or []
         self._journal = Journal(results.journal / f"master-{os.getpid()}.log")
         self.messages: dict[str, Callable[[str, Any], None]] = {
@@ -99,10 +100,24 @@ class Collector:
         if data["run_id"] != self.run_id:
             return
         entry = self.admit(worker)
-        for packed in entry.receipt.accept(data["first"], data["records"]):
-            self._journal.append(packed)
+        new = entry.receipt.accept(data["first"], data["records"])
+        if not self._journaled(new):
+            entry.receipt.count -= len(new)  # not acknowledged: the worker keeps them, and its journal has them
+            return
         entry.completed.update(data["completed"])
         self._link.send("fmload_ack", {"run_id": self.run_id, "count": entry.receipt.count}, worker)
+
+    def _journaled(self, packed: list[bytes]) -> bool:
+        """Append what a worker sent; what a full disk refuses in part is sent again, and read once."""
+        try:
+            for record in packed:
+                self._journal.append(record)
+        except OSError as error:
+            if not self._journal_failed:
+                self._journal_failed = True
+                self.event("journal_failed", None, f"the master's journal: {error}")
+            return False
+        return True
 
     def ping(self, worker: str) -> None:
         """Ask one worker for its clock, and tell it what is known of it."""
@@ -125,12 +140,14 @@ class Collector:
             self.admit(worker).flushed = data["count"]
 
     def on_event(self, worker: str, data: dict[str, Any]) -> None:
-        self.event(data["kind"], worker, data.get("detail", ""))
+        self.event(data["kind"], worker, data.get("detail", ""), data.get("stage"))
 
     def on_report(self, worker: str, data: dict[str, Any]) -> None:
         """A worker's live counts and health, once a second."""
         self.live.merge(worker, data)
         health = data["health"]
+        if worker in self.workers:
+            self.workers[worker].stamp = data["stamp"] or self.workers[worker].stamp
         self.live.observe(worker, data["in_flight"], health[-1] if health else None, time.monotonic_ns())
         if health:
             lines = "".join(json.dumps({"worker": worker, **sample}) + "\n" for sample in health)
@@ -149,17 +166,23 @@ class Collector:
 
     # -- events and files -----------------------------------------------------------------------------------------
 
-    def event(self, kind: str, worker: str | None = None, detail: str = "") -> None:
-        """Write down what befell the run, and mark the stages that are on."""
+    def event(self, kind: str, worker: str | None = None, detail: str = "", only: int | None = None) -> None:
+        """Write down what befell the run, and mark the stages that are on (or `only` the one that it concerns)."""
         now_ns = time.monotonic_ns()
-        stages: list[int | None] = [stage.stage for stage in self.running]
+        marked = [stage for stage in self.running if only in (None, stage.stage)]
         logger.warning("%s (worker %s): %s", kind.replace("_", " "), worker or "none", detail)
-        for stage in self.running:
+        for stage in marked:
             stage.marks.append(Mark(kind, now_ns, worker, detail))
-        for stage_number in stages or [None]:
+        numbers: list[int | None] = [stage.stage for stage in marked]
+        for number in numbers or [None]:
             _append(self.results.events_jsonl, json.dumps(
-                {"at_ns": now_ns, "kind": kind, "worker": worker, "stage": stage_number, "detail": detail}) + "\n")
+                {"at_ns": now_ns, "kind": kind, "worker": worker, "stage": number, "detail": detail}) + "\n")
         self.write_stages()
+
+    def find(self, worker: str) -> None:
+        """A worker that was taken for gone is there."""
+        self.workers[worker].lost_ns = None
+        self.write_workers()
 
     def lose(self, worker: str) -> None:
         """A worker is gone."""

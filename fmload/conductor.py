@@ -12,12 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import gevent
 import msgpack
-import orjson
 from gevent.event import Event
 
 from fmload.clocks import boot_id
@@ -25,6 +24,8 @@ from fmload.collector import Collector, host_name
 from fmload.config.dumping import values
 from fmload.config.schema import RunFile
 from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
+from fmload.live import request_limits_s
+from fmload.prompt import Prompt
 from fmload.prompts import store
 from fmload.stages import Stage, steps_of
 from fmload.worker import Link
@@ -94,6 +95,9 @@ class Conductor:
         self._lost: set[str] = set()
         self._step = -1
         self._helpers: list[gevent.Greenlet] = []
+        self._shards: list[dict[str, list[Prompt]]] = []
+        self._turn = 0
+        self._dealing = False  # whether slots of the running step may be dealt again
 
     # -- the run --------------------------------------------------------------------------------------------------
 
@@ -158,30 +162,34 @@ class Conductor:
         names = [spec.name for spec in self._run_file.prompts]
         prompts = {name: store.read(self._collector.results.prompts / f"{name}.jsonl") for name in names}
         shards = {name: store.shards(prompts[name], len(self._members)) for name in names}
+        # Fewer prompts than workers: those that got none share all, which repeats prompts but sends some.
+        self._shards = [{name: shards[name][index] or prompts[name] for name in names}
+                        for index in range(len(self._members))]
         for index, worker in enumerate(self._members):
-            # Fewer prompts than workers: those that got none share all, which repeats prompts but sends some.
-            mine = {name: shards[name][index] or prompts[name] for name in names}
-            self._crew.send("fmload_plan", self._plan(mine), worker)
-            for name, shard in mine.items():
-                for batch in _batches([orjson.loads(orjson.dumps(prompt)) for prompt in shard]):
-                    self._crew.send("fmload_prompts", {"prompt_set": name, "prompts": batch}, worker)
+            self._send_plan_to(worker, self._shards[index], trial=index == 0)
 
-    def _plan(self, shard: Mapping[str, list[Any]]) -> dict[str, Any]:
+    def _send_plan_to(self, worker: str, shard: dict[str, list[Prompt]], trial: bool) -> None:
+        self._send("fmload_plan", self._plan(shard, trial), worker)
+        for name, prompts in shard.items():
+            for batch in _batches([asdict(prompt) for prompt in prompts]):
+                self._send("fmload_prompts", {"prompt_set": name, "prompts": batch}, worker)
+
+    def _plan(self, shard: Mapping[str, list[Prompt]], trial: bool) -> dict[str, Any]:
         return {"run": values(self._run_file), "run_id": self._collector.run_id,
                 "prompts": {name: len(prompts) for name, prompts in shard.items()},
                 "journal": str(self._collector.results.journal.resolve()), "host": host_name(), "boot_id": boot_id(),
-                "limits_s": {}}
+                "limits_s": request_limits_s(self._run_file.objectives), "trial": trial}
 
     # -- a step ---------------------------------------------------------------------------------------------------
 
     def _run_step(self, stages: list[Stage]) -> None:
         self._step += 1
-        slots = [stage.slots for stage in stages]
-        self._ask_for_users(sum(slots))
+        self._dealing = True
+        self._ask_for_users(sum(stage.slots for stage in stages))
         for stage in stages:
             stage.status = "running"
         self._collector.running = stages
-        self._ramp(stages, slots)
+        self._ramp(stages)
         self._pause("warm-up", stages, max(stage.warmup_s for stage in stages))
         self._window(stages)
         self._drain(stages, max(stage.drain_s for stage in stages))
@@ -201,31 +209,34 @@ class Conductor:
                                   f"{sum(self._crew.users().values())} of {wanted} users after {USERS_LIMIT_S:g} s")
 
     def _set_target(self, users: int, rate: float) -> None:
-        turn = self.target.turn + 1 if self.target else 0
-        self.target = Target(users, rate, turn)
+        self._turn += 1
+        self.target = Target(users, rate, self._turn)
         self.changed.set()
 
-    def _ramp(self, stages: list[Stage], slots: list[int]) -> None:
-        users = {worker: count for worker, count in self._crew.users().items() if worker in self._living()}
-        dealt = deal(slots, users)
+    def _ramp(self, stages: list[Stage]) -> None:
         now = time.monotonic_ns()
         for stage in stages:
             stage.ramp_start_ns = now
-            stage.workers = sorted(users)
-            stage.users = sum(dealt[worker][stages.index(stage)] for worker in users) if stage.slots else None
-        for index, worker in enumerate(sorted(users)):
-            self._send_step(worker, index, len(users), stages, dealt[worker], now)
-        self._collector.write_stages()
+        self._deal(stages, [stage.ramp_s for stage in stages])
         self._pause("ramp", stages, max(stage.ramp_s for stage in stages))
 
-    def _send_step(self, worker: str, index: int, workers: int, stages: list[Stage], slots: list[int],
-                   start_ns: int) -> None:
-        lanes = [{"stage": stage.stage, "endpoint": stage.endpoint, "prompt_set": stage.prompt_set, "slots": lane_slots,
-                  "ramp_s": stage.ramp_s, "index": index, "workers": workers, "start_ns": start_ns,
-                  "rate": stage.load.value if stage.load.kind == "rate" else None, "arrivals": stage.load.arrivals,
-                  "seed": f"{self._run_file.seed}/{stage.stage}"}
-                 for stage, lane_slots in zip(stages, slots, strict=True)]
-        self._send("fmload_step", {"step": self._step, "lanes": lanes}, worker)
+    def _deal(self, stages: list[Stage], ramps_s: list[float]) -> None:
+        """Give every worker its slots of every lane, or its share of the arrivals, from now on."""
+        present = self._crew.users()
+        users = {worker: present[worker] for worker in self._living() if worker in present}
+        dealt = deal([stage.slots for stage in stages], users)
+        for lane, stage in enumerate(stages):
+            stage.workers = sorted({*stage.workers, *users})
+            stage.users = sum(slots[lane] for slots in dealt.values()) if stage.slots else None
+        since_ns = time.monotonic_ns()
+        for index, worker in enumerate(users):
+            lanes = [{"stage": stage.stage, "endpoint": stage.endpoint, "prompt_set": stage.prompt_set, "slots": slots,
+                      "ramp_s": ramp_s, "index": index, "workers": len(users), "start_ns": stage.ramp_start_ns,
+                      "since_ns": since_ns, "rate": stage.load.value if stage.load.kind == "rate" else None,
+                      "arrivals": stage.load.arrivals, "seed": f"{self._run_file.seed}/{stage.stage}"}
+                     for stage, slots, ramp_s in zip(stages, dealt[worker], ramps_s, strict=True)]
+            self._send("fmload_step", {"step": self._step, "lanes": lanes}, worker)
+        self._collector.write_stages()
 
     def _pause(self, phase: str, stages: list[Stage], seconds: float) -> None:
         self._say(phase, stages, seconds)
@@ -264,11 +275,12 @@ class Conductor:
 
     def _drain(self, stages: list[Stage], drain_s: float) -> None:
         """Nothing new is sent; what is in flight may end until the limit, and is censored then."""
+        self._dealing = False
         self._say("drain", stages, drain_s)
         for worker in self._living():
             self._send("fmload_close", {"step": self._step}, worker)
-        if not self._wait(self._all_idle, drain_s, None, interruptible=self._reason == ""):
-            self._censor("censored" if not self._reason else "cancelled")
+        if not self._wait(self._all_idle, drain_s, None, interruptible=not self._reason):
+            self._censor("cancelled" if self._reason else "censored")
         for stage in stages:
             stage.drain_end_ns = time.monotonic_ns()
 
@@ -397,23 +409,42 @@ class Conductor:
                     self._lost.add(worker)
                     self._collector.event("worker_lost", worker, "it is gone or does not answer")
                     self._collector.lose(worker)
+                    if self._run_file.load.respread:
+                        self._respread()
             if not self._living():
                 self.interrupt("no worker is left", EXIT_INVALID)
-            self._watch_newcomers(present)
+            for worker in present:
+                if worker in self._lost:
+                    self._welcome_back(worker)
+                elif worker not in self._members:
+                    self._welcome(worker)
             gevent.sleep(0.5)
 
-    def _watch_newcomers(self, present: Mapping[str, int]) -> None:
-        for worker in present:
-            if worker in self._lost:
-                self._lost.discard(worker)
-                self._collector.workers[worker].lost_ns = None
-                self._collector.event("worker_frozen", worker, "it is back after a silence")
-                self._send("fmload_close", {"step": self._step}, worker)
-            elif worker not in self._members:
-                self._members.append(worker)
-                self._collector.admit(worker)
-                self._lost.add(worker)
-                self._collector.event("worker_joined_late", worker, "it takes no part in this run")
+    def _welcome_back(self, worker: str) -> None:
+        """A worker that was silent answers again: it sends nothing more in this step, and takes part in the next."""
+        self._lost.discard(worker)
+        self._collector.find(worker)
+        self._collector.event("worker_frozen", worker, "it is back after a silence")
+        self._send("fmload_close", {"step": self._step}, worker)
+
+    def _welcome(self, worker: str) -> None:
+        """A worker joins late: Locust gives it users of the others at once, so it gets slots as soon as it is ready."""
+        self._members.append(worker)
+        entry = self._collector.admit(worker)
+        entry.idle_step = self._step
+        self._collector.event("worker_joined_late", worker, "it takes a share of the users, and repeats prompts")
+        self._send_plan_to(worker, self._shards[entry.index % len(self._shards)], trial=False)
+        if self._wait(lambda: entry.ready and entry.clock.best() is not None, READY_LIMIT_S, None, interruptible=False):
+            self._respread()
+
+    def _respread(self) -> None:
+        """Deal the slots of the running step again, over the workers that there are now."""
+        stages = self._collector.running
+        if stages and self._dealing:
+            wanted = sum(stage.slots for stage in stages)
+            self._ask_for_users(wanted)
+            if self._dealing and stages is self._collector.running:
+                self._deal(stages, [0.0] * len(stages))
 
     def _write_for_ever(self) -> None:
         while True:

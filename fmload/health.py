@@ -33,6 +33,7 @@ class Health:
         self._unsent = 0
         self._samples: list[dict[str, Any]] = []
         self.in_flight = 0
+        self.stamp: str | None = None  # of the last response: kernel or user
 
     def watch(self) -> None:
         """Run for ever in a greenlet of its own: sleep a little, see how late it was, sum up each second."""
@@ -49,6 +50,7 @@ class Health:
         """Count one finished request: how late its bytes were stamped, how late it was sent."""
         if record.reads:
             self._stamp_lag.append(record.lag_max_ns)
+            self.stamp = record.stamp
         if record.send_ns is not None:
             self._send_late.append(max(0, record.send_ns - record.scheduled_ns))
 

@@ -20,6 +20,7 @@ class Lane:
     opened: int = 0
     busy: int = 0
     completed: int = 0
+    unreached: int = 0  # requests in a row that did not reach the endpoint
 
     @property
     def free(self) -> int:
@@ -36,15 +37,17 @@ class Lanes:
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes.values())
 
-    def serve(self, lanes: list[Lane]) -> None:
-        """Serve these lanes from now on. A lane of the same stage keeps what is busy; others take no new requests."""
-        before = self._lanes
+    def serve(self, lanes: list[Lane]) -> list[Lane]:
+        """Serve these lanes from now on, and no others; returns them as they are served.
+
+        A lane that goes on (same stage) keeps what it has open and busy, and gets the new number of slots.
+        """
+        before, self._lanes = self._lanes, {}
         for lane in lanes:
-            if lane.stage in before:
-                old = before[lane.stage]
-                old.slots, old.opened = lane.slots, min(old.opened, lane.slots)
-        self._lanes = {lane.stage: before.get(lane.stage, lane) for lane in lanes}
+            served = self._lanes[lane.stage] = before.get(lane.stage, lane)
+            served.slots, served.opened = lane.slots, min(served.opened, lane.slots)
         self._grant()
+        return list(self._lanes.values())
 
     def open(self, lane: Lane) -> None:
         """Open one more slot of a lane (the ramp)."""
@@ -64,14 +67,14 @@ class Lanes:
         granted: AsyncResult[Lane] = AsyncResult()
         self._waiting.append(granted)
         try:
-            lane = granted.get()
+            waited_for: Lane = granted.get()
         except BaseException:
             if granted.ready():
                 self.release(granted.get())
             else:
                 self._waiting.remove(granted)
             raise
-        return lane
+        return waited_for
 
     def release(self, lane: Lane) -> None:
         """Give a slot back."""

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmload.record import Record
+from fmload.units import parse_duration_s
 
 METRICS = ("ttft", "itl", "tpot", "e2e")
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
@@ -60,6 +61,16 @@ def request_metrics_ns(record: Record) -> dict[str, npt.NDArray[np.int64]]:
         after_first = (record.output_tokens or int(tokens.sum())) - int(tokens[0])
         if record.streamed and after_first > 0:
             found["tpot"] = (found["e2e"] - found["ttft"]) // after_first
+    return found
+
+
+def request_limits_s(objectives: Mapping[str, Any]) -> dict[str, float]:
+    """The limits on TTFT, TPOT and E2E among the objectives, whatever their statistic: those of a good request."""
+    found: dict[str, float] = {}
+    for name, limit in objectives.items():
+        metric = name.partition("_")[0]
+        if metric in ("ttft", "tpot", "e2e") and isinstance(limit, str):
+            found[metric] = min(parse_duration_s(limit), found.get(metric, float("inf")))
     return found
 
 

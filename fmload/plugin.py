@@ -168,10 +168,8 @@ class Plugin:
             return None
         conductor = self.conductor
         assert conductor is not None
-        conductor.changed.wait(timeout=1.0)
-        while conductor.target is None and not conductor.ended.is_set():
-            conductor.changed.wait(timeout=1.0)
-            conductor.changed.clear()
+        while not conductor.changed.wait(timeout=1.0) and conductor.target is None:
+            pass  # the plan is on its way: Locust has nothing to do yet
         conductor.changed.clear()
         if conductor.target is None:
             self._run_ended(conductor)

@@ -44,6 +44,11 @@ SHIP_EVERY_S = 0.5
 RESEND_AFTER_S = 5.0
 LEASE_S = 10.0  # a worker that has not heard of its master for so long stops sending
 KILL_LIMIT_S = 5.0
+DEAD_AFTER = 10  # requests in a row that did not reach the endpoint
+# How long a user waits after a request that failed at once: failures must not become a flood of their own.
+FAILURE_PAUSE_S = {"connect": 1.0, "tls": 1.0, "timeout_connect": 0.1, "http_4xx": 0.1, "http_5xx": 0.1,
+                   "throttled": 0.1, "empty": 0.1, "decode": 0.1}
+TRIAL_LIMIT_S = 120.0
 
 
 class Link(Protocol):
@@ -128,7 +133,7 @@ class Worker:
             self._next_prompt = {
                 (spec.name, name): itertools.cycle(prompts_for(prompts, spec.tokenizer) or prompts)
                 for spec in run.endpoints for name, prompts in self._prompts.items()}
-            problem = None
+            problem = self._try_endpoints() if self._plan["trial"] else None
         except FmloadError as error:
             problem = str(error)
         except Exception as error:
@@ -138,14 +143,31 @@ class Worker:
             "run_id": self._plan["run_id"], "host": socket.gethostname(), "pid": os.getpid(), "boot_id": boot_id(),
             "wall_anchor_ns": time.time_ns() - time.monotonic_ns(), "problem": problem})
 
+    def _try_endpoints(self) -> str | None:
+        """One small request to each endpoint before the load: what is wrong with address, key or model is told now.
+
+        These requests are no records; their ids begin with `trial-`. A busy or failing server is left to the load.
+        """
+        trials = [gevent.spawn(self._try_endpoint, endpoint) for endpoint in self._endpoints.values()]
+        gevent.joinall(trials, timeout=TRIAL_LIMIT_S)
+        return "\n".join(trial.value for trial in trials if trial.value) or None
+
+    def _try_endpoint(self, endpoint: Endpoint) -> str | None:
+        prompt = Prompt(id="trial", prompt_set="trial", text="Hello", output_tokens=2)
+        record, _ = measure.measure(endpoint, prompt, self._wire, endpoint.addresses()[0], stage=-1,
+                                    request_id=f"trial-{uuid4().hex}", worker=self.identity,
+                                    scheduled_ns=time.monotonic_ns())
+        fatal = record.outcome in ("connect", "tls", "timeout_connect", "http_4xx")
+        return f"endpoint '{endpoint.name}' refuses a first request: {record.error}" if fatal else None
+
     # -- steps ----------------------------------------------------------------------------------------------------
 
     def on_step(self, data: dict[str, Any]) -> None:
         """A step begins: open this worker's slots over the ramp, pace its share of the arrivals."""
         self._closed_step = None
         self._end_helpers()
-        lanes = [Lane(lane["stage"], lane["endpoint"], lane["prompt_set"], lane["slots"]) for lane in data["lanes"]]
-        self.lanes.serve(lanes)
+        lanes = self.lanes.serve([Lane(lane["stage"], lane["endpoint"], lane["prompt_set"], lane["slots"])
+                                  for lane in data["lanes"]])
         for lane, asked in zip(lanes, data["lanes"], strict=True):
             if asked["rate"]:
                 self._helpers.append(gevent.spawn(self._pace, lane, asked))
@@ -155,23 +177,26 @@ class Worker:
     def _open_slots(self, lane: Lane, asked: Mapping[str, Any]) -> None:
         """Open the slots evenly over the ramp; the workers' slots interleave."""
         begun = time.monotonic()
-        self._wire.preconnect(next(self._addresses[lane.endpoint]), lane.slots)
-        for slot in range(lane.slots):
+        addresses = self._endpoints[lane.endpoint].addresses()
+        for address in addresses:
+            self._wire.preconnect(address, -(-lane.slots // len(addresses)))
+        for slot in range(lane.opened, lane.slots):
             due_s = asked["ramp_s"] * (slot + asked["index"] / asked["workers"]) / lane.slots
             gevent.sleep(max(0.0, begun + due_s - time.monotonic()))
             self.lanes.open(lane)
 
     def _pace(self, lane: Lane, asked: Mapping[str, Any]) -> None:
         """Send this worker's share of the arrivals at their absolute instants, whatever the answers do."""
-        start_ns = asked["start_ns"] + self._offset_ns
+        start_ns, since_ns = asked["start_ns"] + self._offset_ns, asked["since_ns"] + self._offset_ns
         instants = arrivals.share(arrivals.schedule(asked["arrivals"], asked["rate"], asked["seed"]),
                                   asked["index"], asked["workers"])
         alarm = Alarm()
         try:
             for instant in instants:
                 due_ns = start_ns + round(instant * 1e9)
-                alarm.sleep_until(due_ns)
-                self._spawn(lane, due_ns)
+                if due_ns >= since_ns:
+                    alarm.sleep_until(due_ns)
+                    self._spawn(lane, due_ns)
         finally:
             alarm.close()
 
@@ -217,6 +242,7 @@ class Worker:
         request = self._spawn(lane, time.monotonic_ns())
         try:
             request.join()
+            gevent.sleep(FAILURE_PAUSE_S.get(request.value, 0.0))
         except BaseException:
             request.kill(timeout=KILL_LIMIT_S)
             raise
@@ -236,7 +262,7 @@ class Worker:
         self.health.in_flight = len(self._in_flight)
         self._tell_if_idle()
 
-    def _request(self, lane: Lane, scheduled_ns: int) -> None:
+    def _request(self, lane: Lane, scheduled_ns: int) -> str:
         prompt = next(self._next_prompt[lane.endpoint, lane.prompt_set])
         record, reading = measure.measure(
             self._endpoints[lane.endpoint], prompt, self._wire, next(self._addresses[lane.endpoint]),
@@ -245,6 +271,15 @@ class Worker:
             record.outcome = "censored"
         self._keep(record)
         self._finished(record, reading)
+        self._notice_dead_endpoint(lane, record)
+        return record.outcome
+
+    def _notice_dead_endpoint(self, lane: Lane, record: Record) -> None:
+        """Tell the master once a stage when nothing has been reached for many requests in a row."""
+        lane.unreached = lane.unreached + 1 if record.outcome in ("connect", "tls", "timeout_connect") else 0
+        if lane.unreached == DEAD_AFTER:
+            self._send("fmload_event", {"kind": "endpoint_dead", "stage": lane.stage,
+                                        "detail": f"{record.endpoint}: {record.error}"})
 
     def _keep(self, record: Record) -> None:
         packed = pack(record)
@@ -326,7 +361,8 @@ class Worker:
 
     def report(self) -> dict[str, Any]:
         """What the live view gets: counts, health and requests in flight since the last report."""
-        return {**self._tally.drain(), "health": self.health.drain(), "in_flight": len(self._in_flight)}
+        return {**self._tally.drain(), "health": self.health.drain(), "in_flight": len(self._in_flight),
+                "stamp": self.health.stamp}
 
     def leave(self, drain_s: float, limit_s: float = 5.0) -> None:
         """End this worker alone: let requests finish for `drain_s`, cancel the rest, wait until all is acknowledged."""

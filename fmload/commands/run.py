@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from fmload import config, journal, orchestrate
+from fmload import config, orchestrate
 from fmload.config import RunFile
 from fmload.endpoints import ENDPOINTS
 from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
@@ -113,7 +113,7 @@ def prepare_prompts(run_file: RunFile, results: Results, progress: Progress) -> 
 
 def _analyse(results: Results) -> Analysis | None:
     """The analysis of what was measured; None when there is no record at all."""
-    if not any(results.records.glob("*.parquet")) and not journal.compact(results).records:
+    if not any(path.stat().st_size for path in results.journal.glob("*.log")):
         return None
     from analysis.pipeline import analyse
 
