@@ -64,7 +64,8 @@ class Local:
         profile = self.options.emulator or ""
         made, url = serve_emulator(self.context, self.spec.name, self.resource, profile,
                                    self.options.env, self.options.start_timeout_s)
-        return Deployment(self.spec.name, {"url": f"{url}/v1", "emulated": profile}, (made,))
+        base = f"{url}/v1" if self.spec.protocol == "openai" else url
+        return Deployment(self.spec.name, {"url": base, "emulated": profile}, (made,))
 
     def _command(self, command: list[str]) -> Deployment:
         log = self.context.logs / f"{self.spec.name}.log"

@@ -22,7 +22,7 @@ from fmload.wire.exchange import Address, Exchange
 class Options(aws.AwsOptions):
     """Keys of a SageMaker endpoint."""
 
-    endpoint_name: str | None = Field(None, description="default: the model, or the name of this entry")
+    endpoint_name: str | None = Field(None, description="default: the name of this entry")
     payload_format: Literal["auto"] | payloads.PayloadFormat = Field(
         "auto", description="what the container takes; auto asks SageMaker for its image (with `url`: openai)")
     template: Any = Field(None, description="JSON with $prompt, $messages, $max_tokens, $stream, $parameters")
@@ -118,7 +118,7 @@ def _guarded(answer: Answer, read: Callable[[], None]) -> None:
 
 def endpoint_name(spec: EndpointSpec) -> str:
     """The endpoint's name at SageMaker."""
-    return spec.options.endpoint_name or spec.model or spec.name
+    return spec.options.endpoint_name or spec.name
 
 
 def _fixed_arguments(spec: EndpointSpec) -> dict[str, Any]:
