@@ -70,8 +70,8 @@ def _print(run_file: RunFile, stages: list[Stage], console: Console) -> None:
     load, seconds = run_file.load, estimated_s(stages)
     lasts = "until each window has its requests" if seconds is None else f"about {format_duration(seconds)} in all"
     ramp, warmup, drain = map(format_duration, (load.ramp_s, load.warmup_s, load.drain_s))
-    console.print(f"{len(stages)} stages in {len(steps_of(stages))} steps, each with {ramp} of ramp, {warmup} of warm-up "
-                  f"and up to {drain} of drain; {lasts}", soft_wrap=True)
+    console.print(f"{len(stages)} stages in {len(steps_of(stages))} steps, each of {ramp} ramp, {warmup} warm-up "
+                  f"and up to {drain} drain; {lasts}", soft_wrap=True)
 
 
 def _stage_table(stages: list[Stage]) -> Table:

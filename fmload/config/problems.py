@@ -109,7 +109,7 @@ def _quoting(kind: str, value: Any) -> str:
         return f"; put it in quotes: '{shown(value)}'"
     if kind in ("int_type", "float_type") and isinstance(value, str) and value.replace(".", "", 1).isdigit():
         return "; take the quotes away"
-    return "; write it as [value]" if kind == "list_type" and not isinstance(value, dict) else ""
+    return f"; write it as [{shown(value)}]" if kind == "list_type" and not isinstance(value, dict) else ""
 
 
 _WANTED = {

@@ -57,8 +57,15 @@ def _from_run_file(value: str, info: ValidationInfo) -> str:
     return str(info.context["folder"] / value)
 
 
+def _folder_of_run_file(value: str, info: ValidationInfo) -> str:
+    folder = info.context and info.context["folder"] / value
+    return str(folder) if folder and value != "bundled" and folder.is_dir() else value
+
+
 # A path in the run file: relative ones start from the run file's folder; s3:// and hf: stay as they are.
 RunPath = Annotated[str, AfterValidator(_from_run_file)]
+# A tokenizer's name, or a folder: relative to the run file where there is such a folder.
+TokenizerName = Annotated[str, AfterValidator(_folder_of_run_file)]
 
 
 class PriceSpec(Strict):
@@ -96,7 +103,7 @@ class EndpointSpec(Extensible):
     url: str | None = Field(None, description="base URL, for example http://10.0.0.5:8080/v1")
     urls: list[str] | None = Field(None, description="several addresses of one model")
     model: str | None = None
-    tokenizer: str = Field("bundled", description="bundled, a Hugging Face name, or a folder")
+    tokenizer: TokenizerName = Field("bundled", description="bundled, a Hugging Face name, or a folder")
     stream: bool = True
     parameters: dict[str, Any] = Field(default_factory=dict, description="inference parameters, sent as they are")
     headers: dict[str, str] = Field(default_factory=dict)
@@ -145,7 +152,7 @@ class Distribution(Strict):
         if given.get("kind") == "uniform" or "mean" not in given:
             if "min" not in given or "max" not in given:
                 yield "", "needs 'mean' (and 'stddev'), or 'min' and 'max'"
-            if "stddev" in given:
+            if given.get("stddev"):
                 yield "stddev", "goes with 'mean'"
         match given.get("min"), given.get("max"):
             case int(least), int(most) if least > most:

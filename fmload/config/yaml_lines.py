@@ -53,16 +53,13 @@ _READERS[_TAG + "str"] = str
 
 def parse(text: str) -> Document:
     """The document in `text`; an empty text gives None. Raises SyntaxProblem when it is not YAML."""
-    loader = _Loader(text)
     try:
-        root = loader.get_single_node()
+        root = _Loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
         raise _syntax_problem(error) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise SyntaxProblem(line, f"a character that YAML forbids ({error.character!r})") from error
-    finally:
-        loader.dispose()
     document = Document()
     if root is not None:
         document.lines[()] = root.start_mark.line + 1
