@@ -43,7 +43,7 @@ class RequestReader:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._first_ns = 0
+        self._first_ns = self._last_ns = 0
         self._head: tuple[str, str, dict[str, str], int] | None = None
         self.continue_due = False
 
@@ -51,6 +51,7 @@ class RequestReader:
         """Adds bytes that came at `received_ns`."""
         if not self._buffer and self._head is None:
             self._first_ns = received_ns
+        self._last_ns = received_ns
         self._buffer += data
 
     def next(self) -> Request | None:
@@ -65,7 +66,8 @@ class RequestReader:
         body = bytes(self._buffer[:length])
         del self._buffer[:length]
         self._head = None
-        return Request(method, path, headers, body, self._first_ns)
+        received_ns, self._first_ns = self._first_ns, self._last_ns  # what is left came with the newest bytes
+        return Request(method, path, headers, body, received_ns)
 
     def _take_head(self) -> tuple[str, str, dict[str, str], int] | None:
         end = self._buffer.find(b"\r\n\r\n")

@@ -170,7 +170,7 @@ def test_a_cancelled_request_gives_its_place_away() -> None:
     submit(engine, *jobs)
     engine.advance(3 * SECOND_NS)
     engine.cancel(jobs[0])
-    assert tokens_of(engine, jobs[1:] + [jobs[0]])[jobs[2]]
+    assert tokens_of(engine, [*jobs[1:], jobs[0]])[jobs[2]]
 
 
 def test_jitter_is_drawn_by_the_seed() -> None:
