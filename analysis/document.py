@@ -26,13 +26,15 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A table's column. A `detail` column shows in the HTML on request, and not in the Markdown."""
+    """A table's column. A `detail` column shows in the HTML on request, and not in the Markdown; a `wide` one holds
+    sentences, which wrap."""
 
     label: str
     unit: str = ""
     title: str = ""
     numeric: bool = True
     detail: bool = False
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,11 @@ def duration(value: float) -> str:
     return f"{int(value // 3600)} h {int(value % 3600 // 60):02d} m"
 
 
+def limit(value_s: float) -> str:
+    """A duration as people set it: 2 s, 500 ms."""
+    return f"{value_s * 1000:g} ms" if value_s < 1 else f"{value_s:g} s"
+
+
 def percent(value: float) -> str:
     """A share of one as percent: 0 %, 0.4 %, 12 %."""
     return f"{significant(value * 100, 2) if abs(value) < 0.1 else f'{value * 100:.0f}'} %"

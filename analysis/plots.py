@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 SHAPES = ("o", "s", "^", "D", "v", "P")
 LIMIT = "#B3261E"
 DPI = 150
-_STYLE = {
+_STYLE: Any = {
     "font.size": 13, "axes.titlesize": 14, "axes.labelsize": 13, "legend.fontsize": 12, "axes.edgecolor": "#59626e",
     "axes.labelcolor": "#1b2027", "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
     "axes.axisbelow": True, "grid.color": "#dfe3e8", "grid.linewidth": 0.9, "xtick.color": "#59626e",
@@ -125,9 +125,11 @@ def _xy(axes: Axes, shown: list[Series]) -> None:
         if series.joined:
             _joined(axes, series, x, y)
         else:
-            crowd = len(x) > 60
-            axes.scatter(x, y, s=[_area(point, crowd) for point in series.points], color=_color(series),
-                         marker=_shape(series), alpha=0.4 if crowd else 0.7, edgecolors="white", linewidths=0.6)
+            crowd = any(len(each.points) > 60 for each in shown)
+            areas = [_area(point, crowd) for point in series.points]
+            axes.scatter(x, y, s=areas, color=_color(series), marker=_shape(series), alpha=0.4 if crowd else 0.7,
+                         edgecolors="white", linewidths=0.6)
+            _rings(axes, series.points, areas)
 
 
 def _joined(axes: Axes, series: Series, x: list[float], y: list[float]) -> None:
@@ -138,6 +140,13 @@ def _joined(axes: Axes, series: Series, x: list[float], y: list[float]) -> None:
     if len(band) > 1:
         axes.fill_between([point.x for point in band], [point.low or 0 for point in band],
                           [point.high or 0 for point in band], color=_color(series), alpha=0.13, linewidth=0)
+
+
+def _rings(axes: Axes, points: Sequence[Point], areas: Sequence[float]) -> None:
+    """A dark ring around the points that are marked good."""
+    for point, area in zip(points, areas, strict=True):
+        if point.mark == "good":
+            axes.scatter(point.x, point.y, s=area + 90, facecolors="none", edgecolors="#1b2027", linewidths=2)
 
 
 def _area(point: Point, crowd: bool) -> float:

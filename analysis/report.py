@@ -62,7 +62,8 @@ def headline(analysis: Analysis) -> RenderableType:
     best = {found.best.stage for found in analysis.best if found.best}
     for result in analysis.results:
         table.add_row(*_row(result), style="bold" if result.stage in best else None)
-    notes = [Text(f"EMULATED: {endpoint} imitates {what}", style="yellow") for endpoint, what in emulated(analysis).items()]
+    notes = [Text(f"EMULATED: {endpoint} imitates {what}", style="yellow")
+             for endpoint, what in emulated(analysis).items()]
     return Group(table, *notes, *(Text(found.sentence) for found in analysis.best))
 
 
@@ -73,7 +74,8 @@ def _row(result: StageResult) -> list[RenderableType]:
     return [
         result.endpoint, result.prompt_set, result.summary.stage.load_label,
         formats.count(result.totals.succeeded + result.totals.failed),
-        formats.text(result.value("error_rate"), formats.percent), *(formats.text(value, formats.duration) for value in latencies),
+        formats.text(result.value("error_rate"), formats.percent),
+        *(formats.text(value, formats.duration) for value in latencies),
         formats.text(result.value("output_tokens_per_s"), formats.significant),
         formats.text(cost.price_per_10k_transactions, formats.usd),
         formats.text(cost.price_per_1m_output_tokens, formats.usd), met, Text(result.audit, _COLORS[result.audit])]

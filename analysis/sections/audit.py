@@ -21,8 +21,8 @@ def render(analysis: Analysis) -> Section | None:
     return Section("audit", "Audit: do these numbers hold?", blocks)
 
 
-_INTRODUCTION = ("Every stage's numbers are checked against each other. A stage that fails is never recommended, whatever "
-                 "its figures say.")
+_INTRODUCTION = ("Every stage's numbers are checked against each other. A stage that fails is never recommended, "
+                 "whatever its figures say.")
 
 
 def _failures(analysis: Analysis) -> list[Block]:
@@ -35,10 +35,10 @@ def _failures(analysis: Analysis) -> list[Block]:
 
 
 def _overview(analysis: Analysis) -> Table:
-    columns = [*STAGE_COLUMNS, Column("Audit", numeric=False), *(Column(title, numeric=False) for title in GROUPS.values())]
+    columns = [*STAGE_COLUMNS, *(Column(title, numeric=False) for title in ("Audit", *GROUPS.values()))]
     rows = [[*stage_cells(result), audit_cell(result), *(_group(result, group) for group in GROUPS)]
             for result in analysis.results]
-    return Table(columns, rows, "By stage, the worst result of each group of checks")
+    return Table(columns, rows, "**By stage**, the worst result of each group of checks")
 
 
 def _group(result: StageResult, group: int) -> Cell:
@@ -49,15 +49,17 @@ def _group(result: StageResult, group: int) -> Cell:
 
 
 def _all(analysis: Analysis) -> Table:
-    columns = [*STAGE_COLUMNS, *(Column(label, numeric=False) for label in ("Group", "Check", "Result", "Figures"))]
-    rows = [[*stage_cells(result), Cell(GROUPS.get(check.group, str(check.group)), check.group), Cell(check.name, check.name),
-             Cell(check.result, _RANK.index(check.result), _mark(check.result)), Cell(_plain(check))]
+    columns = [*STAGE_COLUMNS, *(Column(label, numeric=False) for label in ("Group", "Check", "Result")),
+               Column("Figures", numeric=False, wide=True)]
+    rows = [[*stage_cells(result), *_check(check)]
             for result in analysis.results for check in result.checks if check.result != "NOT APPLICABLE"]
-    return Table(columns, rows, f"All {len(rows)} checks with their figures; `audit.json` holds them for machines", folded=True)
+    caption = f"All {len(rows)} checks with their figures; `audit.json` holds them for machines"
+    return Table(columns, rows, caption, folded=True)
 
 
-def _plain(check: Check) -> str:
-    return check.sentence
+def _check(check: Check) -> list[Cell]:
+    return [Cell(GROUPS.get(check.group, str(check.group)), check.group), Cell(check.name, check.name),
+            Cell(check.result, _RANK.index(check.result), _mark(check.result)), Cell(check.sentence)]
 
 
 def _mark(result: str) -> Mark | None:

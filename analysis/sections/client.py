@@ -15,7 +15,8 @@ from analysis.pipeline import Analysis
 MOST_POINTS = 600  # of a worker's line
 
 _WORKER_COLUMNS = (
-    Column("Worker", numeric=False), Column("Host", numeric=False), Column("Stamps", title="Who stamps arrivals"),
+    Column("Worker", numeric=False), Column("Host", numeric=False),
+    Column("Stamps", "", "Who stamps arrivals", numeric=False),
     Column("CPU mean"), Column("CPU max"), Column("Loop lag p99", "ms", "Median over the seconds of the run"),
     Column("Loop lag max", "ms"), Column("Stamp lag p99", "ms", "User-space stamp after the kernel's: the client's own "
                                                                 "delay, largest second"),
@@ -36,12 +37,12 @@ def render(analysis: Analysis) -> Section | None:
         _chart("loop_lag", "Event-loop lag of the workers", Axis("Loop lag p99", "ms"), by_worker, start,
                "loop_lag_p99_ns", 1e-6),
         _chart("cpu", "CPU of the workers", Axis("CPU", "% of one core"), by_worker, start, "cpu_fraction", 100)]
-    return Section("client", "Client health", [block for block in blocks if not isinstance(block, Chart) or block.series])
+    return Section("client", "Client health", [each for each in blocks if not isinstance(each, Chart) or each.series])
 
 
 _INTRODUCTION = (
-    "A busy client measures itself. Lags far below the latencies above, and a CPU well below 100 % of its core, mean that "
-    "these are the endpoint's. Kernel stamps do not move when the loop is late; user-space stamps do.")
+    "A busy client measures itself. Lags far below the latencies above, and a CPU well below 100 % of its core, mean "
+    "that these are the endpoint's. Kernel stamps do not move when the loop is late; user-space stamps do.")
 
 
 def _by_worker(run: Run) -> dict[str, list[Mapping[str, Any]]]:
@@ -60,12 +61,16 @@ def _row(worker: str, lines: Sequence[Mapping[str, Any]], run: Run) -> list[Cell
         cell(_mean(_values(lines, "cpu_fraction")), formats.percent), _largest(lines, "cpu_fraction", formats.percent),
         cell(lag[len(lag) // 2] if lag else None, _ms), _largest(lines, "loop_lag_max_ns", _ms),
         _largest(lines, "stamp_lag_p99_ns", _ms), _largest(lines, "send_late_p99_ns", _ms),
-        _largest(lines, "in_flight", formats.count), _largest(lines, "rss_bytes", lambda value: formats.count(value / 2**20)),
-        cell(uncertainty, _ms), Cell("lost" if known and known.lost_ns else "", None, "bad" if known and known.lost_ns else None)]
+        _largest(lines, "in_flight", formats.count), _largest(lines, "rss_bytes", _mib), cell(uncertainty, _ms),
+        Cell("lost", "lost", "bad") if known and known.lost_ns else Cell("")]
 
 
 def _ms(value_ns: float) -> str:
     return formats.significant(value_ns / 1e6)
+
+
+def _mib(value_bytes: float) -> str:
+    return formats.count(value_bytes / 2**20)
 
 
 def _values(lines: Iterable[Mapping[str, Any]], key: str) -> list[float]:

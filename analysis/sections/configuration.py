@@ -13,17 +13,18 @@ from analysis.document import Block, Cell, Code, Column, Section, Table, literal
 from analysis.formats import name
 from analysis.pipeline import Analysis
 
-_PAIR = (Column("What", numeric=False), Column("Value", numeric=False))
+_PAIR = (Column("What", numeric=False), Column("Value", numeric=False, wide=True))
 
 
 def render(analysis: Analysis) -> Section:
     """Endpoints, environment, packages, and the run file as resolved."""
     run = analysis.run
-    blocks: list[Block] = [_endpoints(run.spec), Table(_PAIR, _environment(analysis), "Environment")]
+    blocks: list[Block] = [_endpoints(run.spec), Table(_PAIR, _environment(analysis), "**Environment**")]
     packages = run.environment.get("packages")
     if isinstance(packages, Mapping) and packages:
-        blocks.append(Table((Column("Package", numeric=False), Column("Version", numeric=False)),
-                            [[name(key), name(value)] for key, value in sorted(packages.items())], "Packages", folded=True))
+        rows = [[name(key), name(value)] for key, value in sorted(packages.items())]
+        blocks.append(Table((Column("Package", numeric=False), Column("Version", numeric=False)), rows, "Packages",
+                            folded=True))
     if run.spec:
         text = yaml.safe_dump(_plain(run.spec), sort_keys=False, allow_unicode=True, width=110)
         blocks.append(Code(text, "yaml", "The run file, as resolved; secrets are names of environment variables"))
@@ -31,11 +32,15 @@ def render(analysis: Analysis) -> Section:
 
 
 def _endpoints(spec: Mapping[str, Any]) -> Table:
-    columns = [Column(label, numeric=False) for label in ("Endpoint", "Protocol", "Model", "Address", "Tokenizer", "Stream")]
-    rows = [[name(entry.get("name")), name(entry.get("protocol")), _code(entry.get("model")),
-             _code(entry.get("url") or ", ".join(entry.get("urls") or ()) or _target(entry)), _code(entry.get("tokenizer")),
-             Cell("no" if entry.get("stream") is False else "yes")] for entry in spec.get("endpoints") or []]
-    return Table(columns, rows, "Endpoints")
+    labels = ("Endpoint", "Protocol", "Model", "Address", "Tokenizer", "Stream")
+    rows = [[name(entry.get("name")), name(entry.get("protocol")), _code(entry.get("model")), _code(_address(entry)),
+             _code(entry.get("tokenizer")), Cell("no" if entry.get("stream") is False else "yes")]
+            for entry in spec.get("endpoints") or []]
+    return Table([Column(label, numeric=False) for label in labels], rows, "**Endpoints**")
+
+
+def _address(entry: Mapping[str, Any]) -> str:
+    return entry.get("url") or ", ".join(entry.get("urls") or ()) or _target(entry)
 
 
 def _target(entry: Mapping[str, Any]) -> str:

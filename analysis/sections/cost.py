@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from analysis import formats
 from analysis.cost import BreakEven, break_even, month_at
+from analysis.deployment import deployed
 from analysis.document import Block, Cell, Column, Paragraph, Section, Table
 from analysis.formats import cell, name, text
 from analysis.naming import STAGE_COLUMNS, stage_cells
@@ -22,7 +23,7 @@ def render(analysis: Analysis) -> Section | None:
     if not analysis.results:
         return None
     blocks: list[Block] = [Paragraph(_total(analysis)), _prices(analysis), _stages(analysis)]
-    blocks += [table for table in (_months(analysis), _break_evens(analysis)) if table.rows]
+    blocks += [table for table in (_deployed(analysis), _months(analysis), _break_evens(analysis)) if table.rows]
     return Section("cost", "Cost", blocks)
 
 
@@ -36,7 +37,7 @@ def _prices(analysis: Analysis) -> Table:
     columns = [Column("Endpoint", numeric=False), Column("Instance", numeric=False), Column("Count"),
                Column("All instances", "USD/h"), Column("Input", "USD per 1M"), Column("Cached", "USD per 1M"),
                Column("Output", "USD per 1M"), Column("Purchase", numeric=False), Column("Region", numeric=False),
-               Column("Date", numeric=False), Column("Source", numeric=False)]
+               Column("Date", numeric=False), Column("Source", numeric=False, wide=True)]
     rows = []
     for endpoint, price in analysis.pricing.items():
         if price is None:
@@ -45,9 +46,10 @@ def _prices(analysis: Analysis) -> Table:
         source = f"{price.source}; {price.note}" if price.note else price.source
         rows.append([
             name(endpoint), name(price.instance_type), Cell("" if price.by_token else str(price.count), price.count),
-            _usd(price.usd_per_hour), _usd(price.input_per_1m), _usd(price.cached_input_per_1m), _usd(price.output_per_1m),
-            name("" if price.by_token else price.purchase.replace("_", " ")), name(price.region), name(price.date), name(source)])
-    return Table(columns, rows, "Prices")
+            *map(_usd, (price.usd_per_hour, price.input_per_1m, price.cached_input_per_1m, price.output_per_1m)),
+            name("" if price.by_token else price.purchase.replace("_", " ")), name(price.region), name(price.date),
+            name(source)])
+    return Table(columns, rows, "**Prices**")
 
 
 def _usd(value: float | None) -> Cell:
@@ -57,17 +59,30 @@ def _usd(value: float | None) -> Cell:
 def _stages(analysis: Analysis) -> Table:
     columns = [*STAGE_COLUMNS, Column("Duration", "s", "From the ramp to the end of the drain"), Column("Cost", "USD"),
                Column("Per transaction", "USD"), Column("Per 1k", "USD", detail=True), Column("Per 10k", "USD"),
-               Column("Per 1M input", "USD", detail=True), Column("Per 1M output", "USD"), Column("Per 1M tokens", "USD"),
+               Column("Per 1M input", "USD", detail=True), Column("Per 1M output", "USD"),
+               Column("Per 1M tokens", "USD", "Input and output alike"),
                Column("Per good request", "USD", "Only requests that met every objective are counted", detail=True)]
     rows = []
     for result in analysis.results:
         cost = result.cost
-        rows.append([*stage_cells(result), cell(stage_s(result.summary.stage), formats.seconds), *(
-            cell(value, formats.usd) for value in (
-                cost.stage_usd, cost.price_per_transaction, cost.price_per_1k_transactions, cost.price_per_10k_transactions,
-                cost.price_per_1m_input_tokens, cost.price_per_1m_output_tokens, cost.price_per_1m_tokens,
-                cost.price_per_good_request))])
-    return Table(columns, rows, "Cost of every stage")
+        prices = (cost.stage_usd, cost.price_per_transaction, cost.price_per_1k_transactions,
+                  cost.price_per_10k_transactions, cost.price_per_1m_input_tokens, cost.price_per_1m_output_tokens,
+                  cost.price_per_1m_tokens, cost.price_per_good_request)
+        rows.append([*stage_cells(result), cell(stage_s(result.summary.stage), formats.seconds),
+                     *(cell(price, formats.usd) for price in prices)])
+    return Table(columns, rows, "**Cost of every stage**")
+
+
+def _deployed(analysis: Analysis) -> Table:
+    columns = [Column("Endpoint", numeric=False), Column("What", numeric=False), Column("Region", numeric=False),
+               Column("Price", "USD/h"), Column("Up", numeric=False), Column("Cost", "USD")]
+    found = deployed(analysis.run.results.root)
+    rows = [[name(each.endpoint), name(each.kind), name(each.region), cell(each.usd_per_hour, formats.significant),
+             Cell("still up" if each.duration_s is None else formats.duration(each.duration_s), each.duration_s),
+             cell(each.usd, formats.usd)] for each in found]
+    known = [each.usd for each in found if each.usd is not None]
+    total = formats.usd(math.fsum(known)) if known else formats.ABSENT
+    return Table(columns, rows, f"**Deployed for this run**, from creation to deletion, start-up included: {total}")
 
 
 def capacities(analysis: Analysis) -> dict[tuple[str, str], StageResult]:
@@ -96,17 +111,18 @@ def _months(analysis: Analysis) -> Table:
         rows.append([name(endpoint), name(prompt_set), cell(rate * 60, formats.significant), *(
             Cell(text(month.usd, formats.usd) + (f" ({month.instances:,})" if month.instances else ""), month.usd)
             for month in months)])
-    return Table(columns, rows, "A month (730 h) at a constant demand: instances for it at the objectives with 20 % of "
-                                "their capacity free, and what they cost. Scale-out is taken as linear")
+    return Table(columns, rows, "**A month (730 h) at a constant demand**: instances for it at the objectives with 20 % "
+                                "of their capacity free, and what they cost. Scale-out is taken as linear")
 
 
 def _break_evens(analysis: Analysis) -> Table:
     columns = [Column("Hourly", numeric=False), Column("By the token", numeric=False), Column("Prompts", numeric=False),
                Column("Break-even", "requests/min"), Column("Per month", "requests"), Column("Utilisation")]
-    rows = [[name(found.hourly), name(found.by_token), name(prompt_set), cell(found.requests_per_s * 60, formats.significant),
-             cell(found.requests_per_month, formats.count), cell(found.utilisation, formats.percent)]
-            for prompt_set, found in _pairs(analysis)]
-    return Table(columns, rows, "Above this load the hourly endpoint is cheaper, as far as one deployment serves it")
+    rows = [[name(found.hourly), name(found.by_token), name(prompt_set),
+             cell(found.requests_per_s * 60, formats.significant), cell(found.requests_per_month, formats.count),
+             cell(found.utilisation, formats.percent)] for prompt_set, found in _pairs(analysis)]
+    return Table(columns, rows, "**Break-even**: above this load the hourly endpoint is cheaper, as far as one "
+                                "deployment serves it")
 
 
 def _pairs(analysis: Analysis) -> Iterator[tuple[str, BreakEven]]:
@@ -114,9 +130,10 @@ def _pairs(analysis: Analysis) -> Iterator[tuple[str, BreakEven]]:
     tokens = {endpoint: price for endpoint, price in analysis.pricing.items() if price is not None and price.by_token}
     for (endpoint, prompt_set), result in hourly.items():
         price = analysis.pricing[endpoint]
+        means = (result.value("input_tokens_mean") or 0.0, result.value("output_tokens_mean") or 0.0)
         for other, by_token in tokens.items():
-            means = (result.value("input_tokens_mean") or 0.0, result.value("output_tokens_mean") or 0.0)
-            found = price and break_even((endpoint, price), (other, by_token), *means, result.value("requests_per_s") or math.nan)
+            found = price and break_even((endpoint, price), (other, by_token), *means,
+                                         result.value("requests_per_s") or 0.0)
             if found:
                 yield prompt_set, found
 

@@ -32,7 +32,8 @@ def render(analysis: Analysis) -> Section | None:
     frame["labels"] = frame["labels"].map(_labels)
     groups = {key: part.sort_values("at_ns") for key, part in frame.groupby(["source", "metric", "labels"], sort=True)}
     moving = [metric for metric in dict.fromkeys(key[1] for key in groups) if _moves(groups, metric)]
-    blocks: list[Block] = [_table(groups), *(_chart(metric, groups, start_ns(analysis)) for metric in moving[:MOST_CHARTS])]
+    origin = start_ns(analysis)
+    blocks: list[Block] = [_table(groups), *(_chart(metric, groups, origin) for metric in moving[:MOST_CHARTS])]
     return Section("endpoint-metrics", "Endpoint metrics", blocks)
 
 
@@ -56,7 +57,7 @@ def _table(groups: Mapping[Any, pd.DataFrame]) -> Table:
              cell(len(part), formats.count), *(cell(float(value), formats.significant) for value in
                                                part["value"].quantile(list(_QUANTILES), interpolation="nearest"))]
             for (source, metric, labels), part in groups.items()]
-    return Table(columns, rows, "Every metric over the run")
+    return Table(columns, rows, "**Every metric over the run**")
 
 
 def _chart(metric: str, groups: Mapping[Any, pd.DataFrame], origin_ns: int) -> Chart:

@@ -9,6 +9,7 @@ from analysis.naming import STAGE_COLUMNS, Line, lines, load_value, stage_cells
 from analysis.pipeline import Analysis
 from analysis.summarize import pooled
 
+_COLORS = (1, 4, 3, 6, 5, 7, 2, 0)  # the warm ones first
 MEANINGS = {
     "ok": "ended well", "connect": "no connection could be made", "tls": "TLS handshake failed",
     "timeout_connect": "connecting took too long", "timeout_first_token": "no token came in time",
@@ -31,7 +32,7 @@ def render(analysis: Analysis) -> Section | None:
         return Section("errors", "Errors", [Paragraph(
             f"All {total['ok']:,} requests that started inside a window ended well.")])
     ranked = sorted(failures, key=lambda outcome: -failures[outcome])
-    blocks: list[Block] = [Paragraph(_sentence(total)), _chart(lines(analysis), ranked), _table(analysis, total, ranked)]
+    blocks: list[Block] = [Paragraph(_sentence(total)), _chart(lines(analysis), ranked), _table(analysis, ranked)]
     return Section("errors", "Errors", blocks)
 
 
@@ -44,19 +45,21 @@ def _sentence(total: dict[str, int]) -> str:
 
 
 def _chart(found: list[Line], ranked: list[str]) -> Chart:
+    found = [line for line in found if any(result.totals.failed for result in line.results)]
     labels = {result.summary.stage.load_label: load_value(result) for line in found for result in line.results}
     order = {label: place for place, label in enumerate(sorted(labels, key=lambda label: labels[label]))}
     series = [Series(outcome, [
         Point(order[result.summary.stage.load_label], 100 * result.summary.outcomes.get(outcome, 0) / requests,
               tip=f"stage {result.stage}: {result.summary.outcomes.get(outcome, 0):,} of {requests:,} requests")
         for result in line.results if result.summary.stage.repeat == 0
-        and (requests := sum(result.summary.outcomes.values()))], place, panel=line.name)
+        and (requests := sum(result.summary.outcomes.values()))], _COLORS[place % len(_COLORS)], panel=line.name)
         for line in found for place, outcome in enumerate(ranked)]
     return Chart("errors", "Requests that did not end well, by outcome", "bar",
-                 Axis("Load", categories=tuple(order)), Axis("Share of requests", "%"), series)
+                 Axis("Load", categories=tuple(order)), Axis("Share of requests", "%"), series,
+                 note="Endpoints and prompt sets without a failure are left out.")
 
 
-def _table(analysis: Analysis, total: dict[str, int], ranked: list[str]) -> Table:
+def _table(analysis: Analysis, ranked: list[str]) -> Table:
     columns = [*STAGE_COLUMNS, Column("Requests"), Column("Error rate"), Column("ok"),
                *(Column(outcome, title=MEANINGS.get(outcome, "")) for outcome in ranked)]
     rows = []
@@ -66,7 +69,7 @@ def _table(analysis: Analysis, total: dict[str, int], ranked: list[str]) -> Tabl
             *stage_cells(result), cell(sum(outcomes.values()), formats.count),
             cell(rate, formats.percent, "bad" if rate else "good"), cell(outcomes.get("ok", 0), formats.count),
             *(_count(outcomes.get(outcome, 0)) for outcome in ranked)])
-    return Table(columns, rows, "Counts by outcome, of requests that started inside the window")
+    return Table(columns, rows, "**Counts by outcome**, of requests that started inside the window")
 
 
 def _count(count: int) -> Cell:

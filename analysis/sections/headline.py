@@ -9,7 +9,7 @@ from analysis.document import Block, Callout, Fact, Facts, Mark, Section, litera
 from analysis.formats import text
 from analysis.pipeline import Analysis
 from analysis.recommend import Recommendation
-from analysis.sections.missed import limit_text, value_text
+from analysis.sections.missed import limit_text, limit_value, value_text
 from analysis.sections.stages import AUDIT_MARKS
 from analysis.table import StageResult
 
@@ -70,15 +70,21 @@ def _facts(best: StageResult, found: Recommendation) -> list[Fact]:
     cost = best.cost
     facts = [
         Fact("Endpoint", best.endpoint, best.instance_type or ""),
-        Fact("Load", best.summary.stage.load_label, f"{text(best.value('achieved_concurrency'), formats.significant)} in flight"),
-        Fact("Price per 10k transactions", text(cost.price_per_10k_transactions, formats.usd), *_judged(best, "price_per_10k_transactions")),
-        Fact("Price per 1M output tokens", text(cost.price_per_1m_output_tokens, formats.usd), *_judged(best, "price_per_1m_output_tokens")),
-        Fact("Transactions per minute", text(best.value("transactions_per_minute"), formats.significant)),
+        Fact("Load", best.summary.stage.load_label,
+             f"{text(best.value('achieved_concurrency'), formats.significant)} in flight"),
+        Fact("Per 10k transactions", text(cost.price_per_10k_transactions, formats.usd),
+             *_judged(best, "price_per_10k_transactions")),
+        Fact("Per 1M output tokens", text(cost.price_per_1m_output_tokens, formats.usd),
+             *_judged(best, "price_per_1m_output_tokens")),
+        Fact("Transactions", f"{text(best.value('transactions_per_minute'), formats.significant)}/min"),
         Fact("Output throughput", f"{text(best.value('output_tokens_per_s'), formats.significant)} tokens/s"),
         *(_latency(best, name) for name in _LATENCIES),
+        Fact("Tokens", text(best.value("input_tokens_mean"), formats.count) + " in, "
+             + text(best.value("output_tokens_mean"), formats.count) + " out", "mean of a request"),
         Fact("Error rate", text(best.value("error_rate"), formats.percent), *_judged(best, "error_rate"))]
     if found.runner_up is not None and found.saving is not None:
-        facts.append(Fact("Against the next best", f"{formats.percent(found.saving)} cheaper", found.runner_up.endpoint))
+        facts.append(Fact("Next best endpoint", f"{formats.percent(found.saving / (1 - found.saving))} dearer",
+                          found.runner_up.endpoint))
     return facts
 
 
@@ -96,7 +102,7 @@ def _judged(best: StageResult, name: str) -> tuple[str, Mark | None]:
     for verdict in best.verdicts:
         if verdict.objective.name == name:
             sign = "at most" if verdict.objective.bound == "at most" else "at least"
-            return f"{sign} {value_text(verdict.objective, verdict.objective.limit)}", "good" if verdict.met else "bad"
+            return f"{sign} {limit_value(verdict.objective)}", "good" if verdict.met else "bad"
     return "", None
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from analysis import formats
 from analysis.document import Axis, Block, Chart, Point, Rule, Section, Series
-from analysis.formats import duration
 from analysis.naming import Line, kinds, lines, load_axis, load_value, stage_name
 from analysis.pipeline import Analysis
 from analysis.table import StageResult
@@ -28,7 +28,8 @@ def _chart(metric: Metric, kind: str, found: list[Line], analysis: Analysis) -> 
     return Chart(
         f"{metric.name}_by_{kind}", f"{metric.title} against {axis.label.lower()}", "xy", axis,
         Axis(f"{metric.title} p50", metric.display_unit), [each for each in series if each.points],
-        limits(analysis, metric, scale), "The line is the median; the band reaches up to p95 where there are enough samples.")
+        limits(analysis, metric, scale),
+        "The line is the median; the band reaches up to p95 where there are enough samples.")
 
 
 def _point(result: StageResult, metric: Metric, scale: float) -> Point | None:
@@ -41,5 +42,5 @@ def _point(result: StageResult, metric: Metric, scale: float) -> Point | None:
 
 def limits(analysis: Analysis, metric: Metric, scale: float) -> list[Rule]:
     """The objectives on this metric as lines across the chart."""
-    return [Rule("y", objective.limit * scale, f"{objective.name} ≤ {duration(objective.limit)}")
+    return [Rule("y", objective.limit * scale, f"{objective.name} ≤ {formats.limit(objective.limit)}")
             for objective in analysis.objectives if objective.metric == metric.name]

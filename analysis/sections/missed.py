@@ -8,7 +8,6 @@ from analysis.formats import Format
 from analysis.naming import STAGE_COLUMNS, stage_cells
 from analysis.objectives import Objective, Verdict
 from analysis.pipeline import Analysis
-from analysis.table import StageResult
 
 
 def render(analysis: Analysis) -> Section | None:
@@ -19,18 +18,20 @@ def render(analysis: Analysis) -> Section | None:
     missed = [result for result in judged if not result.meets_objectives]
     listed = ", ".join(f"`{limit_text(verdict.objective)}`" for verdict in judged[0].verdicts)
     if not missed:
-        return Section("objectives", "Objectives", [Paragraph(f"All {len(judged)} stages met every objective: {listed}.")])
+        return Section("objectives", "Objectives", [
+            Paragraph(f"All {len(judged)} stages met every objective: {listed}.")])
     columns = [*STAGE_COLUMNS, *(Column(verdict.objective.name, _unit(verdict.objective), limit_text(verdict.objective))
                                  for verdict in judged[0].verdicts)]
     rows = [[*stage_cells(result), *(verdict_cell(verdict) for verdict in result.verdicts)] for result in missed]
-    text = f"{len(missed)} of {len(judged)} stages missed at least one objective: {listed}."
+    text = (f"{len(missed)} of {len(judged)} stages missed at least one objective: {listed}. A value that is unknown "
+            "(`n/a`: no price, or too few samples for the percentile) does not meet its objective.")
     return Section("objectives", "Stages that missed an objective", [Paragraph(text), Table(columns, rows)])
 
 
 def verdict_cell(verdict: Verdict) -> Cell:
     """The value, marked; an unknown value is not met, and its title says why it is unknown."""
     if verdict.value is None:
-        return Cell(formats.ABSENT, None, "bad", verdict.reason)
+        return Cell(formats.ABSENT, None, "warn", verdict.reason)
     form = _form(verdict.objective)
     return formats.cell(verdict.value, form, "good" if verdict.met else "bad", limit_text(verdict.objective))
 
@@ -38,19 +39,23 @@ def verdict_cell(verdict: Verdict) -> Cell:
 def limit_text(objective: Objective) -> str:
     """`e2e_p95 ≤ 5 s`."""
     sign = "≤" if objective.bound == "at most" else "≥"
-    return f"{objective.name} {sign} {value_text(objective, objective.limit)}"
+    return f"{objective.name} {sign} {limit_value(objective)}"
+
+
+def limit_value(objective: Objective) -> str:
+    """The limit as people set it: 2 s, 1 %, $8.00."""
+    if _is_duration(objective):
+        return formats.limit(objective.limit)
+    return f"{objective.limit * 100:g} %" if objective.unit == "share" else _form(objective)(objective.limit)
 
 
 def value_text(objective: Objective, value: float) -> str:
     """A value of the objective's metric, with its unit."""
-    if objective.unit.startswith("s") and objective.unit != "share":
-        return formats.duration(value)
-    return _form(objective)(value)
+    return formats.duration(value) if _is_duration(objective) else _form(objective)(value)
 
 
-def failing(result: StageResult) -> list[Verdict]:
-    """The objectives that the stage missed."""
-    return [verdict for verdict in result.verdicts if not verdict.met]
+def _is_duration(objective: Objective) -> bool:
+    return objective.unit in ("s", "s/token")
 
 
 def _form(objective: Objective) -> Format:
@@ -60,4 +65,4 @@ def _form(objective: Objective) -> Format:
 
 
 def _unit(objective: Objective) -> str:
-    return "" if objective.unit in ("share",) else objective.unit
+    return "" if objective.unit == "share" else objective.unit

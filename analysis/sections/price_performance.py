@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.document import Axis, Chart, Paragraph, Point, Rule, Section, Series
-from analysis.formats import duration, usd
+from analysis.formats import limit, usd
 from analysis.naming import lines, stage_name
 from analysis.pipeline import Analysis
 from analysis.sections.throughput import is_sound
@@ -36,8 +36,8 @@ def _chart(analysis: Analysis, statistic: str) -> Chart:
     return Chart("price_performance", "Price against latency", "xy", Axis(f"E2E latency {statistic}", "s"),
                  Axis("Price per 10k transactions", "USD"), [each for each in series if each.points],
                  _rules(analysis, statistic),
-                 "Left and down is better. A bubble is a stage, its area the transactions per minute; the ringed ones are "
-                 "recommended. Stages without this percentile are not shown.")
+                 "Left and down is better. A bubble is a stage, its area the transactions per minute; the ringed ones "
+                 f"are recommended. Stages with too few samples for {statistic} are not shown.")
 
 
 def _name(result: StageResult) -> str:
@@ -58,8 +58,8 @@ def _rules(analysis: Analysis, statistic: str) -> list[Rule]:
     rules = []
     for objective in analysis.objectives:
         if objective.name == f"e2e_{statistic}":
-            rules.append(Rule("x", objective.limit, f"at most {duration(objective.limit)}"))
+            rules.append(Rule("x", objective.limit, f"at most {limit(objective.limit)}"))
         if objective.name in _PER_10K:
-            limit = objective.limit * _PER_10K[objective.name]
-            rules.append(Rule("y", limit, f"at most {usd(limit)}"))
+            most = objective.limit * _PER_10K[objective.name]
+            rules.append(Rule("y", most, f"at most {usd(most)}"))
     return rules

@@ -11,7 +11,8 @@ def render(analysis: Analysis) -> Section | None:
     """A row each. None when nothing was measured."""
     if not analysis.per_instance:
         return None
-    columns = [Column("For", numeric=False), Column("Recommendation", numeric=False), Column("Audit", numeric=False)]
+    columns = [Column("For", numeric=False), Column("Recommendation", numeric=False, wide=True),
+               Column("Audit", numeric=False)]
     rows = []
     for found in analysis.per_instance:
         audit = Cell(found.best.audit, found.best.audit, AUDIT_MARKS[found.best.audit]) if found.best else Cell("")

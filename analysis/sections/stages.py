@@ -33,7 +33,7 @@ FIGURES = (
     Figure("output_tokens_mean", "Output", "tokens", formats.count),
     Figure("input_tokens_per_s", "Input", "tokens/s", formats.significant, detail=True),
     Figure("output_tokens_per_s", "Output", "tokens/s", formats.significant),
-    Figure("output_tokens_per_s_per_accelerator", "Output", "tokens/s per accelerator", formats.significant, detail=True),
+    Figure("output_tokens_per_s_per_accelerator", "Output", "tokens/s per accelerator", formats.significant, True),
     Figure("ttft_p50", "TTFT p50", "ms", formats.milliseconds),
     Figure("ttft_p95", "TTFT p95", "ms", formats.milliseconds),
     Figure("tpot_p50", "TPOT p50", "ms", formats.milliseconds),
@@ -53,18 +53,22 @@ FIGURES = (
 def render(analysis: Analysis) -> Section:
     """The table of all stages; every column of it, and more, is in summary.csv."""
     if not analysis.results:
-        return Section("stages", "Stages", [Callout("warn", "No stage was measured", "The run ended before one began.")])
+        return Section("stages", "Stages", [
+            Callout("warn", "No stage was measured", "The run ended before one began.")])
     columns = [
         *STAGE_COLUMNS, Column("Instance", numeric=False, detail=True), Column("Window", "s", detail=True),
         Column("Requests", "window", title="Requests that started inside the window, good and failed"),
         Column("Errors", title="Failed ÷ (failed + succeeded)"),
         *(Column(figure.label, figure.unit, figure.metric, detail=figure.detail) for figure in FIGURES),
         Column("Objectives", numeric=False), Column("Audit", numeric=False)]
-    rows = [_row(result) for result in analysis.results]
+    threshold = (analysis.run.spec.get("report") or {}).get("threshold_tokens_per_s")
+    if threshold:
+        columns.append(Column(f"Slower than {threshold:g}", "tokens/s", "Share of successful requests"))
+    rows = [[*_row(result), *([_slower(result)] if threshold else [])] for result in analysis.results]
     return Section("stages", "Stages", [Table(columns, rows, _CAPTION)])
 
 
-_CAPTION = ("Every stage in its measurement window. `n/a`: not measured, or too few samples for that percentile; "
+_CAPTION = ("**Every stage in its measurement window.** `n/a`: not measured, or too few samples for that percentile; "
             "`summary.csv` holds these and all other columns.")
 
 
@@ -75,8 +79,23 @@ def _row(result: StageResult) -> list[Cell]:
         *stage_cells(result), name(result.instance_type), cell(totals.window_s, formats.seconds),
         cell(totals.succeeded + totals.failed, formats.count),
         cell(error_rate, formats.percent, "bad" if error_rate else None),
-        *(cell(result.value(figure.metric), figure.form) for figure in FIGURES),
+        *(_figure(result, figure) for figure in FIGURES),
         objectives_cell(result), audit_cell(result)]
+
+
+def _figure(result: StageResult, figure: Figure) -> Cell:
+    """The value, with its confidence interval as the cell's title where there is one."""
+    interval = result.summary.intervals.get(figure.metric)
+    title = None
+    if interval is not None and interval.low is not None and interval.high is not None:
+        title = (f"{interval.confidence:.0%} interval {figure.form(interval.low)} to {figure.form(interval.high)}: "
+                 f"{interval.method}")
+    return cell(result.value(figure.metric), figure.form, None, title)
+
+
+def _slower(result: StageResult) -> Cell:
+    slower, n = result.summary.slower_than_threshold, result.totals.succeeded
+    return cell(slower / n if slower is not None and n else None, formats.percent, None, f"{slower} of {n}")
 
 
 def objectives_cell(result: StageResult) -> Cell:

@@ -11,7 +11,7 @@ from analysis.table import StageResult
 def render(analysis: Analysis) -> Section | None:
     """Two charts: throughput against latency, and price against speed for one user with its Pareto front."""
     found = lines(analysis)
-    blocks: list[Block] = [chart for chart in (_throughput(found), _pareto(analysis, found)) if chart.series]
+    blocks: list[Block] = [chart for chart in (_throughput(found), _pareto(found)) if chart.series]
     return Section("throughput", "Throughput, latency and price", blocks) if blocks else None
 
 
@@ -26,18 +26,24 @@ def _throughput(found: list[Line]) -> Chart:
                       "more load buys only waiting.")
 
 
-def _pareto(analysis: Analysis, found: list[Line]) -> Chart:
-    placed = {result.stage: spot for result in analysis.results if (spot := _spot(result))}
-    series = [Series(line.name, [Point(*placed[result.stage], tip=_tip(result)) for result in line.results
-                                 if result.stage in placed], line.color, line.shape, joined=False) for line in found]
-    sound = [placed[result.stage] for result in analysis.results if result.stage in placed and is_sound(result)]
-    ahead = front(sound)
-    if len(ahead) > 1:
-        series.insert(0, Series("Pareto front", [Point(x, y) for x, y in ahead], 6, dashed=True))
+def _pareto(found: list[Line]) -> Chart:
+    prompt_sets = list(dict.fromkeys(line.prompt_set for line in found))
+    series = [each for prompt_set in prompt_sets for each in _choices(
+        [line for line in found if line.prompt_set == prompt_set], prompt_set if len(prompt_sets) > 1 else "")]
     return Chart("pareto", "Price against speed for one user", "xy", Axis("Speed for one user", "tokens/s"),
-                 Axis("Price per 1M output tokens", "USD"), [each for each in series if each.points],
+                 Axis("Price per 1M output tokens", "USD"), series,
                  note="Right and down is better. Speed is 1 ÷ TPOT p50. On the front are the stages that no other one "
                       "beats in both; stages that failed their audit are shown and not considered.")
+
+
+def _choices(found: list[Line], panel: str) -> list[Series]:
+    """The stages of one prompt set, and before them the front."""
+    placed = [(line, result, spot) for line in found for result in line.results if (spot := _spot(result))]
+    ahead = front([spot for _, result, spot in placed if is_sound(result)])
+    fronts = [Series("Pareto front", [Point(x, y) for x, y in ahead], 6, dashed=True, panel=panel)]
+    stages = [Series(line.endpoint, [Point(*spot, tip=_tip(result)) for each, result, spot in placed if each is line],
+                     line.color, joined=False, panel=panel) for line in found]
+    return [each for each in (fronts if len(ahead) > 1 else []) + stages if each.points]
 
 
 def _spot(result: StageResult) -> tuple[float, float] | None:

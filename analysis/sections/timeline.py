@@ -12,6 +12,9 @@ from analysis.table import StageResult
 
 MOST_POINTS = 4_000  # of a chart
 
+_EVENT_COLUMNS = (
+    Column("Time", title="Since the run's first stage began"), Column("Event", numeric=False), Column("Stage"),
+    Column("Worker", numeric=False), Column("Detail", numeric=False, wide=True))
 _BAD = {"worker_lost", "worker_frozen", "journal_failed", "endpoint_dead", "interrupted"}
 
 
@@ -23,9 +26,7 @@ def render(analysis: Analysis) -> Section | None:
         _chart("in_flight_over_time", "Requests in flight", "requests", "in_flight", found, analysis)) if chart.series]
     events = _events(analysis)
     if events:
-        blocks.append(Table([Column("Time", title="Since the run's first stage began"), Column("Event", numeric=False),
-                             Column("Stage"), Column("Worker", numeric=False), Column("Detail", numeric=False)],
-                            events, "Events of the run"))
+        blocks.append(Table(_EVENT_COLUMNS, events, "**Events of the run**"))
     return Section("timeline", "The run over time", blocks) if blocks else None
 
 
@@ -43,7 +44,7 @@ def _chart(file_name: str, title: str, unit: str, column: str, found: list[Line]
     series = [Series(line.endpoint, points, endpoints[line.endpoint], line.color) for line in found
               for result in line.results if (points := _points(result, column, origin, stride))]
     return Chart(file_name, title, "xy", Axis("Time since the run began", "s"), Axis(title, unit), series,
-                 note="Warm-up and drain are part of the picture; only the measurement windows are part of the figures.")
+                 note="Warm-up and drain are in the picture; only the measurement windows are in the figures.")
 
 
 def _points(result: StageResult, column: str, origin_ns: int, stride: int) -> list[Point]:
@@ -71,4 +72,5 @@ def _event(event: dict[str, object] | object, origin_ns: int) -> list[Cell]:
     at, kind, stage = fields.get("at_ns"), str(fields.get("kind", "")), fields.get("stage")
     since = (float(at) - origin_ns) / 1e9 if isinstance(at, int | float) and at else None
     return [Cell("n/a" if since is None else duration(since), since), Cell(kind, kind, "bad" if kind in _BAD else None),
-            Cell("" if stage is None else str(stage)), name(fields.get("worker")), Cell(literal(fields.get("detail") or ""))]
+            Cell("" if stage is None else str(stage)), name(fields.get("worker")),
+            Cell(literal(fields.get("detail") or ""))]

@@ -7,6 +7,7 @@ from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point
 from analysis.formats import Format, cell
 from analysis.naming import STAGE_COLUMNS, Line, lines, stage_cells
 from analysis.pipeline import Analysis
+from analysis.plots import PALETTE
 from analysis.stats import percentile_floor
 from analysis.summarize import CURVE, Distribution
 from analysis.table import StageResult
@@ -25,11 +26,11 @@ def render(analysis: Analysis) -> Section | None:
     if not measured:
         return None
     open_loop = any(result.summary.stage.load.get("kind") == "rate" for result in measured)
-    blocks: list[Block] = [Paragraph(_FLOORS)]
+    found = lines(analysis)
+    blocks: list[Block] = [_curves(METRICS[name], found) for name in ("ttft", "itl", "e2e")]
+    blocks.append(Paragraph(_FLOORS))
     for name in (*(OPEN_LOOP if open_loop else ()), *SHOWN, *_differing(measured)):
         blocks += _metric(METRICS[name], measured)
-    found = lines(analysis)
-    blocks += [_curves(METRICS[name], found) for name in ("ttft", "itl", "e2e")]
     return Section("token-latency", "Token latencies", blocks)
 
 
@@ -73,7 +74,13 @@ def _percentile(found: Distribution, p: float, form: Format) -> Cell:
         return Cell(formats.ABSENT, None, None, f"{found.n} samples; p{p:g} needs {needed}" if found.n else None)
     if p in found.below_floor:
         return cell(value, form, "warn", f"only {found.n} samples; p{p:g} needs {percentile_floor(p)}")
-    return cell(value, form)
+    return cell(value, form, None, _bounds(found, p, form))
+
+
+def _bounds(found: Distribution, p: float, form: Format) -> str | None:
+    """Where the percentile lies when the gaps known only as intervals are counted, too."""
+    low, high = (found.low or {}).get(p), (found.high or {}).get(p)
+    return None if low is None or high is None else f"{form(low)} to {form(high)} with interval-censored gaps"
 
 
 def _interval(found: Distribution, form: Format) -> Cell:
@@ -86,8 +93,8 @@ def _interval(found: Distribution, form: Format) -> Cell:
 def _curves(metric: Metric, found: list[Line]) -> Chart:
     scale = 1000 if metric.display_unit == "ms" else 1
     series = [
-        Series(result.summary.stage.load_label, _points(result.summary.distributions[metric.name], scale), color=place,
-               panel=line.name)
+        Series(result.summary.stage.load_label, _points(result.summary.distributions[metric.name], scale), place,
+               dashed=place >= len(PALETTE), panel=line.name)
         for line in found for place, result in enumerate(line.results) if metric.name in result.summary.distributions]
     return Chart(f"{metric.name}_distribution", f"{metric.title}: share of requests at or below"
                  if metric.level == "request" else f"{metric.title}: share of tokens at or below", "xy",

@@ -37,7 +37,7 @@ SIZES = {"short": (60, 12), "mean_550": (550, 30)}
 def sweep(root: Path, levels: Sequence[int] = (1, 2, 4, 8, 16), servers: Sequence[Server] = (INF2, G5),
           window_s: int = 40, sizes: dict[str, tuple[int, int]] | None = None, **spec: Any) -> Results:
     """The folder of a sweep over servers, prompt sets and numbers of users."""
-    dice = random.Random(7)  
+    dice = random.Random(7)
     stages, records, health = [], [], []
     chosen = sizes or SIZES
     combinations = [(size, level, server) for size in chosen for level in levels for server in servers]
@@ -47,8 +47,8 @@ def sweep(root: Path, levels: Sequence[int] = (1, 2, 4, 8, 16), servers: Sequenc
         records += _requests(dice, number, server, size, chosen[size], level, start, window_s)
     for second in range((len(combinations) // len(servers)) * (window_s + 15)):
         health += [_health(dice, worker, second) for worker in ("w0", "w1")]
-    results = write(root, stages, records, spec={**_SPEC, "endpoints": [_endpoint(server) for server in servers], **spec},
-                    workers=[_worker(0), _worker(1)], health=health)
+    told = {**_SPEC, "endpoints": [_endpoint(server) for server in servers], **spec}
+    results = write(root, stages, records, spec=told, workers=[_worker(0), _worker(1)], health=health)
     results.environment_json.write_text(json.dumps(_environment(servers)))
     return results
 

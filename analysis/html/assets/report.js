@@ -93,9 +93,9 @@ const DRAW = {
     }
     if (series.joined && at.length > 1)
       svg += `<path d="M${at.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}" fill="none" stroke="${color(series)}" stroke-width="2" stroke-linejoin="round"${series.dashed ? ' stroke-dasharray="6 4"' : ""}/>`;
-    const faint = !series.joined && points.length > 60;
     at.forEach(([x, y], i) => {
-      if (!series.joined || points.length <= 40) svg += marker(series, x, y, points[i][4], faint);
+      if (!series.joined || points.length <= 40) svg += marker(series, x, y, points[i][4], frame.crowded);
+      if (points[i][6] === "good") svg += `<path class="ring" transform="translate(${x.toFixed(1)} ${y.toFixed(1)})" d="${OUTLINES[0](7 + (points[i][4] === null ? 0 : 14 * Math.sqrt(points[i][4])))}"/>`;
       spots.push({x, y, series, point: points[i]});
     });
     return svg;
@@ -130,6 +130,7 @@ class Plot {
     this.spec = CHARTS[figure.dataset.chart];
     this.area = figure.querySelector(".plots");
     this.hidden = new Set();
+    this.crowded = this.spec.series.some(series => !series.joined && series.points.length > 60);
     this.log = {x: this.spec.x.log, y: this.spec.y.log};
     this.view = null;
     this.panels = [];
@@ -201,7 +202,7 @@ class Plot {
 
   draw() {
     this.width = this.area.clientWidth || 720;
-    const names = this.spec.panels, columns = Math.max(1, Math.min(names.length, Math.floor(this.width / 330), names.length === 4 ? 2 : 3));
+    const names = this.spec.panels, columns = Math.max(1, Math.min(names.length, Math.floor(this.width / 300), names.length === 4 ? 2 : 3));
     this.area.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
     const width = (this.width - 16 * (columns - 1)) / columns, height = Math.round(Math.min(380, Math.max(230, width * 0.62)));
     const range = this.view || this.domains();
@@ -219,7 +220,7 @@ class Plot {
     const left = 26 + Math.max(...y.ticks.map(tick => y.label(tick).length), 2) * 6.6, right = width - 10;
     const x = makeScale(xAxis, range.x, left, right, this.log.x, Math.max(3, Math.floor((right - left) / 75)));
     const clip = `clip-${this.figure.dataset.chart}-${this.panels.length}-${Math.random().toString(36).slice(2)}`, spots = [];
-    const shown = this.visible(name), frame = {x, y, floor: this.log.y ? range.y[0] : -Infinity, stack: new Map(), under: [], count: shown.length};
+    const shown = this.visible(name), frame = {x, y, floor: this.log.y ? range.y[0] : -Infinity, crowded: this.crowded, stack: new Map(), under: [], count: shown.length};
     const inDomain = point => (!this.log.x || point[0] > 0) && (!this.log.y || point[1] > 0);
     const body = shown.map((series, place) => DRAW[this.spec.kind](series, series.points.filter(inDomain), Object.assign(frame, {place}), spots)).join("");
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
