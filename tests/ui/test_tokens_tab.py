@@ -1,0 +1,190 @@
+"""The Tokens tab in Locust's own page: the form starts a run, the charts live, the table says what the records say."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import requests
+from playwright.sync_api import Page, expect
+from watched import Watched
+
+ROOT = Path(__file__).parents[2]
+LOCUSTFILE = ROOT / "locustfiles" / "openai.py"
+LOGIN_LOCUSTFILE = Path(__file__).with_name("login_locustfile.py")
+LIMIT_S = 90.0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(what: str, ready: Callable[[], Any]) -> Any:
+    until = time.monotonic() + LIMIT_S
+    while time.monotonic() < until:
+        found = ready()
+        if found:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{what} not within {LIMIT_S:g} s")
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an emulated endpoint: 60 ms to the first token, 10 ms a token."""
+    folder = tmp_path_factory.mktemp("emulator")
+    ready = folder / "ready.json"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fmload.emulator", "--profile", "steady", "--ttft", "60ms", "--gap", "10ms",
+         "--port", "0", "--ready-file", str(ready)], stdout=subprocess.DEVNULL)
+    try:
+        yield _wait("the emulator", lambda: ready.exists() and json.loads(ready.read_text()))["url"] + "/v1"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@contextmanager
+def _locust(out: Path, *options: str, locustfile: Path = LOCUSTFILE, base: str = "") -> Iterator[str]:
+    """A master with two workers and the web UI; its address. Ended by its process group."""
+    port, bind = _free_port(), _free_port()
+    log = out.with_suffix(".log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "locust", "-f", str(locustfile), "--processes", "2", "--web-host", "127.0.0.1",
+         "--web-port", str(port), "--master-bind-port", str(bind), "--master-port", str(bind), "--fmload-out", str(out),
+         *options], stdout=log, stderr=log, start_new_session=True, cwd=out.parent)
+    url = f"http://127.0.0.1:{port}{base}/"
+    try:
+        _wait("the web UI", lambda: _answers(url))
+        yield url
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+        log.close()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+def _run_file(folder: Path, endpoint: str, **load: Any) -> Path:
+    path = folder / "run.yml"
+    path.write_text(json.dumps({
+        "name": "tab",
+        "endpoints": [{"name": "steady", "protocol": "openai", "url": endpoint, "model": "emulated",
+                       "price": {"hourly": 36.0}}],
+        "prompts": [{"name": "short", "source": "synthetic", "input_tokens": 20, "output_tokens": 20, "count": 500}],
+        "load": {"concurrency": [2, 4], "ramp": "500ms", "warmup": "500ms", "window": "4s", "drain": "20s", **load},
+        "objectives": {"ttft_p95": "2s"}}))
+    return path
+
+
+def _page_data(url: str) -> dict[str, Any]:
+    return requests.get(f"{url}fmload/tokens.json", timeout=5).json()  # type: ignore[no-any-return]
+
+
+def _ended(url: str) -> bool:
+    return "ended" in _page_data(url)["state"]
+
+
+def _table(page: Page) -> dict[str, str]:
+    """The one row of the tab's table, by the titles of its columns."""
+    table = page.locator("#root .MuiTableContainer-root table").first
+    titles = table.locator("thead th").all_inner_texts()
+    return dict(zip(titles, table.locator("tbody tr").first.locator("td").all_inner_texts(), strict=True))
+
+
+def test_the_form_starts_a_run_whose_numbers_the_tab_the_csv_and_the_records_agree_on(
+        watched: Watched, endpoint: str, tmp_path: Path) -> None:
+    page, out = watched.page, tmp_path / "out"
+    with _locust(out, "--host", endpoint) as url:
+        page.goto(url)
+        page.get_by_text("Custom parameters").click()
+        for label, value in (("Fmload Model", "emulated"), ("Fmload Concurrency", "2,4"), ("Fmload Window", "4s"),
+                             ("Fmload Warmup", "500ms"), ("Fmload Input Tokens", "20"), ("Fmload Output Tokens", "20")):
+            page.get_by_label(f"{label} (").fill(value)
+        page.get_by_role("button", name="Start").click()
+        page.get_by_role("tab", name="Tokens").click()
+        _wait("tokens on the chart", lambda: sum(_page_data(url)["seconds"]["output_tokens"]) > 0)
+        expect(page.locator("#fmload-tokens svg path").first).to_be_visible()
+        assert len(page.locator("#fmload-tokens [data-part=workers] tbody tr").all()) == 2
+        _wait("the end of the run", lambda: _ended(url))
+        page.reload()  # a run that has ended is still there after a reload
+        expect(page.locator("#fmload-tokens svg path").first).to_be_visible()
+        shown = _table(page)
+        row = next(csv.DictReader(io.StringIO(requests.get(f"{url}fmload/tokens.csv", timeout=5).text)))
+    records = pq.read_table(out / "records")
+    tokens = sum(records["output_tokens"].to_pylist())
+    assert int(row["requests"]) == int(shown["Requests"]) == records.num_rows > 20
+    assert int(row["output_tokens"]) == int(shown["Tokens out"]) == tokens
+    ttft_ms = sorted((first - sent) / 1e6 for first, sent in
+                     zip(records["first_token_ns"].to_pylist(), records["send_ns"].to_pylist(), strict=True))
+    # Nearest rank on both sides; the live view's buckets are 0.8 % wide.
+    median = ttft_ms[(len(ttft_ms) + 1) // 2 - 1]
+    assert float(row["ttft_p50_ms"]) == pytest.approx(median, rel=0.01)
+    assert watched.errors == []
+
+
+def test_the_stages_are_marked_and_no_chart_has_saw_teeth(endpoint: str, tmp_path: Path) -> None:
+    run_file = _run_file(tmp_path, endpoint, concurrency=[4], window="8s")
+    with _locust(tmp_path / "out", "--fmload-config", str(run_file), "--autostart") as url:
+        _wait("the end of the run", lambda: _ended(url))
+        data = _page_data(url)
+    stage, = data["stages"]
+    inside = [tokens for at, tokens in zip(data["seconds"]["at_s"], data["seconds"]["output_tokens"], strict=True)
+              if stage["from_s"] <= at and at + 1 <= stage["to_s"]]
+    assert len(inside) >= 6
+    assert min(inside) > 0
+
+
+def test_the_tab_works_under_a_base_path_and_in_dark_mode(watched: Watched, endpoint: str, tmp_path: Path) -> None:
+    page = watched.page
+    page.emulate_media(color_scheme="dark")
+    run_file = _run_file(tmp_path, endpoint, concurrency=[2])
+    options = ("--fmload-config", str(run_file), "--autostart", "--web-base-path", "/load")
+    with _locust(tmp_path / "out", *options, base="/load") as url:
+        _wait("tokens on the chart", lambda: sum(_page_data(url)["seconds"]["output_tokens"]) > 0)
+        page.goto(f"{url}?tab=tokens")
+        expect(page.locator("#fmload-tokens svg path").first).to_be_visible()
+        ink = page.locator("#fmload-tokens svg text").first.get_attribute("fill")
+        assert ink == "rgb(255, 255, 255)"
+    assert watched.errors == []
+
+
+def test_behind_a_login_the_data_are_shown_to_nobody_else(endpoint: str, tmp_path: Path) -> None:
+    run_file = _run_file(tmp_path, endpoint, concurrency=[2])
+    options = ("--fmload-config", str(run_file), "--web-login")
+    with _locust(tmp_path / "out", *options, locustfile=LOGIN_LOCUSTFILE) as url:
+        stranger = requests.get(f"{url}fmload/tokens.json", timeout=5, allow_redirects=False)
+        assert stranger.status_code in (302, 401)
+        known = requests.Session()
+        known.post(f"{url}enter", timeout=5)
+        assert known.get(f"{url}fmload/tokens.json", timeout=5).json()["state"] == "No run yet."
+
+
+def test_the_cost_runs_with_the_time_that_the_endpoint_served(endpoint: str, tmp_path: Path) -> None:
+    run_file = _run_file(tmp_path, endpoint, concurrency=[2])
+    with _locust(tmp_path / "out", "--fmload-config", str(run_file), "--autostart") as url:
+        _wait("the end of the run", lambda: _ended(url))
+        row = next(csv.DictReader(io.StringIO(requests.get(f"{url}fmload/tokens.csv", timeout=5).text)))
+    stage, = json.loads((tmp_path / "out" / "stages.json").read_text())["stages"]
+    served_s = (stage["drain_end_ns"] - stage["ramp_start_ns"]) / 1e9
+    assert float(row["cost_usd"]) == pytest.approx(36.0 / 3600 * served_s, rel=1e-6)
