@@ -56,7 +56,7 @@ class Emulation:
         """The run file's keys that send the load to the data plane."""
         if self._data_url is None:
             return {}
-        return {"url": self._data_url, "sign": False, "emulated": self.profile, "region": self.context.region or REGION}
+        return {"url": self._data_url, "emulated": self.profile, "region": self.context.region or REGION}
 
     def role(self) -> str | None:
         """An execution role that the emulated AWS takes."""
