@@ -26,6 +26,7 @@ from fmload.results import Results
 
 WATCH_EVERY_S = 0.2
 CONNECT_LIMIT_S = 60
+REMOTE_CONNECT_LIMIT_S = 900  # hosts may still be booting
 INTERRUPTED_LIMIT_S = 240.0  # drain, barrier and compaction after Ctrl-C
 LEAVE_LIMIT_S = 15.0
 KILL_LIMIT_S = 5.0
@@ -43,12 +44,32 @@ class Fleet:
         return [self.master, *self.workers]
 
 
-def drive(run: RunFile, results: Results, workers: int, progress: Progress, resume: bool = False) -> int:
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Workers that are started on other hosts and connect to `host`:`port` of this one."""
+
+    workers: int
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, workers: int, bind: str) -> Remote:
+        """From `HOST:PORT`. Raises FmloadError for anything else."""
+        host, _, port = bind.rpartition(":")
+        if not host or not port.isdigit():
+            raise FmloadError(f"--bind: '{bind}' is not HOST:PORT", hint="for example --bind 0.0.0.0:5557")
+        return cls(workers, host, int(port))
+
+
+def drive(run: RunFile, results: Results, workers: int, progress: Progress, resume: bool = False,
+          remote: Remote | None = None) -> int:
     """Run the load to its end; returns 0, or the exit code of a run that did not end well (2, 4, 130).
+
+    `workers` are started on this host, unless there are `remote` ones.
 
     Every process that was started is gone on return. Raises FmloadError with the master's own words when it failed.
     """
-    with _private_run_file(run) as run_file, _fleet(run_file, results, workers, resume) as fleet:
+    with _private_run_file(run) as run_file, _fleet(run_file, results, workers, resume, remote) as fleet:
         interrupted = _watch(fleet, results, progress)
         code = fleet.master.returncode
     error = (read_snapshot(_live(results)) or {}).get("run", {}).get("error")
@@ -86,17 +107,18 @@ def _live(results: Results) -> Path:
 
 
 @contextmanager
-def _fleet(run_file: Path, results: Results, workers: int, resume: bool) -> Iterator[Fleet]:
-    port = _free_port()
+def _fleet(run_file: Path, results: Results, workers: int, resume: bool, remote: Remote | None) -> Iterator[Fleet]:
+    host, port = (remote.host, remote.port) if remote else ("127.0.0.1", _free_port())
+    expected, limit_s = (remote.workers, REMOTE_CONNECT_LIMIT_S) if remote else (workers, CONNECT_LIMIT_S)
     locust = [sys.executable, "-m", "locust", "-f", str(resource("locustfiles", "openai.py")), "--only-summary",
               "--fmload-config", str(run_file), "--fmload-out", str(results.root)]
     _live(results).unlink(missing_ok=True)
-    master = _start([*locust, "--master", "--headless", "--master-bind-host", "127.0.0.1", "--master-bind-port",
-                     str(port), "--expect-workers", str(workers), "--expect-workers-max-wait", str(CONNECT_LIMIT_S),
+    master = _start([*locust, "--master", "--headless", "--master-bind-host", host, "--master-bind-port", str(port),
+                     "--expect-workers", str(expected), "--expect-workers-max-wait", str(limit_s),
                      *(["--fmload-resume"] if resume else [])], results.logs / "master.log")
     fleet = Fleet(master)
     try:
-        for number in range(workers):
+        for number in range(0 if remote else workers):
             fleet.workers.append(_start([*locust, "--worker", "--master-host", "127.0.0.1", "--master-port", str(port)],
                                         results.logs / f"worker-{number}.log"))
         yield fleet

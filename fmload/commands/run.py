@@ -32,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, metavar="DIR", help="results folder, used as it is; results/<name>-<UTC>/ when absent")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the run file (repeatable)")
     add("--workers", type=int, metavar="N", help="Locust workers on this host, in place of the run file's")
+    add("--remote-workers", type=int, metavar="N", help="wait for N workers of other hosts instead")
+    add("--bind", default="0.0.0.0:5557", metavar="HOST:PORT", help="where remote workers connect (%(default)s)")
     add("--resume", action="store_true", help="go on with an interrupted run, in --out or in results/latest")
     add("--require-objectives", action="store_true", help="exit with 3 when no stage meets the objectives")
     add("--yes", action="store_true", help="do not ask before creating what costs money")
@@ -77,12 +79,13 @@ def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progres
 
     signal.signal(signal.SIGTERM, _as_ctrl_c)
     workers = args.workers or run_file.load.workers
+    remote = orchestrate.Remote.parse(args.remote_workers, args.bind) if args.remote_workers else None
     try:
         with deployed(run_file, results, yes=args.yes, keep=args.keep, say=progress.say) as ready:
             check_alive(ready)
             prepare_prompts(ready, results, progress)
             with progress:
-                return orchestrate.drive(ready, results, workers, progress, args.resume)
+                return orchestrate.drive(ready, results, workers, progress, args.resume, remote)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
