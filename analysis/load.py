@@ -71,7 +71,7 @@ class Stage:
         value = self.load.get("value")
         if self.load.get("kind") == "rate":
             return f"{value:g} requests/s"
-        return f"{value} users" if value is not None else "n/a"
+        return f"{value} user{'' if value == 1 else 's'}" if value is not None else "n/a"
 
 
 @dataclass(frozen=True, slots=True)

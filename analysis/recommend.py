@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from analysis.formats import significant, usd
 from analysis.table import StageResult
 from fmload.units import format_duration
 
@@ -61,10 +62,10 @@ def _sentence(best: StageResult, other: StageResult | None, saving: float | None
               set_aside: Iterable[StageResult]) -> str:
     judged = "meets the objectives" if best.meets_objectives else "has no objectives to meet"
     price = best.cost.price_per_10k_transactions
-    cost = f"${price:,.2f} per 10,000 transactions" if price is not None else "at a price that is n/a"
+    cost = f"{usd(price)} per 10,000 transactions" if price is not None else "at a price that is n/a"
     tokens_in, tokens_out = best.value("input_tokens_mean") or 0, best.value("output_tokens_mean") or 0
     text = (f"For {scope}, {describe(best)} {judged}, {cost}: "
-            f"{best.value('transactions_per_minute') or 0:.3g} transactions a minute, {_latency(best)}, "
+            f"{significant(best.value('transactions_per_minute') or 0)} transactions a minute, {_latency(best)}, "
             f"{tokens_in:.0f} tokens in and {tokens_out:.0f} out.")
     if other and saving is not None:
         text += f" That is {saving:.0%} cheaper than {describe(other)}."

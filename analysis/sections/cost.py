@@ -41,7 +41,7 @@ def _prices(analysis: Analysis) -> Table:
     rows = []
     for endpoint, price in analysis.pricing.items():
         if price is None:
-            rows.append([name(endpoint), *([Cell(formats.ABSENT)] * (len(columns) - 1))])
+            rows.append([name(endpoint), *([Cell("")] * (len(columns) - 2)), Cell(formats.ABSENT)])
             continue
         source = f"{price.source}; {price.note}" if price.note else price.source
         rows.append([
@@ -49,7 +49,14 @@ def _prices(analysis: Analysis) -> Table:
             *map(_usd, (price.usd_per_hour, price.input_per_1m, price.cached_input_per_1m, price.output_per_1m)),
             name("" if price.by_token else price.purchase.replace("_", " ")), name(price.region), name(price.date),
             name(source)])
-    return Table(columns, rows, "**Prices**")
+    return _without_blanks(Table(columns, rows, "**Prices**"))
+
+
+def _without_blanks(table: Table) -> Table:
+    """The table without the columns in which no row says anything."""
+    kept = [place for place in range(len(table.columns)) if any(row[place].text for row in table.rows)]
+    return Table([table.columns[place] for place in kept], [[row[place] for place in kept] for row in table.rows],
+                 table.caption)
 
 
 def _usd(value: float | None) -> Cell:
@@ -111,8 +118,8 @@ def _months(analysis: Analysis) -> Table:
         rows.append([name(endpoint), name(prompt_set), cell(rate * 60, formats.significant), *(
             Cell(text(month.usd, formats.usd) + (f" ({month.instances:,})" if month.instances else ""), month.usd)
             for month in months)])
-    return Table(columns, rows, "**A month (730 h) at a constant demand**: instances for it at the objectives with 20 % "
-                                "of their capacity free, and what they cost. Scale-out is taken as linear")
+    return Table(columns, rows, "**A month (730 h) at a constant demand**: instances for it at the objectives, 20 % "
+                                "of their capacity kept free, and what they cost. Scale-out is taken as linear")
 
 
 def _break_evens(analysis: Analysis) -> Table:

@@ -79,8 +79,8 @@ def _facts(best: StageResult, found: Recommendation) -> list[Fact]:
         Fact("Transactions", f"{text(best.value('transactions_per_minute'), formats.significant)}/min"),
         Fact("Output throughput", f"{text(best.value('output_tokens_per_s'), formats.significant)} tokens/s"),
         *(_latency(best, name) for name in _LATENCIES),
-        Fact("Tokens", text(best.value("input_tokens_mean"), formats.count) + " in, "
-             + text(best.value("output_tokens_mean"), formats.count) + " out", "mean of a request"),
+        Fact("Tokens in → out", " → ".join(text(best.value(name), formats.count) for name in
+                                           ("input_tokens_mean", "output_tokens_mean")), "mean of a request"),
         Fact("Error rate", text(best.value("error_rate"), formats.percent), *_judged(best, "error_rate"))]
     if found.runner_up is not None and found.saving is not None:
         facts.append(Fact("Next best endpoint", f"{formats.percent(found.saving / (1 - found.saving))} dearer",

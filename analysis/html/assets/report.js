@@ -218,7 +218,7 @@ class Plot {
     const bottom = height - (crowded ? 84 : 42);
     const y = makeScale(yAxis, range.y, bottom, top, this.log.y, wantedY);
     const left = 26 + Math.max(...y.ticks.map(tick => y.label(tick).length), 2) * 6.6, right = width - 10;
-    const x = makeScale(xAxis, range.x, left, right, this.log.x, Math.max(3, Math.floor((right - left) / 75)));
+    const x = makeScale(xAxis, range.x, left, right, this.log.x, Math.max(3, Math.floor((right - left) / 62)));
     const clip = `clip-${this.figure.dataset.chart}-${this.panels.length}-${Math.random().toString(36).slice(2)}`, spots = [];
     const shown = this.visible(name), frame = {x, y, floor: this.log.y ? range.y[0] : -Infinity, crowded: this.crowded, stack: new Map(), under: [], count: shown.length};
     const inDomain = point => (!this.log.x || point[0] > 0) && (!this.log.y || point[1] > 0);

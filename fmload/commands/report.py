@@ -1,0 +1,70 @@
+"""`fmload report`: analyse a results folder again, and write its report."""
+
+from __future__ import annotations
+
+import argparse
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from fmload.errors import FmloadError
+
+if TYPE_CHECKING:
+    from analysis.pipeline import Analysis
+
+FMBENCH_CSV = "fmbench.csv"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare this command's arguments."""
+    parser.add_argument("run", nargs="?", type=Path, default=Path("results/latest"), metavar="RUN",
+                        help="results folder; default: results/latest")
+    parser.add_argument("--open", action="store_true", help="show report.html in the browser")
+    parser.add_argument("--as", dest="view", metavar="TOOL",
+                        help="print the stages under the definitions of another tool: llmperf, fmbench, vllm, …")
+    parser.add_argument("--fmbench-csv", action="store_true", help=f"also write {FMBENCH_CSV}, under FMBench's names")
+    parser.add_argument("--require-objectives", action="store_true", help="exit with 3 when no stage meets them")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write summary.csv, audit.json, report.md, figures/ and report.html; show the headline and where they are.
+
+    Exit codes: 0; 2 no results folder; 3 objectives required and met by no stage; 4 nothing valid was measured.
+    """
+    from analysis.pipeline import analyse, exit_code
+
+    analysis = analyse(args.run)
+    if args.view:
+        _view(analysis, args.view)
+    else:
+        _headline(analysis)
+    if args.fmbench_csv:
+        _fmbench_csv(analysis)
+    if args.open and not webbrowser.open(analysis.run.results.report_html.resolve().as_uri()):
+        raise FmloadError("no browser was found", hint=f"open {analysis.run.results.report_html} yourself")
+    return exit_code(analysis, args.require_objectives)
+
+
+def _headline(analysis: Analysis) -> None:
+    from analysis.report import headline
+
+    results, console = analysis.run.results, Console()
+    console.print(headline(analysis))
+    for path in (results.report_html, results.report_md, results.summary_csv, results.audit_json):
+        console.print(f"  {path}", highlight=False, soft_wrap=True)
+
+
+def _fmbench_csv(analysis: Analysis) -> None:
+    from analysis import fmbench_csv
+
+    path = analysis.run.results.root / FMBENCH_CSV
+    fmbench_csv.write(path, analysis.results)
+    Console().print(f"  {path}", highlight=False, soft_wrap=True)
+
+
+def _view(analysis: Analysis, name: str) -> None:
+    from analysis.views import show
+
+    Console().print(show(analysis, name))
