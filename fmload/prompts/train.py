@@ -23,7 +23,7 @@ _DATA = Path(__file__).parent / "data"
 
 def _texts() -> Iterator[str]:
     root = Path(__file__).resolve().parents[2]
-    for path in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("fmload/**/*.py")]):
+    for path in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md")]):
         yield path.read_text(encoding="utf-8")
     draw = random.Random(0)
     stream = words.stream(draw)
