@@ -76,41 +76,42 @@ class OpenAIAnswer:
     def add(self, end: int, message: Any, event: str = "") -> None:
         """One message, complete at byte `end`. Raises one of _MALFORMED for what no server of this protocol sends."""
         self._events += 1
-        error = message.get("error")
-        if error or event == "error" or message.get("object") == "error":
+        choices, usage = message.get("choices"), message.get("usage")
+        if message.get("error") or event == "error" or (not choices and message.get("object") == "error"):
             self.fail("stream_error", error_text(message))
             return
-        choices, usage = message.get("choices") or (), message.get("usage")
-        text, channel, tokens = "", None, 0
-        for choice in choices:
+        text, channel, tokens, finished = "", None, 0, False
+        for choice in choices or ():
             piece, kind = _piece(choice)
-            token_ids = choice.get("token_ids")
-            index = int(choice.get("index") or 0)
+            token_ids, index = choice.get("token_ids"), int(choice.get("index") or 0)
             self._choices.add(index)
             if piece or token_ids:
                 text += piece
-                channel = kind if channel is None else channel
+                channel = channel or kind
                 tokens += len(token_ids) if token_ids else self._new_tokens(index, usage)
-            if choice.get("finish_reason"):
-                self._finish_reasons[index] = str(choice["finish_reason"])
+            if reason := choice.get("finish_reason"):
+                self._finish_reasons[index] = str(reason)
+                finished = True
         if channel is not None:
             self.reading.chunks.append(Chunk(end, tokens, channel, text))
-        if isinstance(usage, dict):
-            self._note_usage(usage, choices)
-        for name in _SERVERS_OWN:
-            if name in message:
-                self.reading.detail = {**self.reading.detail, name: message[name]}
+        if usage or finished:
+            self._note_totals(message, usage, choices)
 
     def _new_tokens(self, index: int, usage: Any) -> int:
         """Tokens in a chunk of text: what continuous usage has grown by, else 1."""
-        total = _count(usage, "completion_tokens")
+        total = _count(usage, "completion_tokens") if usage else None
         if total is None:
             return 1
         before = self._tokens_so_far.get(index, 0)
         self._tokens_so_far[index] = total
         return max(1, total - before)
 
-    def _note_usage(self, usage: dict[str, Any], choices: Any) -> None:
+    def _note_totals(self, message: dict[str, Any], usage: Any, choices: Any) -> None:
+        for name in _SERVERS_OWN:
+            if name in message:
+                self.reading.detail = {**self.reading.detail, name: message[name]}
+        if not isinstance(usage, dict):
+            return
         if not choices:
             self._usage_alone.append(usage)
         elif all(int(choice.get("index") or 0) in self._finish_reasons for choice in choices):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 _BOM = b"\xef\xbb\xbf"
 # Two line ends in a row. Atomic groups, so that one CRLF is never taken for two line ends.
 _blank_line = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)").finditer
 
 
-def events(body: bytes) -> Iterator[tuple[int, str, bytes]]:
+def events(body: bytes) -> list[tuple[int, str, bytes]]:
     """(end, event, data) of every event that carries data, in order.
 
     `end` is the offset in `body` at which the event was complete: just after the empty line that ends it. `event`
@@ -18,33 +17,31 @@ def events(body: bytes) -> Iterator[tuple[int, str, bytes]]:
     are skipped. An event at the very end that lacks its empty line is given as well: servers forget it.
     """
     position = len(_BOM) if body.startswith(_BOM) else 0
-    for end, block in _blocks(body, position):
-        if block.startswith(b"data:") and b"\n" not in block and b"\r" not in block:
-            yield end, "", block[6:] if block[5:6] == b" " else block[5:]
-        elif block:
-            event, data = _fields(block)
-            if data is not None:
-                yield end, event, data
-
-
-def _blocks(body: bytes, position: int) -> Iterator[tuple[int, bytes]]:
     if b"\r" in body:
-        yield from _blocks_of_any_line_end(body, position)
-        return
+        return _events_of_any_line_end(body, position)
+    found: list[tuple[int, str, bytes]] = []
     for block in body[position:].split(b"\n\n"):
         position += len(block) + 2
-        yield min(position, len(body)), block
+        if block[:6] == b"data: " and b"\n" not in block:  # what nearly all are
+            found.append((position, "", block[6:]))
+        elif block:
+            _add(found, min(position, len(body)), block)
+    if found and found[-1][0] > len(body):  # the last one, without its empty line
+        found[-1] = (len(body), *found[-1][1:])
+    return found
 
 
-def _blocks_of_any_line_end(body: bytes, position: int) -> Iterator[tuple[int, bytes]]:
+def _events_of_any_line_end(body: bytes, position: int) -> list[tuple[int, str, bytes]]:
+    found: list[tuple[int, str, bytes]] = []
     for match in _blank_line(body, position):
-        yield match.end(), body[position:match.start()]
+        _add(found, match.end(), body[position:match.start()])
         position = match.end()
-    yield len(body), body[position:]
+    _add(found, len(body), body[position:])
+    return found
 
 
-def _fields(block: bytes) -> tuple[str, bytes | None]:
-    """The name and the data of a block of lines; data None when no line holds any."""
+def _add(found: list[tuple[int, str, bytes]], end: int, block: bytes) -> None:
+    """Append the event that a block of lines makes, if any of them holds data."""
     event, data = "", []
     for line in block.splitlines():
         name, _, value = line.partition(b":")
@@ -53,4 +50,5 @@ def _fields(block: bytes) -> tuple[str, bytes | None]:
             data.append(value)
         elif name == b"event":
             event = value.decode("utf-8", "replace")
-    return event, b"\n".join(data) if data else None
+    if data:
+        found.append((end, event, b"\n".join(data)))
