@@ -12,6 +12,7 @@ import orjson
 from fmload.errors import FmloadError
 from fmload.prompt import Prompt
 
+_ABSENT = Prompt(id="", prompt_set="")
 _FIELDS = tuple(field.name for field in fields(Prompt))
 
 
@@ -54,6 +55,7 @@ def shards(prompts: Sequence[Prompt], n: int) -> list[list[Prompt]]:
 
 
 def _plain(prompt: Prompt) -> dict[str, Any]:
-    """The prompt without what is absent or empty."""
+    """The prompt without what is as it is in any prompt."""
     values = {name: getattr(prompt, name) for name in _FIELDS}
-    return {name: value for name, value in values.items() if value not in (None, {}, 0, 0.0)}
+    return {name: value for name, value in values.items()
+            if name in ("id", "prompt_set") or value != getattr(_ABSENT, name)}

@@ -74,8 +74,8 @@ class Rows:
                 for row in files.rows(self._found) for values in self.records(row.values)]
         if not made:
             raise FmloadError(f"prompt set '{self.name}': no rows in {', '.join(self.names())}")
-        made = self._of_language(made)
         self.check({column for item in made for column in item.values})
+        made = self._of_language(made)
         if self.options.shuffle:
             random.Random(seed).shuffle(made)
         return iter(made)

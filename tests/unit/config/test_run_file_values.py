@@ -100,7 +100,7 @@ def test_set_puts_a_value_over_the_files(setting: str, read_back: object) -> Non
 @pytest.mark.parametrize(("setting", "expected"), [
     ("load.windw=30s", "--set load.windw=30s: load.windw: unknown key 'windw'; did you mean 'window'?"),
     ("load.window=30", "--set load.window=30: load.window: 30 has no unit"),
-    ("prompts[q].source=nowhere", "--set prompts[q].source=nowhere: prompts[0].source: unknown prompt source 'nowhere'"),
+    ("prompts[q].source=x", "--set prompts[q].source=x: prompts[0].source: unknown prompt source 'x'"),
 ])
 def test_a_problem_that_a_set_brought_names_the_set(setting: str, expected: str) -> None:
     with pytest.raises(RunFileError) as raised:

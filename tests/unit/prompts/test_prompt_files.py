@@ -1,0 +1,248 @@
+"""Prompts from files: formats, templates, columns, images, filters, and the published data sets' shapes."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from fmload.config.schema import PromptSpec
+from fmload.errors import FmloadError
+from fmload.prompt import Prompt
+from fmload.prompts import SOURCES, files
+from fmload.prompts.selection import make_set
+from fmload.prompts.template import Template
+from fmload.prompts.tokenizer import Tokenizer
+
+BUNDLED = Tokenizer.load("bundled")
+ROWS = [{"prompt": f"question {number} about the river", "answer": f"answer {number}", "size": number + 1,
+         "language": "en" if number % 2 else "fr"} for number in range(10)]
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
+
+
+def made(source: str, count: int | None = None, seed: str = "1", **options: Any) -> list[Prompt]:
+    spec = PromptSpec.model_validate({"name": "set", "source": source, **options})
+    return make_set(spec, SOURCES.load(source).from_spec(spec), BUNDLED, seed, count, lambda *news: None)
+
+
+def write(path: Path, rows: list[dict[str, Any]] = ROWS) -> str:
+    """The rows in the format of the path's suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(row, default=repr) + "\n" for row in rows)
+    if path.suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".csv":
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    elif path.suffix == ".gz":
+        path.write_bytes(gzip.compress(lines.encode()))
+    elif path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("inside/rows.jsonl", lines)
+    else:
+        path.write_text(json.dumps(rows) if path.suffix == ".json" else lines)
+    return str(path)
+
+
+def texts(prompts: list[Prompt]) -> set[str | None]:
+    return {prompt.text for prompt in prompts}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.parquet", "a.jsonl.gz", "a.zip"])
+def test_every_format_gives_the_same_prompts(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name) + ("!inside/rows.jsonl" if name.endswith(".zip") else "")
+    prompts = made("jsonl", files=[path], reference_column="answer", output_tokens_column="size")
+    assert texts(prompts) == {row["prompt"] for row in ROWS}
+    assert {(prompt.reference, prompt.output_tokens) for prompt in prompts} == {(r["answer"], r["size"]) for r in ROWS}
+    assert all(prompt.input_tokens == BUNDLED.count(prompt.text or "") for prompt in prompts)
+
+
+def test_patterns_take_all_their_files(tmp_path: Path) -> None:
+    write(tmp_path / "one.jsonl", ROWS[:4])
+    write(tmp_path / "two.jsonl", ROWS[4:])
+    assert len(made("jsonl", files=[str(tmp_path / "*.jsonl")])) == 10
+
+
+def test_the_seed_decides_the_order_and_shuffle_can_be_off(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl")
+    first, again, other = (made("jsonl", files=[path], seed=seed) for seed in ("1", "1", "2"))
+    assert first == again != other
+    assert [prompt.text for prompt in made("jsonl", files=[path], shuffle=False)] == [row["prompt"] for row in ROWS]
+
+
+def test_rows_that_are_alike_are_sent_once_unless_asked_otherwise(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", ROWS + ROWS)
+    assert len(made("jsonl", files=[path])) == 10
+    assert len(made("jsonl", files=[path], unique=False)) == 20
+    assert len(made("jsonl", files=[path], count=4)) == 4
+
+
+def test_filters_keep_a_language_and_a_token_range_with_both_ends(tmp_path: Path) -> None:
+    rows = [{"prompt": " ".join(["river"] * length), "language": "en"} for length in range(1, 12)]
+    path = write(tmp_path / "a.jsonl", [*rows, {"prompt": "river river river", "language": "fr"}])
+    kept = made("jsonl", files=[path], filter={"language": "en", "tokens": [3, 5]})
+    assert sorted(prompt.input_tokens or 0 for prompt in kept) == [3, 4, 5]
+
+
+def test_a_filter_that_keeps_nothing_says_which_lengths_there_are(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [{"prompt": "one two three"}, {"prompt": "river"}])
+    with pytest.raises(FmloadError, match="the 2 there are have 1 to 3 tokens"):
+        made("jsonl", files=[path], filter={"tokens": [100, 200]})
+
+
+def test_a_language_nobody_speaks_is_said(tmp_path: Path) -> None:
+    with pytest.raises(FmloadError, match="no prompt passes the filter"):
+        made("jsonl", files=[write(tmp_path / "a.jsonl")], filter={"language": "xx"})
+
+
+def test_a_language_filter_needs_its_column(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [{"prompt": "x", "langauge": "en"}])
+    with pytest.raises(FmloadError, match="needs a column 'language'; did you mean 'langauge'"):
+        made("jsonl", files=[path], filter={"language": "en"})
+
+
+def test_a_template_puts_columns_into_its_fields(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text('{"q": "{prompt}", "keep": {{prompt}}, "n": {size}}')
+    prompts = made("jsonl", files=[write(tmp_path / "a.jsonl", ROWS[:1])], template=str(tmp_path / "t.txt"))
+    assert prompts[0].text == '{"q": "question 0 about the river", "keep": {prompt}, "n": 1}'
+
+
+def test_a_template_field_that_is_no_column_names_line_and_columns(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("Read this.\n{promt}")
+    with pytest.raises(FmloadError, match=r"t\.txt:2: no column 'promt'; did you mean 'prompt'") as raised:
+        made("jsonl", files=[write(tmp_path / "a.jsonl")], template=str(tmp_path / "t.txt"))
+    assert "columns: answer, language, prompt, size" in str(raised.value.hint)
+
+
+def test_a_template_cannot_reach_into_values() -> None:
+    assert Template("{a.__class__} {a[0]}").render({"a": "x"}) == "{a.__class__} {a[0]}"
+
+
+def test_a_template_that_is_not_there_is_named() -> None:
+    with pytest.raises(FmloadError, match=r"/nowhere/t\.txt: No such file"):
+        made("jsonl", files=["x"], template="/nowhere/t.txt")
+
+
+def test_messages_are_sent_as_they_are_and_a_nonce_goes_into_the_first_question(tmp_path: Path) -> None:
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
+    path = write(tmp_path / "a.jsonl", [{"messages": messages}])
+    assert made("jsonl", files=[path])[0].messages == messages
+    with_nonce = made("jsonl", files=[path], nonce=True)[0].messages or []
+    assert with_nonce[0] == messages[0]
+    assert with_nonce[1]["content"].startswith("[")
+    assert with_nonce[1]["content"].endswith("] Why?")
+
+
+@pytest.mark.parametrize("value", [
+    base64.b64encode(PNG).decode(), "pictures/one.png", {"bytes": base64.b64encode(PNG).decode()},
+    {"path": "pictures/one.png"}])
+def test_an_image_becomes_a_data_url_beside_the_text(tmp_path: Path, value: object) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "one.png").write_bytes(PNG)
+    prompts = made("jsonl", files=[write(tmp_path / "a.jsonl", [{"prompt": "What is it?", "image": value}])],
+                   image_column="image")
+    text, image = (prompts[0].messages or [])[0]["content"]
+    assert text == {"type": "text", "text": "What is it?"}
+    assert image["image_url"]["url"] == f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
+
+
+def test_images_in_parquet_are_bytes(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", [{"prompt": "What?", "image": {"bytes": PNG, "path": None}}])
+    prompts = made("parquet", files=[path], image_column="image")
+    assert (prompts[0].messages or [])[0]["content"][1]["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
+
+
+def test_what_is_no_image_is_said_with_its_row(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [{"prompt": "x", "image": base64.b64encode(b"text").decode()}])
+    with pytest.raises(FmloadError, match=r"a\.jsonl:1: not a PNG"):
+        made("jsonl", files=[path], image_column="image")
+
+
+@pytest.mark.parametrize(("name", "content", "expected"), [
+    ("a.jsonl", '{"prompt": "x"}\n{oops}\n', r"a\.jsonl:2: not JSON"),
+    ("a.jsonl", '["x"]\n', r"a\.jsonl:1: not a JSON object"),
+    ("a.jsonl", "", "no rows"),
+    ("a.json", '{"a": 1}', "not a list of JSON objects"),
+    ("a.csv", "prompt,b\nx,1\ny\n", r"a\.csv:3: the row has not as many columns"),
+    ("a.parquet", "junk", "not a Parquet file"),
+    ("a.xlsx", "x", "'.xlsx' files cannot be read"),
+    ("a.jsonl", '{"text": "x"}\n', "no column 'prompt'"),
+])
+def test_files_that_cannot_be_used_say_where_and_why(tmp_path: Path, name: str, content: str, expected: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(FmloadError, match=expected):
+        made("jsonl", files=[str(tmp_path / name)])
+
+
+@pytest.mark.parametrize("name", ["/nowhere/*.jsonl", "/nowhere/a.jsonl"])
+def test_a_file_that_is_not_there_is_named(name: str) -> None:
+    with pytest.raises(FmloadError, match="no such file"):
+        files.find([name])
+
+
+def test_a_fingerprint_follows_the_content_not_the_name_or_the_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    write(path)
+    before = files.fingerprint(files.find([str(path)]))
+    write(path)
+    assert files.fingerprint(files.find([str(path)])) == before
+    write(path, ROWS[1:])
+    assert files.fingerprint(files.find([str(path)])) != before
+
+
+def test_longbench_asks_about_its_passages(tmp_path: Path) -> None:
+    rows = [{"input": f"Who wrote book {number}?", "context": "Passage 1: …", "answers": ["Ann", "Anne"], "length": 9,
+             "dataset": "hotpotqa", "language": "en", "all_classes": None, "_id": str(number)} for number in range(3)]
+    prompts = made("longbench", files=[write(tmp_path / "hotpotqa.jsonl", rows)], filter={"language": "en"})
+    assert len(prompts) == 3
+    assert all("Passage 1: …" in (prompt.text or "") and prompt.reference == "Ann" for prompt in prompts)
+
+
+def test_longbench_without_files_means_the_published_archive() -> None:
+    spec = PromptSpec.model_validate({"name": "s", "source": "longbench", "dataset": "2wikimqa_e"})
+    assert SOURCES.load("longbench").from_spec(spec).names() == ["hf:THUDM/LongBench/data.zip!data/2wikimqa_e.jsonl"]
+
+
+def test_qmsum_makes_a_prompt_of_every_query(tmp_path: Path) -> None:
+    row = {"topic_list": [], "general_query_list": [{"query": "Summarize.", "answer": "All agreed."}],
+           "specific_query_list": [{"query": "Who spoke?", "answer": "Bo.", "relevant_text_span": [["0", "1"]]}],
+           "meeting_transcripts": [{"speaker": "Bo", "content": "Let us begin."}, {"speaker": "Al", "content": "Yes."}]}
+    prompts = made("qmsum", files=[write(tmp_path / "q.jsonl", [row])])
+    assert {prompt.reference for prompt in prompts} == {"All agreed.", "Bo."}
+    assert all((prompt.text or "").startswith("Bo: Let us begin.\nAl: Yes.\n\n") for prompt in prompts)
+
+
+SHAREGPT = [{"id": "c1", "conversations": [
+    {"from": "human", "value": "First question?"}, {"from": "gpt", "value": "The first answer is long."},
+    {"from": "human", "value": "Second question?"}, {"from": "gpt", "value": "Short."}]},
+    {"id": "c2", "conversations": [{"from": "gpt", "value": "Nobody asked."}]}]
+
+
+def test_sharegpt_sends_the_first_question_and_asks_for_as_long_an_answer(tmp_path: Path) -> None:
+    [prompt] = made("sharegpt", files=[write(tmp_path / "s.json", SHAREGPT)])
+    assert prompt.messages == [{"role": "user", "content": "First question?"}]
+    assert prompt.output_tokens == BUNDLED.count("The first answer is long.")
+
+
+def test_sharegpt_can_send_the_conversation_turn_by_turn(tmp_path: Path) -> None:
+    prompts = made("sharegpt", files=[write(tmp_path / "s.json", SHAREGPT)], turns=5, think="3s")
+    assert [(prompt.conversation, prompt.turn, prompt.think_s) for prompt in prompts] == [("c1", 0, 0), ("c1", 1, 3)]
+    assert [len(prompt.messages or []) for prompt in prompts] == [1, 3]
+
+
+def test_openorca_gives_system_and_question(tmp_path: Path) -> None:
+    rows = [{"id": "1", "system_prompt": "You are kind.", "question": "Why?", "response": "Because."},
+            {"id": "2", "system_prompt": "", "question": "How?", "response": "So."}]
+    prompts = made("openorca", files=[write(tmp_path / "o.parquet", rows)], shuffle=False)
+    assert [[one["role"] for one in prompt.messages or []] for prompt in prompts] == [["system", "user"], ["user"]]
+    assert [prompt.reference for prompt in prompts] == ["Because.", "So."]
