@@ -41,6 +41,7 @@ INTERRUPT_DRAIN_S = 5.0
 CENSOR_LIMIT_S = 10.0
 PROMPT_BATCH_BYTES = 512 * 1024
 POLL_S = 0.02
+LEAD_S = 0.05
 
 
 class Crew(Link, Protocol):
@@ -154,7 +155,7 @@ class Conductor:
                    "not all workers took the plan")
         for worker in self._living():
             if workers[worker].problem:
-                raise FmloadError(f"worker {worker}: {workers[worker].problem}")
+                raise FmloadError(f"{workers[worker].problem}", hint=f"worker {worker} said so", exit_code=EXIT_INVALID)
         self._wait(lambda: all(workers[worker].clock.best() for worker in self._living()), READY_LIMIT_S,
                    "not all workers answered a ping")
 
@@ -214,21 +215,22 @@ class Conductor:
         self.changed.set()
 
     def _ramp(self, stages: list[Stage]) -> None:
-        now = time.monotonic_ns()
+        """The step begins a moment ahead, so that every worker has its part by then."""
+        start_ns = time.monotonic_ns() + int(LEAD_S * 1e9)
         for stage in stages:
-            stage.ramp_start_ns = now
-        self._deal(stages, [stage.ramp_s for stage in stages])
+            stage.ramp_start_ns = start_ns
+        self._deal(stages, [stage.ramp_s for stage in stages], since_ns=start_ns)
+        self._sleep(LEAD_S)
         self._pause("ramp", stages, max(stage.ramp_s for stage in stages))
 
-    def _deal(self, stages: list[Stage], ramps_s: list[float]) -> None:
-        """Give every worker its slots of every lane, or its share of the arrivals, from now on."""
+    def _deal(self, stages: list[Stage], ramps_s: list[float], since_ns: int) -> None:
+        """Give every worker its slots of every lane, or its share of the arrivals that are due after `since_ns`."""
         present = self._crew.users()
         users = {worker: present[worker] for worker in self._living() if worker in present}
         dealt = deal([stage.slots for stage in stages], users)
         for lane, stage in enumerate(stages):
             stage.workers = sorted({*stage.workers, *users})
             stage.users = sum(slots[lane] for slots in dealt.values()) if stage.slots else None
-        since_ns = time.monotonic_ns()
         for index, worker in enumerate(users):
             lanes = [{"stage": stage.stage, "endpoint": stage.endpoint, "prompt_set": stage.prompt_set, "slots": slots,
                       "ramp_s": ramp_s, "index": index, "workers": len(users), "start_ns": stage.ramp_start_ns,
@@ -444,7 +446,7 @@ class Conductor:
             wanted = sum(stage.slots for stage in stages)
             self._ask_for_users(wanted)
             if self._dealing and stages is self._collector.running:
-                self._deal(stages, [0.0] * len(stages))
+                self._deal(stages, [0.0] * len(stages), time.monotonic_ns())
 
     def _write_for_ever(self) -> None:
         while True:

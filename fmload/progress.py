@@ -57,11 +57,11 @@ class Progress:
         now = (run.get("phase", ""), tuple(run.get("stages", ())))
         if now != self._last and run.get("phase") in ("preparing", "ramp", "window", "drain", "collecting"):
             self._last = now
-            self._console.print(line(run), highlight=False)
+            self.say(line(run))
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, soft_wrap=True)
 
 
 def line(run: Mapping[str, Any]) -> str:

@@ -176,13 +176,13 @@ class Worker:
 
     def _open_slots(self, lane: Lane, asked: Mapping[str, Any]) -> None:
         """Open the slots evenly over the ramp; the workers' slots interleave."""
-        begun = time.monotonic()
+        begin_ns = max(asked["start_ns"], asked["since_ns"]) + self._offset_ns
         addresses = self._endpoints[lane.endpoint].addresses()
         for address in addresses:
             self._wire.preconnect(address, -(-lane.slots // len(addresses)))
         for slot in range(lane.opened, lane.slots):
             due_s = asked["ramp_s"] * (slot + asked["index"] / asked["workers"]) / lane.slots
-            gevent.sleep(max(0.0, begun + due_s - time.monotonic()))
+            gevent.sleep(max(0.0, due_s + (begin_ns - time.monotonic_ns()) / 1e9))
             self.lanes.open(lane)
 
     def _pace(self, lane: Lane, asked: Mapping[str, Any]) -> None:

@@ -1,0 +1,158 @@
+"""`fmload run` from the run file to the report, with real processes and sockets."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.load_rig import emulator, fmload_run, ids, run_file, sweep, wait_until
+
+SHORT = {"ramp": "300ms", "warmup": "500ms", "window": "2s", "drain": "10s", "workers": 2}
+
+
+def test_a_sweep_leaves_every_file_and_loses_no_record(tmp_path: Path) -> None:
+    with emulator(tmp_path, "--ttft", "30ms", "--gap", "10ms") as server:
+        path = run_file(tmp_path, {"a": server.url}, {"concurrency": [1, 3], **SHORT})
+        with fmload_run(tmp_path, path) as run:
+            assert run.wait() == 0, run.output()
+        served = server.requests()
+    records = run.records()
+    assert len(records) == len(ids(records)) == len(served)
+    assert ids(records) == {one.request_id for one in served}
+    assert [stage["status"] for stage in run.stages()] == ["done", "done"]
+    for name in ("run.yml", "environment.json", "stages.json", "workers.json", "health.jsonl", "summary.csv",
+                 "audit.json", "report.md", "report.html"):
+        assert (run.results.root / name).stat().st_size > 0, name
+    assert "report.html" in run.output()
+
+
+def test_concurrency_is_exact_in_every_window_and_stages_do_not_mix(tmp_path: Path) -> None:
+    with emulator(tmp_path, "--ttft", "40ms", "--gap", "10ms") as a, \
+            emulator(tmp_path, "--ttft", "40ms", "--gap", "10ms", name="second") as b:
+        path = run_file(tmp_path, {"a": a.url, "b": b.url}, {"concurrency": [1, 4, 3], "side_by_side": True, **SHORT})
+        with sweep(tmp_path, path) as run:
+            assert run.wait() == 0, run.output()
+    records = run.records()
+    for stage in run.stages():
+        mine = [record for record in records if record.stage == stage["stage"]]
+        assert {record.endpoint for record in mine} == {stage["endpoint"]}
+        assert all(stage["ramp_start_ns"] <= record.scheduled_ns <= stage["window_end_ns"] + 10**8 for record in mine)
+        assert all(record.end_ns <= stage["drain_end_ns"] for record in mine if record.end_ns)
+        start, end = stage["window_start_ns"], stage["window_end_ns"]
+        busy = sum(min(record.end_ns or end, end) - max(record.send_ns or start, start) for record in mine
+                   if (record.end_ns or end) > start and (record.send_ns or end) < end)
+        # Between two requests of a user the client needs a moment, more of it when the machine is busy.
+        assert 0.7 * stage["load"]["value"] <= busy / (end - start) <= stage["load"]["value"], stage["stage"]
+        instants = sorted([(record.send_ns or 0, 1) for record in mine] + [(record.end_ns or 0, -1) for record in mine],
+                          key=lambda instant: (instant[0], instant[1]))
+        in_flight = peak = 0
+        for _, change in instants:
+            in_flight += change
+            peak = max(peak, in_flight)
+        assert peak == stage["load"]["value"] == stage["users"]
+
+
+def test_an_open_loop_sends_at_scheduled_instants_whatever_the_answers_do(tmp_path: Path) -> None:
+    with emulator(tmp_path, "--ttft", "300ms", "--gap", "10ms") as server:
+        path = run_file(tmp_path, {"a": server.url}, {"rate": [20], **SHORT})
+        with sweep(tmp_path, path) as run:
+            assert run.wait() == 0, run.output()
+    stage, = run.stages()
+    due = sorted(record.scheduled_ns for record in run.records())
+    assert [round((instant - stage["ramp_start_ns"]) / 5e7) for instant in due] == list(range(len(due)))
+    assert len(due) >= 20 * 2.5
+
+
+def test_a_window_may_be_as_many_requests(tmp_path: Path) -> None:
+    with emulator(tmp_path, "--ttft", "10ms", "--gap", "5ms") as server:
+        load = {"concurrency": [2], "ramp": 0, "warmup": "200ms", "requests": 30, "drain": "10s", "workers": 2}
+        with sweep(tmp_path, run_file(tmp_path, {"a": server.url}, load)) as run:
+            assert run.wait() == 0, run.output()
+    stage, = run.stages()
+    inside = [record for record in run.records() if (record.end_ns or 0) <= stage["window_end_ns"]
+              and (record.end_ns or 0) >= stage["window_start_ns"]]
+    assert len(inside) >= 30
+
+
+def test_requests_that_outlast_the_drain_are_censored_and_kept(tmp_path: Path) -> None:
+    with emulator(tmp_path, "--ttft", "20ms", "--gap", "3s") as server:
+        load = {"concurrency": [2], "ramp": 0, "warmup": 0, "window": "1s", "drain": "500ms", "workers": 2}
+        with sweep(tmp_path, run_file(tmp_path, {"a": server.url}, load)) as run:
+            run.wait()
+    assert {record.outcome for record in run.records()} == {"censored"}
+    assert all(record.first_token_ns for record in run.records())
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["--model", "other"], "refuses a first request"),
+    (["--api-key", "k"], "401"),
+])
+def test_a_wrong_model_or_key_is_told_before_the_load(tmp_path: Path, options: list[str], words: str) -> None:
+    with emulator(tmp_path, *options) as server:
+        with fmload_run(tmp_path, run_file(tmp_path, {"a": server.url}, {"concurrency": [2], **SHORT})) as run:
+            assert run.wait() == 4, run.output()
+        assert not [one for one in server.requests() if one.outcome == "ok"]
+    assert words in run.output()
+    assert "Traceback" not in run.output()
+
+
+def test_a_dead_endpoint_is_told_before_the_load(tmp_path: Path) -> None:
+    path = run_file(tmp_path, {"a": "http://127.0.0.1:9"}, {"concurrency": [1], **SHORT})
+    with fmload_run(tmp_path, path) as run:
+        assert run.wait() == 4
+    assert "endpoint 'a': nothing answers at http://127.0.0.1:9" in run.output()
+
+
+def test_an_endpoint_that_dies_is_an_event_and_its_failures_do_not_flood(tmp_path: Path) -> None:
+    with emulator(tmp_path, "--ttft", "10ms", "--gap", "5ms") as server:
+        load = {"concurrency": [20], "ramp": 0, "warmup": 0, "window": "4s", "drain": "5s", "workers": 1}
+        with sweep(tmp_path, run_file(tmp_path, {"a": server.url}, load)) as run:
+            wait_until(run.in_window, 60, "the window")
+            server.process.kill()
+            run.wait()
+    assert "endpoint_dead" in {event["kind"] for event in run.events()}
+    assert "endpoint_dead" in {mark["kind"] for stage in run.stages() for mark in stage["marks"]}
+    failed = [record for record in run.records() if record.outcome == "connect"]
+    assert 0 < len(failed) <= 20 * 6
+
+
+def test_ctrl_c_keeps_the_records_and_resume_goes_on(tmp_path: Path) -> None:
+    with emulator(tmp_path, "--ttft", "20ms", "--gap", "10ms") as server:
+        path = run_file(tmp_path, {"a": server.url}, {"concurrency": [1, 2, 1], **SHORT})
+        with fmload_run(tmp_path, path) as run:
+            wait_until(lambda: len(run.stages()) == 3 and run.stages()[1]["window_start_ns"], 60, "the second window")
+            run.process.send_signal(signal.SIGINT)
+            assert run.wait() == 130, run.output()
+        assert [stage["status"] for stage in run.stages()] == ["done", "interrupted", "pending"]
+        assert len(run.records()) == len(server.requests())
+        with fmload_run(tmp_path, path, "--resume") as again:
+            assert again.wait() == 0, again.output()
+        served = server.requests()
+    assert [stage["status"] for stage in again.stages()] == ["done", "interrupted", "done", "done"]
+    assert again.stages()[3]["load"]["value"] == 2
+    assert len(again.records()) == len(ids(again.records())) == len(served)
+    assert len(again.workers()) == 4
+
+
+def test_ctrl_c_twice_ends_at_once_and_what_was_journaled_is_kept(tmp_path: Path) -> None:
+    with emulator(tmp_path, "--ttft", "20ms", "--gap", "500ms") as server:
+        path = run_file(tmp_path, {"a": server.url}, {"concurrency": [4], **SHORT, "window": "30s"})
+        with fmload_run(tmp_path, path) as run:
+            wait_until(lambda: len(server.requests()) >= 4, 60, "finished requests")
+            run.process.send_signal(signal.SIGINT)
+            wait_until(lambda: "again ends at once" in run.output(), 10, "the first Ctrl-C")
+            run.process.send_signal(signal.SIGINT)
+            assert run.wait(60) == 130, run.output()
+        commands = map(_command, Path("/proc").glob("[0-9]*/cmdline"))
+        assert not [command for command in commands if str(tmp_path) in command and "locust" in command]
+    finished = [one for one in server.requests() if one.outcome == "ok"]
+    assert {one.request_id for one in finished} <= ids(run.records())
+
+
+def _command(path: Path) -> str:
+    try:
+        return path.read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""

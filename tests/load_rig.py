@@ -1,0 +1,164 @@
+"""Real processes for tests of load: an emulator with its truth log, `fmload run`, plain Locust, and what they left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import yaml
+
+from fmload.emulator import truth
+from fmload.prompt import Prompt
+from fmload.prompts import store
+from fmload.record import Record, from_table
+from fmload.resources import resource
+from fmload.results import Results
+
+START_LIMIT_S = 30.0
+RUN_LIMIT_S = 120.0
+
+
+@dataclass
+class Server:
+    """An emulator that runs."""
+
+    url: str
+    truth_log: Path
+    process: subprocess.Popen[bytes]
+
+    def requests(self) -> list[truth.Truth]:
+        """The requests that have ended at the server; the first requests before the load left out."""
+        return [one for one in truth.read(self.truth_log) if not one.request_id.startswith("trial-")]
+
+
+@contextmanager
+def emulator(folder: Path, *options: str, name: str = "emulator") -> Iterator[Server]:
+    """An emulator on a free port, ended by its handle."""
+    ready, log = folder / f"{name}.ready", folder / f"{name}.truth"
+    with (folder / f"{name}.log").open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-m", "fmload.emulator", "--port", "0", "--ready-file", str(ready),
+                                    "--truth", str(log), *options], stdout=output, stderr=output)
+        try:
+            wait_until(lambda: ready.exists() and ready.read_text().endswith("}"), START_LIMIT_S, "the emulator")
+            yield Server(json.loads(ready.read_text())["url"], log, process)
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+def wait_until(done: Callable[[], Any], limit_s: float, what: str) -> None:
+    """Wait for something to become true; fails the test at the limit."""
+    limit = time.monotonic() + limit_s
+    while not done():
+        assert time.monotonic() < limit, f"{what}: not within {limit_s:g} s"
+        time.sleep(0.02)
+
+
+def run_file(folder: Path, urls: dict[str, str], load: dict[str, Any], **keys: Any) -> Path:
+    """A run file on these endpoints (name → address), with one small prompt set."""
+    endpoints = [{"name": name, "protocol": "openai", "model": "m", "url": f"{url}/v1"} for name, url in urls.items()]
+    text = {"name": "test", "endpoints": endpoints, "load": load,
+            "prompts": [{"name": "short", "source": "synthetic", "input_tokens": 20, "output_tokens": 5, "count": 400}],
+            **keys}
+    path = folder / "run.yml"
+    path.write_text(yaml.safe_dump(text))
+    return path
+
+
+@dataclass
+class Run:
+    """A finished or running process of `fmload run` or Locust, and its results folder."""
+
+    process: subprocess.Popen[bytes]
+    results: Results
+    log: Path
+
+    def wait(self, limit_s: float = RUN_LIMIT_S) -> int:
+        """The exit code; fails the test when there is none within the limit."""
+        try:
+            return self.process.wait(limit_s)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"still running after {limit_s:g} s:\n{self.output()[-3000:]}") from error
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def stages(self) -> list[dict[str, Any]]:
+        """The entries of stages.json; none before there is one."""
+        path = self.results.stages_json
+        return json.loads(path.read_text())["stages"] if path.exists() else []
+
+    def workers(self) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = json.loads(self.results.workers_json.read_text())
+        return entries
+
+    def events(self) -> list[dict[str, Any]]:
+        path = self.results.events_jsonl
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def records(self) -> list[Record]:
+        """All records in the Parquet files."""
+        files = sorted(self.results.records.glob("*.parquet"))
+        return [record for file in files for record in from_table(pq.read_table(file))]
+
+    def in_window(self) -> bool:
+        """Whether a window is open now."""
+        return any(stage["window_start_ns"] and not stage["window_end_ns"] for stage in self.stages())
+
+
+@contextmanager
+def started(command: Sequence[str], folder: Path, out: str = "out") -> Iterator[Run]:
+    """A command in a session of its own; whatever is left of its session is killed at the end."""
+    log = folder / f"{out}.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen([sys.executable, *command], stdout=output, stderr=output, stdin=subprocess.DEVNULL,
+                                   start_new_session=True, cwd=folder)
+    try:
+        yield Run(process, Results(folder / out), log)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(10)
+
+
+def give_prompts(folder: Path, count: int = 400) -> None:
+    """Lay ready prompts into a results folder: neither `fmload run` nor Locust prepares them then."""
+    prompts = [Prompt(f"short-{number:06d}", "short", text=f"Count to {number}.", input_tokens=20, tokenizer="bundled",
+                      output_tokens=5) for number in range(count)]
+    store.write(Results(folder).prompts / "short.jsonl", prompts)
+
+
+def fmload_run(folder: Path, path: Path, *options: str, out: str = "out") -> Any:
+    """`fmload run` on a run file."""
+    give_prompts(folder / out)
+    return started(["-m", "fmload.cli", "run", str(path), "--out", str(folder / out), *options], folder, out)
+
+
+def locust(folder: Path, *options: str, out: str = "out") -> Any:
+    """Plain Locust with the locustfile for OpenAI endpoints."""
+    give_prompts(folder / out)
+    return started(["-m", "locust", "-f", str(resource("locustfiles", "openai.py")), "--only-summary", "--fmload-out",
+                    str(folder / out), *options], folder, out)
+
+
+def sweep(folder: Path, path: Path, *options: str, processes: int = 2) -> Any:
+    """A run file under headless Locust with worker processes: the load of `fmload run` without what is around it."""
+    return locust(folder, "--headless", "--processes", str(processes), "--fmload-config", str(path), *options)
+
+
+def ids(records: Sequence[Record]) -> set[str]:
+    return {record.request_id for record in records}
