@@ -1,7 +1,7 @@
 """Several hosts on one machine: a network namespace each, joined by a bridge, cables that can be pulled.
 
-Loss is made by pulling a cable for a moment (TCP sees lost segments); delay by a relay (`relay.py`) on the way: both work
-on kernels without netem, which many small virtual machines have.
+Loss is made by pulling a cable for a moment (TCP sees lost segments); delay by a relay (`relay.py`) on the way: both
+work on kernels without netem, which many small virtual machines have.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A TCP relay that holds every byte back for a while: `python relay.py LISTEN_PORT TARGET_HOST TARGET_PORT DELAY_MS`."""
+"""A TCP relay that holds every byte back: `python relay.py LISTEN_PORT TARGET_HOST TARGET_PORT DELAY_MS`."""
 
 from __future__ import annotations
 
