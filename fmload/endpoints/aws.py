@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from fmload import __version__
 from fmload.config.model import Strict
 from fmload.config.schema import EndpointSpec
 from fmload.errors import FmloadError
@@ -69,7 +70,8 @@ def make_client(service: Service, spec: EndpointSpec, options: AwsOptions) -> An
     from botocore.config import Config
 
     session = make_session(spec.name, options.region, options.profile)
-    config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, parameter_validation=False)
+    config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, parameter_validation=False,
+                    user_agent=f"fmload/{__version__}")  # botocore's own costs 0.1 ms a request to put together
     credentials: dict[str, str] = {}
     if spec.emulated is not None:
         credentials = {"aws_access_key_id": "emulated", "aws_secret_access_key": "emulated"}

@@ -55,7 +55,8 @@ def ours(protocol: str, plan: dict[str, Any]) -> Callable[[], Seen]:
 
     def ask() -> Seen:
         prompt = Prompt("p", "bench", text=TEXT, output_tokens=plan["tokens"])
-        record, _ = measure(endpoint, prompt, wire, address, request_id=uuid4().hex, worker="w", stage=0, scheduled_ns=0)
+        record, _ = measure(endpoint, prompt, wire, address, request_id=uuid4().hex, worker="w", stage=0,
+                            scheduled_ns=0)
         return Seen(record.request_id, record.send_ns or 0, list(record.chunk_ns), list(record.chunk_censored),
                     record.outcome)
     return ask
@@ -98,12 +99,14 @@ def boto3_sagemaker(plan: dict[str, Any]) -> Callable[[], Seen]:
                                                                ContentType="application/json")
         for event in response["Body"]:
             now_ns = time.monotonic_ns()
-            for line in event["PayloadPart"]["Bytes"].split(b"\n"):
-                if line.startswith(b"data: {") and (choices := json.loads(line[6:])["choices"]) \
-                        and choices[0]["delta"].get("content"):
-                    token_ns.append(now_ns)
+            lines = event["PayloadPart"]["Bytes"].split(b"\n")
+            token_ns += [now_ns for line in lines if line.startswith(b"data: {") and _has_content(json.loads(line[6:]))]
         return Seen("", send_ns, token_ns, [], "ok")
     return ask
+
+
+def _has_content(event: dict[str, Any]) -> bool:
+    return any(choice["delta"].get("content") for choice in event["choices"])
 
 
 CLIENTS: dict[str, Callable[[dict[str, Any]], Callable[[], Seen]]] = {
