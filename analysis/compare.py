@@ -1,0 +1,221 @@
+"""Two runs side by side: how much each metric changed, whether by more than chance, and whether for the worse."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.cost import PRICES
+from analysis.pipeline import Analysis
+from analysis.repeats import Key, grouped, spread
+from analysis.stats import Interval, finite, mann_whitney
+from analysis.table import StageResult
+from fmload.errors import FmloadError
+from fmload.metrics import METRICS, Floats
+
+DEFAULT_METRICS = ("ttft_p50", "ttft_p95", "tpot_p50", "e2e_p50", "e2e_p95", "requests_per_s", "output_tokens_per_s",
+                   "error_rate", "price_per_transaction")
+SIGNIFICANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One metric of one stage in both runs. `change` is relative to the baseline, None from 0 or where a side is
+    unknown. `significant` is None where it cannot be told; `effect` is the probability that a request of the candidate
+    takes longer than one of the baseline."""
+
+    stage: str
+    metric: str
+    baseline: float | None
+    candidate: float | None
+    change: float | None
+    significant: bool | None
+    method: str
+    effect: float | None
+    audit: str  # FAIL when either side failed its audit
+
+    @property
+    def worse(self) -> bool:
+        """True for a change in the wrong direction."""
+        if self.baseline is None or self.candidate is None:
+            return False
+        rising = self.candidate > self.baseline
+        return self.candidate != self.baseline and rising == (better_of(self.metric) == "lower")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All differences of two runs, what only one of them has, and how their environments differ."""
+
+    baseline: str
+    candidate: str
+    differences: tuple[Difference, ...]
+    only_baseline: tuple[str, ...]
+    only_candidate: tuple[str, ...]
+    unlike: tuple[str, ...]
+
+    def regressions(self, threshold: float) -> tuple[Difference, ...]:
+        """Significant changes for the worse of more than `threshold` (0.05: 5 %), or from nothing to something."""
+        return tuple(found for found in self.differences if found.worse and found.significant
+                     and (found.change is None or abs(found.change) > threshold))
+
+
+def better_of(metric: str) -> str | None:
+    """`lower` or `higher`; None for metrics that are neither."""
+    if metric in PRICES:
+        return "lower"
+    return METRICS[metric if metric in METRICS else metric.rpartition("_")[0]].better
+
+
+def compare(baseline: Analysis, candidate: Analysis, metrics: Sequence[str] = DEFAULT_METRICS,
+            force: bool = False) -> Comparison:
+    """The candidate against the baseline, stage by stage, repeats taken together.
+
+    Raises FmloadError when the runs were made in unlike environments or of unlike prompts, unless forced.
+    """
+    unlike = unlikenesses(baseline, candidate)
+    if unlike and not force:
+        raise FmloadError("these runs are not alike: " + "; ".join(unlike),
+                          hint="differences may come from that; --force compares them all the same")
+    before, after = grouped(baseline.results), grouped(candidate.results)
+    differences = [_difference(key, before[key], after[key], metric)
+                   for key in before if key in after for metric in metrics]
+    return Comparison(
+        baseline.run.results.root.name, candidate.run.results.root.name,
+        tuple(found for found in differences if found.baseline is not None or found.candidate is not None),
+        tuple(_name(before[key]) for key in before if key not in after),
+        tuple(_name(after[key]) for key in after if key not in before), tuple(unlike))
+
+
+def unlikenesses(a: Analysis, b: Analysis) -> list[str]:
+    """What differs between two runs that is not what they measured: the client, the emulation, the prompts."""
+    found = [f"{name}: {a.run.environment.get(name)} and {b.run.environment.get(name)}"
+             for name in ("fmload", "cpus", "emulated") if a.run.environment.get(name) != b.run.environment.get(name)]
+    found += [f"{name} of the run files differ" for name in ("prompts", "seed")
+              if _plain(a.run.spec.get(name)) != _plain(b.run.spec.get(name))]
+    return found
+
+
+def _plain(value: Any) -> str:
+    return repr(value)
+
+
+def _name(results: Sequence[StageResult]) -> str:
+    first = results[0]
+    return f"{first.endpoint} · {first.prompt_set} · {first.summary.stage.load_label}"
+
+
+def _difference(key: Key, before: Sequence[StageResult], after: Sequence[StageResult], metric: str) -> Difference:
+    old, new = spread(before, metric), spread(after, metric)
+    a, b = old.mean if old else None, new.mean if new else None
+    significant, method, effect = _significance(before, after, metric)
+    failed = any(result.audit == "FAIL" for result in (*before, *after))
+    return Difference(_name(before), metric, a, b, (b - a) / a if a and b is not None else None, significant, method,
+                      effect, "FAIL" if failed else "")
+
+
+Significance = tuple[bool | None, str, float | None]
+
+
+def _significance(before: Sequence[StageResult], after: Sequence[StageResult], metric: str) -> Significance:
+    name, _, stat = metric.rpartition("_")
+    if name in METRICS and METRICS[name].level == "request":
+        return _of_requests(before, after, name, stat)
+    if metric == "error_rate":
+        return _of_shares(before, after)
+    if metric in METRICS or metric in PRICES:
+        by_token = metric.startswith(("output_tokens_per_s", "price_per_1m_output"))
+        rate = "output_tokens_per_s" if by_token else "requests_per_s"
+        return _of_intervals(*([result.summary.intervals.get(rate) for result in side] for side in (before, after)))
+    return None, "not tested", None
+
+
+def _of_requests(before: Sequence[StageResult], after: Sequence[StageResult], name: str, stat: str) -> Significance:
+    """Mean and median by Mann–Whitney over the requests; tails by their order-statistic intervals, which must part."""
+    test = mann_whitney(_values(before, name), _values(after, name))
+    effect = test.effect if test else None
+    if stat in ("mean", "p50"):
+        return (test.p_value < SIGNIFICANCE if test else None), "Mann–Whitney", effect
+    percentile = float(stat.removeprefix("p")) if stat.startswith("p") else None
+    parted, _, _ = _of_intervals(*([result.summary.distributions[name].intervals.get(percentile or -1.0)
+                                    for result in side] for side in (before, after)))
+    return parted, "order-statistic intervals", effect
+
+
+def _values(results: Sequence[StageResult], name: str) -> Floats:
+    """The requests' values: at most 2,000 of each stage, evenly drawn."""
+    values = [result.summary.sample.metrics[name][result.summary.sample.succeeded] for result in results]
+    return finite(np.concatenate(values))
+
+
+def _of_intervals(before: Sequence[Interval | None], after: Sequence[Interval | None]) -> Significance:
+    """95 % intervals that do not overlap (of every repeat): stricter than a test at 5 %."""
+    a, b = _hull(before), _hull(after)
+    parted = None if a is None or b is None else a[1] < b[0] or b[1] < a[0]
+    return parted, "batch-means intervals", None
+
+
+def _hull(intervals: Sequence[Interval | None]) -> tuple[float, float] | None:
+    """From the lowest low to the highest high; None where no interval has both ends."""
+    ends = [(found.low, found.high) for found in intervals
+            if found and found.low is not None and found.high is not None]
+    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
+
+
+def _of_shares(before: Sequence[StageResult], after: Sequence[StageResult]) -> Significance:
+    """Two proportions, pooled variance."""
+    (failed_a, n_a), (failed_b, n_b) = ((sum(r.totals.failed for r in side),
+                                         sum(r.totals.failed + r.totals.succeeded for r in side))
+                                        for side in (before, after))
+    if not n_a or not n_b:
+        return None, "two proportions", None
+    pooled = (failed_a + failed_b) / (n_a + n_b)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / n_a + 1 / n_b))
+    z = abs(failed_a / n_a - failed_b / n_b) / error if error else 0.0
+    return math.erfc(z / math.sqrt(2)) < SIGNIFICANCE, "two proportions", None
+
+
+_LEGEND = (
+    "Significant: p < 1 % by Mann–Whitney over requests (means, medians) or two proportions (error rate); 95 % "
+    "intervals that do not overlap for tails (order statistics) and rates (batch means). P(slower): the probability "
+    "that a request of the candidate takes longer than one of the baseline; 50 % is no difference.")
+
+
+def as_markdown(found: Comparison, threshold: float | None = None) -> str:
+    """A table fit for a pull request: regressions first, then everything."""
+    lines = [f"### {found.candidate} against {found.baseline}", ""]
+    if found.unlike:
+        lines += ["**Unlike environments**, compared by force: " + "; ".join(found.unlike), ""]
+    if threshold is not None:
+        regressions = found.regressions(threshold)
+        told = f"**{len(regressions)} regressions** of more than {threshold:.0%}." if regressions else (
+            f"No regression of more than {threshold:.0%}.")
+        lines += [told, ""]
+    lines += ["| stage | metric | baseline | candidate | change | significant | P(slower) |",
+              "|---|---|---:|---:|---:|---|---:|"]
+    lines += [_line(difference) for difference in found.differences]
+    for what, names in (("Only in the baseline", found.only_baseline), ("Only in the candidate", found.only_candidate)):
+        lines += ["", f"{what}: {', '.join(names)}"] if names else []
+    lines += ["", _LEGEND]
+    return "\n".join(lines) + "\n"
+
+
+def _line(difference: Difference) -> str:
+    change = "n/a" if difference.change is None else f"{difference.change:+.1%}"
+    mark = {True: "yes", False: "no", None: "unknown"}[difference.significant]
+    if difference.significant and difference.worse:
+        mark += ", worse"
+    elif difference.significant and better_of(difference.metric):
+        mark += ", better"
+    effect = "" if difference.effect is None else f"{difference.effect:.0%}"
+    stage = difference.stage + (" (failed its audit)" if difference.audit == "FAIL" else "")
+    return (f"| {stage} | {difference.metric} | {_number(difference.baseline)} | {_number(difference.candidate)} "
+            f"| {change} | {mark} | {effect} |")
+
+
+def _number(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.4g}"

@@ -1,0 +1,228 @@
+"""Our records under other tools' definitions, so that numbers can be reconciled: `fmload report --as TOOL`.
+
+The requests that started inside the window are taken as if they were a whole run of that tool: its duration is from the
+first send to the last end. Names and units are the tool's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.table import Table
+
+from analysis.load import Run, Stage
+from analysis.stats import Samples, nearest_rank
+from analysis.table import StageResult
+from analysis.windows import begun_ns, ended_ns, inside
+from fmload.errors import FmloadError
+from fmload.metrics import NS, Floats, gaps
+from fmload.registry import did_you_mean
+
+if TYPE_CHECKING:
+    from analysis.pipeline import Analysis
+
+Figures = dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The successful requests of one window, in seconds, and their pooled chunk gaps."""
+
+    scheduled: Floats
+    send: Floats
+    first: Floats
+    last: Floats
+    end: Floats
+    tokens_in: Floats
+    tokens_out: Floats
+    chunks: Floats
+    gaps: Floats
+    gap_means: Floats  # of each request that has gaps
+    failed: int
+    result: StageResult
+
+    @property
+    def duration(self) -> float:
+        """From the first send to the last end."""
+        return float(self.end.max() - self.send.min()) if len(self.send) else 0.0
+
+
+def facts_of(run: Run, result: StageResult) -> Facts:
+    """Reads the stage's records once more."""
+    stage: Stage = result.summary.stage
+    rows: list[Floats] = []
+    pooled, means = [], []
+    for batch in run.batches(stage):
+        columns = batch.columns
+        good = inside(begun_ns(columns), stage.window_ns) & (batch.outcome == "ok")
+        rows.append(np.stack([
+            columns.scheduled_ns / NS, columns.send_ns / NS, columns.first_token_ns / NS, columns.last_token_ns / NS,
+            ended_ns(columns) / NS, columns.input_tokens, columns.output_tokens, columns.chunk_counts])[:, good])
+        found = gaps(columns)
+        kept = good[found.row]
+        pooled.append(found.gap_ns[kept] / NS)
+        sums = np.bincount(found.row[kept], weights=pooled[-1], minlength=columns.rows)
+        counts = np.bincount(found.row[kept], minlength=columns.rows)
+        means.append(sums[counts > 0] / counts[counts > 0])
+    table = np.concatenate(rows, axis=1) if rows else np.empty((8, 0))
+    scheduled, send, first, last, end, tokens_in, tokens_out, chunks = table
+    return Facts(scheduled, send, first, last, end, tokens_in, tokens_out, chunks, np.concatenate(pooled or [_NONE]),
+                 np.concatenate(means or [_NONE]), result.totals.failed, result)
+
+
+_NONE = np.array([])
+
+
+def _linear(name: str, values: Floats, scale: float, stats: str = "mean median std p99") -> Figures:
+    """`mean_name`, `median_name`, … by linear interpolation, as numpy and pandas do."""
+    known = values[~np.isnan(values)] * scale
+    return {f"{stat}_{name}": _statistic(known, stat) for stat in stats.split()}
+
+
+_NAMED: dict[str, Callable[[Floats], float]] = {
+    "mean": np.mean, "avg": np.mean, "median": np.median, "std": np.std, "min": np.min, "max": np.max}
+
+
+def _statistic(values: Floats, stat: str) -> float | None:
+    if not len(values):
+        return None
+    return float(_NAMED[stat](values)) if stat in _NAMED else float(np.percentile(values, float(stat[1:])))
+
+
+def _over(amount: float, seconds: float) -> float | None:
+    return amount / seconds if seconds > 0 else None
+
+
+def _after_first(facts: Facts, spread: Floats) -> Floats:
+    """Spread ÷ (tokens − 1), without the requests of one token."""
+    several = facts.tokens_out > 1
+    return spread[several] / (facts.tokens_out[several] - 1)
+
+
+def vllm(facts: Facts) -> Figures:
+    """`vllm bench serve`: TPOT = (E2E − TTFT) ÷ (tokens − 1); ITL one sample a chunk; linear percentiles."""
+    ttft, e2e = facts.first - facts.send, facts.last - facts.send
+    return {
+        "completed": float(len(e2e)), "failed": float(facts.failed), "duration": facts.duration,
+        "request_throughput": _over(len(e2e), facts.duration),
+        "output_throughput": _over(float(np.nansum(facts.tokens_out)), facts.duration),
+        **_linear("ttft_ms", ttft, 1e3), **_linear("tpot_ms", _after_first(facts, e2e - ttft), 1e3),
+        **_linear("itl_ms", facts.gaps, 1e3), **_linear("e2el_ms", e2e, 1e3)}
+
+
+def genai_perf(facts: Facts) -> Figures:
+    """GenAI-Perf and AIPerf: inter-token latency = (E2E − TTFT) ÷ (tokens − 1), one value a request."""
+    ttft, e2e = facts.first - facts.send, facts.last - facts.send
+    stats = "avg p50 p90 p95 p99 min max"
+    return {
+        "request_count": float(len(e2e)), "request_throughput": _over(len(e2e), facts.duration),
+        "output_token_throughput": _over(float(np.nansum(facts.tokens_out)), facts.duration),
+        **_linear("time_to_first_token", ttft, 1e3, stats), **_linear("request_latency", e2e, 1e3, stats),
+        **_linear("inter_token_latency", _after_first(facts, e2e - ttft), 1e3, stats)}
+
+
+def llmperf(facts: Facts) -> Figures:
+    """llmperf: E2E to the stream's end; inter-token latency = E2E ÷ tokens, TTFT included; a request's own speed."""
+    e2e = facts.end - facts.send
+    some = facts.tokens_out > 0
+    stats = "mean p25 p50 p75 p90 p95 p99"
+    return {
+        "num_completed_requests": float(len(e2e)), "number_errors": float(facts.failed),
+        "num_completed_requests_per_min": _over(60 * len(e2e), facts.duration),
+        "mean_output_throughput_token_per_s": _over(float(np.nansum(facts.tokens_out)), facts.duration),
+        **_linear("ttft_s", facts.first - facts.send, 1, stats), **_linear("end_to_end_latency_s", e2e, 1, stats),
+        **_linear("inter_token_latency_s", e2e[some] / facts.tokens_out[some], 1, stats),
+        **_linear("request_output_throughput_token_per_s", facts.tokens_out[some] / e2e[some], 1, stats)}
+
+
+def guidellm(facts: Facts) -> Figures:
+    """GuideLLM: ITL = (last − first) ÷ (tokens − 1), TPOT = (last − send) ÷ tokens, both weighted by tokens."""
+    several = facts.tokens_out > 1
+    spread = facts.last - facts.first
+    itl = _weighted("inter_token_latency_ms", spread[several] / (facts.tokens_out[several] - 1) * 1e3,
+                    facts.tokens_out[several] - 1)
+    some = facts.tokens_out > 0
+    tpot = _weighted("time_per_output_token_ms", (facts.last - facts.send)[some] / facts.tokens_out[some] * 1e3,
+                     facts.tokens_out[some])
+    stats = "mean median p95 p99"
+    return {"requests_per_second": _over(len(facts.send), facts.duration),
+            "output_tokens_per_second": _over(float(np.nansum(facts.tokens_out)), facts.duration),
+            **_linear("time_to_first_token_ms", facts.first - facts.send, 1e3, stats),
+            **_linear("request_latency", facts.end - facts.send, 1, stats), **itl, **tpot}
+
+
+def _weighted(name: str, values: Floats, weights: Floats) -> Figures:
+    samples = Samples()
+    samples.add(values, weights)
+    found = samples.percentiles((50.0, 95.0, 99.0))
+    return {f"mean_{name}": samples.mean, **{f"p{p:g}_{name}": value for p, value in found.items()}}
+
+
+def mlperf(facts: Facts) -> Figures:
+    """MLPerf LoadGen: from the scheduled instant; TPOT = (latency − TTFT) ÷ (tokens − 1); nearest rank."""
+    latency, ttft = facts.last - facts.scheduled, facts.first - facts.scheduled
+    window = float(facts.end.max() - facts.scheduled.min()) if len(latency) else 0.0
+    figures: Figures = {"completed_samples_per_second": _over(max(len(latency) - 1, 0), window),
+                        "completed_tokens_per_second": _over(float(np.nansum(facts.tokens_out)), window)}
+    for name, values in (("latency", latency), ("first_token_latency", ttft),
+                         ("time_per_output_token", _after_first(facts, latency - ttft))):
+        ordered = np.sort(values[~np.isnan(values)])
+        figures[f"mean_{name}_ns"] = float(ordered.mean() * NS) if len(ordered) else None
+        for p in (50, 90, 95, 97, 99, 99.9):
+            at = nearest_rank(ordered, p)
+            figures[f"{p:.2f}_percentile_{name}_ns"] = None if at is None else at * NS
+    return figures
+
+
+def fmbench(facts: Facts) -> Figures:
+    """FMBench: counts and rates truncated to whole numbers, linear percentiles, TPOT the mean gap between chunks."""
+    e2e, n = facts.end - facts.send, len(facts.send)
+    per_minute = int(_over(60 * n, facts.duration) or 0)
+    given, made = (int(np.nanmean(tokens)) if n else 0 for tokens in (facts.tokens_in, facts.tokens_out))
+    hourly = facts.result.totals.usd_per_hour
+    price = hourly / 60 / per_minute if hourly is not None and per_minute else None
+    return {
+        "concurrency": float(facts.result.summary.stage.concurrency or 0),
+        "error_rate": round(facts.failed / (n + facts.failed), 2) if n + facts.failed else None,
+        "prompt_token_count_mean": float(given), "completion_token_count_mean": float(made),
+        "prompt_token_throughput": float(int(_over(float(np.nansum(facts.tokens_in)), facts.duration) or 0)),
+        "completion_token_throughput": float(int(_over(float(np.nansum(facts.tokens_out)), facts.duration) or 0)),
+        **{f"latency_{stat}": value for stat, value in zip(("p50", "p95", "p99"), _linear(
+            "", e2e, 1, "p50 p95 p99").values(), strict=True)},
+        **{f"TTFT_{stat}": value for stat, value in zip(("mean", "p50", "p95", "p99"), _linear(
+            "", facts.first - facts.send, 1, "mean p50 p95 p99").values(), strict=True)},
+        **{f"TPOT_{stat}": value for stat, value in zip(("mean", "p50", "p95", "p99"), _linear(
+            "", facts.gap_means, 1, "mean p50 p95 p99").values(), strict=True)},
+        "transactions_per_minute": float(per_minute), "price_per_txn": price,
+        "price_per_token": round(price / (given + made), 8) if price is not None and given + made else None}
+
+
+VIEWS: dict[str, Callable[[Facts], Figures]] = {
+    "fmbench": fmbench, "genai-perf": genai_perf, "guidellm": guidellm, "llmperf": llmperf, "mlperf": mlperf,
+    "vllm": vllm}
+
+
+def view(run: Run, result: StageResult, tool: str) -> Figures:
+    """One stage under a tool's definitions. Raises FmloadError for a tool that is not in VIEWS."""
+    if tool not in VIEWS:
+        raise FmloadError(f"unknown tool '{tool}'{did_you_mean(tool, list(VIEWS))}", hint=f"known: {', '.join(VIEWS)}")
+    return VIEWS[tool](facts_of(run, result))
+
+
+def show(analysis: Analysis, tool: str) -> Table:
+    """All stages under a tool's definitions, one column a stage."""
+    columns = [view(analysis.run, result, tool) for result in analysis.results]
+    table = Table(title=f"as {tool}", box=None, title_justify="left")
+    table.add_column("")
+    for result in analysis.results:
+        table.add_column(f"{result.endpoint}\n{result.prompt_set}\n{result.summary.stage.load_label}", justify="right")
+    for name in dict.fromkeys(name for figures in columns for name in figures):
+        table.add_row(name, *(_cell(figures.get(name)) for figures in columns))
+    return table
+
+
+def _cell(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.6g}"
