@@ -1,0 +1,170 @@
+"""The commands around the run file, as people call them: init, validate, prompts."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fmload import config
+from fmload.prompts import read
+from fmload.resources import resource
+
+LIMIT_S = 120
+
+
+def fmload(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "XDG_CACHE_HOME": str(cwd / "cache"), "COLUMNS": "100", **environment}
+    return subprocess.run([sys.executable, "-m", "fmload.cli", *arguments], capture_output=True, text=True, cwd=cwd,
+                          env=env, timeout=LIMIT_S, check=False, stdin=subprocess.DEVNULL)
+
+
+class _Models(BaseHTTPRequestHandler):
+    """A server that lists its models to those who have the key."""
+
+    def do_GET(self) -> None:
+        known = self.path == "/v1/models" and self.headers.get("Authorization") in (None, "Bearer right")
+        body = json.dumps({"data": [{"id": "org/Model-8B"}, {"id": "other"}]} if known else {}).encode()
+        self.send_response(200 if known else 401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Models)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("path", ["", "/v1", "/v1/"])
+def test_init_finds_the_model_and_writes_a_file_that_validates(tmp_path: Path, url: str, path: str) -> None:
+    done = fmload("init", "--url", url + path, "--out", "my.yml", "--concurrency", "1,3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "fmload run my.yml" in done.stdout
+    run_file = config.load(tmp_path / "my.yml")
+    assert (run_file.endpoints[0].model, run_file.load.concurrency) == ("org/Model-8B", [1, 3])
+    assert run_file.name == "Model-8B"
+    checked = fmload("validate", "my.yml", cwd=tmp_path)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert "my.yml: OK" in checked.stdout
+    assert "2 stages in 2 steps" in checked.stdout
+
+
+def test_init_sends_the_key_of_the_variable_and_does_not_write_it(tmp_path: Path, url: str) -> None:
+    done = fmload("init", "--url", url, "--api-key-env", "MY_KEY", cwd=tmp_path, MY_KEY="right")
+    assert done.returncode == 0, done.stderr
+    assert "right" not in (tmp_path / "run.yml").read_text() + done.stdout
+    refused = fmload("init", "--url", url, "--api-key-env", "MY_KEY", "--force", cwd=tmp_path, MY_KEY="wrong")
+    assert refused.returncode == 2
+    assert "--model" in refused.stderr
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    ((), "no --url given"),
+    (("--url", "http://127.0.0.1:1/v1"), "does not say which model it serves"),
+    (("--protocol", "bedrock"), "nothing to measure is named"),
+    (("--url", "http://h/v1", "--model", "m", "--concurrency", "few"), "--concurrency few"),
+    (("--url", "http://h/v1", "--model", "m", "--window", "9"), "load.window: 9 has no unit"),
+    (("--url", "http://h/v1", "--model", "m", "--out", "nowhere/run.yml"), "nowhere/run.yml: No such file"),
+])
+def test_init_without_enough_says_what_to_give(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    done = fmload("init", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "hint:" in done.stderr
+    assert not (tmp_path / "run.yml").exists()
+
+
+def test_init_keeps_a_file_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "run.yml").write_text("mine")
+    done = fmload("init", "--url", "http://h/v1", "--model", "m", cwd=tmp_path)
+    assert (done.returncode, (tmp_path / "run.yml").read_text()) == (2, "mine")
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [
+    (("--protocol", "bedrock", "--model", "us.amazon.nova-lite-v1:0", "--region", "us-east-1"),
+     {"protocol": "bedrock", "model": "us.amazon.nova-lite-v1:0", "region": "us-east-1"}),
+    (("--protocol", "sagemaker", "--endpoint-name", "my-endpoint"),
+     {"protocol": "sagemaker", "endpoint_name": "my-endpoint"}),
+    (("--url", "http://h/v1", "--model", "yes: no #", "--instance-type", "inf2.xlarge"),
+     {"model": "yes: no #", "price": {"instance_type": "inf2.xlarge", "count": 1}}),
+])
+def test_init_writes_what_each_protocol_needs(tmp_path: Path, arguments: tuple[str, ...], expected: object) -> None:
+    done = fmload("init", *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    written = yaml.safe_load((tmp_path / "run.yml").read_text())["endpoints"][0]
+    assert isinstance(expected, dict)
+    assert {key: written[key] for key in expected} == expected
+
+
+def test_init_asks_at_a_terminal(tmp_path: Path, url: str) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, f"openai\n{url}/v1\n\n2,4\n\n".encode())
+    done = subprocess.run([sys.executable, "-m", "fmload.cli", "init"], stdin=theirs, capture_output=True, text=True,
+                          cwd=tmp_path, timeout=LIMIT_S, check=False)
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 0, done.stderr
+    assert "base URL" in done.stdout
+    run_file = config.load(tmp_path / "run.yml")
+    assert (run_file.endpoints[0].model, run_file.load.concurrency) == ("org/Model-8B", [2, 4])
+
+
+def test_validate_lists_all_problems_and_exits_with_2(tmp_path: Path) -> None:
+    (tmp_path / "x.yml").write_text("name: x\nendpoints: []\nprompts: 3\nload: {concurrencey: [1]}\n")
+    done = fmload("validate", "x.yml", "--set", "seed=high", cwd=tmp_path)
+    assert done.returncode == 2
+    for problem in ("x.yml:2: endpoints: needs at least 1 entry", "x.yml:3: prompts: must be a list",
+                    "x.yml:4: load.concurrencey: unknown key 'concurrencey'; did you mean 'concurrency'?",
+                    "--set seed=high: seed: must be a whole number, not 'high'"):
+        assert problem in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_validate_shows_the_plan_and_warns_of_a_missing_key(tmp_path: Path) -> None:
+    done = fmload("validate", str(resource("configs", "openai-endpoint.yml")),
+                  "--set", "endpoints[mine].api_key_env=NO_SUCH_KEY", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for words in ("16 users", "synthetic", "5 stages in 5 steps", "about 6 m 15 s in all", "OK",
+                  "warning: endpoint 'mine': api_key_env: NO_SUCH_KEY is not set in the environment"):
+        assert words in done.stdout
+
+
+def test_validate_finds_files_that_are_not_there(tmp_path: Path) -> None:
+    assert fmload("init", "--url", "http://h/v1", "--model", "m", cwd=tmp_path).returncode == 0
+    prompts = "prompts=[{name: q, source: jsonl, files: [lost/*.jsonl]}]"
+    done = fmload("validate", "run.yml", "--set", prompts, cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"{tmp_path}/lost/*.jsonl: no such file" in done.stderr
+
+
+def test_the_schema_is_printed_for_editors(tmp_path: Path) -> None:
+    done = fmload("validate", "--json-schema", cwd=tmp_path)
+    assert json.loads(done.stdout)["title"] == "fmload run file"
+
+
+def test_prompts_writes_the_sets_and_shows_their_lengths(tmp_path: Path) -> None:
+    assert fmload("init", "--url", "http://h/v1", "--model", "m", cwd=tmp_path).returncode == 0
+    done = fmload("prompts", "run.yml", "--set", "prompts[0].count=40", "--out", "sets", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    prompts = read(tmp_path / "sets" / "mean_550.jsonl")
+    assert len(prompts) == 40
+    mean = sum(prompt.input_tokens or 0 for prompt in prompts) / 40
+    assert f"input tokens: mean {mean:.1f}" in done.stdout
+    assert "output tokens asked for: mean 150.0, 150 to 150" in done.stdout
