@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,10 @@ class Run:
     process: subprocess.Popen[bytes]
     results: Results
     log: Path
+
+    def with_results(self, root: Path) -> Run:
+        """The same process seen through another results folder."""
+        return Run(self.process, Results(root), self.log)
 
     def wait(self, limit_s: float = RUN_LIMIT_S) -> int:
         """The exit code; fails the test when there is none within the limit."""
@@ -162,3 +167,41 @@ def sweep(folder: Path, path: Path, *options: str, processes: int = 2) -> Any:
 
 def ids(records: Sequence[Record]) -> set[str]:
     return {record.request_id for record in records}
+
+
+@dataclass
+class Cluster:
+    """A Locust master and its workers as processes of their own."""
+
+    master: Run
+    workers: list[Run]
+    join: Callable[[], Run]  # starts one more worker
+
+
+@contextmanager
+def cluster(folder: Path, path: Path, *options: str, workers: int = 2) -> Iterator[Cluster]:
+    """A headless master on a free port and `workers` workers, all on this machine and in one results folder."""
+    with ExitStack() as stack:
+        port = str(free_port())
+        master = stack.enter_context(locust(folder, "--headless", "--master", "--master-bind-port", port,
+                                            "--expect-workers", str(workers), "--fmload-config", str(path), *options))
+
+        def join() -> Run:
+            command = ["-m", "locust", "-f", str(resource("locustfiles", "openai.py")), "--worker",
+                       "--master-host", "127.0.0.1", "--master-port", port]
+            run: Run = stack.enter_context(started(command, folder, f"worker-{len(found.workers)}"))
+            found.workers.append(run)
+            return run
+
+        found = Cluster(master, [], join)
+        for _ in range(workers):
+            join()
+        yield found
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nothing listens on now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
