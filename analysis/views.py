@@ -6,11 +6,12 @@ first send to the last end. Names and units are the tool's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.console import Group
 from rich.table import Table
 
 from analysis.load import Run, Stage
@@ -212,12 +213,17 @@ def view(run: Run, result: StageResult, tool: str) -> Figures:
     return VIEWS[tool](facts_of(run, result))
 
 
-def show(analysis: Analysis, tool: str) -> Table:
-    """All stages under a tool's definitions, one column a stage."""
-    columns = [view(analysis.run, result, tool) for result in analysis.results]
+def show(analysis: Analysis, tool: str, abreast: int = 4) -> Group:
+    """All stages under a tool's definitions: one column a stage, `abreast` of them in a table."""
+    parts = [analysis.results[start:start + abreast] for start in range(0, len(analysis.results), abreast)]
+    return Group(*(_table(analysis.run, part, tool) for part in parts))
+
+
+def _table(run: Run, results: Sequence[StageResult], tool: str) -> Table:
+    columns = [view(run, result, tool) for result in results]
     table = Table(title=f"as {tool}", box=None, title_justify="left")
-    table.add_column("")
-    for result in analysis.results:
+    table.add_column("", no_wrap=True)
+    for result in results:
         table.add_column(f"{result.endpoint}\n{result.prompt_set}\n{result.summary.stage.load_label}", justify="right")
     for name in dict.fromkeys(name for figures in columns for name in figures):
         table.add_row(name, *(_cell(figures.get(name)) for figures in columns))
