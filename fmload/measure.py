@@ -18,11 +18,11 @@ from collections.abc import Sequence
 import orjson
 from gevent import GreenletExit
 
-from fmload.endpoints.base import Chunk, Endpoint, Reading, Wire
+from fmload.endpoints.base import Chunk, Endpoint, Reading
 from fmload.endpoints.failures import http_failure
 from fmload.prompt import Prompt
 from fmload.record import Record
-from fmload.wire.exchange import Address, Exchange, Failure, Mark
+from fmload.wire.exchange import Address, Exchange, Failure, Mark, Wire
 
 _SECRET = re.compile(
     r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}|\b(sk|hf|pk|gsk|xai|nvapi)[-_][\w-]{8,}|\b(AKIA|ASIA)[0-9A-Z]{12,}"

@@ -8,21 +8,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from fmload.prompt import Prompt
 from fmload.record import TokensSource
-from fmload.wire.exchange import Address, CarriesToken, Exchange, Failure, HttpRequest
+from fmload.wire.exchange import Address, Exchange, Failure, Wire
 
 Channel = Literal["answer", "reasoning", "tool"]
-
-
-class Wire(Protocol):
-    """Sends one request and keeps what comes back; `fmload.wire.http1` is the real one.
-
-    Errors are data: they come back as `Exchange.failure`. A greenlet that is killed inside `exchange` finds
-    what it had in `partial()`, once, so that its record can be kept.
-    """
-
-    def exchange(self, address: Address, request: HttpRequest, carries_token: CarriesToken) -> Exchange: ...
-
-    def partial(self) -> Exchange | None: ...
 
 
 class Chunk(NamedTuple):

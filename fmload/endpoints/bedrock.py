@@ -14,7 +14,7 @@ from fmload.config.schema import EndpointSpec
 from fmload.endpoints import aws
 from fmload.endpoints.answer import MALFORMED, Answer, read_events
 from fmload.endpoints.aws_errors import http_failure
-from fmload.endpoints.base import Reading, Wire
+from fmload.endpoints.base import Reading
 from fmload.endpoints.bedrock_bodies import (
     DIALECTS,
     Family,
@@ -26,7 +26,7 @@ from fmload.endpoints.bedrock_bodies import (
 from fmload.errors import FmloadError
 from fmload.prompt import Prompt
 from fmload.wire import botocore_transport
-from fmload.wire.exchange import Address, Exchange
+from fmload.wire.exchange import Address, Exchange, Wire
 
 
 class Guardrail(Strict):

@@ -11,12 +11,12 @@ import orjson
 from pydantic import Field
 
 from fmload.config.model import Strict
-from fmload.endpoints.base import Reading, Wire
+from fmload.endpoints.base import Reading
 from fmload.endpoints.failures import http_failure
 from fmload.endpoints.openai_answer import read_stream, read_whole
 from fmload.errors import FmloadError
 from fmload.prompt import Prompt
-from fmload.wire.exchange import Address, Exchange, HttpRequest
+from fmload.wire.exchange import Address, Exchange, HttpRequest, Wire
 from fmload.wire.tls import client_context
 
 _PATHS = {"chat": "/chat/completions", "completions": "/completions"}

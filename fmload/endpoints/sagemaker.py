@@ -12,11 +12,11 @@ from fmload.config.schema import EndpointSpec
 from fmload.endpoints import aws, payloads
 from fmload.endpoints.answer import MALFORMED, Answer, read_events
 from fmload.endpoints.aws_errors import http_failure
-from fmload.endpoints.base import Reading, Wire
+from fmload.endpoints.base import Reading
 from fmload.endpoints.sagemaker_images import format_of_endpoint
 from fmload.prompt import Prompt
 from fmload.wire import botocore_transport
-from fmload.wire.exchange import Address, Exchange
+from fmload.wire.exchange import Address, Exchange, Wire
 
 
 class Options(aws.AwsOptions):
@@ -93,7 +93,7 @@ class SageMaker:
         return bool(answer.reading.chunks)
 
     def _arguments(self, prompt: Prompt) -> dict[str, Any]:
-        body = payloads.request_body(self._format, prompt, self._spec.parameters, self.streamed, self._spec.model,
+        body = payloads.request_body(self._format, prompt, self._spec.parameters, self.streamed,
                                      self._options.template)
         return {**self._fixed, "Body": body}
 

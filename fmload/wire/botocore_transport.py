@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from fmload.endpoints.base import Wire
-from fmload.wire.exchange import Address, CarriesToken, Exchange, Failure, HttpRequest
+from fmload.wire.exchange import Address, CarriesToken, Exchange, Failure, HttpRequest, Wire
 
 
 @dataclass(frozen=True, slots=True)

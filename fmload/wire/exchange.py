@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from fmload.record import Outcome
 
@@ -95,3 +95,15 @@ class Exchange:
 
 # Tells, from the decoded body so far, whether a token has come; asked only when the first-token limit is reached.
 CarriesToken = Callable[[bytes], bool]
+
+
+class Wire(Protocol):
+    """Sends one request and keeps what comes back; `fmload.wire.http1` is the real one.
+
+    Errors are data: they come back as `Exchange.failure`. A greenlet that is killed inside `exchange` finds
+    what it had in `partial()`, once, so that its record can be kept.
+    """
+
+    def exchange(self, address: Address, request: HttpRequest, carries_token: CarriesToken) -> Exchange: ...
+
+    def partial(self) -> Exchange | None: ...
