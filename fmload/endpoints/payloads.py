@@ -24,11 +24,11 @@ _NO_TOKEN = -1  # the id that DJL writes into a line which reports an error
 
 
 def request_body(payload_format: PayloadFormat, prompt: Prompt, parameters: Mapping[str, Any], stream: bool,
-                 model: str | None = None, template: Any = None) -> bytes:
+                 template: Any = None) -> bytes:
     """The JSON that the container is sent. The prompt's own parameters and length override `parameters`."""
     chosen = {**parameters, **prompt.parameters}
     if payload_format == "openai":
-        body: Any = _openai_body(prompt, chosen, stream, model)
+        body: Any = _openai_body(prompt, chosen, stream)
     elif payload_format == "template":
         body = _filled(template, _placeholders(prompt, chosen, stream))
     else:
@@ -36,10 +36,9 @@ def request_body(payload_format: PayloadFormat, prompt: Prompt, parameters: Mapp
     return orjson.dumps(body)
 
 
-def _openai_body(prompt: Prompt, parameters: Parameters, stream: bool, model: str | None) -> Body:
+def _openai_body(prompt: Prompt, parameters: Parameters, stream: bool) -> Body:
+    """Without `model`: a container serves one, and refuses every name for it but its own."""
     asked: Body = {"messages": prompt.as_messages()}
-    if model is not None:
-        asked["model"] = model
     if prompt.output_tokens is not None:
         parameters["max_tokens"] = prompt.output_tokens
     if stream:
@@ -48,7 +47,7 @@ def _openai_body(prompt: Prompt, parameters: Parameters, stream: bool, model: st
 
 
 def _inputs_body(prompt: Prompt, parameters: Parameters, stream: bool, details: bool) -> Body:
-    """TGI's, DJL's and JumpStart's common form; JumpStart's containers refuse `details`."""
+    """TGI's, DJL's and JumpStart's common form; not all of JumpStart's containers know `details`."""
     if "max_tokens" in parameters:
         parameters.setdefault("max_new_tokens", parameters.pop("max_tokens"))
     if prompt.output_tokens is not None:

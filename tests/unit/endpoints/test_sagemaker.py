@@ -128,7 +128,7 @@ MESSAGES = [{"role": "user", "content": "Why?"}]
     ("template", {"dialog": [MESSAGES], "limit": 7, "text": "Why?", "go": True, "fixed": 3}),
 ])
 def test_each_format_has_its_body(payload_format: str, expected: dict[str, Any]) -> None:
-    keys: dict[str, Any] = {"payload_format": payload_format, "parameters": {"temperature": 0.1}}
+    keys: dict[str, Any] = {"payload_format": payload_format, "parameters": {"temperature": 0.1}, "model": "llama-3"}
     if payload_format == "template":
         keys["template"] = {"dialog": ["$messages"], "limit": "$max_tokens", "text": "$prompt", "go": "$stream",
                             "fixed": 3}
