@@ -11,11 +11,10 @@ import pytest
 
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.aws import bearer_token
-from fmload.endpoints.base import CarriesToken
 from fmload.endpoints.openai import OpenAI
 from fmload.errors import FmloadError
 from fmload.prompt import Prompt
-from fmload.wire.exchange import Address, Exchange, HttpRequest
+from fmload.wire.exchange import Address, CarriesToken, Exchange, HttpRequest
 
 
 @pytest.fixture(autouse=True)

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmload.config.schema import EndpointSpec
-from fmload.endpoints.base import CarriesToken, Reading
+from fmload.endpoints.base import Reading
 from fmload.endpoints.bedrock import Bedrock
 from fmload.endpoints.bedrock_bodies import family_of
 from fmload.errors import FmloadError
 from fmload.prompt import Prompt
 from fmload.record import Outcome
-from fmload.wire.exchange import Address, Exchange, HttpRequest
+from fmload.wire.exchange import Address, CarriesToken, Exchange, HttpRequest
 
 NOVA = "amazon.nova-lite-v1:0"
 CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"

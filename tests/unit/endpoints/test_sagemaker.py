@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmload.config.schema import EndpointSpec
-from fmload.endpoints.base import CarriesToken, Reading
+from fmload.endpoints.base import Reading
 from fmload.endpoints.sagemaker import SageMaker
 from fmload.endpoints.sagemaker_images import format_of_image
 from fmload.errors import FmloadError
 from fmload.prompt import Prompt
 from fmload.record import Outcome
-from fmload.wire.exchange import Address, Exchange, Failure, HttpRequest
+from fmload.wire.exchange import Address, CarriesToken, Exchange, Failure, HttpRequest
 
 
 class RecordingWire:
