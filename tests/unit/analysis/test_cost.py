@@ -30,8 +30,9 @@ def test_instance_type_is_looked_up_with_its_date_and_source(prices: PriceTable)
     assert "Price List" in found.source
 
 
-@pytest.mark.parametrize("name", ["ml.inf2.48xlarge", "ml.trn1.32xlarge", "ml.g5.xlarge", "ml.g6e.48xlarge",
-                                  "g6.xlarge", "p5.48xlarge", "p4d.24xlarge", "trn1.32xlarge", "ml.p4d.24xlarge", "g6e.xlarge"])
+@pytest.mark.parametrize("name", [
+    "ml.inf2.48xlarge", "ml.trn1.32xlarge", "ml.g5.xlarge", "ml.g6e.48xlarge", "g6.xlarge", "p5.48xlarge",
+    "p4d.24xlarge", "trn1.32xlarge", "ml.p4d.24xlarge", "g6e.xlarge"])
 def test_the_shipped_table_knows_the_usual_types(prices: PriceTable, name: str) -> None:
     assert prices.hourly(name, "us-east-1") is not None
 

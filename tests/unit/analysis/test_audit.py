@@ -1,0 +1,163 @@
+"""The audit: what it must find in requests made by hand, and what it must let pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from handmade import BASE_NS, MS, request, stage, write
+
+from analysis.audit import GROUPS, Facts, server_counters
+from analysis.load import open_run
+from analysis.pipeline import analyse_run
+from analysis.table import StageResult
+from fmload.record import Record
+
+NS_A_SECOND = 1_000_000_000
+
+
+def back_to_back(count: int = 200, users: int = 1, length_ms: int = 100, tokens: int = 4,
+                 **columns: Any) -> list[Record]:
+    """Requests of `users` users one after another, `length_ms` each, four tokens at equal distances."""
+    return [request(f"r{user}.{i}", i * length_ms,
+                    [i * length_ms + length_ms * (k + 1) / tokens for k in range(tokens)], **columns)
+            for user in range(users) for i in range(count // users)]
+
+
+def judged(tmp_path: Path, records: list[Record], *, window_ms: int = 20_000,
+           health: list[dict[str, Any]] | None = None, **columns: Any) -> StageResult:
+    write(tmp_path, [stage(window_ms=window_ms, **columns)], records, health=health or [])
+    return analyse_run(open_run(tmp_path)).results[0]
+
+
+def result_of(judgement: StageResult, name: str) -> str:
+    return next(check.result for check in judgement.checks if check.name == name)
+
+
+def test_a_clean_stage_passes_every_group(tmp_path: Path) -> None:
+    found = judged(tmp_path, back_to_back())
+    assert found.audit == "PASS", [check for check in found.checks if check.result != "PASS"]
+    assert {check.group for check in found.checks} == set(GROUPS)
+
+
+def test_a_group_without_data_is_not_applicable(tmp_path: Path) -> None:
+    found = judged(tmp_path, back_to_back(stamp="user"))
+    assert [check.result for check in found.checks if check.group == 5] == ["NOT APPLICABLE"]
+
+
+def test_load_that_was_not_reached_fails(tmp_path: Path) -> None:
+    found = judged(tmp_path, back_to_back(users=2), window_ms=10_000, concurrency=8)
+    assert result_of(found, "achieved = offered") == "FAIL"
+
+
+def test_output_longer_than_max_tokens_fails_and_is_named_an_echo_when_as_long_as_its_prompt(tmp_path: Path) -> None:
+    found = judged(tmp_path, back_to_back(output_tokens=12, input_tokens=10, max_output_tokens=8))
+    check = next(check for check in found.checks if check.name == "output ≤ max_tokens")
+    assert check.result == "FAIL"
+    assert "echoed" in check.sentence
+
+
+def test_a_stream_whose_tokens_all_arrive_at_once_fails(tmp_path: Path) -> None:
+    records = [request(f"r{i}", i * 100, [i * 100 + 99.5, i * 100 + 99.6, i * 100 + 99.7, i * 100 + 100])
+               for i in range(200)]
+    assert result_of(judged(tmp_path, records), "streams are streamed") == "FAIL"
+
+
+def test_counts_of_another_tokenizer_warn(tmp_path: Path) -> None:
+    found = judged(tmp_path, back_to_back(prompt_tokens=10, input_tokens=14))
+    assert result_of(found, "server's token count = tokenizer's") == "WARN"
+
+
+def test_chunks_of_several_tokens_warn(tmp_path: Path) -> None:
+    assert result_of(judged(tmp_path, back_to_back(output_tokens=8)), "tokens a chunk") == "WARN"
+
+
+def test_chunks_as_the_source_of_counts_warn(tmp_path: Path) -> None:
+    assert result_of(judged(tmp_path, back_to_back(tokens_source="chunks")), "source of the token counts") == "WARN"
+
+
+def test_impossible_instants_fail(tmp_path: Path) -> None:
+    records = back_to_back()
+    for record in records:
+        record.first_token_ns, record.last_token_ns = record.last_token_ns, record.first_token_ns
+    assert result_of(judged(tmp_path, records), "TTFT ≤ E2E, TTFT + TPOT × (N − n₁) = E2E") == "FAIL"
+
+
+def test_a_drift_within_the_window_fails_when_large(tmp_path: Path) -> None:
+    first = [request(f"a{i}", i * 100, [i * 100 + 25, i * 100 + 50, i * 100 + 100]) for i in range(100)]
+    second = [request(f"b{i}", 10_000 + i * 200, [10_000 + i * 200 + 50, 10_000 + i * 200 + 200]) for i in range(50)]
+    assert result_of(judged(tmp_path, first + second), "no drift") == "FAIL"
+
+
+def test_cached_tokens_and_repeated_prompts_warn(tmp_path: Path) -> None:
+    found = judged(tmp_path, back_to_back(cached_tokens=5, prompt_id="same"))
+    assert result_of(found, "cached input tokens") == "WARN"
+    assert result_of(found, "prompts are new") == "WARN"
+
+
+def test_prompts_of_an_earlier_stage_warn(tmp_path: Path) -> None:
+    later = BASE_NS + 60_000 * MS
+    records = back_to_back()
+    again = back_to_back()
+    for record in again:
+        record.stage = 1
+        record.request_id += "again"
+        for name in ("scheduled_ns", "send_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "end_ns"):
+            setattr(record, name, getattr(record, name) + 60_000 * MS)
+        record.chunk_ns = type(record.chunk_ns)("q", [value + 60_000 * MS for value in record.chunk_ns])
+    write(tmp_path, [stage(window_ms=20_000), stage(1, 20_000, start_ns=later)], records + again)
+    first, second = analyse_run(open_run(tmp_path)).results
+    assert result_of(first, "prompts are new") == "PASS"
+    assert result_of(second, "prompts are new") == "WARN"
+
+
+def health(cpu: float = 0.1, lag_ms: float = 0.1) -> list[dict[str, Any]]:
+    return [{"worker": "w0", "at_ns": BASE_NS + second * NS_A_SECOND, "cpu_fraction": cpu,
+             "loop_lag_p99_ns": round(lag_ms * MS), "loop_lag_max_ns": round(lag_ms * MS)} for second in range(20)]
+
+
+def test_a_worker_out_of_cpu_makes_the_stage_client_bound(tmp_path: Path) -> None:
+    found = judged(tmp_path, back_to_back(), health=health(cpu=0.99))
+    assert found.client_bound
+    assert found.audit == "FAIL"
+
+
+def test_loop_lag_against_the_latency_makes_user_stamps_client_bound(tmp_path: Path) -> None:
+    assert judged(tmp_path / "a", back_to_back(stamp="user"), health=health(lag_ms=20)).client_bound
+    assert not judged(tmp_path / "b", back_to_back(), health=health(lag_ms=20)).client_bound
+
+
+def test_health_outside_the_window_does_not_count(tmp_path: Path) -> None:
+    lines = [{**line, "at_ns": line["at_ns"] + 60 * NS_A_SECOND} for line in health(cpu=0.99)]
+    assert not judged(tmp_path, back_to_back(), health=lines).client_bound
+
+
+def test_late_sends_fail_in_an_open_loop_and_warn_in_a_closed_one(tmp_path: Path) -> None:
+    records = back_to_back(late_ms=200)
+    assert result_of(judged(tmp_path / "a", records), "sends on schedule") == "WARN"
+    rate = {"kind": "rate", "value": 10}
+    assert result_of(judged(tmp_path / "b", records, load=rate), "sends on schedule") == "FAIL"
+
+
+def test_a_lost_worker_is_told(tmp_path: Path) -> None:
+    found = judged(tmp_path, back_to_back(), marks=[{"kind": "worker_lost", "at_ns": BASE_NS, "worker": "w0"}])
+    check = next(check for check in found.checks if check.name == "undisturbed")
+    assert check.result == "WARN"
+    assert "worker_lost" in check.sentence
+
+
+def test_an_interrupted_stage_fails(tmp_path: Path) -> None:
+    assert result_of(judged(tmp_path, back_to_back(), status="interrupted"), "undisturbed") == "FAIL"
+
+
+def test_a_stage_without_requests_fails(tmp_path: Path) -> None:
+    assert judged(tmp_path, []).audit == "FAIL"
+
+
+@pytest.mark.parametrize(("server", "result"), [(40.0, "PASS"), (45.0, "WARN"), (80.0, "FAIL")])
+def test_the_servers_own_counters_are_compared_where_there_are_any(tmp_path: Path, server: float, result: str) -> None:
+    found = judged(tmp_path, back_to_back())
+    check = server_counters(Facts(found.value, found.summary, telemetry={"output_tokens_per_s": server}))
+    assert check is not None
+    assert check.result == result

@@ -1,0 +1,102 @@
+"""Comparisons: what is a difference, what is noise, what is not to be compared."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from handmade import request, stage, write
+
+from analysis.compare import as_markdown, compare
+from analysis.load import open_run
+from analysis.pipeline import Analysis, analyse_run
+from fmload.cli import main
+from fmload.errors import FmloadError
+from fmload.record import Record
+
+
+def requests(scale: float, seed: int, count: int = 200, **columns: Any) -> list[Record]:
+    """Requests one after another, of 80 to 120 ms times `scale`."""
+    draw, at, records = random.Random(seed), 0.0, []
+    for i in range(count):
+        length = draw.uniform(80, 120) * scale
+        records.append(request(f"r{i}.{columns.get('stage', 0)}", at, [at + length / 2, at + length], **columns))
+        at += length
+    return records
+
+
+def run_of(folder: Path, records: list[Record], stages: list[dict[str, Any]] | None = None,
+           environment: dict[str, Any] | None = None) -> Analysis:
+    results = write(folder, stages or [stage(window_ms=20_000)], records,
+                    spec={"endpoints": [{"name": "a", "price": {"hourly": 1.0}}]})
+    results.environment_json.write_text(json.dumps(environment or {}))
+    return analyse_run(open_run(folder))
+
+
+def test_a_slower_candidate_is_a_regression_with_its_size_and_effect(tmp_path: Path) -> None:
+    found = compare(run_of(tmp_path / "a", requests(1, 1)), run_of(tmp_path / "b", requests(1.3, 2)))
+    worse = {difference.metric: difference for difference in found.regressions(0.05)}
+    assert {"e2e_p50", "e2e_p95", "requests_per_s", "price_per_transaction"} <= set(worse)
+    assert worse["e2e_p50"].change == pytest.approx(0.3, abs=0.05)
+    assert worse["e2e_p50"].effect is not None and worse["e2e_p50"].effect > 0.8
+    assert not found.regressions(0.5)
+
+
+def test_noise_is_no_regression(tmp_path: Path) -> None:
+    found = compare(run_of(tmp_path / "a", requests(1, 1)), run_of(tmp_path / "b", requests(1, 2)))
+    assert not found.regressions(0.0)
+
+
+def test_a_faster_candidate_is_no_regression(tmp_path: Path) -> None:
+    found = compare(run_of(tmp_path / "a", requests(1.3, 1)), run_of(tmp_path / "b", requests(1, 2)))
+    assert not found.regressions(0.0)
+    assert any(difference.significant for difference in found.differences)
+
+
+def test_failures_that_were_not_there_before_are_a_regression_from_nothing(tmp_path: Path) -> None:
+    failures = [request(f"f{i}", i, outcome="http_5xx", end_ms=i + 1) for i in range(40)]
+    found = compare(run_of(tmp_path / "a", requests(1, 1)), run_of(tmp_path / "b", requests(1, 2) + failures))
+    (worse,) = (difference for difference in found.regressions(0.05) if difference.metric == "error_rate")
+    assert worse.change is None
+
+
+def test_repeats_are_taken_together(tmp_path: Path) -> None:
+    from handmade import BASE_NS
+
+    stages = [stage(window_ms=20_000), stage(1, 20_000, start_ns=BASE_NS, repeat=1)]
+    both = run_of(tmp_path / "a", requests(1, 1) + requests(1.2, 3, stage=1), stages)
+    found = compare(both, run_of(tmp_path / "b", requests(1.1, 2)))
+    e2e = next(difference for difference in found.differences if difference.metric == "e2e_p50")
+    assert e2e.baseline == pytest.approx(0.11, rel=0.03)
+
+
+def test_stages_of_one_side_are_named(tmp_path: Path) -> None:
+    other = [stage(window_ms=20_000, concurrency=2)]
+    found = compare(run_of(tmp_path / "a", requests(1, 1)), run_of(tmp_path / "b", requests(1, 2), other))
+    assert found.differences == ()
+    assert (found.only_baseline, found.only_candidate) == (("a · p · 1 user",), ("a · p · 2 users",))
+
+
+def test_unlike_environments_are_refused_unless_forced_and_then_named(tmp_path: Path) -> None:
+    a = run_of(tmp_path / "a", requests(1, 1), environment={"cpus": 2})
+    b = run_of(tmp_path / "b", requests(1, 2), environment={"cpus": 64})
+    with pytest.raises(FmloadError, match="cpus: 2 and 64"):
+        compare(a, b)
+    assert "cpus: 2 and 64" in as_markdown(compare(a, b, force=True))
+
+
+def test_the_gate_exits_with_3_and_prints_a_markdown_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_of(tmp_path / "a", requests(1, 1))
+    run_of(tmp_path / "b", requests(1.3, 2))
+    arguments = ["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--metrics", "e2e_p50"]
+    assert main([*arguments, "--fail-on", "5%"]) == 3
+    assert "| a · p · 1 user | e2e_p50 |" in capsys.readouterr().out
+    assert main([*arguments, "--fail-on", "50%"]) == 0
+    assert main(arguments) == 0
+
+
+def test_an_unknown_metric_is_a_usage_error(tmp_path: Path) -> None:
+    assert main(["compare", str(tmp_path), str(tmp_path), "--metrics", "speed"]) == 2
