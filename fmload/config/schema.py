@@ -43,11 +43,12 @@ def _duration(value: object, info: ValidationInfo) -> object:
     return value
 
 
-def _with_unit(seconds: float) -> str:
+def with_unit(seconds: float) -> str:
+    """Seconds as a run file has them: `90s`, `0.5s`."""
     return f"{seconds:g}s" if float(f"{seconds:g}") == seconds else f"{seconds!r}s"
 
 
-Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0), PlainSerializer(_with_unit, when_used="json"),
+Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0), PlainSerializer(with_unit, when_used="json"),
                     WithJsonSchema({"anyOf": [{"type": "string", "examples": ["500ms", "10s", "2m"]}, {"const": 0}]})]
 
 
@@ -98,18 +99,18 @@ class EndpointSpec(Extensible):
     registry = ENDPOINTS
     chosen_by = "protocol"
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="its name in results and report")
     protocol: str = Field(description="openai, sagemaker, bedrock, or a plugin's name")
     url: str | None = Field(None, description="base URL, for example http://10.0.0.5:8080/v1")
     urls: list[str] | None = Field(None, description="several addresses of one model")
-    model: str | None = None
+    model: str | None = Field(None, description="as the server calls it")
     tokenizer: TokenizerName = Field("bundled", description="bundled, a Hugging Face name, or a folder")
-    stream: bool = True
+    stream: bool = Field(True, description="false waits for whole answers: no TTFT, TPOT or ITL then")
     parameters: dict[str, Any] = Field(default_factory=dict, description="inference parameters, sent as they are")
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: dict[str, str] = Field(default_factory=dict, description="sent with every request")
     request_id_header: str | None = Field("X-Request-Id", description="null switches it off")
-    deploy: DeploySpec | None = None
-    price: PriceSpec | None = None
+    deploy: DeploySpec | None = Field(None, description="the run makes the endpoint, and removes it")
+    price: PriceSpec | None = Field(None, description="what the endpoint costs")
     instance_type: str | None = Field(None, description="for the report, when the price does not name it")
     accelerators: int | None = Field(None, ge=1, description="accelerators that serve this endpoint, in all")
     emulated: str | None = Field(None, description="what it imitates, when it is an emulation; the report says so")
@@ -141,11 +142,12 @@ class Distribution(Strict):
     Without `kind`, `{mean, …}` is normal and `{min, max}` uniform; `min` and `max` bound what is drawn.
     """
 
-    kind: Literal["normal", "uniform", "lognormal", "fixed"] | None = None
+    kind: Literal["normal", "uniform", "lognormal", "fixed"] | None = Field(
+        None, description="normal with a mean, else uniform")
     mean: float | None = Field(None, gt=0)
-    stddev: float = Field(0, ge=0)
-    min: int | None = Field(None, ge=1)
-    max: int | None = Field(None, ge=1)
+    stddev: float = Field(0, ge=0, description="of the lengths, for lognormal too")
+    min: int | None = Field(None, ge=1, description="shorter draws are drawn again")
+    max: int | None = Field(None, ge=1, description="longer draws are drawn again")
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
@@ -187,11 +189,11 @@ class PromptSpec(Extensible):
     registry = SOURCES
     chosen_by = "source"
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    source: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="its name in results and report")
+    source: str = Field(description="where the prompts come from; docs/prompts.md")
     template: RunPath | None = Field(None, description="a file with {fields} named after the source's columns")
-    filter: TokenFilter | None = None
-    output_tokens: Length | None = None
+    filter: TokenFilter | None = Field(None, description="keeps a part of the prompts")
+    output_tokens: Length | None = Field(None, description="length of the answers to ask for")
     count: int | None = Field(None, ge=1, description="prompts to prepare; the source decides when absent")
     unique: bool = Field(True, description="no two prompts of the set are alike")
     nonce: bool = Field(False, description="begin every prompt with a mark that no earlier run has sent")
@@ -200,20 +202,20 @@ class PromptSpec(Extensible):
 class LoadSpec(Strict):
     """The sweep. Exactly one of `concurrency`, `rate`, `find` and `trace`."""
 
-    concurrency: list[Annotated[int, Field(ge=1)]] | None = None
+    concurrency: list[Annotated[int, Field(ge=1)]] | None = Field(None, description="users at the same time")
     rate: list[Annotated[float, Field(gt=0)]] | None = Field(None, description="arrivals per second")
-    find: dict[str, Any] | None = None
-    trace: dict[str, Any] | None = None
+    find: dict[str, Any] | None = Field(None, description="search for the highest load that meets objectives")
+    trace: dict[str, Any] | None = Field(None, description="arrivals replayed from a file")
     arrivals: str | dict[str, Any] = Field(
         "constant", description="arrival process of an open loop: its name, or {process: name, …its options}")
-    ramp_s: Seconds = Field(5.0, alias="ramp")
-    warmup_s: Seconds = Field(10.0, alias="warmup")
+    ramp_s: Seconds = Field(5.0, alias="ramp", description="from none to all users of a stage")
+    warmup_s: Seconds = Field(10.0, alias="warmup", description="not measured")
     window_s: Seconds | None = Field(None, alias="window", description="60s when neither window nor requests is given")
     requests: int | None = Field(None, ge=1, description="close the window after so many requests")
-    drain_s: Seconds = Field(120.0, alias="drain")
+    drain_s: Seconds = Field(120.0, alias="drain", description="longest wait for answers after the window")
     workers: int = Field(1, ge=1, description="Locust worker processes")
     side_by_side: bool = Field(False, description="stages of different endpoints run at the same time")
-    repeat: int = Field(1, ge=1)
+    repeat: int = Field(1, ge=1, description="times that every stage is run")
     shuffle: bool = Field(False, description="order of the stages drawn by the seed")
     respread: bool = Field(False, description="users of a lost worker are given to the others")
 
@@ -247,10 +249,10 @@ def _wrong_process(arrivals: object) -> str | None:
 class TimeoutSpec(Strict):
     """Limits of one request."""
 
-    connect_s: Seconds = Field(10.0, alias="connect")
-    first_token_s: Seconds = Field(120.0, alias="first_token")
-    idle_s: Seconds = Field(60.0, alias="idle")
-    total_s: Seconds = Field(600.0, alias="total")
+    connect_s: Seconds = Field(10.0, alias="connect", description="connection, TLS included")
+    first_token_s: Seconds = Field(120.0, alias="first_token", description="from the request to the first token")
+    idle_s: Seconds = Field(60.0, alias="idle", description="between two tokens")
+    total_s: Seconds = Field(600.0, alias="total", description="the whole request")
 
 
 class ReportSpec(Strict):
@@ -264,15 +266,15 @@ class ReportSpec(Strict):
 class RunFile(Strict):
     """A whole run."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    region: str | None = None
-    seed: int = 0
-    endpoints: list[EndpointSpec] = Field(min_length=1)
-    prompts: list[PromptSpec] = Field(min_length=1)
-    load: LoadSpec
-    timeouts: TimeoutSpec = Field(default_factory=TimeoutSpec)
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="begins the name of the results folder")
+    region: str | None = Field(None, description="AWS region of endpoints, deployments and prices that name none")
+    seed: int = Field(0, description="decides prompts, arrivals and shuffling")
+    endpoints: list[EndpointSpec] = Field(min_length=1, description="what is measured")
+    prompts: list[PromptSpec] = Field(min_length=1, description="what is sent")
+    load: LoadSpec = Field(description="how much of it")
+    timeouts: TimeoutSpec = Field(default_factory=TimeoutSpec, description="limits of one request")
     objectives: dict[str, Any] = Field(default_factory=dict, description="limits on metrics, for example ttft_p95: 2s")
-    report: ReportSpec = Field(default_factory=ReportSpec)
+    report: ReportSpec = Field(default_factory=ReportSpec, description="what the report shows")
     keep_answers: bool = Field(False, description="keep the text of the answers, in answers.parquet")
     prices: RunPath | None = Field(None, description="a price table of your own, over the one that ships")
     max_cost: float | None = Field(None, ge=0, description="USD; a run that would pass it is stopped before")

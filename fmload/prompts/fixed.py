@@ -26,7 +26,7 @@ class Fixed:
     class Options(Strict):
         """Keys of `source: fixed`."""
 
-        lengths: list[Annotated[int, Field(ge=1)]] = Field(default_factory=lambda: list(_LLAMA_RECIPES), min_length=1)
+        lengths: list[Annotated[int, Field(ge=1)]] = Field(list(_LLAMA_RECIPES), min_length=1)
 
     def __init__(self, name: str, lengths: list[int]) -> None:
         self.name, self.lengths = name, lengths

@@ -116,13 +116,14 @@ def serve() -> Iterator[Serve]:
 
 
 def fmload(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "fmload.cli", *arguments], capture_output=True, text=True, timeout=120,
-                          check=False, env={**os.environ, **environment})
+    return subprocess.run([sys.executable, "-m", "fmload.cli", *arguments], capture_output=True, text=True,
+                          timeout=120, check=False, env={**os.environ, **environment})
 
 
 @pytest.mark.parametrize(("name", "code", "said"), [
-    ("data.zip!qa.jsonl", 0, "6 prompts"), ("data.zip!other.jsonl", 2, "data.zip"), ("nothing.jsonl", 2, "nothing.jsonl")])
-def test_a_file_of_a_hub_data_set_becomes_prompts(tmp_path: Path, serve: Serve, name: str, code: int, said: str) -> None:
+    ("data.zip!qa.jsonl", 0, "6 prompts"), ("data.zip!other.jsonl", 2, "data.zip"),
+    ("nothing.jsonl", 2, "nothing.jsonl")])
+def test_a_file_of_a_hub_set_becomes_prompts(tmp_path: Path, serve: Serve, name: str, code: int, said: str) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as writer:
         writer.writestr("qa.jsonl", ROWS)
@@ -130,7 +131,8 @@ def test_a_file_of_a_hub_data_set_becomes_prompts(tmp_path: Path, serve: Serve, 
     run_file = tmp_path / "run.yml"
     run_file.write_text(json.dumps({
         "name": "hub", "endpoints": [{"name": "one", "protocol": "openai", "url": "http://h/v1"}],
-        "prompts": [{"name": "qa", "source": "jsonl", "files": [f"hf:some/set/{name}"]}], "load": {"concurrency": [1]}}))
+        "prompts": [{"name": "qa", "source": "jsonl", "files": [f"hf:some/set/{name}"]}],
+        "load": {"concurrency": [1]}}))
     done = fmload("prompts", str(run_file), "--out", str(tmp_path / "out"), HF_ENDPOINT=serve(_Hub),
                   HF_HOME=str(tmp_path / "hf"), HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1")
     assert done.returncode == code, done.stderr

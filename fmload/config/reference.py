@@ -1,0 +1,113 @@
+"""The tables of docs/run-file.md, made from the schema: `python -m fmload.config.reference` rewrites them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from fmload.config.json_schema import entries
+from fmload.config.model import Extensible, NoOptions
+from fmload.config.schema import (
+    DeploySpec,
+    Distribution,
+    EndpointSpec,
+    LoadSpec,
+    PriceSpec,
+    PromptSpec,
+    ReportSpec,
+    RunFile,
+    TimeoutSpec,
+    TokenFilter,
+    with_unit,
+)
+
+BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "run-file.md"
+_PARTS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("The run", RunFile), ("endpoints[]", EndpointSpec), ("endpoints[].price", PriceSpec),
+    ("endpoints[].deploy", DeploySpec), ("prompts[]", PromptSpec), ("prompts[].filter", TokenFilter),
+    ("Lengths in tokens", Distribution), ("load", LoadSpec), ("timeouts", TimeoutSpec), ("report", ReportSpec))
+
+
+def tables() -> str:
+    """All tables in Markdown, with the further keys of every registered entry."""
+    return "\n\n".join(text for title, model in _PARTS for text in _part(title, model))
+
+
+def rewritten(page: str) -> str:
+    """The page with its tables made anew."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{tables()}\n\n{END}{after}"
+
+
+def _part(title: str, model: type[BaseModel]) -> Iterator[str]:
+    yield f"### {title}\n\n{_first_line(model)}\n\n{_table(model)}"
+    if issubclass(model, Extensible):
+        seen: dict[type[BaseModel], list[str]] = {}
+        for name, options in entries(model):
+            seen.setdefault(options, []).append(name)
+        for options, names in seen.items():
+            if options is not NoOptions:
+                said = ", ".join(f"`{model.chosen_by}: {name}`" for name in names)
+                yield f"#### Further keys with {said}\n\n{_table(options)}"
+
+
+def _first_line(model: type[BaseModel]) -> str:
+    return " ".join((model.__doc__ or "").split("\n\n")[0].split())
+
+
+def _table(model: type[BaseModel]) -> str:
+    schema = model.model_json_schema(by_alias=True)
+    schema = schema.get("$defs", {}).get(model.__name__, schema) if "$ref" in schema else schema
+    schema = next((one for one in schema.get("anyOf", ()) if "properties" in one), schema)
+    rows = [_row(name, value, name in schema.get("required", ())) for name, value in schema["properties"].items()]
+    return "\n".join(["| key | value | default | |", "|---|---|---|---|", *rows])
+
+
+def _row(name: str, schema: dict[str, Any], required: bool) -> str:
+    kind = _kind(schema)
+    default = "**needed**" if required else _default(schema.get("default"), kind)
+    return f"| `{name}` | {kind} | {default} | {schema.get('description', '')} |"
+
+
+def _default(value: Any, kind: str) -> str:
+    if value in (None, [], {}):
+        return ""
+    return f"`{with_unit(value)}`" if kind == "duration" else f"`{json.dumps(value).strip(chr(34))}`"
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """The kind of value in words."""
+    if schema.get("examples") and {"const": 0} in schema.get("anyOf", ()):
+        return "duration"
+    if "anyOf" in schema:
+        kinds = dict.fromkeys(_kind(one) for one in schema["anyOf"] if one.get("type") != "null" and "const" not in one)
+        return "duration" if "duration" in kinds else " or ".join(kinds)
+    if "enum" in schema or "const" in schema:
+        return ", ".join(f"`{one}`" for one in schema.get("enum", [schema.get("const")]))
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return "length" if name == "Distribution" else "mapping"
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema['items'])}" if "items" in schema else "list"
+    if schema.get("examples") == ["500ms", "10s", "2m"]:
+        return "duration"
+    return _KINDS.get(schema.get("type", ""), "anything")
+
+
+_KINDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true`, `false`",
+          "object": "mapping"}
+
+
+def main() -> None:
+    """Rewrite the page in place."""
+    PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
