@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from fmload.config import RunFile
+from fmload.errors import FmloadError
+from fmload.stages import Mark, Stage, plan, remaining, steps_of
+
+
+def run_file(load: dict[str, Any], endpoints: int = 2, prompts: int = 1, seed: int = 0) -> RunFile:
+    return RunFile.model_validate({
+        "name": "r", "seed": seed, "load": load,
+        "endpoints": [{"name": f"e{n}", "protocol": "openai", "url": "http://h/v1", "parameters": {"temperature": n}}
+                      for n in range(endpoints)],
+        "prompts": [{"name": f"p{n}", "source": "synthetic", "input_tokens": 10} for n in range(prompts)]})
+
+
+def lanes(stages: list[Stage]) -> list[tuple[int, str, str, float]]:
+    return [(stage.step, stage.endpoint, stage.prompt_set, stage.load.value) for stage in stages]
+
+
+def test_one_after_the_other_every_endpoint_goes_through_all_prompts_and_levels() -> None:
+    assert lanes(plan(run_file({"concurrency": [1, 2]}, prompts=2))) == [
+        (0, "e0", "p0", 1), (1, "e0", "p0", 2), (2, "e0", "p1", 1), (3, "e0", "p1", 2),
+        (4, "e1", "p0", 1), (5, "e1", "p0", 2), (6, "e1", "p1", 1), (7, "e1", "p1", 2)]
+
+
+def test_side_by_side_endpoints_share_a_step_at_the_same_level() -> None:
+    stages = plan(run_file({"concurrency": [1, 2], "side_by_side": True}))
+    assert lanes(stages) == [(0, "e0", "p0", 1), (0, "e1", "p0", 1), (1, "e0", "p0", 2), (1, "e1", "p0", 2)]
+    assert [[stage.endpoint for stage in step] for step in steps_of(stages)] == [["e0", "e1"], ["e0", "e1"]]
+
+
+def test_a_stage_has_the_parameters_of_its_endpoint() -> None:
+    stages = plan(run_file({"concurrency": [1]}))
+    assert [stage.parameters for stage in stages] == [{"temperature": 0}, {"temperature": 1}]
+
+
+def test_repeats_run_the_whole_sweep_again() -> None:
+    stages = plan(run_file({"concurrency": [1, 2], "repeat": 2}, endpoints=1))
+    found = [(stage.repeat, stage.step, stage.load.value) for stage in stages]
+    assert found == [(0, 0, 1), (0, 1, 2), (1, 2, 1), (1, 3, 2)]
+
+
+def test_shuffling_is_drawn_by_the_seed() -> None:
+    load = {"concurrency": [1, 2, 4, 8, 16, 32], "shuffle": True}
+    orders = [[stage.load.value for stage in plan(run_file(load, endpoints=1, seed=seed))] for seed in (1, 1, 2)]
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(orders[2]) == [1, 2, 4, 8, 16, 32]
+
+
+def test_a_window_is_a_minute_when_neither_time_nor_requests_are_given() -> None:
+    assert plan(run_file({"concurrency": [1]}))[0].window_s == 60.0
+    assert plan(run_file({"concurrency": [1], "requests": 9}))[0].window_s is None
+
+
+def test_rates_carry_their_arrival_process_and_need_no_slots() -> None:
+    stage = plan(run_file({"rate": [5], "arrivals": {"process": "gamma", "burstiness": 0.5}}))[0]
+    assert (stage.load.kind, stage.load.value, stage.slots) == ("rate", 5, 0)
+    assert stage.load.arrivals == {"process": "gamma", "burstiness": 0.5}
+
+
+@pytest.mark.parametrize("load", [{"find": {"objective": {}}}, {"trace": {"file": "x"}}])
+def test_loads_that_this_version_lacks_are_refused_with_a_remedy(load: dict[str, Any]) -> None:
+    spec = run_file({"concurrency": [1]})
+    with pytest.raises(FmloadError, match="not part of this version"):
+        plan(spec.model_copy(update={"load": spec.load.model_copy(update={"concurrency": None, **load})}))
+
+
+def test_a_stage_survives_json() -> None:
+    stage = plan(run_file({"rate": [5], "arrivals": "poisson"}))[0]
+    stage.marks.append(Mark("worker_lost", 12, "w1", "gone"))
+    assert Stage.from_json(json.loads(json.dumps(stage.to_json()))) == stage
+
+
+def test_resuming_keeps_what_is_done_and_repeats_what_was_broken_under_a_new_number() -> None:
+    stages = plan(run_file({"concurrency": [1, 2, 4]}, endpoints=1))
+    stages[0].status, stages[1].status = "done", "running"
+    left = remaining(stages)
+    assert [(stage.stage, stage.load.value) for stage in left] == [(2, 4), (3, 2)]
+    assert [stage.status for stage in stages] == ["done", "interrupted", "pending", "pending"]
+    assert [step[0].load.value for step in steps_of(left)] == [2, 4]
+
+
+def test_resuming_twice_does_not_repeat_a_stage_twice() -> None:
+    stages = plan(run_file({"concurrency": [1]}, endpoints=1))
+    stages[0].status = "interrupted"
+    remaining(stages)
+    assert len(remaining(stages)) == 1
+    stages[1].status = "done"
+    assert remaining(stages) == []
