@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from aws_frames import chunk, error, event, exception
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from fmload.errors import FmloadError
 from fmload.prompt import Prompt
 from fmload.record import Outcome
 from fmload.wire.exchange import Address, CarriesToken, Exchange, HttpRequest
+from tests.aws_frames import chunk, error, event, exception
 
 NOVA = "amazon.nova-lite-v1:0"
 CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from aws_frames import error, event, exception
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from fmload.errors import FmloadError
 from fmload.prompt import Prompt
 from fmload.record import Outcome
 from fmload.wire.exchange import Address, CarriesToken, Exchange, Failure, HttpRequest
+from tests.aws_frames import error, event, exception
 
 
 class RecordingWire:
