@@ -159,6 +159,8 @@ class Server:
                                else settings.profile.served_model)
         self._log = TruthLog(settings.truth)
         self._epoll = select.epoll()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)  # ends the wait when the server is told to stop
+        self._epoll.register(self._wake, select.EPOLLIN)
         self._connections: dict[int, Connection] = {}
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
@@ -203,8 +205,9 @@ class Server:
             self.close()
 
     def stop(self) -> None:
-        """Ends `run` after the present turn of the loop."""
+        """Ends `run` after the present turn of the loop; may be called from a signal handler."""
         self._stopping = True
+        os.eventfd_write(self._wake, 1)
 
     def close(self) -> None:
         """Closes every connection and the log; what was in flight is logged as disconnected."""
@@ -212,6 +215,7 @@ class Server:
             connection.drop()
         self._stop_listening()
         self._epoll.close()
+        os.close(self._wake)
         self._log.close()
         if self._folder is not None:
             self._folder.cleanup()
@@ -266,7 +270,7 @@ class Server:
         """
         due_ns = self._due_ns()
         if due_ns is None:
-            return self._epoll.poll(1.0)
+            return self._epoll.poll()
         left_ns = due_ns - time.monotonic_ns()
         if left_ns > 2_000_000:
             return self._epoll.poll((left_ns - 1_000_000) // 1_000_000 / 1000)

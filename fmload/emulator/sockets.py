@@ -11,6 +11,7 @@ from typing import Protocol
 SO_TIMESTAMPNS = 35  # asm-generic/socket.h; Python's socket module does not name it
 _ANCILLARY = socket.CMSG_SPACE(16)
 _READ_BYTES = 262144
+_WRITE_BYTES = 1048576
 
 
 class Channel(Protocol):
@@ -77,10 +78,14 @@ class PlainChannel:
         return not self._backlog
 
     def flush(self) -> bool:
-        if self._backlog:
-            waiting, self._backlog = bytes(self._backlog), bytearray()
-            self.send(waiting)
-        return not self._backlog
+        try:
+            while self._backlog:
+                with memoryview(self._backlog) as waiting:
+                    sent = self._socket.send(waiting[:_WRITE_BYTES])
+                del self._backlog[:sent]
+        except BlockingIOError:
+            return False
+        return True
 
 
 class TlsChannel:
