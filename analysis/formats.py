@@ -47,6 +47,16 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def whole(value: float) -> str:
+    """Without separators: 429."""
+    return f"{value:.0f}"
+
+
+def several(number: int, thing: str) -> str:
+    """1 stage, 2 stages."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def seconds(value: float) -> str:
     """Seconds in three digits, without the unit, for columns that name it."""
     return significant(value)

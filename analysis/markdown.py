@@ -81,7 +81,15 @@ def _table(item: Table) -> str:
     if not item.rows:
         return ""
     listed = table(item.columns, item.rows)
+    if item.folded:
+        return _folded(item.caption, listed)
     return f"{item.caption}\n\n{listed}" if item.caption else listed
+
+
+def _folded(caption: str, text: str) -> str:
+    """Behind a line that opens it, where the reader of the Markdown can do that."""
+    plain = caption.replace("`", "").replace("**", "")
+    return f"<details><summary>{plain}</summary>\n\n{text}\n\n</details>"
 
 
 def _callout(item: Callout) -> str:
@@ -100,7 +108,7 @@ def _chart(item: Chart) -> str:
 def _code(item: Code) -> str:
     fence = "`" * max(3, _longest_run(item.text) + 1)
     body = f"{fence}{item.language}\n{item.text.rstrip()}\n{fence}"
-    return f"{item.caption}\n\n{body}" if item.caption else body
+    return _folded(item.caption, body) if item.caption else body
 
 
 def _longest_run(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,13 @@ def draw(chart: Chart) -> Figure:
     rows = math.ceil(len(panels) / columns)
     width, height = (11.0, 5.6) if len(panels) == 1 else (6.2 * columns, 3.9 * rows + 1.1)
     figure = Figure(figsize=(width, height), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+    grid = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
     for axes, panel in zip(grid, panels, strict=False):
         _panel(axes, chart, panel)
-    for axes in list(grid)[len(panels):]:
+    _set_ranges(grid[0], chart)
+    for axes in grid[:len(panels)]:
+        _rules(axes, chart)
+    for axes in grid[len(panels):]:
         axes.set_visible(False)
     figure.suptitle(chart.title, fontsize=15, fontweight="bold", x=0.01, ha="left")
     _legend(figure, chart, width)
@@ -59,24 +63,41 @@ def draw(chart: Chart) -> Figure:
 
 
 def _panel(axes: Axes, chart: Chart, panel: str) -> None:
-    shown = [series for series in chart.series if series.panel == panel]
     _axes(axes, chart)
+    axes.tick_params(labelbottom=True, labelleft=True)
     if panel:
         axes.set_title(panel, loc="left")
-    _KINDS[chart.kind](axes, shown)
-    _limits(axes, chart)
-    _rules(axes, chart)
+    _KINDS[chart.kind](axes, [series for series in chart.series if series.panel == panel])
 
 
-def _limits(axes: Axes, chart: Chart) -> None:
-    """The y axis starts at zero, unless it is logarithmic or all values are far from zero."""
-    values = [value for series in chart.series for point in series.points
-              for value in (point.y, point.low, point.high) if value is not None]
-    low, high = min(values, default=0.0), max(values, default=1.0)
-    if chart.y.log:
-        axes.set_ylim(low / 1.25, high * 1.25)
-    elif 0 <= low < high * 0.7:
-        axes.set_ylim(bottom=0)
+def _set_ranges(axes: Axes, chart: Chart) -> None:
+    """Common ranges of all panels, with room for the limits that lie near."""
+    points = [point for series in chart.series for point in series.points]
+    rules = {axis: [rule.value for rule in chart.rules if rule.axis == axis] for axis in ("x", "y")}
+    if not chart.x.categories:
+        axes.set_xlim(_range([point.x for point in points], chart.x, rules["x"]))
+    heights = _stacked(chart) if chart.kind == "bar" else [
+        value for point in points for value in (point.y, point.low, point.high) if value is not None]
+    axes.set_ylim(_range(heights, chart.y, rules["y"]))
+
+
+def _stacked(chart: Chart) -> list[float]:
+    sums: dict[tuple[str, float], float] = defaultdict(float)
+    for series in chart.series:
+        for point in series.points:
+            sums[series.panel, point.x] += point.y
+    return [0.0, *sums.values()]
+
+
+def _range(values: list[float], axis: Axis, rules: list[float]) -> tuple[float, float]:
+    """From zero, unless the axis is logarithmic or all values are far from zero."""
+    usable = [value for value in values if not axis.log or value > 0] or [1.0]
+    low, high = min(usable), max(usable)
+    high = max([high, *(rule for rule in rules if rule <= high * 1.6)])
+    if axis.log:
+        return low / 1.2, high * 1.2
+    pad = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
+    return (0.0 if 0 <= low < high * 0.7 else low - pad), high + pad
 
 
 def _axes(axes: Axes, chart: Chart) -> None:
@@ -128,7 +149,7 @@ def _xy(axes: Axes, shown: list[Series]) -> None:
             crowd = any(len(each.points) > 60 for each in shown)
             areas = [_area(point, crowd) for point in series.points]
             axes.scatter(x, y, s=areas, color=_color(series), marker=_shape(series), alpha=0.4 if crowd else 0.7,
-                         edgecolors="white", linewidths=0.6)
+                         edgecolors="white", linewidths=0.6, zorder=3)
             _rings(axes, series.points, areas)
 
 
@@ -146,7 +167,7 @@ def _rings(axes: Axes, points: Sequence[Point], areas: Sequence[float]) -> None:
     """A dark ring around the points that are marked good."""
     for point, area in zip(points, areas, strict=True):
         if point.mark == "good":
-            axes.scatter(point.x, point.y, s=area + 90, facecolors="none", edgecolors="#1b2027", linewidths=2)
+            axes.scatter(point.x, point.y, s=area + 90, facecolors="none", edgecolors="#1b2027", linewidths=2, zorder=4)
 
 
 def _area(point: Point, crowd: bool) -> float:
@@ -177,30 +198,26 @@ def _box(axes: Axes, shown: list[Series]) -> None:
 
 
 def _rules(axes: Axes, chart: Chart) -> None:
-    """Limits that lie near what is shown; where both axes have one, the corner that keeps both is shaded."""
-    limits: dict[str, float] = {}
+    """Limits inside the ranges; where both axes have one, the corner that keeps both is shaded."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    limits = {rule.axis: rule.value for rule in chart.rules}
     for rule in chart.rules:
-        limits[rule.axis] = rule.value
-        high = (axes.get_xlim() if rule.axis == "x" else axes.get_ylim())[1]
-        if rule.value > high * 1.6:
-            continue
-        _rule(axes, rule.axis, rule.value, rule.label)
+        if rule.value <= (right if rule.axis == "x" else top):
+            _rule(axes, rule.axis, rule.value, rule.label)
     if len(limits) == 2:
-        (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
         width, height = min(right, limits["x"]) - left, min(top, limits["y"]) - bottom
         axes.add_patch(Rectangle((left, bottom), width, height, color=PALETTE[2], alpha=0.08, linewidth=0, zorder=0))
-        axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
 def _rule(axes: Axes, axis: str, value: float, label: str) -> None:
     style: dict[str, Any] = {"color": LIMIT, "linestyle": (0, (5, 3)), "linewidth": 1.5}
     if axis == "y":
         axes.axhline(value, **style)
-        axes.annotate(label, (1, value), xycoords=("axes fraction", "data"), xytext=(-4, 4), ha="right",
+        axes.annotate(label, (0, value), xycoords=("axes fraction", "data"), xytext=(6, 4),
                       textcoords="offset points", color=LIMIT, fontsize=11)
     else:
         axes.axvline(value, **style)
-        axes.annotate(label, (value, 1), xycoords=("data", "axes fraction"), xytext=(5, -4), va="top",
+        axes.annotate(label, (value, 1), xycoords=("data", "axes fraction"), xytext=(-5, -4), va="top", ha="right",
                       textcoords="offset points", color=LIMIT, fontsize=11)
 
 

@@ -46,7 +46,7 @@ def _title(analysis: Analysis) -> str:
 def _subtitle(analysis: Analysis) -> str:
     run = analysis.run
     version = run.environment.get("fmload")
-    parts = ["Load test of foundation-model endpoints", f"{len(analysis.results)} stages",
+    parts = ["Load test of foundation-model endpoints", formats.several(len(analysis.results), "stage"),
              f"{run.started_utc} UTC" if run.started_utc else "", f"fmload {version}" if version else ""]
     return " · ".join(part for part in parts if part)
 

@@ -81,10 +81,15 @@ def _chart(chart: Chart) -> dict[str, Any]:
         "series": [
             {"name": series.name, "color": series.color, "shape": series.shape, "dashed": series.dashed,
              "panel": series.panel, "joined": series.joined,
-             "points": [[point.x, point.y, point.low, point.high, point.size, point.tip, point.mark]
+             "points": [[*map(_short, (point.x, point.y, point.low, point.high, point.size)), point.tip, point.mark]
                         for point in series.points]}
             for series in chart.series],
     }
+
+
+def _short(value: float | None) -> float | None:
+    """Six significant digits: more than a screen can show, and half the size of the page."""
+    return None if value is None else float(f"{value:.6g}")
 
 
 def _axis(axis: Axis) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analysis.audit import GROUPS
 from analysis.document import Block, Bullets, Cell, Column, Mark, Paragraph, Section, Table
+from analysis.formats import several
 from analysis.naming import STAGE_COLUMNS, stage_cells, stage_name
 from analysis.pipeline import Analysis
 from analysis.sections.stages import AUDIT_MARKS, audit_cell
@@ -44,7 +45,7 @@ def _overview(analysis: Analysis) -> Table:
 def _group(result: StageResult, group: int) -> Cell:
     found = [check for check in result.checks if check.group == group]
     worst = min((check.result for check in found), key=_RANK.index, default="NOT APPLICABLE")
-    title = " ".join(check.sentence for check in found)
+    title = " ".join(check.sentence for check in found if check.result == worst != "PASS") or None
     return Cell("n/a") if worst == "NOT APPLICABLE" else Cell(worst, worst, _mark(worst), title)
 
 
@@ -53,7 +54,7 @@ def _all(analysis: Analysis) -> Table:
                Column("Figures", numeric=False, wide=True)]
     rows = [[*stage_cells(result), *_check(check)]
             for result in analysis.results for check in result.checks if check.result != "NOT APPLICABLE"]
-    caption = f"All {len(rows)} checks with their figures; `audit.json` holds them for machines"
+    caption = f"{several(len(rows), 'check')} with their figures; `audit.json` holds them for machines"
     return Table(columns, rows, caption, folded=True)
 
 

@@ -106,7 +106,7 @@ def capacities(analysis: Analysis) -> dict[tuple[str, str], StageResult]:
 
 def _months(analysis: Analysis) -> Table:
     columns = [Column("Endpoint", numeric=False), Column("Prompts", numeric=False), Column("Capacity", "requests/min"),
-               *(Column(f"{demand:,}/min", "USD (instances)") for demand in DEMANDS_PER_MINUTE)]
+               *(Column(f"{demand:,}/min", "USD") for demand in DEMANDS_PER_MINUTE)]
     rows = []
     for (endpoint, prompt_set), result in capacities(analysis).items():
         price = analysis.pricing.get(endpoint)
@@ -118,8 +118,8 @@ def _months(analysis: Analysis) -> Table:
         rows.append([name(endpoint), name(prompt_set), cell(rate * 60, formats.significant), *(
             Cell(text(month.usd, formats.usd) + (f" ({month.instances:,})" if month.instances else ""), month.usd)
             for month in months)])
-    return Table(columns, rows, "**A month (730 h) at a constant demand**: instances for it at the objectives, 20 % "
-                                "of their capacity kept free, and what they cost. Scale-out is taken as linear")
+    return Table(columns, rows, "**A month (730 h) at a constant demand**: its cost, and in brackets the instances for "
+                                "it at the objectives with 20 % of capacity kept free. Scale-out is taken as linear")
 
 
 def _break_evens(analysis: Analysis) -> Table:

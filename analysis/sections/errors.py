@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from analysis import formats
-from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
-from analysis.formats import cell
+from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table, literal
+from analysis.failures import failures
+from analysis.formats import cell, name
 from analysis.naming import STAGE_COLUMNS, Line, lines, load_value, stage_cells
 from analysis.pipeline import Analysis
 from analysis.summarize import pooled
 
+MOST_MESSAGES = 20
 _COLORS = (1, 4, 3, 6, 5, 7, 2, 0)  # the warm ones first
 MEANINGS = {
     "ok": "ended well", "connect": "no connection could be made", "tls": "TLS handshake failed",
     "timeout_connect": "connecting took too long", "timeout_first_token": "no token came in time",
     "timeout_idle": "the stream fell silent", "timeout_total": "the whole request took too long",
-    "http_4xx": "refused by the server (4xx)", "throttled": "429 or its AWS kin", "http_5xx": "server error (5xx)",
+    "http_4xx": "refused by the server, 4xx", "throttled": "429 or its AWS kin", "http_5xx": "server error, 5xx",
     "stream_error": "an error event after status 200", "truncated": "the stream ended with no end mark",
     "decode": "the answer could not be read", "empty": "an answer without a token",
     "cancelled": "stopped by the client; counts as neither good nor failed",
@@ -30,9 +32,10 @@ def render(analysis: Analysis) -> Section | None:
     failures = {outcome: count for outcome, count in total.items() if outcome != "ok"}
     if not failures:
         return Section("errors", "Errors", [Paragraph(
-            f"All {total['ok']:,} requests that started inside a window ended well.")])
+            f"{formats.several(total['ok'], 'request')} started inside a window; none of them failed.")])
     ranked = sorted(failures, key=lambda outcome: -failures[outcome])
-    blocks: list[Block] = [Paragraph(_sentence(total)), _chart(lines(analysis), ranked), _table(analysis, ranked)]
+    blocks: list[Block] = [Paragraph(_sentence(total)), _chart(lines(analysis), ranked),
+                           _messages(analysis), _table(analysis, ranked)]
     return Section("errors", "Errors", blocks)
 
 
@@ -40,8 +43,8 @@ def _sentence(total: dict[str, int]) -> str:
     requests = sum(total.values())
     parts = [f"{count:,} `{outcome}` ({MEANINGS.get(outcome, outcome)})" for outcome, count in
              sorted(total.items(), key=lambda item: -item[1]) if outcome != "ok"]
-    return f"Of {requests:,} requests that started inside a window, {total.get('ok', 0):,} ended well: " + ", ".join(
-        parts) + "."
+    return (f"Of {formats.several(requests, 'request')} that started inside a window, {total.get('ok', 0):,} ended "
+            f"well. The others: {'; '.join(parts)}.")
 
 
 def _chart(found: list[Line], ranked: list[str]) -> Chart:
@@ -57,6 +60,16 @@ def _chart(found: list[Line], ranked: list[str]) -> Chart:
     return Chart("errors", "Requests that did not end well, by outcome", "bar",
                  Axis("Load", categories=tuple(order)), Axis("Share of requests", "%"), series,
                  note="Endpoints and prompt sets without a failure are left out.")
+
+
+def _messages(analysis: Analysis) -> Table:
+    columns = [Column("Endpoint", numeric=False), Column("Outcome", numeric=False), Column("Status"),
+               Column("Requests"), Column("Message", numeric=False, wide=True)]
+    found = failures(analysis.run)
+    rows = [[name(each.endpoint), Cell(literal(each.outcome), each.outcome), cell(each.status, formats.whole),
+             cell(each.count, formats.count), Cell(literal(each.message or ""))] for each in found[:MOST_MESSAGES]]
+    more = f" The {MOST_MESSAGES} most frequent of {len(found)}." if len(found) > MOST_MESSAGES else ""
+    return Table(columns, rows, f"**What failed, and what was said**, warm-up and drain included.{more}")
 
 
 def _table(analysis: Analysis, ranked: list[str]) -> Table:

@@ -49,7 +49,8 @@ def _unfinished(analysis: Analysis) -> list[Block]:
     if not statuses:
         return []
     told = ", ".join(f"{count} {status}" for status, count in statuses.items())
-    return [Callout("warn", "The run is not complete", f"Of {len(analysis.results)} stages: {told}.")]
+    stages = formats.several(len(analysis.results), "stage")
+    return [Callout("warn", "The run is not complete", f"Of {stages}: {told}.")]
 
 
 def _card(found: Recommendation, analysis: Analysis) -> Facts | Callout:

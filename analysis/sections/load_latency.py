@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis import formats
-from analysis.document import Axis, Block, Chart, Point, Rule, Section, Series
+from analysis.document import Axis, Block, Chart, Paragraph, Point, Rule, Section, Series
 from analysis.naming import Line, kinds, lines, load_axis, load_value, stage_name
 from analysis.pipeline import Analysis
 from analysis.table import StageResult
@@ -15,9 +15,12 @@ SHOWN = ("e2e", "ttft", "tpot")
 def render(analysis: Analysis) -> Section | None:
     """One chart a metric and kind of load: the median, and a band from it up to p95."""
     found = lines(analysis)
-    blocks: list[Block] = [chart for kind in kinds(found) for name in SHOWN
+    charts: list[Block] = [chart for kind in kinds(found) for name in SHOWN
                            if (chart := _chart(METRICS[name], kind, found, analysis)).series]
-    return Section("load-latency", "Load against latency", blocks) if blocks else None
+    if not charts:
+        return None
+    explained = Paragraph("The line is the median; the band reaches up to p95 where there are enough samples.")
+    return Section("load-latency", "Load against latency", [explained, *charts])
 
 
 def _chart(metric: Metric, kind: str, found: list[Line], analysis: Analysis) -> Chart:
@@ -28,8 +31,7 @@ def _chart(metric: Metric, kind: str, found: list[Line], analysis: Analysis) -> 
     return Chart(
         f"{metric.name}_by_{kind}", f"{metric.title} against {axis.label.lower()}", "xy", axis,
         Axis(f"{metric.title} p50", metric.display_unit), [each for each in series if each.points],
-        limits(analysis, metric, scale),
-        "The line is the median; the band reaches up to p95 where there are enough samples.")
+        limits(analysis, metric, scale))
 
 
 def _point(result: StageResult, metric: Metric, scale: float) -> Point | None:

@@ -19,7 +19,7 @@ def render(analysis: Analysis) -> Section | None:
     listed = ", ".join(f"`{limit_text(verdict.objective)}`" for verdict in judged[0].verdicts)
     if not missed:
         return Section("objectives", "Objectives", [
-            Paragraph(f"All {len(judged)} stages met every objective: {listed}.")])
+            Paragraph(f"Every stage ({len(judged)} of {len(judged)}) met every objective: {listed}.")])
     columns = [*STAGE_COLUMNS, *(Column(verdict.objective.name, _unit(verdict.objective), limit_text(verdict.objective))
                                  for verdict in judged[0].verdicts)]
     rows = [[*stage_cells(result), *(verdict_cell(verdict) for verdict in result.verdicts)] for result in missed]

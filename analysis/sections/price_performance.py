@@ -18,6 +18,8 @@ def render(analysis: Analysis) -> Section | None:
         return None
     statistic = "p95" if any(result.value("e2e_p95") is not None for result in analysis.results) else "p50"
     chart = _chart(analysis, statistic)
+    if not chart.series and any(analysis.pricing.values()):
+        return None
     if not chart.series:
         return Section("price-performance", "Price and performance", [Paragraph(
             "No price is known for any endpoint (n/a); name an instance type or a price in the run file.")])

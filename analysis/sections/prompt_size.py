@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.document import Axis, Block, Chart, Point, Section, Series
+from analysis.document import Axis, Block, Chart, Paragraph, Point, Section, Series
 from analysis.naming import Line, lines, load_value
 from analysis.pipeline import Analysis
 from analysis.sections.load_latency import limits
@@ -20,7 +20,8 @@ def render(analysis: Analysis) -> Section | None:
     found = lines(analysis)
     levels = _levels(found)
     blocks: list[Block] = [chart for name in ("e2e", "ttft") if (chart := _chart(name, found, levels, analysis)).series]
-    return Section("prompt-size", "Prompt size against latency", blocks) if blocks else None
+    explained = Paragraph("A point is a request that succeeded.")
+    return Section("prompt-size", "Prompt size against latency", [explained, *blocks]) if blocks else None
 
 
 def _levels(found: list[Line]) -> list[str]:
@@ -39,7 +40,7 @@ def _chart(name: str, found: list[Line], levels: list[str], analysis: Analysis) 
                      panel=result.summary.stage.load_label) for line, result in shown]
     return Chart(f"{name}_by_prompt_size", f"{metric.title} against prompt size, by load", "xy",
                  Axis("Prompt", "tokens"), Axis(metric.title, "s"), [one for one in series if one.points],
-                 limits(analysis, metric, 1), "A point is a request that succeeded.")
+                 limits(analysis, metric, 1))
 
 
 def _points(result: StageResult, name: str, most: int) -> list[Point]:

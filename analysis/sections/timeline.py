@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from analysis.document import Axis, Block, Cell, Chart, Column, Point, Section, Series, Table, literal
+from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table, literal
 from analysis.formats import duration, name
-from analysis.naming import Line, lines, stage_name
+from analysis.naming import Line, lines
 from analysis.pipeline import Analysis
 from analysis.table import StageResult
 
@@ -24,6 +24,8 @@ def render(analysis: Analysis) -> Section | None:
     blocks: list[Block] = [chart for chart in (
         _chart("tokens_over_time", "Output tokens by the second", "tokens/s", "output_tokens", found, analysis),
         _chart("in_flight_over_time", "Requests in flight", "requests", "in_flight", found, analysis)) if chart.series]
+    if blocks:
+        blocks.insert(0, Paragraph("Warm-up and drain are in the picture; only the windows are in the figures."))
     events = _events(analysis)
     if events:
         blocks.append(Table(_EVENT_COLUMNS, events, "**Events of the run**"))
@@ -43,15 +45,14 @@ def _chart(file_name: str, title: str, unit: str, column: str, found: list[Line]
     endpoints = {line.endpoint: line.color for line in found}
     series = [Series(line.endpoint, points, endpoints[line.endpoint], line.color) for line in found
               for result in line.results if (points := _points(result, column, origin, stride))]
-    return Chart(file_name, title, "xy", Axis("Time since the run began", "s"), Axis(title, unit), series,
-                 note="Warm-up and drain are in the picture; only the measurement windows are in the figures.")
+    return Chart(file_name, title, "xy", Axis("Time since the run began", "s"), Axis(title, unit), series)
 
 
 def _points(result: StageResult, column: str, origin_ns: int, stride: int) -> list[Point]:
     timeline, stage = result.summary.timeline, result.summary.stage
     shift = (stage.window_start_ns - origin_ns) / 1e9
     values = getattr(timeline, column)
-    return [Point(round(float(second) + shift, 1), round(float(value), 2), tip=stage_name(result)) for second, value in
+    return [Point(round(second + shift, 1), value, tip=f"stage {result.stage}") for second, value in
             zip(timeline.second[::stride].tolist(), values[::stride].tolist(), strict=True)]
 
 

@@ -258,7 +258,7 @@ class Plot {
 
   rules(x, y, {left, right, top, bottom}, range) {
     return this.spec.rules.filter(rule => rule.value >= range[rule.axis][0] && rule.value <= range[rule.axis][1]).map(rule => {
-      if (rule.axis === "y") { const at = y.at(rule.value).toFixed(1); return `<path class="rule" d="M${left} ${at}H${right}"/><text class="rule-text" x="${right - 4}" y="${at - 5}" text-anchor="end">${escaped(rule.label)}</text>`; }
+      if (rule.axis === "y") { const at = y.at(rule.value).toFixed(1); return `<path class="rule" d="M${left} ${at}H${right}"/><text class="rule-text" x="${left + 6}" y="${at - 5}">${escaped(rule.label)}</text>`; }
       const at = x.at(rule.value), flip = at > (left + right) / 2;
       return `<path class="rule" d="M${at.toFixed(1)} ${top}V${bottom}"/><text class="rule-text" x="${(at + (flip ? -5 : 5)).toFixed(1)}" y="${top + 12}" text-anchor="${flip ? "end" : "start"}">${escaped(rule.label)}</text>`;
     }).join("");

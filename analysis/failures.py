@@ -1,0 +1,43 @@
+"""What the failed requests said: messages by endpoint and outcome, counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pyarrow.parquet as pq
+
+from analysis.load import BATCH_ROWS, Run
+
+MOST_KINDS = 500  # distinct messages that are told apart; further ones are counted without their text
+LONGEST = 300  # characters of a message that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Requests of one endpoint that failed alike. `status` and `message` are None where there was none."""
+
+    endpoint: str
+    outcome: str
+    status: int | None
+    message: str | None
+    count: int
+
+
+def failures(run: Run) -> list[Failure]:
+    """All failures of the run (not what the client cancelled), warm-up and drain included, the most frequent first."""
+    counted: Counter[tuple[str, str, int | None, str | None]] = Counter()
+    for path in sorted(run.results.records.glob("*.parquet")):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(BATCH_ROWS, columns=["endpoint", "outcome", "status", "error"]):
+                _count(counted, zip(*(batch.column(name).to_pylist() for name in batch.schema.names), strict=True))
+    return [Failure(*kind, count) for kind, count in counted.most_common()]
+
+
+def _count(counted: Counter[tuple[str, str, int | None, str | None]], rows: zip[tuple[str, str, int, str]]) -> None:
+    for endpoint, outcome, status, error in rows:
+        if outcome in ("ok", "cancelled"):  # what the client itself stopped did not fail
+            continue
+        kind = (endpoint, outcome, status, error[:LONGEST] if error else None)
+        known = kind in counted or len(counted) < MOST_KINDS
+        counted[kind if known else (endpoint, outcome, status, None)] += 1
