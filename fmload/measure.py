@@ -25,7 +25,7 @@ from fmload.record import Record
 from fmload.wire.exchange import Address, Exchange, Failure, Mark, Wire
 
 _SECRET = re.compile(
-    r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}|\b(sk|hf|pk|gsk|xai|nvapi)[-_][\w-]{8,}|\b(AKIA|ASIA)[0-9A-Z]{12,}"
+    r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}|\b(sk|hf|pk|gsk|xai|nvapi|bedrock-api-key)[-_][\w-]{8,}|\b(AKIA|ASIA)[0-9A-Z]{12,}"
     r"|X-Amz-(Signature|Credential|Security-Token)=[^&\s\"']+")
 
 

@@ -16,7 +16,7 @@ from fmload.endpoints.failures import http_failure
 from fmload.endpoints.openai_answer import read_stream, read_whole
 from fmload.errors import FmloadError
 from fmload.prompt import Prompt
-from fmload.wire.exchange import Address, Exchange, HttpRequest, Wire
+from fmload.wire.exchange import Address, Exchange, Failure, HttpRequest, Wire
 from fmload.wire.tls import client_context
 
 _PATHS = {"chat": "/chat/completions", "completions": "/completions"}
@@ -55,6 +55,7 @@ class OpenAI:
         self._fixed_body = _fixed_body(model, streamed, options, parameters or {})
         self._fixed_headers = {**_headers(api_key, streamed), **(headers or {})}
         self._request_id_header = request_id_header
+        self._api_key = api_key
         self._bearer_token = bearer_token
 
     @classmethod
@@ -93,6 +94,13 @@ class OpenAI:
 
     def read(self, exchange: Exchange) -> Reading:
         """Chunks, counts and failure of a response. A server that answers a stream with plain JSON is understood."""
+        reading = self._read(exchange)
+        if reading.failure is not None and self._api_key is not None:
+            message = reading.failure.message.replace(self._api_key, "[redacted]")
+            reading.failure = Failure(reading.failure.outcome, message)
+        return reading
+
+    def _read(self, exchange: Exchange) -> Reading:
         failure = http_failure(exchange)
         if failure is not None:
             return Reading(failure=failure)

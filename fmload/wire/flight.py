@@ -25,7 +25,8 @@ class Flight:
         self._carries_token = carries_token
         self._token_has_come = False
         self._timeouts = timeouts
-        self._ended = False
+        self.ended = False
+        self._lost = False
         # One entry a read: bytes received by then, arrival, lag. Marks are made of them at the end.
         self._ends, self._instants, self._lags = array("q"), array("q"), array("q")
         self._loop = get_hub().loop
@@ -37,10 +38,16 @@ class Flight:
         """Whether the connection may carry another request, as far as this response goes."""
         return self.exchange.failure is None and self._parser.reusable
 
+    def met_closed_door(self, limit_ns: int) -> bool:
+        """Whether a kept-alive connection was closed under the request: it ended at once and without a byte."""
+        exchange = self.exchange
+        return (self._lost and exchange.reused and not self._ends
+                and (exchange.end_ns or 0) - self._sent_ns < limit_ns)
+
     def received(self, data: bytes, ns: int, lag_ns: int) -> None:
         """The next bytes, from the hub's callback. The hot path: once a token."""
         parser = self._parser
-        if self._ended:  # bytes beyond the message: the connection cannot be used again
+        if self.ended:  # bytes beyond the message: the connection cannot be used again
             parser.raw += data
             return
         try:
@@ -58,6 +65,7 @@ class Flight:
 
     def lost(self, reason: str | None) -> None:
         """The peer has closed, or reset the connection for `reason`."""
+        self._lost = True
         try:
             self._parser.eof()
         except FramingError as error:
@@ -71,19 +79,19 @@ class Flight:
 
     def fail(self, failure: Failure) -> None:
         """End it now for this reason, unless it has ended already."""
-        if not self._ended:
+        if not self.ended:
             self.exchange.failure = failure
             self._end(monotonic_ns())
 
     def _end(self, ns: int) -> None:
-        self._ended = True
+        self.ended = True
         self.exchange.end_ns = ns
         # Not at once: the other connections that are ready are read first.
         self._loop.run_callback(self._waiter.switch, None)
 
     def wait(self) -> None:
         """Block the calling greenlet until the response has ended or a deadline has passed."""
-        if not self._ended:
+        if not self.ended:
             self._arm(monotonic_ns())
         self._waiter.get()
 

@@ -90,8 +90,9 @@ class ResponseParser:
 
     @property
     def reusable(self) -> bool:
-        """Whether the connection can carry another request: complete, kept alive, and nothing too many."""
-        return self.complete and self.head is not None and self.head.keep_alive and len(self.raw) == self._end
+        """Whether the connection can carry another request: complete, kept alive, and not a byte too many."""
+        return (self.complete and self.head is not None and self.head.keep_alive and len(self.raw) == self._end
+                and self._advance != self._until_close)
 
     def feed(self, data: bytes) -> bool:
         """Take the next bytes; True when the message has ended. Raises FramingError."""
@@ -193,10 +194,10 @@ class ResponseParser:
         """`start` is after the last chunk's line; trailer fields are skipped."""
         if self.raw.startswith(b"\r\n", start):
             return self._finish(start + 2)
-        end = self.raw.find(b"\r\n\r\n", start)
-        if end < 0 and len(self.raw) - start > MAX_HEAD_BYTES:
+        empty_line = _head_end(self.raw, start)
+        if empty_line is None and len(self.raw) - start > MAX_HEAD_BYTES:
             raise FramingError(f"trailers larger than {MAX_HEAD_BYTES} bytes")
-        return end >= 0 and self._finish(end + 4)
+        return empty_line is not None and self._finish(empty_line.end())
 
     def _too_large(self) -> str:
         return f"the response is larger than {self._max_body_bytes} bytes"

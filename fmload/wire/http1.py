@@ -6,6 +6,7 @@ import logging
 import re
 import ssl
 from collections import defaultdict
+from collections.abc import Callable
 from time import monotonic_ns
 from typing import Literal
 from weakref import WeakKeyDictionary
@@ -23,6 +24,8 @@ from fmload.wire.framing import MAX_BODY_BYTES
 logger = logging.getLogger(__name__)
 
 _PRECONNECT_AT_ONCE = 32
+# A kept-alive connection that ends so soon after the request, without a byte, was being closed already: a round trip.
+_CLOSED_DOOR_NS = 500_000_000
 _LINE_BREAK = re.compile(r"[\r\n\0]")
 _DEFAULT_HEADERS = {"accept-encoding": "identity", "user-agent": f"fmload/{__version__}"}
 
@@ -69,28 +72,35 @@ class Http1Wire:
         """Send the request and return its whole response; blocks the calling greenlet alone.
 
         An idle connection is used where there is one. Else one is made, `connected_ns` is set, and `send_ns` is
-        the instant before connecting, so that the request pays for it. Nothing is ever sent twice: only a
-        connection that refuses the very first write is replaced.
+        the instant before connecting, so that the request pays for it. A kept-alive connection that the server
+        was closing when the request went out is replaced by a new one, and only the second sending counts.
         """
         payload = encode_request(address, request)
-        exchange = Exchange(str(address))
-        flight = Flight(exchange, request.method, carries_token, self._timeouts, self._max_body_bytes)
+        flight = self._fly(address, request.method, payload, carries_token, self._send)
+        if flight.met_closed_door(_CLOSED_DOOR_NS):
+            flight = self._fly(address, request.method, payload, carries_token, self._send_anew)
+        return flight.exchange
+
+    def _fly(self, address: Address, method: str, payload: bytes, carries_token: CarriesToken,
+             send: Callable[[Address, bytes, Flight], Connection | None]) -> Flight:
+        """One sending and its response; the exchange is filled in however it ends."""
+        flight = Flight(Exchange(str(address)), method, carries_token, self._timeouts, self._max_body_bytes)
         self._flights.add(flight)
         connection = None
         try:
-            connection = self._send(address, payload, flight)
+            connection = send(address, payload, flight)
             if connection is not None:
                 flight.wait()
         except BaseException:
             flight.fail(Failure("cancelled", "the user was stopped before the response had ended"))
-            self._partials[getcurrent()] = exchange
+            self._partials[getcurrent()] = flight.exchange
             raise
         finally:
             self._flights.discard(flight)
             if connection is not None:
                 self._give_back(address, connection, flight)
             flight.finish()
-        return exchange
+        return flight
 
     def partial(self) -> Exchange | None:
         """What the calling greenlet had received when it was killed inside `exchange`; once, else None."""
@@ -106,9 +116,12 @@ class Http1Wire:
     def preconnect(self, address: Address, n: int) -> int:
         """Open connections until `n` are idle; returns how many are. Those that cannot be opened are left to the
         requests, whose outcome will say why."""
-        missing = n - len(self._idle[address])
-        Pool(_PRECONNECT_AT_ONCE).map(lambda _: self._open_idle(address), range(missing))
-        return len(self._idle[address])
+        idle = self._idle[address]
+        for connection in [connection for connection in idle if not connection.usable()]:
+            idle.remove(connection)
+            connection.close()
+        Pool(_PRECONNECT_AT_ONCE).map(lambda _: self._open_idle(address), range(n - len(idle)))
+        return len(idle)
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -161,6 +174,9 @@ class Http1Wire:
         exchange.send_ns = monotonic_ns()
         connection = self._connect(address, flight)
         if connection is None:
+            return None
+        if flight.ended:  # interrupted while connecting
+            connection.close()
             return None
         exchange.connected_ns = monotonic_ns()
         try:
