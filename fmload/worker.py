@@ -32,6 +32,7 @@ from fmload.lanes import Lane, Lanes
 from fmload.live import Tally
 from fmload.pacing import Alarm
 from fmload.prompt import Prompt
+from fmload.prompts.deal import Deal
 from fmload.prompts.store import prompts_for
 from fmload.record import Record, pack
 from fmload.shipping import Outbox
@@ -130,8 +131,8 @@ class Worker:
                 spec.name: ENDPOINTS.load(spec.protocol).from_spec(spec) for spec in run.endpoints}
             self._addresses: dict[str, Iterator[Address]] = {
                 name: itertools.cycle(endpoint.addresses()) for name, endpoint in self._endpoints.items()}
-            self._next_prompt = {
-                (spec.name, name): itertools.cycle(prompts_for(prompts, spec.tokenizer) or prompts)
+            self._deals = {
+                (spec.name, name): Deal(prompts_for(prompts, spec.tokenizer) or prompts)
                 for spec in run.endpoints for name, prompts in self._prompts.items()}
             problem = self._try_endpoints() if self._plan["trial"] else None
         except FmloadError as error:
@@ -263,10 +264,12 @@ class Worker:
         self._tell_if_idle()
 
     def _request(self, lane: Lane, scheduled_ns: int) -> str:
-        prompt = next(self._next_prompt[lane.endpoint, lane.prompt_set])
+        deal = self._deals[lane.endpoint, lane.prompt_set]
+        prompt = deal.take(time.monotonic())
         record, reading = measure.measure(
             self._endpoints[lane.endpoint], prompt, self._wire, next(self._addresses[lane.endpoint]),
             request_id=uuid4().hex, worker=self.identity, stage=lane.stage, scheduled_ns=scheduled_ns)
+        deal.answered(prompt, time.monotonic())
         if record.outcome == "cancelled" and self._censoring:
             record.outcome = "censored"
         self._keep(record)

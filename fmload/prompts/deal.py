@@ -1,0 +1,46 @@
+"""Which prompt a worker sends next: every prompt once before any comes again, conversations turn by turn."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Sequence
+
+from fmload.prompt import Prompt
+
+
+class Deal:
+    """Deals the prompts of one shard to whoever is free.
+
+    A later turn of a conversation is due when the turn before has been answered and its `think_s` has passed; what is
+    due goes before what is new. Instants are seconds of one monotonic clock.
+    """
+
+    def __init__(self, prompts: Sequence[Prompt]) -> None:
+        """`prompts`: at least one; turns of a conversation in their order."""
+        self._following: dict[str, Prompt] = {}
+        last: dict[str, Prompt] = {}
+        fresh = []
+        for prompt in prompts:
+            before = last.get(prompt.conversation) if prompt.conversation else None
+            if before is not None and before.turn < prompt.turn:
+                self._following[before.id] = prompt
+            else:
+                fresh.append(prompt)
+            if prompt.conversation:
+                last[prompt.conversation] = prompt
+        self._fresh = itertools.cycle(fresh)
+        self._due: list[tuple[float, int, Prompt]] = []
+        self._order = itertools.count()
+
+    def take(self, now_s: float) -> Prompt:
+        """The prompt to send now."""
+        if self._due and self._due[0][0] <= now_s:
+            return heapq.heappop(self._due)[2]
+        return next(self._fresh)
+
+    def answered(self, prompt: Prompt, now_s: float) -> None:
+        """The prompt's request has ended, well or not: its conversation can go on."""
+        following = self._following.get(prompt.id)
+        if following is not None:
+            heapq.heappush(self._due, (now_s + following.think_s, next(self._order), following))
