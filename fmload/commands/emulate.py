@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import resource
 import signal
 
 from fmload.emulator.server import Server
@@ -15,6 +16,7 @@ __all__ = ["add_arguments", "run"]
 def run(args: argparse.Namespace) -> int:
     """Serves until SIGINT or SIGTERM."""
     settings = from_arguments(args)
+    _allow_many_connections()
     server = Server(settings)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: server.stop())
@@ -22,6 +24,13 @@ def run(args: argparse.Namespace) -> int:
     print(_greeting(url, settings, str(server.ca_file) if server.ca_file else None), flush=True)
     server.run()
     return EXIT_OK
+
+
+def _allow_many_connections() -> None:
+    """Raises the limit of open files to what the system allows: one is needed for each connection."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _greeting(url: str, settings: Settings, ca_file: str | None) -> str:

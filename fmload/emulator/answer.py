@@ -75,7 +75,10 @@ class Answer:
         if self._kind == "stall" and self._made == self._after and self._fault is not None:
             self._lag_ns += round(self._fault.seconds * SECOND_NS)
         self._made += 1
-        self._at(now_ns, self._token)
+        if self._lag_ns:
+            self._at(now_ns, self._token)
+        elif not self.over:
+            self._token()
 
     def disconnected(self) -> None:
         """The client went away."""

@@ -274,8 +274,8 @@ class Server:
         left_ns = due_ns - time.monotonic_ns()
         if left_ns > 2_000_000:
             return self._epoll.poll((left_ns - 1_000_000) // 1_000_000 / 1000)
-        if left_ns > 0:
-            select.select([self._epoll], (), (), left_ns * 1e-9)
+        if left_ns > 0 and not select.select([self._epoll], (), (), left_ns * 1e-9)[0]:
+            return []
         return self._epoll.poll(0)
 
     def _due_ns(self) -> int | None:
@@ -302,7 +302,7 @@ class Server:
         for _ in range(64):
             try:
                 sock, _address = self._listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
+            except OSError:  # nothing more to accept, a client that left, or no descriptor free: try again later
                 return
             sock.setblocking(False)
             channel: Channel = TlsChannel(sock, self._tls) if self._tls else PlainChannel(sock)

@@ -10,6 +10,7 @@ import argparse
 import json
 import select
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -44,6 +45,8 @@ def main() -> None:
         Load("no gap", args.streams, 256, ["--profile", "instant"]),
         Load("20 ms gap", args.streams, 256, ["--ttft", "200ms", "--gap", "20ms"]),
         Load("20 ms gap, 1,024 streams", 1024, 256, ["--ttft", "200ms", "--gap", "20ms"]),
+        Load("20 ms gap, TLS", args.streams, 256, ["--ttft", "200ms", "--gap", "20ms", "--tls"]),
+        Load("short answers, no gap", args.streams, 2, ["--profile", "instant"]),
         Load("batched engine", 64, 256, ["--profile", "llama3-8b-g5.xlarge"]),
     ]
     print(f"{'load':<28}{'tokens/s':>10}{'CPU s':>8}{'tokens/s of CPU':>17}{'µs/token':>10}  true gap p50/p99 ms")
@@ -59,11 +62,11 @@ def measure(load: Load, seconds: float) -> str:
                    str(log), *load.options]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
-            url = _wait(ready, server)
+            url, ca_file = _wait(ready, server)
             process = psutil.Process(server.pid)
             before = process.cpu_times()
             started = time.monotonic()
-            _drain(url, load, seconds)
+            _drain(url, ca_file, load, seconds)
             wall = time.monotonic() - started
             after = process.cpu_times()
         finally:
@@ -77,25 +80,29 @@ def measure(load: Load, seconds: float) -> str:
             f"  {statistics.median(gaps) / 1e6:.2f} / {gaps[int(len(gaps) * 0.99)] / 1e6:.2f}")
 
 
-def _wait(ready: Path, server: subprocess.Popen[bytes]) -> str:
+def _wait(ready: Path, server: subprocess.Popen[bytes]) -> tuple[str, str | None]:
     for _ in range(200):
         if ready.exists():
-            return str(json.loads(ready.read_text())["url"])
+            told = json.loads(ready.read_text())
+            return told["url"], told["ca_file"]
         if server.poll() is not None:
             break
         time.sleep(0.05)
     raise SystemExit("the emulator did not start")
 
 
-def _drain(url: str, load: Load, seconds: float) -> None:
+def _drain(url: str, ca_file: str | None, load: Load, seconds: float) -> None:
     """Keeps `load.streams` requests in flight until the time is over, reading and discarding."""
     parts = urlsplit(url)
     body = json.dumps({"model": "m", "stream": True, "max_tokens": load.tokens,
                        "messages": [{"role": "user", "content": "word " * 64}]}).encode()
     request = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-    poll, sockets = select.epoll(), {}
+    poll = select.epoll()
+    sockets: dict[int, socket.socket] = {}
     for _ in range(load.streams):
         sock = socket.create_connection((parts.hostname, parts.port))
+        if ca_file is not None:
+            sock = ssl.create_default_context(cafile=ca_file).wrap_socket(sock, server_hostname=parts.hostname)
         sock.setblocking(False)
         sockets[sock.fileno()] = sock
         poll.register(sock.fileno(), select.EPOLLIN)
@@ -104,10 +111,23 @@ def _drain(url: str, load: Load, seconds: float) -> None:
     while time.monotonic() < end:
         for descriptor, _ in poll.poll(0.5):
             sock = sockets[descriptor]
-            if sock.recv(1 << 20).endswith(b"\r\n0\r\n\r\n"):
+            if _all(sock).endswith(b"\r\n0\r\n\r\n"):
                 sock.send(request)
     for sock in sockets.values():
         sock.close()
+
+
+def _all(sock: socket.socket) -> bytes:
+    """Whatever is there, the last piece of it."""
+    last = b""
+    try:
+        while piece := sock.recv(1 << 20):
+            last = piece
+            if not isinstance(sock, ssl.SSLSocket):
+                break
+    except ssl.SSLWantReadError:
+        pass
+    return last
 
 
 if __name__ == "__main__":
