@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -178,7 +178,7 @@ class _Gathering:
         self.stamped_ns = 0  # over all gaps, censored ones too
         self.tokens_out = 0.0
         self.chunks = 0
-        self.tokens_by_second: Counter[int] = Counter()
+        self.tokens_by_second: defaultdict[int, float] = defaultdict(float)
 
     def take(self, batch: Batch) -> None:
         columns = batch.columns
@@ -188,9 +188,16 @@ class _Gathering:
         self._keep_gaps(batch, good)
         self.tokens_out += tokens_inside(columns, self.window_ns)
         self.chunks += int(columns.chunk_counts[good].sum())
-        seconds, tokens = np.unique(columns.chunk_ns // 1_000_000_000, return_inverse=True)
-        sums = np.bincount(tokens, weights=columns.chunk_tokens, minlength=len(seconds))
-        self.tokens_by_second.update(dict(zip(seconds.tolist(), sums.tolist(), strict=True)))
+        self._keep_seconds(columns.chunk_ns // 1_000_000_000, columns.chunk_tokens)
+
+    def _keep_seconds(self, seconds: Ints, tokens: Ints) -> None:
+        if not len(seconds):
+            return
+        starts = np.flatnonzero(np.concatenate([[True], seconds[1:] != seconds[:-1]]))
+        found, inverse = np.unique(seconds[starts], return_inverse=True)
+        sums = np.bincount(inverse, weights=np.add.reduceat(tokens, starts))
+        for second, total in zip(found.tolist(), sums.tolist(), strict=True):
+            self.tokens_by_second[second] += total
 
     def _keep_rows(self, batch: Batch, begun: Floats) -> None:
         columns = batch.columns
@@ -211,10 +218,11 @@ class _Gathering:
         kept = good[found.row]
         self.stamped_ns += int(found.gap_ns[kept].sum())
         known, unknown = kept & found.known, kept & ~found.known
+        any_unknown = bool(unknown.any())
         for name, function in (("itl", itl), ("icl", icl)):
             values, weights = function(found)
             self.tokens[name].add(values[known], weights[known])
-            if unknown.any():
+            if any_unknown:
                 per = weights[unknown]
                 self.unknown_low[name].add(found.low_ns[unknown] / NS / per, per)
                 self.unknown_high[name].add(found.high_ns[unknown] / NS, per)

@@ -87,24 +87,22 @@ class Gaps:
 
 def gaps(columns: Columns) -> Gaps:
     """All gaps of all requests, in order of arrival."""
+    stamps, censored = columns.chunk_ns, columns.chunk_censored
     rows = columns.chunk_rows()
-    inside = np.flatnonzero(rows[1:] == rows[:-1]) + 1
+    inside = rows[1:] == rows[:-1]
+    gap_ns = np.diff(stamps)[inside]
+    row, tokens = rows[1:][inside], columns.chunk_tokens[1:][inside]
+    if not censored.any():
+        return Gaps(row, gap_ns, tokens, np.ones(len(gap_ns), dtype=bool), gap_ns, gap_ns)
     earliest = _earliest_ns(columns, rows)
-    late, early = inside, inside - 1
-    return Gaps(
-        row=rows[inside],
-        gap_ns=columns.chunk_ns[late] - columns.chunk_ns[early],
-        tokens=columns.chunk_tokens[late],
-        known=~(columns.chunk_censored[late] | columns.chunk_censored[early]),
-        low_ns=np.maximum(earliest[late] - columns.chunk_ns[early], 0),
-        high_ns=columns.chunk_ns[late] - earliest[early])
+    return Gaps(row, gap_ns, tokens, known=~(censored[1:] | censored[:-1])[inside],
+                low_ns=np.maximum(earliest[1:] - stamps[:-1], 0)[inside],
+                high_ns=(stamps[1:] - earliest[:-1])[inside])
 
 
 def _earliest_ns(columns: Columns, rows: Ints) -> Ints:
     """The earliest instant at which each chunk can have come: its own stamp, or the stamp before a late read's."""
-    stamps, censored = columns.chunk_ns, columns.chunk_censored
-    if not censored.any():
-        return stamps
+    stamps = columns.chunk_ns
     new_read = np.ones(len(stamps), dtype=bool)
     new_read[1:] = (rows[1:] != rows[:-1]) | (stamps[1:] != stamps[:-1])
     first_of_read = np.maximum.accumulate(np.where(new_read, np.arange(len(stamps)), 0))
@@ -112,7 +110,7 @@ def _earliest_ns(columns: Columns, rows: Ints) -> Ints:
     sent = np.nan_to_num(columns.send_ns[rows], nan=0.0).astype(np.int64)
     first_read = (before < 0) | (rows[before] != rows)
     previous = np.where(first_read, np.minimum(sent, stamps), stamps[before])
-    return np.where(censored, previous, stamps)
+    return np.where(columns.chunk_censored, previous, stamps)
 
 
 def ttft(columns: Columns) -> Floats:
