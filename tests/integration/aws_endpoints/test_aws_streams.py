@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import pytest
@@ -38,10 +40,21 @@ def ask(server: Server, **keys: Any) -> tuple[Record, Reading]:
     wire = Http1Wire()
     prompt = Prompt("p", "set", text="Tell me why the sky is blue.", output_tokens=TOKENS)
     try:
-        return measure(endpoint, prompt, wire, endpoint.addresses()[0], request_id="r-1", worker="w", stage=0,
+        return measure(endpoint, prompt, wire, endpoint.addresses()[0], request_id=uuid4().hex, worker="w", stage=0,
                        scheduled_ns=0)
     finally:
         wire.close()
+
+
+def true_of(server: Server, request_id: str) -> truth.Truth:
+    """What the server did; it writes its log after the client has its answer."""
+    limit = time.monotonic() + 10
+    while time.monotonic() < limit:
+        for item in truth.read(server["truth"]):
+            if item.request_id == request_id:
+                return item
+        time.sleep(0.02)
+    raise AssertionError(f"the server's log does not hold {request_id}")
 
 
 def client(server: Server, service: str) -> Any:
@@ -69,8 +82,7 @@ def test_fmload_streams_with_kernel_stamps(server: Server, way: str) -> None:
     assert record.input_tokens
     assert record.stamp == "kernel"
     assert list(record.chunk_ns) == sorted(record.chunk_ns)
-    true = [item for item in truth.read(server["truth"]) if item.request_id == "r-1"][-1]
-    for seen, written in zip(record.chunk_ns, true.token_ns, strict=True):
+    for seen, written in zip(record.chunk_ns, true_of(server, record.request_id).token_ns, strict=True):
         assert seen > written - 1_000_000  # nothing arrives before it was sent
 
 
