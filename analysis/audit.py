@@ -13,10 +13,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from analysis.health import WorkerHealth
 from analysis.stats import percentile_floor
 from analysis.summarize import StageSummary
 from analysis.table import Check, StageResult
+from fmload.metrics import Ints
 from fmload.units import format_duration
 
 PASS, WARN, FAIL, NOT_APPLICABLE = "PASS", "WARN", "FAIL", "NOT APPLICABLE"
@@ -33,7 +36,7 @@ class Facts:
     value: Callable[[str], float | None]
     summary: StageSummary
     health: tuple[WorkerHealth, ...] = ()
-    earlier_prompts: frozenset[str] = frozenset()
+    earlier_prompts: Ints = field(default_factory=lambda: np.array([], dtype=np.int64))
     telemetry: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -312,10 +315,10 @@ def cached_tokens(facts: Facts) -> Check | None:
 def repeated_prompts(facts: Facts) -> Check | None:
     """Prompts sent more than once within the window, or already in an earlier stage of the same endpoint."""
     evidence = facts.summary.evidence
-    sent = evidence.prompts + evidence.prompts_repeated
+    sent = len(evidence.prompts) + evidence.prompts_repeated
     if not sent:
         return None
-    earlier = len(evidence.prompt_ids & facts.earlier_prompts)
+    earlier = int(np.isin(evidence.prompts, facts.earlier_prompts).sum())
     share = (evidence.prompts_repeated + earlier) / sent
     return Check(7, "prompts are new", PASS if share <= CLOSE else WARN,
                  f"Of {sent} requests {evidence.prompts_repeated} repeated a prompt of the window and {earlier} one of "

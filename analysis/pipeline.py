@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from analysis import audit as auditing
 from analysis.cost import Pricing, cost_of, priced, pricing_of, total_usd
 from analysis.health import WorkerHealth, health_of
@@ -19,7 +21,7 @@ from analysis.stats import PERCENTILES
 from analysis.summarize import StageSummary, Wanted, summarize
 from analysis.table import StageResult, summary_row, write_csv
 from fmload.errors import EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK
-from fmload.metrics import NS
+from fmload.metrics import NS, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,12 @@ def analyse_run(run: Run) -> Analysis:
                for name in dict.fromkeys(stage.endpoint for stage in run.stages)}
     health = {stage.stage: health_of(run, stage) for stage in run.stages}
     results: list[StageResult] = []
-    seen: dict[str, frozenset[str]] = {}
+    seen: dict[str, Ints] = {}
     for stage in run.stages:
         summary = summarize(run, stage, _wanted(run, objectives))
-        results.append(_result(summary, pricing[stage.endpoint], objectives, health[stage.stage],
-                               seen.get(stage.endpoint, frozenset())))
-        seen[stage.endpoint] = seen.get(stage.endpoint, frozenset()) | summary.evidence.prompt_ids
+        earlier = seen.get(stage.endpoint, np.array([], dtype=np.int64))
+        results.append(_result(summary, pricing[stage.endpoint], objectives, health[stage.stage], earlier))
+        seen[stage.endpoint] = np.union1d(earlier, summary.evidence.prompts)
     return Analysis(run, tuple(results), objectives, per_prompt_set(results), per_instance(results), health, pricing)
 
 
@@ -83,7 +85,7 @@ def _wanted(run: Run, objectives: tuple[Objective, ...]) -> Wanted:
 
 
 def _result(summary: StageSummary, pricing: Pricing | None, objectives: tuple[Objective, ...],
-            health: tuple[WorkerHealth, ...], earlier: frozenset[str]) -> StageResult:
+            health: tuple[WorkerHealth, ...], earlier: Ints) -> StageResult:
     totals = replace(priced(summary.totals, pricing), accelerators=_accelerators(summary, pricing))
     result = StageResult(summary, totals, pricing, cost_of(totals, pricing, stage_s(summary.stage)))
     result = replace(result, verdicts=judge(objectives, result.value))

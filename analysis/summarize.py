@@ -122,9 +122,8 @@ class Evidence:
     send_lateness_p99_s: float | None = None
     drift: Drift | None = None
     warmed_up_s: float | None = None
-    prompts: int = 0
+    prompts: Ints = field(default_factory=lambda: np.array([], dtype=np.int64))  # their ids, hashed, each once
     prompts_repeated: int = 0
-    prompt_ids: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +206,8 @@ class _Gathering:
             "first_token": columns.first_token_ns, "cached_tokens": columns.cached_tokens,
             "streamed": columns.streamed, "chunks": columns.chunk_counts, "first_chunk": columns.first_chunk_tokens,
             "outcome": batch.outcome, "tokens_source": batch.tokens_source, "stamp": batch.stamp,
-            "finish_reason": batch.finish_reason, "prompt_id": batch.prompt_id, "lag_max": batch.lag_max_ns / NS,
+            "finish_reason": batch.finish_reason,
+            "prompt": np.fromiter(map(hash, batch.prompt_id), np.int64, columns.rows), "lag_max": batch.lag_max_ns / NS,
             "prompt_tokens": batch.prompt_tokens, "max_output_tokens": batch.max_output_tokens,
         }
         for name, values in rows.items():
@@ -254,7 +254,8 @@ _EMPTY: dict[str, np.ndarray[Any, Any]] = {
     **dict.fromkeys((*REQUEST_METRICS, "begun", "sent", "ended", "first_token", "cached_tokens", "chunks",
                      "first_chunk", "lag_max", "prompt_tokens", "max_output_tokens"), np.array([])),
     "streamed": np.array([], dtype=bool),
-    **dict.fromkeys(("outcome", "tokens_source", "stamp", "finish_reason", "prompt_id"), np.array([], dtype=object)),
+    **dict.fromkeys(("outcome", "tokens_source", "stamp", "finish_reason"), np.array([], dtype=object)),
+    "prompt": np.array([], dtype=np.int64),
 }
 
 
@@ -354,7 +355,7 @@ def _evidence(gathered: _Gathering, table: Mapping[str, Any], requests: Requests
     lateness = np.sort(finite(table["send_lateness"], requests.in_window))
     lag = np.sort(finite(table["lag_max"], good))
     e2e = table["e2e"]
-    prompts = Counter(table["prompt_id"][requests.in_window].tolist())
+    prompts = np.unique(table["prompt"][requests.in_window])
     known = sum(samples.n for samples in (gathered.tokens["itl"], gathered.unknown_low["itl"]))
     return Evidence(
         ended=int(ended.sum()), residence_mean_s=float(residence.mean()) if len(residence) else None,
@@ -366,10 +367,14 @@ def _evidence(gathered: _Gathering, table: Mapping[str, Any], requests: Requests
         send_lateness_p50_s=nearest_rank(lateness, 50), send_lateness_p99_s=nearest_rank(lateness, 99),
         drift=drift(table["begun"][good], e2e[good], window / 2),
         warmed_up_s=_warmed_up_s(table["begun"][good] / NS, e2e[good]),
-        prompts=len(prompts), prompts_repeated=sum(prompts.values()) - len(prompts), prompt_ids=frozenset(prompts),
+        prompts=prompts, prompts_repeated=int(requests.in_window.sum()) - len(prompts),
         **_shape_of_streams(table, good), **_token_counts(table, good),
-        **{name: dict(Counter(value for value in table[name][good].tolist() if value))
-           for name in ("tokens_source", "finish_reason", "stamp")})
+        tokens_source=_counted(table["tokens_source"][good]), finish_reason=_counted(table["finish_reason"][good]),
+        stamp=_counted(table["stamp"][good]))
+
+
+def _counted(values: np.ndarray[Any, Any]) -> dict[str, int]:
+    return dict(Counter(value for value in values.tolist() if value))
 
 
 def _warmed_up_s(begun_s: Floats, values: Floats) -> float | None:
@@ -430,7 +435,7 @@ def _in_flight_by_second(begun: Floats, ended: Floats, edges: Ints) -> Floats:
         sums = np.concatenate([[0.0], np.cumsum(ordered)])[before]
         return edges * before - sums  # type: ignore[no-any-return]
 
-    return np.diff(area(begun) - area(ended))  # type: ignore[no-any-return]
+    return np.diff(area(begun) - area(ended))
 
 
 def _sample(requests: Requests) -> Requests:
