@@ -1,0 +1,110 @@
+"""A real engine, llama.cpp's own HTTP server: what we measure against what it says of itself."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from fmload.endpoints.openai import OpenAI
+from fmload.measure import measure
+from fmload.prompt import Prompt
+from fmload.record import Record
+from fmload.wire.exchange import Timeouts
+from fmload.wire.http1 import Http1Wire
+from tests.integration import random_llama
+
+KEY = "a-key-of-the-test"
+TOKENS = 40
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of a running server with a model that takes several ms a token."""
+    folder = tmp_path_factory.mktemp("engine")
+    model = folder / "random.gguf"
+    random_llama.write(model, hidden=512, layers=6)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("serve_llama.py")), str(model), KEY],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert url, (folder / "log").read_text(errors="replace")
+            yield url
+        finally:
+            process.kill()
+            process.wait()
+
+
+def ask(url: str, key: str = KEY, streamed: bool = True, tokens: int = TOKENS, **parameters: Any) -> Record:
+    endpoint = OpenAI("llama", [url], "random", OpenAI.Options(), streamed=streamed, api_key=key)
+    prompt = Prompt("p", "set", text="a few words to begin with", output_tokens=tokens, parameters={
+        "temperature": 0.8, "seed": 1, "ignore_eos": True, **parameters})
+    wire = Http1Wire(Timeouts(first_token_s=60))
+    record, _ = measure(endpoint, prompt, wire, endpoint.addresses()[0], request_id="r", worker="w", stage=0,
+                        scheduled_ns=time.monotonic_ns())
+    wire.close()
+    return record
+
+
+def tpot_ms(record: Record) -> float:
+    assert record.output_tokens is not None and record.first_token_ns and record.last_token_ns
+    return (record.last_token_ns - record.first_token_ns) / (record.output_tokens - 1) / 1e6
+
+
+def engines_own(record: Record) -> dict[str, float]:
+    assert record.detail is not None
+    return json.loads(record.detail)["timings"]
+
+
+def test_tpot_is_within_2_percent_of_the_engines_own(engine: str) -> None:
+    """The engine's `predicted_ms` begins with its first token, too: n − 1 steps are in it."""
+    records = [ask(engine) for _ in range(7)]
+    assert {record.outcome for record in records} == {"ok"}
+    ratios = [tpot_ms(record) * (TOKENS - 1) / engines_own(record)["predicted_ms"] for record in records]
+    print(f"\nTPOT {statistics.median(map(tpot_ms, records)):.2f} ms, ratio to the engine's own: {ratios}")
+    assert statistics.median(ratios) == pytest.approx(1, abs=0.02)
+
+
+def test_counts_and_reasons_are_the_engines(engine: str) -> None:
+    record = ask(engine)
+    assert (record.output_tokens, record.tokens_source, record.finish_reason) == (TOKENS, "server", "length")
+    assert record.input_tokens is not None and record.input_tokens > 5
+    assert record.stamp == "kernel" and not any(record.chunk_censored)
+    assert abs(len(record.chunk_ns) - TOKENS) <= 2
+    assert record.send_ns < record.first_token_ns < record.last_token_ns <= record.end_ns  # type: ignore[operator]
+
+
+def test_two_at_a_time_share_the_engine_and_each_is_right(engine: str) -> None:
+    alone = tpot_ms(ask(engine))
+    requests = [gevent.spawn(ask, engine, seed=seed) for seed in (1, 2)]
+    together = [request.get(timeout=60) for request in requests]
+    assert [record.outcome for record in together] == ["ok", "ok"]
+    assert min(map(tpot_ms, together)) > alone * 0.9  # two on one core are not faster than one
+
+
+def test_without_a_stream_there_is_one_arrival_and_no_tpot(engine: str) -> None:
+    record = ask(engine, streamed=False)
+    assert (record.outcome, record.output_tokens, list(record.chunk_tokens)) == ("ok", TOKENS, [TOKENS])
+    assert record.first_token_ns == record.last_token_ns
+
+
+def test_a_wrong_key_is_a_4xx_in_the_engines_words(engine: str) -> None:
+    record = ask(engine, key="wrong")
+    assert (record.outcome, record.status) == ("http_4xx", 401) and "API Key" in (record.error or "")
+
+
+def test_a_prompt_beyond_the_context_is_a_4xx_in_the_engines_words(engine: str) -> None:
+    endpoint = OpenAI("llama", [engine], "random", OpenAI.Options(), api_key=KEY)
+    record, _ = measure(endpoint, Prompt("p", "s", text="zq " * 20_000), Http1Wire(), endpoint.addresses()[0],
+                        request_id="r", worker="w", stage=0, scheduled_ns=0)
+    assert (record.outcome, record.status) == ("http_4xx", 400) and "context" in (record.error or "")
