@@ -128,7 +128,7 @@ class Point:
 class Series:
     """One name in the legend. `color` and `shape` count through the palette and the marker shapes.
 
-    `joined` points are in order of x and connected by a line.
+    `joined` points are in order of x and connected by a line, on which they are marked unless it is `bare`.
     """
 
     name: str
@@ -138,6 +138,7 @@ class Series:
     dashed: bool = False
     panel: str = ""
     joined: bool = True
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ def _tick(value: float) -> str:
 
 def _categories(axes: Axes, axis: Axis) -> None:
     names = list(axis.categories)
-    crowded = len(names) > 8 or max(map(len, names)) > 14
+    crowded = sum(len(each) + 2 for each in names) > 75
     step = math.ceil(len(names) / 30)
     axes.set_xticks(range(0, len(names), step), names[::step], rotation=35 if crowded else 0,
                     ha="right" if crowded else "center", rotation_mode="anchor")
@@ -154,7 +154,7 @@ def _xy(axes: Axes, shown: list[Series]) -> None:
 
 
 def _joined(axes: Axes, series: Series, x: list[float], y: list[float]) -> None:
-    marker = _shape(series) if len(x) <= 40 else None
+    marker = None if series.bare else _shape(series)
     axes.plot(x, y, color=_color(series), marker=marker, markersize=7, linewidth=2.2, markeredgecolor="white",
               linestyle="--" if series.dashed else "-")
     band = [point for point in series.points if point.low is not None and point.high is not None]
@@ -233,9 +233,15 @@ def _legend(figure: Figure, chart: Chart, width: float) -> None:
 
 def _handle(chart: Chart, series: Series) -> Line2D:
     line = series.joined and chart.kind == "xy"
-    return Line2D([], [], color=_color(series), marker="s" if chart.kind == "bar" else _shape(series), markersize=8,
+    return Line2D([], [], color=_color(series), marker=_handle_marker(chart, series), markersize=8,
                   linewidth=2.2 if line else 0, linestyle="--" if series.dashed else "-", label=series.name,
                   markeredgecolor="white")
+
+
+def _handle_marker(chart: Chart, series: Series) -> str | None:
+    if chart.kind == "bar":
+        return "s"
+    return None if series.bare else _shape(series)
 
 
 _KINDS: dict[str, Callable[[Axes, list[Series]], None]] = {"xy": _xy, "bar": _bar, "box": _box}

@@ -92,6 +92,6 @@ def _chart(file_name: str, title: str, y: Axis, by_worker: Mapping[str, Sequence
         stride = -(-len(lines) // MOST_POINTS) if lines else 1
         points = [Point(round((line["at_ns"] - start_ns) / 1e9, 1), float(line[key]) * scale)
                   for line in lines[::stride] if line.get(key) is not None]
-        series.append(Series(worker, points, place, place))
+        series.append(Series(worker, points, place, place, bare=True))
     return Chart(file_name, title, "xy", Axis("Time since the first report", "s"), y,
                  [each for each in series if each.points])

@@ -66,6 +66,6 @@ def _chart(metric: str, groups: Mapping[Any, pd.DataFrame], origin_ns: int) -> C
         thinned = part.iloc[::-(-len(part) // MOST_POINTS)]
         points = [Point(round((at - origin_ns) / 1e9, 1), float(value)) for at, value in
                   zip(thinned["at_ns"].tolist(), thinned["value"].tolist(), strict=True)]
-        series.append(Series(" ".join(filter(None, (key[0], key[2]))), points, place, place))
+        series.append(Series(" ".join(filter(None, (key[0], key[2]))), points, place, place, bare=True))
     safe = "".join(letter if letter.isalnum() else "_" for letter in metric)
     return Chart(f"endpoint_{safe}", metric, "xy", Axis("Time since the run began", "s"), Axis(metric), series)

@@ -6,7 +6,7 @@ from analysis import formats
 from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table, literal
 from analysis.failures import failures
 from analysis.formats import cell, name
-from analysis.naming import STAGE_COLUMNS, Line, lines, load_value, stage_cells
+from analysis.naming import STAGE_COLUMNS, Line, kinds, lines, load_axis, load_value, stage_cells
 from analysis.pipeline import Analysis
 from analysis.summarize import pooled
 
@@ -49,16 +49,19 @@ def _sentence(total: dict[str, int]) -> str:
 
 def _chart(found: list[Line], ranked: list[str]) -> Chart:
     found = [line for line in found if any(result.totals.failed for result in line.results)]
-    labels = {result.summary.stage.load_label: load_value(result) for line in found for result in line.results}
-    order = {label: place for place, label in enumerate(sorted(labels, key=lambda label: labels[label]))}
+    kind = kinds(found)
+    axis = load_axis(kind[0], found) if len(kind) == 1 else Axis("Load")
+    levels = sorted({load_value(result) for line in found for result in line.results})
+    order = {level: place for place, level in enumerate(levels)}
     series = [Series(outcome, [
-        Point(order[result.summary.stage.load_label], 100 * result.summary.outcomes.get(outcome, 0) / requests,
+        Point(order[load_value(result)], 100 * result.summary.outcomes.get(outcome, 0) / requests,
               tip=f"stage {result.stage}: {result.summary.outcomes.get(outcome, 0):,} of {requests:,} requests")
         for result in line.results if result.summary.stage.repeat == 0
         and (requests := sum(result.summary.outcomes.values()))], _COLORS[place % len(_COLORS)], panel=line.name)
         for line in found for place, outcome in enumerate(ranked)]
-    return Chart("errors", "Requests that did not end well, by outcome", "bar",
-                 Axis("Load", categories=tuple(order)), Axis("Share of requests", "%"), series,
+    named = Axis(axis.label, axis.unit, categories=[f"{level:g}" for level in levels])
+    return Chart("errors", "Requests that did not end well, by outcome", "bar", named,
+                 Axis("Share of requests", "%"), series,
                  note="Endpoints and prompt sets without a failure are left out.")
 
 

@@ -43,7 +43,7 @@ def _chart(file_name: str, title: str, unit: str, column: str, found: list[Line]
     stride = max(1, math.ceil(seconds / MOST_POINTS))
     origin = start_ns(analysis)
     endpoints = {line.endpoint: line.color for line in found}
-    series = [Series(line.endpoint, points, endpoints[line.endpoint], line.color) for line in found
+    series = [Series(line.endpoint, points, endpoints[line.endpoint], bare=True) for line in found
               for result in line.results if (points := _points(result, column, origin, stride))]
     return Chart(file_name, title, "xy", Axis("Time since the run began", "s"), Axis(title, unit), series)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from analysis import formats
 from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
 from analysis.formats import Format, cell
@@ -94,12 +96,21 @@ def _curves(metric: Metric, found: list[Line]) -> Chart:
     scale = 1000 if metric.display_unit == "ms" else 1
     series = [
         Series(result.summary.stage.load_label, _points(result.summary.distributions[metric.name], scale), place,
-               dashed=place >= len(PALETTE), panel=line.name)
-        for line in found for place, result in enumerate(line.results) if metric.name in result.summary.distributions]
+               panel=line.name, bare=True)
+        for line in found for place, result in enumerate(_spread(line.results))
+        if metric.name in result.summary.distributions]
     return Chart(f"{metric.name}_distribution", f"{metric.title}: share of requests at or below"
                  if metric.level == "request" else f"{metric.title}: share of tokens at or below", "xy",
                  Axis(metric.title, metric.display_unit, log=True), Axis("Share", "%"),
                  [each for each in series if each.points])
+
+
+def _spread(results: Sequence[StageResult]) -> Sequence[StageResult]:
+    """At most a palette of them, the lowest and the highest load among them."""
+    if len(results) <= len(PALETTE):
+        return results
+    step = (len(results) - 1) / (len(PALETTE) - 1)
+    return [results[round(place * step)] for place in range(len(PALETTE))]
 
 
 def _points(found: Distribution, scale: float) -> list[Point]:

@@ -94,7 +94,7 @@ const DRAW = {
     if (series.joined && at.length > 1)
       svg += `<path d="M${at.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}" fill="none" stroke="${color(series)}" stroke-width="2" stroke-linejoin="round"${series.dashed ? ' stroke-dasharray="6 4"' : ""}/>`;
     at.forEach(([x, y], i) => {
-      if (!series.joined || points.length <= 40) svg += marker(series, x, y, points[i][4], frame.crowded);
+      if (!series.bare) svg += marker(series, x, y, points[i][4], frame.crowded);
       if (points[i][6] === "good") svg += `<path class="ring" transform="translate(${x.toFixed(1)} ${y.toFixed(1)})" d="${OUTLINES[0](7 + (points[i][4] === null ? 0 : 14 * Math.sqrt(points[i][4])))}"/>`;
       spots.push({x, y, series, point: points[i]});
     });
@@ -174,7 +174,7 @@ class Plot {
       made.type = "button";
       made.title = "Click: show or hide. Shift and click: only this one";
       made.setAttribute("aria-pressed", "true");
-      made.innerHTML = `<svg viewBox="0 0 22 12" aria-hidden="true">${series.joined && this.spec.kind === "xy" ? `<path d="M0 6H22" stroke="${color(series)}" stroke-width="2"${series.dashed ? ' stroke-dasharray="5 3"' : ""}/>` : ""}<path transform="translate(11 6)" d="${(this.spec.kind === "bar" ? OUTLINES[1] : OUTLINES[series.shape % OUTLINES.length])(4)}" fill="${color(series)}"/></svg>${escaped(name)}`;
+      made.innerHTML = `<svg viewBox="0 0 22 12" aria-hidden="true">${series.joined && this.spec.kind === "xy" ? `<path d="M0 6H22" stroke="${color(series)}" stroke-width="2"${series.dashed ? ' stroke-dasharray="5 3"' : ""}/>` : ""}<path ${series.bare ? 'visibility="hidden" ' : ""}transform="translate(11 6)" d="${(this.spec.kind === "bar" ? OUTLINES[1] : OUTLINES[series.shape % OUTLINES.length])(4)}" fill="${color(series)}"/></svg>${escaped(name)}`;
       made.addEventListener("click", event => {
         if (event.shiftKey) this.hidden = new Set(this.hidden.size === names.length - 1 && !this.hidden.has(name) ? [] : names.filter(other => other !== name));
         else if (!this.hidden.delete(name)) this.hidden.add(name);

@@ -1,0 +1,153 @@
+"""Sections, one rule at a time; whole reports are in tests/golden."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import pkgutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from handmade import BASE_NS, MS, request, stage, write
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis import fmbench_csv, sections
+from analysis.deployment import deployed
+from analysis.document import Chart, Section, Table
+from analysis.failures import failures
+from analysis.load import open_run
+from analysis.pipeline import Analysis, analyse_run
+from analysis.sections import cost, endpoint_metrics, headline, throughput, timeline
+from fmload.results import Results
+
+
+def two_levels(root: Path, **spec: object) -> Results:
+    """One endpoint at 1 and 2 users: ten requests of 90 ms each, the second level also fails twice."""
+    records = [request(f"{level}-{k}", 100 * k, [100 * k + 50, 100 * k + 70, 100 * k + 90], stage=level)
+               for level in (0, 1) for k in range(10)]
+    records += [request(f"bad{k}", 100 * k, stage=1, outcome="throttled", status=429, error="slow down", end_ms=99)
+                for k in range(2)]
+    stages = [stage(0, concurrency=1), stage(1, concurrency=2)]
+    return write(root, stages, records, spec={"endpoints": [{"name": "a", "price": {"hourly": 3.6}}], **spec})
+
+
+def analysed(results: Results) -> Analysis:
+    return analyse_run(open_run(results.root))
+
+
+def tables(section: Section | None) -> list[Table]:
+    assert section is not None
+    return [block for block in section.blocks if isinstance(block, Table)]
+
+
+def test_every_section_file_is_registered() -> None:
+    files = {module.name for module in pkgutil.iter_modules(sections.__path__)}
+    assert files == set(sections.SECTIONS)
+
+
+def test_every_section_renders_from_any_analysis_and_ids_differ(tmp_path: Path) -> None:
+    found = list(sections.rendered(analysed(two_levels(tmp_path / "r"))))
+    assert len({section.id for section in found}) == len(found)
+    charts = [block.name for section in found for block in section.blocks if isinstance(block, Chart)]
+    assert len(set(charts)) == len(charts)
+
+
+def test_every_row_has_a_cell_for_every_column(tmp_path: Path) -> None:
+    spec = {"objectives": {"e2e_p95": "1s"}, "report": {"threshold_tokens_per_s": 20, "percentile_floor": False}}
+    for section in sections.rendered(analysed(two_levels(tmp_path / "r", **spec))):
+        for table in tables(section):
+            assert {len(row) for row in table.rows} <= {len(table.columns)}, table.caption
+
+
+def test_an_emulation_is_told_by_the_environment_and_by_the_run_file(tmp_path: Path) -> None:
+    results = two_levels(tmp_path / "r")
+    assert headline.emulated(analysed(results)) == {}
+    results.environment_json.write_text(json.dumps({"emulated": {"a": "a g5"}}))
+    assert headline.emulated(analysed(results)) == {"a": "a g5"}
+    marked = two_levels(tmp_path / "s", endpoints=[{"name": "a", "emulated": "an inf2"}])
+    assert headline.emulated(analysed(marked)) == {"a": "an inf2"}
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=30))
+def test_the_front_is_what_nothing_beats(spots: list[tuple[int, int]]) -> None:
+    front = throughput.front([(float(x), float(y)) for x, y in spots])
+    beaten = {(x, y) for x, y in spots for a, b in spots if a >= x and b <= y and (a, b) != (x, y)}
+    assert set(front) == set(spots) - beaten
+
+
+def test_a_missing_price_is_na_and_prices_nothing(tmp_path: Path) -> None:
+    section = cost.render(analysed(two_levels(tmp_path / "r", endpoints=[{"name": "a"}])))
+    prices, stages, *rest = tables(section)
+    assert prices.rows[0][-1].text == "n/a"
+    assert {cell.text for row in stages.rows for cell in row[5:]} == {"n/a"}
+    assert rest == []
+
+
+def test_messages_of_failures_are_counted(tmp_path: Path) -> None:
+    results = two_levels(tmp_path / "r")
+    assert [(each.outcome, each.status, each.message, each.count) for each in failures(open_run(results.root))] == [
+        ("throttled", 429, "slow down", 2)]
+
+
+def test_deployed_resources_are_paid_from_creation_to_deletion(tmp_path: Path) -> None:
+    lines = [{"at": "2026-01-01T00:00:00+00:00", "event": "run", "run": "r"},
+             _event("00:00:00", "creating", 3.6), _event("00:05:00", "created", 3.6),
+             _event("01:00:00", "deleted", 3.6), _event("00:00:00", "creating", None, "other"), _event("00:00:00", "creating", 0, "free")]
+    (tmp_path / "ledger.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"torn')
+    paid, unknown = deployed(tmp_path)
+    assert (paid.duration_s, paid.usd) == (3600.0, pytest.approx(3.6))
+    assert (unknown.name, unknown.duration_s, unknown.usd) == ("other", None, None)
+    assert deployed(tmp_path / "nowhere") == []
+
+
+def _event(time: str, event: str, hourly: float | None, name: str = "n") -> dict[str, object]:
+    return {"at": f"2026-01-01T{time}+00:00", "event": event, "endpoint": "a", "kind": "endpoint", "name": name,
+            "region": "us-east-1", "hourly": hourly, "detail": {}}
+
+
+def test_telemetry_has_a_section_only_where_it_was_collected(tmp_path: Path) -> None:
+    results = two_levels(tmp_path / "r")
+    analysis = analysed(results)
+    assert endpoint_metrics.render(analysis) is None
+    told = {"source": "a", "metric": "running", "labels": '{"model": "m"}'}
+    rows = [{**told, "at_ns": BASE_NS + k * 1000 * MS, "value": float(k)} for k in range(5)]
+    pd.DataFrame(rows).to_parquet(results.telemetry_parquet)
+    section = endpoint_metrics.render(analysis)
+    assert [cell.text for cell in tables(section)[0].rows[0]] == [
+        "a", "`running`", "`model=m`", "5", "0", "1.00", "2.00", "3.00", "4.00"]
+    assert section and isinstance(section.blocks[1], Chart)
+
+
+def test_an_event_told_twice_is_shown_once(tmp_path: Path) -> None:
+    results = two_levels(tmp_path / "r")
+    mark = {"kind": "worker_lost", "at_ns": BASE_NS + 300 * MS, "worker": "w0", "detail": "gone"}
+    plan = json.loads(results.stages_json.read_text())
+    plan["stages"][0]["marks"] = [mark]
+    results.stages_json.write_text(json.dumps(plan))
+    results.events_jsonl.write_text(json.dumps(mark) + "\n" + json.dumps({**mark, "kind": "interrupted"}) + "\n")
+    events = tables(timeline.render(analysed(results)))[0]
+    assert [[cell.text for cell in row[:2]] for row in events.rows] == [
+        ["300 ms", "worker_lost"], ["300 ms", "interrupted"]]
+
+
+def test_fmbench_names_hold_our_numbers(tmp_path: Path) -> None:
+    results = two_levels(tmp_path / "r", objectives={"error_rate": 0, "price_per_10k_transactions": 50})
+    fmbench_csv.write(tmp_path / "f.csv", analysed(results).results)
+    with (tmp_path / "f.csv").open() as file:
+        first, second = csv.DictReader(file)
+    assert float(first["transactions_per_minute"]) == 600
+    assert float(first["price_per_txn"]) == pytest.approx(3.6 / 60 / 600)
+    assert float(first["latency_p50"]) == pytest.approx(0.09)
+    assert first["latency_p95"] == ""  # ten requests are too few
+    assert (first["error_rate_criterion_failed"], second["error_rate_criterion_failed"]) == ("False", "True")
+    assert (first["latency_criterion_failed"], second["any_criterion_failed"]) == ("", "True")
+
+
+def test_a_section_module_says_what_it_is(tmp_path: Path) -> None:
+    for name in sections.SECTIONS:
+        module = importlib.import_module(f"analysis.sections.{name}")
+        assert module.__doc__
+        assert module.render.__doc__
