@@ -317,12 +317,13 @@ def of_samples(known: Samples, low: Samples, high: Samples, total_s: float, want
     """The distribution of a token metric: percentiles over known gaps, bounds with the censored ones counted.
 
     The mean is over all gaps, `total_s` their sum as stamped: neighbouring gaps share their ends, so what censoring
-    moves from one to the other does not change it.
+    moves from one to the other does not change it. Percentiles are blank where most gaps are censored.
     """
     n = int(known.n)
     below = frozenset(p for p in wanted.percentiles if 0 < n < percentile_floor(p))
     values = known.percentiles(tuple({*wanted.percentiles, *CURVE}))
     hidden = below if wanted.floors else frozenset()
+    hidden |= frozenset(wanted.percentiles) if low.n > known.n else frozenset()
     censored = low.n > 0
     return Distribution(
         n=n, n_with_failures=n, mean=ratio(total_s, known.n + low.n),

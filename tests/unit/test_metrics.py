@@ -83,12 +83,18 @@ def test_itl_divides_each_gap_over_its_tokens_and_counts_it_as_often() -> None:
 
 
 def test_gaps_that_touch_a_censored_chunk_are_unknown_and_bounded() -> None:
-    # read at 100: one chunk; late read at 160: two chunks; read at 180: one chunk
-    found = gaps(columns(chunks=(100, 160, 160, 180), censored=(0, 1, 1, 0)))
+    # read at 100: one chunk; late read at 160: two chunks, of which the last has its own stamp; read at 180: one
+    found = gaps(columns(chunks=(100, 160, 160, 180), censored=(0, 1, 0, 0)))
     assert found.gap_ns.tolist() == [60e6, 0, 20e6]
-    assert found.known.tolist() == [False, False, False]
+    assert found.known.tolist() == [False, False, True]
     assert found.low_ns.tolist() == [0, 0, 20e6]
-    assert found.high_ns.tolist() == [60e6, 60e6, 80e6]
+    assert found.high_ns.tolist() == [60e6, 60e6, 20e6]
+
+
+def test_a_censored_first_chunk_came_no_earlier_than_the_request_was_sent() -> None:
+    found = gaps(columns(send=40, chunks=(100, 100, 130), censored=(1, 0, 0)))
+    assert found.high_ns.tolist() == [60e6, 30e6]
+    assert found.known.tolist() == [False, True]
 
 
 def test_no_gap_joins_two_requests() -> None:

@@ -106,14 +106,22 @@ def test_p90_is_shown_from_64_samples_on(tmp_path: Path) -> None:
 
 
 def test_itl_percentiles_leave_out_censored_gaps_and_the_mean_does_not(tmp_path: Path) -> None:
-    found = summary_of(tmp_path, [request("a", 0, [100, 110, 160, 160, 170, 180], censored=[0, 0, 1, 1, 0, 0])])
+    found = summary_of(tmp_path, [request("a", 0, [100, 110, 160, 160, 170, 180], censored=[0, 0, 1, 0, 0, 0])])
     itl = found.distributions["itl"]
-    assert itl.n == 2  # 100→110 and 170→180
+    assert itl.n == 3  # 100→110, 160→170 and 170→180
     assert itl.percentiles[50.0] == pytest.approx(0.010)
     assert itl.mean == pytest.approx(0.080 / 5)
-    assert found.censored_share == pytest.approx(3 / 5)
+    assert found.censored_share == pytest.approx(2 / 5)
     assert itl.low is not None and itl.high is not None
     assert itl.low[50.0] <= 0.010 <= itl.high[50.0]  # type: ignore[operator]
+
+
+def test_itl_percentiles_are_blank_where_most_gaps_are_censored(tmp_path: Path) -> None:
+    found = summary_of(tmp_path, [request("a", 0, [100, 160, 160, 160, 200], censored=[0, 1, 1, 0, 0])])
+    itl = found.distributions["itl"]
+    assert itl.percentiles[50.0] is None
+    assert itl.mean == pytest.approx(0.025)
+    assert itl.high is not None and itl.high[50.0] == pytest.approx(0.060)
 
 
 def test_goodput_counts_completed_requests_within_every_limit(tmp_path: Path) -> None:
