@@ -27,7 +27,7 @@ def key(spec: PromptSpec, source: Source, tokenizer: Tokenizer, seed: int, wante
         prefix: str) -> str:
     """A name that changes with the options, the files' contents, the tokenizer, the seed and the code."""
     parts: dict[str, Any] = {
-        "spec": spec.model_dump(mode="json"), "source": source.fingerprint(), "template": _template(spec),
+        "spec": spec.model_dump(mode="json"), "source": source.fingerprint(),
         "tokenizer": [tokenizer.name, tokenizer.identity], "seed": seed, "wanted": wanted, "prefix": prefix,
         "code": [_code(), _module(type(source))],
         "libraries": [importlib.metadata.version(name) for name in ("tokenizers", "transformers", "pyarrow")],
@@ -59,10 +59,6 @@ def file_hash(path: Path) -> str:
     """SHA-256 of the file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _template(spec: PromptSpec) -> str | None:
-    return file_hash(Path(spec.template)) if spec.template and "://" not in spec.template else spec.template
 
 
 @cache

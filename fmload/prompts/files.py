@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
@@ -60,8 +61,20 @@ def fingerprint(found: Sequence[Found]) -> str:
 
 def rows(found: Sequence[Found]) -> list[Row]:
     """All rows of all files, in order. Raises FmloadError naming file and line for what cannot be read."""
-    return [Row(values, file.name, number, str(file.path.parent))
+    return [Row(_sendable(values, f"{file.name}:{number}"), file.name, number, str(file.path.parent))
             for file in found for number, values in enumerate(_read(file), start=1)]
+
+
+def _sendable(values: dict[str, Any], where: str) -> dict[str, Any]:
+    """The values, whose texts can be sent. JSON's escapes can spell half a character, which no request can hold."""
+    try:
+        for value in values.values():
+            if isinstance(value, str):
+                value.encode()
+    except UnicodeEncodeError as error:
+        raise FmloadError(f"{where}: half of a surrogate pair (\\u{ord(error.object[error.start]):04x})",
+                          hint="repair the text, or leave the row out") from error
+    return values
 
 
 def _find(name: str) -> list[Found]:
@@ -125,8 +138,8 @@ def _read(file: Found) -> Iterator[dict[str, Any]]:
                           hint=f"known: {', '.join(sorted(_READERS))}")
     try:
         yield from reader(_content(file), file.name)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise FmloadError(f"{file.name}: {error}") from error
+    except (OSError, EOFError, KeyError, ValueError, csv.Error, zipfile.BadZipFile, zlib.error) as error:
+        raise FmloadError(f"{file.name}: cannot be read: {error}", hint="is the file whole, and UTF-8?") from error
 
 
 def _content(file: Found) -> bytes:
@@ -162,6 +175,7 @@ def _json(content: bytes, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _csv(content: bytes, name: str) -> Iterator[dict[str, Any]]:
+    csv.field_size_limit(len(content) + 1)  # the module's own limit of 131,072 characters is below a long context
     for number, row in enumerate(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")), start=2):
         if None in row or None in row.values():
             raise FmloadError(f"{name}:{number}: the row has not as many columns as the first line")

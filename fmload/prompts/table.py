@@ -66,7 +66,8 @@ class Rows:
         return [Prompt(id="", prompt_set=self.name, text=text, reference=reference(item.values))]
 
     def fingerprint(self) -> str:
-        return files.fingerprint(self._found)
+        template = self.written.text if self.written else self.template
+        return f"{files.fingerprint(self._found)}\n{template}"
 
     def items(self, seed: str) -> Iterator[Item]:
         """The records in an order that the seed decides, those of the language asked for."""
@@ -164,11 +165,12 @@ def _whole(values: Values, column: str | None, where: str) -> int | None:
 
 
 def _with_head(messages: Any, head: str, where: str) -> list[dict[str, Any]]:
-    """The messages, the first text of a user's beginning with `head`."""
+    """The messages, the first text of a user's beginning with `head`; nulls, with which Parquet fills absent keys,
+    left out."""
     if not isinstance(messages, list) or not all(isinstance(one, dict) and "role" in one for one in messages):
         raise FmloadError(f"{where}: not a list of chat messages", hint='[{"role": "user", "content": "…"}]')
-    first = next((index for index, one in enumerate(messages) if one["role"] == "user"), None)
-    if not head or first is None or not isinstance(messages[first].get("content"), str):
-        return list(messages)
-    begun = {**messages[first], "content": head + messages[first]["content"]}
-    return [*messages[:first], begun, *messages[first + 1:]]
+    said = [{key: value for key, value in one.items() if value is not None} for one in messages]
+    asked = next((one for one in said if one["role"] == "user" and isinstance(one.get("content"), str)), None)
+    if asked is not None:
+        asked["content"] = head + asked["content"]
+    return said

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fmload.errors import FmloadError
+from fmload.prompts import files
 from fmload.registry import did_you_mean
 
 _FIELD = re.compile(r"\{\{(\w+)\}\}|\{(\w+)\}")
@@ -23,12 +23,12 @@ class Template:
 
     @classmethod
     def load(cls, path: str) -> Template:
-        """The template in a file. Raises FmloadError when it cannot be read."""
+        """The template in a file, which may be in S3 or on the Hub. Raises FmloadError when it cannot be read."""
+        found = files.find([path])
         try:
-            return cls(Path(path).read_text(encoding="utf-8"), path)
+            return cls(found[0].path.read_text(encoding="utf-8"), path)
         except (OSError, UnicodeDecodeError) as error:
-            raise FmloadError(f"template {path}: {getattr(error, 'strerror', None) or error}",
-                              hint="relative paths start from the run file's folder") from error
+            raise FmloadError(f"template {path}: {error}", hint="templates are UTF-8 text") from error
 
     @property
     def fields(self) -> list[str]:

@@ -129,8 +129,19 @@ def test_a_template_cannot_reach_into_values() -> None:
 
 
 def test_a_template_that_is_not_there_is_named() -> None:
-    with pytest.raises(FmloadError, match=r"/nowhere/t\.txt: No such file"):
+    with pytest.raises(FmloadError, match=r"/nowhere/t\.txt: no such file"):
         made("jsonl", files=["x"], template="/nowhere/t.txt")
+
+
+def test_a_csv_may_hold_long_contexts(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", [{"prompt": "river " * 50_000}])
+    assert made("csv", files=[path])[0].input_tokens == BUNDLED.count("river " * 50_000)
+
+
+def test_nulls_with_which_parquet_fills_messages_are_left_out(tmp_path: Path) -> None:
+    messages = [{"role": "user", "content": "Why?"}, {"role": "tool", "content": "x", "name": "t"}]
+    [prompt] = made("parquet", files=[write(tmp_path / "a.parquet", [{"messages": messages}])])
+    assert prompt.messages == messages
 
 
 def test_messages_are_sent_as_they_are_and_a_nonce_goes_into_the_first_question(tmp_path: Path) -> None:
@@ -172,14 +183,18 @@ def test_what_is_no_image_is_said_with_its_row(tmp_path: Path) -> None:
     ("a.jsonl", '{"prompt": "x"}\n{oops}\n', r"a\.jsonl:2: not JSON"),
     ("a.jsonl", '["x"]\n', r"a\.jsonl:1: not a JSON object"),
     ("a.jsonl", "", "no rows"),
+    ("a.jsonl", '{"prompt": "\\ud83d"}\n', r"a\.jsonl:1: half of a surrogate pair \(\\ud83d\)"),
+    ("a.jsonl", '{"prompt": "\xff"}'.encode("latin-1"), "cannot be read: 'utf-8' codec"),
+    ("a.jsonl.gz", gzip.compress(b'{"prompt": "x"}')[:-9], "cannot be read"),
     ("a.json", '{"a": 1}', "not a list of JSON objects"),
     ("a.csv", "prompt,b\nx,1\ny\n", r"a\.csv:3: the row has not as many columns"),
     ("a.parquet", "junk", "not a Parquet file"),
     ("a.xlsx", "x", "'.xlsx' files cannot be read"),
     ("a.jsonl", '{"text": "x"}\n', "no column 'prompt'"),
 ])
-def test_files_that_cannot_be_used_say_where_and_why(tmp_path: Path, name: str, content: str, expected: str) -> None:
-    (tmp_path / name).write_text(content)
+def test_files_that_cannot_be_used_say_where_and_why(tmp_path: Path, name: str, content: str | bytes,
+                                                     expected: str) -> None:
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(FmloadError, match=expected):
         made("jsonl", files=[str(tmp_path / name)])
 
