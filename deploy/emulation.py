@@ -11,9 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from deploy.base import Context, Resource
-from deploy.create import ensure
 from deploy.local import serve_emulator
-from deploy.processes import alive, log_tail, process_resource, start
+from deploy.processes import alive, ensure_process, log_tail, process_resource, start
 from deploy.wait import wait_for
 from fmload.errors import FmloadError
 
@@ -82,7 +81,7 @@ class Emulation:
                 raise FmloadError(f"{made} ended while starting; the end of {log}:{log_tail(log)}")
             return None
 
-        made = ensure(self.context, self.endpoint, resource, create)
+        made = ensure_process(self.context, self.endpoint, resource, create)
         return made, wait_for(f"{self.endpoint}: the emulated AWS", look, self.context, _START_LIMIT_S, 0.1)
 
 

@@ -76,6 +76,12 @@ def machine_image_parameter(accelerator: Accelerator) -> str:
     return str(_table()["machine_images"][accelerator])
 
 
+def neuron_cores(instance_type: str) -> int:
+    """NeuronCores of an instance type; 0 when it has none."""
+    table = yaml.safe_load(resource("configs", "accelerators.yml").read_text())["instances"]
+    return int((table.get(instance_type.removeprefix("ml.")) or {}).get("cores", 0))
+
+
 def table_date() -> str:
     """When the table was right."""
     return str(_table()["date"])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,14 +13,12 @@ from urllib.parse import urljoin
 from pydantic import Field
 
 from deploy.base import Context, Deployment, Plan, Resource
-from deploy.create import ensure
-from deploy.processes import alive, log_tail, process_resource, start
+from deploy.health import healthy
+from deploy.processes import alive, ensure_process, log_tail, process_resource, start
 from deploy.wait import wait_for
 from fmload.config.model import Rule, Strict
 from fmload.config.schema import EndpointSpec, Seconds
 from fmload.errors import FmloadError
-
-_ANSWER_LIMIT_S = 5.0
 
 
 class Options(Strict):
@@ -76,7 +72,7 @@ class Local:
             started = start(self.resource, argv, self.options.env, log, self.context.keep, self.options.cwd)
             return {**started, "port": port}
 
-        made = ensure(self.context, self.spec.name, self.resource, create)
+        made = ensure_process(self.context, self.spec.name, self.resource, create)
         url = self.options.url.replace("{port}", str(made.detail["port"]))
         health = urljoin(url, self.options.health)
         wait_for(f"{self.spec.name}: {health}", lambda: _healthy(health, made, log), self.context,
@@ -92,10 +88,10 @@ def serve_emulator(context: Context, endpoint: str, resource: Resource, profile:
     def create() -> Mapping[str, Any]:
         ready.unlink(missing_ok=True)
         command = [sys.executable, "-m", "fmload.emulator", "--profile", profile, "--port", "0",
-                   "--ready-file", str(ready), "--truth", str(context.logs / f"{endpoint}.truth.jsonl")]
+                   "--ready-file", str(ready), "--truth", str(context.logs / f"{endpoint}.truth")]
         return start(resource, command, env, log, context.keep)
 
-    made = ensure(context, endpoint, resource, create)
+    made = ensure_process(context, endpoint, resource, create)
     url = wait_for(f"{endpoint}: the emulator", lambda: _ready_url(ready, made, log), context, limit_s, 0.1)
     return made, url
 
@@ -121,11 +117,7 @@ def _ready_url(ready: Path, resource: Resource, log: Path) -> str | None:
 
 def _healthy(url: str, resource: Resource, log: Path) -> bool | None:
     _still_runs(resource, log)
-    try:
-        with urllib.request.urlopen(url, timeout=_ANSWER_LIMIT_S) as answer:
-            return True if 200 <= answer.status < 300 else None
-    except (urllib.error.URLError, OSError):
-        return None
+    return True if healthy(url) else None
 
 
 def _still_runs(resource: Resource, log: Path) -> None:

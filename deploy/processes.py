@@ -6,22 +6,32 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from deploy.base import Context, Resource
+from deploy.create import ensure
 from fmload.errors import FmloadError
 
 MARK = "FMLOAD_RESOURCE"
+_KEPT = "FMLOAD_KEPT"  # set for those that nobody holds, on purpose
 _POLITE_S = 10.0
 
 
 def process_resource(name: str, context: Context) -> Resource:
     """The resource that `start` makes: costs nothing, lives on this host."""
     return Resource("process", f"{context.run_id}/{name}", detail={"host": socket.gethostname()})
+
+
+def ensure_process(context: Context, endpoint: str, resource: Resource,
+                   create: Callable[[], Mapping[str, Any]]) -> Resource:
+    """As `ensure`; what a run that is gone has left dying is ended first, and not taken for what is wanted."""
+    if resource.name not in _HELD and any(not _mark(process, _KEPT) for process in _marked(resource.name)):
+        Process().delete(resource, context)
+    return ensure(context, endpoint, resource, create)
 
 
 def start(resource: Resource, command: Sequence[str], environment: Mapping[str, str], log: Path, keep: bool,
@@ -31,7 +41,7 @@ def start(resource: Resource, command: Sequence[str], environment: Mapping[str, 
     Unless `keep`, a keeper stands between: it ends the command as soon as this process is gone, however it went.
     Raises FmloadError when the command cannot be started.
     """
-    marked = {**os.environ, **environment, MARK: resource.name}
+    marked = {**os.environ, **environment, MARK: resource.name, **({_KEPT: "1"} if keep else {})}
     keeper = [] if keep else [sys.executable, str(Path(__file__).with_name("keeper.py"))]
     with log.open("ab") as output:
         try:
@@ -39,12 +49,12 @@ def start(resource: Resource, command: Sequence[str], environment: Mapping[str, 
                                        stdin=subprocess.DEVNULL if keep else subprocess.PIPE, stderr=subprocess.STDOUT)
         except OSError as error:
             raise FmloadError(f"cannot start {command[0]}: {error.strerror}", hint="check deploy.command") from error
-    _KEPT_OPEN[resource.name] = process
+    _HELD[resource.name] = process
     return {"pid": process.pid}
 
 
 # The keeper reads end-of-file from the pipe that these hold open when this process is gone.
-_KEPT_OPEN: dict[str, subprocess.Popen[bytes]] = {}
+_HELD: dict[str, subprocess.Popen[bytes]] = {}
 
 
 class Process:
@@ -62,7 +72,7 @@ class Process:
             for process in processes:
                 _signal(process, end)
             psutil.wait_procs(processes, timeout=_POLITE_S)
-        if (held := _KEPT_OPEN.pop(resource.name, None)) is not None:
+        if (held := _HELD.pop(resource.name, None)) is not None:
             held.wait(_POLITE_S)
             if held.stdin is not None:
                 held.stdin.close()
@@ -88,11 +98,11 @@ def _marked(name: str) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if _mark(process) == name]
 
 
-def _mark(process: psutil.Process) -> str | None:
+def _mark(process: psutil.Process, name: str = MARK) -> str | None:
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
-        return process.environ().get(MARK)
+        return process.environ().get(name)
     except (psutil.Error, OSError):  # gone meanwhile, or another user's
         return None
 

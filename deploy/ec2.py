@@ -1,0 +1,221 @@
+"""Target `ec2`: instances that serve a container, open to the caller alone, and that end themselves if he vanishes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from analysis.prices import accelerators_of
+from deploy import ec2_access, images
+from deploy.aws import client_for, code, explained, poll_s, tag_map
+from deploy.base import Context, Deployment, Plan, Resource
+from deploy.create import ensure
+from deploy.ec2_kinds import LEASE_TAG, Instance
+from deploy.ec2_options import Options
+from deploy.emulation import REGION, Emulation
+from deploy.health import healthy
+from deploy.lease import LEASE_S
+from deploy.names import name_for
+from deploy.prices import hourly_usd
+from deploy.user_data import Script, copies_of
+from deploy.wait import wait_for
+from fmload.config.schema import EndpointSpec
+from fmload.errors import FmloadError
+
+_STARTUP_S = {"gpu": 600.0, "neuron": 1200.0}  # typical, for the plan's estimate
+_MARKETS: dict[str, dict[str, Any]] = {
+    "on_demand": {},
+    "spot": {"InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "one-time"}}},
+    "capacity_block": {"InstanceMarketOptions": {"MarketType": "capacity-block"}},
+}
+Create = Callable[[Any, Resource], Mapping[str, Any] | None]
+
+
+class EC2:
+    """One or several instances, each serving the model at an address of its own."""
+
+    Options = Options
+
+    def __init__(self, spec: EndpointSpec, context: Context) -> None:
+        assert spec.deploy is not None
+        self.spec, self.context = spec, context
+        self.options: Options = spec.deploy.options
+        self.name = name_for(context.run_id, spec.name)
+        self.emulation = Emulation(spec.name, self.options.emulator, context)
+        self.region = context.region or os.environ.get("AWS_REGION") or (REGION if self.options.emulator else None)
+        self.container = self._container()
+
+    def plan(self) -> Plan:
+        script = self._script()
+        notes = (f"image {script.image}, {len(script.copies)} copies an instance; images.yml of {images.table_date()}",
+                 f"open to {self.options.allow or 'the public address of this machine'}, port {script.port}",
+                 *(("spot: may be taken away at any time",) if self.options.purchase == "spot" else ()))
+        return Plan(self.spec.name, "ec2", (*self.emulation.resources(), *self._access_resources(), *self._instances()),
+                    0.0 if self.options.emulator else _STARTUP_S[self.container.accelerator],
+                    notes=self.emulation.notes() or notes)
+
+    def up(self) -> Deployment:
+        emulated = self.emulation.up()
+        access = [self._access(resource) for resource in self._access_resources()]
+        group = access[-1].detail["id"]
+        instances = [self._make(resource, lambda client, resource: self._create_instance(client, resource, group))
+                     for resource in self._instances()]
+        urls = [self._serving(resource) for resource in instances]
+        return Deployment(self.spec.name, self._settings(urls), (*emulated, *access, *instances))
+
+    def _settings(self, urls: list[str]) -> dict[str, Any]:
+        where = {"urls": urls} if len(urls) > 1 else {"url": urls[0]}
+        price = {"instance_type": self.options.instance_type, "count": self.options.instance_count,
+                 **({"purchase": self.options.purchase} if self.options.purchase != "on_demand" else {}),
+                 **({"region": self.region} if self.region else {})}
+        emulated = {"emulated": self.options.emulator} if self.options.emulator else {}
+        return {**where, "price": price, **emulated}
+
+    def _access_resources(self) -> list[Resource]:
+        """What the instances need first; the security group comes last."""
+        identity = ("iam-role", "iam-instance-profile") if self._needs_profile() else ()
+        return [self._resource(kind, self.name) for kind in (*identity, "ec2-security-group")]
+
+    def _instances(self) -> list[Resource]:
+        hourly = 0.0 if self.options.emulator else hourly_usd(
+            self.context, self.options.instance_type, 1, self.options.purchase, self.spec.price, self.region)
+        return [self._resource("ec2-instance", f"{self.name}-{index}", hourly)
+                for index in range(self.options.instance_count)]
+
+    def _resource(self, kind: str, name: str, hourly: float | None = 0.0) -> Resource:
+        return Resource(kind, name, self.region, hourly, self.emulation.detail())
+
+    def _needs_profile(self) -> bool:
+        return self.options.instance_profile is None and bool(self.options.hf_token_secret or self._script().registry)
+
+    def _make(self, resource: Resource, create: Create) -> Resource:
+        client = client_for(resource, self.context, "iam" if resource.kind.startswith("iam-") else "ec2")
+        with explained(f"{self.spec.name}: {resource}"):
+            return ensure(self.context, self.spec.name, resource, lambda: create(client, resource))
+
+    def _access(self, resource: Resource) -> Resource:
+        """The role, the profile or the group, created and completed."""
+        makers: dict[str, Create] = {
+            "iam-role": lambda iam, role: ec2_access.create_role(iam, role, self.context),
+            "iam-instance-profile": lambda iam, profile: ec2_access.create_profile(iam, profile, self.context),
+            "ec2-security-group": lambda ec2, group: ec2_access.create_group(ec2, group, self.context,
+                                                                             self.options.subnet)}
+        made = self._make(resource, makers[resource.kind])
+        client = client_for(resource, self.context, "iam" if resource.kind.startswith("iam-") else "ec2")
+        with explained(f"{self.spec.name}: {resource}"):
+            if resource.kind == "iam-role":
+                ec2_access.permit(client, made, self.options.hf_token_secret, bool(self._script().registry))
+            elif resource.kind == "iam-instance-profile":
+                ec2_access.fill_profile(client, made)
+            else:
+                ec2_access.open_group(client, made, self._script().port, self._allowed())
+        return made
+
+    def _create_instance(self, ec2: Any, resource: Resource, group: str) -> dict[str, Any]:
+        arguments = self._instance_arguments(resource, group)
+
+        def start() -> dict[str, Any] | None:
+            try:
+                answer: dict[str, Any] = ec2.run_instances(**arguments)
+            except ClientError as error:
+                if "Invalid IAM Instance Profile" in str(error) and code(error) == "InvalidParameterValue":
+                    return None  # a new profile takes some seconds to be known everywhere
+                raise
+            return answer
+        answer = wait_for(f"{resource}: the instance profile", start, self.context, 120.0, poll_s(ec2))
+        return {"id": answer["Instances"][0]["InstanceId"]}
+
+    def _instance_arguments(self, resource: Resource, group: str) -> dict[str, Any]:
+        options = self.options
+        profile = options.instance_profile or (self.name if self._needs_profile() else None)
+        lease = {LEASE_TAG: str(int(time.time() + self._first_lease_s()))}
+        described = [{"Key": key, "Value": value} for key, value in
+                     {**tag_map(self.context, resource), **lease, "Name": resource.name}.items()]
+        return {
+            "MinCount": 1, "MaxCount": 1, "ClientToken": resource.name, "ImageId": self._machine_image(resource),
+            "InstanceType": options.instance_type, "UserData": self._script().text(),
+            "InstanceInitiatedShutdownBehavior": "terminate",
+            "MetadataOptions": {"HttpTokens": "required", "InstanceMetadataTags": "enabled"},
+            "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {
+                "VolumeSize": options.volume_gib, "VolumeType": "gp3", "Throughput": 500, "Iops": 3000,
+                "DeleteOnTermination": True}}],
+            "NetworkInterfaces": [{"DeviceIndex": 0, "Groups": [group],
+                                   "AssociatePublicIpAddress": options.address == "public",
+                                   **({"SubnetId": options.subnet} if options.subnet else {})}],
+            "TagSpecifications": [{"ResourceType": kind, "Tags": described} for kind in ("instance", "volume")],
+            **_MARKETS[options.purchase],
+            **({"IamInstanceProfile": {"Name": profile}} if profile else {}),
+            **({"CapacityReservationSpecification": {"CapacityReservationTarget": {
+                "CapacityReservationId": options.capacity_reservation}}} if options.capacity_reservation else {})}
+
+    def _first_lease_s(self) -> float:
+        return self.options.kept_lease_s if self.context.keep else self.options.start_timeout_s + LEASE_S
+
+    def _machine_image(self, resource: Resource) -> str:
+        if self.options.ami:
+            return self.options.ami
+        parameter = images.machine_image_parameter(self.container.accelerator)
+        ssm = client_for(resource, self.context, "ssm")
+        return str(ssm.get_parameter(Name=parameter)["Parameter"]["Value"])
+
+    def _allowed(self) -> str:
+        if self.options.allow:
+            return self.options.allow
+        return "127.0.0.1/32" if self.options.emulator else f"{ec2_access.my_public_address()}/32"
+
+    def _serving(self, resource: Resource) -> str:
+        """The instance's base URL, once the model answers there."""
+        url = f"{self._base_url(resource)}{self.container.health}"
+        wait_for(f"{self.spec.name}: {url}", lambda: True if healthy(url) else self._still_there(resource),
+                 self.context, self.options.start_timeout_s, poll_s(client_for(resource, self.context, "ec2")),
+                 hint="the instance's console output and /var/log/fmload.log tell more; deploy.start_timeout is the "
+                      "limit")
+        return f"{self._base_url(resource)}/v1"
+
+    def _base_url(self, resource: Resource) -> str:
+        if self.options.emulator:
+            return str(self.emulation.settings()["url"])
+        key = "PublicIpAddress" if self.options.address == "public" else "PrivateIpAddress"
+        ec2 = client_for(resource, self.context, "ec2")
+        address = wait_for(f"{resource}: its address",
+                           lambda: (Instance().describe(resource, self.context) or {}).get(key), self.context, 300.0,
+                           poll_s(ec2))
+        return f"http://{address}:{self._script().port}"
+
+    def _still_there(self, resource: Resource) -> None:
+        """Raises FmloadError when the instance has ended, with EC2's reason and the end of its console output."""
+        found = Instance().describe(resource, self.context)
+        if found is not None and found["State"]["Name"] in ("pending", "running"):
+            return
+        reason = (found or {}).get("StateReason", {}).get("Message", "no reason given")
+        console = client_for(resource, self.context, "ec2").get_console_output(InstanceId=resource.detail["id"])
+        tail = "".join(f"\n    {line}" for line in console.get("Output", "").splitlines()[-15:])
+        raise FmloadError(f"{resource} has ended: {reason}{tail}")
+
+    def _container(self) -> images.Container:
+        options = self.options
+        if options.container:
+            return images.container("ec2", options.container, self.region)
+        return images.Container("image", options.image or "", options.accelerator or "gpu", options.port or 8000,
+                                args=("{model}",))
+
+    def _script(self) -> Script:
+        options, container = self.options, self.container
+        port = options.port or container.port
+        devices = accelerators_of(options.instance_type)
+        if not devices:
+            raise FmloadError(f"{self.spec.name}: accelerators.yml does not know what {options.instance_type} holds",
+                              hint="use an instance type of that table")
+        cores = images.neuron_cores(options.instance_type)
+        parallel = options.tensor_parallel or (cores if container.accelerator == "neuron" else devices)
+        wanted = None if options.model_copies == "max" else options.model_copies
+        serving = images.Serving(self.spec.model or "", parallel, options.max_model_len, options.max_sequences)
+        return Script(self.context.run_id, self.region or REGION, container.image, container.port, port,
+                      copies_of(wanted, parallel, container.accelerator, devices, cores, port),
+                      [*container.arguments(serving), *options.args], {**container.environment(serving), **options.env},
+                      [part.replace("{model}", serving.model) for part in container.after_start],
+                      options.hf_token_secret, int(self._first_lease_s()))

@@ -1,0 +1,52 @@
+"""The keys of `deploy: {target: ec2, ...}`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from fmload.config.model import Rule, Strict
+from fmload.config.schema import Seconds
+
+
+class Options(Strict):
+    """Keys of `deploy: {target: ec2, ...}`."""
+
+    instance_type: str = Field(description="for example g6e.2xlarge or inf2.xlarge")
+    instance_count: int = Field(1, ge=1, description="instances, each with an address of its own")
+    container: str | None = Field(None, description="vllm, sglang, tgi, lmi, triton-vllm, ollama, vllm-neuronx, …")
+    image: str | None = Field(None, description="image, in place of container; with accelerator, port and args")
+    accelerator: Literal["gpu", "neuron"] | None = Field(None, description="with image: what the container uses")
+    port: int | None = Field(None, ge=1, le=65535, description="port that the container serves")
+    health: str | None = Field(None, description="path that answers 200 once the model is loaded")
+    args: list[str] = Field(default_factory=list, description="further arguments of the container's command")
+    env: dict[str, str] = Field(default_factory=dict)
+    tensor_parallel: int | None = Field(None, ge=1, description="GPUs or NeuronCores of one copy; default: all")
+    max_model_len: int | None = Field(None, ge=1)
+    max_sequences: int | None = Field(None, ge=1)
+    model_copies: int | Literal["max"] = Field(1, description="copies behind a load balancer on the instance")
+    hf_token_secret: str | None = Field(None, description="Secrets Manager secret with a Hugging Face token")
+    ami: str | None = Field(None, description="default: the newest Deep Learning or Neuron AMI")
+    instance_profile: str | None = Field(None, description="default: made where the secret or a private image needs it")
+    purchase: Literal["on_demand", "spot", "capacity_block"] = "on_demand"
+    capacity_reservation: str | None = Field(None, description="cr-…; required for a capacity block")
+    subnet: str | None = Field(None, description="default: one of the default VPC")
+    allow: str | None = Field(None, description="CIDR that may connect; default: this machine's public address alone")
+    address: Literal["public", "private"] = "public"
+    volume_gib: int = Field(200, ge=30)
+    start_timeout_s: Seconds = Field(3600.0, alias="start_timeout")
+    kept_lease_s: Seconds = Field(43_200.0, alias="kept_lease", description="when kept up: ends itself after so long")
+    emulator: str | None = Field(None, description="emulate: AWS on this host, answers by this emulator profile")
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        if ("container" in given) == ("image" in given):
+            yield "", "give exactly one of container and image"
+        if "image" in given and not {"accelerator", "port"} <= given.keys():
+            yield "image", "with image, give accelerator and port"
+        if given.get("purchase") == "capacity_block" and "capacity_reservation" not in given:
+            yield "capacity_reservation", "purchase: capacity_block needs capacity_reservation: cr-…"
+        if isinstance(given.get("model_copies"), int) and given["model_copies"] < 1:
+            yield "model_copies", "at least 1, or max"

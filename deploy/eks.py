@@ -1,0 +1,201 @@
+"""Target `eks`: a Deployment and a Service in a namespace of the run's own, on a cluster that exists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from deploy import images
+from deploy.aws import client_for, explained, poll_s, tag_map
+from deploy.base import Context, Deployment, Plan, Resource
+from deploy.create import ensure
+from deploy.eks_kinds import NodeGroup
+from deploy.eks_options import NodeGroupSpec, Options
+from deploy.kubernetes import kube_client
+from deploy.manifests import manifests
+from deploy.names import name_for
+from deploy.pods import look_at_pods
+from deploy.prices import hourly_usd
+from deploy.wait import wait_for
+from fmload.config.schema import EndpointSpec
+from fmload.errors import FmloadError
+
+_RESOURCES = {"gpu": "nvidia.com/gpu", "neuron": "aws.amazon.com/neuron"}
+_AMI_TYPES = {"gpu": "AL2023_x86_64_NVIDIA", "neuron": "AL2023_x86_64_NEURON"}
+_PLUGINS = {"gpu": "helm upgrade -i nvdp nvdp/nvidia-device-plugin -n nvidia-device-plugin --create-namespace",
+            "neuron": "helm upgrade -i neuron-helm-chart oci://public.ecr.aws/neuron/neuron-helm-chart "
+                      "--set npd.enabled=false"}
+_LOOK_EVERY_S = 1.0
+_STARTUP_S = 1200.0
+
+
+class EKS:
+    """A model served by pods of a cluster."""
+
+    Options = Options
+
+    def __init__(self, spec: EndpointSpec, context: Context) -> None:
+        assert spec.deploy is not None
+        self.spec, self.context = spec, context
+        self.options: Options = spec.deploy.options
+        self.region = context.region or os.environ.get("AWS_REGION")
+        self.container = self._container()
+        name = name_for(context.run_id, spec.name)
+        where = {key: value for key in ("cluster", "kubeconfig", "kube_context")
+                 if (value := getattr(self.options, key)) is not None}
+        self.namespace = Resource("k8s-namespace", name, self.region, detail=where)
+        group = self.options.node_group
+        self.group = None if group is None else Resource(
+            "eks-nodegroup", name, self.region, hourly_usd(
+                context, group.instance_type, group.count, "spot" if group.capacity == "SPOT" else "on_demand",
+                spec.price, self.region), where)
+
+    def plan(self) -> Plan:
+        notes = [f"image {self.container.image}; images.yml of {images.table_date()}", f"access: {self.options.access}"]
+        if self.group is None:
+            notes.append("nodes of the cluster are used: their price is not in this plan")
+        return Plan(self.spec.name, "eks", tuple(one for one in (self.group, self.namespace) if one), _STARTUP_S,
+                    notes=tuple(notes))
+
+    def up(self) -> Deployment:
+        made = []
+        if self.group is not None and self.options.node_group is not None:
+            made.append(self._add_nodes(self.group, self.options.node_group))
+        self._check_devices()
+        with _said(self.spec.name):
+            made.append(ensure(self.context, self.spec.name, self.namespace, self._apply))
+            self._apply()  # again where an earlier `up` made the namespace and no more
+        self._wait_ready()
+        return Deployment(self.spec.name, self._settings(), tuple(made))
+
+    def _settings(self) -> dict[str, Any]:
+        group, price = self.options.node_group, {}
+        if group is not None:
+            price = {"price": {"instance_type": group.instance_type, "count": group.count,
+                               **({"region": self.region} if self.region else {})}}
+        return {"url": f"{self._address()}/v1", **price}
+
+    def _add_nodes(self, resource: Resource, group: NodeGroupSpec) -> Resource:
+        eks = client_for(resource, self.context, "eks")
+
+        def create() -> None:
+            eks.create_nodegroup(
+                clusterName=self.options.cluster, nodegroupName=resource.name, instanceTypes=[group.instance_type],
+                scalingConfig={"minSize": group.count, "maxSize": group.count, "desiredSize": group.count},
+                subnets=group.subnets, nodeRole=group.role, capacityType=group.capacity,
+                amiType=_AMI_TYPES[self.container.accelerator], diskSize=200,
+                clientRequestToken=resource.name, tags=tag_map(self.context, resource))
+
+        with explained(f"{self.spec.name}: {resource}"):
+            made = ensure(self.context, self.spec.name, resource, create)
+
+        def look() -> bool | None:
+            found = NodeGroup().describe(made, self.context) or {}
+            if found.get("status") in ("CREATE_FAILED", "DEGRADED"):
+                issues = "; ".join(issue["message"] for issue in found.get("health", {}).get("issues", []))
+                raise FmloadError(f"{made}: {found['status']}: {issues}")
+            return True if found.get("status") == "ACTIVE" else None
+        wait_for(f"{made} to be active", look, self.context, self.options.start_timeout_s, poll_s(eks))
+        return made
+
+    def _check_devices(self) -> None:
+        """Raises FmloadError when no node of the wanted type offers the accelerator, as without its device plugin."""
+        from lightkube.resources.core_v1 import Node
+        wanted, kind = self._instance_type(), _RESOURCES[self.container.accelerator]
+        labels = {"node.kubernetes.io/instance-type": wanted} if wanted else None
+
+        def look() -> bool | None:
+            with _said(self.spec.name):
+                nodes = list(self._client().list(Node, labels=labels))
+            offered = [int((node.status.allocatable or {}).get(kind, 0)) for node in nodes if node.status]
+            if any(count >= self.options.devices for count in offered):
+                return True
+            if nodes and self.group is None:
+                raise FmloadError(f"{self.spec.name}: no node offers {self.options.devices} {kind} (most: {max(offered)})",
+                                  hint=f"is the device plugin installed? {_PLUGINS[self.container.accelerator]}")
+            return None
+        wait_for(f"{self.spec.name}: a node with {kind}", look, self.context,
+                 600.0 if self.group else _LOOK_EVERY_S, _LOOK_EVERY_S,
+                 hint=f"is the device plugin installed? {_PLUGINS[self.container.accelerator]}")
+
+    def _apply(self) -> None:
+        """Server-side apply of every object: creates what is missing, and changes nothing that is right."""
+        from lightkube import codecs
+        client = self._client()
+        for manifest in self._manifests():
+            client.apply(codecs.from_dict(manifest), field_manager="fmload", force=True)
+
+    def _manifests(self) -> list[dict[str, Any]]:
+        options, serving = self.options, images.Serving(
+            self.spec.model or "", self.options.tensor_parallel, self.options.max_model_len, self.options.max_sequences)
+        return manifests(
+            name=self.namespace.name, run_id=self.context.run_id, hf_token=self._token(), replicas=options.replicas,
+            instance_type=self._instance_type(), resource=_RESOURCES[self.container.accelerator],
+            image=self.container.image, arguments=[*self.container.arguments(serving), *options.args],
+            env=sorted({**self.container.environment(serving), **options.env}.items()), port=self.container.port,
+            health=self.container.health, devices=options.devices, access=options.access, allow=options.allow,
+            startup_looks=max(1, int(options.start_timeout_s // 10)))
+
+    def _wait_ready(self) -> None:
+        from lightkube.resources.apps_v1 import Deployment as KubeDeployment
+
+        def look() -> bool | None:
+            with _said(self.spec.name):
+                client = self._client()
+                status = client.get(KubeDeployment, "model", namespace=self.namespace.name).status
+                if status is not None and (status.availableReplicas or 0) >= self.options.replicas:
+                    return True
+                look_at_pods(client, self.namespace.name)
+            return None
+        wait_for(f"{self.spec.name}: the pods", look, self.context, self.options.start_timeout_s, _LOOK_EVERY_S,
+                 hint=f"kubectl -n {self.namespace.name} describe pods")
+
+    def _address(self) -> str:
+        """The base URL of the Service; a load balancer's once it has a name."""
+        from lightkube.resources.core_v1 import Service
+        if self.options.access == "cluster":
+            return f"http://model.{self.namespace.name}.svc"
+
+        def look() -> str | None:
+            with _said(self.spec.name):
+                status = self._client().get(Service, "model", namespace=self.namespace.name).status
+            ingress = (status.loadBalancer.ingress if status and status.loadBalancer else None) or []
+            return next((one.hostname or one.ip for one in ingress), None)
+        return "http://" + wait_for(f"{self.spec.name}: the load balancer", look, self.context, 600.0, _LOOK_EVERY_S,
+                                    hint="is the AWS Load Balancer Controller installed in the cluster?")
+
+    def _client(self) -> Any:
+        return kube_client(self.namespace.detail, self.region, self.context)
+
+    def _instance_type(self) -> str | None:
+        group = self.options.node_group
+        return self.options.instance_type or (group.instance_type if group else None)
+
+    def _token(self) -> str | None:
+        name = self.options.hf_token_env
+        if name is not None and name not in os.environ:
+            raise FmloadError(f"the variable {name} is not set", hint="hf_token_env names it for the Hugging Face token")
+        return os.environ[name] if name else None
+
+    def _container(self) -> images.Container:
+        options = self.options
+        if options.container:
+            return images.container("ec2", options.container, self.region)
+        return images.Container("image", options.image or "", options.accelerator, options.port, options.health,
+                                args=("{model}",))
+
+
+@contextmanager
+def _said(endpoint: str) -> Iterator[None]:
+    """Turns the API server's refusals and silence into FmloadError."""
+    import httpx2
+    from lightkube import ApiError
+    try:
+        yield
+    except ApiError as error:
+        raise FmloadError(f"{endpoint}: Kubernetes: {error.status.message}",
+                          hint="docs/deploy.md lists the permissions that the eks target needs") from error
+    except httpx2.HTTPError as error:
+        raise FmloadError(f"{endpoint}: the cluster does not answer: {error}") from error

@@ -1,0 +1,74 @@
+"""How a run's namespace and its node group are found and deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from deploy.aws import client_for, described, explained, gone, poll_s
+from deploy.base import Context, Resource
+from deploy.kubernetes import kube_client
+from deploy.wait import wait_for
+from fmload.errors import FmloadError
+
+_LIMIT_S = 1800.0
+
+
+class Namespace:
+    """A namespace of the run's own: deleting it deletes everything in it."""
+
+    def find(self, resource: Resource, context: Context) -> Mapping[str, Any] | None:
+        from lightkube import ApiError
+        from lightkube.resources.core_v1 import Namespace as Kind
+        try:
+            kube_client(resource.detail, resource.region, context).get(Kind, resource.name)
+        except ApiError as error:
+            if error.status.code == 404:
+                return None
+            raise FmloadError(f"looking for {resource}: {error.status.message}") from error
+        return {}
+
+    def delete(self, resource: Resource, context: Context) -> None:
+        from lightkube import ApiError
+        from lightkube.resources.core_v1 import Namespace as Kind
+        try:
+            kube_client(resource.detail, resource.region, context).delete(Kind, resource.name)
+        except ApiError as error:
+            if error.status.code != 404:
+                raise FmloadError(f"deleting {resource}: {error.status.message}") from error
+        wait_for(f"{resource} to go", lambda: True if self.find(resource, context) is None else None, context, _LIMIT_S, 0.5)
+
+
+class NodeGroup:
+    """A managed node group that the run added to a cluster."""
+
+    def find(self, resource: Resource, context: Context) -> Mapping[str, Any] | None:
+        return None if self.describe(resource, context) is None else {}
+
+    def describe(self, resource: Resource, context: Context) -> Mapping[str, Any] | None:
+        """What EKS says of the group; None when it does not exist."""
+        with explained(f"looking for {resource}"):
+            answer = described(client_for(resource, context, "eks").describe_nodegroup,
+                               clusterName=resource.detail["cluster"], nodegroupName=resource.name)
+        return None if answer is None else answer["nodegroup"]
+
+    def delete(self, resource: Resource, context: Context) -> None:
+        eks = client_for(resource, context, "eks")
+        self._settle(resource, context)
+        with explained(f"deleting {resource}"):
+            try:
+                eks.delete_nodegroup(clusterName=resource.detail["cluster"], nodegroupName=resource.name)
+            except ClientError as error:
+                if not gone(error):
+                    raise
+        wait_for(f"{resource} to go", lambda: True if self.describe(resource, context) is None else None, context,
+                 _LIMIT_S, poll_s(eks))
+
+    def _settle(self, resource: Resource, context: Context) -> None:
+        """Wait until EKS is done with it: it refuses to delete what it is creating."""
+        def look() -> bool | None:
+            group = self.describe(resource, context)
+            return True if group is None or group["status"] not in ("CREATING", "UPDATING") else None
+        wait_for(f"{resource} to settle", look, context, _LIMIT_S, poll_s(client_for(resource, context, "eks")))

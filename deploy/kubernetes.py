@@ -1,0 +1,63 @@
+"""A client of a cluster: an EKS cluster by name, with a token made here, or any cluster of a kubeconfig."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from deploy.aws import explained
+from deploy.base import Context
+from fmload.errors import FmloadError
+
+if TYPE_CHECKING:
+    from lightkube import Client
+
+_TOKEN_S = 60  # how long the signature of a token may be used to log in; EKS then honours it for 15 minutes
+
+
+def kube_client(where: Mapping[str, Any], region: str | None, context: Context) -> Client:
+    """A client for `where`: `{"cluster"}` of EKS, or `{"kubeconfig", "kube_context"}`.
+
+    Made anew for every piece of work, because tokens end. Raises FmloadError when lightkube is not installed.
+    """
+    try:
+        from lightkube import Client, KubeConfig
+        from lightkube.core.exceptions import ConfigError
+    except ImportError as error:
+        raise FmloadError("the eks target needs lightkube", hint="pip install 'fmload[eks]'") from error
+    if where.get("kubeconfig"):
+        try:
+            return Client(KubeConfig.from_file(where["kubeconfig"]).get(where.get("kube_context")), trust_env=False)
+        except (ConfigError, OSError) as error:
+            raise FmloadError(f"{where['kubeconfig']}: {error}", hint="deploy.kubeconfig names it") from error
+    return Client(_eks_config(context.aws.client("eks", region), context.aws.client("sts", region), where["cluster"]))
+
+
+def _eks_config(eks: Any, sts: Any, cluster: str) -> Any:
+    from lightkube.config.kubeconfig import SingleConfig
+    from lightkube.config.models import Cluster, User
+    from lightkube.config.models import Context as KubeContext
+
+    with explained(f"EKS cluster '{cluster}'"):
+        found = eks.describe_cluster(name=cluster)["cluster"]
+    return SingleConfig(cluster, KubeContext(cluster=cluster),
+                        Cluster(server=found["endpoint"], certificate_auth_data=found["certificateAuthority"]["data"]),
+                        User(token=eks_token(sts, cluster)))
+
+
+def eks_token(sts: Any, cluster: str) -> str:
+    """What `aws eks get-token` gives: a signed GetCallerIdentity request, in base64."""
+    def name_cluster(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context["cluster"] = params.pop("Cluster", None)
+
+    def put_header(request: Any, **_: Any) -> None:
+        if request.context.get("cluster"):
+            request.headers["x-k8s-aws-id"] = request.context["cluster"]
+
+    events = sts.meta.events
+    events.register("provide-client-params.sts.GetCallerIdentity", name_cluster, unique_id="fmload-eks-name")
+    events.register("before-sign.sts.GetCallerIdentity", put_header, unique_id="fmload-eks-header")
+    url = sts.generate_presigned_url("get_caller_identity", Params={"Cluster": cluster}, ExpiresIn=_TOKEN_S,
+                                     HttpMethod="GET")
+    return "k8s-aws-v1." + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")

@@ -1,0 +1,92 @@
+"""The script that a new instance runs first: containers, load balancer between copies, and the lease that ends it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from deploy.images import Accelerator
+from fmload.errors import FmloadError
+
+LIMIT_BYTES = 16_384  # EC2 takes no more
+_BEHIND_BALANCER = 18_000  # first port of the copies when a balancer stands before them
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One copy of the model: its port on the host and docker's options for its share of the accelerators."""
+
+    index: int
+    port: int
+    devices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What the script is made from. `registry` is set for images that need a login to ECR."""
+
+    run_id: str
+    region: str
+    image: str
+    container_port: int
+    port: int
+    copies: tuple[Copy, ...]
+    arguments: Sequence[str] = ()
+    env: Mapping[str, str] | None = None
+    after_start: Sequence[str] = ()
+    hf_token_secret: str | None = None
+    first_lease_s: int = 3600
+
+    @property
+    def registry(self) -> str | None:
+        """The private ECR registry of the image, None for public images."""
+        host = self.image.partition("/")[0]
+        return host if ".dkr.ecr." in host else None
+
+    def text(self) -> str:
+        """The script. Raises FmloadError when it is longer than EC2 takes."""
+        balancer = _render("nginx.conf.j2", copies=self.copies, port=self.port) if len(self.copies) > 1 else None
+        values = {name: getattr(self, name) for name in self.__slots__}
+        text = _render("user-data.sh.j2", **values | {"balancer": balancer, "env": sorted((self.env or {}).items()),
+                                                      "registry": self.registry})
+        if len(text.encode()) > LIMIT_BYTES:
+            raise FmloadError(f"the instance's start script has {len(text.encode())} bytes; EC2 takes {LIMIT_BYTES}",
+                              hint="shorten env or args")
+        return text
+
+
+def copies_of(wanted: int | None, tensor_parallel: int, accelerator: Accelerator, devices: int, cores: int,
+              port: int) -> tuple[Copy, ...]:
+    """The copies of a model on an instance with `devices` accelerators (`cores` cores in all, for Neuron).
+
+    `wanted` None: as many as fit. `tensor_parallel` counts GPUs or NeuronCores of one copy; a Neuron device goes to one
+    copy only, so that a copy takes whole devices. Raises FmloadError when they do not fit.
+    """
+    each = -(-tensor_parallel * devices // cores) if accelerator == "neuron" and cores else tensor_parallel
+    fit = devices // each
+    count = fit if wanted is None else wanted
+    if not 1 <= count <= fit:
+        raise FmloadError(f"{count} copies of {each} accelerator devices each do not fit on {devices}",
+                          hint=f"model_copies: {fit} is the most" if fit else "a smaller tensor_parallel or a larger "
+                               "instance")
+    ports = [port] if count == 1 else [_BEHIND_BALANCER + index for index in range(count)]
+    return tuple(Copy(index, ports[index], _device_options(accelerator, range(index * each, (index + 1) * each)))
+                 for index in range(count))
+
+
+def _device_options(accelerator: Accelerator, devices: range) -> tuple[str, ...]:
+    if accelerator == "gpu":
+        return (f"--gpus '\"device={','.join(map(str, devices))}\"'",)
+    return (*(f"--device=/dev/neuron{device}" for device in devices), "--cap-add SYS_ADMIN", "--cap-add IPC_LOCK")
+
+
+def _render(name: str, **values: object) -> str:
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+                                     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+                                     autoescape=False)
+    environment.filters["quote"] = lambda value: shlex.quote(str(value))
+    return environment.get_template(name).render(**values)
