@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
-from fmload.emulator.engine import SECOND_NS, BatchEngine, BatchModel, Job
+from fmload.emulator.batching import BatchEngine, BatchModel
+from fmload.emulator.engine import SECOND_NS, Job
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,9 +56,9 @@ class Dialect(Protocol):
 
     `opening` comes once before the first token (b"" where the protocol has none); `token` carries the text of the
     newest tokens; `closing` is everything after the last one, `trailer` what marks a regular end, `error` a failure
-    inside a stream (`aws` names it, `how="error"` asks for a frame outside the model). With `finish_with_last` the
-    last token's event carries the finish reason, and `closing` gets None. `usage_each` asks for `usage` with every
-    token; otherwise only the last one has it.
+    inside a stream (`aws` names it; `how`: "error" for a frame outside the model, "container" for the container's own
+    words). With `finish_with_last` the last token's event carries the finish reason, and `closing` gets None.
+    `usage_each` asks for `usage` with every token; otherwise only the last one has it.
     """
 
     content_type: str

@@ -14,7 +14,8 @@ from fmload.units import parse_duration_s
 
 KINDS = {
     "status": "an HTTP error before any token (`code`, `retry_after`, `aws` for the AWS error code, `html=1`)",
-    "error": "an error event, or an exception frame on the AWS planes, after token `after` (`aws`: its type)",
+    "error": "an error event, or an exception frame on the AWS planes, after token `after` (`aws`: its type; "
+             "`how=error`: a frame outside the service's model, `how=container`: the container's own words)",
     "cut": "the connection breaks after token `after` (`how`: rst or fin; `mid=1`: inside the next event)",
     "truncate": "a clean end after token `after`, without finish reason and end mark",
     "stall": "silence for `seconds` after token `after`",

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fmload.emulator.engine import BatchEngine, BatchModel, Engine, SteadyEngine
+from fmload.emulator.batching import BatchEngine, BatchModel
+from fmload.emulator.engine import Engine, SteadyEngine
 
 
 @dataclass(frozen=True, slots=True)

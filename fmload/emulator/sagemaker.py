@@ -72,6 +72,9 @@ class TgiDialect:
         return b""
 
     def error(self, aws: str | None, message: str, how: str) -> bytes:
+        if self._lines:
+            return self._line({"token": {"id": -1, "text": "", "log_prob": -1}, "generated_text": "".join(self._texts),
+                               "details": {"finish_reason": "error", "generated_tokens": None, "inputs": None}})
         return self._line({"error": message, "error_type": aws or "generation"})
 
     def whole(self, text: str, reasoning: str, finish: str, usage: Usage) -> Whole:
@@ -113,6 +116,8 @@ class PayloadParts:
         return self._parts(self._inner.trailer())
 
     def error(self, aws: str | None, message: str, how: str) -> bytes:
+        if how == "container":
+            return self._parts(self._inner.error(aws, message, how))
         if how == "error":
             return eventstream.error(aws or "InternalError", message)
         body = {"Message": message}

@@ -317,6 +317,13 @@ def test_a_container_that_does_not_stream_fills_one_payload_part() -> None:
     assert list(truth.token_counts) == [4]
 
 
+@pytest.mark.parametrize(("container", "word"), [("tgi", b'"error_type"'), ("lmi", b'"finish_reason":"error"')])
+def test_a_container_may_fail_in_its_own_words(container: str, word: bytes) -> None:
+    line, _ = play(Shape(container=container), path=SAGEMAKER, body=TGI,  # type: ignore[arg-type]
+                   fault="error:after=2,how=container")
+    assert kinds(line) == ["PayloadPart"] * 3 and word in list(frames(line.body))[-1].payload
+
+
 def test_a_frame_can_be_cut_in_the_middle() -> None:
     line, _ = play(path=SAGEMAKER, body=TGI, fault="cut:after=2,mid=1")
     sent = b"".join(line.writes)

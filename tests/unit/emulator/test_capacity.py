@@ -6,8 +6,8 @@ import statistics
 
 import pytest
 
+from fmload.emulator.batching import BatchModel
 from fmload.emulator.capacity import Simulated, capacity, closed_loop
-from fmload.emulator.engine import BatchModel
 from fmload.emulator.profiles import PROFILES
 
 CONTINUOUS = BatchModel(max_batch=8, prefill_tokens_per_s=2000.0, prefill_fixed_s=0.01, decode_fixed_s=0.02,

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmload.emulator.engine import SECOND_NS, BatchEngine, BatchModel, Engine, Job, SteadyEngine
+from fmload.emulator.batching import BatchEngine, BatchModel
+from fmload.emulator.engine import SECOND_NS, Engine, Job, SteadyEngine
 
 # 1 s per 100 prompt tokens; a decode step lasts 1 s, and 0.1 s more for every sequence.
 PLAIN = BatchModel(max_batch=2, prefill_tokens_per_s=100.0, decode_fixed_s=1.0, decode_per_sequence_s=0.1)

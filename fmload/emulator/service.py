@@ -1,0 +1,185 @@
+"""What is served: model requests through the engine, and the paths beside them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import count
+
+from fmload.emulator import openai, planes
+from fmload.emulator.answer import Answer
+from fmload.emulator.connection import Connection
+from fmload.emulator.dialect import Ask, Plane
+from fmload.emulator.engine import Job
+from fmload.emulator.faults import Fault, parse, pick
+from fmload.emulator.http import Refusal, Request, json_refusal
+from fmload.emulator.metrics import Metrics
+from fmload.emulator.prefix import PrefixCache
+from fmload.emulator.settings import Settings
+from fmload.emulator.truth import Truth, TruthLog
+from fmload.emulator.words import Words
+from fmload.errors import FmloadError
+
+
+class Service:
+    """The `Handler` of all connections. Its engine's clock is the monotonic one, less `stalled_ns`."""
+
+    def __init__(self, settings: Settings, words: Words) -> None:
+        profile = settings.profile
+        self.headers: Mapping[str, str] = {"X-Emulator": profile.name}
+        self.close_each = settings.shape.close_each
+        self.stalled_ns = 0
+        self._settings, self._words = settings, words
+        self._engine = profile.engine(settings.seed)
+        self._models = settings.models or (profile.served_model,)
+        self._metrics = Metrics(settings.metrics_factor, self._models[0])
+        self._prefixes = PrefixCache() if settings.prefix_cache else None
+        self._log = TruthLog(settings.truth)
+        self._faults = list(settings.faults)
+        self._numbers = count()
+
+    # --- the loop's side ---
+
+    def due_ns(self) -> int | None:
+        """When the engine has something next, on the monotonic clock."""
+        due_ns = self._engine.due_ns
+        return None if due_ns is None else due_ns + self.stalled_ns
+
+    def step(self, now_ns: int) -> None:
+        """Hands the engine's tokens to their answers."""
+        for job in self._engine.advance(now_ns - self.stalled_ns):
+            answer: Answer = job.owner
+            if job.failure is None:
+                answer.token(now_ns)
+            else:
+                answer.refuse(planes.unavailable(answer.plane, job.failure))
+
+    def close(self) -> None:
+        """Closes the truth log."""
+        self._log.close()
+
+    # --- model requests ---
+
+    def handle(self, connection: Connection, request: Request) -> None:
+        """Answers one request, at once or token by token."""
+        plane = planes.plane_of(request.path) if request.method == "POST" else None
+        if plane is None:
+            connection.reply(self._control(request))
+        else:
+            self._generate(connection, request, plane)
+
+    def _generate(self, connection: Connection, request: Request, plane: Plane) -> None:
+        number = next(self._numbers)
+        truth = Truth(_request_id(request, number), number, request.path, request.received_ns)
+        try:
+            fault = self._fault(request, number)
+            truth.fault = fault.kind if fault else None
+            if fault is not None and fault.kind == "status":
+                raise planes.refuse(plane, fault)
+            opened = planes.open_request(plane, request, number, self._settings)
+        except Refusal as refusal:
+            self._turn_away(connection, truth, refusal)
+            return
+        shape = self._settings.shape
+        if request.headers.get("connection", "").lower() == "close":
+            shape = replace(shape, close_each=True)
+        job = self._job(opened.ask, number)
+        answer = Answer(connection, plane, opened, job, truth, shape, fault, self._words.text)
+        job.owner = connection.answer = answer
+        self._start(answer, fault)
+
+    def _turn_away(self, connection: Connection, truth: Truth, refusal: Refusal) -> None:
+        truth.status, truth.outcome = refusal.status, refusal.outcome
+        truth.headers_ns = time.monotonic_ns()
+        connection.reply(refusal)
+        truth.end_ns = time.monotonic_ns()
+        self._record(truth)
+
+    def _start(self, answer: Answer, fault: Fault | None) -> None:
+        if fault is not None and fault.kind == "never":
+            return
+        now_ns = time.monotonic_ns()
+        answer.begin(now_ns)
+        if answer.over or (fault is not None and fault.kind == "empty"):
+            return
+        # Fixed times count from the kernel's stamp of the request; an engine takes it when it sees it.
+        arrived_ns = now_ns if self._settings.profile.model else min(now_ns, answer.truth.received_ns)
+        if not self._engine.submit(answer.job, arrived_ns - self.stalled_ns):
+            answer.refuse(planes.unavailable(answer.plane, "refused"))
+
+    def _job(self, ask: Ask, number: int) -> Job:
+        tokens = self._words.prompt_tokens(ask)
+        cached = self._prefixes.cached_tokens(ask.prompt, tokens) if self._prefixes else 0
+        return Job(tokens, self._length(ask, number), cached)
+
+    def _length(self, ask: Ask, number: int) -> int:
+        """How many tokens the answer will have."""
+        limit = ask.max_tokens or self._settings.default_tokens
+        if self._settings.natural_tokens is None or ask.ignore_eos:
+            return limit
+        mean, stddev = self._settings.natural_tokens
+        natural = round(random.Random(self._settings.seed * 1_000_003 + number).gauss(mean, stddev))
+        return min(limit, max(1, ask.min_tokens, natural))
+
+    def _fault(self, request: Request, number: int) -> Fault | None:
+        """What goes wrong: what the request's own header asks for, else what the settings draw."""
+        asked = request.headers.get("x-emulator-fault")
+        if asked is None:
+            return pick(self._faults, number, self._settings.seed)
+        try:
+            return parse(asked)
+        except FmloadError as error:
+            raise openai.refusal(400, str(error)) from error
+
+    def finish(self, answer: Answer) -> None:
+        """An answer is over, well or not: cancels what is left of it, and keeps its truth."""
+        job, truth = answer.job, answer.truth
+        if not job.finished:
+            self._engine.cancel(job)
+        truth.input_tokens, truth.cached_tokens = job.input_tokens, job.cached_tokens
+        truth.asked_tokens = answer.ask.max_tokens
+        truth.admitted_ns = None if job.admitted_ns is None else job.admitted_ns + self.stalled_ns
+        self._record(truth)
+
+    def _record(self, truth: Truth) -> None:
+        self._log.append(truth)
+        self._metrics.observe(truth)
+
+    # --- everything else ---
+
+    def _control(self, request: Request) -> Refusal:
+        """The answer of a path beside the data planes."""
+        path = request.path.rstrip("/") or "/"
+        if path in ("/health", "/ping", "/"):
+            return _found({"status": "ok", "emulator": self._settings.profile.name})
+        if path == "/v1/models":
+            return _found({"object": "list", "data": [{"id": name, "object": "model", "owned_by": "fmload-emulator"}
+                                                      for name in self._models]})
+        if path == "/metrics":
+            return Refusal(200, self._metrics.text(self._engine).encode(), {},
+                           "text/plain; version=0.0.4; charset=utf-8")
+        if path == "/emulator/stats":
+            return _found(self._metrics.stats(self._engine))
+        if path == "/tokenize" and request.method == "POST":
+            return self._tokenize(request)
+        return openai.refusal(404, f"no such path: {request.method} {request.path}", "NotFoundError")
+
+    def _tokenize(self, request: Request) -> Refusal:
+        try:
+            body = openai.parse_json(request.body)
+            ask = openai.parse(body, "prompt" not in body)
+        except Refusal as refusal:
+            return refusal
+        return _found({"count": self._words.prompt_tokens(ask), "max_model_len": 131072})
+
+
+def _request_id(request: Request, number: int) -> str:
+    """The client's own id where it sent one; boto3 sends `amz-sdk-invocation-id`."""
+    headers = request.headers
+    return headers.get("x-request-id") or headers.get("amz-sdk-invocation-id") or f"emulated-{number:08x}"
+
+
+def _found(body: object) -> Refusal:
+    return json_refusal(200, body)
