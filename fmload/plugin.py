@@ -271,6 +271,7 @@ def _write_environment(results: Results, run: RunFile) -> None:
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def _add_arguments(parser: Any, **_: Any) -> None:
     options.add_arguments(parser)
+    parser.set_defaults(web_host="127.0.0.1")  # Locust's own default is every interface, without a login
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]

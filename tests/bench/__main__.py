@@ -1,0 +1,36 @@
+"""`make bench`: every benchmark of the project, or those named: `python -m tests.bench wire aws`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from importlib import import_module
+
+# name: what it shows
+BENCHES = {
+    "wire": "error against the truth and CPU a token: ours beside requests and the openai SDK",
+    "capacity": "tokens a second on one core with no gap; memory of open streams; memory over many requests",
+    "aws": "SageMaker and Bedrock streams: error, CPU beside boto3's own event stream, a held loop",
+    "emulator": "what the emulator itself can serve",
+    "pacing": "lateness of open-loop sends, beside Locust's own wait times",
+    "scaling": "1, 2 and 4 workers, and what they cost the master",
+    "analysis": "a million requests: time and peak memory",
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the benches in order; returns 2 for a name that is none."""
+    unknown = [name for name in names if name not in BENCHES]
+    if unknown:
+        print(f"no bench named {unknown[0]}; there are {', '.join(BENCHES)}", file=sys.stderr)
+        return 2
+    for name in names or BENCHES:
+        print(f"\n== {name}: {BENCHES[name]}", flush=True)
+        begun = time.monotonic()
+        import_module(f"tests.bench.{name}").main([])
+        print(f"   ({time.monotonic() - begun:.0f} s)", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
