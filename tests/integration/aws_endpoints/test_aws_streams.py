@@ -9,13 +9,14 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
+import gevent
 import pytest
 from botocore.config import Config
 
 from fmload.config.schema import EndpointSpec
 from fmload.emulator import truth
 from fmload.endpoints import ENDPOINTS
-from fmload.endpoints.base import Reading
+from fmload.endpoints.base import Endpoint, Reading
 from fmload.measure import measure
 from fmload.prompt import Prompt
 from fmload.record import Record
@@ -33,11 +34,15 @@ def server(request: pytest.FixtureRequest, start: Callable[..., Server]) -> Serv
                  *(["--tls"] if request.param == "tls" else []))
 
 
-def ask(server: Server, **keys: Any) -> tuple[Record, Reading]:
+def make(server: Server, **keys: Any) -> Endpoint:
     spec = EndpointSpec.model_validate({"name": "x", "region": "us-east-1", "url": server["url"],
                                         "ca_file": server.get("ca_file"), "emulated": "steady", **keys})
-    endpoint = ENDPOINTS.load(spec.protocol).from_spec(spec)
-    wire = Http1Wire()
+    endpoint: Endpoint = ENDPOINTS.load(spec.protocol).from_spec(spec)
+    return endpoint
+
+
+def ask(server: Server, **keys: Any) -> tuple[Record, Reading]:
+    endpoint, wire = make(server, **keys), Http1Wire()
     prompt = Prompt("p", "set", text="Tell me why the sky is blue.", output_tokens=TOKENS)
     try:
         return measure(endpoint, prompt, wire, endpoint.addresses()[0], request_id=uuid4().hex, worker="w", stage=0,
@@ -121,3 +126,28 @@ def test_the_openai_path_of_sagemaker_takes_a_bearer_token(server: Server) -> No
     url = server["url"].rstrip("/").removesuffix("/v1") + "/endpoints/llama/openai/v1"
     record, _ = ask({**server, "url": url}, protocol="openai", auth="sagemaker", model="m")
     assert (record.outcome, record.output_tokens) == ("ok", TOKENS)
+
+
+def test_one_client_serves_many_greenlets_at_once(server: Server) -> None:
+    endpoint, wire = make(server, **WAYS["converse"]), Http1Wire()
+    address = endpoint.addresses()[0]
+
+    def one(number: int) -> Record:
+        prompt = Prompt("p", "set", text=f"Count to {number}.", output_tokens=number)
+        return measure(endpoint, prompt, wire, address, request_id=uuid4().hex, worker="w", stage=0, scheduled_ns=0)[0]
+    greenlets = [gevent.spawn(one, number) for number in range(1, 17)]
+    gevent.joinall(greenlets, timeout=30, raise_error=True)
+    wire.close()
+    for number, greenlet in enumerate(greenlets, 1):
+        record: Record = greenlet.value
+        assert (record.outcome, len(record.chunk_ns)) == ("ok", number)
+        assert len(true_of(server, record.request_id).token_ns) == number
+
+
+def test_a_killed_user_leaves_the_record_of_what_had_come(start: Callable[..., Server]) -> None:
+    stalling = start("--ttft", "10ms", "--gap", "5ms", "--fault", "stall:after=3,seconds=60")
+    greenlet = gevent.spawn(ask, stalling, **WAYS["converse"])
+    gevent.sleep(2)
+    greenlet.kill(timeout=10)
+    record, _ = greenlet.value
+    assert (record.outcome, len(record.chunk_ns)) == ("cancelled", 3)
