@@ -3,8 +3,10 @@
     python -m tests.bench.wire [--streams 256,512,1024] [--clients ours,ours-tls,requests,sdk] [--seconds 12]
 
 The server is the emulator, alone on one core; its truth log holds the kernel's receive stamp of every request and
-the instant of every write. The client is a Locust worker, alone on another core; its master runs beside the server.
-An error is |measured − true| of one request's TTFT or of one gap between tokens. CPU is the whole worker's.
+the instant of every write. The client is a Locust worker, alone on another core; the master runs beside the server.
+"ours" is the product as it is, from the run file to the records; the others are what one would write in a locustfile.
+An error is |measured − true| of one request's TTFT or of one gap between tokens, over all that ended in the window,
+censored ones included. CPU is the worker process's own, user and system.
 """
 
 from __future__ import annotations
@@ -12,8 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,20 +26,47 @@ from typing import Any
 
 import msgpack
 import numpy as np
+import psutil
+import pyarrow.parquet as pq
+import yaml
 from rich.console import Console
 from rich.table import Table
 
 from fmload.emulator import truth
+from tests.load_rig import Run, Server, emulator, free_port, started, wait_until
 
 TTFT_S, GAP_S, TOKENS = 0.2, 0.02, 128
 CYCLE_S = TTFT_S + GAP_S * TOKENS
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
-CLIENTS = {"ours": "Ours", "ours-tls": "Ours", "requests": "Requests", "sdk": "Sdk"}
+CLIENTS = {"requests": "Requests", "sdk": "Sdk"}  # the class in the locustfile
+LIMIT_S = 300
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a client saw of one request. `censored` is empty where the client does not know."""
+
+    request_id: str
+    send_ns: int
+    token_ns: np.ndarray
+    censored: np.ndarray
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a client did in its window, and the CPU and memory that its worker took for it."""
+
+    seen: list[Seen]
+    start_ns: int
+    end_ns: int
+    cpu_s: float
+    rss_mb: float
 
 
 @dataclass(frozen=True)
 class Result:
-    """One row of the table. Errors in ms, CPU in µs a token; None where nothing was measured."""
+    """One row of the table. Errors in ms as (p50, p99), None where nothing was measured; CPU in µs a token."""
 
     client: str
     streams: int
@@ -59,94 +86,126 @@ def cores() -> tuple[int, int]:
     return allowed[-2 if len(allowed) > 1 else -1], allowed[-1]
 
 
+class Watch:
+    """The CPU and the memory of one process between two moments."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+        self._begun_ns, self._begun_s = time.monotonic_ns(), self._cpu_s()
+
+    def _cpu_s(self) -> float:
+        times = self._process.cpu_times()
+        return times.user + times.system
+
+    def load(self, seen: list[Seen]) -> Load:
+        """What it took until now, with nothing seen yet when `seen` comes later."""
+        return Load(seen, self._begun_ns, time.monotonic_ns(), self._cpu_s() - self._begun_s,
+                    self._process.memory_info().rss / 1e6)
+
+
+def watched(process: psutil.Process, seconds: float) -> Load:
+    """The process over so many seconds from now."""
+    watch = Watch(process)
+    time.sleep(seconds)
+    return watch.load([])
+
+
+def product(server: Server, streams: int, seconds: float, folder: Path, ca_file: str | None) -> Load:
+    """`fmload run` with one worker on the client's core."""
+    path = folder / "run.yml"
+    path.write_text(yaml.safe_dump({
+        "name": "bench",
+        "endpoints": [{"name": "steady", "protocol": "openai", "url": f"{server.url}/v1", "model": "emulated",
+                       **({"ca_file": ca_file} if ca_file else {})}],
+        "prompts": [{"name": "p", "source": "synthetic", "input_tokens": 64, "output_tokens": TOKENS, "count": 4000}],
+        "load": {"concurrency": [streams], "ramp": f"{CYCLE_S}s", "warmup": "4s", "window": f"{seconds + 1}s",
+                 "drain": "30s", "workers": 1}}))
+    server_core, client_core = cores()
+    with started(["-m", "fmload.cli", "run", str(path), "--out", str(folder / "out")], folder) as run:
+        wait_until(lambda: run.stages() and run.stages()[0]["ramp_start_ns"], LIMIT_S, "the ramp")
+        worker = _pinned(run, server_core, client_core)
+        wait_until(run.in_window, LIMIT_S, "the window")
+        load = watched(worker, seconds)
+        run.wait(LIMIT_S)
+    files = sorted((folder / "out" / "records").glob("*.parquet"))
+    rows = [row for file in files for row in pq.read_table(
+        file, columns=["request_id", "send_ns", "chunk_ns", "chunk_censored", "outcome"]).to_pylist()]
+    seen = [Seen(row["request_id"], row["send_ns"] or 0, np.array(row["chunk_ns"], np.int64),
+                 np.array(row["chunk_censored"], bool), row["outcome"]) for row in rows]
+    return Load(seen, load.start_ns, load.end_ns, load.cpu_s, load.rss_mb)
+
+
+def _pinned(run: Run, server_core: int, client_core: int) -> psutil.Process:
+    """The worker, on the client's core; everything else of the run is put on the server's."""
+    top = psutil.Process(run.process.pid)
+    workers = [process for process in top.children(recursive=True) if "--worker" in process.cmdline()]
+    for process in [top, *top.children(recursive=True)]:
+        _pin(process, client_core if process in workers else server_core)
+    return workers[0]
+
+
+def _pin(process: psutil.Process, core: int) -> None:
+    for thread in process.threads():
+        os.sched_setaffinity(thread.id, {core})
+
+
+def written(client: str, server: Server, streams: int, seconds: float, folder: Path) -> Load:
+    """A locustfile as one would write it: one master, one worker."""
+    server_core, client_core = cores()
+    port, out = str(free_port()), folder / "seen.msgpack"
+    environment = {**os.environ, "FMLOAD_BENCH_URL": f"{server.url}/v1", "FMLOAD_BENCH_TOKENS": str(TOKENS),
+                   "FMLOAD_BENCH_CYCLE_S": str(CYCLE_S), "FMLOAD_BENCH_OUT": str(out),
+                   "PYTHONPATH": str(LOCUSTFILE.parents[2])}
+    locust = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), CLIENTS[client], "--loglevel", "WARNING"]
+    master = [*locust, "--master", "--master-bind-port", port, "--expect-workers", "1", "--headless", "-u",
+              str(streams), "-r", str(streams), "-t", f"{seconds + CYCLE_S + 8:.0f}s", "--only-summary"]
+    with _running(master, environment, folder, server_core) as main, \
+            _running([*locust, "--worker", "--master-port", port], environment, folder, client_core) as worker:
+        wait_until(out.with_suffix(".begun").exists, LIMIT_S, "the start")
+        time.sleep(CYCLE_S + 4)
+        load = watched(psutil.Process(worker.pid), seconds)
+        main.wait(LIMIT_S)
+        wait_until(out.exists, LIMIT_S, "what the worker saw")
+    seen = [Seen(request_id, send_ns, np.frombuffer(token_ns, np.int64), np.zeros(len(token_ns) // 8, bool), "ok")
+            for request_id, send_ns, token_ns in msgpack.unpackb(out.read_bytes())]
+    return Load(seen, load.start_ns, load.end_ns, load.cpu_s, load.rss_mb)
+
+
 @contextmanager
-def emulator(folder: Path, core: int, *options: str) -> Iterator[dict[str, Any]]:
-    """A running emulator, as its ready file describes it, with its truth log in `folder`."""
-    ready, log = folder / "ready.json", (folder / "emulator.log").open("wb")
-    command = [sys.executable, "-m", "fmload.emulator", "--port", "0", "--ready-file", str(ready),
-               "--truth", str(folder / "truth.log"), *options]
-    process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+def _running(command: Sequence[str], environment: dict[str, str], folder: Path,
+             core: int) -> Iterator[subprocess.Popen[bytes]]:
+    with (folder / "locust.log").open("ab") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log,
+                                   preexec_fn=lambda: os.sched_setaffinity(0, {core}))
     try:
-        for _ in range(300):
-            if ready.exists() and ready.stat().st_size:
-                break
-            if process.poll() is not None:
-                raise RuntimeError((folder / "emulator.log").read_text())
-            time.sleep(0.1)
-        yield json.loads(ready.read_text())
+        yield process
     finally:
-        _stop(process)
-        log.close()
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(15)
-    except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def run_locust(client: str, streams: int, seconds: float, server: dict[str, Any], folder: Path,
-               tokens: int = TOKENS) -> dict[str, Any]:
-    """Load from one Locust worker for so long; what it saw."""
-    server_core, client_core = cores()
-    port, out = free_port(), folder / "seen.msgpack"
-    environment = {**os.environ, "FMLOAD_BENCH_URL": server["url"], "FMLOAD_BENCH_CA": server.get("ca_file") or "",
-                   "FMLOAD_BENCH_TOKENS": str(tokens), "FMLOAD_BENCH_CYCLE_S": str(CYCLE_S),
-                   "FMLOAD_BENCH_OUT": str(out), "PYTHONPATH": str(LOCUSTFILE.parents[2])}
-    locust = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), CLIENTS[client], "--loglevel", "WARNING"]
-    master = [*locust, "--master", "--master-bind-port", str(port), "--expect-workers", "1", "--headless",
-              "-u", str(streams), "-r", str(streams), "-t", f"{seconds + CYCLE_S + 4:.0f}s", "--only-summary"]
-    worker = [*locust, "--worker", "--master-port", str(port)]
-    with (folder / "locust.log").open("ab") as log:
-        processes = [subprocess.Popen(command, env=environment, stdout=log, stderr=log,
-                                      preexec_fn=lambda core=core: os.sched_setaffinity(0, {core}))
-                     for command, core in ((master, server_core), (worker, client_core))]
-        try:
-            processes[0].wait(seconds + CYCLE_S + 120)
-            for _ in range(300):  # the worker writes when its users have been stopped
-                if out.exists():
-                    break
-                time.sleep(0.1)
-        finally:
-            for process in processes:
-                process.kill()
-                process.wait()
-    return msgpack.unpackb(out.read_bytes())  # type: ignore[no-any-return]
-
-
-def judge(client: str, streams: int, seen: dict[str, Any], truths: Sequence[truth.Truth], seconds: float) -> Result:
-    """Compare what the client saw in the last `seconds` with what the server did."""
+def judge(client: str, streams: int, load: Load, truths: Sequence[truth.Truth]) -> Result:
+    """Compare what the client saw in its window with what the server did."""
     by_id = {item.request_id: item for item in truths}
-    samples = np.array(seen["samples"])
-    samples = samples[samples[:, 0] >= samples[-1, 0] - seconds * 1e9]
-    start_ns, end_ns = samples[0, 0], samples[-1, 0]
-    ttft, gaps, censored, tokens, failed = [], [], 0, 0, 0
-    for request_id, send_ns, token_ns, flags, outcome in seen["requests"]:
-        failed += outcome not in ("ok", "cancelled")
-        arrived = np.frombuffer(token_ns, np.int64)
-        inside = (arrived >= start_ns) & (arrived <= end_ns)
+    ttft: list[int] = []
+    gaps: list[np.ndarray] = []
+    censored = tokens = failed = 0
+    for one in load.seen:
+        inside = (one.token_ns >= load.start_ns) & (one.token_ns <= load.end_ns)
+        failed += one.outcome not in ("ok", "cancelled", "censored")
         tokens += int(inside.sum())
-        censored += int(np.frombuffer(flags, np.int8)[inside].sum()) if flags else 0
-        true = by_id.get(request_id)
-        if true is None or outcome != "ok" or not inside.all() or len(true.token_ns) != len(arrived):
+        censored += int(one.censored[inside].sum())
+        true = by_id.get(one.request_id)
+        if true is None or one.outcome != "ok" or not inside.any() or len(true.token_ns) != len(one.token_ns):
             continue
-        written = np.array(true.token_ns)
-        ttft.append(abs((arrived[0] - send_ns) - (written[0] - true.received_ns)))
-        gaps.append(np.abs(np.diff(arrived) - np.diff(written)))
-    cpu_ns = samples[-1, 1] - samples[0, 1]
-    return Result(client, streams, tokens / (end_ns - start_ns) * 1e9, _p50_p99(ttft),
-                  _p50_p99(np.concatenate(gaps) if gaps else []), censored / max(tokens, 1),
-                  cpu_ns / max(tokens, 1) / 1e3, cpu_ns / (end_ns - start_ns), failed, samples[-1, 2] / 1e6)
+        sent = np.array(true.token_ns)
+        if inside[0]:
+            ttft.append(abs(int((one.token_ns[0] - one.send_ns) - (sent[0] - true.received_ns))))
+        gaps.append(np.abs(np.diff(one.token_ns) - np.diff(sent))[inside[1:]])
+    lasted_s = (load.end_ns - load.start_ns) / 1e9
+    return Result(client, streams, tokens / lasted_s, _p50_p99(ttft), _p50_p99(np.concatenate(gaps) if gaps else []),
+                  censored / max(tokens, 1), 1e6 * load.cpu_s / max(tokens, 1), load.cpu_s / lasted_s, failed,
+                  load.rss_mb)
 
 
 def _p50_p99(values_ns: Any) -> tuple[float, float] | None:
@@ -157,12 +216,16 @@ def _p50_p99(values_ns: Any) -> tuple[float, float] | None:
 
 def measure_one(client: str, streams: int, seconds: float) -> Result:
     """One row: a fresh emulator, a fresh master and worker."""
-    options = ["--ttft", f"{TTFT_S}s", "--gap", f"{GAP_S}s", *(["--tls"] if client.endswith("-tls") else [])]
+    tls = client.endswith("-tls")
+    options = ["--profile", "steady", "--ttft", f"{TTFT_S}s", "--gap", f"{GAP_S}s", *(["--tls"] if tls else [])]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with emulator(folder, cores()[0], *options) as server:
-            seen = run_locust(client, streams, seconds, server, folder)
-        return judge(client, streams, seen, truth.read(folder / "truth.log"), seconds)
+        with emulator(folder, *options) as server:
+            _pin(psutil.Process(server.process.pid), cores()[0])
+            ca_file = json.loads((folder / "emulator.ready").read_text()).get("ca_file")
+            load = (written(client, server, streams, seconds, folder) if client in CLIENTS
+                    else product(server, streams, seconds, folder, ca_file))
+            return judge(client, streams, load, server.requests())
 
 
 def render(results: Sequence[Result]) -> Table:
