@@ -7,9 +7,11 @@ import itertools
 import operator
 import os
 import secrets
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing import get_context
 from random import Random
@@ -39,34 +41,57 @@ def make_set(spec: PromptSpec, source: Source, tokenizer: Tokenizer, seed: str, 
 
     Raises FmloadError when nothing fits, or when an endless source cannot make `count` different prompts.
     """
-    kept: list[Prompt] = []
-    seen: set[bytes] = set()
-    lengths: list[int] = []
-    fruitless = 0
     items = source.items(seed)
     left = count if count is not None else operator.length_hint(items)
+    selection = _Selection(spec, count, endless=getattr(source, "endless", False))
     for group in _made(source, tokenizer, _with_heads(items, spec.nonce), left):
-        lengths += [prompt.input_tokens or 0 for prompt in group]
-        new = _new(_fitting(group, spec), seen, spec.unique)
-        fruitless = 0 if new else fruitless + 1
-        kept += [_finished(prompt, spec, f"{seed}/output/{len(kept) + index}") for index, prompt in enumerate(new)]
-        if len(kept) % _BATCH == 0:
-            progress(spec.name, len(kept), count)
-        if (count is not None and len(kept) >= count) or (fruitless > _FRUITLESS and getattr(source, "endless", False)):
+        selection.add(group, f"{seed}/output")
+        progress(spec.name, len(selection.kept), count)
+        if selection.complete or selection.exhausted:
             break
-    _check(spec, kept, count, lengths, fruitless)
-    progress(spec.name, len(kept), len(kept))
-    return kept[:count]
+    selection.check()
+    progress(spec.name, len(selection.kept), len(selection.kept))
+    return selection.kept[:count]
 
 
-def _check(spec: PromptSpec, kept: list[Prompt], count: int | None, lengths: list[int], fruitless: int) -> None:
-    if not kept:
-        span = f"; the {len(lengths)} there are have {min(lengths)} to {max(lengths)} tokens" if lengths else ""
-        raise FmloadError(f"prompt set '{spec.name}': no prompt passes the filter{span}",
-                          hint=f"widen prompts[{spec.name}].filter")
-    if count is not None and len(kept) < count and fruitless > _FRUITLESS:
-        raise FmloadError(f"prompt set '{spec.name}': only {len(kept)} different prompts can be made, not {count}",
-                          hint="ask for longer prompts, for fewer of them (count), or set unique: false")
+class _Selection:
+    """The prompts kept so far: those that fit the filter and, where that is asked, are like none before."""
+
+    def __init__(self, spec: PromptSpec, count: int | None, endless: bool) -> None:
+        self.kept: list[Prompt] = []
+        self._spec, self._count, self._endless = spec, count, endless
+        self._seen: set[bytes] = set()
+        self._lengths: list[int] = []
+        self._fruitless = 0
+
+    @property
+    def complete(self) -> bool:
+        return self._count is not None and len(self.kept) >= self._count
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether an endless source gives nothing new any more."""
+        return self._endless and self._fruitless > _FRUITLESS
+
+    def add(self, group: list[Prompt], output_seed: str) -> None:
+        """Keep of one item's prompts what can be kept, with output lengths drawn by the seed."""
+        self._lengths += [prompt.input_tokens or 0 for prompt in group]
+        new = _new(_fitting(group, self._spec), self._seen, self._spec.unique)
+        self._fruitless = 0 if new else self._fruitless + 1
+        for prompt in new:
+            self.kept.append(_finished(prompt, self._spec, f"{output_seed}/{len(self.kept)}"))
+
+    def check(self) -> None:
+        """Raises FmloadError when nothing is kept, or too little of what could be invented."""
+        name = self._spec.name
+        if not self._lengths:
+            raise FmloadError(f"prompt set '{name}': no row makes a prompt", hint="are the columns empty?")
+        if not self.kept:
+            raise FmloadError(f"prompt set '{name}': no prompt passes the filter; the {len(self._lengths)} there are "
+                              f"have {min(self._lengths)} to {max(self._lengths)} tokens", hint="widen the filter")
+        if self.exhausted and not self.complete:
+            raise FmloadError(f"prompt set '{name}': only {len(self.kept)} different prompts can be made, "
+                              f"not {self._count}", hint="ask for longer prompts, for fewer (count), or unique: false")
 
 
 def _with_heads(items: Iterator[Any], nonce: bool) -> Iterator[Pair]:
@@ -86,9 +111,13 @@ def _made(source: Source, tokenizer: Tokenizer, pairs: Iterator[Pair], left: int
     if processes == 1 or (time.monotonic() - began) * left / _BATCH < _POOL_PAYS_S:
         yield from (_make(source, tokenizer, pair) for pair in pairs)
         return
-    with ProcessPoolExecutor(processes, get_context("spawn"), _begin, (source, tokenizer.name)) as pool:
-        while batch := list(itertools.islice(pairs, _BATCH * processes)):
-            yield from pool.map(_make_there, batch, chunksize=_BATCH // 4)
+    try:
+        with ProcessPoolExecutor(processes, get_context("spawn"), _begin, (source, tokenizer.name)) as pool:
+            while batch := list(itertools.islice(pairs, _BATCH * processes)):
+                yield from pool.map(_make_there, batch, chunksize=_BATCH // 4)
+    except BrokenProcessPool as error:
+        raise FmloadError("a process that made prompts was ended from outside",
+                          hint="is there enough memory?") from error
 
 
 _there: tuple[Source, Tokenizer]  # set once in each process of the pool
@@ -96,6 +125,7 @@ _there: tuple[Source, Tokenizer]  # set once in each process of the pool
 
 def _begin(source: Source, tokenizer_name: str) -> None:
     global _there
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     from fmload.prompts.tokenizer import Tokenizer
 
     _there = source, Tokenizer.load(tokenizer_name)

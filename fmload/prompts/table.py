@@ -94,7 +94,12 @@ class Rows:
             raise FmloadError(f"prompt set '{self.name}': filter.language needs a column '{column}'"
                               f"{did_you_mean(column, known)}",
                               hint=f"set language_column; columns: {', '.join(known)}")
-        return [item for item in items if item.values.get(column) == self.language]
+        spoken = [item for item in items if item.values.get(column) == self.language]
+        if not spoken:
+            known = sorted({str(item.values.get(column)) for item in items})
+            raise FmloadError(f"prompt set '{self.name}': no row of language '{self.language}'; there are: "
+                              f"{', '.join(known[:20])}", hint="change filter.language or language_column")
+        return spoken
 
     @property
     def _template(self) -> Template:

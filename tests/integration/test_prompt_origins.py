@@ -196,6 +196,17 @@ def made(source: str, tokenizer: Tokenizer, count: int, **options: Any) -> list[
     return selection.make_set(spec, SOURCES.load(source).from_spec(spec), tokenizer, "1", count, lambda *news: None)
 
 
+def test_an_error_in_another_process_is_the_same_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "_POOL_PAYS_S", 0.0)
+    monkeypatch.setattr(selection.os, "sched_getaffinity", lambda pid: {0, 1})
+    lengths = [20] * 70 + [1]  # the one that cannot be made comes after those that are made here
+    spec = PromptSpec.model_validate({"name": "set", "source": "fixed", "lengths": lengths, "nonce": True})
+    source = SOURCES.load("fixed").from_spec(spec)
+    with pytest.raises(FmloadError, match="exactly 1 tokens") as raised:
+        selection.make_set(spec, source, Tokenizer.load("bundled"), "1", 100, lambda *news: None)
+    assert raised.value.hint == "ask for longer prompts"
+
+
 def test_several_processes_make_the_same_prompts_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     bundled = Tokenizer.load("bundled")
     alone = made("conversation", bundled, 300, turns=2, input_tokens=10, answer_tokens=10)

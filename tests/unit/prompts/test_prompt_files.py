@@ -101,8 +101,13 @@ def test_a_filter_that_keeps_nothing_says_which_lengths_there_are(tmp_path: Path
 
 
 def test_a_language_nobody_speaks_is_said(tmp_path: Path) -> None:
-    with pytest.raises(FmloadError, match="no prompt passes the filter"):
+    with pytest.raises(FmloadError, match="no row of language 'xx'; there are: en, fr"):
         made("jsonl", files=[write(tmp_path / "a.jsonl")], filter={"language": "xx"})
+
+
+def test_rows_without_text_make_no_prompts(tmp_path: Path) -> None:
+    with pytest.raises(FmloadError, match="no row makes a prompt"):
+        made("jsonl", files=[write(tmp_path / "a.jsonl", [{"prompt": ""}])])
 
 
 def test_a_language_filter_needs_its_column(tmp_path: Path) -> None:
