@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from deploy import images
@@ -13,7 +11,7 @@ from deploy.base import Context, Deployment, Plan, Resource
 from deploy.create import ensure
 from deploy.eks_kinds import NodeGroup
 from deploy.eks_options import NodeGroupSpec, Options
-from deploy.kubernetes import kube_client
+from deploy.kubernetes import kube_client, kube_explained
 from deploy.manifests import manifests
 from deploy.names import name_for
 from deploy.pods import look_at_pods
@@ -64,7 +62,7 @@ class EKS:
         if self.group is not None and self.options.node_group is not None:
             made.append(self._add_nodes(self.group, self.options.node_group))
         self._check_devices()
-        with _said(self.spec.name):
+        with kube_explained(self.spec.name):
             made.append(ensure(self.context, self.spec.name, self.namespace, self._apply))
             self._apply()  # again where an earlier `up` made the namespace and no more
         self._wait_ready()
@@ -104,21 +102,22 @@ class EKS:
         """Raises FmloadError when no node of the wanted type offers the accelerator, as without its device plugin."""
         from lightkube.resources.core_v1 import Node
         wanted, kind = self._instance_type(), _RESOURCES[self.container.accelerator]
+        missing_plugin = f"is the device plugin installed? {_PLUGINS[self.container.accelerator]}"
         labels = {"node.kubernetes.io/instance-type": wanted} if wanted else None
 
         def look() -> bool | None:
-            with _said(self.spec.name):
+            with kube_explained(self.spec.name):
                 nodes = list(self._client().list(Node, labels=labels))
             offered = [int((node.status.allocatable or {}).get(kind, 0)) for node in nodes if node.status]
             if any(count >= self.options.devices for count in offered):
                 return True
             if nodes and self.group is None:
-                raise FmloadError(f"{self.spec.name}: no node offers {self.options.devices} {kind} (most: {max(offered)})",
-                                  hint=f"is the device plugin installed? {_PLUGINS[self.container.accelerator]}")
+                raise FmloadError(f"{self.spec.name}: no node offers {self.options.devices} {kind}, at most "
+                                  f"{max(offered)}", hint=missing_plugin)
             return None
         wait_for(f"{self.spec.name}: a node with {kind}", look, self.context,
                  600.0 if self.group else _LOOK_EVERY_S, _LOOK_EVERY_S,
-                 hint=f"is the device plugin installed? {_PLUGINS[self.container.accelerator]}")
+                 hint=missing_plugin)
 
     def _apply(self) -> None:
         """Server-side apply of every object: creates what is missing, and changes nothing that is right."""
@@ -142,7 +141,7 @@ class EKS:
         from lightkube.resources.apps_v1 import Deployment as KubeDeployment
 
         def look() -> bool | None:
-            with _said(self.spec.name):
+            with kube_explained(self.spec.name):
                 client = self._client()
                 status = client.get(KubeDeployment, "model", namespace=self.namespace.name).status
                 if status is not None and (status.availableReplicas or 0) >= self.options.replicas:
@@ -159,7 +158,7 @@ class EKS:
             return f"http://model.{self.namespace.name}.svc"
 
         def look() -> str | None:
-            with _said(self.spec.name):
+            with kube_explained(self.spec.name):
                 status = self._client().get(Service, "model", namespace=self.namespace.name).status
             ingress = (status.loadBalancer.ingress if status and status.loadBalancer else None) or []
             return next((one.hostname or one.ip for one in ingress), None)
@@ -176,7 +175,7 @@ class EKS:
     def _token(self) -> str | None:
         name = self.options.hf_token_env
         if name is not None and name not in os.environ:
-            raise FmloadError(f"the variable {name} is not set", hint="hf_token_env names it for the Hugging Face token")
+            raise FmloadError(f"the variable {name} is not set", hint="hf_token_env: it holds a Hugging Face token")
         return os.environ[name] if name else None
 
     def _container(self) -> images.Container:
@@ -186,16 +185,3 @@ class EKS:
         return images.Container("image", options.image or "", options.accelerator, options.port, options.health,
                                 args=("{model}",))
 
-
-@contextmanager
-def _said(endpoint: str) -> Iterator[None]:
-    """Turns the API server's refusals and silence into FmloadError."""
-    import httpx2
-    from lightkube import ApiError
-    try:
-        yield
-    except ApiError as error:
-        raise FmloadError(f"{endpoint}: Kubernetes: {error.status.message}",
-                          hint="docs/deploy.md lists the permissions that the eks target needs") from error
-    except httpx2.HTTPError as error:
-        raise FmloadError(f"{endpoint}: the cluster does not answer: {error}") from error

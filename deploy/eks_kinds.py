@@ -9,36 +9,38 @@ from botocore.exceptions import ClientError
 
 from deploy.aws import client_for, described, explained, gone, poll_s
 from deploy.base import Context, Resource
-from deploy.kubernetes import kube_client
+from deploy.kubernetes import kube_client, kube_explained
 from deploy.wait import wait_for
-from fmload.errors import FmloadError
 
 _LIMIT_S = 1800.0
+_LOOK_EVERY_S = 0.5
+_NOT_FOUND = 404
 
 
 class Namespace:
     """A namespace of the run's own: deleting it deletes everything in it."""
 
     def find(self, resource: Resource, context: Context) -> Mapping[str, Any] | None:
-        from lightkube import ApiError
         from lightkube.resources.core_v1 import Namespace as Kind
-        try:
-            kube_client(resource.detail, resource.region, context).get(Kind, resource.name)
-        except ApiError as error:
-            if error.status.code == 404:
-                return None
-            raise FmloadError(f"looking for {resource}: {error.status.message}") from error
-        return {}
+        return {} if self._call("get", Kind, resource, context) else None
 
     def delete(self, resource: Resource, context: Context) -> None:
-        from lightkube import ApiError
         from lightkube.resources.core_v1 import Namespace as Kind
-        try:
-            kube_client(resource.detail, resource.region, context).delete(Kind, resource.name)
-        except ApiError as error:
-            if error.status.code != 404:
-                raise FmloadError(f"deleting {resource}: {error.status.message}") from error
-        wait_for(f"{resource} to go", lambda: True if self.find(resource, context) is None else None, context, _LIMIT_S, 0.5)
+        self._call("delete", Kind, resource, context)
+        wait_for(f"{resource} to go", lambda: True if self.find(resource, context) is None else None, context, _LIMIT_S,
+                 _LOOK_EVERY_S)
+
+    def _call(self, verb: str, kind: Any, resource: Resource, context: Context) -> bool:
+        """Whether the namespace was there to be called upon."""
+        from lightkube import ApiError
+        with kube_explained(f"{verb} {resource}"):
+            try:
+                getattr(kube_client(resource.detail, resource.region, context), verb)(kind, resource.name)
+            except ApiError as error:
+                if error.status.code == _NOT_FOUND:
+                    return False
+                raise
+        return True
 
 
 class NodeGroup:

@@ -10,6 +10,7 @@ KINDS = Registry("resource kind", {
     "ec2-instance": "deploy.ec2_kinds:Instance",
     "eks-nodegroup": "deploy.eks_kinds:NodeGroup",
     "k8s-namespace": "deploy.eks_kinds:Namespace",
+    "bedrock-provisioned-throughput": "deploy.bedrock:ProvisionedThroughput",
     "s3-object": "deploy.serving_properties:S3Object",
     "sagemaker-model": "deploy.sagemaker_kinds:Model",
     "sagemaker-endpoint-config": "deploy.sagemaker_kinds:EndpointConfig",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from ssl import SSLError
 from typing import TYPE_CHECKING, Any
 
 from deploy.aws import explained
@@ -31,7 +33,25 @@ def kube_client(where: Mapping[str, Any], region: str | None, context: Context) 
             return Client(KubeConfig.from_file(where["kubeconfig"]).get(where.get("kube_context")), trust_env=False)
         except (ConfigError, OSError) as error:
             raise FmloadError(f"{where['kubeconfig']}: {error}", hint="deploy.kubeconfig names it") from error
-    return Client(_eks_config(context.aws.client("eks", region), context.aws.client("sts", region), where["cluster"]))
+    config = _eks_config(context.aws.client("eks", region), context.aws.client("sts", region), where["cluster"])
+    try:
+        return Client(config)
+    except SSLError as error:
+        raise FmloadError(f"EKS cluster '{where['cluster']}': its certificate cannot be used: {error}") from error
+
+
+@contextmanager
+def kube_explained(doing: str) -> Iterator[None]:
+    """Turns the API server's refusals and its silence into FmloadError."""
+    from httpx2 import HTTPError  # lightkube's own client
+    from lightkube import ApiError
+    try:
+        yield
+    except ApiError as error:
+        raise FmloadError(f"{doing}: Kubernetes: {error.status.message}",
+                          hint="docs/deploy.md lists the permissions that the eks target needs") from error
+    except HTTPError as error:
+        raise FmloadError(f"{doing}: the cluster does not answer: {error}") from error
 
 
 def _eks_config(eks: Any, sts: Any, cluster: str) -> Any:

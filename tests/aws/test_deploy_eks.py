@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from deploy import images, lifecycle
+from deploy.base import Context
+from deploy.kubernetes import eks_token
+from deploy.ledger import NAME, Ledger
+from deploy.manifests import manifests
+from fmload.errors import FmloadError
+from fmload.results import Results
+
+if TYPE_CHECKING:
+    from conftest import EmulatedAws, MakeRunFile
+
+MakeContext = Callable[..., Context]
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Iterator[Path]:
+    """A kubeconfig of an API server that runs for the test."""
+    ready = tmp_path / "kube.ready"
+    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("fake_kube.py")), str(ready)])
+    end = time.monotonic() + 60
+    while not ready.exists():
+        assert process.poll() is None and time.monotonic() < end, "the API server did not start"
+        time.sleep(0.02)
+    config = tmp_path / "kubeconfig"
+    config.write_text(yaml.safe_dump({
+        "apiVersion": "v1", "kind": "Config", "current-context": "test",
+        "clusters": [{"name": "c", "cluster": {"server": ready.read_text()}}], "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u"}}]}))
+    try:
+        yield config
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def endpoint(kubeconfig: Path, **deploy: Any) -> dict[str, Any]:
+    return {"name": "pods", "protocol": "openai", "model": "meta-llama/Llama-3.1-8B-Instruct",
+            "deploy": {"target": "eks", "kubeconfig": str(kubeconfig), "container": "vllm", "devices": 2,
+                       "tensor_parallel": 2, **deploy}}
+
+
+def test_pods_serve_behind_a_load_balancer_and_nothing_stays(
+        kubeconfig: Path, make_run_file: MakeRunFile, make_context: MakeContext) -> None:
+    run_file = make_run_file(endpoint(kubeconfig))
+    context = make_context(run_file)
+    made = lifecycle.up(run_file, context)
+    assert made.endpoints[0].url == "http://model.elb.us-east-1.amazonaws.com/v1"
+    assert lifecycle.up(run_file, make_context(run_file)).endpoints == made.endpoints
+    lifecycle.down(context)
+    assert not any(entry.up for entry in context.ledger.entries())
+    assert lifecycle.KINDS.load("k8s-namespace")().find(context.ledger.entries()[0].resource, context) is None
+
+
+def test_inside_the_cluster_the_service_is_the_address(
+        kubeconfig: Path, make_run_file: MakeRunFile, make_context: MakeContext) -> None:
+    run_file = make_run_file(endpoint(kubeconfig, access="cluster", container="vllm-neuronx", devices=1,
+                                      instance_type="inf2.xlarge"))
+    context = make_context(run_file)
+    url = lifecycle.up(run_file, context).endpoints[0].url
+    assert url is not None and url.startswith("http://model.fmload-pods-") and url.endswith(".svc/v1")
+    lifecycle.down(context)
+
+
+def test_an_image_that_cannot_be_pulled_is_told_at_once_and_cleaned_up(
+        kubeconfig: Path, make_run_file: MakeRunFile, tmp_path: Path) -> None:
+    bad = endpoint(kubeconfig, image="registry.test/missing:1")
+    del bad["deploy"]["container"]
+    results = Results(tmp_path / "r")
+    with pytest.raises(FmloadError, match="ImagePullBackOff: not found"), \
+            lifecycle.deployed(make_run_file(bad), results, yes=True):
+        raise AssertionError("the block must not be entered")
+    assert not any(entry.up for entry in Ledger.open(results.root / NAME).entries())
+
+
+def test_a_node_without_its_device_plugin_is_told_before_anything_is_made(
+        kubeconfig: Path, make_run_file: MakeRunFile, make_context: MakeContext) -> None:
+    run_file = make_run_file(endpoint(kubeconfig, instance_type="g5.xlarge"))
+    context = make_context(run_file)
+    with pytest.raises(FmloadError, match="is the device plugin installed"):
+        lifecycle.up(run_file, context)
+    assert context.ledger.entries() == []
+
+
+def test_a_cluster_that_does_not_answer_is_an_error_with_its_name(
+        make_run_file: MakeRunFile, make_context: MakeContext, tmp_path: Path) -> None:
+    config = tmp_path / "dead"
+    config.write_text(yaml.safe_dump({
+        "apiVersion": "v1", "kind": "Config", "current-context": "test",
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}], "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u"}}]}))
+    run_file = make_run_file(endpoint(config))
+    with pytest.raises(FmloadError, match="the cluster does not answer"):
+        lifecycle.up(run_file, make_context(run_file))
+
+
+def test_a_token_for_eks_is_a_signed_identity_request_for_that_cluster(aws: EmulatedAws) -> None:
+    token = eks_token(aws.client("sts"), "prod").removeprefix("k8s-aws-v1.")
+    url = urllib.parse.urlsplit(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode())
+    query = urllib.parse.parse_qs(url.query)
+    assert query["Action"] == ["GetCallerIdentity"] and query["X-Amz-Expires"] == ["60"]
+    assert "x-k8s-aws-id" in query["X-Amz-SignedHeaders"][0]
+
+
+def test_a_node_group_is_in_the_ledger_priced_and_deleted(
+        aws: EmulatedAws, make_run_file: MakeRunFile, make_context: MakeContext) -> None:
+    role = "arn:aws:iam::123456789012:role/nodes"
+    aws.client("eks").create_cluster(name="prod", roleArn=role, resourcesVpcConfig={"subnetIds": ["subnet-1"]})
+    group = {"instance_type": "inf2.xlarge", "count": 2, "role": role, "subnets": ["subnet-1"]}
+    run_file = make_run_file({**endpoint(Path("unused")), "deploy": {
+        "target": "eks", "cluster": "prod", "container": "vllm-neuronx", "node_group": group, "start_timeout": "5s"}})
+    context = make_context(run_file)
+    [plan] = lifecycle.plans(run_file, context)
+    assert plan.hourly == pytest.approx(2 * 0.7582)
+    with pytest.raises(FmloadError, match="certificate cannot be used"):  # no Kubernetes is behind the emulated EKS
+        lifecycle.up(run_file, context)
+    assert any(":nodegroup/" in arn for arn in eks_tagged(aws, context.run_id))
+    lifecycle.down(context)
+    assert eks_tagged(aws, context.run_id) == []
+
+
+def eks_tagged(aws: EmulatedAws, run_id: str) -> list[str]:
+    eks = aws.client("eks")
+    groups = [eks.describe_nodegroup(clusterName="prod", nodegroupName=name)["nodegroup"]
+              for name in eks.list_nodegroups(clusterName="prod")["nodegroups"]]
+    return [group["nodegroupArn"] for group in groups if group["tags"].get("fmload:run") == run_id]
+
+
+@pytest.mark.parametrize("name", ["vllm", "sglang", "tgi", "lmi", "vllm-neuronx", "tgi-neuronx", "vllm-neuronx-trn2"])
+@pytest.mark.parametrize("access", ["cluster", "internal"])
+def test_every_manifest_is_valid_by_kubernetes_own_schemas(name: str, access: str) -> None:
+    container = images.container("ec2", name, "us-east-1")
+    serving = images.Serving("meta-llama/Llama-3.1-8B-Instruct", 2, 4096, 8)
+    for manifest in manifests(
+            name="fmload-x", run_id="run: 1", hf_token="hf_\"x", replicas=1, instance_type="inf2.xlarge",
+            resource="aws.amazon.com/neuron", image=container.image, arguments=container.arguments(serving),
+            env=sorted({**container.environment(serving), "ODD": "a: 'b' #c"}.items()), port=container.port,
+            health=container.health, devices=1, access=access, allow=["10.0.0.0/8"], startup_looks=360):
+        kubernetes_validate.validate(manifest, "1.33", strict=True)
