@@ -119,12 +119,6 @@ class Collector:
             return False
         return True
 
-    def ping(self, worker: str) -> None:
-        """Ask one worker for its clock, and tell it what is known of it."""
-        offset = self.workers[worker].clock.best()
-        self._link.send("fmload_ping", {"sent_ns": time.monotonic_ns(),
-                                        "offset_ns": offset.offset_ns if offset else None}, worker)
-
     def on_pong(self, worker: str, data: dict[str, Any]) -> None:
         returned_ns = time.monotonic_ns()
         if worker in self.workers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent
@@ -22,17 +22,19 @@ def percentile_ns(values: Iterable[int], q: float) -> int:
 
 
 class Health:
-    """Samples of one worker: loop lag, CPU, memory, lag of stamps and of sends. `drain` gives the finished seconds."""
+    """Samples of one worker: loop lag, CPU, memory, lag of stamps and of sends. `drain` gives the finished seconds.
 
-    def __init__(self) -> None:
+    `in_flight` tells how many requests are under way now.
+    """
+
+    def __init__(self, in_flight: Callable[[], int]) -> None:
         self._process = psutil.Process()
         self._process.cpu_percent()
         self._loop_lag: list[int] = []
         self._stamp_lag: list[int] = []
         self._send_late: list[int] = []
-        self._unsent = 0
         self._samples: list[dict[str, Any]] = []
-        self.in_flight = 0
+        self._in_flight = in_flight
         self.stamp: str | None = None  # of the last response: kernel or user
 
     def watch(self) -> None:
@@ -68,7 +70,7 @@ class Health:
             "loop_lag_p50_ns": percentile_ns(loop, 0.5), "loop_lag_p99_ns": percentile_ns(loop, 0.99),
             "loop_lag_max_ns": max(loop, default=0),
             "cpu_fraction": self._process.cpu_percent() / 100, "rss_bytes": self._process.memory_info().rss,
-            "in_flight": self.in_flight,
+            "in_flight": self._in_flight(),
             "stamp_lag_p50_ns": percentile_ns(stamp, 0.5), "stamp_lag_p99_ns": percentile_ns(stamp, 0.99),
             "stamp_lag_max_ns": max(stamp, default=0),
             "send_late_p99_ns": percentile_ns(late, 0.99),

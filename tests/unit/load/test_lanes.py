@@ -4,7 +4,7 @@ import gevent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmload.conductor import deal
+from fmload.handout import deal
 from fmload.lanes import Lane, Lanes
 
 

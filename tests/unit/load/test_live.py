@@ -22,7 +22,8 @@ def record(outcome: Outcome = "ok", *, stage: int = 0, send_ns: int = 0, chunks:
     instants = [send_ns + ms * MS for ms in chunks]
     return Record("id", "w", stage, "e", "p", "p-1", send_ns, send_ns=send_ns, end_ns=instants[-1] + MS,
                   outcome=outcome, first_token_ns=instants[0], last_token_ns=instants[-1],
-                  chunk_ns=array("q", instants), chunk_tokens=array("i", tokens), output_tokens=sum(tokens), input_tokens=7)
+                  chunk_ns=array("q", instants), chunk_tokens=array("i", tokens),
+                  output_tokens=sum(tokens), input_tokens=7)
 
 
 @given(durations, st.sampled_from([0.5, 0.9, 0.99, 1.0]))

@@ -1,0 +1,100 @@
+"""What the master hands out: the plan and a shard of the prompts to each worker, and the slots of every step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import msgpack
+
+from fmload.clocks import boot_id
+from fmload.collector import host_name
+from fmload.config.dumping import values
+from fmload.config.schema import RunFile
+from fmload.crew import Crew
+from fmload.live import request_limits_s
+from fmload.prompt import Prompt
+from fmload.prompts import store
+from fmload.results import Results
+from fmload.stages import Stage
+
+PROMPT_BATCH_BYTES = 512 * 1024  # messages above 1 MB stall the loops at both ends
+
+
+def deal(slots: list[int], users: Mapping[str, int]) -> dict[str, list[int]]:
+    """Slots of every lane on every worker: each lane's sum is what was asked, no worker gets more than its users.
+
+    Lanes are spread as evenly as the users are. With too few users in all, the later lanes get fewer.
+    """
+    left = dict(sorted(users.items()))
+    dealt = {worker: [0] * len(slots) for worker in left}
+    for lane, wanted in enumerate(slots):
+        for _ in range(min(wanted, sum(left.values()))):
+            worker = min((w for w in left if left[w]), key=lambda w: (dealt[w][lane], -left[w]))
+            dealt[worker][lane] += 1
+            left[worker] -= 1
+    return dealt
+
+
+class Handout:
+    """The shards of one run, and the messages that carry plan, prompts and steps."""
+
+    def __init__(self, run: RunFile, run_id: str, results: Results, workers: int) -> None:
+        """Reads the prompt sets. Raises FmloadError when one is missing or empty."""
+        self._run = run
+        self._run_id = run_id
+        self._results = results
+        sets = {spec.name: store.read(results.prompts / f"{spec.name}.jsonl") for spec in run.prompts}
+        dealt = {name: store.shards(prompts, workers) for name, prompts in sets.items()}
+        # Fewer prompts than workers: those that got none share all, which repeats prompts but sends some.
+        self._shards = [{name: dealt[name][index] or prompts for name, prompts in sets.items()}
+                        for index in range(workers)]
+
+    def give_plan(self, crew: Crew, worker: str, index: int, trial: bool) -> None:
+        """The plan and shard number `index` (counted round) to one worker, which answers `fmload_ready`."""
+        shard = self._shards[index % len(self._shards)]
+        crew.send("fmload_plan", {
+            "run": values(self._run), "run_id": self._run_id, "trial": trial,
+            "prompts": {name: len(prompts) for name, prompts in shard.items()},
+            "journal": str(self._results.journal.resolve()), "host": host_name(), "boot_id": boot_id(),
+            "limits_s": request_limits_s(self._run.objectives)}, worker)
+        for name, prompts in shard.items():
+            for batch in _batches(prompts):
+                crew.send("fmload_prompts", {"prompt_set": name, "prompts": batch}, worker)
+
+    def give_slots(self, crew: Crew, step: int, stages: list[Stage], ramps_s: list[float], since_ns: int) -> None:
+        """Every living worker's slots of every lane, or its share of the arrivals that are due after `since_ns`.
+
+        Writes into the stages how many slots were given, and to whom.
+        """
+        users = crew.users()
+        dealt = deal([stage.slots for stage in stages], users)
+        for lane, stage in enumerate(stages):
+            stage.workers = sorted({*stage.workers, *users})
+            stage.users = sum(slots[lane] for slots in dealt.values()) if stage.slots else None
+        for index, worker in enumerate(users):
+            share = {"index": index, "workers": len(users), "since_ns": since_ns}
+            lanes = [{**self._lane(stage), **share, "slots": slots, "ramp_s": ramp_s}
+                     for stage, slots, ramp_s in zip(stages, dealt[worker], ramps_s, strict=True)]
+            crew.send("fmload_step", {"step": step, "lanes": lanes}, worker)
+
+    def _lane(self, stage: Stage) -> dict[str, Any]:
+        return {"stage": stage.stage, "endpoint": stage.endpoint, "prompt_set": stage.prompt_set,
+                "start_ns": stage.ramp_start_ns, "rate": stage.load.value if stage.load.kind == "rate" else None,
+                "arrivals": stage.load.arrivals, "seed": f"{self._run.seed}/{stage.stage}"}
+
+
+def _batches(prompts: list[Prompt]) -> Iterator[bytes]:
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for prompt in prompts:
+        plain = asdict(prompt)
+        length = len(msgpack.packb(plain))
+        if batch and size + length > PROMPT_BATCH_BYTES:
+            yield msgpack.packb(batch)
+            batch, size = [], 0
+        batch.append(plain)
+        size += length
+    if batch:
+        yield msgpack.packb(batch)

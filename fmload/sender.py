@@ -1,0 +1,199 @@
+"""Sends a worker's requests: slots that open over the ramp, arrivals at their instants, each request in a greenlet."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+from uuid import uuid4
+
+import gevent
+
+from fmload import arrivals, measure
+from fmload.config.schema import RunFile
+from fmload.endpoints import ENDPOINTS
+from fmload.endpoints.base import Endpoint, Reading
+from fmload.lanes import Lane, Lanes
+from fmload.pacing import Alarm
+from fmload.prompt import Prompt
+from fmload.prompts.deal import Deal
+from fmload.prompts.store import prompts_for
+from fmload.record import Record
+from fmload.wire.exchange import Address, Timeouts
+from fmload.wire.http1 import Http1Wire
+
+KILL_LIMIT_S = 5.0
+TRIAL_LIMIT_S = 120.0
+DEAD_AFTER = 10  # requests in a row that did not reach the endpoint
+_UNREACHED = ("connect", "tls", "timeout_connect")
+# How long a user waits after a request that failed at once: failures must not become a flood of their own.
+FAILURE_PAUSE_S = {"connect": 1.0, "tls": 1.0, "timeout_connect": 0.1, "http_4xx": 0.1, "http_5xx": 0.1,
+                   "throttled": 0.1, "empty": 0.1, "decode": 0.1}
+
+Keep = Callable[[Record, Reading], None]
+Dead = Callable[[int, str], None]  # stage, what is wrong
+
+
+class Sender:
+    """What one worker sends in one run. `keep` gets every record, `dead` a stage whose endpoint is not reached.
+
+    `offset_ns` (this worker's clock minus the master's) is kept up to date by its owner. Raises FmloadError for an
+    endpoint that cannot be built here.
+    """
+
+    def __init__(self, run: RunFile, prompts: Mapping[str, list[Prompt]], worker: str, keep: Keep, dead: Dead) -> None:
+        limits = run.timeouts
+        self.lanes = Lanes()
+        self.protocols = {spec.name: spec.protocol for spec in run.endpoints}
+        self.offset_ns = 0
+        self._worker = worker
+        self._keep = keep
+        self._dead = dead
+        self._wire = Http1Wire(Timeouts(limits.connect_s, limits.first_token_s, limits.idle_s, limits.total_s))
+        self._endpoints: dict[str, Endpoint] = {
+            spec.name: ENDPOINTS.load(spec.protocol).from_spec(spec) for spec in run.endpoints}
+        self._addresses: dict[str, Iterator[Address]] = {
+            name: itertools.cycle(endpoint.addresses()) for name, endpoint in self._endpoints.items()}
+        # Each endpoint walks through the whole shard by itself: endpoints are compared on the same prompts.
+        self._deals = {(spec.name, name): Deal(prompts_for(shard, spec.tokenizer) or shard)
+                       for spec in run.endpoints for name, shard in prompts.items()}
+        self._in_flight: dict[gevent.Greenlet, Lane] = {}
+        self._helpers: list[gevent.Greenlet] = []
+        self._censoring = False
+        self._when_idle: Callable[[], None] | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Requests under way."""
+        return len(self._in_flight)
+
+    def try_endpoints(self) -> str | None:
+        """One small request to each endpoint before the load: what is wrong with address, key or model is told now.
+
+        These requests are no records; their ids begin with `trial-`. A busy or failing server is left to the load.
+        """
+        trials = [gevent.spawn(self._try_endpoint, endpoint) for endpoint in self._endpoints.values()]
+        gevent.joinall(trials, timeout=TRIAL_LIMIT_S)
+        return "\n".join(trial.value for trial in trials if trial.value) or None
+
+    def _try_endpoint(self, endpoint: Endpoint) -> str | None:
+        prompt = Prompt(id="trial", prompt_set="trial", text="Hello", output_tokens=2)
+        record, _ = measure.measure(endpoint, prompt, self._wire, endpoint.addresses()[0], stage=-1,
+                                    request_id=f"trial-{uuid4().hex}", worker=self._worker,
+                                    scheduled_ns=time.monotonic_ns())
+        fatal = record.outcome in (*_UNREACHED, "http_4xx")
+        return f"endpoint '{endpoint.name}' refuses a first request: {record.error}" if fatal else None
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def serve(self, lanes: list[dict[str, Any]]) -> None:
+        """Serve these lanes (of `fmload_step`) from their start on, and no others."""
+        self._when_idle = None
+        self._end_helpers()
+        served = self.lanes.serve([Lane(lane["stage"], lane["endpoint"], lane["prompt_set"], lane["slots"])
+                                   for lane in lanes])
+        for lane, asked in zip(served, lanes, strict=True):
+            self._helpers.append(gevent.spawn(self._pace if asked["rate"] else self._open_slots, lane, asked))
+
+    def _open_slots(self, lane: Lane, asked: Mapping[str, Any]) -> None:
+        """Open the slots evenly over the ramp; the workers' slots interleave. Connections are opened before."""
+        begin_ns = max(asked["start_ns"], asked["since_ns"]) + self.offset_ns
+        addresses = self._endpoints[lane.endpoint].addresses()
+        for address in addresses:
+            self._wire.preconnect(address, -(-lane.slots // len(addresses)))
+        for slot in range(lane.opened, lane.slots):
+            due_s = asked["ramp_s"] * (slot + asked["index"] / asked["workers"]) / lane.slots
+            gevent.sleep(max(0.0, due_s + (begin_ns - time.monotonic_ns()) / 1e9))
+            self.lanes.open(lane)
+
+    def _pace(self, lane: Lane, asked: Mapping[str, Any]) -> None:
+        """Send this worker's share of the arrivals at their absolute instants, whatever the answers do."""
+        start_ns, since_ns = asked["start_ns"] + self.offset_ns, asked["since_ns"] + self.offset_ns
+        process = arrivals.schedule(asked["arrivals"], asked["rate"], asked["seed"])
+        alarm = Alarm()
+        try:
+            for instant in arrivals.share(process, asked["index"], asked["workers"]):
+                due_ns = start_ns + round(instant * 1e9)
+                if due_ns >= since_ns:
+                    alarm.sleep_until(due_ns)
+                    self._spawn(lane, due_ns)
+        finally:
+            alarm.close()
+
+    def stop(self, when_idle: Callable[[], None] | None = None) -> None:
+        """Send nothing new; call `when_idle` once nothing is in flight any more."""
+        self.lanes.close()
+        self._end_helpers()
+        self._when_idle = when_idle
+        self._tell_if_idle()
+
+    def cut(self, outcome: str, limit_s: float = 0.0) -> None:
+        """End what is in flight, and keep it as `censored` or `cancelled`; wait for that, `limit_s` at most."""
+        self._censoring = outcome == "censored"
+        gevent.killall(list(self._in_flight), block=limit_s > 0, timeout=limit_s)
+
+    def drain(self, limit_s: float) -> None:
+        """Wait for what is in flight, `limit_s` at most."""
+        gevent.joinall(list(self._in_flight), timeout=limit_s)
+
+    def close(self) -> None:
+        """Stop, and close the connections."""
+        self.stop()
+        self._wire.close()
+
+    def _end_helpers(self) -> None:
+        gevent.killall(self._helpers, block=False)
+        self._helpers = []
+
+    def _tell_if_idle(self) -> None:
+        if self._when_idle is not None and not self._in_flight:
+            tell, self._when_idle = self._when_idle, None
+            tell()
+
+    # -- requests -------------------------------------------------------------------------------------------------
+
+    def serve_one(self, idle: Callable[[], AbstractContextManager[None]]) -> None:
+        """One request of a user: wait for a slot (inside `idle()`), send, wait for the end, give the slot back.
+
+        The user became free when it asked, or when its slot opened, whichever is later. A user that is killed takes
+        its request with it, and the record is kept.
+        """
+        with idle():
+            lane = self.lanes.take()
+        request = self._spawn(lane, time.monotonic_ns())
+        try:
+            request.join()
+            gevent.sleep(FAILURE_PAUSE_S.get(request.value, 0.0))
+        except BaseException:
+            request.kill(timeout=KILL_LIMIT_S)
+            raise
+        finally:
+            self.lanes.release(lane)
+
+    def _spawn(self, lane: Lane, scheduled_ns: int) -> gevent.Greenlet:
+        request = gevent.Greenlet(self._request, lane, scheduled_ns)
+        self._in_flight[request] = lane
+        request.link(self._landed)
+        request.start()
+        return request
+
+    def _landed(self, request: gevent.Greenlet) -> None:
+        self._in_flight.pop(request).completed += 1
+        self._tell_if_idle()
+
+    def _request(self, lane: Lane, scheduled_ns: int) -> str:
+        deal = self._deals[lane.endpoint, lane.prompt_set]
+        prompt = deal.take(time.monotonic())
+        record, reading = measure.measure(
+            self._endpoints[lane.endpoint], prompt, self._wire, next(self._addresses[lane.endpoint]),
+            request_id=uuid4().hex, worker=self._worker, stage=lane.stage, scheduled_ns=scheduled_ns)
+        deal.answered(prompt, time.monotonic())
+        if record.outcome == "cancelled" and self._censoring:
+            record.outcome = "censored"
+        self._keep(record, reading)
+        lane.unreached = lane.unreached + 1 if record.outcome in _UNREACHED else 0
+        if lane.unreached == DEAD_AFTER:
+            self._dead(lane.stage, f"{record.endpoint}: {record.error}")
+        return record.outcome
