@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fmload.emulator import bedrock, openai, sagemaker
@@ -36,13 +37,14 @@ def open_request(plane: Plane, request: Request, number: int, settings: Settings
     """Reads the request. Raises Refusal in the plane's own shape."""
     if not request.path.startswith(("/v1/", "/invocations")) and "authorization" not in request.headers:
         raise aws_refusal(plane, 403, "MissingAuthenticationTokenException", "Missing Authentication Token")
-    if plane == "openai":
-        return _open_openai(request, number, settings)
     try:
-        return _open_sagemaker(request, number, settings) if plane == "sagemaker" else _open_bedrock(request)
+        return _OPEN[plane](request, number, settings)
     except Refusal as refusal:
-        message = openai.parse_json(refusal.body)["error"]["message"]
-        raise _bad_request(plane, message) from refusal
+        if plane == "openai" or refusal.headers:
+            raise
+        raise _bad_request(plane, openai.parse_json(refusal.body)["error"]["message"]) from refusal
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # a value of a kind that nobody expects there
+        raise _bad_request(plane, f"the body has not the form that is expected: {error}") from error
 
 
 def _open_openai(request: Request, number: int, settings: Settings) -> Opened:
@@ -57,6 +59,9 @@ def _open_openai(request: Request, number: int, settings: Settings) -> Opened:
 
 
 def _open_sagemaker(request: Request, number: int, settings: Settings) -> Opened:
+    name = request.path.split("/")[2]
+    if settings.models and name not in settings.models:
+        raise aws_refusal("sagemaker", 400, "ValidationError", f"Endpoint {name} of account 123456789012 not found.")
     body = openai.parse_json(request.body)
     ask = sagemaker.parse(body)
     streaming = request.path.endswith("-response-stream")
@@ -65,8 +70,10 @@ def _open_sagemaker(request: Request, number: int, settings: Settings) -> Opened
     return Opened(ask, sagemaker.dialect(ask, body, number, settings.shape, streaming, accept))
 
 
-def _open_bedrock(request: Request) -> Opened:
+def _open_bedrock(request: Request, number: int, settings: Settings) -> Opened:
     model, operation = bedrock.split_path(request.path) or ("", "")
+    if settings.models and model not in settings.models:
+        raise aws_refusal("bedrock", 400, "ValidationException", "The provided model identifier is invalid.")
     body, stream = openai.parse_json(request.body), operation.endswith("stream")
     if operation.startswith("converse"):
         return Opened(bedrock.parse_converse(model, body, stream), bedrock.ConverseDialect())
@@ -74,6 +81,10 @@ def _open_bedrock(request: Request) -> Opened:
     ask = family.parse(body)
     ask.model, ask.stream = model, stream
     return Opened(ask, bedrock.InvokeDialect(family()))
+
+
+_OPEN: dict[Plane, Callable[[Request, int, Settings], Opened]] = {
+    "openai": _open_openai, "sagemaker": _open_sagemaker, "bedrock": _open_bedrock}
 
 
 # --- refusals ---

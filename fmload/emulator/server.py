@@ -73,15 +73,11 @@ class Server:
 
     def _schedule_disasters(self) -> None:
         settings, now_ns = self._settings, time.monotonic_ns()
-        for at_s, call in ((settings.stall_at_s, self._stall), (settings.refuse_at_s, self._loop.stop_listening),
+        for at_s, call in ((settings.stall_at_s, lambda: self._service.stall(settings.stall_for_s)),
+                           (settings.refuse_at_s, self._loop.stop_listening),
                            (settings.die_at_s, lambda: os.kill(os.getpid(), signal.SIGKILL))):
             if at_s is not None:
                 self._loop.at(now_ns + round(at_s * SECOND_NS), call)
-
-    def _stall(self) -> None:
-        """Nothing moves, and the engine's clock stands still meanwhile."""
-        time.sleep(self._settings.stall_for_s)
-        self._service.stalled_ns += round(self._settings.stall_for_s * SECOND_NS)
 
 
 def _write_ready(path: Path, url: str, ca_file: Path | None) -> None:

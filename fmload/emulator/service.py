@@ -24,13 +24,13 @@ from fmload.errors import FmloadError
 
 
 class Service:
-    """The `Handler` of all connections. Its engine's clock is the monotonic one, less `stalled_ns`."""
+    """The `Handler` of all connections. Its engine's clock is the monotonic one, less the time of a stall."""
 
     def __init__(self, settings: Settings, words: Words) -> None:
         profile = settings.profile
         self.headers: Mapping[str, str] = {"X-Emulator": profile.name}
         self.close_each = settings.shape.close_each
-        self.stalled_ns = 0
+        self._stall_from_ns = self._stalled_ns = 0
         self._settings, self._words = settings, words
         self._engine = profile.engine(settings.seed)
         self._models = settings.models or (profile.served_model,)
@@ -45,16 +45,22 @@ class Service:
     def due_ns(self) -> int | None:
         """When the engine has something next, on the monotonic clock."""
         due_ns = self._engine.due_ns
-        return None if due_ns is None else due_ns + self.stalled_ns
+        return None if due_ns is None else due_ns + self._stalled_ns
 
     def step(self, now_ns: int) -> None:
         """Hands the engine's tokens to their answers."""
-        for job in self._engine.advance(now_ns - self.stalled_ns):
+        for job in self._engine.advance(now_ns - self._stalled_ns):
             answer: Answer = job.owner
             if job.failure is None:
                 answer.token(now_ns)
             else:
                 answer.refuse(planes.unavailable(answer.plane, job.failure))
+
+    def stall(self, seconds: float) -> None:
+        """Nothing moves for so long, and the engine's clock stands still meanwhile."""
+        self._stall_from_ns = time.monotonic_ns()
+        time.sleep(seconds)
+        self._stalled_ns = time.monotonic_ns() - self._stall_from_ns
 
     def close(self) -> None:
         """Closes the truth log."""
@@ -106,7 +112,7 @@ class Service:
             return
         # Fixed times count from the kernel's stamp of the request; an engine takes it when it sees it.
         arrived_ns = now_ns if self._settings.profile.model else min(now_ns, answer.truth.received_ns)
-        if not self._engine.submit(answer.job, arrived_ns - self.stalled_ns):
+        if not self._engine.submit(answer.job, arrived_ns - self._stalled_ns):
             answer.refuse(planes.unavailable(answer.plane, "refused"))
 
     def _job(self, ask: Ask, number: int) -> Job:
@@ -140,7 +146,8 @@ class Service:
             self._engine.cancel(job)
         truth.input_tokens, truth.cached_tokens = job.input_tokens, job.cached_tokens
         truth.asked_tokens = answer.ask.max_tokens
-        truth.admitted_ns = None if job.admitted_ns is None else job.admitted_ns + self.stalled_ns
+        if job.admitted_ns is not None:
+            truth.admitted_ns = job.admitted_ns + (self._stalled_ns if job.admitted_ns >= self._stall_from_ns else 0)
         self._record(truth)
 
     def _record(self, truth: Truth) -> None:

@@ -55,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--jitter", type=float, metavar="SHARE", help="standard deviation of times, as a share")
     add("--max-waiting", type=int, metavar="N", help="refuse requests when so many wait beside a full batch")
     add("--queue-timeout", type=_duration, metavar="DURATION", help="refuse requests that waited so long")
-    add("--model", action="append", default=[], metavar="NAME", help="served model; others get 404 (repeatable)")
+    add("--model", action="append", default=[], metavar="NAME",
+        help="served model or SageMaker endpoint; other names are refused (repeatable)")
     add("--api-key", metavar="KEY", help="key that the OpenAI plane asks for")
     add("--tls", action="store_true", help="serve TLS with a certificate made at start (its path is printed)")
     add("--tls-host", action="append", default=[], metavar="NAME", help="name in the certificate (repeatable)")

@@ -156,6 +156,14 @@ def test_a_bad_body_is_a_validation_error(server: Emulated) -> None:
     assert "max_tokens" in caught.value.response["Error"]["Message"]
 
 
+def test_unknown_names_are_refused_as_aws_does(emulate: Emulate) -> None:
+    server = emulate("--profile", "instant", "--model", "known")
+    with pytest.raises(ClientError, match=r"ValidationError.*Endpoint e of account \d+ not found"):
+        client(server, "sagemaker-runtime").invoke_endpoint(EndpointName="e", Body=b"{}")
+    with pytest.raises(ClientError, match=r"ValidationException.*model identifier is invalid"):
+        client(server, "bedrock-runtime").converse(modelId="m", messages=MESSAGES)
+
+
 def test_sagemakers_openai_path_speaks_openai(server: Emulated) -> None:
     sdk = openai.OpenAI(base_url=f"{server.url}/endpoints/e/openai/v1", api_key="bearer", max_retries=0)
     answer = sdk.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}], max_tokens=4)
