@@ -60,11 +60,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What `up` made. `settings` are the keys of the endpoint's entry in the run file that it supplies."""
+    """What `up` made. `settings` are keys of the endpoint's entry in the run file that it fills in; `defaults` are
+    such keys that it fills in only where the run file is silent.
+    """
 
     endpoint: str
     settings: Mapping[str, Any]
     resources: tuple[Resource, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def hourly(self) -> float | None:

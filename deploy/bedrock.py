@@ -11,6 +11,7 @@ from pydantic import Field
 
 from deploy.aws import client_for, code, described, explained, gone, message, poll_s, tag_map
 from deploy.base import Context, Deployment, Plan, Resource
+from deploy.bedrock_quotas import quotas_of
 from deploy.create import ensure
 from deploy.emulation import REGION, Emulation
 from deploy.names import name_for
@@ -78,13 +79,15 @@ class Bedrock:
         emulated = self.emulation.up()
         resource = self._resource()
         self._check_access(resource)
+        for quota in quotas_of(client_for(resource, self.context, "service-quotas"), _base_model(self.model)):
+            self.context.say(f"{self.spec.name}: {quota}")
         settings: dict[str, Any] = {"region": self.region} if self.region else {}
         settings |= self.emulation.settings()
         if self.options.provisioned is None:
             return Deployment(self.spec.name, settings, emulated)
         made = self._buy(resource, self.options.provisioned)
         price = {} if made.hourly is None else {"price": {"hourly": made.hourly}}
-        return Deployment(self.spec.name, settings | {"model_id": made.detail["arn"], **price}, (*emulated, made))
+        return Deployment(self.spec.name, settings | {"model": made.detail["arn"]}, (*emulated, made), price)
 
     def _resource(self) -> Resource:
         bought = self.options.provisioned

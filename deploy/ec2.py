@@ -20,7 +20,7 @@ from deploy.emulation import REGION, Emulation
 from deploy.health import healthy
 from deploy.lease import LEASE_S
 from deploy.names import name_for
-from deploy.prices import hourly_usd
+from deploy.prices import hourly_usd, instance_price
 from deploy.user_data import Script, copies_of
 from deploy.wait import wait_for
 from fmload.config.schema import EndpointSpec
@@ -65,15 +65,11 @@ class EC2:
         instances = [self._make(resource, lambda client, resource: self._create_instance(client, resource, group))
                      for resource in self._instances()]
         urls = [self._serving(resource) for resource in instances]
-        return Deployment(self.spec.name, self._settings(urls), (*emulated, *access, *instances))
-
-    def _settings(self, urls: list[str]) -> dict[str, Any]:
         where = {"urls": urls} if len(urls) > 1 else {"url": urls[0]}
-        price = {"instance_type": self.options.instance_type, "count": self.options.instance_count,
-                 **({"purchase": self.options.purchase} if self.options.purchase != "on_demand" else {}),
-                 **({"region": self.region} if self.region else {})}
-        emulated = {"emulated": self.options.emulator} if self.options.emulator else {}
-        return {**where, "price": price, **emulated}
+        emulation = {"emulated": self.options.emulator} if self.options.emulator else {}
+        price = instance_price(self.options.instance_type, self.options.instance_count, self.region,
+                               self.options.purchase)
+        return Deployment(self.spec.name, where | emulation, (*emulated, *access, *instances), {"price": price})
 
     def _access_resources(self) -> list[Resource]:
         """What the instances need first; the security group comes last."""

@@ -15,7 +15,7 @@ from deploy.kubernetes import kube_client, kube_explained
 from deploy.manifests import manifests
 from deploy.names import name_for
 from deploy.pods import look_at_pods
-from deploy.prices import hourly_usd
+from deploy.prices import hourly_usd, instance_price
 from deploy.wait import wait_for
 from fmload.config.schema import EndpointSpec
 from fmload.errors import FmloadError
@@ -66,14 +66,9 @@ class EKS:
             made.append(ensure(self.context, self.spec.name, self.namespace, self._apply))
             self._apply()  # again where an earlier `up` made the namespace and no more
         self._wait_ready()
-        return Deployment(self.spec.name, self._settings(), tuple(made))
-
-    def _settings(self) -> dict[str, Any]:
-        group, price = self.options.node_group, {}
-        if group is not None:
-            price = {"price": {"instance_type": group.instance_type, "count": group.count,
-                               **({"region": self.region} if self.region else {})}}
-        return {"url": f"{self._address()}/v1", **price}
+        group = self.options.node_group
+        price = {"price": instance_price(group.instance_type, group.count, self.region)} if group else {}
+        return Deployment(self.spec.name, {"url": f"{self._address()}/v1"}, tuple(made), price)
 
     def _add_nodes(self, resource: Resource, group: NodeGroupSpec) -> Resource:
         eks = client_for(resource, self.context, "eks")

@@ -86,7 +86,7 @@ def up(run_file: RunFile, context: Context) -> RunFile:
 
 
 def with_addresses(run_file: RunFile, deployments: Mapping[str, Deployment]) -> RunFile:
-    """The run file with what was deployed put into its endpoints; what they say themselves comes first."""
+    """The run file with what was deployed put into its endpoints."""
     endpoints = [_with_address(spec, deployments[spec.name]) if spec.name in deployments else spec
                  for spec in run_file.endpoints]
     return run_file.model_copy(update={"endpoints": endpoints})
@@ -141,8 +141,8 @@ def _targets(run_file: RunFile, context: Context) -> list[Target]:
 
 def _with_address(spec: EndpointSpec, deployment: Deployment) -> EndpointSpec:
     said: dict[str, Any] = spec.model_dump(mode="json", by_alias=True, exclude={"deploy"})
-    supplied = {key: value for key, value in deployment.settings.items() if key not in spec.model_fields_set}
-    return EndpointSpec.model_validate({**said, **supplied})
+    defaults = {key: value for key, value in deployment.defaults.items() if key not in spec.model_fields_set}
+    return EndpointSpec.model_validate({**said, **defaults, **deployment.settings})
 
 
 def _side_by_side(work: Callable[[Item], Value], items: Sequence[Item], context: Context) -> list[Value]:

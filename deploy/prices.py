@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from analysis.prices import load_prices
 from deploy.base import Context
 from fmload.config.schema import PriceSpec
@@ -14,3 +16,9 @@ def hourly_usd(context: Context, instance_type: str, count: int, purchase: str =
         return said.hourly * count
     quote = load_prices(context.prices).hourly(instance_type, region or context.region, purchase)
     return None if quote is None else quote.usd * count
+
+
+def instance_price(instance_type: str, count: int, region: str | None, purchase: str = "on_demand") -> dict[str, Any]:
+    """The endpoint's `price`, as the run file would have it."""
+    given = {"instance_type": instance_type, "count": count, "region": region, "purchase": purchase}
+    return {key: value for key, value in given.items() if value is not None}

@@ -12,7 +12,7 @@ from deploy.base import Context, Deployment, Plan, Resource
 from deploy.create import ensure
 from deploy.emulation import REGION, Emulation
 from deploy.names import name_for
-from deploy.prices import hourly_usd
+from deploy.prices import hourly_usd, instance_price
 from deploy.sagemaker_container import Served, image_of, served
 from deploy.sagemaker_kinds import wait_in_service
 from deploy.sagemaker_options import Component, Options
@@ -59,14 +59,17 @@ class SageMaker:
             made.append(self._make(resources[key], create))
             if key in ("endpoint", "component"):
                 wait_in_service(made[-1], self.context, self.options.start_timeout_s)
-        return Deployment(self.spec.name, self._settings(what), (*emulated, *made))
+        return Deployment(self.spec.name, self._settings(), (*emulated, *made), self._defaults(what))
 
-    def _settings(self, what: Served) -> dict[str, Any]:
-        settings = {"endpoint_name": self.name, "region": self.region, "payload_format": what.payload_format,
-                    "inference_component": self.name if self.options.inference_component else None,
-                    "price": {"instance_type": self.options.instance_type, "count": self.options.instance_count,
-                              **({"region": self.region} if self.region else {})}, **self.emulation.settings()}
-        return {key: value for key, value in settings.items() if value is not None}
+    def _settings(self) -> dict[str, Any]:
+        component = {"inference_component": self.name} if self.options.inference_component else {}
+        region = {"region": self.region} if self.region else {}
+        return {"endpoint_name": self.name, **component, **region, **self.emulation.settings()}
+
+    def _defaults(self, what: Served) -> dict[str, Any]:
+        payload = {"payload_format": what.payload_format} if what.payload_format else {}
+        price = instance_price(self.options.instance_type, self.options.instance_count, self.region)
+        return {**payload, "price": price}
 
     def _resources(self) -> dict[str, Resource]:
         hourly = 0.0 if self.options.emulator else hourly_usd(
