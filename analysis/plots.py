@@ -93,7 +93,8 @@ def _range(values: list[float], axis: Axis, rules: list[float]) -> tuple[float, 
     """From zero, unless the axis is logarithmic or all values are far from zero."""
     usable = [value for value in values if not axis.log or value > 0] or [1.0]
     low, high = min(usable), max(usable)
-    high = max([high, *(rule for rule in rules if rule <= high * 1.6)])
+    low, high = (min([low, *(rule for rule in rules if rule >= low / 1.6)]),
+                 max([high, *(rule for rule in rules if rule <= high * 1.6)]))
     if axis.log:
         return low / 1.2, high * 1.2
     pad = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
@@ -202,7 +203,8 @@ def _rules(axes: Axes, chart: Chart) -> None:
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     limits = {rule.axis: rule.value for rule in chart.rules}
     for rule in chart.rules:
-        if rule.value <= (right if rule.axis == "x" else top):
+        low, high = (left, right) if rule.axis == "x" else (bottom, top)
+        if low <= rule.value <= high:
             _rule(axes, rule.axis, rule.value, rule.label)
     if len(limits) == 2:
         width, height = min(right, limits["x"]) - left, min(top, limits["y"]) - bottom

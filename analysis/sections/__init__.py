@@ -20,6 +20,7 @@ _TABLE = {
     "load_latency": "analysis.sections.load_latency:render",
     "prompt_size": "analysis.sections.prompt_size:render",
     "throughput": "analysis.sections.throughput:render",
+    "repeats": "analysis.sections.repeats:render",
     "missed": "analysis.sections.missed:render",
     "errors": "analysis.sections.errors:render",
     "cost": "analysis.sections.cost:render",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from fmload.errors import FmloadError
+from fmload.errors import EXIT_OK, FmloadError
 
 if TYPE_CHECKING:
     from analysis.pipeline import Analysis
@@ -31,15 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write summary.csv, audit.json, report.md, figures/ and report.html; show the headline and where they are.
 
-    Exit codes: 0; 2 no results folder; 3 objectives required and met by no stage; 4 nothing valid was measured.
+    With `--as` nothing is written but to the terminal. Exit codes: 0; 2 no results folder; 3 objectives required and
+    met by no stage; 4 nothing valid was measured.
     """
     from analysis.pipeline import analyse, exit_code
 
-    analysis = analyse(args.run)
     if args.view:
-        _view(analysis, args.view)
-    else:
-        _headline(analysis)
+        return _view(args.run, args.view)
+    analysis = analyse(args.run)
+    _headline(analysis)
     if args.fmbench_csv:
         _fmbench_csv(analysis)
     if args.open and not webbrowser.open(analysis.run.results.report_html.resolve().as_uri()):
@@ -64,7 +64,10 @@ def _fmbench_csv(analysis: Analysis) -> None:
     Console().print(f"  {path}", highlight=False, soft_wrap=True)
 
 
-def _view(analysis: Analysis, name: str) -> None:
+def _view(root: Path, tool: str) -> int:
+    from analysis.load import open_run
+    from analysis.pipeline import analyse_run
     from analysis.views import show
 
-    Console().print(show(analysis, name))
+    Console().print(show(analyse_run(open_run(root)), tool))
+    return EXIT_OK

@@ -20,7 +20,7 @@ from analysis.document import Chart, Section, Table
 from analysis.failures import failures
 from analysis.load import open_run
 from analysis.pipeline import Analysis, analyse_run
-from analysis.sections import cost, endpoint_metrics, headline, throughput, timeline
+from analysis.sections import cost, endpoint_metrics, headline, repeats, throughput, timeline
 from fmload.results import Results
 
 
@@ -95,7 +95,8 @@ def test_messages_of_failures_are_counted(tmp_path: Path) -> None:
 def test_deployed_resources_are_paid_from_creation_to_deletion(tmp_path: Path) -> None:
     lines = [{"at": "2026-01-01T00:00:00+00:00", "event": "run", "run": "r"},
              _event("00:00:00", "creating", 3.6), _event("00:05:00", "created", 3.6),
-             _event("01:00:00", "deleted", 3.6), _event("00:00:00", "creating", None, "other"), _event("00:00:00", "creating", 0, "free")]
+             _event("01:00:00", "deleted", 3.6), _event("00:00:00", "creating", None, "other"),
+             _event("00:00:00", "creating", 0, "free")]
     (tmp_path / "ledger.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"torn')
     paid, unknown = deployed(tmp_path)
     assert (paid.duration_s, paid.usd) == (3600.0, pytest.approx(3.6))
@@ -131,6 +132,16 @@ def test_an_event_told_twice_is_shown_once(tmp_path: Path) -> None:
     events = tables(timeline.render(analysed(results)))[0]
     assert [[cell.text for cell in row[:2]] for row in events.rows] == [
         ["300 ms", "worker_lost"], ["300 ms", "interrupted"]]
+
+
+def test_repeats_are_compared_only_where_there_are_any(tmp_path: Path) -> None:
+    assert repeats.render(analysed(two_levels(tmp_path / "r"))) is None
+    again = [stage(0), stage(1, repeat=1)]
+    records = [request(f"{number}-{k}", 100 * k, [100 * k + 50, 100 * k + 70 + 10 * number], stage=number)
+               for number in (0, 1) for k in range(8)]
+    rows = tables(repeats.render(analysed(write(tmp_path / "s", again, records))))[0].rows
+    tpot = next(row for row in rows if row[3].value == "tpot_p50")
+    assert [cell.text for cell in tpot[5:8]] == ["2", "25.0", "7.07"]
 
 
 def test_fmbench_names_hold_our_numbers(tmp_path: Path) -> None:
