@@ -193,9 +193,9 @@ def month_at(endpoint: str, pricing: Pricing, requests_per_s: float, capacity_pe
     is the share of it that stays free. None for the price where capacity or tokens are unknown.
     """
     if pricing.by_token:
-        known = tokens_in is not None and tokens_out is not None
-        usd = usd_of_tokens(pricing, tokens_in or 0, tokens_out or 0) * requests_per_s * 3600 * HOURS_PER_MONTH
-        return MonthlyCost(endpoint, requests_per_s, None, None, None, usd if known else None)
+        each = None if tokens_in is None or tokens_out is None else usd_of_tokens(pricing, tokens_in, tokens_out)
+        usd = None if each is None else each * requests_per_s * 3600 * HOURS_PER_MONTH
+        return MonthlyCost(endpoint, requests_per_s, None, None, None, usd)
     if not capacity_per_s:
         return MonthlyCost(endpoint, requests_per_s, None, None, None, None)
     deployments = max(1, math.ceil(requests_per_s / (capacity_per_s * (1 - headroom)) - 1e-9))

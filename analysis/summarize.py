@@ -159,7 +159,7 @@ class Wanted:
 
 def summarize(run: Run, stage: Stage, wanted: Wanted | None = None) -> StageSummary:
     """The summary of one stage. Memory is bounded by a batch of records plus some 200 bytes a request."""
-    gathered = _Gathering(stage.window_ns)
+    gathered = _Gathering(stage.window_ns, run.count(stage))
     for batch in run.batches(stage):
         gathered.take(batch)
     return _summary(gathered, stage, run.endpoint(stage.endpoint), wanted or Wanted())
@@ -168,9 +168,11 @@ def summarize(run: Run, stage: Stage, wanted: Wanted | None = None) -> StageSumm
 class _Gathering:
     """Keeps, of each batch, the columns of requests; of the chunks only samples and sums."""
 
-    def __init__(self, window_ns: int) -> None:
+    def __init__(self, window_ns: int, rows: int) -> None:
         self.window_ns = window_ns
-        self.parts: dict[str, list[np.ndarray[Any, Any]]] = {}
+        self.rows = rows
+        self.filled = 0
+        self.table: dict[str, np.ndarray[Any, Any]] = {}  # allocated whole, so that the heap does not fragment
         self.tokens = {"itl": Samples(), "icl": Samples()}
         self.unknown_low = {"itl": Samples(), "icl": Samples()}
         self.unknown_high = {"itl": Samples(), "icl": Samples()}
@@ -210,8 +212,10 @@ class _Gathering:
             "prompt": np.fromiter(map(hash, batch.prompt_id), np.int64, columns.rows), "lag_max": batch.lag_max_ns / NS,
             "prompt_tokens": batch.prompt_tokens, "max_output_tokens": batch.max_output_tokens,
         }
+        end = self.filled + columns.rows
         for name, values in rows.items():
-            self.parts.setdefault(name, []).append(values)
+            self.table.setdefault(name, np.empty(self.rows, values.dtype))[self.filled:end] = values
+        self.filled = end
 
     def _keep_gaps(self, batch: Batch, good: Bools) -> None:
         found = gaps(batch.columns)
@@ -227,14 +231,9 @@ class _Gathering:
                 self.unknown_low[name].add(found.low_ns[unknown] / NS / per, per)
                 self.unknown_high[name].add(found.high_ns[unknown] / NS, per)
 
-    def column(self, name: str) -> np.ndarray[Any, Any]:
-        parts = self.parts.get(name)
-        return np.concatenate(parts) if parts else np.array([])
-
 
 def _summary(gathered: _Gathering, stage: Stage, endpoint: Endpoint, wanted: Wanted) -> StageSummary:
-    table = {name: gathered.column(name) for name in gathered.parts}
-    table = table or _EMPTY
+    table = gathered.table or _EMPTY
     started = inside(table["begun"], gathered.window_ns)
     requests = Requests(table["begun"] / NS, table["ended"] / NS,
                         {name: table[name] for name in REQUEST_METRICS}, table["outcome"], started)

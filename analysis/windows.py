@@ -23,12 +23,14 @@ def ended_ns(columns: Columns) -> Floats:
 
 def inside(instants_ns: Floats, window_ns: int) -> Bools:
     """True where an instant lies in the window; False for NaN."""
-    return (instants_ns >= 0) & (instants_ns < window_ns)  # type: ignore[no-any-return]
+    found: Bools = (instants_ns >= 0) & (instants_ns < window_ns)
+    return found
 
 
 def overlap_ns(begun: Floats, ended: Floats, window_ns: int) -> Floats:
     """Of each request, the time it was in flight inside the window; their sum is the area under the curve."""
-    return np.maximum(np.minimum(ended, window_ns) - np.maximum(begun, 0), 0)
+    area: Floats = np.maximum(np.minimum(ended, window_ns) - np.maximum(begun, 0), 0)
+    return area
 
 
 def in_flight_at(begun: Floats, ended: Floats, instant_ns: float) -> int:
@@ -41,7 +43,8 @@ def chunk_weights(columns: Columns) -> Floats:
     counted = np.bincount(columns.chunk_rows(), weights=columns.chunk_tokens, minlength=columns.rows)
     known = ~np.isnan(columns.output_tokens) & (counted > 0)
     scale = np.divide(columns.output_tokens, counted, out=np.ones(columns.rows), where=known)
-    return columns.chunk_tokens * scale[columns.chunk_rows()]
+    weights: Floats = columns.chunk_tokens.astype(np.float64) * scale[columns.chunk_rows()]
+    return weights
 
 
 def tokens_inside(columns: Columns, window_ns: int) -> float:
