@@ -18,6 +18,11 @@ def parse_duration_s(text: str) -> float:
     return math.fsum(float(number) * _DURATION_S[unit] for number, unit in parts)
 
 
+def write_duration(seconds: float) -> str:
+    """Seconds as a run file has them, to the nanosecond: `90s`, `0.5s`. `parse_duration_s` reads it."""
+    return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
+
+
 def format_duration(seconds: float | None) -> str:
     """`12 ms`, `3.46 s`, `2 m 05 s`; `n/a` for None."""
     if seconds is None or math.isnan(seconds):

@@ -22,8 +22,8 @@ from fmload.config.schema import (
     RunFile,
     TimeoutSpec,
     TokenFilter,
-    with_unit,
 )
+from fmload.units import write_duration
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "run-file.md"
@@ -78,7 +78,7 @@ def _row(name: str, schema: dict[str, Any], required: bool) -> str:
 def _default(value: Any, kind: str) -> str:
     if value in (None, [], {}):
         return ""
-    return f"`{with_unit(value)}`" if kind == "duration" else f"`{json.dumps(value).strip(chr(34))}`"
+    return f"`{write_duration(value)}`" if kind == "duration" else f"`{json.dumps(value).strip(chr(34))}`"
 
 
 def _kind(schema: dict[str, Any]) -> str:

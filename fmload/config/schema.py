@@ -23,15 +23,12 @@ from pydantic_core import CoreSchema
 
 from fmload.arrivals import ARRIVALS
 from fmload.config import objectives
-from fmload.config.model import Extensible as Extensible
-from fmload.config.model import NoOptions as NoOptions
-from fmload.config.model import Rule
-from fmload.config.model import Strict as Strict
+from fmload.config.model import Extensible, Rule, Strict
 from fmload.endpoints import ENDPOINTS
 from fmload.prompts import SOURCES
 from fmload.registry import did_you_mean
 from fmload.targets import TARGETS
-from fmload.units import parse_duration_s
+from fmload.units import parse_duration_s, write_duration
 
 
 def _duration(value: object, info: ValidationInfo) -> object:
@@ -43,12 +40,7 @@ def _duration(value: object, info: ValidationInfo) -> object:
     return value
 
 
-def with_unit(seconds: float) -> str:
-    """Seconds as a run file has them: `90s`, `0.5s`."""
-    return f"{seconds:g}s" if float(f"{seconds:g}") == seconds else f"{seconds!r}s"
-
-
-Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0), PlainSerializer(with_unit, when_used="json"),
+Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0), PlainSerializer(write_duration, when_used="json"),
                     WithJsonSchema({"anyOf": [{"type": "string", "examples": ["500ms", "10s", "2m"]}, {"const": 0}]})]
 
 
