@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -9,23 +10,55 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import yaml
 
-from fmload import config
+from fmload import cli, config
 from fmload.prompts import read
 from fmload.resources import resource
 
 LIMIT_S = 120
 
 
-def fmload(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "XDG_CACHE_HOME": str(cwd / "cache"), "COLUMNS": "100", **environment}
+@dataclass(frozen=True)
+class Done:
+    """What a command left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Call(Protocol):
+    def __call__(self, *arguments: str, **environment: str) -> Done: ...
+
+
+@pytest.fixture
+def fmload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """`fmload …` in the folder of the test, with nobody at the terminal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+
+    def call(*arguments: str, **environment: str) -> Done:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        code = cli.main(arguments)
+        return Done(code, *capsys.readouterr())
+
+    return call
+
+
+def in_a_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "fmload.cli", *arguments], capture_output=True, text=True, cwd=cwd,
-                          env=env, timeout=LIMIT_S, check=False, stdin=subprocess.DEVNULL)
+                          env={**os.environ, "XDG_CACHE_HOME": str(cwd / "cache")}, timeout=LIMIT_S, check=False,
+                          stdin=subprocess.DEVNULL)
 
 
 class _Models(BaseHTTPRequestHandler):
@@ -53,24 +86,25 @@ def url() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", ["", "/v1", "/v1/"])
-def test_init_finds_the_model_and_writes_a_file_that_validates(tmp_path: Path, url: str, path: str) -> None:
-    done = fmload("init", "--url", url + path, "--out", "my.yml", "--concurrency", "1,3", cwd=tmp_path)
+def test_init_finds_the_model_and_writes_a_file_that_validates(
+        fmload: Call, tmp_path: Path, url: str, path: str) -> None:
+    done = fmload("init", "--url", url + path, "--out", "my.yml", "--concurrency", "1,3")
     assert done.returncode == 0, done.stderr
     assert "fmload run my.yml" in done.stdout
     run_file = config.load(tmp_path / "my.yml")
     assert (run_file.endpoints[0].model, run_file.load.concurrency) == ("org/Model-8B", [1, 3])
     assert run_file.name == "Model-8B"
-    checked = fmload("validate", "my.yml", cwd=tmp_path)
+    checked = fmload("validate", "my.yml")
     assert (checked.returncode, checked.stderr) == (0, "")
     assert "my.yml: OK" in checked.stdout
     assert "2 stages in 2 steps" in checked.stdout
 
 
-def test_init_sends_the_key_of_the_variable_and_does_not_write_it(tmp_path: Path, url: str) -> None:
-    done = fmload("init", "--url", url, "--api-key-env", "MY_KEY", cwd=tmp_path, MY_KEY="right")
+def test_init_sends_the_key_of_the_variable_and_does_not_write_it(fmload: Call, tmp_path: Path, url: str) -> None:
+    done = fmload("init", "--url", url, "--api-key-env", "MY_KEY", MY_KEY="right")
     assert done.returncode == 0, done.stderr
     assert "right" not in (tmp_path / "run.yml").read_text() + done.stdout
-    refused = fmload("init", "--url", url, "--api-key-env", "MY_KEY", "--force", cwd=tmp_path, MY_KEY="wrong")
+    refused = fmload("init", "--url", url, "--api-key-env", "MY_KEY", "--force", MY_KEY="wrong")
     assert refused.returncode == 2
     assert "--model" in refused.stderr
 
@@ -83,17 +117,18 @@ def test_init_sends_the_key_of_the_variable_and_does_not_write_it(tmp_path: Path
     (("--url", "http://h/v1", "--model", "m", "--window", "9"), "load.window: 9 has no unit"),
     (("--url", "http://h/v1", "--model", "m", "--out", "nowhere/run.yml"), "nowhere/run.yml: No such file"),
 ])
-def test_init_without_enough_says_what_to_give(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
-    done = fmload("init", *arguments, cwd=tmp_path)
+def test_init_without_enough_says_what_to_give(
+        fmload: Call, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    done = fmload("init", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert "hint:" in done.stderr
     assert not (tmp_path / "run.yml").exists()
 
 
-def test_init_keeps_a_file_that_is_there(tmp_path: Path) -> None:
+def test_init_keeps_a_file_that_is_there(fmload: Call, tmp_path: Path) -> None:
     (tmp_path / "run.yml").write_text("mine")
-    done = fmload("init", "--url", "http://h/v1", "--model", "m", cwd=tmp_path)
+    done = fmload("init", "--url", "http://h/v1", "--model", "m")
     assert (done.returncode, (tmp_path / "run.yml").read_text()) == (2, "mine")
 
 
@@ -105,8 +140,9 @@ def test_init_keeps_a_file_that_is_there(tmp_path: Path) -> None:
     (("--url", "http://h/v1", "--model", "yes: no #", "--instance-type", "inf2.xlarge"),
      {"model": "yes: no #", "price": {"instance_type": "inf2.xlarge", "count": 1}}),
 ])
-def test_init_writes_what_each_protocol_needs(tmp_path: Path, arguments: tuple[str, ...], expected: object) -> None:
-    done = fmload("init", *arguments, cwd=tmp_path)
+def test_init_writes_what_each_protocol_needs(
+        fmload: Call, tmp_path: Path, arguments: tuple[str, ...], expected: object) -> None:
+    done = fmload("init", *arguments)
     assert done.returncode == 0, done.stderr
     written = yaml.safe_load((tmp_path / "run.yml").read_text())["endpoints"][0]
     assert isinstance(expected, dict)
@@ -128,7 +164,7 @@ def test_init_asks_at_a_terminal(tmp_path: Path, url: str) -> None:
 
 def test_validate_lists_all_problems_and_exits_with_2(tmp_path: Path) -> None:
     (tmp_path / "x.yml").write_text("name: x\nendpoints: []\nprompts: 3\nload: {concurrencey: [1]}\n")
-    done = fmload("validate", "x.yml", "--set", "seed=high", cwd=tmp_path)
+    done = in_a_process("validate", "x.yml", "--set", "seed=high", cwd=tmp_path)
     assert done.returncode == 2
     for problem in ("x.yml:2: endpoints: needs at least 1 entry", "x.yml:3: prompts: must be a list",
                     "x.yml:4: load.concurrencey: unknown key 'concurrencey'; did you mean 'concurrency'?",
@@ -137,31 +173,31 @@ def test_validate_lists_all_problems_and_exits_with_2(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_validate_shows_the_plan_and_warns_of_a_missing_key(tmp_path: Path) -> None:
+def test_validate_shows_the_plan_and_warns_of_a_missing_key(fmload: Call, tmp_path: Path) -> None:
     done = fmload("validate", str(resource("configs", "openai-endpoint.yml")),
-                  "--set", "endpoints[mine].api_key_env=NO_SUCH_KEY", cwd=tmp_path)
+                  "--set", "endpoints[mine].api_key_env=NO_SUCH_KEY")
     assert done.returncode == 0, done.stderr
     for words in ("16 users", "synthetic", "5 stages in 5 steps", "about 6 m 15 s in all", "OK",
                   "warning: endpoint 'mine': api_key_env: NO_SUCH_KEY is not set in the environment"):
         assert words in done.stdout
 
 
-def test_validate_finds_files_that_are_not_there(tmp_path: Path) -> None:
-    assert fmload("init", "--url", "http://h/v1", "--model", "m", cwd=tmp_path).returncode == 0
+def test_validate_finds_files_that_are_not_there(fmload: Call, tmp_path: Path) -> None:
+    assert fmload("init", "--url", "http://h/v1", "--model", "m").returncode == 0
     prompts = "prompts=[{name: q, source: jsonl, files: [lost/*.jsonl]}]"
-    done = fmload("validate", "run.yml", "--set", prompts, cwd=tmp_path)
+    done = fmload("validate", "run.yml", "--set", prompts)
     assert done.returncode == 2
     assert f"{tmp_path}/lost/*.jsonl: no such file" in done.stderr
 
 
-def test_the_schema_is_printed_for_editors(tmp_path: Path) -> None:
-    done = fmload("validate", "--json-schema", cwd=tmp_path)
+def test_the_schema_is_printed_for_editors(fmload: Call, tmp_path: Path) -> None:
+    done = fmload("validate", "--json-schema")
     assert json.loads(done.stdout)["title"] == "fmload run file"
 
 
-def test_prompts_writes_the_sets_and_shows_their_lengths(tmp_path: Path) -> None:
-    assert fmload("init", "--url", "http://h/v1", "--model", "m", cwd=tmp_path).returncode == 0
-    done = fmload("prompts", "run.yml", "--set", "prompts[0].count=40", "--out", "sets", cwd=tmp_path)
+def test_prompts_writes_the_sets_and_shows_their_lengths(fmload: Call, tmp_path: Path) -> None:
+    assert fmload("init", "--url", "http://h/v1", "--model", "m").returncode == 0
+    done = in_a_process("prompts", "run.yml", "--set", "prompts[0].count=40", "--out", "sets", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     prompts = read(tmp_path / "sets" / "mean_550.jsonl")
     assert len(prompts) == 40
