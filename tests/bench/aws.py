@@ -28,11 +28,12 @@ from rich.console import Console
 from rich.table import Table
 
 from fmload.emulator import truth
-from tests.bench.wire import cores, emulator
+from tests.bench.wire import cores
+from tests.load_rig import emulator
 
 TTFT_S, TOKENS = 0.2, 64
 BLOCK_S, PAUSE_S = 0.03, 0.12
-LATE_NS = 2_000_000  # a token this late was not read when it came
+LATE_NS = 2_000_000  # so late after the server's stamp; a server that lost its core before the send is late, too
 
 
 @dataclass(frozen=True)
@@ -77,18 +78,21 @@ def run(case: Case, streams: int, seconds: float) -> Result:
     options = ["--ttft", f"{TTFT_S}s", "--gap", f"{case.gap_s}s", *(["--tls"] if case.tls else [])]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with emulator(folder, cores()[0], *options) as server:
-            seen = _client(case, streams, seconds, server, folder / "seen")
-        return judge(seen, truth.read(folder / "truth.log"))
+        with emulator(folder, *options) as server:
+            os.sched_setaffinity(server.process.pid, {cores()[0]})
+            ready = json.loads((folder / "emulator.ready").read_text())
+            seen = _client(case, streams, seconds, ready, folder / "seen")
+        return judge(seen, truth.read(server.truth_log))
 
 
 def _client(case: Case, streams: int, seconds: float, server: dict[str, Any], out: Path) -> dict[str, Any]:
+    cycle_s = TTFT_S + case.gap_s * TOKENS
     plan = {"client": case.client, "url": server["url"], "ca_file": server.get("ca_file"), "streams": streams,
-            "tokens": TOKENS, "seconds": seconds, "cycle_s": TTFT_S + case.gap_s * TOKENS, "out": str(out),
+            "tokens": TOKENS, "seconds": seconds, "cycle_s": cycle_s, "out": str(out),
             "block_s": BLOCK_S if case.held else 0, "pause_s": PAUSE_S}
     core = cores()[1]
     subprocess.run([sys.executable, "-m", "tests.bench.aws_client", json.dumps(plan)], check=True,
-                   timeout=seconds + plan["cycle_s"] + 120, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+                   timeout=seconds + cycle_s + 120, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
     return msgpack.unpackb(out.read_bytes())  # type: ignore[no-any-return]
 
 
