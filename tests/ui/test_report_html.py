@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from simulated import sweep
 from watched import Watched
 
 from analysis import html
@@ -27,6 +28,9 @@ from analysis.document import (
     Table,
     literal,
 )
+from analysis.load import open_run
+from analysis.pipeline import analyse_run
+from analysis.sections import rendered
 
 pytestmark = pytest.mark.browser
 HOSTILE = "</script><script>fail()</script><img src=http://192.0.2.1/x>"
@@ -249,6 +253,8 @@ def test_everything_that_can_be_pressed_has_a_name(opened: Open) -> None:
     assert nameless == 0
 
 
+DEAD_LINKS = """[...document.querySelectorAll('a[href^="#"]')].filter(link =>
+    !document.getElementById(link.hash.slice(1))).map(link => link.hash)"""
 CONTRAST = """() => {
   const channel = v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
   const parse = text => {
@@ -273,3 +279,35 @@ CONTRAST = """() => {
   }
   return poor;
 }"""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Section]:
+    """All sections of a sweep of 200 stages."""
+    levels, sizes = range(1, 26), {f"p{tokens}": (tokens, 8) for tokens in (40, 200, 400, 800)}
+    results = sweep(tmp_path_factory.mktemp("runs") / "sweep", levels, sizes=sizes, window_s=6)
+    return list(rendered(analyse_run(open_run(results.root))))
+
+
+def test_a_sweep_of_200_stages_opens_draws_every_chart_and_its_links_lead_somewhere(
+        whole: list[Section], opened: Open, watched: Watched, record_property: Callable[[str, object], None]) -> None:
+    page = opened(whole)
+    ready_ms = page.evaluate("Math.round(performance.getEntriesByType('navigation')[0].loadEventEnd)")
+    record_property("opened_ms", ready_ms)
+    print(f"200 stages: opened in {ready_ms} ms")
+    expect(page.locator("#stages tbody tr")).to_have_count(200)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    charts = page.locator("figure.chart").count()
+    assert charts >= 12
+    assert page.evaluate(DEAD_LINKS) == []
+    for place in range(charts):
+        assert page.locator("figure.chart").nth(place).locator(".plots > svg .pt, .plots > svg g path").count() > 0
+    assert watched.errors == []
+    assert watched.network() == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_real_report_keeps_its_contrast(whole: list[Section], opened: Open, scheme: str) -> None:
+    page = opened([section for section in whole if section.id in ("result", "objectives", "errors", "configuration")])
+    page.evaluate("scheme => document.documentElement.dataset.theme = scheme", scheme)
+    assert page.evaluate(CONTRAST) == []
