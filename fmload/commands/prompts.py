@@ -21,7 +21,7 @@ _BAR_WIDTH = 40
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("config", metavar="CONFIG", type=Path, help="a run file")
+    parser.add_argument("config", metavar="CONFIG", help="a run file, or the name of one that ships")
     parser.add_argument("--out", type=Path, default=Path("prompts"), metavar="DIR", help="folder for <set>.jsonl")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                         help="replace a key of the run file (repeatable)")
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the sets and print a histogram of each."""
-    run_file = config.load(args.config, args.set)
+    run_file = config.load(config.find(args.config), args.set)
     console = Console(highlight=False)
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                   console=Console(stderr=True), transient=True) as progress:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import signal
 import socket
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ from fmload.endpoints import ENDPOINTS
 from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
 from fmload.progress import Progress
 from fmload.prompts.preparation import prepare
-from fmload.resources import resource
 from fmload.results import Results, new_results
 from fmload.stages import plan
 
@@ -43,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """The whole line, in order. Exit codes: 0 measured, 2 usage, 3 objectives, 4 nothing valid, 130 interrupted."""
     console = Console(stderr=True)
-    run_file = config.load(_find(args.config), args.set)
+    run_file = config.load(config.find(args.config), args.set)
     plan(run_file)  # a load that cannot be planned is refused before anything is created
     results = _results(args, run_file)
     code = _load(args, run_file, results, Progress(console))
@@ -55,15 +53,6 @@ def run(args: argparse.Namespace) -> int:
     from analysis.pipeline import exit_code
 
     return code or exit_code(analysis, args.require_objectives)
-
-
-def _find(name: str) -> Path:
-    path = Path(name)
-    if path.exists() or path.suffix:
-        return path
-    with suppress(FmloadError):
-        return resource("configs", f"{name}.yml")
-    return path
 
 
 def _results(args: argparse.Namespace, run_file: RunFile) -> Results:

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -21,7 +20,7 @@ from fmload.units import format_duration
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("config", metavar="CONFIG", type=Path, nargs="?", help="a run file")
+    parser.add_argument("config", metavar="CONFIG", nargs="?", help="a run file, or the name of one that ships")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                         help="replace a key of the run file (repeatable)")
     parser.add_argument("--json-schema", "--schema", action="store_true", dest="json_schema",
@@ -37,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_OK
     if args.config is None:
         raise FmloadError("no run file given", hint="fmload validate CONFIG")
-    run_file = config.load(args.config, args.set)
+    run_file = config.load(config.find(args.config), args.set)
     stages = plan(run_file)
     for spec in run_file.prompts:
         _check_files(SOURCES.load(spec.source).from_spec(spec))

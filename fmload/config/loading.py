@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,8 +12,18 @@ from fmload.config import overrides, problems, yaml_lines
 from fmload.config.problems import Problem, RunFileError
 from fmload.config.schema import RunFile
 from fmload.errors import FmloadError
+from fmload.resources import resource
 
 _HINT = "docs/run-file.md lists every key; 'fmload init' writes a run file that works"
+
+
+def find(name: str) -> Path:
+    """The run file at this path; else the one of this name that ships: `quickstart`, or `configs/quickstart.yml`."""
+    path = Path(name)
+    if not path.exists() and path.parent.name in ("", "configs"):
+        with suppress(FmloadError):
+            return resource("configs", f"{path.name.removesuffix('.yml')}.yml")
+    return path
 
 
 def load(path: Path, sets: Sequence[str] = ()) -> RunFile:

@@ -182,6 +182,12 @@ def test_validate_shows_the_plan_and_warns_of_a_missing_key(fmload: Call, tmp_pa
         assert words in done.stdout
 
 
+@pytest.mark.parametrize("name", ["quickstart", "configs/quickstart.yml"])
+def test_run_files_that_ship_go_by_their_names_from_any_folder(fmload: Call, name: str) -> None:
+    assert fmload("validate", name).returncode == 0
+    assert "No such file" in fmload("validate", name.replace("quickstart", "slowstart")).stderr
+
+
 def test_validate_finds_files_that_are_not_there(fmload: Call, tmp_path: Path) -> None:
     assert fmload("init", "--url", "http://h/v1", "--model", "m").returncode == 0
     prompts = "prompts=[{name: q, source: jsonl, files: [lost/*.jsonl]}]"
