@@ -22,7 +22,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgpack
 import numpy as np
@@ -33,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fmload.emulator import truth
+from fmload.truthful import Seen, compare, percentile_ms
 from tests.load_rig import Run, Server, emulator, free_port, started, wait_until
 
 TTFT_S, GAP_S, TOKENS = 0.2, 0.02, 128
@@ -40,17 +40,6 @@ CYCLE_S = TTFT_S + GAP_S * TOKENS
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 CLIENTS = {"requests": "Requests", "sdk": "Sdk"}  # the class in the locustfile
 LIMIT_S = 300
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a client saw of one request. `censored` is empty where the client does not know."""
-
-    request_id: str
-    send_ns: int
-    token_ns: np.ndarray
-    censored: np.ndarray
-    outcome: str
 
 
 @dataclass(frozen=True)
@@ -186,32 +175,17 @@ def _running(command: Sequence[str], environment: dict[str, str], folder: Path,
 
 def judge(client: str, streams: int, load: Load, truths: Sequence[truth.Truth]) -> Result:
     """Compare what the client saw in its window with what the server did."""
-    by_id = {item.request_id: item for item in truths}
-    ttft: list[int] = []
-    gaps: list[np.ndarray] = []
-    censored = tokens = failed = 0
-    for one in load.seen:
-        inside = (one.token_ns >= load.start_ns) & (one.token_ns <= load.end_ns)
-        failed += one.outcome not in ("ok", "cancelled", "censored")
-        tokens += int(inside.sum())
-        censored += int(one.censored[inside].sum())
-        true = by_id.get(one.request_id)
-        if true is None or one.outcome != "ok" or not inside.any() or len(true.token_ns) != len(one.token_ns):
-            continue
-        sent = np.array(true.token_ns)
-        if inside[0]:
-            ttft.append(abs(int((one.token_ns[0] - one.send_ns) - (sent[0] - true.received_ns))))
-        gaps.append(np.abs(np.diff(one.token_ns) - np.diff(sent))[inside[1:]])
+    errors = compare(load.seen, truths, load.start_ns, load.end_ns)
     lasted_s = (load.end_ns - load.start_ns) / 1e9
-    return Result(client, streams, tokens / lasted_s, _p50_p99(ttft), _p50_p99(np.concatenate(gaps) if gaps else []),
-                  censored / max(tokens, 1), 1e6 * load.cpu_s / max(tokens, 1), load.cpu_s / lasted_s, failed,
+    tokens = max(errors.tokens, 1)
+    return Result(client, streams, errors.tokens / lasted_s, _p50_p99(errors.ttft_ns), _p50_p99(errors.gap_ns),
+                  errors.censored / tokens, 1e6 * load.cpu_s / tokens, load.cpu_s / lasted_s, errors.failed,
                   load.rss_mb)
 
 
-def _p50_p99(values_ns: Any) -> tuple[float, float] | None:
-    if len(values_ns) == 0:
-        return None
-    return float(np.percentile(values_ns, 50) / 1e6), float(np.percentile(values_ns, 99) / 1e6)
+def _p50_p99(values_ns: np.ndarray) -> tuple[float, float] | None:
+    median, tail = percentile_ms(values_ns, 50), percentile_ms(values_ns, 99)
+    return None if median is None or tail is None else (median, tail)
 
 
 def measure_one(client: str, streams: int, seconds: float) -> Result:

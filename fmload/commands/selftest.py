@@ -1,0 +1,82 @@
+"""`fmload selftest`: the tokens and requests a second at which this machine's client still tells the truth."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from fmload.errors import EXIT_OK, FmloadError
+from fmload.selftest import REQUESTS, TOKENS, Ladder, Rung, climb
+
+_LADDERS = {ladder.name: ladder for ladder in (TOKENS, REQUESTS)}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("--workers", default="", metavar="N,...",
+                        help="client processes, such as 1,2,4; 1 and all cores but the emulator's when absent")
+    parser.add_argument("--limit-ms", type=float, default=1.0, help="error at p99 up to which a load counts")
+    parser.add_argument("--seconds", type=float, default=5.0, help="measured at each load")
+    parser.add_argument("--only", choices=sorted(_LADDERS), help="tokens (long answers) or requests (of one token)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Climbs each ladder with each number of workers and prints what held."""
+    workers = _workers(args.workers)
+    console = Console()
+    for ladder in [_LADDERS[args.only]] if args.only else _LADDERS.values():
+        rungs: list[Rung] = []
+        for count in workers:
+            with console.status("") as status:
+                def show(rung: Rung, status=status, ladder=ladder) -> None:  # type: ignore[no-untyped-def]
+                    status.update(f"{ladder.name}: {rung.workers} workers held {rung.users} users, trying more")
+
+                status.update(f"{ladder.name}: {count} workers, {ladder.first} users")
+                rungs += climb(ladder, count, args.limit_ms, args.seconds, show)
+        console.print(_table(ladder, rungs, args.limit_ms))
+        console.print(*_conclusions(ladder, rungs, workers), sep="\n")
+    console.print("A Locust worker does a little more for each request than these processes; see docs/wire.md.")
+    return EXIT_OK
+
+
+def _workers(given: str) -> list[int]:
+    if not given:
+        return sorted({1, max(1, len(os.sched_getaffinity(0)) - 1)})
+    try:
+        counts = [int(part) for part in given.split(",")]
+    except ValueError:
+        counts = [0]
+    if min(counts) < 1:
+        raise FmloadError(f"--workers {given}: not numbers of processes", hint="for example --workers 1,2,4")
+    return counts
+
+
+def _table(ladder: Ladder, rungs: Sequence[Rung], limit_ms: float) -> Table:
+    what = "one token each" if ladder.tokens == 1 else f"{ladder.gap_s * 1e3:g} ms a token"
+    table = Table(title=f"{ladder.name}: {what}; a load holds while its error at p99 is under {limit_ms:g} ms")
+    for column in ("workers", "users", "tokens/s", "requests/s", "TTFT p99 error ms", "ITL p99 error ms", "censored",
+                   "CPU µs a token", "holds"):
+        table.add_column(column, justify="right")
+    for rung in rungs:
+        table.add_row(str(rung.workers), str(rung.users), f"{rung.tokens_per_s:,.0f}", f"{rung.requests_per_s:,.0f}",
+                      _ms(rung.ttft_p99_ms), _ms(rung.gap_p99_ms), f"{rung.censored_share:.1%}",
+                      f"{rung.cpu_us_per_token:.1f}", "yes" if rung.held else "no")
+    return table
+
+
+def _ms(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3f}"
+
+
+def _conclusions(ladder: Ladder, rungs: Sequence[Rung], workers: Sequence[int]) -> list[str]:
+    lines = []
+    for count in workers:
+        held = [rung for rung in rungs if rung.workers == count and rung.held]
+        rate = (f"{held[-1].tokens_per_s:,.0f} tokens/s in {held[-1].requests_per_s:,.0f} requests/s" if held
+                else "not even the first load held")
+        lines.append(f"{count} worker{'s' if count > 1 else ''}: {rate}")
+    return lines
