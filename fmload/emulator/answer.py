@@ -174,7 +174,8 @@ class Answer:
         return "length" if limit is not None and self._total >= limit else "stop"
 
     def _outcome(self) -> str:
-        return "ok" if self._fault is None else "fault"
+        """Of an answer that came to its end: well, unless something in it is no answer."""
+        return "fault" if self._kind == "garbage" and 0 <= self._after <= self._count else "ok"
 
     # --- beginning and end ---
 
@@ -287,7 +288,7 @@ class Answer:
             return
         self._put(_GARBAGE, 0)
         if self._count == self._total:
-            self._end("fault")
+            self._end(self._outcome())
 
     def _break(self, reset: bool) -> None:
         self._close("fault")

@@ -21,8 +21,9 @@ class Truth:
 
     `received_ns` is the kernel's receive stamp of the request's first bytes; `headers_ns`, `token_ns` are taken just
     before the send() of the bytes that hold them. `token_counts[i]` tokens were first sent in write `token_ns[i]`.
-    `outcome` is `ok`, `disconnected` (the client went away), `refused`, `queue_timeout`, `rejected` (a bad request)
-    or `fault`; `fault` names the fault that was played, also when the outcome is `ok`.
+    `outcome` is `ok` (the whole answer went out, whatever its pace and its figures), `disconnected` (the client went
+    away), `refused` or `queue_timeout` (by the engine), `rejected` (a bad request) or `fault` (spoiled on purpose).
+    `fault` names the fault that was drawn for the request, also when the outcome is `ok`, as with a stall.
     """
 
     request_id: str

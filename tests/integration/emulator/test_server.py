@@ -143,14 +143,14 @@ def test_a_server_that_is_told_to_stop_ends_well_and_logs_what_was_under_way(emu
 
 
 def test_a_stall_of_the_whole_server_is_not_made_up_for(emulate: Emulate) -> None:
-    server = emulate("--ttft", "0", "--gap", "10ms", "--stall-at", "500ms", "--stall-for", "700ms")
+    server = emulate("--ttft", "0", "--gap", "10ms", "--stall-at", "1s", "--stall-for", "700ms")
     with server.connect() as sock:
-        sock.sendall(chat(100))
+        sock.sendall(chat(150))
         read_response(sock)
     (truth,) = server.truths(1)
     gaps = [b - a for a, b in itertools.pairwise(truth.token_ns)]
     assert max(gaps) >= 700_000_000
-    assert truth.token_ns[-1] - truth.token_ns[0] >= 1_650_000_000  # 99 gaps and the stall
+    assert truth.token_ns[-1] - truth.received_ns >= 2_190_000_000 - CLOCK_NS  # 149 gaps and the stall
 
 
 def test_a_server_can_die_and_can_stop_listening(emulate: Emulate) -> None:
@@ -238,6 +238,33 @@ def test_a_full_queue_answers_503_and_a_long_wait_ends(emulate: Emulate) -> None
     assert outcomes.count("refused") == 3 and outcomes.count("queue_timeout") == 8
     for sock in socks:
         sock.close()
+
+
+def test_an_engine_takes_at_least_the_time_of_its_steps(emulate: Emulate) -> None:
+    server = emulate("--profile", "llama3-8b-g5.xlarge", "--jitter", "0")
+    socks = [server.connect() for _ in range(3)]
+    for number, sock in enumerate(socks):
+        sock.sendall(chat(12, str(number), prompt="word " * 400))
+    assert [read_response(sock).tokens for sock in socks] == [12] * 3
+    for truth in server.truths(3):
+        assert truth.admitted_ns is not None and truth.received_ns <= truth.admitted_ns + CLOCK_NS
+        prefill_s, step_s = 0.015 + 407 / 3500, 0.0325
+        assert truth.token_ns[0] - truth.admitted_ns >= prefill_s * 1e9
+        assert truth.token_ns[-1] - truth.admitted_ns >= (prefill_s + 11 * step_s) * 1e9
+    for sock in socks:
+        sock.close()
+
+
+def test_answers_may_end_by_themselves_unless_told_to_go_on(emulate: Emulate) -> None:
+    server = emulate("--profile", "instant", "--natural-tokens", "3")
+    client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0)
+
+    def finish(**more: object) -> tuple[int, str]:
+        answer = client.completions.create(model="m", prompt="hi", max_tokens=20, extra_body=more)
+        assert answer.usage is not None
+        return answer.usage.completion_tokens, answer.choices[0].finish_reason
+
+    assert [finish(), finish(min_tokens=7), finish(ignore_eos=True)] == [(3, "stop"), (7, "stop"), (20, "length")]
 
 
 def test_prometheus_tells_the_truth_unless_told_to_lie(emulate: Emulate) -> None:

@@ -263,6 +263,14 @@ def test_faults_of_a_stream_spoil_a_whole_answer_too(fault: str) -> None:
         json.loads(line.body)["choices"]
 
 
+@pytest.mark.parametrize(("fault", "outcome"), [
+    ("stall:after=1,for=0", "ok"), ("usage", "ok"), ("gzip", "ok"), ("cut:after=9", "ok"), ("garbage:after=4", "fault"),
+    ("garbage:after=2", "fault"), ("truncate:after=4", "fault"), ("empty", "fault"), ("error:after=0", "fault")])
+def test_an_answer_that_went_out_whole_is_ok_whatever_its_pace(fault: str, outcome: str) -> None:
+    _, truth = play(fault=fault)
+    assert (truth.outcome, truth.status) == (outcome, 200)
+
+
 # --- the AWS planes ---
 
 CONVERSE = {"messages": [{"role": "user", "content": [{"text": "hi"}]}]}
