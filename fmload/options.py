@@ -18,6 +18,7 @@ DEFAULT_RUN_TIME_S = 60.0
 
 def add_arguments(parser: Any) -> None:
     """Add fmload's options to Locust's parser. On the parser itself: what is in a group is not in the web form."""
+    parser.set_defaults(web_host="127.0.0.1")  # Locust's own default is every interface
     add = parser.add_argument
     add("--fmload-config", default="", env_var="FMLOAD_CONFIG",
         help="Run file (YAML); the options below are then unused")

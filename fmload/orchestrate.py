@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -65,13 +66,13 @@ def drive(run: RunFile, results: Results, workers: int, progress: Progress, resu
           remote: Remote | None = None) -> int:
     """Run the load to its end; returns 0, or the exit code of a run that did not end well (2, 4, 130).
 
-    `workers` are started on this host, unless there are `remote` ones.
-
-    Every process that was started is gone on return. Raises FmloadError with the master's own words when it failed.
+    `workers` are started on this host, unless there are `remote` ones. For the main thread only (signals). Every
+    process that was started is gone on return. Raises FmloadError with the master's own words when it failed.
     """
     with _private_run_file(run) as run_file, _fleet(run_file, results, workers, resume, remote) as fleet:
         interrupted = _watch(fleet, results, progress)
         code = fleet.master.returncode
+    whole = _close_stages(results)
     error = (read_snapshot(_live(results)) or {}).get("run", {}).get("error")
     if interrupted or code == EXIT_INTERRUPTED:
         return EXIT_INTERRUPTED
@@ -80,14 +81,16 @@ def drive(run: RunFile, results: Results, workers: int, progress: Progress, resu
     if not results.stages_json.exists():
         raise FmloadError(f"Locust's master ended with code {code}:\n{_tail(results.logs / 'master.log')}",
                           hint=f"the whole log: {results.logs / 'master.log'}", exit_code=EXIT_INVALID)
-    return EXIT_INVALID if code in (EXIT_INVALID, -signal.SIGKILL) else 0
+    return EXIT_INVALID if code == EXIT_INVALID or not whole else 0  # Locust's 1: some requests failed, which is data
 
 
 def _watch(fleet: Fleet, results: Results, progress: Progress) -> bool:
     """Show progress until the master has ended. Ctrl-C once asks it to end, twice ends everything; tells if it came."""
     interrupted_at: float | None = None
-    while fleet.master.poll() is None:
+    while True:
         try:
+            if fleet.master.poll() is not None:
+                return interrupted_at is not None
             time.sleep(WATCH_EVERY_S)
             if snapshot := read_snapshot(_live(results)):
                 progress.show(snapshot)
@@ -99,7 +102,21 @@ def _watch(fleet: Fleet, results: Results, progress: Progress) -> bool:
             interrupted_at = time.monotonic()
             progress.say("interrupted: requests in flight may end, records are kept (Ctrl-C again ends at once)")
             fleet.master.send_signal(signal.SIGINT)
-    return interrupted_at is not None
+
+
+def _close_stages(results: Results) -> bool:
+    """A stage that a dead master left running is interrupted. Tells whether every stage had its turn."""
+    if not results.stages_json.exists():
+        return False
+    plan = json.loads(results.stages_json.read_text())
+    whole = not any(stage["status"] in ("running", "pending") for stage in plan["stages"])
+    for stage in plan["stages"]:
+        if stage["status"] == "running":
+            stage["status"] = "interrupted"
+            if stage["window_start_ns"] is not None and stage["window_end_ns"] is None:
+                stage["window_end_ns"] = time.monotonic_ns()
+    results.stages_json.write_text(json.dumps(plan, indent=1))
+    return whole
 
 
 def _live(results: Results) -> Path:
@@ -123,7 +140,8 @@ def _fleet(run_file: Path, results: Results, workers: int, resume: bool, remote:
                                         results.logs / f"worker-{number}.log"))
         yield fleet
     finally:
-        _end(fleet)
+        with _undisturbed():
+            _end(fleet)
 
 
 def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -149,6 +167,16 @@ def _end(fleet: Fleet) -> None:
                 process.send_signal(signal.SIGCONT)
                 process.send_signal(sent)
         _await_all(fleet, KILL_LIMIT_S)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C does nothing inside: what is done here has limits of its own, and must not stop half-way."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _await_all(fleet: Fleet, limit_s: float) -> None:
