@@ -128,6 +128,18 @@ def output_limit(facts: Facts) -> Check | None:
                  {"over": over, "of": evidence.with_max_tokens, "echo_like": echo})
 
 
+def echoes(facts: Facts) -> Check | None:
+    """Outputs at least as long as their prompts, and longer where these are longer, likely begin with them."""
+    correlation = facts.summary.evidence.echo_correlation
+    if correlation is None:
+        return None
+    suspect = correlation > 0.9
+    return Check(2, "output is no echo", WARN if suspect else PASS,
+                 "Outputs are at least as long as their prompts; the lengths correlate by "
+                 f"{correlation:.2f}" + (": the server likely repeats the prompt." if suspect else "."),
+                 {"correlation": correlation})
+
+
 def tokens_per_chunk(facts: Facts) -> Check | None:
     """How many tokens a chunk holds, by the server's count."""
     evidence = facts.summary.evidence
@@ -291,6 +303,18 @@ def steady(facts: Facts) -> Check | None:
                  {"first_s": found.first, "second_s": found.second, "p_value": found.p_value})
 
 
+def warmed_up(facts: Facts) -> Check | None:
+    """Whether the warm-up reached into the window."""
+    settled_s = facts.summary.evidence.warmed_up_s
+    if settled_s is None:
+        return None
+    result = WARN if settled_s > CLOSE * facts.summary.totals.window_s else PASS
+    text = f"E2E latency settled {format_duration(settled_s)} after the window opened" if settled_s > 0 else (
+        "No start-up transient was found in E2E latency")
+    return Check(6, "warmed up", result, text + " (MSER-5)." + (
+        " A longer warm-up would leave it out." if result == WARN else ""), {"settled_s": settled_s})
+
+
 def undisturbed(facts: Facts) -> Check | None:
     """Nothing befell the stage: all workers stayed, it was not interrupted."""
     stage = facts.summary.stage
@@ -344,9 +368,9 @@ def _known(*values: float | None) -> float | None:
 
 
 CHECKS: tuple[CheckFunction, ...] = (
-    littles_law, token_sums, token_counts, token_source, output_limit, tokens_per_chunk, server_counters,
+    littles_law, token_sums, token_counts, token_source, output_limit, echoes, tokens_per_chunk, server_counters,
     order_of_instants, buffered_streams, censored_tokens, offered_load, send_lateness, undisturbed, client_cpu,
-    client_lag, stamping_delay, enough_samples, steady, cached_tokens, repeated_prompts)
+    client_lag, stamping_delay, enough_samples, steady, warmed_up, cached_tokens, repeated_prompts)
 
 
 def audit(facts: Facts) -> tuple[Check, ...]:

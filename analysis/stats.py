@@ -184,10 +184,11 @@ def drift(instants: Floats, values: Floats, middle: float) -> Drift | None:
 
 
 def warmed_up_at(instants: Floats, values: Floats, blocks: int = 20) -> float | None:
-    """The instant from which the values no longer carry a start-up transient, by MSER-5's rule on block means.
+    """The instant from which the values no longer carry a start-up transient; 0 when there is none.
 
-    Blocks of equal count in time order; the cut that gives the smallest standard error of the rest, sought in the
-    first half (White 1997). None with fewer than three values a block.
+    MSER-5's rule on means of blocks of equal count in time order: the cut, in the first half, that gives the smallest
+    standard error of the rest (White 1997). It counts where what is cut off differs from the rest by more than 5 % and
+    by more than chance (Mann–Whitney, p < 1 %). None with fewer than three values a block.
     """
     if len(values) < 3 * blocks:
         return None
@@ -196,8 +197,12 @@ def warmed_up_at(instants: Floats, values: Floats, blocks: int = 20) -> float | 
     means = np.array([part.mean() for part in parts])
     errors = [means[cut:].var() / (blocks - cut) for cut in range(blocks // 2)]
     cut = int(np.argmin(errors))
-    starts = np.cumsum([0, *(len(part) for part in parts)])
-    return float(instants[order][starts[cut]])
+    start = sum(len(part) for part in parts[:cut])
+    before, after = values[order][:start], values[order][start:]
+    test = mann_whitney(before, after)
+    if test is None or test.p_value >= 0.01 or abs(float(before.mean() / after.mean()) - 1) <= 0.05:
+        return 0.0
+    return float(instants[order][start])
 
 
 class Samples:

@@ -25,7 +25,7 @@ from analysis.stats import (
     throughput_interval,
     warmed_up_at,
 )
-from analysis.windows import begun_ns, ended_ns, in_flight_at, inside, overlap_ns, tokens_inside
+from analysis.windows import begun_ns, delivered_tokens, ended_ns, in_flight_at, inside, overlap_ns, tokens_inside
 from fmload.metrics import NS, Bools, Floats, Ints, Totals, gaps, icl, itl, of_level, ratio
 
 REQUEST_METRICS = tuple(metric.name for metric in of_level("request"))
@@ -107,7 +107,8 @@ class Evidence:
     buffered: int = 0  # of them: all tokens within 1 % of E2E, or in a single chunk
     over_max_tokens: int = 0
     with_max_tokens: int = 0
-    echo_like: int = 0
+    echo_like: int = 0  # of the outputs over max_tokens: at least as long as their prompt
+    echo_correlation: float | None = None  # of output and input lengths, where nearly all outputs are the longer
     prompt_tokens_compared: int = 0
     prompt_tokens_difference_mean: float | None = None  # server's count ÷ client's count − 1
     tokens_source: Mapping[str, int] = field(default_factory=dict)
@@ -205,7 +206,8 @@ class _Gathering:
         rows = {metric.name: metric.function(columns) for metric in of_level("request")}
         rows |= {
             "begun": begun, "sent": columns.send_ns, "ended": ended_ns(columns),
-            "first_token": columns.first_token_ns, "cached_tokens": columns.cached_tokens,
+            "first_token": columns.first_token_ns, "delivered": delivered_tokens(columns),
+            "cached_tokens": columns.cached_tokens,
             "streamed": columns.streamed, "chunks": columns.chunk_counts, "first_chunk": columns.first_chunk_tokens,
             "outcome": batch.outcome, "tokens_source": batch.tokens_source, "stamp": batch.stamp,
             "finish_reason": batch.finish_reason,
@@ -250,7 +252,7 @@ def _summary(gathered: _Gathering, stage: Stage, endpoint: Endpoint, wanted: Wan
 
 
 _EMPTY: dict[str, np.ndarray[Any, Any]] = {
-    **dict.fromkeys((*REQUEST_METRICS, "begun", "sent", "ended", "first_token", "cached_tokens", "chunks",
+    **dict.fromkeys((*REQUEST_METRICS, "begun", "sent", "ended", "first_token", "cached_tokens", "chunks", "delivered",
                      "first_chunk", "lag_max", "prompt_tokens", "max_output_tokens"), np.array([])),
     "streamed": np.array([], dtype=bool),
     **dict.fromkeys(("outcome", "tokens_source", "stamp", "finish_reason"), np.array([], dtype=object)),
@@ -361,7 +363,7 @@ def _evidence(gathered: _Gathering, table: Mapping[str, Any], requests: Requests
         ended=int(ended.sum()), residence_mean_s=float(residence.mean()) if len(residence) else None,
         in_flight_at_start=in_flight_at(table["sent"], table["ended"], 0),
         in_flight_at_end=in_flight_at(table["sent"], table["ended"], window),
-        tokens_out_of_ended=float(np.nansum(table["output_tokens"][ended])),
+        tokens_out_of_ended=float(table["delivered"][ended].sum()),
         chunks=gathered.chunks, chunk_tokens=float(np.nansum(table["output_tokens"][good])),
         gaps=known, gaps_censored=gathered.unknown_low["itl"].n, lag_max_p99_s=nearest_rank(lag, 99),
         send_lateness_p50_s=nearest_rank(lateness, 50), send_lateness_p99_s=nearest_rank(lateness, 99),
@@ -400,7 +402,7 @@ def _token_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
     difference = given[compared] / counted[compared] - 1
     with np.errstate(invalid="ignore"):
         return {"over_max_tokens": int((made > limit).sum()), "with_max_tokens": int((~np.isnan(limit)).sum()),
-                "echo_like": _echo_like(given, made, limit),
+                "echo_like": _echo_like(given, made, limit), "echo_correlation": _echo_correlation(given, made),
                 "prompt_tokens_compared": int(compared.sum()),
                 "prompt_tokens_difference_mean": float(difference.mean()) if len(difference) else None}
 
@@ -409,6 +411,16 @@ def _echo_like(given: Floats, made: Floats, limit: Floats) -> int:
     """Requests whose output is at least as long as their prompt and longer than they asked for."""
     with np.errstate(invalid="ignore"):
         return int(((made >= given) & (made > limit)).sum())
+
+
+def _echo_correlation(given: Floats, made: Floats) -> float | None:
+    """Correlation of output and input lengths; None unless 19 of 20 outputs are at least as long as their prompts,
+    and prompts differ in length."""
+    known = ~np.isnan(given) & ~np.isnan(made)
+    given, made = given[known], made[known]
+    if len(given) < 20 or (made >= given).mean() < 0.95 or given.std() < 0.02 * given.mean() or not made.std():
+        return None
+    return float(np.corrcoef(given, made)[0, 1])
 
 
 def _timeline(gathered: _Gathering, requests: Requests) -> Timeline:

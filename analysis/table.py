@@ -99,7 +99,8 @@ _FURTHER = (
     *(f"{metric}_{stat}_s" for metric in ("ttft_scheduled", "e2e_scheduled", "ttfa") for stat in STATISTICS),
     *(f"{metric}_{stat}_with_failures_s" for metric in ("ttft", "e2e") for stat in ("p50", "p90", "p95", "p99")),
     *(f"itl_{stat}_{side}_s" for stat in ("p50", "p90", "p95", "p99") for side in ("low", "high")),
-    "censored_share", "send_lateness_p50_s", "send_lateness_p99_s", *(p for p in PRICES if p not in _PRICES),
+    "censored_share", "slower_than_threshold",
+    "send_lateness_p50_s", "send_lateness_p99_s", *(p for p in PRICES if p not in _PRICES),
     "stage_usd", "outcomes", "tokens_source", "below_floor")
 SUMMARY_COLUMNS = (*_LEADING, *_LATENCIES, *_PRICES, "meets_objectives", "audit", *_FURTHER)
 
@@ -123,6 +124,7 @@ def _fixed(result: StageResult) -> dict[str, Any]:
         "client_bound": result.client_bound, "pricing_source": pricing.source if pricing else None,
         "pricing_date": pricing.date if pricing else None, "region": pricing.region if pricing else None,
         "usd_per_hour": pricing.usd_per_hour if pricing else None, "censored_share": summary.censored_share,
+        "slower_than_threshold": summary.slower_than_threshold,
         "stage_usd": result.cost.stage_usd, "outcomes": json.dumps(dict(summary.outcomes)),
         "tokens_source": "+".join(sorted(summary.evidence.tokens_source)) or None,
         "below_floor": " ".join(sorted(below)) or None,

@@ -38,9 +38,21 @@ def in_flight_at(begun: Floats, ended: Floats, instant_ns: float) -> int:
     return int(np.count_nonzero((begun <= instant_ns) & (ended > instant_ns)))
 
 
+def counted_tokens(columns: Columns) -> Floats:
+    """Of each request, the tokens that its chunks add up to."""
+    counted: Floats = np.bincount(columns.chunk_rows(), weights=columns.chunk_tokens.astype(np.float64),
+                                  minlength=columns.rows)
+    return counted
+
+
+def delivered_tokens(columns: Columns) -> Floats:
+    """Of each request, its output tokens; the sum over its chunks where no count is known, as of broken streams."""
+    return np.where(np.isnan(columns.output_tokens), counted_tokens(columns), columns.output_tokens)
+
+
 def chunk_weights(columns: Columns) -> Floats:
     """Tokens of each chunk, scaled so that they add up to the request's own token count where that is known."""
-    counted = np.bincount(columns.chunk_rows(), weights=columns.chunk_tokens, minlength=columns.rows)
+    counted = counted_tokens(columns)
     known = ~np.isnan(columns.output_tokens) & (counted > 0)
     scale = np.divide(columns.output_tokens, counted, out=np.ones(columns.rows), where=known)
     weights: Floats = columns.chunk_tokens.astype(np.float64) * scale[columns.chunk_rows()]

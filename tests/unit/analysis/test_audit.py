@@ -58,6 +58,32 @@ def test_output_longer_than_max_tokens_fails_and_is_named_an_echo_when_as_long_a
     assert "echoed" in check.sentence
 
 
+def test_outputs_that_grow_with_their_prompts_are_suspected_to_be_echoes(tmp_path: Path) -> None:
+    records = back_to_back()
+    for i, record in enumerate(records):
+        record.input_tokens = 100 + i
+        record.output_tokens = 100 + i + 20 + i % 7
+    assert result_of(judged(tmp_path / "a", records), "output is no echo") == "WARN"
+    for i, record in enumerate(records):
+        record.output_tokens = 400 + 37 * i % 101
+    assert result_of(judged(tmp_path / "b", records), "output is no echo") == "PASS"
+
+
+def test_tokens_of_broken_streams_agree_with_their_arrival(tmp_path: Path) -> None:
+    records = back_to_back()
+    for record in records[::2]:
+        record.outcome, record.output_tokens = "truncated", None
+    assert result_of(judged(tmp_path, records), "tokens by arrival = tokens by request") == "PASS"
+
+
+def test_a_warm_up_that_reaches_into_the_window_warns(tmp_path: Path) -> None:
+    slow = [request(f"a{i}", i * 200, [i * 200 + 100, i * 200 + 200]) for i in range(25)]
+    fast = [request(f"b{i}", 5_000 + i * 100, [5_000 + i * 100 + 50, 5_000 + i * 100 + 100]) for i in range(150)]
+    check = next(check for check in judged(tmp_path, slow + fast).checks if check.name == "warmed up")
+    assert check.result == "WARN"
+    assert 4 < check.figures["settled_s"] <= 6
+
+
 def test_a_stream_whose_tokens_all_arrive_at_once_fails(tmp_path: Path) -> None:
     records = [request(f"r{i}", i * 100, [i * 100 + 99.5, i * 100 + 99.6, i * 100 + 99.7, i * 100 + 100])
                for i in range(200)]

@@ -131,3 +131,8 @@ def test_warm_up_ends_where_the_values_settle() -> None:
     instants = np.arange(200.0)
     values = np.where(instants < 30, 5.0, 1.0) + 0.01 * np.sin(instants)
     assert warmed_up_at(instants, values) == 30.0
+
+
+def test_values_without_a_transient_are_warm_from_the_start() -> None:
+    rng = np.random.default_rng(3)
+    assert warmed_up_at(np.arange(500.0), rng.normal(10, 1, 500)) == 0.0

@@ -1,0 +1,63 @@
+"""Opening results folders: whole, after a crash, and what is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from handmade import request, stage, write
+
+from analysis.load import open_run
+from analysis.pipeline import analyse_run
+from fmload.cli import main
+from fmload.errors import FmloadError
+from fmload.journal import Journal
+from fmload.record import pack
+from fmload.results import Results
+
+
+def test_records_are_made_from_the_journals_where_they_are_missing(tmp_path: Path) -> None:
+    write(tmp_path, [stage()])
+    for name in ("w0", "master"):  # both hold every record; each counts once
+        journal = Journal(Results(tmp_path).journal / f"{name}.log")
+        for i in range(3):
+            journal.append(pack(request(f"r{i}", 10 * i, [10 * i + 5, 10 * i + 9])))
+        journal.close()
+    assert analyse_run(open_run(tmp_path)).results[0].totals.completed == 3
+
+
+def test_a_folder_that_is_no_results_folder_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(FmloadError, match="not a results folder") as caught:
+        open_run(tmp_path)
+    assert caught.value.hint
+
+
+def test_a_torn_last_line_of_the_health_file_is_left_out(tmp_path: Path) -> None:
+    results = write(tmp_path, [stage()], health=[{"worker": "w0", "at_ns": 1}])
+    with results.health_jsonl.open("a") as file:
+        file.write('{"worker": "w0", "at')
+    assert len(open_run(tmp_path).health) == 1
+
+
+def test_the_clients_health_is_put_on_the_masters_line(tmp_path: Path) -> None:
+    write(tmp_path, [stage()], workers=[{"worker": "w0", "clock_offset_ns": 400}],
+          health=[{"worker": "w0", "at_ns": 1000}])
+    assert open_run(tmp_path).health[0]["at_ns"] == 600
+
+
+def test_an_endpoint_that_the_run_file_does_not_name_is_a_bare_one(tmp_path: Path) -> None:
+    write(tmp_path, [stage(endpoint="elsewhere")])
+    endpoint = open_run(tmp_path).endpoint("elsewhere")
+    assert (endpoint.name, endpoint.price, endpoint.instance_type) == ("elsewhere", None, None)
+
+
+def test_audit_of_a_run_prints_what_did_not_pass_and_exits_with_4_on_failure(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, [stage(concurrency=8)], [request(f"r{i}", 10 * i, [10 * i + 5, 10 * i + 9]) for i in range(100)])
+    assert main(["audit", str(tmp_path)]) == 4
+    told = capsys.readouterr().out
+    assert "achieved = offered" in told
+    assert "streams are streamed" not in told
+    assert Results(tmp_path).audit_json.exists()
+    assert main(["audit", str(tmp_path), "--all"]) == 4
+    assert "concurrency = throughput" in capsys.readouterr().out
