@@ -197,8 +197,7 @@ class Plugin:
         given = self.environment.parsed_options
         protocol = getattr(self.environment.user_classes[0], "protocol", "openai")
         run = options.run_file(given, self.environment.host, protocol)
-        results = Results(Path(given.fmload_out)) if given.fmload_out else new_results(run.name)
-        results.create()
+        results = _results(run, given)
         stages = _stages(run, results, given.fmload_resume)
         results.run_yml.write_text(dump(run))
         _write_environment(results, run)
@@ -234,6 +233,17 @@ class Plugin:
 
 def _worker_listener(handler: Any) -> Any:
     return lambda environment, msg, **_: handler(msg.data)
+
+
+def _results(run: RunFile, given: Any) -> Results:
+    """--fmload-out as it is; for the next runs of a process with a web UI the same with -2, -3, ... behind it."""
+    if not given.fmload_out:
+        return new_results(run.name)
+    folder, number = Path(given.fmload_out), 1
+    while not given.headless and not given.fmload_resume and Results(folder).stages_json.exists():
+        number += 1
+        folder = Path(f"{given.fmload_out}-{number}")
+    return Results(folder).create()
 
 
 def _stages(run: RunFile, results: Results, resume: bool) -> list[Stage]:
