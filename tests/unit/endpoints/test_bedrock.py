@@ -38,15 +38,7 @@ class RecordingWire:
         return Exchange(str(address), status=200, complete=True)
 
 
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden-secret")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE", "AWS_BEARER_TOKEN_BEDROCK"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("aws_environment")
 
 
 def make(**keys: Any) -> Bedrock:
@@ -58,7 +50,7 @@ MADE: dict[str, Bedrock] = {}
 
 
 @pytest.fixture(autouse=True)
-def _made_once(credentials: None) -> None:
+def _made_once(aws_environment: None) -> None:
     if not MADE:
         MADE.update(converse=make(), converse_whole=make(stream=False))
         for family, model in (("anthropic", CLAUDE), ("llama", LLAMA), ("nova", NOVA), ("mistral", MISTRAL)):
@@ -151,6 +143,7 @@ def test_the_family_is_told_from_ids_profiles_and_arns(model: str, family: str |
 def test_a_bearer_token_of_the_environment_takes_the_place_of_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.delenv("AWS_SESSION_TOKEN")
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "bedrock-api-key-abc")
     assert sent(make(), TEXT)[0].headers["Authorization"] == "Bearer bedrock-api-key-abc"
     emulated = make(emulated="nova", url="http://127.0.0.1:5700")

@@ -31,15 +31,7 @@ class RecordingWire:
         return Exchange(str(address), status=200, complete=True)
 
 
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden-secret")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("aws_environment")
 
 
 def make(**keys: Any) -> SageMaker:
@@ -61,7 +53,7 @@ def read(body: bytes, complete: bool = True, failure: Failure | None = None, end
 
 
 @pytest.fixture(autouse=True)
-def _made_once(credentials: None) -> None:
+def _made_once(aws_environment: None) -> None:
     if not MADE:
         MADE.update(streamed=make(), whole=make(stream=False))
 
@@ -163,6 +155,7 @@ def test_no_region_is_an_error_that_names_the_remedy() -> None:
 def test_no_credentials_is_an_error_before_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.delenv("AWS_SESSION_TOKEN")
     with pytest.raises(FmloadError, match="'sm': no AWS credentials"):
         make()
 
