@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import time
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
@@ -49,15 +49,15 @@ class Answer:
         self._lag_ns = round(shape.delay_s * SECOND_NS)
         if fault and fault.kind == "slow_headers":
             self._lag_ns += round(fault.seconds * SECOND_NS)
-        self._chunked = shape.framing == "chunked"
-        self._gzip = zlib.compressobj(wbits=31) if self._kind == "gzip" else None
+        self._framing = http.BodyFraming(shape.framing == "chunked", self._kind == "gzip")
+        self._frame = self._framing.frame
         self._total = job.output_tokens
         self._made = self._count = self._pending = 0
         self._echoed = job.input_tokens if self._kind == "echo" else 0
         self._texts: list[str] = []
         self._events: list[bytes] = []
         self._before = b""  # what goes out before the first token
-        self._simple = self.ask.stream and shape.tokens_per_chunk == shape.coalesce == 1 and self._gzip is None
+        self._simple = self.ask.stream and shape.tokens_per_chunk == shape.coalesce == 1
 
     # --- called by the server ---
 
@@ -150,13 +150,6 @@ class Answer:
             self.truth.token_ns.append(time.monotonic_ns())
         self._line.send(framed)
 
-    def _frame(self, data: bytes) -> bytes:
-        if not data:
-            return b""
-        if self._gzip is not None:
-            data = self._gzip.compress(data) + self._gzip.flush(zlib.Z_SYNC_FLUSH)
-        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
-
     def _first_text(self) -> str:
         return self.ask.prompt + self._text(0) if self._kind == "echo" else self._text(0)
 
@@ -181,7 +174,7 @@ class Answer:
 
     def _open(self) -> None:
         headers = {"Content-Type": self._dialect.content_type, **self._common_headers(), **self._dialect.headers}
-        if self._chunked:
+        if self._framing.chunked:
             headers["Transfer-Encoding"] = "chunked"
         early = self._frame(self._dialect.opening(self._usage(0))) if self._shape.role == "early" else b""
         self.truth.status = 200
@@ -192,9 +185,9 @@ class Answer:
         headers = {**self._line.headers, "X-Request-Id": self.truth.request_id}
         if self.plane != "openai":
             headers["x-amzn-RequestId"] = self.truth.request_id
-        if self._shape.close_each or (self.ask.stream and not self._chunked):
+        if self._shape.close_each or (self.ask.stream and not self._framing.chunked):
             headers["Connection"] = "close"
-        if self._gzip is not None:
+        if self._kind == "gzip":
             headers["Content-Encoding"] = "gzip"
         return headers
 
@@ -211,12 +204,9 @@ class Answer:
         if complete:
             finish = None if dialect.finish_with_last else self._finish_reason()
             data = self._frame(dialect.closing(finish, self._usage(self._count))) + self._frame(dialect.trailer())
-        if self._gzip is not None:
-            gzip, self._gzip = self._gzip, None
-            data += self._frame(gzip.flush())
-        self._line.send(data + http.LAST_CHUNK if self._chunked else data)
+        self._line.send(data + self._framing.end())
         self._close(outcome)
-        self._line.finished(self, keep_alive=self._chunked and not self._shape.close_each)
+        self._line.finished(self, keep_alive=self._framing.chunked and not self._shape.close_each)
 
     def _reply(self, status: int, body: bytes, content_type: str, headers: Mapping[str, str], outcome: str) -> None:
         """A whole response with Content-Length."""
@@ -242,7 +232,7 @@ class Answer:
         text = "".join(map(self._text, range(thoughts, self._total)))
         text = self.ask.prompt + text if self._kind == "echo" else text
         whole = self._dialect.whole(text, reasoning, self._finish_reason(), self._usage(self._total))
-        body = whole.body if self._gzip is None else self._gzip.compress(whole.body) + self._gzip.flush()
+        body = gzip.compress(whole.body) if self._kind == "gzip" else whole.body
         if self._fault is not None and self._kind in _AFTER_TOKEN and self._kind != "stall":
             self._spoil_whole(self._fault, body)
             return

@@ -125,9 +125,26 @@ def _flag(value: Any) -> bool:
     return value in (True, 1, "1", "true", "yes")
 
 
+def _share(value: Any) -> float:
+    share = float(value)
+    if not 0 <= share <= 1:
+        raise ValueError(f"a share is between 0 and 1, not {share:g}")
+    return share
+
+
+def _whole(least: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        number = int(value)
+        if number < least:
+            raise ValueError(f"{number} is less than {least}")
+        return number
+    return read
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "after": int, "seconds": _seconds, "code": int, "retry_after": float, "aws": str, "how": str, "mid": _flag,
-    "html": _flag, "factor": float, "share": float, "count": int, "every": int, "at": _numbers}
+    "after": _whole(0), "seconds": _seconds, "code": _whole(200), "retry_after": float, "aws": str, "how": str,
+    "mid": _flag, "html": _flag, "factor": float, "share": _share, "count": _whole(0), "every": _whole(1),
+    "at": _numbers}
 
 
 def _uniform(seed: int, number: int) -> float:

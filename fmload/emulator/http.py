@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import unquote
 
 MAX_HEAD_BYTES = 64 * 1024
-LAST_CHUNK = b"0\r\n\r\n"
 
 
 class BadRequest(Exception):
@@ -110,9 +110,28 @@ def head(status: int, headers: Mapping[str, str]) -> bytes:
     return f"HTTP/1.1 {status} {phrase}\r\n{lines}\r\n".encode("latin-1")
 
 
-def chunk(data: bytes) -> bytes:
-    """One chunk of a chunked body."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
+class BodyFraming:
+    """How the pieces of a body go on the wire: in chunks or bare, plain or gzip-encoded."""
+
+    def __init__(self, chunked: bool, gzip: bool) -> None:
+        self.chunked = chunked
+        self.encoder = zlib.compressobj(wbits=31) if gzip else None
+
+    def frame(self, data: bytes) -> bytes:
+        """A piece, complete on the wire: gzip is flushed, so that the client can read all of it."""
+        if not data:
+            return b""
+        if self.encoder is not None:
+            data = self.encoder.compress(data) + self.encoder.flush(zlib.Z_SYNC_FLUSH)
+        return self._chunk(data)
+
+    def end(self) -> bytes:
+        """What ends the body."""
+        tail = self._chunk(self.encoder.flush()) if self.encoder is not None else b""
+        return tail + b"0\r\n\r\n" if self.chunked else tail
+
+    def _chunk(self, data: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data
 
 
 def json_refusal(status: int, body: object, headers: Mapping[str, str] | None = None,

@@ -94,6 +94,9 @@ def _profile(args: argparse.Namespace) -> Profile:
                           hint=f"known: {', '.join(sorted(PROFILES))}")
     profile = PROFILES[args.profile]
     if profile.model is None:
+        if args.max_waiting is not None or args.queue_timeout is not None:
+            raise FmloadError(f"profile '{args.profile}' has no queue; --max-waiting and --queue-timeout need an engine",
+                              hint="choose a profile that imitates one")
         return steady(profile, args.ttft, args.gap, args.jitter)
     if args.ttft is not None or args.gap is not None:
         raise FmloadError(f"--ttft and --gap do not go with profile '{args.profile}', whose model makes the times",
@@ -128,6 +131,8 @@ def _shape_value(kind: Any, text: str) -> Any:
     if kind is float:
         return parse_duration_s(text)
     if get_origin(kind) is None or type(None) in get_args(kind):
+        if int(text) < 0:
+            raise ValueError(f"{text} is negative")
         return int(text)
     if text not in get_args(kind):
         raise ValueError(f"'{text}' is none of {', '.join(get_args(kind))}")

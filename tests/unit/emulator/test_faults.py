@@ -24,7 +24,8 @@ def test_json_says_the_same() -> None:
 
 
 @pytest.mark.parametrize(("text", "word"), [("cutt:after=1", "cut"), ("cut:afte=1", "after"), ("cut:after=x", "x"),
-                                            ("{", "JSON"), ("stall:for=3 parsecs", "parsecs")])
+                                            ("{", "JSON"), ("stall:for=3 parsecs", "parsecs"),
+                                            ("cut:every=0", "less than 1"), ("cut:share=7", "between 0 and 1")])
 def test_what_is_not_understood_is_named(text: str, word: str) -> None:
     with pytest.raises(FmloadError, match=word):
         parse(text)

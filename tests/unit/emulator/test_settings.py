@@ -27,6 +27,11 @@ def test_fixed_times_do_not_go_with_an_engine() -> None:
         settings("--profile", "llama3-8b-inf2.xlarge", "--gap", "20ms")
 
 
+def test_fixed_times_have_no_queue() -> None:
+    with pytest.raises(FmloadError, match="no queue"):
+        settings("--max-waiting", "3")
+
+
 def test_an_unknown_profile_gets_a_suggestion() -> None:
     with pytest.raises(FmloadError, match=r"did you mean 'llama3-8b-inf2.xlarge'"):
         settings("--profile", "llama3-8b-inf2.xlrge")
@@ -44,7 +49,7 @@ def test_a_shape_is_written_as_key_and_value() -> None:
 
 
 @pytest.mark.parametrize(("text", "word"), [("rol=early", "role"), ("role=soon", "early"), ("delay=3", "duration"),
-                                            ("coalesce=x", "x")])
+                                            ("coalesce=x", "x"), ("part_bytes=-1", "negative")])
 def test_a_shape_that_is_not_understood_is_named(text: str, word: str) -> None:
     with pytest.raises(FmloadError, match=word):
         parse_shape(text)
