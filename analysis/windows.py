@@ -40,9 +40,7 @@ def in_flight_at(begun: Floats, ended: Floats, instant_ns: float) -> int:
 
 def counted_tokens(columns: Columns) -> Floats:
     """Of each request, the tokens that its chunks add up to."""
-    counted: Floats = np.bincount(columns.chunk_rows(), weights=columns.chunk_tokens.astype(np.float64),
-                                  minlength=columns.rows)
-    return counted
+    return np.asarray(np.bincount(columns.chunk_rows(), columns.chunk_tokens, columns.rows), dtype=np.float64)
 
 
 def delivered_tokens(columns: Columns) -> Floats:
