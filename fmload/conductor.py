@@ -35,6 +35,7 @@ COMPACTION_LIMIT_S = 1800.0
 INTERRUPT_DRAIN_S = 5.0
 CENSOR_LIMIT_S = 10.0
 POLL_S = 0.02
+STALLED_S = 2.0
 LEAD_S = 0.05  # a step begins so much ahead, so that every worker has its part by then
 
 
@@ -132,8 +133,13 @@ class Conductor:
         return entry.ready and entry.clock.best() is not None
 
     def _write_for_ever(self) -> None:
+        """The live file, once a second. A master that stood still itself says so: its phases may be longer for it."""
         while True:
+            before = time.monotonic()
             gevent.sleep(1.0)
+            late_s = time.monotonic() - before - 1.0
+            if late_s > STALLED_S:
+                self._collector.event("master_stalled", None, f"the master stood still for {late_s:.1f} s")
             self._collector.write_live()
 
     # -- a step ---------------------------------------------------------------------------------------------------

@@ -122,12 +122,16 @@ class Run:
 
 
 @contextmanager
-def started(command: Sequence[str], folder: Path, out: str = "out") -> Iterator[Run]:
-    """A command in a session of its own; whatever is left of its session is killed at the end."""
+def started(command: Sequence[str], folder: Path, out: str = "out", file_limit: int | None = None) -> Iterator[Run]:
+    """A command in a session of its own; whatever is left of its session is killed at the end.
+
+    `file_limit`: bytes that a file which it writes may have, as if the disk were full beyond.
+    """
     log = folder / f"{out}.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen([sys.executable, *command], stdout=output, stderr=output, stdin=subprocess.DEVNULL,
-                                   start_new_session=True, cwd=folder)
+    limited = ["prlimit", f"--fsize={file_limit}"] if file_limit else []
+    with (Path("/dev/null") if file_limit else log).open("ab") as output:
+        process = subprocess.Popen([*limited, sys.executable, *command], stdout=output, stderr=output,
+                                   stdin=subprocess.DEVNULL, start_new_session=True, cwd=folder)
     try:
         yield Run(process, Results(folder / out), log)
     finally:
@@ -175,27 +179,31 @@ class Cluster:
 
     master: Run
     workers: list[Run]
-    join: Callable[[], Run]  # starts one more worker
+    join: Callable[..., Run]  # starts one more worker; takes `file_limit` of `started`
 
 
 @contextmanager
-def cluster(folder: Path, path: Path, *options: str, workers: int = 2) -> Iterator[Cluster]:
-    """A headless master on a free port and `workers` workers, all on this machine and in one results folder."""
+def cluster(folder: Path, path: Path, *options: str, workers: int = 2,
+            file_limit: int | None = None) -> Iterator[Cluster]:
+    """A headless master on a free port and `workers` workers, all on this machine and in one results folder.
+
+    `file_limit` is that of the first worker (see `started`).
+    """
     with ExitStack() as stack:
         port = str(free_port())
         master = stack.enter_context(locust(folder, "--headless", "--master", "--master-bind-port", port,
                                             "--expect-workers", str(workers), "--fmload-config", str(path), *options))
 
-        def join() -> Run:
+        def join(file_limit: int | None = None) -> Run:
             command = ["-m", "locust", "-f", str(resource("locustfiles", "openai.py")), "--worker",
                        "--master-host", "127.0.0.1", "--master-port", port]
-            run: Run = stack.enter_context(started(command, folder, f"worker-{len(found.workers)}"))
+            run: Run = stack.enter_context(started(command, folder, f"worker-{len(found.workers)}", file_limit))
             found.workers.append(run)
             return run
 
         found = Cluster(master, [], join)
-        for _ in range(workers):
-            join()
+        for number in range(workers):
+            join(file_limit if number == 0 else None)
         yield found
 
 

@@ -128,6 +128,29 @@ def all_quiet(server: Server) -> bool:
     return time.monotonic_ns() - newest > 2 * 10**9
 
 
+def test_a_worker_with_a_full_disk_sends_its_records_to_the_master(tmp_path: Path) -> None:
+    with emulator(tmp_path, *PACE) as server, \
+            cluster(tmp_path, run_file(tmp_path, {"a": server.url}, LOAD), file_limit=8000) as all:
+        assert all.master.wait() == 0, all.master.output()
+    run = all.master
+    assert marks(run, 0) == {"journal_failed"}
+    assert {one.request_id for one in server.requests()} == ids(run.records())
+    workers = [path for path in run.results.journal.glob("*.log") if not path.name.startswith("master")]
+    small = min(path.stat().st_size for path in workers)
+    assert 0 < small <= 8000
+
+
+def test_a_master_that_stands_still_loses_nothing_and_says_so(tmp_path: Path) -> None:
+    with emulator(tmp_path, *PACE) as server, cluster(tmp_path, run_file(tmp_path, {"a": server.url}, LOAD)) as all:
+        window_of(all)
+        all.master.process.send_signal(signal.SIGSTOP)
+        time.sleep(3.5)
+        all.master.process.send_signal(signal.SIGCONT)
+        assert all.master.wait() == 0, all.master.output()
+    assert "master_stalled" in marks(all.master, 0)
+    assert {one.request_id for one in server.requests()} == ids(all.master.records())
+
+
 def test_ctrl_c_in_the_terminal_reaches_master_and_workers_and_loses_nothing(tmp_path: Path) -> None:
     with emulator(tmp_path, *PACE) as server:
         path = run_file(tmp_path, {"a": server.url}, {**LOAD, "window": "60s"})
