@@ -95,8 +95,8 @@ def _profile(args: argparse.Namespace) -> Profile:
     profile = PROFILES[args.profile]
     if profile.model is None:
         if args.max_waiting is not None or args.queue_timeout is not None:
-            raise FmloadError(f"profile '{args.profile}' has no queue; --max-waiting and --queue-timeout need an engine",
-                              hint="choose a profile that imitates one")
+            raise FmloadError(f"profile '{args.profile}' has no queue for --max-waiting and --queue-timeout",
+                              hint="choose a profile that imitates an engine")
         return steady(profile, args.ttft, args.gap, args.jitter)
     if args.ttft is not None or args.gap is not None:
         raise FmloadError(f"--ttft and --gap do not go with profile '{args.profile}', whose model makes the times",

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -35,12 +36,12 @@ class Load:
     options: list[str]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Prints one line a load."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--streams", type=int, default=256)
     parser.add_argument("--seconds", type=float, default=8.0)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     loads = [
         Load("no gap", args.streams, 256, ["--profile", "instant"]),
         Load("20 ms gap", args.streams, 256, ["--ttft", "200ms", "--gap", "20ms"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 
 import pytest
 
@@ -66,6 +67,13 @@ def test_beyond_its_batch_the_inf2_profile_queues_and_gains_nothing() -> None:
     assert throughput(sixteen, 100, 500) == pytest.approx(throughput(eight, 100, 500), rel=0.05)
     assert min(one.ttft_s for one in sixteen if one.started_s > 100) > 2 * min(
         one.ttft_s for one in eight if one.started_s > 100)
+
+
+def test_refused_users_come_back_and_take_nothing_from_the_others() -> None:
+    refusing = replace(CONTINUOUS, max_waiting=0)
+    eight, sixteen = (throughput(closed_loop(refusing, users, 100.0, lambda _: (200, 60)), 10, 100)
+                      for users in (8, 16))
+    assert sixteen == pytest.approx(eight, rel=0.06)
 
 
 # tokens in, tokens out (without the begin mark that the report counts), users: E2E in s
