@@ -8,10 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from fmload.config.model import Extensible, NoOptions, options_model
-from fmload.config.schema import DeploySpec, EndpointSpec, PromptSpec, RunFile
+from fmload.config.schema import RunFile
 from fmload.errors import FmloadError
 
-_EXTENSIBLE: tuple[type[Extensible], ...] = (EndpointSpec, PromptSpec, DeploySpec)
 _REFERENCE = "#/$defs/"
 
 
@@ -20,7 +19,7 @@ def json_schema() -> dict[str, Any]:
     schema = RunFile.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "fmload run file"
-    for model in _EXTENSIBLE:
+    for model in Extensible.__subclasses__():
         _open(schema["$defs"], model)
     return schema
 

@@ -50,7 +50,7 @@ def parse(text: str, source: str, folder: Path, sets: Sequence[str] = ()) -> Run
         brought[overrides.apply(data, key, value, setting)] = f"--set {setting}"
     found = list(document.problems)
     try:
-        run_file = RunFile.model_validate(data, context={"folder": folder})
+        run_file = RunFile.model_validate(data, context={"folder": folder, "region": data.get("region")})
     except ValidationError as error:
         found += problems.findings(error, data)
     if not found:

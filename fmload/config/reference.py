@@ -5,37 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
 from fmload.config.json_schema import entries
 from fmload.config.model import Extensible, NoOptions
-from fmload.config.schema import (
-    DeploySpec,
-    Distribution,
-    EndpointSpec,
-    LoadSpec,
-    PriceSpec,
-    PromptSpec,
-    ReportSpec,
-    RunFile,
-    TimeoutSpec,
-    TokenFilter,
-)
+from fmload.config.schema import Distribution, RunFile
 from fmload.units import write_duration
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "run-file.md"
-_PARTS: tuple[tuple[str, type[BaseModel]], ...] = (
-    ("The run", RunFile), ("endpoints[]", EndpointSpec), ("endpoints[].price", PriceSpec),
-    ("endpoints[].deploy", DeploySpec), ("prompts[]", PromptSpec), ("prompts[].filter", TokenFilter),
-    ("Lengths in tokens", Distribution), ("load", LoadSpec), ("timeouts", TimeoutSpec), ("report", ReportSpec))
-
 
 def tables() -> str:
     """All tables in Markdown, with the further keys of every registered entry."""
-    return "\n\n".join(text for title, model in _PARTS for text in _part(title, model))
+    parts: list[tuple[str, type[BaseModel]]] = [
+        ("The run", RunFile), *_parts(RunFile, ""), ("Lengths in tokens", Distribution)]
+    return "\n\n".join(text for title, model in parts for text in _part(title, model))
 
 
 def rewritten(page: str) -> str:
@@ -43,6 +29,22 @@ def rewritten(page: str) -> str:
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{tables()}\n\n{END}{after}"
+
+
+def _parts(model: type[BaseModel], above: str) -> Iterator[tuple[str, type[BaseModel]]]:
+    """(path, model) of every mapping inside the model, in the order of its keys; lengths have a part of their own."""
+    for name, field in model.model_fields.items():
+        for inner in _models(field.annotation):
+            if inner is not Distribution:
+                path = f"{above}{field.alias or name}{'[]' if get_origin(field.annotation) is list else ''}"
+                yield path, inner
+                yield from _parts(inner, f"{path}.")
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models(inner)]
 
 
 def _part(title: str, model: type[BaseModel]) -> Iterator[str]:

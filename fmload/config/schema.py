@@ -61,6 +61,14 @@ RunPath = Annotated[str, AfterValidator(_from_run_file)]
 TokenizerName = Annotated[str, AfterValidator(_folder_of_run_file)]
 
 
+def _region_of_run(value: str | None, info: ValidationInfo) -> str | None:
+    return value or (info.context or {}).get("region")
+
+
+# An AWS region; where none is given, the run's. To be used with `Field(None, validate_default=True)`.
+Region = Annotated[str | None, AfterValidator(_region_of_run)]
+
+
 class PriceSpec(Strict):
     """What the endpoint costs: an instance type (looked up), an hourly price, or prices per million tokens."""
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from fmload import __version__
 from fmload.config.model import Strict
-from fmload.config.schema import EndpointSpec
+from fmload.config.schema import EndpointSpec, Region
 from fmload.errors import FmloadError
 from fmload.wire import botocore_transport
 from fmload.wire.exchange import Address
@@ -24,7 +24,8 @@ Service = Literal["sagemaker-runtime", "bedrock-runtime"]
 class AwsOptions(Strict):
     """Keys of every AWS endpoint. `url` replaces the service's own address (emulator, VPC endpoint)."""
 
-    region: str | None = Field(None, description="default: AWS_DEFAULT_REGION or the profile's region")
+    region: Region = Field(None, validate_default=True,
+                           description="default: the run's, else AWS_REGION or the profile's region")
     profile: str | None = Field(None, description="a profile of ~/.aws; default: AWS_PROFILE or the default chain")
     ca_file: str | None = Field(None, description="PEM file of the certificates to trust; default: AWS_CA_BUNDLE")
     verify_tls: bool = Field(True, description="false for tests only")

@@ -63,6 +63,15 @@ def test_a_tokenizer_is_a_path_only_where_there_is_such_a_folder(tmp_path: Path)
     assert read(TEXT, folder=tmp_path).endpoints[0].tokenizer == str(tmp_path / "tok")
 
 
+def test_aws_endpoints_are_in_the_runs_region_unless_they_name_their_own() -> None:
+    endpoints = ("endpoints: [{name: a, protocol: bedrock, model: m}, {name: b, protocol: sagemaker, "
+                 "region: eu-west-1}, {name: c, protocol: openai, url: http://h/v1}]\nregion: us-west-2\n")
+    text = endpoints + TEXT.partition("prompts:")[1] + TEXT.partition("prompts:")[2] + "name: s\n"
+    resolved = dump(read(text))
+    for run_file in (read(text), read(resolved), RunFile.model_validate(yaml.safe_load(resolved))):
+        assert [one.options.region for one in run_file.endpoints] == ["us-west-2", "eu-west-1", None]
+
+
 def test_a_whole_number_is_a_fixed_length() -> None:
     length = read(TEXT).prompts[1].options.input_tokens
     assert (length.drawn, length.mean) == ("fixed", 5)
