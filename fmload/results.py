@@ -93,6 +93,11 @@ class Results:
         return self.root / "telemetry.parquet"
 
     @property
+    def telemetry_problems_json(self) -> Path:
+        """Collectors that failed: the first message of each, and how often it came."""
+        return self.root / "telemetry_problems.json"
+
+    @property
     def answers_parquet(self) -> Path:
         """Answers, where the run file asks for them."""
         return self.root / "answers.parquet"

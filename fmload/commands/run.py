@@ -18,6 +18,7 @@ from fmload.progress import Progress
 from fmload.prompts.preparation import prepare
 from fmload.results import Results, new_results
 from fmload.stages import plan
+from fmload.telemetry.recorder import recorded
 
 if TYPE_CHECKING:
     from analysis.pipeline import Analysis
@@ -73,7 +74,7 @@ def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progres
         with deployed(run_file, results, yes=args.yes, keep=args.keep, say=progress.say) as ready:
             check_alive(ready)
             prepare_prompts(ready, results, progress)
-            with progress:
+            with recorded(ready.telemetry, results), progress:
                 return orchestrate.drive(ready, results, workers, progress, args.resume, remote)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

@@ -28,6 +28,7 @@ from fmload.endpoints import ENDPOINTS
 from fmload.prompts import SOURCES
 from fmload.registry import did_you_mean
 from fmload.targets import TARGETS
+from fmload.telemetry import COLLECTORS
 from fmload.units import parse_duration_s, write_duration
 
 
@@ -263,6 +264,16 @@ class ReportSpec(Strict):
     threshold_tokens_per_s: float | None = Field(None, gt=0, description="count requests slower than this")
 
 
+class TelemetrySpec(Extensible):
+    """One collector that runs beside the load."""
+
+    registry = COLLECTORS
+    chosen_by = "collector"
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the source's name in the report")
+    collector: str = Field(description="prometheus, nvidia_smi, neuron_monitor, docker or cloudwatch")
+
+
 class RunFile(Strict):
     """A whole run."""
 
@@ -278,11 +289,11 @@ class RunFile(Strict):
     keep_answers: bool = Field(False, description="keep the text of the answers, in answers.parquet")
     prices: RunPath | None = Field(None, description="a price table of your own, over the one that ships")
     max_cost: float | None = Field(None, ge=0, description="USD; a run that would pass it is stopped before")
-    telemetry: list[dict[str, Any]] = Field(default_factory=list)
+    telemetry: list[TelemetrySpec] = Field(default_factory=list, description="what the endpoints did meanwhile")
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
-        for kind in ("endpoints", "prompts"):
+        for kind in ("endpoints", "prompts", "telemetry"):
             for index, name in _repeated(given.get(kind)):
                 yield (kind, index, "name"), f"'{name}' names an earlier entry too; the results tell them apart by name"
         if isinstance(given.get("objectives"), Mapping):

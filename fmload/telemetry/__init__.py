@@ -1,0 +1,11 @@
+"""What the endpoints were doing while they were measured. One file a collector and one line here."""
+
+from fmload.registry import Registry
+
+COLLECTORS = Registry("telemetry collector", {
+    "prometheus": "fmload.telemetry.prometheus:Prometheus",
+    "nvidia_smi": "fmload.telemetry.nvidia_smi:NvidiaSmi",
+    "neuron_monitor": "fmload.telemetry.neuron_monitor:NeuronMonitor",
+    "docker": "fmload.telemetry.docker_stats:DockerStats",
+    "cloudwatch": "fmload.telemetry.cloudwatch:CloudWatch",
+})

@@ -1,0 +1,100 @@
+"""AWS Neuron devices, by neuron-monitor's JSON lines (user guide of neuron-monitor, AWS Neuron documentation)."""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import Field
+
+from fmload.config.model import Strict
+from fmload.telemetry.sample import Sample, Window
+
+LATENCIES = ("p50", "p99")
+
+
+class NeuronMonitorOptions(Strict):
+    """neuron-monitor on the host that has the devices."""
+
+    command: list[str] = Field(default_factory=lambda: ["neuron-monitor"],
+                               description="prints JSON lines; for example [ssh, host, neuron-monitor]")
+
+
+class NeuronMonitor:
+    """Keeps the command running and takes its lines as they come; each is stamped when it is read."""
+
+    Options = NeuronMonitorOptions
+
+    def __init__(self, source: str, options: NeuronMonitorOptions) -> None:
+        self.every_s: float | None = 0.5
+        self._source = source
+        self._command = options.command
+        self._process: subprocess.Popen[str] | None = None
+        self._lines: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+
+    def collect(self) -> Iterable[Sample]:
+        """What came since the last call. Raises OSError when the command cannot start, RuntimeError when it ended."""
+        process = self._process or self._start()
+        samples: list[Sample] = []
+        while not self._lines.empty():
+            at_ns, line = self._lines.get()
+            samples += self.parse(json.loads(line), at_ns)
+        if process.poll() is not None and not samples:
+            raise RuntimeError(f"{self._command[0]} ended with code {process.returncode}")
+        return samples
+
+    def _start(self) -> subprocess.Popen[str]:
+        process = self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                                   stdin=subprocess.DEVNULL, text=True)
+        threading.Thread(target=self._read, args=(process,), daemon=True).start()
+        return process
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip():
+                self._lines.put((time.monotonic_ns(), line))
+
+    def parse(self, report: dict[str, Any], at_ns: int) -> Iterator[Sample]:
+        """Utilisation of every NeuronCore in use, device and host memory, executions, errors and latencies."""
+        for runtime in report.get("neuron_runtime_data", []):
+            labels = {"pid": str(runtime.get("pid", "")), "tag": str(runtime.get("neuron_runtime_tag", ""))}
+            for metric, more, value in _figures(runtime.get("report", {})):
+                yield Sample(self._source, metric, at_ns, float(value), {**labels, **more})
+
+    def after(self, window: Window) -> Iterable[Sample]:
+        """Nothing more."""
+        return ()
+
+    def close(self) -> None:
+        """End the command."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(timeout=5)
+
+
+def _figures(report: dict[str, Any]) -> Iterator[tuple[str, dict[str, str], float]]:
+    cores = report.get("neuroncore_counters", {}).get("neuroncores_in_use", {})
+    for core, counters in cores.items():
+        yield "neuroncore_utilization_percent", {"core": str(core)}, counters["neuroncore_utilization"]
+    memory = report.get("memory_used", {}).get("neuron_runtime_used_bytes", {})
+    for place in ("host", "neuron_device"):
+        if place in memory:
+            yield f"neuron_memory_{place}_bytes", {}, memory[place]
+    yield from _executions(report.get("execution_stats", {}))
+
+
+def _executions(stats: dict[str, Any]) -> Iterator[tuple[str, dict[str, str], float]]:
+    for name, count in stats.get("execution_summary", {}).items():
+        yield "neuron_executions", {"status": name}, count
+    for name, count in stats.get("error_summary", {}).items():
+        yield "neuron_errors", {"kind": name}, count
+    for kind, latencies in stats.get("latency_stats", {}).items():
+        for percentile in LATENCIES:
+            if latencies and percentile in latencies:
+                yield f"neuron_{kind}_s", {"percentile": percentile}, latencies[percentile]

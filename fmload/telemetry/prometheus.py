@@ -1,0 +1,66 @@
+"""Prometheus text endpoints: vLLM, SGLang, TGI, DJL, llama.cpp, DCGM, neuron-monitor and node exporters."""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import Field
+
+from fmload.config.model import Strict
+from fmload.config.schema import Seconds
+from fmload.telemetry.sample import Sample, Window
+
+MOST_BYTES = 16 * 1024 * 1024
+# Of a family, the serving engines' and the accelerators'; a node exporter's thousand series come by name only.
+DEFAULT_METRICS = ("vllm:*", "sglang:*", "tgi_*", "llamacpp:*", "DCGM_FI_*", "neuron*", "execution_*", "*QueueTime*",
+                   "*RequestLatency*", "*RollingBatch*", "*Token*")
+
+
+class PrometheusOptions(Strict):
+    """A Prometheus text endpoint."""
+
+    url: str = Field(description="for example http://10.0.0.5:8000/metrics")
+    every_s: Seconds = Field(1.0, alias="every")
+    metrics: list[str] = Field(list(DEFAULT_METRICS), description="names to keep, with * and ?")
+    headers: dict[str, str] = Field(default_factory=dict)
+    timeout_s: Seconds = Field(5.0, alias="timeout")
+
+
+class Prometheus:
+    """Scrapes one endpoint. A scrape is stamped half-way between asking and the answer's end."""
+
+    Options = PrometheusOptions
+
+    def __init__(self, source: str, options: PrometheusOptions) -> None:
+        self.every_s: float | None = options.every_s
+        self._source = source
+        self._options = options
+        self._request = urllib.request.Request(options.url, headers=options.headers)
+
+    def collect(self) -> Iterable[Sample]:
+        """One scrape. Raises OSError when nothing answers, ValueError on what is no exposition text."""
+        asked_ns = time.monotonic_ns()
+        with urllib.request.urlopen(self._request, timeout=self._options.timeout_s) as answer:
+            text = answer.read(MOST_BYTES).decode()
+        return list(self.parse(text, (asked_ns + time.monotonic_ns()) // 2))
+
+    def parse(self, text: str, at_ns: int) -> Iterator[Sample]:
+        """The samples of an exposition text whose names are wanted; `_created` stamps are left out."""
+        for family in text_string_to_metric_families(text):
+            for found in family.samples:
+                if self._wanted(found.name) and not found.name.endswith("_created"):
+                    yield Sample(self._source, found.name, at_ns, float(found.value), dict(found.labels))
+
+    def _wanted(self, name: str) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in self._options.metrics)
+
+    def after(self, window: Window) -> Iterable[Sample]:
+        """Nothing more."""
+        return ()
+
+    def close(self) -> None:
+        """Nothing is held."""

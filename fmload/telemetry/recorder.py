@@ -1,0 +1,109 @@
+"""Runs the collectors beside the load, each in a thread of its own, and keeps what they bring.
+
+It runs in the process that shows the progress, never in one that measures. A collector that fails is told once, tried
+again at its pace, and becomes a warning in `telemetry_problems.json`; it never fails the run.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from fmload.config.schema import TelemetrySpec
+from fmload.errors import FmloadError
+from fmload.results import Results
+from fmload.telemetry import COLLECTORS
+from fmload.telemetry.sample import Collector, SampleLog, Window, to_parquet
+
+logger = logging.getLogger(__name__)
+
+STOP_LIMIT_S = 20.0
+
+
+class Recorder:
+    """One run's collectors. `problems` holds, by source, the first failure and how often it came."""
+
+    def __init__(self, specs: Sequence[TelemetrySpec], results: Results) -> None:
+        self.problems: dict[str, dict[str, int | str]] = {}
+        self._results = results
+        self._log = SampleLog(results.logs / "telemetry.jsonl")
+        self._stop = threading.Event()
+        self._collectors = {spec.name: _build(spec) for spec in specs}
+        self._threads = [threading.Thread(target=self._watch, args=item, daemon=True, name=f"telemetry {item[0]}")
+                         for item in self._collectors.items() if item[1].every_s is not None]
+
+    def start(self) -> None:
+        """Begin to collect."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End the threads; fetch what is only there afterwards; write telemetry.parquet."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(STOP_LIMIT_S)
+        window = _window(self._results)
+        for source, collector in self._collectors.items():
+            if window is not None:
+                self._attempt(source, collector, window)
+            collector.close()
+        self._log.close()
+        to_parquet(self._results.logs / "telemetry.jsonl", self._results.telemetry_parquet)
+        if self.problems:
+            self._results.telemetry_problems_json.write_text(json.dumps(self.problems, indent=1))
+
+    def _watch(self, source: str, collector: Collector) -> None:
+        due = time.monotonic()
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            self._attempt(source, collector, None)
+            due = max(due + (collector.every_s or 1.0), time.monotonic())
+
+    def _attempt(self, source: str, collector: Collector, window: Window | None) -> None:
+        try:
+            self._log.add(collector.collect() if window is None else collector.after(window))
+        except Exception as error:  # whatever a stranger's metrics hold, the run goes on
+            self._note(source, f"{type(error).__name__}: {error}")
+
+    def _note(self, source: str, message: str) -> None:
+        known = self.problems.get(source)
+        if known is None:
+            logger.warning("telemetry '%s': %s", source, message)
+            self.problems[source] = {"message": message, "times": 1}
+        else:
+            known["times"] = int(known["times"]) + 1
+
+
+def _build(spec: TelemetrySpec) -> Collector:
+    collector: Collector = COLLECTORS.load(spec.collector)(spec.name, spec.options)
+    return collector
+
+
+def _window(results: Results) -> Window | None:
+    if not results.stages_json.exists():
+        return None
+    run = json.loads(results.stages_json.read_text())
+    starts = [stage["ramp_start_ns"] for stage in run["stages"] if stage["ramp_start_ns"] is not None]
+    ends = [stage["drain_end_ns"] or stage["window_end_ns"] or time.monotonic_ns() for stage in run["stages"]
+            if stage["ramp_start_ns"] is not None]
+    return Window(min(starts), max(ends), run["wall_anchor_ns"]) if starts else None
+
+
+@contextmanager
+def recorded(specs: Sequence[TelemetrySpec], results: Results) -> Iterator[None]:
+    """Collect while the block runs. Nothing is done where the run file asks for nothing."""
+    if not specs:
+        yield
+        return
+    recorder = Recorder(specs, results)
+    recorder.start()
+    try:
+        yield
+    finally:
+        try:
+            recorder.stop()
+        except (OSError, FmloadError) as error:
+            logger.warning("telemetry could not be written: %s", error)
