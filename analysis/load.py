@@ -112,7 +112,8 @@ class Batch:
     tokens_source: NDArrayStr
     finish_reason: NDArrayStr
     prompt_id: NDArrayStr
-    prompt_tokens: Floats
+    prompt_tokens: Floats  # by the client's tokenizer; `columns.input_tokens` where the server does not tell
+    server_input_tokens: Floats
     max_output_tokens: Floats
     lag_max_ns: Floats
 
@@ -255,16 +256,18 @@ def _batch(batch: pa.RecordBatch, origin_ns: int, workers: Mapping[str, Worker])
     shift = origin_ns + _clock_offsets(batch, workers)
     offsets, chunk_ns = _ragged(batch.column("chunk_ns"))
     counts = np.diff(offsets)
+    told, counted, limit, lag = (_floats(batch.column(name)) for name in (
+        "input_tokens", "prompt_tokens", "max_output_tokens", "lag_max_ns"))
     columns = Columns(
         **{name: _instants(batch.column(name), shift) for name in _INSTANTS},
-        **{name: _floats(batch.column(name)) for name in ("input_tokens", "output_tokens", "cached_tokens")},
+        **{name: _floats(batch.column(name)) for name in ("output_tokens", "cached_tokens")},
+        input_tokens=np.where(np.isnan(told), counted, told),
         streamed=_bools(batch.column("streamed")), chunk_offsets=offsets,
         chunk_ns=chunk_ns - np.repeat(shift, counts),
         chunk_tokens=_ragged(batch.column("chunk_tokens"))[1],
         chunk_censored=_ragged(batch.column("chunk_censored"))[1].astype(bool))
     outcome, stamp, source, finish, prompt = (_texts(batch.column(name)) for name in _TEXTS)
-    counted, limit, lag = (_floats(batch.column(name)) for name in ("prompt_tokens", "max_output_tokens", "lag_max_ns"))
-    return Batch(columns, outcome, stamp, source, finish, prompt, counted, limit, lag)
+    return Batch(columns, outcome, stamp, source, finish, prompt, counted, told, limit, lag)
 
 
 def _clock_offsets(batch: pa.RecordBatch, workers: Mapping[str, Worker]) -> Ints:

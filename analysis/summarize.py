@@ -212,7 +212,8 @@ class _Gathering:
             "outcome": batch.outcome, "tokens_source": batch.tokens_source, "stamp": batch.stamp,
             "finish_reason": batch.finish_reason,
             "prompt": np.fromiter(map(hash, batch.prompt_id), np.int64, columns.rows), "lag_max": batch.lag_max_ns / NS,
-            "prompt_tokens": batch.prompt_tokens, "max_output_tokens": batch.max_output_tokens,
+            "prompt_tokens": batch.prompt_tokens, "server_input_tokens": batch.server_input_tokens,
+            "max_output_tokens": batch.max_output_tokens,
         }
         end = self.filled + columns.rows
         for name, values in rows.items():
@@ -253,7 +254,8 @@ def _summary(gathered: _Gathering, stage: Stage, endpoint: Endpoint, wanted: Wan
 
 _EMPTY: dict[str, np.ndarray[Any, Any]] = {
     **dict.fromkeys((*REQUEST_METRICS, "begun", "sent", "ended", "first_token", "cached_tokens", "chunks", "delivered",
-                     "first_chunk", "lag_max", "prompt_tokens", "max_output_tokens"), np.array([])),
+                     "first_chunk", "lag_max", "prompt_tokens", "server_input_tokens", "max_output_tokens"),
+                    np.array([])),
     "streamed": np.array([], dtype=bool),
     **dict.fromkeys(("outcome", "tokens_source", "stamp", "finish_reason"), np.array([], dtype=object)),
     "prompt": np.array([], dtype=np.int64),
@@ -398,8 +400,9 @@ def _shape_of_streams(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
 def _token_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
     given, made, limit, counted = (table[name][good] for name in ("input_tokens", "output_tokens",
                                                                   "max_output_tokens", "prompt_tokens"))
-    compared = ~np.isnan(given) & (counted > 0)
-    difference = given[compared] / counted[compared] - 1
+    told = table["server_input_tokens"][good]
+    compared = ~np.isnan(told) & (counted > 0)
+    difference = told[compared] / counted[compared] - 1
     with np.errstate(invalid="ignore"):
         return {"over_max_tokens": int((made > limit).sum()), "with_max_tokens": int((~np.isnan(limit)).sum()),
                 "echo_like": _echo_like(given, made, limit), "echo_correlation": _echo_correlation(given, made),

@@ -51,6 +51,13 @@ def test_input_tokens_count_where_the_first_token_arrived(tmp_path: Path) -> Non
     assert found.totals.tokens_in == 7
 
 
+def test_input_tokens_are_the_tokenizers_where_the_server_does_not_tell(tmp_path: Path) -> None:
+    found = summary_of(tmp_path, [request("a", 0, [100], input_tokens=None, prompt_tokens=7),
+                                  request("b", 0, [100], input_tokens=9, prompt_tokens=7)])
+    assert found.totals.tokens_in == 16
+    assert found.evidence.prompt_tokens_compared == 1
+
+
 def test_achieved_concurrency_is_the_area_under_the_curve(tmp_path: Path) -> None:
     found = summary_of(tmp_path, [request("a", -500, [250]), request("b", 500, [2000]), request("c", 0, [1000])])
     assert metrics.achieved_concurrency(found.totals) == pytest.approx(0.25 + 0.5 + 1.0)
