@@ -86,13 +86,20 @@ def _load(options: argparse.Namespace) -> dict[str, Any]:
     levels = _numbers(options.fmload_concurrency) or [users]
     rate = options.spawn_rate or 1
     ramp_s = 0.0 if options.fmload_concurrency else users / rate
-    warmup_s = parse_duration_s(options.fmload_warmup)
+    warmup_s = _seconds("--fmload-warmup", options.fmload_warmup)
     if options.fmload_window:
-        window_s = parse_duration_s(options.fmload_window)
+        window_s = _seconds("--fmload-window", options.fmload_window)
     else:
         window_s = max(1.0, float(options.run_time or DEFAULT_RUN_TIME_S) - ramp_s - warmup_s)
     return {"concurrency": levels, "ramp": f"{ramp_s}s", "warmup": f"{warmup_s}s", "window": f"{window_s}s",
             "drain": options.fmload_drain}
+
+
+def _seconds(option: str, text: str) -> float:
+    try:
+        return parse_duration_s(text)
+    except ValueError as error:
+        raise FmloadError(f"{option}: {error}") from error
 
 
 def _numbers(text: str) -> list[int]:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from array import array
 
 import msgpack
 import numpy as np
@@ -11,19 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmload.live import LiveState, Tally, buckets, quantile_s, request_limits_s, request_metrics_ns
-from fmload.record import Outcome, Record
+from tests.unit.load.one_record import MS, record
 
-MS = 10**6
 durations = st.lists(st.integers(1, 10**13), min_size=1, max_size=60)
-
-
-def record(outcome: Outcome = "ok", *, stage: int = 0, send_ns: int = 0, chunks: tuple[int, ...] = (100, 120, 160),
-           tokens: tuple[int, ...] = (1, 1, 2)) -> Record:
-    instants = [send_ns + ms * MS for ms in chunks]
-    return Record("id", "w", stage, "e", "p", "p-1", send_ns, send_ns=send_ns, end_ns=instants[-1] + MS,
-                  outcome=outcome, first_token_ns=instants[0], last_token_ns=instants[-1],
-                  chunk_ns=array("q", instants), chunk_tokens=array("i", tokens),
-                  output_tokens=sum(tokens), input_tokens=7)
 
 
 @given(durations, st.sampled_from([0.5, 0.9, 0.99, 1.0]))

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from fmload.live import LiveState, Tally
+from fmload.progress import Progress, line, render
+from tests.unit.load.one_record import record
+
+RUN = {"phase": "window", "stages": [0], "labels": ["e · p · 4 users"], "stages_done": 2, "stages_in_all": 6,
+       "until_ns": 70 * 10**9}
+
+
+def shown(renderable: object) -> str:
+    console = Console(file=io.StringIO(), width=140)
+    console.print(renderable)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_live_view_shows_sweep_time_left_and_latencies() -> None:
+    tally, live = Tally(), LiveState()
+    tally.add(record(send_ns=10**9))
+    tally.add(record("http_5xx", send_ns=10**9))
+    live.merge("w", tally.drain())
+    live.run = RUN
+    text = shown(render(live.snapshot(10 * 10**9, 0), 60 * 10**9))
+    for words in ("2 of 6 stages", "window", "10 s left", "99.9 ms", "20 ms"):
+        assert words in text
+    assert any(row.split()[:4] == ["e", "p", "2", "1"] for row in text.splitlines()), text
+
+
+def test_without_a_terminal_each_phase_is_a_line_once() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    with Progress(console) as progress:
+        for _ in range(3):
+            progress.show({"run": RUN})
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == line(RUN) + "\n" == "stage 3 of 6  e · p · 4 users  window\n"
