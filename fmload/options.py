@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from fmload.config import RunFile, load, parse
+from fmload.config import RunFile, load, parse, yaml_lines
 from fmload.errors import FmloadError
 from fmload.units import parse_duration_s
 
@@ -48,7 +48,7 @@ def run_file(options: argparse.Namespace, host: str | None, protocol: str) -> Ru
     if options.fmload_config:
         run = load(Path(options.fmload_config))
     else:
-        run = parse(yaml.safe_dump(_described(options, host, protocol)), "the options", Path.cwd())
+        run = parse(yaml_lines.write(_described(options, host, protocol)), "the options", Path.cwd())
     waiting = [spec.name for spec in run.endpoints if spec.deploy]
     if waiting:
         raise FmloadError(f"endpoint {waiting[0]} is to be deployed, which Locust alone does not do",

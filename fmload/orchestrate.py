@@ -16,9 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import yaml
-
-from fmload.config import RunFile
+from fmload.config import RunFile, yaml_lines
 from fmload.config.dumping import values
 from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
 from fmload.progress import Progress, read_snapshot
@@ -193,7 +191,7 @@ def _private_run_file(run: RunFile) -> Iterator[Path]:
     """The resolved run file with its secrets, readable by this user alone, for as long as the run lasts."""
     file: IO[str]
     with tempfile.NamedTemporaryFile("w", prefix="fmload-", suffix=".yml", encoding="utf-8") as file:
-        yaml.safe_dump(values(run), file, sort_keys=False, allow_unicode=True)
+        file.write(yaml_lines.write(values(run)))
         file.flush()
         yield Path(file.name)
 

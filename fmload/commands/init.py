@@ -11,9 +11,8 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import yaml
-
 from fmload import config
+from fmload.config import yaml_lines
 from fmload.endpoints import ENDPOINTS
 from fmload.errors import EXIT_OK, FmloadError
 
@@ -170,7 +169,7 @@ def _price(instance_type: str | None) -> str:
 
 def _scalar(value: str) -> str:
     """The text as YAML has it, in quotes where it needs them."""
-    return str(yaml.safe_dump(value, width=10_000)).removesuffix("\n").removesuffix("\n...")
+    return yaml_lines.write(value).removesuffix("\n").removesuffix("\n...")
 
 
 def _levels(text: str | None) -> list[int]:

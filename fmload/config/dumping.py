@@ -6,8 +6,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import yaml
-
+from fmload.config import yaml_lines
 from fmload.config.schema import RunFile
 
 MASK = "(masked)"
@@ -23,7 +22,7 @@ def values(run_file: RunFile) -> dict[str, Any]:
 
 def dump(run_file: RunFile) -> str:
     """Resolved YAML; headers and environment entries named like secrets, and passwords in URLs, are masked."""
-    return yaml.safe_dump(_masked(values(run_file)), sort_keys=False, allow_unicode=True, width=110)
+    return yaml_lines.write(_masked(values(run_file)))
 
 
 def _masked(value: Any, key: str = "", inside: str = "") -> Any:

@@ -1,4 +1,4 @@
-"""YAML to plain values, with the line of every key: YAML 1.2's core types, no tags, no duplicate keys."""
+"""YAML to plain values and back, with the line of every key: YAML 1.2's core types, no tags, no duplicate keys."""
 
 from __future__ import annotations
 
@@ -35,6 +35,10 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  (PyYAML's own shape)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Puts text into quotes that either version of YAML would take for something else."""
+
+
 _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
 _SCALARS: dict[str, tuple[str, str, Callable[[str], Any]]] = {  # tag: pattern, first characters, reader
@@ -44,8 +48,9 @@ _SCALARS: dict[str, tuple[str, str, Callable[[str], Any]]] = {  # tag: pattern, 
     "float": (r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789", float),
 }
 for _name, (_pattern, _first, _) in _SCALARS.items():
-    _firsts = [*_first, ""] if _name == "null" else [*_first]
-    _Loader.add_implicit_resolver(_TAG + _name, re.compile(f"^({_pattern})$"), _firsts)
+    for _side in (_Loader, _Dumper):
+        _firsts = [*_first, ""] if _name == "null" else [*_first]
+        _side.add_implicit_resolver(_TAG + _name, re.compile(f"^({_pattern})$"), _firsts)
 _Loader.add_implicit_resolver(_MERGE, re.compile("^<<$"), ["<"])
 _READERS: dict[str, Callable[[str], Any]] = {_TAG + name: reader for name, (_, _, reader) in _SCALARS.items()}
 _READERS[_TAG + "str"] = str
@@ -65,6 +70,11 @@ def parse(text: str) -> Document:
         document.lines[()] = root.start_mark.line + 1
         document.value = _build(root, (), document, ())
     return document
+
+
+def write(value: Any) -> str:
+    """YAML that `parse` reads back as the same plain values; keys keep their order."""
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000))
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError) -> SyntaxProblem:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fmload.config import LoadSpec, RunFile, RunFileError, dump, parse
 from fmload.config.overrides import split
 from fmload.config.yaml_lines import parse as parse_yaml
+from fmload.config.yaml_lines import write
 from fmload.errors import FmloadError
 
 TEXT = """\
@@ -141,6 +142,16 @@ _KEY = st.from_regex(r"[a-z]{1,5}", fullmatch=True)
 def test_what_json_says_is_read_as_json_says_it(value: object) -> None:
     """JSON is YAML 1.2; nothing in it is read as a date, a time or a yes."""
     document = parse_yaml(json.dumps(value, ensure_ascii=False))
+    assert document.value == value
+    assert not document.problems
+
+
+@settings(max_examples=60)
+@given(st.recursive(_SCALAR | st.sampled_from(["1e3", "on", "1:30", "0x10", "~", "1_000", "", "<<", "2024-01-01"]),
+                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEY, inner, max_size=3),
+                    max_leaves=8))
+def test_what_is_written_is_read_as_the_same_values(value: object) -> None:
+    document = parse_yaml(write(value))
     assert document.value == value
     assert not document.problems
 
