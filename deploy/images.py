@@ -77,9 +77,13 @@ def machine_image_parameter(accelerator: Accelerator) -> str:
 
 
 def neuron_cores(instance_type: str) -> int:
-    """NeuronCores of an instance type; 0 when it has none."""
+    """NeuronCores of an instance type as software counts them; 0 when it has none.
+
+    Trainium2 and 3 join two physical cores into a logical one by default (LNC=2).
+    """
     table = yaml.safe_load(resource("configs", "accelerators.yml").read_text())["instances"]
-    return int((table.get(instance_type.removeprefix("ml.")) or {}).get("cores", 0))
+    physical = int((table.get(instance_type.removeprefix("ml.")) or {}).get("cores", 0))
+    return physical // 2 if instance_type.removeprefix("ml.").startswith(("trn2", "trn3")) else physical
 
 
 def table_date() -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fmload.errors import EXIT_OK, FmloadError
 
 if TYPE_CHECKING:
+    from deploy.base import Plan
     from fmload.config.schema import RunFile
 
 _ACTIONS = """
@@ -46,25 +47,30 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> int:
+    from deploy import bill
+    run_file = _run_file(args)
+    print(bill.describe(_plans(run_file), run_file))
+    return EXIT_OK
+
+
+def _plans(run_file: RunFile) -> list[Plan]:
+    """The plans, without a trace in results/."""
     import tempfile
 
-    from deploy import bill, lifecycle
+    from deploy import lifecycle
     from fmload.results import Results
-    run_file = _run_file(args)
     with tempfile.TemporaryDirectory() as folder:
-        plans = lifecycle.plans(run_file, lifecycle.context_for(run_file, Results(Path(folder))))
-    print(bill.describe(plans, run_file))
-    return EXIT_OK
+        return lifecycle.plans(run_file, lifecycle.context_for(run_file, Results(Path(folder))))
 
 
 def _up(args: argparse.Namespace) -> int:
     from deploy import bill, lifecycle
     from fmload.results import Results, new_results
     run_file = _run_file(args)
+    bill.approve(_plans(run_file), run_file, args.yes)
     known = _ledgers(run_file.name)
     results = Results(args.out or known[-1].parent) if args.out or known else new_results(run_file.name)
     context = lifecycle.context_for(run_file, results, keep=True)
-    bill.approve(lifecycle.plans(run_file, context), run_file, args.yes)
     for spec in lifecycle.up(run_file, context).endpoints:
         print(f"{spec.name}: {spec.url or (spec.model_extra or {}).get('endpoint_name') or spec.model}")
     print(f"remove it with: fmload deploy down {context.ledger.path}")

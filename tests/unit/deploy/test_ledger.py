@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.base import Resource
@@ -54,6 +54,7 @@ def test_a_name_in_two_regions_is_two_resources(tmp_path: Path) -> None:
     assert len(ledger.entries()) == 2
 
 
+@settings(max_examples=25, deadline=None)
 @given(cut=st.integers(1, 400))
 def test_a_torn_last_line_costs_no_other(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     ledger = ledger_in(tmp_path_factory.mktemp("ledger"))

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy import bill, lifecycle
+from deploy.base import Plan, Resource
+from deploy.ledger import Entry
+from deploy.names import name_for
+from fmload.config.loading import parse
+from fmload.config.schema import RunFile
+from fmload.errors import FmloadError
+from fmload.results import Results
+
+HOURLY = Resource("ec2-instance", "i", "us-east-1", hourly=6.0)
+UNKNOWN = replace(HOURLY, name="u", hourly=None)
+
+
+def run_file(**keys: Any) -> RunFile:
+    data = {"name": "bill", "endpoints": [{"name": "e", "protocol": "openai", "url": "http://h/v1", "model": "m"}],
+            "prompts": [{"name": "p", "source": "synthetic", "input_tokens": 10, "output_tokens": 10}],
+            "load": {"concurrency": [1, 2], "ramp": "0s", "warmup": "0s", "window": "30m"}, **keys}
+    return parse(yaml.safe_dump(data), "run.yml", Path.cwd())
+
+
+def test_the_estimate_runs_from_the_start_up_to_the_end_of_the_sweep() -> None:
+    plan = Plan("e", "ec2", (HOURLY,), startup_s=1800.0)
+    assert bill.estimate_usd([plan], run_file()) == pytest.approx(6.0 * 1.5)
+
+
+def test_a_commitment_is_owed_whole() -> None:
+    assert bill.estimate_usd([Plan("e", "bedrock", (), commitment_usd=7200.0)], run_file()) == 7200.0
+
+
+def test_one_unknown_price_makes_the_estimate_unknown() -> None:
+    assert bill.estimate_usd([Plan("e", "ec2", (HOURLY, UNKNOWN))], run_file()) is None
+
+
+def test_what_costs_nothing_is_not_asked_about() -> None:
+    bill.approve([Plan("e", "local", ())], run_file(), yes=False)
+
+
+def test_no_terminal_and_no_yes_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: PTH123, SIM115
+    with pytest.raises(FmloadError, match="--yes"):
+        bill.approve([Plan("e", "ec2", (HOURLY,))], run_file(), yes=False)
+
+
+def test_max_cost_refuses_a_dearer_plan_even_with_yes() -> None:
+    with pytest.raises(FmloadError, match=r"about 6\.00 USD, above max_cost: 5"):
+        bill.approve([Plan("e", "ec2", (HOURLY,))], run_file(max_cost=5.0), yes=True)
+
+
+def test_max_cost_refuses_an_unknown_price() -> None:
+    with pytest.raises(FmloadError, match="is unknown"):
+        bill.approve([Plan("e", "ec2", (UNKNOWN,))], run_file(max_cost=5.0), yes=True)
+
+
+def test_spent_counts_what_is_up_since_it_was_created() -> None:
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    entries = [Entry(HOURLY, "e", "created", now - timedelta(hours=2)),
+               Entry(replace(HOURLY, name="gone"), "e", "deleted", now - timedelta(hours=9))]
+    assert bill.spent_usd(entries, now) == pytest.approx(12.0)
+
+
+def test_the_bill_interrupts_the_run_before_it_passes_the_limit(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bill, "_LOOK_EVERY_S", 0.01)
+    context = lifecycle.context_for(run_file(), Results(tmp_path), say=lambda _: None)
+    context.ledger.write("created", replace(HOURLY, hourly=36_000.0), "e")  # ten dollars a second
+    with pytest.raises(KeyboardInterrupt), bill.limited(context, 3005.0):
+        for _ in range(1000):
+            time.sleep(0.01)
+    assert context.stop.is_set()
+
+
+def test_names_differ_by_run_and_by_endpoint_and_stay_within_the_limit() -> None:
+    names = {name_for(run, endpoint, 40) for run in ("a", "b") for endpoint in ("x" * 80, "y" * 80, "Ä.b_c")}
+    assert len(names) == 6
+    assert all(len(name) <= 40 and set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") for name in names)
+    assert name_for("a", "x") == name_for("a", "x")
