@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from analysis.audit import FAIL, FAR, PASS, WARN, graded, relative
+from analysis.checks.facts import FAIL, FAR, PASS, WARN, graded, relative
 from analysis.prices import PriceTable
 from analysis.published import AuditedRow, Correction, Published, Row
 from analysis.table import Check

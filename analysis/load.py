@@ -8,15 +8,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
+from analysis.columns import READ, Batch, to_batch
 from fmload.config.schema import PriceSpec
 from fmload.errors import FmloadError
-from fmload.metrics import Bools, Columns, Floats, Ints
 from fmload.results import Results
 
 BATCH_ROWS = 4_096  # with 200 chunks a request: 0.8 M chunks, some 15 MB a copy
@@ -103,25 +100,6 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Some requests of one stage. Instants are nanoseconds after the window's start, on the master's line."""
-
-    columns: Columns
-    outcome: NDArrayStr
-    stamp: NDArrayStr
-    tokens_source: NDArrayStr
-    finish_reason: NDArrayStr
-    prompt_id: NDArrayStr
-    prompt_tokens: Floats  # by the client's tokenizer; `columns.input_tokens` where the server does not tell
-    server_input_tokens: Floats
-    max_output_tokens: Floats
-    lag_max_ns: Floats
-
-
-NDArrayStr = np.ndarray[Any, np.dtype[np.object_]]
-
-
-@dataclass(frozen=True, slots=True)
 class Run:
     """One results folder, opened. Records are read on demand, a batch at a time."""
 
@@ -156,10 +134,11 @@ class Run:
 
     def batches(self, stage: Stage) -> Iterator[Batch]:
         """The records of a stage, `BATCH_ROWS` at a time, in the order in which they are stored."""
+        offsets = {name: worker.clock_offset_ns for name, worker in self.workers.items()}
         for path in self._files(stage):
             with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(BATCH_ROWS, columns=_READ):
-                    yield _batch(batch, stage.window_start_ns, self.workers)
+                for batch in file.iter_batches(BATCH_ROWS, columns=READ):
+                    yield to_batch(batch, stage.window_start_ns, offsets)
 
 
 def open_run(root: Path) -> Run:
@@ -244,64 +223,3 @@ def _yaml(path: Path) -> dict[str, Any]:
 def _on_master_line(line: dict[str, Any], workers: Mapping[str, Worker]) -> dict[str, Any]:
     worker = workers.get(line.get("worker", ""))
     return {**line, "at_ns": line["at_ns"] - (worker.clock_offset_ns if worker else 0)}
-
-
-_INSTANTS = ("scheduled_ns", "send_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "end_ns")
-_NUMBERS = ("input_tokens", "output_tokens", "cached_tokens", "prompt_tokens", "max_output_tokens", "lag_max_ns")
-_TEXTS = ("outcome", "stamp", "tokens_source", "finish_reason", "prompt_id")
-_READ = ["worker", "streamed", "chunk_ns", "chunk_tokens", "chunk_censored", *_INSTANTS, *_NUMBERS, *_TEXTS]
-
-
-def _batch(batch: pa.RecordBatch, origin_ns: int, workers: Mapping[str, Worker]) -> Batch:
-    shift = origin_ns + _clock_offsets(batch, workers)
-    offsets, chunk_ns = _ragged(batch.column("chunk_ns"))
-    counts = np.diff(offsets)
-    told, counted, limit, lag = (_floats(batch.column(name)) for name in (
-        "input_tokens", "prompt_tokens", "max_output_tokens", "lag_max_ns"))
-    columns = Columns(
-        **{name: _instants(batch.column(name), shift) for name in _INSTANTS},
-        **{name: _floats(batch.column(name)) for name in ("output_tokens", "cached_tokens")},
-        input_tokens=np.where(np.isnan(told), counted, told),
-        streamed=_bools(batch.column("streamed")), chunk_offsets=offsets,
-        chunk_ns=chunk_ns - np.repeat(shift, counts),
-        chunk_tokens=_ragged(batch.column("chunk_tokens"))[1],
-        chunk_censored=_ragged(batch.column("chunk_censored"))[1].astype(bool))
-    outcome, stamp, source, finish, prompt = (_texts(batch.column(name)) for name in _TEXTS)
-    return Batch(columns, outcome, stamp, source, finish, prompt, counted, told, limit, lag)
-
-
-def _clock_offsets(batch: pa.RecordBatch, workers: Mapping[str, Worker]) -> Ints:
-    names = batch.column("worker").dictionary_encode() if not pa.types.is_dictionary(
-        batch.column("worker").type) else batch.column("worker")
-    known = [workers[name].clock_offset_ns if name in workers else 0 for name in names.dictionary.to_pylist()]
-    offsets: Ints = np.array(known, dtype=np.int64)[names.indices.to_numpy(zero_copy_only=False)]
-    return offsets
-
-
-def _instants(column: pa.Array, shift: Ints) -> Floats:
-    """Integers are shifted before they become floats, so that no nanosecond is lost."""
-    present = column.is_valid().to_numpy(zero_copy_only=False)
-    moved = pc.fill_null(column, 0).to_numpy(zero_copy_only=False) - shift
-    return np.where(present, moved, np.nan)
-
-
-def _floats(column: pa.Array) -> Floats:
-    return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
-
-
-def _bools(column: pa.Array) -> Bools:
-    return pc.fill_null(column, True).to_numpy(zero_copy_only=False).astype(bool)  # type: ignore[no-any-return]
-
-
-def _texts(column: pa.Array) -> NDArrayStr:
-    """The texts as objects; equal ones of a dictionary column are one object."""
-    if not pa.types.is_dictionary(column.type):
-        return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
-    known = np.array([*column.dictionary.to_pylist(), None], dtype=object)
-    return known[pc.fill_null(column.indices, len(known) - 1).to_numpy(zero_copy_only=False)]  # type: ignore[no-any-return]
-
-
-def _ragged(column: pa.ListArray) -> tuple[Ints, Ints]:
-    offsets = column.offsets.to_numpy().astype(np.int64)
-    values = column.flatten().to_numpy(zero_copy_only=False)
-    return offsets - offsets[0], values.astype(np.int64, copy=False)

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 
 from analysis import audit as auditing
+from analysis.checks.facts import Facts
 from analysis.cost import Pricing, cost_of, priced, pricing_of, total_usd
+from analysis.distribution import Wanted
 from analysis.health import WorkerHealth, health_of
 from analysis.load import Run, Stage, open_run
 from analysis.objectives import Objective, judge, limits_of, parse_objectives
 from analysis.prices import accelerators_of, load_prices
 from analysis.recommend import Recommendation, per_instance, per_prompt_set
 from analysis.stats import PERCENTILES
-from analysis.summarize import StageSummary, Wanted, summarize
+from analysis.summarize import StageSummary, summarize
 from analysis.table import StageResult, summary_row, write_csv
 from fmload.errors import EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK
 from fmload.metrics import NS, Ints
@@ -89,7 +91,7 @@ def _result(summary: StageSummary, pricing: Pricing | None, objectives: tuple[Ob
     totals = replace(priced(summary.totals, pricing), accelerators=_accelerators(summary, pricing))
     result = StageResult(summary, totals, pricing, cost_of(totals, pricing, stage_s(summary.stage)))
     result = replace(result, verdicts=judge(objectives, result.value))
-    return replace(result, checks=auditing.audit(auditing.Facts(result.value, summary, health, earlier)))
+    return replace(result, checks=auditing.audit(Facts(result.value, summary, health, earlier)))
 
 
 def _accelerators(summary: StageSummary, pricing: Pricing | None) -> int | None:

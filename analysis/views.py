@@ -15,7 +15,8 @@ from rich.console import Group
 from rich.table import Table
 
 from analysis.load import Run, Stage
-from analysis.stats import Samples, nearest_rank
+from analysis.samples import Samples
+from analysis.stats import nearest_rank
 from analysis.table import StageResult
 from analysis.windows import begun_ns, ended_ns, inside
 from fmload.errors import FmloadError

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from handmade import BASE_NS, MS, request, stage, write
 
-from analysis.audit import GROUPS, Facts, server_counters
+from analysis.audit import GROUPS
+from analysis.checks.facts import Facts
+from analysis.checks.tokens import server_counters
 from analysis.load import open_run
 from analysis.pipeline import analyse_run
 from analysis.table import StageResult

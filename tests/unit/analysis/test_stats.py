@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.samples import Samples
 from analysis.stats import (
-    Samples,
     drift,
     mann_whitney,
     nearest_rank,

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from handmade import BASE_NS, MS, request, stage, write
 
+from analysis.distribution import Wanted
 from analysis.load import open_run
-from analysis.summarize import StageSummary, Wanted, summarize
+from analysis.summarize import StageSummary, summarize
 from fmload import metrics
 from fmload.record import Record
 

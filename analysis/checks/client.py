@@ -1,0 +1,52 @@
+"""The load generator as the limit."""
+
+from __future__ import annotations
+
+from analysis.checks.facts import FAIL, PASS, WARN, Facts
+from analysis.table import Check
+from fmload.units import format_duration
+
+
+def client_cpu(facts: Facts) -> Check | None:
+    """CPU of the busiest worker."""
+    busy = [worker for worker in facts.health if worker.cpu_mean is not None]
+    if not busy:
+        return None
+    worst = max(busy, key=lambda worker: worker.cpu_mean or 0.0)
+    mean = worst.cpu_mean or 0.0
+    result = FAIL if mean > 0.95 else WARN if mean > 0.8 else PASS
+    return Check(5, "client CPU", result, f"The busiest worker ({worst.worker}) used {mean:.0%} of a core"
+                 + (": the client was the limit." if result == FAIL else "."),
+                 {"worker": worst.worker, "cpu_mean": mean}, client_bound=result == FAIL)
+
+
+def client_lag(facts: Facts) -> Check | None:
+    """Event-loop lag against the measured latencies. Kernel stamps keep it out of arrivals, not out of sends."""
+    lags = [worker for worker in facts.health if worker.loop_lag_p99_s is not None]
+    latency = facts.latency_s
+    if not lags or not latency:
+        return None
+    worst = max(lags, key=lambda worker: worker.loop_lag_p99_s or 0.0)
+    lag = worst.loop_lag_p99_s or 0.0
+    stamps = facts.summary.evidence.stamp
+    by_kernel = bool(stamps) and set(stamps) == {"kernel"}
+    share = lag / latency
+    result = PASS if share <= 0.1 else FAIL if share > (2.0 if by_kernel else 0.5) else WARN
+    return Check(5, "client event-loop lag", result,
+                 f"The loop of {worst.worker} lagged {format_duration(lag)} (p99 of a typical second), {share:.1%} of "
+                 f"the median {'TTFT' if facts.value('ttft_p50') else 'E2E'}; arrivals were stamped by the "
+                 f"{'kernel' if by_kernel else 'client'}.",
+                 {"worker": worst.worker, "loop_lag_p99_s": lag, "share_of_latency": share},
+                 client_bound=result == FAIL)
+
+
+def stamping_delay(facts: Facts) -> Check | None:
+    """User-space stamp minus kernel stamp against the gap between tokens: how long arrivals waited for the client."""
+    delay, gap = facts.summary.evidence.lag_max_p99_s, facts.value("itl_p50")
+    if delay is None or not facts.summary.evidence.stamp.get("kernel"):
+        return None
+    share = delay / gap if gap else 0.0
+    return Check(5, "stamping delay", WARN if share > 1.0 else PASS,
+                 f"In 99 % of the requests no token waited longer than {format_duration(delay)} for the client"
+                 + (", longer than the median gap between tokens: reads held several." if share > 1.0 else "."),
+                 {"lag_max_p99_s": delay, "share_of_itl": share})

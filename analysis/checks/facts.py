@@ -1,0 +1,50 @@
+"""What a check is given, and how it grades what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from analysis.health import WorkerHealth
+from analysis.summarize import StageSummary
+from analysis.table import Check
+from fmload.metrics import Ints
+
+PASS, WARN, FAIL, NOT_APPLICABLE = "PASS", "WARN", "FAIL", "NOT APPLICABLE"
+CLOSE, FAR = 0.05, 0.20  # relative differences up to which figures agree, and beyond which they contradict
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one stage. `value` gives any metric by name; `telemetry` figures of the server's own counters
+    over the window, by the same names."""
+
+    value: Callable[[str], float | None]
+    summary: StageSummary
+    health: tuple[WorkerHealth, ...] = ()
+    earlier_prompts: Ints = field(default_factory=lambda: np.array([], dtype=np.int64))
+    telemetry: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def latency_s(self) -> float | None:
+        """The median TTFT; the median E2E latency where there is none."""
+        first = self.value("ttft_p50")
+        return first if first is not None else self.value("e2e_p50")
+
+
+CheckFunction = Callable[[Facts], Check | None]
+
+
+def relative(value: float, reference: float) -> float:
+    """(value − reference) ÷ reference; 0 when both are 0, ±1 against 0."""
+    if reference == 0:
+        return 0.0 if value == 0 else 1.0
+    return (value - reference) / reference
+
+
+def graded(difference: float, warn: float = CLOSE, fail: float = FAR) -> str:
+    """PASS, WARN or FAIL by the size of a difference."""
+    size = abs(difference)
+    return PASS if size <= warn else WARN if size <= fail else FAIL

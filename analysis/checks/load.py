@@ -1,0 +1,67 @@
+"""What was asked of the endpoint, and what it got: concurrency, rate, lateness."""
+
+from __future__ import annotations
+
+from analysis.checks.facts import CLOSE, FAIL, PASS, WARN, Facts, graded, relative
+from analysis.table import Check
+from fmload.units import format_duration
+
+
+def littles_law(facts: Facts) -> Check | None:
+    """Achieved concurrency = throughput × mean time in flight, within what the window's edges allow."""
+    evidence, window_s = facts.summary.evidence, facts.summary.totals.window_s
+    achieved = facts.value("achieved_concurrency")
+    if not evidence.ended or evidence.residence_mean_s is None or achieved is None:
+        return None
+    expected = evidence.ended / window_s * evidence.residence_mean_s
+    edges = (evidence.in_flight_at_start + evidence.in_flight_at_end) * evidence.residence_mean_s / window_s
+    allowed = edges + 0.02 * expected
+    result = PASS if abs(achieved - expected) <= allowed else FAIL
+    return Check(1, "concurrency = throughput × time in flight", result,
+                 f"{achieved:.3g} requests were in flight on average; {evidence.ended} requests of "
+                 f"{format_duration(evidence.residence_mean_s)} in {window_s:.4g} s make {expected:.3g}, "
+                 f"and the window's edges allow ±{allowed:.2g}.",
+                 {"achieved": achieved, "expected": expected, "allowed": allowed})
+
+
+def offered_load(facts: Facts) -> Check | None:
+    """Achieved against offered concurrency or rate."""
+    stage, totals = facts.summary.stage, facts.summary.totals
+    if stage.concurrency is not None:
+        offered, achieved, what = float(stage.concurrency), facts.value("achieved_concurrency"), "requests in flight"
+    elif stage.rate_per_s is not None:
+        offered, what = stage.rate_per_s, "requests sent a second"
+        achieved = totals.started / totals.window_s if totals.window_s else None
+    else:
+        return None
+    if achieved is None:
+        return None
+    difference = relative(achieved, offered)
+    return Check(4, "achieved = offered", graded(difference, CLOSE if stage.concurrency else 0.1),
+                 f"{achieved:.4g} {what} of {offered:g} offered ({difference:+.1%}).",
+                 {"offered": offered, "achieved": achieved})
+
+
+def send_lateness(facts: Facts) -> Check | None:
+    """Lateness of sends against the schedule; judged in an open loop, told in a closed one."""
+    evidence = facts.summary.evidence
+    p50, p99 = evidence.send_lateness_p50_s, evidence.send_lateness_p99_s
+    if p50 is None or p99 is None:
+        return None
+    latency = facts.latency_s
+    share = p99 / latency if latency else 0.0
+    result = PASS if share <= 0.1 else WARN if share <= 1.0 or facts.summary.stage.rate_per_s is None else FAIL
+    return Check(4, "sends on schedule", result,
+                 f"Sends were late by {format_duration(p50)} (p50) and {format_duration(p99)} (p99).",
+                 {"p50_s": p50, "p99_s": p99, "p99_share_of_latency": share})
+
+
+def undisturbed(facts: Facts) -> Check | None:
+    """Nothing befell the stage: all workers stayed, it was not interrupted."""
+    stage = facts.summary.stage
+    kinds = sorted({str(mark.get("kind")) for mark in stage.marks})
+    if stage.status == "done" and not kinds:
+        return Check(4, "undisturbed", PASS, "The stage ran to its end and kept its workers.", {})
+    told = ", ".join(kinds) or stage.status
+    return Check(4, "undisturbed", FAIL if stage.status in ("interrupted", "pending", "skipped") else WARN,
+                 f"The stage is {stage.status}; what befell it: {told}.", {"status": stage.status, "marks": kinds})

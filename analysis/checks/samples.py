@@ -1,0 +1,81 @@
+"""Enough requests, a steady window, and caches that were cold."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.checks.facts import CLOSE, FAIL, PASS, WARN, Facts
+from analysis.stats import percentile_floor
+from analysis.table import Check
+from fmload.units import format_duration
+
+FEW = 11  # the fewest samples for a median by the rule of the floors
+
+
+def enough_samples(facts: Facts) -> Check | None:
+    """Enough requests for the percentiles shown, and a window that is long against a request."""
+    totals, stage_s = facts.summary.totals, facts.value("e2e_mean")
+    if not totals.window_s:
+        return None
+    n = totals.succeeded
+    blank = [f"p{p}" for p in (90, 95, 99) if n < percentile_floor(p)]
+    marked = any(found.below_floor for found in facts.summary.distributions.values())
+    lengths = totals.window_s / stage_s if stage_s else None
+    short = lengths is not None and lengths < 3
+    result = FAIL if n < 2 else WARN if n < FEW or marked or short else PASS
+    text = f"{n} requests succeeded"
+    if blank:
+        text += f": too few for {', '.join(blank)}, which {'are marked' if marked else 'stay blank'}"
+    if short:
+        text += f"; the window is only {lengths:.1f} requests long"
+    return Check(6, "enough requests", result, text + ".", {"n": n, "window_in_requests": lengths})
+
+
+def steady(facts: Facts) -> Check | None:
+    """First half of the window against the second, and whether the warm-up reached into it."""
+    found = facts.summary.evidence.drift
+    if found is None:
+        return None
+    changed = abs(found.change) > CLOSE and found.p_value < 0.01
+    result = (FAIL if abs(found.change) > 0.5 else WARN) if changed else PASS
+    return Check(6, "no drift", result,
+                 f"Median E2E went from {format_duration(found.first)} in the first half to "
+                 f"{format_duration(found.second)} in the second ({found.change:+.1%}, Mann–Whitney "
+                 f"p = {found.p_value:.2g}).",
+                 {"first_s": found.first, "second_s": found.second, "p_value": found.p_value})
+
+
+def warmed_up(facts: Facts) -> Check | None:
+    """Whether the warm-up reached into the window."""
+    settled_s = facts.summary.evidence.warmed_up_s
+    if settled_s is None:
+        return None
+    result = WARN if settled_s > CLOSE * facts.summary.totals.window_s else PASS
+    text = f"E2E latency settled {format_duration(settled_s)} after the window opened" if settled_s > 0 else (
+        "No start-up transient was found in E2E latency")
+    return Check(6, "warmed up", result, text + " (MSER-5)." + (
+        " A longer warm-up would leave it out." if result == WARN else ""), {"settled_s": settled_s})
+
+
+def cached_tokens(facts: Facts) -> Check | None:
+    """Share of the input tokens that the server took from its cache."""
+    share = facts.value("cached_share")
+    if share is None:
+        return None
+    return Check(7, "cached input tokens", PASS if share <= CLOSE else WARN,
+                 f"The server took {share:.1%} of the input tokens from its prefix cache"
+                 + ("." if share <= CLOSE else ": TTFT and throughput are those of a warm cache."), {"share": share})
+
+
+def repeated_prompts(facts: Facts) -> Check | None:
+    """Prompts sent more than once within the window, or already in an earlier stage of the same endpoint."""
+    evidence = facts.summary.evidence
+    sent = len(evidence.prompts) + evidence.prompts_repeated
+    if not sent:
+        return None
+    earlier = int(np.isin(evidence.prompts, facts.earlier_prompts).sum())
+    share = (evidence.prompts_repeated + earlier) / sent
+    return Check(7, "prompts are new", PASS if share <= CLOSE else WARN,
+                 f"Of {sent} requests {evidence.prompts_repeated} repeated a prompt of the window and {earlier} one of "
+                 "an earlier stage" + ("." if share <= CLOSE else ": a prefix cache may have answered."),
+                 {"requests": sent, "repeated": evidence.prompts_repeated, "earlier": earlier})

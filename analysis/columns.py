@@ -1,0 +1,91 @@
+"""Arrow records as numpy columns: instants on the master's line, null as NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fmload.metrics import Bools, Columns, Floats, Ints
+
+NDArrayStr = np.ndarray[Any, np.dtype[np.object_]]
+_INSTANTS = ("scheduled_ns", "send_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "end_ns")
+_NUMBERS = ("input_tokens", "output_tokens", "cached_tokens", "prompt_tokens", "max_output_tokens", "lag_max_ns")
+_TEXTS = ("outcome", "stamp", "tokens_source", "finish_reason", "prompt_id")
+READ = ["worker", "streamed", "chunk_ns", "chunk_tokens", "chunk_censored", *_INSTANTS, *_NUMBERS, *_TEXTS]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some requests of one stage. Instants are nanoseconds after the window's start, on the master's line."""
+
+    columns: Columns
+    outcome: NDArrayStr
+    stamp: NDArrayStr
+    tokens_source: NDArrayStr
+    finish_reason: NDArrayStr
+    prompt_id: NDArrayStr
+    prompt_tokens: Floats  # by the client's tokenizer; `columns.input_tokens` where the server does not tell
+    server_input_tokens: Floats
+    max_output_tokens: Floats
+    lag_max_ns: Floats
+
+
+def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[str, int]) -> Batch:
+    """Records as columns. `origin_ns` is on the master's line; an instant on it is the worker's − its offset."""
+    shift = origin_ns + _shifts(batch, clock_offsets_ns)
+    offsets, chunk_ns = _ragged(batch.column("chunk_ns"))
+    counts = np.diff(offsets)
+    told, counted, limit, lag = (_floats(batch.column(name)) for name in (
+        "input_tokens", "prompt_tokens", "max_output_tokens", "lag_max_ns"))
+    columns = Columns(
+        **{name: _instants(batch.column(name), shift) for name in _INSTANTS},
+        **{name: _floats(batch.column(name)) for name in ("output_tokens", "cached_tokens")},
+        input_tokens=np.where(np.isnan(told), counted, told),
+        streamed=_bools(batch.column("streamed")), chunk_offsets=offsets,
+        chunk_ns=chunk_ns - np.repeat(shift, counts),
+        chunk_tokens=_ragged(batch.column("chunk_tokens"))[1],
+        chunk_censored=_ragged(batch.column("chunk_censored"))[1].astype(bool))
+    outcome, stamp, source, finish, prompt = (_texts(batch.column(name)) for name in _TEXTS)
+    return Batch(columns, outcome, stamp, source, finish, prompt, counted, told, limit, lag)
+
+
+def _shifts(batch: pa.RecordBatch, clock_offsets_ns: Mapping[str, int]) -> Ints:
+    names = batch.column("worker").dictionary_encode() if not pa.types.is_dictionary(
+        batch.column("worker").type) else batch.column("worker")
+    known = [clock_offsets_ns.get(name, 0) for name in names.dictionary.to_pylist()]
+    offsets: Ints = np.array(known, dtype=np.int64)[names.indices.to_numpy(zero_copy_only=False)]
+    return offsets
+
+
+def _instants(column: pa.Array, shift: Ints) -> Floats:
+    """Integers are shifted before they become floats, so that no nanosecond is lost."""
+    present = column.is_valid().to_numpy(zero_copy_only=False)
+    moved = pc.fill_null(column, 0).to_numpy(zero_copy_only=False) - shift
+    return np.where(present, moved, np.nan)
+
+
+def _floats(column: pa.Array) -> Floats:
+    return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def _bools(column: pa.Array) -> Bools:
+    return pc.fill_null(column, True).to_numpy(zero_copy_only=False).astype(bool)  # type: ignore[no-any-return]
+
+
+def _texts(column: pa.Array) -> NDArrayStr:
+    """The texts as objects; equal ones of a dictionary column are one object."""
+    if not pa.types.is_dictionary(column.type):
+        return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    known = np.array([*column.dictionary.to_pylist(), None], dtype=object)
+    return known[pc.fill_null(column.indices, len(known) - 1).to_numpy(zero_copy_only=False)]  # type: ignore[no-any-return]
+
+
+def _ragged(column: pa.ListArray) -> tuple[Ints, Ints]:
+    offsets = column.offsets.to_numpy().astype(np.int64)
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    return offsets - offsets[0], values.astype(np.int64, copy=False)

@@ -1,0 +1,126 @@
+"""What the audit judges beyond the totals of a stage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from analysis.stats import Drift, drift, finite, nearest_rank, warmed_up_at
+from analysis.timeline import Requests
+from analysis.windows import in_flight_at, inside
+from fmload.metrics import NS, Bools, Floats, Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the audit judges beyond the totals. Counts are of requests that started inside the window and succeeded."""
+
+    ended: int = 0  # requests, good or bad, that ended inside the window
+    residence_mean_s: float | None = None  # of those, from send to end
+    in_flight_at_start: int = 0
+    in_flight_at_end: int = 0
+    tokens_out_of_ended: float = 0.0
+    ttft_after_e2e: int = 0
+    tpot_mismatches: int = 0
+    streams: int = 0  # streamed responses of more than two tokens
+    buffered: int = 0  # of them: all tokens within 1 % of E2E, or in a single chunk
+    over_max_tokens: int = 0
+    with_max_tokens: int = 0
+    echo_like: int = 0  # of the outputs over max_tokens: at least as long as their prompt
+    echo_correlation: float | None = None  # of output and input lengths, where nearly all outputs are the longer
+    prompt_tokens_compared: int = 0
+    prompt_tokens_difference_mean: float | None = None  # server's count ÷ client's count − 1
+    tokens_source: Mapping[str, int] = field(default_factory=dict)
+    finish_reason: Mapping[str, int] = field(default_factory=dict)
+    stamp: Mapping[str, int] = field(default_factory=dict)
+    chunks: int = 0
+    chunk_tokens: float = 0.0  # tokens, by the server's count where known, of the requests that have these chunks
+    gaps: float = 0.0  # token-weighted
+    gaps_censored: float = 0.0
+    lag_max_p99_s: float | None = None
+    send_lateness_p50_s: float | None = None
+    send_lateness_p99_s: float | None = None
+    drift: Drift | None = None
+    warmed_up_s: float | None = None
+    prompts: Ints = field(default_factory=lambda: np.array([], dtype=np.int64))  # their ids, hashed, each once
+    prompts_repeated: int = 0
+
+
+def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, chunks: int, gaps: float,
+                gaps_censored: float) -> Evidence:
+    """The evidence in the columns of a stage's requests. `window` is in nanoseconds; `chunks` and gaps are counted
+    over the requests that started inside it and succeeded."""
+    good = requests.succeeded
+    ended = inside(table["ended"], window) & np.isfinite(table["sent"]) & (requests.outcome != "cancelled")
+    residence = (table["ended"] - table["sent"])[ended] / NS
+    lateness = np.sort(finite(table["send_lateness"], requests.in_window))
+    lag = np.sort(finite(table["lag_max"], good))
+    e2e = table["e2e"]
+    prompts = np.unique(table["prompt"][requests.in_window])
+    return Evidence(
+        ended=int(ended.sum()), residence_mean_s=float(residence.mean()) if len(residence) else None,
+        in_flight_at_start=in_flight_at(table["sent"], table["ended"], 0),
+        in_flight_at_end=in_flight_at(table["sent"], table["ended"], window),
+        tokens_out_of_ended=float(table["delivered"][ended].sum()),
+        chunks=chunks, chunk_tokens=float(np.nansum(table["output_tokens"][good])),
+        gaps=gaps, gaps_censored=gaps_censored, lag_max_p99_s=nearest_rank(lag, 99),
+        send_lateness_p50_s=nearest_rank(lateness, 50), send_lateness_p99_s=nearest_rank(lateness, 99),
+        drift=drift(table["begun"][good], e2e[good], window / 2),
+        warmed_up_s=_warmed_up_s(table["begun"][good] / NS, e2e[good]),
+        prompts=prompts, prompts_repeated=int(requests.in_window.sum()) - len(prompts),
+        **_shape_of_streams(table, good), **_token_counts(table, good),
+        tokens_source=_counted(table["tokens_source"][good]), finish_reason=_counted(table["finish_reason"][good]),
+        stamp=_counted(table["stamp"][good]))
+
+
+def _counted(values: np.ndarray[Any, Any]) -> dict[str, int]:
+    return dict(Counter(value for value in values.tolist() if value))
+
+
+def _warmed_up_s(begun_s: Floats, values: Floats) -> float | None:
+    kept = ~np.isnan(values)
+    return warmed_up_at(begun_s[kept], values[kept])
+
+
+def _shape_of_streams(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
+    ttft, e2e, tpot, n = (table[name][good] for name in ("ttft", "e2e", "tpot", "output_tokens"))
+    rest = n - table["first_chunk"][good]
+    with np.errstate(invalid="ignore"):
+        mismatch = np.abs(ttft + tpot * rest - e2e) > 1e-6 + 1e-9 * e2e
+        streams = table["streamed"][good] & (n > 2)
+        at_once = (table["chunks"][good] == 1) | (e2e - ttft < 0.01 * e2e)
+        return {"ttft_after_e2e": int((ttft > e2e).sum()), "tpot_mismatches": int(mismatch.sum()),
+                "streams": int(streams.sum()), "buffered": int((streams & at_once).sum())}
+
+
+def _token_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
+    given, made, limit, counted = (table[name][good] for name in ("input_tokens", "output_tokens",
+                                                                  "max_output_tokens", "prompt_tokens"))
+    told = table["server_input_tokens"][good]
+    compared = ~np.isnan(told) & (counted > 0)
+    difference = told[compared] / counted[compared] - 1
+    with np.errstate(invalid="ignore"):
+        return {"over_max_tokens": int((made > limit).sum()), "with_max_tokens": int((~np.isnan(limit)).sum()),
+                "echo_like": _echo_like(given, made, limit), "echo_correlation": _echo_correlation(given, made),
+                "prompt_tokens_compared": int(compared.sum()),
+                "prompt_tokens_difference_mean": float(difference.mean()) if len(difference) else None}
+
+
+def _echo_like(given: Floats, made: Floats, limit: Floats) -> int:
+    """Requests whose output is at least as long as their prompt and longer than they asked for."""
+    with np.errstate(invalid="ignore"):
+        return int(((made >= given) & (made > limit)).sum())
+
+
+def _echo_correlation(given: Floats, made: Floats) -> float | None:
+    """Correlation of output and input lengths; None unless 19 of 20 outputs are at least as long as their prompts,
+    and prompts differ in length."""
+    known = ~np.isnan(given) & ~np.isnan(made)
+    given, made = given[known], made[known]
+    if len(given) < 20 or (made >= given).mean() < 0.95 or given.std() < 0.02 * given.mean() or not made.std():
+        return None
+    return float(np.corrcoef(given, made)[0, 1])

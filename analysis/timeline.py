@@ -1,0 +1,81 @@
+"""The requests of a stage without their chunks, a sample of them, and the stage by the second: for plots."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fmload.metrics import Bools, Floats, Ints
+
+SAMPLE_ROWS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """The requests of one stage, without their chunks. Instants in seconds after the window's start."""
+
+    begun_s: Floats
+    ended_s: Floats
+    metrics: Mapping[str, Floats]
+    outcome: np.ndarray[Any, Any]
+    in_window: Bools  # started inside the window
+
+    @property
+    def succeeded(self) -> Bools:
+        """Started inside the window and ended well."""
+        return self.in_window & (self.outcome == "ok")  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The stage by the second, from the first request on: for plots and for the audit. `second` counts from the
+    window's start and is negative before it."""
+
+    second: Ints
+    in_flight: Floats
+    completed: Ints
+    failed: Ints
+    output_tokens: Floats
+
+
+def timeline_of(requests: Requests, window_s: float, tokens_by_second: Mapping[int, float]) -> Timeline:
+    """The timeline of all requests; one without an end counts as in flight to the window's end."""
+    if not len(requests.begun_s):
+        return Timeline(np.array([], dtype=np.int64), np.array([]), np.array([], dtype=np.int64),
+                        np.array([], dtype=np.int64), np.array([]))
+    begun = requests.begun_s
+    ended = np.where(np.isfinite(requests.ended_s), requests.ended_s, window_s)
+    first = math.floor(float(np.nanmin(begun)))
+    last = max(math.ceil(float(ended.max())), first + 1)
+    edges = np.arange(first, last + 1)
+    good = requests.outcome == "ok"
+    completed, failed = (np.histogram(ended[rows], bins=edges)[0] for rows in (good, ~good))
+    seconds = edges[:-1]
+    tokens = np.array([tokens_by_second.get(int(second), 0.0) for second in seconds])
+    return Timeline(seconds, _in_flight_by_second(begun, ended, edges), completed, failed, tokens)
+
+
+def _in_flight_by_second(begun: Floats, ended: Floats, edges: Ints) -> Floats:
+    """Mean requests in flight in each second: the integral of arrivals minus departures, differenced."""
+    def area(instants: Floats) -> Floats:
+        ordered = np.sort(instants[np.isfinite(instants)])
+        before = np.searchsorted(ordered, edges, side="right")
+        sums = np.concatenate([[0.0], np.cumsum(ordered)])[before]
+        return edges * before - sums  # type: ignore[no-any-return]
+
+    return np.diff(area(begun) - area(ended))
+
+
+def sample_of(requests: Requests) -> Requests:
+    """At most SAMPLE_ROWS of the requests that started inside the window, evenly drawn in order of start."""
+    order = np.argsort(requests.begun_s, kind="stable")
+    order = order[requests.in_window[order]]
+    picked = order[np.unique(np.linspace(0, len(order) - 1, min(len(order), SAMPLE_ROWS)).astype(np.int64))] if len(
+        order) else order
+    return Requests(requests.begun_s[picked], requests.ended_s[picked],
+                    {name: values[picked] for name, values in requests.metrics.items()}, requests.outcome[picked],
+                    requests.in_window[picked])
