@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis import formats
+from analysis.distribution import CURVE, Distribution
 from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
 from analysis.formats import Format, cell
 from analysis.naming import STAGE_COLUMNS, Line, lines, stage_cells
 from analysis.pipeline import Analysis
 from analysis.plots import PALETTE
 from analysis.stats import percentile_floor
-from analysis.summarize import CURVE, Distribution
 from analysis.table import StageResult
 from fmload.metrics import METRICS, Metric
 
@@ -38,7 +38,7 @@ def render(analysis: Analysis) -> Section | None:
 
 _FLOORS = (
     "Percentiles are nearest rank over the requests that started inside the window and succeeded, pooled over all "
-    "workers. One is left out (`n/a`) below the number of samples that it needs: "
+    "workers. One with fewer samples than it needs is left out (`n/a`; marked where the run file asks for it): "
     + ", ".join(f"p{p:g} {percentile_floor(p)}" for p in PERCENTILES if percentile_floor(p) > 1) + ".")
 
 
