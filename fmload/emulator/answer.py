@@ -69,6 +69,7 @@ class Answer:
             self._at(now_ns, self._open)
             if self._after == 0:
                 self._at(now_ns, self._play_fault)
+            self._ping_later()
 
     def token(self, now_ns: int) -> None:
         """The engine made one more token."""
@@ -91,6 +92,17 @@ class Answer:
             return
         self._put(self._dialect.error(None, "the request waited too long in the queue", ""), 0)
         self._end(refusal.outcome, complete=False)
+
+    def _ping_later(self) -> None:
+        if self._shape.ping_s and self.plane == "openai":
+            self._line.at(time.monotonic_ns() + round(self._shape.ping_s * SECOND_NS), self._ping)
+
+    def _ping(self) -> None:
+        if self.over or self._count:
+            return
+        if self.truth.headers_ns is not None:
+            self._put(b": keep-alive\n\n", 0)
+        self._ping_later()
 
     # --- tokens ---
 

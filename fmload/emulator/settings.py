@@ -114,7 +114,7 @@ def parse_shape(text: str) -> Shape:
     kinds = _shape_types()
     for item in filter(None, text.split(",")):
         name, _, value = item.partition("=")
-        name = {"delay": "delay_s"}.get(name, name)
+        name = {"delay": "delay_s", "ping": "ping_s"}.get(name, name)
         if name not in kinds:
             raise FmloadError(f"--shape: unknown key '{name}'{did_you_mean(name, list(kinds))}",
                               hint=f"known: {', '.join(kinds)}")

@@ -21,6 +21,7 @@ class Shape:
     reasoning_field: Literal["reasoning_content", "reasoning"] = "reasoning_content"
     framing: Literal["chunked", "close"] = "chunked"  # close: the body ends with the connection
     delay_s: float = 0.0  # network delay added to every write
+    ping_s: float = 0.0  # an SSE comment so often before the first token, as vLLM sends them
     container: Literal["tgi", "lmi"] = "tgi"  # how a SageMaker container answers TGI's `inputs`
     part_bytes: int | None = None  # SageMaker: payload parts of this size, wherever lines end
     close_each: bool = False  # `Connection: close` on every answer

@@ -198,6 +198,15 @@ def test_faults_on_the_wire(emulate: Emulate) -> None:
             sock.recv(1)
 
 
+def test_comments_keep_a_stream_alive_before_its_first_token(emulate: Emulate) -> None:
+    server = emulate("--ttft", "400ms", "--gap", "0", "--shape", "ping=50ms")
+    with server.connect() as sock:
+        sock.sendall(chat(3))
+        response = read_response(sock)
+    before, comment, after = response.body.rpartition(b": keep-alive\n\n")
+    assert comment and b"data:" not in before and after.startswith(b"data:") and response.tokens == 3
+
+
 def test_bytes_that_are_no_request_are_answered_400(emulate: Emulate) -> None:
     server = emulate("--profile", "instant")
     with server.connect() as sock:
