@@ -172,11 +172,12 @@ def test_network_delay_moves_every_write_by_the_same_time() -> None:
     assert line.complete
 
 
-def test_comments_wait_for_the_headers_and_end_with_the_first_token() -> None:
+def test_comments_come_after_the_headers_and_end_with_the_first_token() -> None:
     line, _ = play(Shape(ping_s=1.0))
     assert len(line.timers) == 1 and b"keep-alive" not in line.body  # the tokens were first
-    line, _ = play(Shape(ping_s=1e-9, delay_s=1.0))
-    assert line.body.startswith(b"data:")
+    line, _ = play(Shape(ping_s=1.0, delay_s=1.0))  # fired in the order in which they were set: headers, comment
+    assert line.head.startswith("HTTP/1.1 200")
+    assert line.body.startswith(b": keep-alive\n\ndata:") and line.body.count(b"keep-alive") == 1
 
 
 def test_an_answer_that_is_not_streamed_is_one_write() -> None:
