@@ -73,12 +73,13 @@ def _panel(axes: Axes, chart: Chart, panel: str) -> None:
 def _set_ranges(axes: Axes, chart: Chart) -> None:
     """Common ranges of all panels, with room for the limits that lie near."""
     points = [point for series in chart.series for point in series.points]
+    margin = 0.06 if all(point.size is None for point in points) else 0.13  # room for bubbles
     rules = {axis: [rule.value for rule in chart.rules if rule.axis == axis] for axis in ("x", "y")}
     if not chart.x.categories:
-        axes.set_xlim(_range([point.x for point in points], chart.x, rules["x"]))
+        axes.set_xlim(_range([point.x for point in points], chart.x, rules["x"], margin))
     heights = _stacked(chart) if chart.kind == "bar" else [
         value for point in points for value in (point.y, point.low, point.high) if value is not None]
-    axes.set_ylim(_range(heights, chart.y, rules["y"]))
+    axes.set_ylim(_range(heights, chart.y, rules["y"], margin))
 
 
 def _stacked(chart: Chart) -> list[float]:
@@ -89,15 +90,15 @@ def _stacked(chart: Chart) -> list[float]:
     return [0.0, *sums.values()]
 
 
-def _range(values: list[float], axis: Axis, rules: list[float]) -> tuple[float, float]:
+def _range(values: list[float], axis: Axis, rules: list[float], margin: float) -> tuple[float, float]:
     """From zero, unless the axis is logarithmic or all values are far from zero."""
     usable = [value for value in values if not axis.log or value > 0] or [1.0]
     low, high = min(usable), max(usable)
     low, high = (min([low, *(rule for rule in rules if rule >= low / 1.6)]),
                  max([high, *(rule for rule in rules if rule <= high * 1.6)]))
     if axis.log:
-        return low / 1.2, high * 1.2
-    pad = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
+        return low / (1 + 3 * margin), high * (1 + 3 * margin)
+    pad = (high - low) * margin or abs(high) * 0.1 or 1.0
     return (0.0 if 0 <= low < high * 0.7 else low - pad), high + pad
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Group, RenderableType
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -47,35 +50,69 @@ def _subtitle(analysis: Analysis) -> str:
     run = analysis.run
     version = run.environment.get("fmload")
     parts = ["Load test of foundation-model endpoints", formats.several(len(analysis.results), "stage"),
-             f"{run.started_utc} UTC" if run.started_utc else "", f"fmload {version}" if version else ""]
+             f"{_minute(run.started_utc)} UTC" if run.started_utc else "", f"fmload {version}" if version else ""]
     return " · ".join(part for part in parts if part)
+
+
+def _minute(instant: str) -> str:
+    """2026-11-20 21:29, of an ISO instant."""
+    return instant.replace("T", " ")[:16]
 
 
 def headline(analysis: Analysis) -> RenderableType:
     """The stages as a table and the recommendations below it, for the terminal."""
-    table = RichTable(title=_title(analysis), title_justify="left", header_style="bold")
-    for label in ("endpoint", "prompts"):
-        table.add_column(label)
-    for label in ("load", "requests", "errors", "TTFT p50", "TPOT p50", "E2E p50", "E2E p95", "tokens/s", "$/10k",
-                  "$/1M out", "objectives", "audit"):
-        table.add_column(label, justify="right")
-    best = {found.best.stage for found in analysis.best if found.best}
-    for result in analysis.results:
-        table.add_row(*_row(result), style="bold" if result.stage in best else None)
     notes = [Text(f"EMULATED: {endpoint} imitates {what}", style="yellow")
              for endpoint, what in emulated(analysis).items()]
-    return Group(table, *notes, *(Text(found.sentence) for found in analysis.best))
+    return Group(_StageTable(analysis), *notes, *(Text(found.sentence) for found in analysis.best))
 
 
-def _row(result: StageResult) -> list[RenderableType]:
-    met = {True: Text("met", "green"), False: Text("missed", "red"), None: Text("–")}[result.meets_objectives]
-    latencies = (result.value(name) for name in ("ttft_p50", "tpot_p50", "e2e_p50", "e2e_p95"))
-    cost = result.cost
-    return [
-        result.endpoint, result.prompt_set, result.summary.stage.load_label,
-        formats.count(result.totals.succeeded + result.totals.failed),
-        formats.text(result.value("error_rate"), formats.percent),
-        *(formats.text(value, formats.duration) for value in latencies),
-        formats.text(result.value("output_tokens_per_s"), formats.significant),
-        formats.text(cost.price_per_10k_transactions, formats.usd),
-        formats.text(cost.price_per_1m_output_tokens, formats.usd), met, Text(result.audit, _COLORS[result.audit])]
+@dataclass(frozen=True, slots=True)
+class _StageTable:
+    """The stages, with as many columns as the terminal holds; `_COLUMNS` says which go first."""
+
+    analysis: Analysis
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for last in range(max(rank for rank, _ in _COLUMNS.values()), -1, -1):
+            table = self._table([label for label, (rank, _) in _COLUMNS.items() if rank <= last])
+            if console.measure(table, options=options.update(max_width=10_000)).maximum <= options.max_width:
+                break
+        yield table
+
+    def _table(self, labels: list[str]) -> RichTable:
+        table = RichTable(title=_title(self.analysis), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
+                          padding=(0, 1), collapse_padding=True, pad_edge=False)
+        for label in labels:
+            table.add_column(label, justify="left" if label in ("endpoint", "prompts") else "right", no_wrap=True)
+        best = {found.best.stage for found in self.analysis.best if found.best}
+        for result in self.analysis.results:
+            style = "bold" if result.stage in best else None
+            table.add_row(*(_COLUMNS[label][1](result) for label in labels), style=style)
+        return table
+
+
+def _figure(name: str, form: formats.Format) -> Callable[[StageResult], RenderableType]:
+    return lambda result: formats.text(result.value(name), form)
+
+
+def _met(result: StageResult) -> RenderableType:
+    return {True: Text("met", "green"), False: Text("missed", "red"), None: Text("–")}[result.meets_objectives]
+
+
+# label: (rank: the higher, the sooner it is left out, its cell)
+_COLUMNS: dict[str, tuple[int, Callable[[StageResult], RenderableType]]] = {
+    "endpoint": (0, lambda result: result.endpoint),
+    "prompts": (0, lambda result: result.prompt_set),
+    "load": (0, lambda result: result.summary.stage.load_label),
+    "requests": (5, lambda result: formats.count(result.totals.succeeded + result.totals.failed)),
+    "errors": (2, _figure("error_rate", formats.percent)),
+    "TTFT p50": (3, _figure("ttft_p50", formats.duration)),
+    "TPOT p50": (6, _figure("tpot_p50", formats.duration)),
+    "E2E p50": (1, _figure("e2e_p50", formats.duration)),
+    "E2E p95": (4, _figure("e2e_p95", formats.duration)),
+    "tokens/s": (5, _figure("output_tokens_per_s", formats.significant)),
+    "$/10k": (0, _figure("price_per_10k_transactions", formats.usd)),
+    "$/1M out": (6, _figure("price_per_1m_output_tokens", formats.usd)),
+    "objectives": (1, _met),
+    "audit": (0, lambda result: Text(result.audit, _COLORS[result.audit])),
+}

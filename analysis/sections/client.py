@@ -13,6 +13,7 @@ from analysis.load import Run
 from analysis.pipeline import Analysis
 
 MOST_POINTS = 600  # of a worker's line
+LONGEST_NAME = 24
 
 _WORKER_COLUMNS = (
     Column("Worker", numeric=False), Column("Host", numeric=False),
@@ -33,10 +34,11 @@ def render(analysis: Analysis) -> Section | None:
     blocks: list[Block] = [Paragraph(_INTRODUCTION), Table(_WORKER_COLUMNS, [
         _row(worker, lines, run) for worker, lines in by_worker.items()])]
     start = min((line["at_ns"] for line in run.health), default=0)
+    named = {_label(worker, run): lines for worker, lines in by_worker.items()}
     blocks += [
-        _chart("loop_lag", "Event-loop lag of the workers", Axis("Loop lag p99", "ms"), by_worker, start,
+        _chart("loop_lag", "Event-loop lag of the workers", Axis("Loop lag p99", "ms"), named, start,
                "loop_lag_p99_ns", 1e-6),
-        _chart("cpu", "CPU of the workers", Axis("CPU", "% of one core"), by_worker, start, "cpu_fraction", 100)]
+        _chart("cpu", "CPU of the workers", Axis("CPU", "% of one core"), named, start, "cpu_fraction", 100)]
     return Section("client", "Client health", [each for each in blocks if not isinstance(each, Chart) or each.series])
 
 
@@ -52,12 +54,19 @@ def _by_worker(run: Run) -> dict[str, list[Mapping[str, Any]]]:
     return dict(grouped)
 
 
+def _label(worker: str, run: Run) -> str:
+    """The worker's name; host and number in place of a long one."""
+    known = run.workers.get(worker)
+    return f"{known.host} {known.index}" if known and known.host and len(worker) > LONGEST_NAME else worker
+
+
 def _row(worker: str, lines: Sequence[Mapping[str, Any]], run: Run) -> list[Cell]:
     known = run.workers.get(worker)
     uncertainty = known.clock_uncertainty_ns if known else None
     lag = sorted(_values(lines, "loop_lag_p99_ns"))
     return [
-        name(worker), name(known.host if known else None), name(known.stamp if known else None),
+        Cell(_label(worker, run), worker, None, worker), name(known.host if known else None),
+        name(known.stamp if known else None),
         cell(_mean(_values(lines, "cpu_fraction")), formats.percent), _largest(lines, "cpu_fraction", formats.percent),
         cell(lag[len(lag) // 2] if lag else None, _ms), _largest(lines, "loop_lag_max_ns", _ms),
         _largest(lines, "stamp_lag_p99_ns", _ms), _largest(lines, "send_late_p99_ns", _ms),

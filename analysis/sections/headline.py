@@ -84,8 +84,9 @@ def _facts(best: StageResult, found: Recommendation) -> list[Fact]:
                                            ("input_tokens_mean", "output_tokens_mean")), "mean of a request"),
         Fact("Error rate", text(best.value("error_rate"), formats.percent), *_judged(best, "error_rate"))]
     if found.runner_up is not None and found.saving is not None:
-        facts.append(Fact("Next best endpoint", f"{formats.percent(found.saving / (1 - found.saving))} dearer",
-                          found.runner_up.endpoint))
+        times = 1 / (1 - found.saving)
+        more = f"{times:.2g} ×" if times >= 2 else f"+{formats.percent(times - 1)}"
+        facts.append(Fact("Next best costs", more, found.runner_up.endpoint))
     return facts
 
 

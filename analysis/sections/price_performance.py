@@ -16,14 +16,21 @@ def render(analysis: Analysis) -> Section | None:
     """A bubble a stage, its size the throughput; the corner that keeps the objectives is shaded."""
     if not analysis.results:
         return None
-    statistic = "p95" if any(result.value("e2e_p95") is not None for result in analysis.results) else "p50"
-    chart = _chart(analysis, statistic)
+    chart = _chart(analysis, _statistic(analysis))
     if not chart.series and any(analysis.pricing.values()):
         return None
     if not chart.series:
         return Section("price-performance", "Price and performance", [Paragraph(
             "No price is known for any endpoint (n/a); name an instance type or a price in the run file.")])
     return Section("price-performance", "Price and performance", [chart])
+
+
+def _statistic(analysis: Analysis) -> str:
+    """What an objective judges, else p95; the median where a measured stage has too few requests for those."""
+    judged = [objective.stat for objective in analysis.objectives if objective.metric == "e2e" and objective.stat]
+    measured = [result for result in analysis.results if result.value("e2e_p50") is not None]
+    return next((stat for stat in (*judged, "p95")
+                 if all(result.value(f"e2e_{stat}") is not None for result in measured)), "p50")
 
 
 def _chart(analysis: Analysis, statistic: str) -> Chart:
@@ -39,7 +46,7 @@ def _chart(analysis: Analysis, statistic: str) -> Chart:
                  Axis("Price per 10k transactions", "USD"), [each for each in series if each.points],
                  _rules(analysis, statistic),
                  "Left and down is better. A bubble is a stage, its area the transactions per minute; the ringed ones "
-                 f"are recommended. Stages with too few samples for {statistic} are not shown.")
+                 "are recommended.")
 
 
 def _name(result: StageResult) -> str:

@@ -17,4 +17,4 @@ def render(analysis: Analysis) -> Section | None:
     for found in analysis.per_instance:
         audit = Cell(found.best.audit, found.best.audit, AUDIT_MARKS[found.best.audit]) if found.best else Cell("")
         rows.append([Cell(found.scope, found.scope), Cell(found.sentence), audit])
-    return Section("recommendations", "Recommendation by instance type and prompt set", [Table(columns, rows)])
+    return Section("recommendations", "Recommendations", [Table(columns, rows)])

@@ -52,14 +52,14 @@ function makeScale(axis, [low, high], from, to, log, wanted) {
   };
 }
 
-function domain(values, axis, log, rules) {
+function domain(values, axis, log, rules, margin) {
   if (axis.categories.length) return [-0.5, axis.categories.length - 0.5];
   const usable = values.filter(value => value !== null && (!log || value > 0));
   if (!usable.length) return log ? [0.1, 1] : [0, 1];
   let low = usable.reduce((a, b) => Math.min(a, b)), high = usable.reduce((a, b) => Math.max(a, b));
   for (const rule of rules) if (rule <= high * 1.6 && rule > 0) { high = Math.max(high, rule); if (rule > low / 1.6) low = Math.min(low, rule); }
-  if (log) return [low / 1.2, high * 1.2];
-  const pad = (high - low) * 0.06 || Math.abs(high) * 0.1 || 1;
+  if (log) return [low / (1 + 3 * margin), high * (1 + 3 * margin)];
+  const pad = (high - low) * margin || Math.abs(high) * 0.1 || 1;
   return [low >= 0 && low < high * 0.7 ? 0 : low - pad, high + pad];
 }
 
@@ -191,13 +191,14 @@ class Plot {
   domains() {
     const shown = this.spec.series.filter(series => !this.hidden.has(series.name)), points = shown.flatMap(series => series.points);
     const rules = axis => this.spec.rules.filter(rule => rule.axis === axis).map(rule => rule.value);
+    const margin = points.some(point => point[4] !== null) ? 0.13 : 0.06;  // room for bubbles
     let heights = points.flatMap(point => [point[1], point[2], point[3]]);
     if (this.spec.kind === "bar") {
       const stack = new Map();
       for (const series of shown) for (const point of series.points) { const key = series.panel + "\n" + point[0]; stack.set(key, (stack.get(key) || 0) + point[1]); }
       heights = [0, ...stack.values()];
     }
-    return {x: domain(points.map(point => point[0]), this.spec.x, this.log.x, rules("x")), y: domain(heights, this.spec.y, this.log.y, rules("y"))};
+    return {x: domain(points.map(point => point[0]), this.spec.x, this.log.x, rules("x"), margin), y: domain(heights, this.spec.y, this.log.y, rules("y"), margin)};
   }
 
   draw() {
@@ -213,7 +214,7 @@ class Plot {
   }
 
   drawPanel(name, width, height, range) {
-    const {x: xAxis, y: yAxis} = this.spec, top = name ? 28 : 12, wantedY = Math.max(3, Math.floor(height / 55));
+    const {x: xAxis, y: yAxis} = this.spec, top = name ? 28 : 12, wantedY = Math.max(4, Math.floor(height / 48));
     const crowded = xAxis.categories.length && Math.max(...xAxis.categories.map(text => text.length)) * 6.5 > (width - 70) / xAxis.categories.length;
     const bottom = height - (crowded ? 84 : 42);
     const y = makeScale(yAxis, range.y, bottom, top, this.log.y, wantedY);
@@ -235,7 +236,7 @@ class Plot {
       + `<path class="axis" d="M${left} ${bottom}H${right}"/>`
       + `<text x="${(left + right) / 2}" y="${height - 4}" text-anchor="middle">${escaped(xAxis.text)}</text>`
       + `<text transform="translate(11 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${escaped(yAxis.text)}</text>`
-      + `<g clip-path="url(#${clip})">${this.region(x, y, left, bottom)}${frame.under.join("")}${body}</g>${this.rules(x, y, {left, right, top, bottom}, range)}<path class="focus"/><rect class="select"/>`;
+      + `<g${this.view ? ` clip-path="url(#${clip})"` : ""}>${this.region(x, y, left, bottom)}${frame.under.join("")}${body}</g>${this.rules(x, y, {left, right, top, bottom}, range)}<path class="focus"/><rect class="select"/>`;
     this.area.append(svg);
     const panel = {svg, spots: spots.filter(spot => spot.x >= left - 1 && spot.x <= right + 1 && spot.y >= top - 1 && spot.y <= bottom + 1), x, y, box: {left, right, top, bottom}, width};
     this.listen(panel);
