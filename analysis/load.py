@@ -182,8 +182,20 @@ def _stage(entry: dict[str, Any]) -> Stage:
     return Stage(**values)
 
 
+def _price(entry: Mapping[str, Any]) -> PriceSpec | None:
+    """As the run file says; else that of the instances it deploys; Bedrock's by the model."""
+    deploy = entry.get("deploy") or {}
+    given = entry.get("price")
+    if given is None and deploy.get("instance_type"):
+        given = {"instance_type": deploy["instance_type"], "count": deploy.get("instance_count") or 1,
+                 "purchase": deploy.get("purchase") or "on_demand"}
+    if given is None and entry.get("protocol") == "bedrock":
+        given = {}
+    return None if given is None else PriceSpec.model_validate(given)
+
+
 def _endpoint(entry: Mapping[str, Any]) -> Endpoint:
-    price = PriceSpec.model_validate(entry["price"]) if entry.get("price") else None
+    price = _price(entry)
     values = _known(Endpoint, entry)
     values["price"] = price
     values["instance_type"] = entry.get("instance_type") or (price.instance_type if price else None)

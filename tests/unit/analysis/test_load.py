@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from handmade import request, stage, write
@@ -49,6 +50,21 @@ def test_an_endpoint_that_the_run_file_does_not_name_is_a_bare_one(tmp_path: Pat
     write(tmp_path, [stage(endpoint="elsewhere")])
     endpoint = open_run(tmp_path).endpoint("elsewhere")
     assert (endpoint.name, endpoint.price, endpoint.instance_type) == ("elsewhere", None, None)
+
+
+@pytest.mark.parametrize(("entry", "usd_per_hour", "output_per_1m"), [
+    ({"price": {"hourly": 0.5, "count": 2}}, 1.0, None),
+    ({"deploy": {"target": "sagemaker", "instance_type": "ml.inf2.xlarge", "instance_count": 3}}, 3 * 0.99, None),
+    ({"instance_type": "g5.xlarge"}, 1.006, None),
+    ({"protocol": "bedrock", "model": "amazon.nova-lite-v1:0"}, None, 0.24),
+    ({"price": {"model": "amazon.nova-lite-v1:0"}, "model": "alias"}, None, 0.24),
+    ({"protocol": "bedrock", "model": "nobody.knows"}, None, None), ({}, None, None)])
+def test_an_endpoint_is_priced_by_the_run_file_its_deployment_or_its_model(
+        tmp_path: Path, entry: dict[str, Any], usd_per_hour: float | None, output_per_1m: float | None) -> None:
+    write(tmp_path, [stage()], spec={"endpoints": [{"name": "a", **entry}], "region": "us-east-1"})
+    pricing = analyse_run(open_run(tmp_path)).results[0].pricing
+    assert (pricing and pricing.usd_per_hour, pricing and pricing.output_per_1m) == (
+        usd_per_hour and pytest.approx(usd_per_hour), output_per_1m)
 
 
 def test_audit_of_a_run_prints_what_did_not_pass_and_exits_with_4_on_failure(
