@@ -24,7 +24,10 @@ class Leased(Protocol):
 
 @contextmanager
 def renewing(context: Context) -> Iterator[None]:
-    """Renews every lease in the ledger from a thread of its own while inside."""
+    """Renews every lease in the ledger from a thread of its own while inside; what is kept has a long lease already."""
+    if context.keep:
+        yield
+        return
     done = threading.Event()
     thread = threading.Thread(target=_renew_until, args=(context, done), daemon=True, name="lease")
     thread.start()

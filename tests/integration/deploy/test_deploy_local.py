@@ -141,11 +141,12 @@ def test_a_server_that_never_gets_healthy_meets_the_limit(tmp_path: Path, make_r
 
 
 DRIVER = textwrap.dedent("""
-    import sys, time
+    import signal, sys, time
     from pathlib import Path
     from deploy import lifecycle
     from fmload.config.loading import load
     from fmload.results import Results
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))  # as fmload run has it
     with lifecycle.deployed(load(Path(sys.argv[1])), Results(Path(sys.argv[2])), keep=sys.argv[3] == "keep"):
         print("up", flush=True)
         time.sleep(600)
@@ -188,3 +189,30 @@ def test_what_was_kept_outlives_the_run_until_down(tmp_path: Path, driver: Path,
     assert running(run_id)
     lifecycle.down(lifecycle.context_for(make_run_file(server()), Results(tmp_path / "r")))
     assert not running(run_id)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_takes_everything_down_first(tmp_path: Path, driver: Path, number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, str(driver), str(driver.with_name("run.yml")), str(tmp_path / "r"), "end"],
+                          stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"up\n"
+        run_id = Ledger.open(tmp_path / "r" / NAME).run_id
+        assert running(run_id)
+        process.send_signal(number)
+        process.wait(60)
+    assert not running(run_id)
+    assert not any(entry.up for entry in Ledger.open(tmp_path / "r" / NAME).entries())
+
+
+def test_an_interrupt_while_waiting_for_health_takes_everything_down(tmp_path: Path, driver: Path) -> None:
+    config = driver.with_name("run.yml")
+    mute = "python3, -c, 'import time; time.sleep(600)'"
+    config.write_text(config.read_text().replace("python3, -m, http.server", mute))
+    with subprocess.Popen([sys.executable, str(driver), str(config), str(tmp_path / "r"), "end"]) as process:
+        end = time.monotonic() + 60
+        while not (tmp_path / "r" / NAME).exists() or not running(Ledger.open(tmp_path / "r" / NAME).run_id):
+            assert time.monotonic() < end, "the command was not started"
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    assert not running(Ledger.open(tmp_path / "r" / NAME).run_id)

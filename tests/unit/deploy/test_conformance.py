@@ -1,0 +1,34 @@
+"""What every deploy target and every resource kind must be, third parties' included."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from pydantic import BaseModel
+
+from deploy.kinds import KINDS
+from deploy.sweep import _ORDER
+from fmload.targets import TARGETS
+
+OUTSIDE_TAGS = {"process", "k8s-namespace"}  # this host's, and a cluster's: the tagging API does not know them
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_has_options_that_say_what_they_are_a_plan_and_an_up(name: str) -> None:
+    target = TARGETS.load(name)
+    assert issubclass(target.Options, BaseModel)
+    assert target.Options.model_config["extra"] == "forbid"
+    assert list(inspect.signature(target).parameters) == ["spec", "context"]
+    assert callable(target.plan) and callable(target.up) and target.__doc__
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_kind_can_be_found_and_deleted_by_what_the_ledger_knows(name: str) -> None:
+    kind = KINDS.load(name)()
+    for method in (kind.find, kind.delete):
+        assert list(inspect.signature(method).parameters) == ["resource", "context"]
+
+
+def test_sweep_knows_the_order_of_every_kind_that_tags_can_find() -> None:
+    assert set(_ORDER) == set(KINDS.names()) - OUTSIDE_TAGS
