@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from botocore.eventstream import EventStreamBuffer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmload.emulator import eventstream
@@ -15,6 +15,7 @@ NAMES = st.text(min_size=1, max_size=60).filter(lambda text: len(text.encode()) 
 HEADERS = st.dictionaries(NAMES, st.text(max_size=200), max_size=6)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(HEADERS, st.binary(max_size=500)), max_size=5), st.integers(1, 64))
 def test_botocore_reads_what_is_written_however_it_is_split(messages: list[tuple[dict[str, str], bytes]],
                                                             step: int) -> None:

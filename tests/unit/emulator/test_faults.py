@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmload.emulator.faults import KINDS, Fault, parse, pick
@@ -42,6 +42,7 @@ def test_by_count_by_number_and_by_period() -> None:
     assert struck == {"cut:count=2": [0, 1], "cut:at=1+5": [1, 5], "cut:every=3": [2, 5], "cut": list(range(8))}
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 2**31), st.sampled_from([0.01, 0.1, 0.5]))
 def test_a_share_strikes_that_share_and_the_same_requests_each_time(seed: int, share: float) -> None:
     fault = Fault("cut", share=share)

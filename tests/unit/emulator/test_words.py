@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmload.emulator.dialect import Ask
@@ -17,6 +17,7 @@ def test_every_word_of_an_answer_is_one_token_under_the_bundled_tokenizer() -> N
         assert len(tokenizer.encode("".join(map(words.text, range(length))))) == length
 
 
+@settings(max_examples=40)
 @given(st.lists(st.text(max_size=80), min_size=1, max_size=4))
 def test_a_chat_costs_what_the_client_counts(texts: list[str]) -> None:
     messages = [{"role": "user", "content": text} for text in texts]
