@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.base import Reading
@@ -163,6 +164,11 @@ def test_a_bearer_token_of_the_environment_takes_the_place_of_credentials(monkey
 def test_what_cannot_be_used_is_an_error_before_the_load(keys: dict[str, Any], message: str) -> None:
     with pytest.raises(FmloadError, match=message):
         make(**keys)
+
+
+def test_a_family_is_of_use_to_invoke_alone() -> None:
+    with pytest.raises(ValidationError, match="api: invoke"):
+        make(family="llama")
 
 
 # ---- Converse

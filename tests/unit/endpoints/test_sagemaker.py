@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.base import Reading
@@ -150,6 +151,12 @@ def test_the_format_is_told_from_the_image(image: str, expected: str | None) -> 
 def test_no_region_is_an_error_that_names_the_remedy() -> None:
     with pytest.raises(FmloadError, match=r"'sm': no AWS region\nhint: .*AWS_REGION"):
         make(region=None)
+
+
+@pytest.mark.parametrize("keys", [{"payload_format": "template"}, {"template": {"q": "$prompt"}}])
+def test_a_template_and_its_format_go_together(keys: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="go together"):
+        make(**keys)
 
 
 def test_no_credentials_is_an_error_before_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
