@@ -285,7 +285,7 @@ CONTRAST = """() => {
 def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Section]:
     """All sections of a sweep of 200 stages."""
     levels, sizes = range(1, 26), {f"p{tokens}": (tokens, 8) for tokens in (40, 200, 400, 800)}
-    results = sweep(tmp_path_factory.mktemp("runs") / "sweep", levels, sizes=sizes, window_s=6)
+    results = sweep(tmp_path_factory.mktemp("runs") / "sweep", levels, sizes=sizes, window_s=3)
     return list(rendered(analyse_run(open_run(results.root))))
 
 

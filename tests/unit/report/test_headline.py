@@ -1,0 +1,47 @@
+"""The table at the end of a run, on terminals of any width."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from handmade import request, stage, write
+from rich.console import Console
+
+from analysis.load import open_run
+from analysis.pipeline import Analysis, analyse_run
+from analysis.report import headline
+
+
+@pytest.fixture
+def analysis(tmp_path: Path) -> Analysis:
+    records = [request(f"r{k}", 100 * k, [100 * k + 50, 100 * k + 99]) for k in range(10)]
+    endpoint = {"name": "a", "price": {"hourly": 3.6}, "emulated": "an inf2"}
+    spec = {"endpoints": [endpoint], "objectives": {"error_rate": 0}}
+    return analyse_run(open_run(write(tmp_path / "run", [stage()], records, spec=spec).root))
+
+
+def shown(analysis: Analysis, width: int) -> list[str]:
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(headline(analysis))
+    return capture.get().splitlines()
+
+
+@pytest.mark.parametrize("width", [50, 80, 100, 160])
+def test_no_figure_is_cut_short(analysis: Analysis, width: int) -> None:
+    lines = shown(analysis, width)
+    assert not any("…" in line for line in lines)
+    assert max(map(len, lines)) <= width
+
+
+def test_a_wide_terminal_shows_more_and_a_narrow_one_keeps_price_and_audit(analysis: Analysis) -> None:
+    heads = {width: next(line for line in shown(analysis, width) if "endpoint" in line).split() for width in (50, 160)}
+    assert {"$/10k", "audit"} <= set(heads[50]) < set(heads[160])
+    assert {"tokens/s", "objectives"} <= set(heads[160])
+
+
+def test_it_names_emulations_and_ends_with_the_recommendation(analysis: Analysis) -> None:
+    text = "\n".join(shown(analysis, 160))
+    assert "EMULATED: a imitates an inf2" in text
+    assert text.rstrip().endswith(analysis.best[0].sentence[-40:])
