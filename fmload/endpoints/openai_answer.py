@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from fmload.wire.sse import events
 _DONE = b"[DONE]"
 _SERVERS_OWN = ("timings", "metrics")  # llama.cpp; vLLM
 _MAX_COUNT = 2**31 - 1  # what a record's column holds
+_chunk: Callable[[Any], Chunk] = partial(tuple.__new__, Chunk)  # Chunk._make in C: once a token
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError)  # orjson's errors are ValueErrors
 
 
@@ -93,7 +95,7 @@ class OpenAIAnswer:
                 self._finish_reasons[index] = str(reason)
                 finished = True
         if channel is not None:
-            self.reading.chunks.append(Chunk(end, tokens, channel, text))
+            self.reading.chunks.append(_chunk((end, tokens, channel, text)))
         if usage or finished:
             self._note_totals(message, usage, choices)
 

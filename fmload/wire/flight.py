@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
+from functools import partial
 from time import monotonic_ns
 from typing import Any
 
 from gevent.hub import Waiter, get_hub
 
+from fmload.wire.clock import NO_STAMP
 from fmload.wire.exchange import CarriesToken, Exchange, Failure, Mark, Timeouts
 from fmload.wire.framing import FramingError, ResponseParser, decode_content
 
 _SECOND_NS = 1_000_000_000
+_mark: Callable[[Any], Mark] = partial(tuple.__new__, Mark)  # Mark._make in C: once a token
 
 
 class Flight:
@@ -168,9 +172,9 @@ class Flight:
         except FramingError as error:
             exchange.failure = exchange.failure or Failure("decode", str(error))
         exchange.complete = self._parser.complete
-        reads = zip(ends, self._instants, self._lags, strict=True)
-        exchange.marks = [Mark(end, ns, lag_ns, True) if lag_ns >= 0 else Mark(end, ns, 0, False)
-                          for end, ns, lag_ns in reads]
+        lags = [max(lag_ns, 0) for lag_ns in self._lags]
+        kernel = [lag_ns != NO_STAMP for lag_ns in self._lags]
+        exchange.marks = list(map(_mark, zip(ends, self._instants, lags, kernel, strict=True)))
 
 
 def _ns(seconds: float) -> int:
