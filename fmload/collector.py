@@ -69,6 +69,7 @@ class Collector:
         self.started_utc = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self._link = link
         self._journal_failed = False
+        self._closed = False
         self._earlier_workers = _read_json(results.workers_json) or []
         self._journal = Journal(results.journal / f"master-{os.getpid()}.log")
         self.messages: dict[str, Callable[[str, Any], None]] = {
@@ -97,7 +98,7 @@ class Collector:
 
     def on_records(self, worker: str, data: dict[str, Any]) -> None:
         """Journal what is new, acknowledge the count."""
-        if data["run_id"] != self.run_id:
+        if data["run_id"] != self.run_id or self._closed:
             return
         entry = self.admit(worker)
         new = entry.receipt.accept(data["first"], data["records"])
@@ -206,6 +207,7 @@ class Collector:
         self.write_workers()
         self.write_live()
         self._journal.close()
+        self._closed = True
 
 
 def host_name() -> str:

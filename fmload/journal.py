@@ -46,6 +46,7 @@ class Journal:
     def close(self) -> None:
         """Give the file back; appending afterwards is an error."""
         os.close(self._fd)
+        self._fd = -1  # the number may be another file's soon
 
 
 @dataclass(slots=True)

@@ -133,13 +133,15 @@ class Plugin:
         assert self.worker is not None
         end_ns = record.last_token_ns or record.end_ns
         response_time = None if end_ns is None or record.send_ns is None else (end_ns - record.send_ns) / 1e6
+        started_ns = record.send_ns or record.scheduled_ns
         failed = None if record.outcome == "ok" else RequestFailed(f"{record.outcome}: {record.error or 'no message'}")
         fire = self.environment.events
         if record.outcome not in ("cancelled", "censored"):
             fire.request.fire(
                 request_type=self.worker.protocol(record.endpoint), name=f"{record.endpoint} {record.prompt_set}",
                 response_time=response_time, response_length=sum(len(chunk.text) for chunk in reading.chunks),
-                exception=failed, context={}, response=None, url=record.address, start_time=time.time())
+                exception=failed, context={}, response=None, url=record.address,
+                start_time=time.time() - (time.monotonic_ns() - started_ns) / 1e9)
         fire.token_stream.fire(record=record, reading=reading)
 
     # -- the master's side ----------------------------------------------------------------------------------------
@@ -216,7 +218,8 @@ class Plugin:
         if self.conductor is conductor:
             self.conductor = None
             self.environment.stop_timeout = self._stop_timeout
-            self.environment.process_exit_code = conductor.exit_code
+            if self.environment.parsed_options.headless:
+                self.environment.process_exit_code = conductor.exit_code
 
     # -- signals --------------------------------------------------------------------------------------------------
 

@@ -138,9 +138,10 @@ class Sender:
         """Wait for what is in flight, `limit_s` at most."""
         gevent.joinall(list(self._in_flight), timeout=limit_s)
 
-    def close(self) -> None:
-        """Stop, and close the connections."""
+    def close(self, limit_s: float) -> None:
+        """Stop, cancel what is in flight within `limit_s`, and close the connections."""
         self.stop()
+        self.cut("cancelled", limit_s)
         self._wire.close()
 
     def _end_helpers(self) -> None:

@@ -76,7 +76,7 @@ class Worker:
     def on_plan(self, data: dict[str, Any]) -> None:
         """A run begins: forget the one before, open the journal, wait for the shards."""
         if self._sender is not None:
-            self._sender.close()
+            self._sender.close(KILL_LIMIT_S)
         self._sender = None
         self._sender_made.clear()
         self._plan = data

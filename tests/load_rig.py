@@ -160,8 +160,9 @@ def fmload_run(folder: Path, path: Path, *options: str, out: str = "out") -> Any
 def locust(folder: Path, *options: str, out: str = "out") -> Any:
     """Plain Locust with the locustfile for OpenAI endpoints."""
     give_prompts(folder / out)
+    port = str(free_port())  # Locust's own port may be another test's
     return started(["-m", "locust", "-f", str(resource("locustfiles", "openai.py")), "--only-summary", "--fmload-out",
-                    str(folder / out), *options], folder, out)
+                    str(folder / out), "--master-bind-port", port, "--master-port", port, *options], folder, out)
 
 
 def sweep(folder: Path, path: Path, *options: str, processes: int = 2) -> Any:

@@ -57,11 +57,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _results(args: argparse.Namespace, run_file: RunFile) -> Results:
-    if args.out is not None:
-        return Results(args.out).create()
-    if args.resume:
-        return Results(Path("results/latest").resolve())
-    return new_results(run_file.name)
+    if args.out is None and not args.resume:
+        return new_results(run_file.name)
+    results = Results(args.out or Path("results/latest").resolve())
+    if args.resume and not results.stages_json.exists():
+        raise FmloadError(f"{results.root} holds no run to go on with", hint="name its folder with --out")
+    if not args.resume and results.stages_json.exists():
+        raise FmloadError(f"{results.root} holds a run already", hint="go on with it (--resume), or name another")
+    return results.create()
 
 
 def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progress: Progress) -> int:

@@ -58,7 +58,7 @@ def test_a_killed_worker_is_marked_and_its_journal_kept(tmp_path: Path) -> None:
 
 
 def test_users_of_a_lost_worker_are_given_to_the_others_when_asked(tmp_path: Path) -> None:
-    load = {**LOAD, "respread": True, "window": "9s"}
+    load = {**LOAD, "respread": True, "window": "7s"}
     with emulator(tmp_path, *PACE) as server, cluster(tmp_path, run_file(tmp_path, {"a": server.url}, load)) as all:
         window_of(all)
         all.workers[0].process.kill()

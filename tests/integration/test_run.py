@@ -5,8 +5,6 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-import pytest
-
 from tests.load_rig import emulator, fmload_run, ids, run_file, sweep, wait_until
 
 SHORT = {"ramp": "300ms", "warmup": "500ms", "window": "2s", "drain": "10s", "workers": 2}
@@ -85,16 +83,12 @@ def test_requests_that_outlast_the_drain_are_censored_and_kept(tmp_path: Path) -
     assert all(record.first_token_ns for record in run.records())
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    (["--model", "other"], "refuses a first request"),
-    (["--api-key", "k"], "401"),
-])
-def test_a_wrong_model_or_key_is_told_before_the_load(tmp_path: Path, options: list[str], words: str) -> None:
-    with emulator(tmp_path, *options) as server:
+def test_a_wrong_model_is_told_before_the_load(tmp_path: Path) -> None:
+    with emulator(tmp_path, "--model", "other") as server:
         with fmload_run(tmp_path, run_file(tmp_path, {"a": server.url}, {"concurrency": [2], **SHORT})) as run:
             assert run.wait() == 4, run.output()
         assert not [one for one in server.requests() if one.outcome == "ok"]
-    assert words in run.output()
+    assert "endpoint 'a' refuses a first request: HTTP 404: The model `m` does not exist" in run.output()
     assert "Traceback" not in run.output()
 
 
@@ -120,18 +114,18 @@ def test_an_endpoint_that_dies_is_an_event_and_its_failures_do_not_flood(tmp_pat
 
 def test_ctrl_c_keeps_the_records_and_resume_goes_on(tmp_path: Path) -> None:
     with emulator(tmp_path, "--ttft", "20ms", "--gap", "10ms") as server:
-        path = run_file(tmp_path, {"a": server.url}, {"concurrency": [1, 2, 1], **SHORT})
+        path = run_file(tmp_path, {"a": server.url}, {"concurrency": [2, 1], **SHORT})
         with fmload_run(tmp_path, path) as run:
-            wait_until(lambda: len(run.stages()) == 3 and run.stages()[1]["window_start_ns"], 60, "the second window")
+            wait_until(run.in_window, 60, "the first window")
             run.process.send_signal(signal.SIGINT)
             assert run.wait() == 130, run.output()
-        assert [stage["status"] for stage in run.stages()] == ["done", "interrupted", "pending"]
+        assert [stage["status"] for stage in run.stages()] == ["interrupted", "pending"]
         assert len(run.records()) == len(server.requests())
         with fmload_run(tmp_path, path, "--resume") as again:
             assert again.wait() == 0, again.output()
         served = server.requests()
-    assert [stage["status"] for stage in again.stages()] == ["done", "interrupted", "done", "done"]
-    assert again.stages()[3]["load"]["value"] == 2
+    assert [stage["status"] for stage in again.stages()] == ["interrupted", "done", "done"]
+    assert [stage["load"]["value"] for stage in again.stages()] == [2, 1, 2]
     assert len(again.records()) == len(ids(again.records())) == len(served)
     assert len(again.workers()) == 4
 
