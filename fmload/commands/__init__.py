@@ -10,7 +10,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("fmload.commands.report", "render the report of a results folder"),
     "audit": ("fmload.commands.audit", "check the numbers of a results folder or a published file"),
     "compare": ("fmload.commands.compare", "compare results folders"),
-    "import": ("fmload.commands.import_", "bring in another tool's results or run file"),
+    "import": ("fmload.commands.import_", "bring in another tool's results, as published beside as corrected"),
     "prices": ("fmload.commands.prices", "show or refresh the price table"),
     "deploy": ("fmload.commands.deploy", "plan, up, status, down, sweep"),
     "evaluate": ("fmload.commands.evaluate", "score the kept answers"),

@@ -53,7 +53,7 @@ def _published_file(args: argparse.Namespace) -> int:
     from analysis.audit_published import audit_published
     from analysis.importers import read_published
     from analysis.prices import load_prices
-    from analysis.published_csv import audit_content
+    from analysis.published_files import audit_content
 
     published = read_published(args.path, args.tool)
     rows = audit_published(published, load_prices())

@@ -123,6 +123,8 @@ def test_import_writes_published_beside_corrected(tmp_path: Path, capsys: pytest
     assert float(row["output_tokens_per_s"]) == 500.0
     assert float(row["output_tokens_per_s_corrected"]) == pytest.approx(250.005)
     assert row["audit"] == "FAIL"
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "| 8 users | FAIL | output_tokens_per_s | 500 | 250 | 100.002 requests a minute × 150 output tokens" in page
 
 
 def test_audit_of_a_file_exits_with_4_when_a_row_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
