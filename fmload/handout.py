@@ -56,6 +56,7 @@ class Handout:
         shard = self._shards[index % len(self._shards)]
         crew.send("fmload_plan", {
             "run": values(self._run), "run_id": self._run_id, "trial": trial,
+            "keep_answers": self._run.keep_answers,
             "prompts": {name: len(prompts) for name, prompts in shard.items()},
             "journal": str(self._results.journal.resolve()), "host": host_name(), "boot_id": boot_id(),
             "limits_s": request_limits_s(self._run.objectives)}, worker)

@@ -6,6 +6,7 @@ crash tears off the end is dropped on reading, and reported. `python -m fmload.j
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 import sys
@@ -14,9 +15,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fmload import answers
 from fmload.record import SCHEMA, Record, to_table, unpack
 from fmload.results import Results
 
@@ -85,85 +90,93 @@ def _frame(header: bytes, read_bytes: Callable[[int], bytes]) -> bytes | None:
 
 @dataclass(slots=True)
 class Compaction:
-    """What `compact` found: records kept, duplicates dropped, torn ends, rows by stage."""
+    """What `compact` found: records and answers kept, duplicates dropped, torn ends, records by stage."""
 
     records: int = 0
+    answers: int = 0
     duplicates: int = 0
     torn: list[Torn] = field(default_factory=list)
     by_stage: dict[int, int] = field(default_factory=lambda: defaultdict(int))
 
 
 def compact(results: Results) -> Compaction:
-    """Make `records/stage-NNNN.parquet` from all journals of the folder; may be repeated, gives the same files.
+    """Make `records/stage-NNNN.parquet` (and `answers.parquet`) from all journals of the folder; may be repeated.
 
     Streams: memory holds the request ids and a few thousand records, whatever the size of the run. A file appears
     under its name only when it is whole.
     """
     done = Compaction()
-    writers = _StageFiles(results.records)
-    try:
-        for record in _records(results, done):
-            writers.add(record)
-            done.records += 1
-            done.by_stage[record.stage] += 1
-        writers.publish()
-    finally:
-        writers.discard()
+    with _Files() as files:
+        for packed in _frames(results, done):
+            if answers.is_answer(packed):
+                files.add(results.answers_parquet, answers.SCHEMA, answers.unpack(packed))
+                done.answers += 1
+            else:
+                record = unpack(packed)
+                files.add(results.records / f"stage-{record.stage:04d}.parquet", SCHEMA, record)
+                done.records += 1
+                done.by_stage[record.stage] += 1
     return done
 
 
-def _records(results: Results, done: Compaction) -> Iterator[Record]:
-    seen: set[str] = set()
+def _frames(results: Results, done: Compaction) -> Iterator[bytes]:
+    """Every frame of every journal once. Equal frames are duplicates: a record and its answer name their request."""
+    seen: set[bytes] = set()
     for path in sorted(results.journal.glob("*.log")):
         for packed in read(path, done.torn):
-            record = unpack(packed)
-            if record.request_id in seen:
+            digest = hashlib.blake2b(packed, digest_size=16).digest()
+            if digest in seen:
                 done.duplicates += 1
-                continue
-            seen.add(record.request_id)
-            yield record
+            else:
+                seen.add(digest)
+                yield packed
 
 
-class _StageFiles:
-    """One Parquet writer a stage, rows buffered over all of them up to a bound."""
+class _Files:
+    """Parquet files in the making, rows buffered over all of them up to a bound; named when the block ends well."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._rows: dict[int, list[Record]] = defaultdict(list)
+    def __init__(self) -> None:
+        self._rows: dict[Path, list[Any]] = defaultdict(list)
+        self._schemas: dict[Path, pa.Schema] = {}
+        self._writers: dict[Path, pq.ParquetWriter] = {}
         self._buffered = 0
-        self._writers: dict[int, pq.ParquetWriter] = {}
 
-    def add(self, record: Record) -> None:
-        self._rows[record.stage].append(record)
+    def __enter__(self) -> _Files:
+        return self
+
+    def add(self, path: Path, schema: pa.Schema, row: Record | dict[str, Any]) -> None:
+        """One more row of the file that will be `path`."""
+        self._schemas[path] = schema
+        self._rows[path].append(row)
         self._buffered += 1
         if self._buffered >= _ROWS_IN_MEMORY:
             self._flush()
 
     def _flush(self) -> None:
-        for stage, rows in self._rows.items():
-            if stage not in self._writers:
-                self._writers[stage] = pq.ParquetWriter(self._path(stage, ".part"), SCHEMA, compression="zstd")
-            self._writers[stage].write_table(to_table(rows))
+        for path, rows in self._rows.items():
+            schema = self._schemas[path]
+            if path not in self._writers:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._writers[path] = pq.ParquetWriter(_part(path), schema, compression="zstd")
+            table = to_table(rows) if schema is SCHEMA else pa.Table.from_pylist(rows, schema=schema)
+            self._writers[path].write_table(table)
         self._rows.clear()
         self._buffered = 0
 
-    def publish(self) -> None:
-        """Give every file its name."""
-        self._flush()
-        for stage, writer in self._writers.items():
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if kind is None:
+            self._flush()
+        for path, writer in self._writers.items():
             writer.close()
-            self._path(stage, ".part").replace(self._path(stage))
-        self._writers.clear()
+            if kind is None:
+                _part(path).replace(path)
+            else:
+                _part(path).unlink()
 
-    def discard(self) -> None:
-        """Remove what was not published."""
-        for stage, writer in self._writers.items():
-            writer.close()
-            self._path(stage, ".part").unlink(missing_ok=True)
 
-    def _path(self, stage: int, suffix: str = "") -> Path:
-        return self._folder / f"stage-{stage:04d}.parquet{suffix}"
+def _part(path: Path) -> Path:
+    return path.with_suffix(".part")
 
 
 def main(argv: list[str]) -> int:

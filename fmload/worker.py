@@ -18,6 +18,7 @@ import gevent
 import msgpack
 from gevent.event import Event
 
+from fmload import answers
 from fmload.clocks import boot_id
 from fmload.config.schema import RunFile
 from fmload.endpoints.base import Reading
@@ -176,9 +177,12 @@ class Worker:
 
     def _keep(self, record: Record, reading: Reading) -> None:
         """The journal comes before everything else."""
-        packed = pack(record)
-        self._append(packed)
-        self._outbox.add(packed)
+        frames = [pack(record)]
+        if self._plan["keep_answers"]:
+            frames.append(answers.pack(record, reading))
+        for frame in frames:
+            self._append(frame)
+            self._outbox.add(frame)
         self.health.observe(record)
         self._tally.add(record, self._offset_ns)
         self._finished(record, reading)

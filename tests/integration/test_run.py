@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from tests.load_rig import emulator, fmload_run, ids, run_file, sweep, wait_until
 
 SHORT = {"ramp": "300ms", "warmup": "500ms", "window": "2s", "drain": "10s", "workers": 2}
@@ -63,12 +65,15 @@ def test_an_open_loop_sends_at_scheduled_instants_whatever_the_answers_do(tmp_pa
     assert len(due) >= 20 * 2.5
 
 
-def test_a_window_may_be_as_many_requests(tmp_path: Path) -> None:
+def test_a_window_may_be_as_many_requests_and_answers_are_kept_when_asked(tmp_path: Path) -> None:
     with emulator(tmp_path, "--ttft", "10ms", "--gap", "5ms") as server:
         load = {"concurrency": [2], "ramp": 0, "warmup": "200ms", "requests": 30, "drain": "10s", "workers": 2}
-        with sweep(tmp_path, run_file(tmp_path, {"a": server.url}, load)) as run:
+        with sweep(tmp_path, run_file(tmp_path, {"a": server.url}, load, keep_answers=True)) as run:
             assert run.wait() == 0, run.output()
     stage, = run.stages()
+    answers = pq.read_table(run.results.answers_parquet).to_pylist()
+    assert {answer["request_id"] for answer in answers} == ids(run.records())
+    assert all(answer["text"] for answer in answers)
     inside = [record for record in run.records() if (record.end_ns or 0) <= stage["window_end_ns"]
               and (record.end_ns or 0) >= stage["window_start_ns"]]
     assert len(inside) >= 30
