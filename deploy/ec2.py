@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -50,7 +51,7 @@ class EC2:
         self.container = self._container()
 
     def plan(self) -> Plan:
-        script = self._script()
+        script = self.script
         notes = (f"image {script.image}, {len(script.copies)} copies an instance; images.yml of {images.table_date()}",
                  f"open to {self.options.allow or 'the public address of this machine'}, port {script.port}",
                  *(("spot: may be taken away at any time",) if self.options.purchase == "spot" else ()))
@@ -86,7 +87,7 @@ class EC2:
         return Resource(kind, name, self.region, hourly, self.emulation.detail())
 
     def _needs_profile(self) -> bool:
-        return self.options.instance_profile is None and bool(self.options.hf_token_secret or self._script().registry)
+        return self.options.instance_profile is None and bool(self.options.hf_token_secret or self.script.registry)
 
     def _make(self, resource: Resource, create: Create) -> Resource:
         client = client_for(resource, self.context, "iam" if resource.kind.startswith("iam-") else "ec2")
@@ -104,11 +105,11 @@ class EC2:
         client = client_for(resource, self.context, "iam" if resource.kind.startswith("iam-") else "ec2")
         with explained(f"{self.spec.name}: {resource}"):
             if resource.kind == "iam-role":
-                ec2_access.permit(client, made, self.options.hf_token_secret, bool(self._script().registry))
+                ec2_access.permit(client, made, self.options.hf_token_secret, bool(self.script.registry))
             elif resource.kind == "iam-instance-profile":
                 ec2_access.fill_profile(client, made)
             else:
-                ec2_access.open_group(client, made, self._script().port, self._allowed())
+                ec2_access.open_group(client, made, self.script.port, self._allowed())
         return made
 
     def _create_instance(self, ec2: Any, resource: Resource, group: str) -> dict[str, Any]:
@@ -133,7 +134,7 @@ class EC2:
                      {**tag_map(self.context, resource), **lease, "Name": resource.name}.items()]
         return {
             "MinCount": 1, "MaxCount": 1, "ClientToken": resource.name, "ImageId": self._machine_image(resource),
-            "InstanceType": options.instance_type, "UserData": self._script().text(),
+            "InstanceType": options.instance_type, "UserData": self.script.text(),
             "InstanceInitiatedShutdownBehavior": "terminate",
             "MetadataOptions": {"HttpTokens": "required", "InstanceMetadataTags": "enabled"},
             "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {
@@ -180,7 +181,7 @@ class EC2:
         address = wait_for(f"{resource}: its address",
                            lambda: (Instance().describe(resource, self.context) or {}).get(key), self.context, 300.0,
                            poll_s(ec2))
-        return f"http://{address}:{self._script().port}"
+        return f"http://{address}:{self.script.port}"
 
     def _still_there(self, resource: Resource) -> None:
         """Raises FmloadError when the instance has ended, with EC2's reason and the end of its console output."""
@@ -199,7 +200,9 @@ class EC2:
         return images.Container("image", options.image or "", options.accelerator or "gpu", options.port or 8000,
                                 args=("{model}",))
 
-    def _script(self) -> Script:
+    @cached_property
+    def script(self) -> Script:
+        """What an instance runs first."""
         options, container = self.options, self.container
         port = options.port or container.port
         devices = accelerators_of(options.instance_type)

@@ -81,8 +81,7 @@ def neuron_cores(instance_type: str) -> int:
 
     Trainium2 and 3 join two physical cores into a logical one by default (LNC=2).
     """
-    table = yaml.safe_load(resource("configs", "accelerators.yml").read_text())["instances"]
-    physical = int((table.get(instance_type.removeprefix("ml.")) or {}).get("cores", 0))
+    physical = int((_accelerators().get(instance_type.removeprefix("ml.")) or {}).get("cores", 0))
     return physical // 2 if instance_type.removeprefix("ml.").startswith(("trn2", "trn3")) else physical
 
 
@@ -116,6 +115,12 @@ def _filled(parts: tuple[str, ...], values: Mapping[str, str]) -> list[str]:
         elif out and out[-1].startswith("--"):
             out.pop()
     return out
+
+
+@cache
+def _accelerators() -> dict[str, Any]:
+    table: dict[str, Any] = yaml.safe_load(resource("configs", "accelerators.yml").read_text())["instances"]
+    return table
 
 
 @cache

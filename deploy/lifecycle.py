@@ -105,6 +105,14 @@ def down(context: Context) -> None:
     _side_by_side(lambda group: _delete_all(group, fresh), list(groups.values()), fresh)
 
 
+def exists(entry: Entry, context: Context) -> bool:
+    """Whether the resource is there, by its provider's word. Raises FmloadError when that cannot be had."""
+    if not entry.up or vanished(entry.resource):
+        return False
+    kind: Kind = KINDS.load(entry.resource.kind)()
+    return kind.find(entry.resource, context) is not None
+
+
 def _delete_all(group: Sequence[Entry], context: Context) -> None:
     problems: list[FmloadError] = []
     for entry in group:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from analysis.prices import load_prices
+from analysis.prices import PriceTable, load_prices
 from deploy.base import Context
 from fmload.config.schema import PriceSpec
 
@@ -14,8 +16,13 @@ def hourly_usd(context: Context, instance_type: str, count: int, purchase: str =
     """USD per hour of `count` instances; None when neither the run file nor the table knows the price."""
     if said is not None and said.hourly is not None:
         return said.hourly * count
-    quote = load_prices(context.prices).hourly(instance_type, region or context.region, purchase)
+    quote = _table(context.prices).hourly(instance_type, region or context.region, purchase)
     return None if quote is None else quote.usd * count
+
+
+@cache
+def _table(own: Path | None) -> PriceTable:
+    return load_prices(own)
 
 
 def instance_price(instance_type: str, count: int, region: str | None, purchase: str = "on_demand") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -85,8 +86,13 @@ def _device_options(accelerator: Accelerator, devices: range) -> tuple[str, ...]
 
 
 def _render(name: str, **values: object) -> str:
+    return _environment().get_template(name).render(**values)
+
+
+@cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
                                      autoescape=False)
     environment.filters["quote"] = lambda value: shlex.quote(str(value))
-    return environment.get_template(name).render(**values)
+    return environment

@@ -13,6 +13,7 @@ from fmload.errors import EXIT_OK, FmloadError
 
 if TYPE_CHECKING:
     from deploy.base import Plan
+    from deploy.ledger import Entry, Ledger
     from fmload.config.schema import RunFile
 
 _ACTIONS = """
@@ -81,16 +82,27 @@ def _status(args: argparse.Namespace) -> int:
     from deploy import bill
     from deploy.base import sum_or_none
     from deploy.ledger import Ledger
-    entries = [entry for path in _named_ledgers(args) for entry in Ledger.open(path).entries()]
-    for entry in entries:
-        resource = entry.resource
-        state = {"creating": "perhaps", "created": "up", "deleting": "perhaps", "deleted": "gone"}[entry.event]
-        print(f"{state:8}{bill.hourly_text(resource.hourly):>14}  {entry.endpoint}: {resource}")
-    up = [entry for entry in entries if entry.up]
+    up = []
+    for path in _named_ledgers(args):
+        ledger = Ledger.open(path)
+        for entry in ledger.entries():
+            state = _state(entry, ledger)
+            up += [entry] if state in ("up", "unknown") else []
+            print(f"{state:8}{bill.hourly_text(entry.resource.hourly):>14}  {entry.endpoint}: {entry.resource}")
     spent = bill.spent_usd(up)
     print(f"{len(up)} up, {bill.hourly_text(sum_or_none(entry.resource.hourly for entry in up))}, so far "
           + ("n/a (a price is unknown)" if spent is None else f"{spent:.2f} USD"))
     return EXIT_OK
+
+
+def _state(entry: Entry, ledger: Ledger) -> str:
+    """`up`, `gone`, or `unknown` when the provider cannot be asked."""
+    from deploy import lifecycle
+    try:
+        return "up" if lifecycle.exists(entry, lifecycle.context_of(ledger)) else "gone"
+    except FmloadError as error:
+        print(f"{entry.resource}: {error.message}", file=sys.stderr)
+        return "unknown"
 
 
 def _down(args: argparse.Namespace) -> int:

@@ -54,8 +54,12 @@ def test_up_status_down_by_the_run_file_alone(aws: EmulatedAws, folder: Path) ->
     assert again.stdout == made.stdout
     status = fmload("deploy", "status", "run.yml", cwd=folder).stdout
     assert "3 up, 13.12 USD/h, so far 0.0" in status
+    name = made.stdout.splitlines()[0].partition(": ")[2]
+    aws.client("sagemaker").delete_endpoint(EndpointName=name)  # behind the ledger's back
+    aws.client("sagemaker").get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 1})
+    assert "2 up, 0 USD/h" in fmload("deploy", "status", "run.yml", cwd=folder).stdout
     [ledger] = folder.glob(f"results/cli-*/{NAME}")
-    assert len(aws.tagged(Ledger.open(ledger).run_id)) == 3
+    assert len(aws.tagged(Ledger.open(ledger).run_id)) == 2
     assert fmload("deploy", "down", "run.yml", cwd=folder).returncode == 0
     assert aws.tagged(Ledger.open(ledger).run_id) == []
     assert "0 up" in fmload("deploy", "status", str(ledger.parent), cwd=folder).stdout
