@@ -14,7 +14,7 @@ from fmload.targets import TARGETS
 OUTSIDE_TAGS = {"process", "k8s-namespace"}  # this host's, and a cluster's: the tagging API does not know them
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", TARGETS.names())
 def test_a_target_has_options_that_say_what_they_are_a_plan_and_an_up(name: str) -> None:
     target = TARGETS.load(name)
     assert issubclass(target.Options, BaseModel)
@@ -23,7 +23,7 @@ def test_a_target_has_options_that_say_what_they_are_a_plan_and_an_up(name: str)
     assert callable(target.plan) and callable(target.up) and target.__doc__
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", KINDS.names())
 def test_a_kind_can_be_found_and_deleted_by_what_the_ledger_knows(name: str) -> None:
     kind = KINDS.load(name)()
     for method in (kind.find, kind.delete):
