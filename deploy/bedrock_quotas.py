@@ -19,7 +19,7 @@ def quotas_of(client: Any, model: str) -> list[str]:
         pages = client.get_paginator("list_service_quotas").paginate(ServiceCode="bedrock")
         quotas = [quota for page in pages for quota in page["Quotas"]]
     except (ClientError, BotoCoreError) as error:
-        return [f"quotas could not be read: {error}"]
+        return [f"quotas could not be read: {str(error).splitlines()[0]}"]
     return [f"{quota['QuotaName']}: {quota['Value']:g}" for quota in quotas
             if words and words <= set(re.findall(r"[a-z0-9.]+", quota["QuotaName"].lower()))]
 

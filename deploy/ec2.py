@@ -10,7 +10,6 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from analysis.prices import accelerators_of
 from deploy import ec2_access, images
 from deploy.aws import client_for, code, explained, poll_s, tag_map
 from deploy.base import Context, Deployment, Plan, Resource
@@ -26,6 +25,7 @@ from deploy.user_data import Script, copies_of
 from deploy.wait import wait_for
 from fmload.config.schema import EndpointSpec
 from fmload.errors import FmloadError
+from fmload.prices import accelerators_of
 
 _STARTUP_S = {"gpu": 600.0, "neuron": 1200.0}  # typical, for the plan's estimate
 _MARKETS: dict[str, dict[str, Any]] = {

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from deploy.emulated_aws import bedrock, sagemaker, ssm
+from deploy.emulated_aws import bedrock, sagemaker, service_quotas, ssm
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -19,7 +19,7 @@ Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 def application() -> Wsgi:
     """The application, layers applied."""
-    for layer in (sagemaker, bedrock, ssm):
+    for layer in (sagemaker, bedrock, ssm, service_quotas):
         layer.apply()
     return Faults(DomainDispatcherApplication(create_backend_app))
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,22 @@ def endpoint(model: str = NOVA, **deploy: Any) -> dict[str, Any]:
     return {"name": "nova", "protocol": "bedrock", "model": model, "deploy": {"target": "bedrock", **deploy}}
 
 
-def test_on_demand_creates_nothing(aws: EmulatedAws, make_run_file: MakeRunFile, make_context: MakeContext) -> None:
-    run_file = make_run_file(endpoint("us." + NOVA))
-    context = make_context(run_file)
+def test_on_demand_creates_nothing_and_shows_the_quotas(
+        aws: EmulatedAws, make_run_file: MakeRunFile, make_context: MakeContext) -> None:
+    run_file, said = make_run_file(endpoint("us." + NOVA)), list[str]()
+    context = replace(make_context(run_file), say=said.append)
     assert lifecycle.up(run_file, context).endpoints[0].model == "us." + NOVA
     assert context.ledger.entries() == []
+    assert "nova: On-demand model inference requests per minute for Amazon Nova Micro: 2000" in said
+    assert not any("Lite" in line for line in said)
+
+
+def test_quotas_that_may_not_be_read_do_not_stop_the_run(
+        aws: EmulatedAws, make_run_file: MakeRunFile, make_context: MakeContext) -> None:
+    aws.fail("ListServiceQuotas", "AccessDeniedException", "not authorized")
+    run_file, said = make_run_file(endpoint()), list[str]()
+    lifecycle.up(run_file, replace(make_context(run_file), say=said.append))
+    assert any("quotas could not be read" in line for line in said)
 
 
 def test_provisioned_throughput_is_bought_used_and_released(
