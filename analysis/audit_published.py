@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from analysis.checks.facts import FAIL, FAR, PASS, WARN, graded, relative
-from analysis.prices import PriceTable
 from analysis.published import AuditedRow, Correction, Published, Row
 from analysis.table import Check
+from fmload.prices import PriceTable
 from fmload.units import format_duration
 
 Finding = tuple[Check, list[Correction]]

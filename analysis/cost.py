@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from analysis.load import Endpoint
-from analysis.prices import PriceTable
 from fmload import metrics
 from fmload.metrics import Totals, ratio
+from fmload.prices import PriceTable
 
 HOURS_PER_MONTH = 730.0
 

@@ -17,13 +17,14 @@ from analysis.distribution import Wanted
 from analysis.health import WorkerHealth, health_of
 from analysis.load import Run, Stage, open_run
 from analysis.objectives import Objective, judge, limits_of, parse_objectives
-from analysis.prices import accelerators_of, load_prices
 from analysis.recommend import Recommendation, per_instance, per_prompt_set
 from analysis.stats import PERCENTILES
 from analysis.summarize import StageSummary, summarize
 from analysis.table import StageResult, summary_row, write_csv
+from analysis.telemetry import ServerView, server_view
 from fmload.errors import EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK
 from fmload.metrics import NS, Ints
+from fmload.prices import accelerators_of, load_prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,8 @@ def analyse_run(run: Run) -> Analysis:
     for stage in run.stages:
         summary = summarize(run, stage, _wanted(run, objectives))
         earlier = seen.get(stage.endpoint, np.array([], dtype=np.int64))
-        results.append(_result(summary, pricing[stage.endpoint], objectives, health[stage.stage], earlier))
+        given = Given(objectives, health[stage.stage], earlier, server_view(run, stage))
+        results.append(_result(summary, pricing[stage.endpoint], given))
         seen[stage.endpoint] = np.union1d(earlier, summary.evidence.prompts)
     return Analysis(run, tuple(results), objectives, per_prompt_set(results), per_instance(results), health, pricing)
 
@@ -86,12 +88,22 @@ def _wanted(run: Run, objectives: tuple[Objective, ...]) -> Wanted:
                   threshold_tokens_per_s=report.get("threshold_tokens_per_s"))
 
 
-def _result(summary: StageSummary, pricing: Pricing | None, objectives: tuple[Objective, ...],
-            health: tuple[WorkerHealth, ...], earlier: Ints) -> StageResult:
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a stage is judged by, beside its own summary."""
+
+    objectives: tuple[Objective, ...]
+    health: tuple[WorkerHealth, ...]
+    earlier_prompts: Ints
+    server: ServerView
+
+
+def _result(summary: StageSummary, pricing: Pricing | None, given: Given) -> StageResult:
     totals = replace(priced(summary.totals, pricing), accelerators=_accelerators(summary, pricing))
     result = StageResult(summary, totals, pricing, cost_of(totals, pricing, stage_s(summary.stage)))
-    result = replace(result, verdicts=judge(objectives, result.value))
-    return replace(result, checks=auditing.audit(Facts(result.value, summary, health, earlier)))
+    result = replace(result, verdicts=judge(given.objectives, result.value))
+    facts = Facts(result.value, summary, given.health, given.earlier_prompts, given.server)
+    return replace(result, checks=auditing.audit(facts))
 
 
 def _accelerators(summary: StageSummary, pricing: Pricing | None) -> int | None:

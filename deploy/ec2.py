@@ -130,14 +130,15 @@ class EC2:
         options = self.options
         profile = options.instance_profile or (self.name if self._needs_profile() else None)
         lease = {LEASE_TAG: str(int(time.time() + self._first_lease_s()))}
+        image = self._machine_image(resource)
         described = [{"Key": key, "Value": value} for key, value in
                      {**tag_map(self.context, resource), **lease, "Name": resource.name}.items()]
         return {
-            "MinCount": 1, "MaxCount": 1, "ClientToken": resource.name, "ImageId": self._machine_image(resource),
+            "MinCount": 1, "MaxCount": 1, "ClientToken": resource.name, "ImageId": image,
             "InstanceType": options.instance_type, "UserData": self.script.text(),
             "InstanceInitiatedShutdownBehavior": "terminate",
             "MetadataOptions": {"HttpTokens": "required", "InstanceMetadataTags": "enabled"},
-            "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {
+            "BlockDeviceMappings": [{"DeviceName": self._root_device(resource, image), "Ebs": {
                 "VolumeSize": options.volume_gib, "VolumeType": "gp3", "Throughput": 500, "Iops": 3000,
                 "DeleteOnTermination": True}}],
             "NetworkInterfaces": [{"DeviceIndex": 0, "Groups": [group],
@@ -158,6 +159,11 @@ class EC2:
         parameter = images.machine_image_parameter(self.container.accelerator)
         ssm = client_for(resource, self.context, "ssm")
         return str(ssm.get_parameter(Name=parameter)["Parameter"]["Value"])
+
+    def _root_device(self, resource: Resource, image: str) -> str:
+        """The name of the image's root volume: another name would add a second, empty one."""
+        ec2 = client_for(resource, self.context, "ec2")
+        return str(ec2.describe_images(ImageIds=[image])["Images"][0]["RootDeviceName"])
 
     def _allowed(self) -> str:
         if self.options.allow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from analysis.health import WorkerHealth
 from analysis.summarize import StageSummary
 from analysis.table import Check
+from analysis.telemetry import ServerView
 from fmload.metrics import Ints
 
 PASS, WARN, FAIL, NOT_APPLICABLE = "PASS", "WARN", "FAIL", "NOT APPLICABLE"
@@ -18,14 +19,13 @@ CLOSE, FAR = 0.05, 0.20  # relative differences up to which figures agree, and b
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of one stage. `value` gives any metric by name; `telemetry` figures of the server's own counters
-    over the window, by the same names."""
+    """What is known of one stage. `value` gives any metric by name; `server` what the endpoint's own metrics say."""
 
     value: Callable[[str], float | None]
     summary: StageSummary
     health: tuple[WorkerHealth, ...] = ()
     earlier_prompts: Ints = field(default_factory=lambda: np.array([], dtype=np.int64))
-    telemetry: Mapping[str, float] = field(default_factory=dict)
+    server: ServerView = field(default_factory=ServerView)
 
     @property
     def latency_s(self) -> float | None:

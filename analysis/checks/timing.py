@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from analysis.checks.facts import CLOSE, FAIL, PASS, WARN, Facts
+from analysis.checks.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts
 from analysis.table import Check
 from fmload.units import format_duration
+
+NETWORK_S = 0.25  # a round trip around the world
 
 
 def order_of_instants(facts: Facts) -> Check | None:
@@ -45,3 +47,30 @@ def censored_tokens(facts: Facts) -> Check | None:
     return Check(3, "interval-censored tokens", PASS if share <= CLOSE else WARN,
                  f"{share:.2%} of the token gaps touch a read that held several events, and are left out of the ITL "
                  f"percentiles{bounds}.", {"share": share})
+
+
+def server_times(facts: Facts) -> Check | None:
+    """The server's own TTFT and ITL beside the client's: the difference is network and client, and it is stated.
+
+    A client that saw tokens well before the server says to have made them: one of the two is wrong.
+    """
+    pairs = {name: (ours, theirs) for name, theirs in facts.server.times_s.items()
+             if (ours := facts.value(name)) is not None}
+    if not pairs:
+        return None
+    ahead = max((theirs - ours) / theirs if theirs else 0.0 for ours, theirs in pairs.values())
+    behind_s = max(ours - theirs for ours, theirs in pairs.values())
+    far = behind_s > max(NETWORK_S, *(FAR * theirs for _, theirs in pairs.values()))
+    told = "; ".join(f"{name.removesuffix('_mean').upper()} mean {format_duration(ours)} here, "
+                     f"{format_duration(theirs)} by the server ({_signed(ours - theirs)})"
+                     for name, (ours, theirs) in pairs.items())
+    queue_s, preempted = facts.server.times_s.get("queue_mean"), facts.server.preemptions
+    told += f"; queue {format_duration(queue_s)} mean" if queue_s is not None else ""
+    told += f"; {preempted:.0f} preemptions" if preempted else ""
+    return Check(3, "server's times = ours", FAIL if ahead > FAR else WARN if ahead > CLOSE or far else PASS,
+                 f"{told}. What is more here is network and client.",
+                 {name: {"ours": ours, "server": theirs} for name, (ours, theirs) in pairs.items()})
+
+
+def _signed(seconds: float) -> str:
+    return ("+" if seconds >= 0 else "−") + format_duration(abs(seconds))

@@ -88,7 +88,7 @@ def tokens_per_chunk(facts: Facts) -> Check | None:
 
 def server_counters(facts: Facts) -> Check | None:
     """The server's own counters over the window against ours, where telemetry was collected."""
-    compared = {name: (facts.value(name), figure) for name, figure in facts.telemetry.items()}
+    compared = {name: (facts.value(name), figure) for name, figure in facts.server.tokens.items()}
     known = {name: (ours, theirs) for name, (ours, theirs) in compared.items() if ours is not None}
     if not known:
         return None

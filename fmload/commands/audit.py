@@ -52,8 +52,8 @@ def _run_folder(args: argparse.Namespace) -> int:
 def _published_file(args: argparse.Namespace) -> int:
     from analysis.audit_published import audit_published
     from analysis.importers import read_published
-    from analysis.prices import load_prices
     from analysis.published_files import audit_content
+    from fmload.prices import load_prices
 
     published = read_published(args.path, args.tool)
     rows = audit_published(published, load_prices())

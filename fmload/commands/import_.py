@@ -17,8 +17,8 @@ def run(args: argparse.Namespace) -> int:
     """Write published.csv, report.md and audit.json, and say where."""
     from analysis.audit_published import audit_published
     from analysis.importers import read_published
-    from analysis.prices import load_prices
     from analysis.published_files import write_published
+    from fmload.prices import load_prices
 
     published = read_published(args.file, args.tool)
     rows = audit_published(published, load_prices())

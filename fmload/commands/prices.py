@@ -28,7 +28,7 @@ def _show(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from analysis.prices import load_prices
+    from fmload.prices import load_prices
 
     patterns = args.types.split(",")
     table = Table("instance type", "USD/hour", "purchase", "date", "source", box=None)
@@ -68,7 +68,7 @@ def _refresh(args: argparse.Namespace) -> int:
 
 
 def _types(patterns: list[str]) -> list[str]:
-    from analysis.prices import load_prices
+    from fmload.prices import load_prices
 
     known = list(dict.fromkeys(quote.instance_type for quote in load_prices()))
     return list(dict.fromkeys(name for pattern in patterns

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import Field
 
-from fmload.config.model import Strict
+from fmload.config.model import Rule, Strict
 from fmload.config.schema import Seconds
 from fmload.telemetry.sample import Sample, Window
 
@@ -21,9 +22,15 @@ DEFAULT_METRICS = ("vllm:*", "sglang:*", "tgi_*", "llamacpp:*", "DCGM_FI_*", "ne
 
 
 class PrometheusOptions(Strict):
-    """A Prometheus text endpoint."""
+    """A Prometheus text endpoint, by its address or as an endpoint's `/metrics`."""
 
-    url: str = Field(description="for example http://10.0.0.5:8000/metrics")
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        if "url" not in given and "endpoint" not in given:
+            yield "url", "give the address of the metrics, or the endpoint whose /metrics they are"
+
+    url: str | None = Field(None, description="for example http://10.0.0.5:8000/metrics")
+    endpoint: str | None = Field(None, description="the endpoint that it tells of; its /metrics without a url")
     every_s: Seconds = Field(1.0, alias="every")
     metrics: list[str] = Field(list(DEFAULT_METRICS), description="names to keep, with * and ?")
     headers: dict[str, str] = Field(default_factory=dict)
@@ -39,7 +46,7 @@ class Prometheus:
         self.every_s: float | None = options.every_s
         self._source = source
         self._options = options
-        self._request = urllib.request.Request(options.url, headers=options.headers)
+        self._request = urllib.request.Request(options.url or "", headers=options.headers)
 
     def collect(self) -> Iterable[Sample]:
         """One scrape. Raises OSError when nothing answers, ValueError on what is no exposition text."""

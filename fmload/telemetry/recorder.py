@@ -12,8 +12,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
-from fmload.config.schema import TelemetrySpec
+from fmload.config.schema import EndpointSpec, RunFile, TelemetrySpec
 from fmload.errors import FmloadError
 from fmload.results import Results
 from fmload.telemetry import COLLECTORS
@@ -27,12 +28,13 @@ STOP_LIMIT_S = 20.0
 class Recorder:
     """One run's collectors. `problems` holds, by source, the first failure and how often it came."""
 
-    def __init__(self, specs: Sequence[TelemetrySpec], results: Results) -> None:
+    def __init__(self, specs: Sequence[TelemetrySpec], results: Results,
+                 endpoints: Sequence[EndpointSpec] = ()) -> None:
         self.problems: dict[str, dict[str, int | str]] = {}
         self._results = results
         self._log = SampleLog(results.logs / "telemetry.jsonl")
         self._stop = threading.Event()
-        self._collectors = {spec.name: _build(spec) for spec in specs}
+        self._collectors = {spec.name: _build(spec, endpoints) for spec in specs}
         self._threads = [threading.Thread(target=self._watch, args=item, daemon=True, name=f"telemetry {item[0]}")
                          for item in self._collectors.items() if item[1].every_s is not None]
 
@@ -77,9 +79,22 @@ class Recorder:
             known["times"] = int(known["times"]) + 1
 
 
-def _build(spec: TelemetrySpec) -> Collector:
-    collector: Collector = COLLECTORS.load(spec.collector)(spec.name, spec.options)
+def _build(spec: TelemetrySpec, endpoints: Sequence[EndpointSpec]) -> Collector:
+    options = spec.options
+    if getattr(options, "endpoint", None) and not options.url:
+        options = options.model_copy(update={"url": _metrics_url(spec.name, options.endpoint, endpoints)})
+    collector: Collector = COLLECTORS.load(spec.collector)(spec.name, options)
     return collector
+
+
+def _metrics_url(source: str, name: str, endpoints: Sequence[EndpointSpec]) -> str:
+    """`/metrics` at the root of the endpoint's address, where vLLM, SGLang, TGI and llama.cpp have it."""
+    for endpoint in endpoints:
+        if endpoint.name == name and (address := endpoint.url or next(iter(endpoint.urls or ()), None)):
+            parts = urlsplit(address)
+            return f"{parts.scheme}://{parts.netloc}/metrics"
+    raise FmloadError(f"telemetry '{source}': no endpoint named '{name}' has an address",
+                      hint="name an endpoint of the run file, or give the url of its metrics")
 
 
 def _window(results: Results) -> Window | None:
@@ -93,12 +108,12 @@ def _window(results: Results) -> Window | None:
 
 
 @contextmanager
-def recorded(specs: Sequence[TelemetrySpec], results: Results) -> Iterator[None]:
+def recorded(run: RunFile, results: Results) -> Iterator[None]:
     """Collect while the block runs. Nothing is done where the run file asks for nothing."""
-    if not specs:
+    if not run.telemetry:
         yield
         return
-    recorder = Recorder(specs, results)
+    recorder = Recorder(run.telemetry, results, run.endpoints)
     recorder.start()
     try:
         yield

@@ -18,8 +18,8 @@ from rich.table import Table
 
 from analysis.audit_published import audit_published
 from analysis.importers import read_published
-from analysis.prices import load_prices
 from analysis.published import AuditedRow
+from fmload.prices import load_prices
 from tests.published_data import published_data
 
 FILE = "llmperf-llama3-8b-inf2.xlarge-tgi.md"

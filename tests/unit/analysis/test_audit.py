@@ -14,6 +14,7 @@ from analysis.checks.tokens import server_counters
 from analysis.load import open_run
 from analysis.pipeline import analyse_run
 from analysis.table import StageResult
+from analysis.telemetry import ServerView
 from fmload.record import Record
 
 NS_A_SECOND = 1_000_000_000
@@ -186,6 +187,6 @@ def test_a_stage_without_requests_fails(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("server", "result"), [(40.0, "PASS"), (45.0, "WARN"), (80.0, "FAIL")])
 def test_the_servers_own_counters_are_compared_where_there_are_any(tmp_path: Path, server: float, result: str) -> None:
     found = judged(tmp_path, back_to_back())
-    check = server_counters(Facts(found.value, found.summary, telemetry={"output_tokens_per_s": server}))
+    check = server_counters(Facts(found.value, found.summary, server=ServerView(tokens={"output_tokens_per_s": server})))
     assert check is not None
     assert check.result == result

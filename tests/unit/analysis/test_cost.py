@@ -8,10 +8,10 @@ import pytest
 
 from analysis.cost import Cost, Pricing, break_even, cost_of, month_at, pricing_of, usd_of_tokens
 from analysis.load import Endpoint
-from analysis.prices import PriceTable, accelerators_of, load_prices
 from fmload.config.schema import PriceSpec
 from fmload.errors import FmloadError
 from fmload.metrics import Totals
+from fmload.prices import PriceTable, accelerators_of, load_prices
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from analysis.importers import read_published
 from analysis.importers.fmbench import budgets
 from analysis.importers.llmperf import recomputed
 from analysis.objectives import judge, parse_objectives
-from analysis.prices import PriceTable, load_prices
 from analysis.published import AuditedRow
 from fmload.metrics import Totals
+from fmload.prices import PriceTable, load_prices
 
 
 def of_a_minute(usd_per_hour: float, transactions: int, tokens_in: float = 0, tokens_out: float = 0) -> Totals:

@@ -1,0 +1,87 @@
+"""What an endpoint's own metrics say of a stage, under the names of ours: for the audit to lay beside them.
+
+Counters and histogram sums are read as differences over the measurement window, summed over all label sets: tokens a
+request, and the means of the server's TTFT and ITL. Names: vLLM's and SGLang's metrics documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.load import Run, Stage
+
+# our name: (numerator, denominator), each the first of these that the server has
+_RATIOS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "output_tokens_mean": (("vllm:generation_tokens_total", "sglang:generation_tokens_total"),
+                           ("vllm:request_success_total", "sglang:num_requests_total")),
+    "input_tokens_mean": (("vllm:prompt_tokens_total", "sglang:prompt_tokens_total"),
+                          ("vllm:request_success_total", "sglang:num_requests_total")),
+    "ttft_mean": (("vllm:time_to_first_token_seconds_sum", "sglang:time_to_first_token_seconds_sum"),
+                  ("vllm:time_to_first_token_seconds_count", "sglang:time_to_first_token_seconds_count")),
+    "itl_mean": (("vllm:inter_token_latency_seconds_sum", "vllm:time_per_output_token_seconds_sum",
+                  "sglang:inter_token_latency_seconds_sum"),
+                 ("vllm:inter_token_latency_seconds_count", "vllm:time_per_output_token_seconds_count",
+                  "sglang:inter_token_latency_seconds_count")),
+    "queue_mean": (("vllm:request_queue_time_seconds_sum",), ("vllm:request_queue_time_seconds_count",)),
+}
+_PREEMPTIONS = "vllm:num_preemptions_total"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerView:
+    """What the server says of one stage. Times in seconds; a figure it does not give is absent."""
+
+    tokens: Mapping[str, float] = field(default_factory=dict)  # output_tokens_mean, input_tokens_mean
+    times_s: Mapping[str, float] = field(default_factory=dict)  # ttft_mean, itl_mean, queue_mean
+    preemptions: float | None = None
+
+
+def server_view(run: Run, stage: Stage) -> ServerView:
+    """The view of the collectors that name this stage's endpoint; an empty one where there are none."""
+    sources = {entry["name"] for entry in run.spec.get("telemetry") or [] if entry.get("endpoint") == stage.endpoint}
+    path = run.results.telemetry_parquet
+    if not sources or not path.exists() or stage.window_start_ns is None or stage.window_end_ns is None:
+        return ServerView()
+    frame = _counters(path)
+    frame = frame[frame["source"].isin(sources)]
+    grown = {str(metric): growth(part, stage.window_start_ns, stage.window_end_ns)
+             for metric, part in frame.groupby("metric")}
+    ratios = {name: ratio for name, (tops, bottoms) in _RATIOS.items()
+              if (ratio := _ratio(_first(grown, tops), _first(grown, bottoms))) is not None}
+    return ServerView({name: value for name, value in ratios.items() if name.endswith("_tokens_mean")},
+                      {name: value for name, value in ratios.items() if not name.endswith("_tokens_mean")},
+                      grown.get(_PREEMPTIONS))
+
+
+def growth(part: pd.DataFrame, start_ns: int, end_ns: int) -> float | None:
+    """By how much a counter grew between the last samples before both instants, summed over its label sets.
+
+    None when a label set has no sample before the start, or the counter went down (the server was started anew).
+    """
+    total = 0.0
+    for _, series in part.sort_values("at_ns").groupby("labels"):
+        before = series[series["at_ns"] <= start_ns]["value"]
+        until = series[series["at_ns"] <= end_ns]["value"]
+        if before.empty or until.iloc[-1] < before.iloc[-1]:
+            return None
+        total += float(until.iloc[-1] - before.iloc[-1])
+    return total
+
+
+def _first(grown: Mapping[str, float | None], names: tuple[str, ...]) -> float | None:
+    return next((grown[name] for name in names if grown.get(name) is not None), None)
+
+
+def _ratio(top: float | None, bottom: float | None) -> float | None:
+    return top / bottom if top is not None and bottom else None
+
+
+@cache
+def _counters(path: Path) -> pd.DataFrame:
+    names = {name for ratio in _RATIOS.values() for side in ratio for name in side} | {_PREEMPTIONS}
+    return pd.read_parquet(path, filters=[("metric", "in", sorted(names))])
