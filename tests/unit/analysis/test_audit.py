@@ -187,6 +187,7 @@ def test_a_stage_without_requests_fails(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("server", "result"), [(40.0, "PASS"), (45.0, "WARN"), (80.0, "FAIL")])
 def test_the_servers_own_counters_are_compared_where_there_are_any(tmp_path: Path, server: float, result: str) -> None:
     found = judged(tmp_path, back_to_back())
-    check = server_counters(Facts(found.value, found.summary, server=ServerView(tokens={"output_tokens_per_s": server})))
+    told = ServerView(tokens={"output_tokens_per_s": server})
+    check = server_counters(Facts(found.value, found.summary, server=told))
     assert check is not None
     assert check.result == result

@@ -55,5 +55,6 @@ def test_compose_builds_the_image_and_passes_no_value_of_a_secret() -> None:
 
 
 def test_the_user_data_of_a_worker_host_passes_shellcheck() -> None:
-    done = subprocess.run([Path(sys.executable).with_name("shellcheck"), FLEET / "ec2-worker.sh"], capture_output=True, text=True, check=False)
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    done = subprocess.run([shellcheck, FLEET / "ec2-worker.sh"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
