@@ -9,7 +9,7 @@ from moto.ssm.models import Parameter, SimpleSystemManagerBackend
 from deploy.emulated_aws.layer import lay
 
 _PREFIXES = ("/aws/service/deeplearning/ami/", "/aws/service/neuron/dlami/")
-_IMAGE = "ami-0123456789abcdef0"
+_IMAGE = "ami-dca37ea5"  # a Deep Learning AMI that moto knows
 
 
 def apply() -> None:

@@ -67,6 +67,8 @@ def test_an_instance_serves_is_leased_and_leaves_nothing(
         told = {tag["Key"]: tag["Value"] for tag in instance["Tags"]}
         assert int(told[LEASE_TAG]) > time.time()
         assert instance["MetadataOptions"]["HttpTokens"] == "required"
+        assert instance["ImageId"] == "ami-dca37ea5"
+        assert [volume["DeviceName"] for volume in instance["BlockDeviceMappings"]] == ["/dev/sda1"]
         script = base64.b64decode(on_server.client("ec2").describe_instance_attribute(
             InstanceId=instance["InstanceId"], Attribute="userData")["UserData"]["Value"]).decode()
         assert script.count("docker run") == 3  # two copies of two GPUs, and the balancer
