@@ -102,6 +102,16 @@ class Results:
         """Answers, where the run file asks for them."""
         return self.root / "answers.parquet"
 
+    @property
+    def verdicts_jsonl(self) -> Path:
+        """The ledger of the judges' verdicts: one JSON line each, appended as it comes."""
+        return self.root / "verdicts.jsonl"
+
+    @property
+    def evaluation_json(self) -> Path:
+        """How good the kept answers were."""
+        return self.root / "evaluation.json"
+
     def create(self) -> Results:
         """Make the folder and those inside it. Raises FmloadError when the disk refuses."""
         try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from fmload.config import overrides, problems, yaml_lines
 from fmload.config.problems import Problem, RunFileError
@@ -14,6 +15,7 @@ from fmload.config.schema import RunFile
 from fmload.errors import FmloadError
 from fmload.resources import resource
 
+Model = TypeVar("Model", bound=BaseModel)
 _HINT = "docs/run-file.md lists every key; 'fmload init' writes a run file that works"
 
 
@@ -31,44 +33,52 @@ def load(path: Path, sets: Sequence[str] = ()) -> RunFile:
 
     Raises RunFileError, an FmloadError, with every problem, each with file, line, key, value and remedy.
     """
+    return load_as(RunFile, path, _HINT, sets)
+
+
+def load_as(model: type[Model], path: Path, hint: str, sets: Sequence[str] = ()) -> Model:
+    """As `load`, for a file of another kind."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise FmloadError(f"{path}: not UTF-8 text", hint="save it as UTF-8") from error
     except OSError as error:
-        raise FmloadError(f"{path}: {error.strerror or error}",
-                          hint="'fmload init' writes a run file that works") from error
-    return parse(text, str(path), path.resolve().parent, sets)
+        raise FmloadError(f"{path}: {error.strerror or error}", hint=hint) from error
+    return _parse_as(model, text, str(path), path.resolve().parent, hint, sets)
 
 
 def parse(text: str, source: str, folder: Path, sets: Sequence[str] = ()) -> RunFile:
     """As `load`, from text; `source` names it in messages, `folder` is where relative paths start."""
-    document = _document(text, source)
+    return _parse_as(RunFile, text, source, folder, _HINT, sets)
+
+
+def _parse_as(model: type[Model], text: str, source: str, folder: Path, hint: str, sets: Sequence[str]) -> Model:
+    document = _document(text, source, hint)
     data, brought = document.value, dict[yaml_lines.Path, str]()
     for setting in sets:
         key, value = overrides.split(setting)
         brought[overrides.apply(data, key, value, setting)] = f"--set {setting}"
     found = list(document.problems)
     try:
-        run_file = RunFile.model_validate(data, context={"folder": folder, "region": data.get("region")})
+        made = model.model_validate(data, context={"folder": folder, "region": data.get("region")})
     except ValidationError as error:
         found += problems.findings(error, data)
     if not found:
-        return run_file
+        return made
     ordered = sorted(found, key=lambda one: _line(document, one[0]))
     raise RunFileError([Problem(_where(document, brought, source, key), problems.written(key), message)
-                        for key, message in ordered], hint=_HINT)
+                        for key, message in ordered], hint=hint)
 
 
-def _document(text: str, source: str) -> yaml_lines.Document:
+def _document(text: str, source: str, hint: str) -> yaml_lines.Document:
     try:
         document = yaml_lines.parse(text)
     except yaml_lines.SyntaxProblem as problem:
-        raise RunFileError([Problem(f"{source}:{problem.line}", "", str(problem))], hint=_HINT) from problem
+        raise RunFileError([Problem(f"{source}:{problem.line}", "", str(problem))], hint=hint) from problem
     if not isinstance(document.value, dict):
         what = "the file is empty" if document.value is None else (
             f"the run file must be a mapping of keys, not {problems.shown(document.value)}")
-        raise RunFileError([Problem(f"{source}:1", "", what)], hint=_HINT)
+        raise RunFileError([Problem(f"{source}:1", "", what)], hint=hint)
     return document
 
 

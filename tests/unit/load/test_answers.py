@@ -20,6 +20,16 @@ def test_an_answer_is_the_text_of_the_answer_with_the_reasoning_beside_it() -> N
     assert answers.unpack(answers.pack(record(), Reading()))["reasoning"] is None
 
 
+def test_a_long_answer_is_cut_at_a_character_and_says_so() -> None:
+    long = Reading([Chunk(1, text="é" * answers.LIMIT_BYTES)])
+    row = answers.unpack(answers.pack(record(), long))
+    assert row["cut"] and row["text"] == "é" * (answers.LIMIT_BYTES // 2)
+    whole = answers.unpack(answers.pack(record(), Reading([Chunk(1, text="x" * answers.LIMIT_BYTES)])))
+    assert not whole["cut"] and len(whole["text"]) == answers.LIMIT_BYTES
+    odd = answers.unpack(answers.pack(record(), Reading([Chunk(1, text="x" + "é" * answers.LIMIT_BYTES)])))
+    assert odd["text"] == "x" + "é" * (answers.LIMIT_BYTES // 2 - 1)
+
+
 def test_frames_of_answers_and_records_are_told_apart() -> None:
     assert answers.is_answer(answers.pack(record(), READING))
     assert not answers.is_answer(pack(record()))
