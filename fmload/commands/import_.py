@@ -13,7 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, nargs="+", help="a file of FMBench, llmperf, vLLM, GuideLLM or AIPerf; or "
                         "'fmbench-config FILE', a run file of FMBench's or a report that holds one")
     parser.add_argument("--from", dest="tool", metavar="TOOL", help="the tool that wrote the file, when not recognised")
-    parser.add_argument("--out", type=Path, metavar="PATH", help="folder to write to (default: results/imported-<file>); "
+    parser.add_argument("--out", type=Path, metavar="PATH",
+                        help="folder to write to (default: results/imported-<file>); "
                         "for fmbench-config the run file to write (default: it is printed)")
 
 
