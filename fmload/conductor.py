@@ -27,6 +27,7 @@ from fmload.stages import Stage, steps_of
 logger = logging.getLogger(__name__)
 
 SPAWN_RATE_PER_WORKER = 90.0  # Locust warns above 100
+GREET_LIMIT_S = 15.0
 READY_LIMIT_S = 120.0
 USERS_LIMIT_S = 60.0
 FLUSH_LIMIT_S = 60.0
@@ -63,6 +64,7 @@ class Conductor:
         self._run_file = run
         self._stages = stages
         self._collector = collector
+        self._runner = runner
         self._crew = Crew(runner, collector, self._lost, self._back, self._joined)
         self._handout: Handout | None = None
         self._interrupt = Event()
@@ -115,6 +117,7 @@ class Conductor:
         """Plan and prompts to every worker; then wait until all are ready and their clocks known."""
         self._say("preparing", [])
         self._collector.write_stages()
+        self._wait(lambda: not self._runner.strangers(), GREET_LIMIT_S)
         members = self._crew.muster()
         run_id, results = self._collector.run_id, self._collector.results
         self._handout = Handout(self._run_file, run_id, results, len(members))

@@ -20,9 +20,14 @@ FIRST_PINGS, FIRST_PINGS_EVERY_S = 10, 0.1  # clocks are known before the first 
 
 
 class Runner(Link, Protocol):
-    """Locust as the master sees it: messages, and users by worker; workers that are missing are left out."""
+    """Locust as the master sees it: messages, and users by worker; workers that are missing are left out.
+
+    `strangers` tells whether a worker is there that cannot take messages yet; `users` leaves it out.
+    """
 
     def users(self) -> dict[str, int]: ...
+
+    def strangers(self) -> bool: ...
 
 
 class Crew:

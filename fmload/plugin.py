@@ -56,6 +56,7 @@ class RunnerLink:
 
     def __init__(self, runner: Any) -> None:
         self._runner = runner
+        self.greeted: set[str] = set()  # workers that can take our messages: Locust counts them in a moment before
 
     def send(self, kind: str, data: Any, worker: str | None = None) -> None:
         """Send to one worker (from the master) or to the master. Raises ConnectionError when it does not go out."""
@@ -68,11 +69,15 @@ class RunnerLink:
             raise ConnectionError(str(error)) from error
 
     def users(self) -> dict[str, int]:
-        """Users by worker, as last reported; missing workers are left out."""
+        """Users by worker, as last reported; workers that are missing, or cannot take our messages, are left out."""
         if isinstance(self._runner, MasterRunner):
             return {client.id: client.user_count for client in self._runner.clients.all
-                    if client.state != STATE_MISSING}
+                    if client.state != STATE_MISSING and client.id in self.greeted}
         return {"local": self._runner.user_count}
+
+    def strangers(self) -> bool:
+        """Whether a worker is there that has not greeted yet."""
+        return isinstance(self._runner, MasterRunner) and not self.greeted.issuperset(self._runner.clients)
 
 
 class RequestFailed(Exception):
@@ -114,6 +119,8 @@ class Plugin:
         self.environment.events.quitting.add_listener(lambda **_: worker.leave(0.0))
         if isinstance(self.runner, LocalRunner):
             gevent.spawn(self._report_to_self)
+        else:
+            self.link.send("fmload_hello", {})
 
     def _on_flush(self, environment: Any, msg: Any, **_: Any) -> None:
         # Locust's `stop` sleeps for stop_timeout inside the greenlet that reads messages; nothing is in flight now.
@@ -149,6 +156,7 @@ class Plugin:
     def _conduct(self) -> None:
         for kind in ("fmload_ready", "fmload_records", "fmload_pong", "fmload_idle", "fmload_flushed", "fmload_event"):
             self.runner.register_message(kind, self._master_listener(kind))
+        self.runner.register_message("fmload_hello", lambda environment, msg, **_: self.link.greeted.add(msg.node_id))
         self.environment.events.worker_report.add_listener(self._on_worker_report)
         self.environment.events.test_stopping.add_listener(lambda **_: self.end_run("the test was stopped"))
         self.environment.events.quitting.add_listener(lambda **_: self.end_run("Locust is quitting"))
