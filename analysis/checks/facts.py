@@ -28,6 +28,13 @@ class Facts:
     server: ServerView = field(default_factory=ServerView)
 
     @property
+    def edges(self) -> float:
+        """By how much two counts of the same window may differ because they count a request at different instants:
+        one mean E2E latency at each edge, as a share of the window; 1 at most, and 0 where it is not known."""
+        e2e_s = self.value("e2e_mean")
+        return 0.0 if e2e_s is None else min(1.0, e2e_s / self.summary.totals.window_s)
+
+    @property
     def latency_s(self) -> float | None:
         """The median TTFT; the median E2E latency where there is none."""
         first = self.value("ttft_p50")

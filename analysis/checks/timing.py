@@ -60,15 +60,15 @@ def server_times(facts: Facts) -> Check | None:
         return None
     ahead = max((theirs - ours) / theirs if theirs else 0.0 for ours, theirs in pairs.values())
     behind_s = max(ours - theirs for ours, theirs in pairs.values())
-    far = behind_s > max(NETWORK_S, *(FAR * theirs for _, theirs in pairs.values()))
+    far = behind_s > max(NETWORK_S, *((FAR + facts.edges) * theirs for _, theirs in pairs.values()))
     told = "; ".join(f"{name.removesuffix('_mean').upper()} mean {format_duration(ours)} here, "
                      f"{format_duration(theirs)} by the server ({_signed(ours - theirs)})"
                      for name, (ours, theirs) in pairs.items())
     queue_s, preempted = facts.server.times_s.get("queue_mean"), facts.server.preemptions
     told += f"; queue {format_duration(queue_s)} mean" if queue_s is not None else ""
     told += f"; {preempted:.0f} preemptions" if preempted else ""
-    return Check(3, "server's times = ours", FAIL if ahead > FAR else WARN if ahead > CLOSE or far else PASS,
-                 f"{told}. What is more here is network and client.",
+    result = FAIL if ahead > FAR + facts.edges else WARN if ahead > CLOSE + facts.edges or far else PASS
+    return Check(3, "server's times = ours", result, f"{told}. What is more here is network and client.",
                  {name: {"ours": ours, "server": theirs} for name, (ours, theirs) in pairs.items()})
 
 

@@ -1,71 +1,95 @@
-"""What the endpoints told of themselves while they were measured: utilisation, queues, counters."""
+"""What the endpoints told of themselves while they were measured: queue, batch, cache, devices, throughput."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from analysis import formats
-from analysis.document import Axis, Block, Cell, Chart, Column, Point, Section, Series, Table, literal
+from analysis.document import (
+    Axis,
+    Block,
+    Callout,
+    Cell,
+    Chart,
+    Column,
+    Paragraph,
+    Point,
+    Section,
+    Series,
+    Table,
+    literal,
+)
 from analysis.formats import cell, name
+from analysis.naming import stage_name
 from analysis.pipeline import Analysis
 from analysis.sections.timeline import start_ns
+from analysis.table import StageResult
+from analysis.utilisation import Metered, metered
 
 MOST_CHARTS = 6
 MOST_POINTS = 800
-_QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_QUARTERS = (0, 25, 50, 75, 100)
+_COLUMNS = (Column("Stage", numeric=False), Column("Source", numeric=False), Column("Metric", numeric=False),
+            Column("Labels", numeric=False), Column("n"), Column("min"), Column("25 %"), Column("50 %"),
+            Column("75 %"), Column("max"))
 
 
 def render(analysis: Analysis) -> Section | None:
-    """Spread of every metric over the run, and the first ones over time. None where no telemetry was collected."""
-    path = analysis.run.results.telemetry_parquet
+    """Utilisation by stage and over time. None where no telemetry was collected."""
+    results = analysis.run.results
+    if not results.telemetry_parquet.exists():
+        return None
+    series = metered(results.telemetry_parquet)
+    blocks: list[Block] = [*_problems(analysis)]
+    if series:
+        blocks += [Paragraph("Gauges as they were scraped, counters as rates; stages by their measurement windows."),
+                   *_charts(series, analysis), Table(_COLUMNS, _rows(series, analysis), "**Utilisation by stage**")]
+    return Section("endpoint-metrics", "Endpoint metrics", blocks) if blocks else None
+
+
+def _problems(analysis: Analysis) -> list[Callout]:
+    path = analysis.run.results.telemetry_problems_json
     if not path.exists():
+        return []
+    told = [f"{literal(source)}: {literal(problem['message'])} ({formats.several(problem['times'], 'time')})"
+            for source, problem in json.loads(path.read_text()).items()]
+    return [Callout("warn", "Collectors that failed", "; ".join(told))]
+
+
+def _rows(series: list[Metered], analysis: Analysis) -> list[list[Cell]]:
+    owners = {entry["name"]: entry.get("endpoint") for entry in analysis.run.spec.get("telemetry") or []}
+    return [row for result in analysis.results for one in series
+            if owners.get(one.source) in (None, result.endpoint) and (row := _row(result, one)) is not None]
+
+
+def _row(result: StageResult, one: Metered) -> list[Cell] | None:
+    stage = result.summary.stage
+    if not stage.window_start_ns:
         return None
-    frame = pd.read_parquet(path)
-    frame = frame[np.isfinite(frame["value"])]
-    if frame.empty:
+    values = one.within(stage.window_start_ns, stage.window_end_ns)
+    if not values.size:
         return None
-    frame["labels"] = frame["labels"].map(_labels)
-    groups = {key: part.sort_values("at_ns") for key, part in frame.groupby(["source", "metric", "labels"], sort=True)}
-    moving = [metric for metric in dict.fromkeys(key[1] for key in groups) if _moves(groups, metric)]
-    origin = start_ns(analysis)
-    blocks: list[Block] = [_table(groups), *(_chart(metric, groups, origin) for metric in moving[:MOST_CHARTS])]
-    return Section("endpoint-metrics", "Endpoint metrics", blocks)
+    quarters = np.percentile(values, _QUARTERS, method="inverted_cdf")
+    return [name(stage_name(result)), name(one.source), Cell(literal(one.metric), one.metric),
+            Cell(literal(one.labels) if one.labels else ""), cell(len(values), formats.count),
+            *(cell(float(value), formats.significant) for value in quarters)]
 
 
-def _labels(value: object) -> str:
-    """Labels as `a=1 b=2`, whatever form they are kept in."""
-    if isinstance(value, str) and value.startswith("{"):
-        value = json.loads(value)
-    if isinstance(value, Mapping):
-        return " ".join(f"{key}={each}" for key, each in sorted(value.items()))
-    return "" if formats.is_absent(value) else str(value)
+def _charts(series: list[Metered], analysis: Analysis) -> list[Chart]:
+    metrics = list(dict.fromkeys(one.metric for one in series))[:MOST_CHARTS]
+    return [_chart(metric, [one for one in series if one.metric == metric], start_ns(analysis)) for metric in metrics]
 
 
-def _moves(groups: Mapping[Any, pd.DataFrame], metric: str) -> bool:
-    return any(part["value"].nunique() > 1 for key, part in groups.items() if key[1] == metric)
-
-
-def _table(groups: Mapping[Any, pd.DataFrame]) -> Table:
-    columns = [Column("Source", numeric=False), Column("Metric", numeric=False), Column("Labels", numeric=False),
-               Column("n"), Column("min"), Column("25 %"), Column("50 %"), Column("75 %"), Column("max")]
-    rows = [[name(source), Cell(literal(metric), metric), Cell(literal(labels) if labels else ""),
-             cell(len(part), formats.count), *(cell(float(value), formats.significant) for value in
-                                               part["value"].quantile(list(_QUANTILES), interpolation="nearest"))]
-            for (source, metric, labels), part in groups.items()]
-    return Table(columns, rows, "**Every metric over the run**")
-
-
-def _chart(metric: str, groups: Mapping[Any, pd.DataFrame], origin_ns: int) -> Chart:
-    series = []
-    for place, (key, part) in enumerate((key, part) for key, part in groups.items() if key[1] == metric):
-        thinned = part.iloc[::-(-len(part) // MOST_POINTS)]
-        points = [Point(round((at - origin_ns) / 1e9, 1), float(value)) for at, value in
-                  zip(thinned["at_ns"].tolist(), thinned["value"].tolist(), strict=True)]
-        series.append(Series(" ".join(filter(None, (key[0], key[2]))), points, place, place, bare=True))
+def _chart(metric: str, series: list[Metered], origin_ns: int) -> Chart:
+    drawn = [Series(" ".join(filter(None, (one.source, one.labels))), _points(one, origin_ns), place, place, bare=True)
+             for place, one in enumerate(series)]
     safe = "".join(letter if letter.isalnum() else "_" for letter in metric)
-    return Chart(f"endpoint_{safe}", metric, "xy", Axis("Time since the run began", "s"), Axis(metric), series)
+    return Chart(f"endpoint_{safe}", metric, "xy", Axis("Time since the run began", "s"), Axis(metric), drawn)
+
+
+def _points(one: Metered, origin_ns: int) -> list[Point]:
+    stride = -(-len(one.at_ns) // MOST_POINTS)
+    return [Point(round((at - origin_ns) / 1e9, 1), value)
+            for at, value in zip(one.at_ns[::stride].tolist(), one.value[::stride].tolist(), strict=True)]
