@@ -24,6 +24,7 @@ _TABLE = {
     "missed": "analysis.sections.missed:render",
     "errors": "analysis.sections.errors:render",
     "cost": "analysis.sections.cost:render",
+    "quality": "analysis.sections.quality:render",
     "endpoint_metrics": "analysis.sections.endpoint_metrics:render",
     "audit": "analysis.sections.audit:render",
     "client": "analysis.sections.client:render",

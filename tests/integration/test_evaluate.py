@@ -1,0 +1,231 @@
+"""`fmload evaluate` with judges that are known to be biased: what comes out is what arithmetic says."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from handmade import request, stage, write
+
+from fmload import answers
+from fmload.cli import main
+from fmload.prompt import Prompt
+from fmload.prompts import store
+from fmload.results import Results
+from tests.integration.judges import INPUT_TOKENS, OUTPUT_TOKENS, Judges, judges, tag
+from tests.load_rig import emulator, ids, run_file, started, sweep, wait_until
+
+PROMPTS = 10
+WRONG = {"cheap": 4, "dear": 1}  # the first so many answers of an endpoint are wrong
+
+
+def answered_run(root: Path) -> Results:
+    """Ten questions with ground truths; `cheap` answers 6 of them right, `dear` 9, at 3.60 and 36 USD an hour."""
+    records = [request(f"{name}-{k}", 90 * k, [90 * k + 50, 90 * k + 80], stage=number, endpoint=name,
+                       prompt_set="qa", prompt_id=f"qa-{k}")
+               for number, name in enumerate(WRONG) for k in range(PROMPTS)]
+    endpoints = [{"name": "cheap", "price": {"hourly": 3.6}}, {"name": "dear", "price": {"hourly": 36.0}}]
+    results = write(root, [stage(number, endpoint=name, prompt_set="qa") for number, name in enumerate(WRONG)],
+                    records, spec={"endpoints": endpoints})
+    store.write(results.prompts / "qa.jsonl", [Prompt(f"qa-{k}", "qa", text=f"What is {k} + {k}?",
+                                                      reference=str(2 * k)) for k in range(PROMPTS)])
+    rows = [{"request_id": record.request_id, "stage": record.stage, "endpoint": record.endpoint, "prompt_set": "qa",
+             "prompt_id": record.prompt_id, "text": said(record.endpoint, int(record.prompt_id[3:])),
+             "reasoning": None, "cut": False} for record in records]
+    pq.write_table(pa.Table.from_pylist(rows, schema=answers.SCHEMA), results.answers_parquet)
+    return results
+
+
+def said(endpoint: str, k: int) -> str:
+    return "no idea" if k < WRONG[endpoint] else f"{2 * k}!" if endpoint == "cheap" else str(2 * k)
+
+
+def right(text: str, answer: str) -> bool:
+    return tag(text, answer).rstrip("!") == tag(text, "reference")
+
+
+def fair(text: str) -> str:
+    """Grades by the reference; of two answers prefers the right one."""
+    if "<answer>" in text:
+        return f'Let me see. {{"reason": "checked", "correct": {json.dumps(right(text, "answer"))}}}'
+    a, b = right(text, "answer_a"), right(text, "answer_b")
+    return json.dumps({"reason": "checked", "winner": "tie" if a == b else "A" if a else "B"})
+
+
+def kind(text: str) -> str:
+    """Everything is correct; the first answer is always the better one."""
+    return '```json\n{"correct": true}\n```' if "<answer>" in text else '{"winner": "A"}'
+
+
+def garbage(text: str) -> str:
+    return "As a language model {I cannot} say. {{{"
+
+
+def panel_file(folder: Path, server: Judges, **keys: Any) -> Path:
+    panel = [{"name": name, "protocol": "openai", "url": server.url, "model": name, "stream": index % 2 == 0,
+              "price": {"input_per_1m": 10, "output_per_1m": 100}} for index, name in enumerate(server.rules)]
+    path = folder / "judges.yml"
+    path.write_text(yaml.safe_dump({"judges": panel, "backoff": "10ms", **keys}))
+    return path
+
+
+def evaluated(results: Results, *options: str, code: int = 0) -> dict[str, Any]:
+    assert main(["evaluate", str(results.root), *options]) == code
+    found: dict[str, Any] = json.loads(results.evaluation_json.read_text())
+    return found
+
+
+def test_vote_agreement_and_swap_check_are_what_arithmetic_says(tmp_path: Path) -> None:
+    results = answered_run(tmp_path / "run")
+    with judges(fair=fair, kind=kind, second=fair) as server:
+        found = evaluated(results, "--judges", str(panel_file(tmp_path, server)), "--concurrency", "4")
+    quality = {group["endpoint"]: group["correct"] for group in found["quality"]}
+    # Two fair judges outvote the kind one.
+    assert (quality["cheap"]["correct"], quality["cheap"]["incorrect"], quality["cheap"]["undecided"]) == (6, 4, 0)
+    assert (quality["dear"]["share"], quality["dear"]["n"], quality["dear"]["by"]) == (0.9, 10, "panel")
+    # fair and kind: 15 of 20 the same; by chance 15/20 · 1 + 5/20 · 0; so kappa = 0. fair and second: all the same.
+    pairs = {tuple(each["judges"]): each for each in found["agreement"]}
+    assert pairs["fair", "kind"]["observed"] == 0.75 and pairs["fair", "kind"]["kappa"] == pytest.approx(0)
+    assert pairs["fair", "second"]["kappa"] == pytest.approx(1)
+    # Fleiss: 15 items of full agreement, 5 of 2:1 (1/3); p(correct) = 50/60.
+    observed, by_chance = (15 + 5 / 3) / 20, (5 / 6) ** 2 + (1 / 6) ** 2
+    assert found["panel"]["kappa"] == pytest.approx((observed - by_chance) / (1 - by_chance))
+    order = {judge["judge"]: judge["order"] for judge in found["judges"]}
+    # Question 0 is answered `no idea` by both, and nobody is asked about it: nine comparisons in both orders.
+    assert order["kind"] == {"n": 9, "changed": 9, "first": 9, "second": 0, "first_share": 1.0}
+    assert order["fair"] == {"n": 9, "changed": 0, "first": 0, "second": 0, "first_share": 0.5}
+    compared, = found["comparisons"]
+    # dear is right where cheap is wrong in questions 1, 2, 3; a tie in the other six, and in the equal answers.
+    assert (compared["endpoints"], compared["wins"], compared["ties"]) == (["cheap", "dear"], [0, 3], 7)
+    # 20 grades, and 18 comparisons for nine pairs; equal questions are asked once: `no idea` to question 0.
+    assert [judge["questions"] for judge in found["judges"]] == [37, 37, 37]
+    assert set(server.answered.values()) == {1} and len(server.answered) == 111
+    assert found["usd"] == pytest.approx(111 * (INPUT_TOKENS * 10 + OUTPUT_TOKENS * 100) / 1e6)
+    assert server.peak <= 4
+
+
+def test_the_report_says_what_a_correct_answer_costs(tmp_path: Path) -> None:
+    results = answered_run(tmp_path / "run")
+    with judges(fair=fair) as server:
+        evaluated(results, "--judges", str(panel_file(tmp_path, server)))
+    report = results.report_md.read_text()
+    section = report[report.index("Quality of the answers"):]
+    # 10 transactions a second: 3.6 USD/h is 0.0001 USD each; 0.6 of them are right.
+    line = next(line for line in section.splitlines() if line.startswith("| cheap"))
+    assert "$0.100" in line and "$0.167" in line and "60 %" in line
+    assert "quality" in results.report_html.read_text()
+
+
+def test_a_throttling_judge_is_waited_for_and_counted(tmp_path: Path) -> None:
+    results = answered_run(tmp_path / "run")
+    with judges(fair=fair, busy=fair) as server:
+        server.throttled["busy"] = 7
+        found = evaluated(results, "--judges", str(panel_file(tmp_path, server, attempts=20)), "--concurrency", "3")
+    busy = found["judges"][1]
+    assert (busy["throttled"], busy["failed"], busy["ok"]) == (7, 0, busy["questions"])
+    assert busy["attempts"] == busy["questions"] + 7 == server.count("busy") + server.refused["busy"]
+    assert found["judges"][0]["throttled"] == 0
+
+
+def test_garbage_is_counted_paid_for_and_has_no_vote(tmp_path: Path) -> None:
+    results = answered_run(tmp_path / "run")
+    path = tmp_path / "judges.yml"
+    with judges(fair=fair, mad=garbage) as server:
+        path = panel_file(tmp_path, server)
+        found = evaluated(results, "--judges", str(path))
+        assert evaluated(results, "--judges", str(path)) == found
+        assert set(server.answered.values()) == {1}
+    mad = found["judges"][1]
+    assert (mad["garbage"], mad["ok"], mad["correct_share"], mad["order"]) == (mad["questions"], 0, None, None)
+    assert mad["usd"] == pytest.approx(found["judges"][0]["usd"]) and found["panel"]["n"] == 0
+    assert {group["endpoint"]: group["correct"]["share"] for group in found["quality"]} == {"cheap": 0.6, "dear": 0.9}
+
+
+def test_a_judge_that_keeps_failing_gives_up_and_is_asked_again_next_time(tmp_path: Path) -> None:
+    results = answered_run(tmp_path / "run")
+    with judges(fair=fair, gone=fair) as server:
+        path = panel_file(tmp_path, server, attempts=1)
+        server.throttled["gone"] = 10**6
+        found = evaluated(results, "--judges", str(path), "--concurrency", "1", code=4)
+        assert server.refused["gone"] == 10
+        gone = found["judges"][1]
+        assert (gone["failed"], gone["unasked"]) == (10, gone["questions"] - 10)
+        server.throttled["gone"] = 0
+        found = evaluated(results, "--judges", str(path))
+        assert set(server.answered.values()) == {1}
+    assert found["judges"][1]["ok"] == found["judges"][1]["questions"]
+
+
+def test_a_killed_evaluation_goes_on_without_paying_twice(tmp_path: Path) -> None:
+    results = answered_run(tmp_path / "run")
+    with judges(fair=fair) as server:
+        command = ["-m", "fmload.cli", "evaluate", str(results.root), "--judges", str(panel_file(tmp_path, server)),
+                   "--concurrency", "2"]
+        server.silent_after["fair"] = 15
+        with started(command, tmp_path) as run:
+            wait_until(lambda: results.verdicts_jsonl.exists()
+                       and results.verdicts_jsonl.read_bytes().count(b"\n") == 15, 60, "fifteen verdicts")
+            run.process.send_signal(signal.SIGKILL)
+            run.process.wait(10)
+        assert not results.evaluation_json.exists()
+        with results.verdicts_jsonl.open("ab") as file:
+            file.write(b'{"key": "torn')
+        del server.silent_after["fair"]
+        found = evaluated(results, *command[4:])
+        assert len(server.answered) == 37 and set(server.answered.values()) == {1}
+    assert found["judges"][0]["ok"] == 37
+    assert len(results.verdicts_jsonl.read_text().splitlines()) == 37
+
+
+def test_without_judges_a_correct_answer_is_an_exact_match(tmp_path: Path) -> None:
+    results = answered_run(tmp_path / "run")
+    found = evaluated(results)
+    cheap, dear = found["quality"]
+    assert cheap["correct"]["by"] == "exact_match" and cheap["correct"]["share"] == 0.6
+    assert dear["scores"]["token_f1"]["mean"] == 0.9
+    truths = tmp_path / "truths.jsonl"
+    truths.write_text(json.dumps({"prompt_set": "qa", "prompt_id": "qa-0", "reference": ["none", "no idea"]}) + "\n")
+    assert [group["correct"]["share"] for group in evaluated(results, "--references", str(truths))["quality"]] == [
+        0.7, 1.0]
+    limited = evaluated(results, "--limit", "2")["quality"]
+    assert [(group["prompts"], group["correct"]["share"]) for group in limited] == [(2, 0.0), (2, 0.5)]
+
+
+def test_a_run_without_answers_and_a_wrong_judges_file_are_told(tmp_path: Path,
+                                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    results = answered_run(tmp_path / "run")
+    wrong = tmp_path / "judges.yml"
+    wrong.write_text("judges:\n  - {name: a, protocol: openai, url: 'http://127.0.0.1:1'}\nrubrics: {qa: nowhere.j2}\n")
+    assert main(["evaluate", str(results.root), "--judges", str(wrong)]) == 2
+    assert "nowhere.j2" in capsys.readouterr().err
+    wrong.write_text("judges: []\njugdes: 3\n")
+    assert main(["evaluate", str(results.root), "--judges", str(wrong)]) == 2
+    assert "judges.yml:1: judges" in (told := capsys.readouterr().err) and "did you mean 'judges'" in told
+    results.answers_parquet.unlink()
+    assert main(["evaluate", str(results.root)]) == 2
+    assert "keep_answers" in capsys.readouterr().err
+
+
+def test_answers_of_a_real_run_reach_the_master_and_are_evaluated(tmp_path: Path) -> None:
+    with emulator(tmp_path, "--ttft", "10ms", "--gap", "2ms") as server:
+        load = {"concurrency": [2], "ramp": 0, "warmup": "200ms", "requests": 20, "drain": "10s", "workers": 2}
+        with sweep(tmp_path, run_file(tmp_path, {"a": server.url}, load, keep_answers=True)) as run:
+            assert run.wait() == 0, run.output()
+    results = run.results
+    for path in results.journal.glob("*.log"):
+        if not path.name.startswith("master-"):
+            path.unlink()  # as if the workers were on other hosts
+    for path in [*results.records.glob("*.parquet"), results.answers_parquet]:
+        path.unlink()
+    records = run.records()
+    assert not records
+    found = evaluated(results)
+    rows = pq.read_table(results.answers_parquet).to_pylist()
+    assert rows and {row["request_id"] for row in rows} == ids(run.records())
+    assert found["quality"][0]["answers"] == len(rows) and found["quality"][0]["correct"] is None
