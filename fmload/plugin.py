@@ -38,7 +38,7 @@ from fmload.results import Results, new_results
 from fmload.shape import StageShape
 from fmload.stages import Stage, plan, remaining
 from fmload.users import PromptUser
-from fmload.webui import LiveView, costs_of
+from fmload.webui import Cost, LiveView, costs_of
 from fmload.worker import Worker
 
 __all__ = ["PromptUser", "StageShape"]
@@ -94,7 +94,7 @@ class Plugin:
         self.worker: Worker | None = None
         self.conductor: Conductor | None = None
         self.collector: Collector | None = None
-        self.run_file: RunFile | None = None
+        self.costs: dict[str, Cost] = {}
         self._stop_timeout = environment.stop_timeout
         self._interrupts = 0
         if not isinstance(runner, MasterRunner):
@@ -194,7 +194,7 @@ class Plugin:
             logger.error("%s", error)
             self.environment.process_exit_code = error.exit_code
             return False
-        self.run_file = run
+        self.costs = costs_of(run)
         self.collector = Collector(results, uuid4().hex, self.link)
         self.collector.stages = stages
         self.conductor = Conductor(run, stages, self.collector, self.link)
@@ -302,5 +302,5 @@ def _on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> Non
     locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY_S
     plugin = environment.fmload = Plugin(environment, runner)
     if web_ui:
-        view = LiveView(lambda: plugin.collector, lambda: costs_of(plugin.run_file) if plugin.run_file else {})
+        view = LiveView(lambda: plugin.collector, lambda: plugin.costs)
         webui.install(web_ui, environment.parsed_options.web_base_path, view)

@@ -6,6 +6,6 @@ charts, so a script is added to the page. Should the script fail, the table stil
 
 from fmload.webui.cost import costs_of
 from fmload.webui.tab import install
-from fmload.webui.view import LiveView
+from fmload.webui.view import Cost, LiveView
 
-__all__ = ["LiveView", "costs_of", "install"]
+__all__ = ["Cost", "LiveView", "costs_of", "install"]

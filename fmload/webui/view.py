@@ -41,7 +41,8 @@ class LiveView:
         collector = self._collector()
         if collector is None:
             return []
-        return [_row(endpoint, prompt_set, totals, _served_s(collector, endpoint, prompt_set), self._costs())
+        costs = self._costs()
+        return [_row(endpoint, prompt_set, totals, _served_s(collector, endpoint, prompt_set), costs)
                 for (endpoint, prompt_set), totals in _by_endpoint(collector).items()]
 
 
