@@ -62,16 +62,21 @@ def _corrected(n: int, observed: float, by_chance: float) -> Agreement:
 
 
 def between(judges: Sequence[str], items: Sequence[Votes]) -> dict[tuple[str, str], Agreement]:
-    """Every two judges over the items of which both gave a verdict."""
-    return {(a, b): cohen([(item[a], item[b]) for item in items if a in item and b in item])
-            for a, b in combinations(judges, 2)}
+    """Every two judges over the items of which both gave a verdict, where there are any."""
+    found = {(a, b): cohen([(item[a], item[b]) for item in items if a in item and b in item])
+             for a, b in combinations(judges, 2)}
+    return {two: each for two, each in found.items() if each.n}
 
 
 def of_panel(judges: Sequence[str], items: Sequence[Votes]) -> Agreement | None:
-    """All judges over the items of which every one gave a verdict; None for a panel of one."""
-    if len(judges) < 2:
+    """All judges together over the items of which every one gave a verdict; None where fewer than two gave any.
+
+    A judge that never gave a verdict is no part of the panel.
+    """
+    speaking = [judge for judge in judges if any(judge in item for item in items)]
+    if len(speaking) < 2:
         return None
-    return fleiss([[item[judge] for judge in judges] for item in items if all(judge in item for judge in judges)])
+    return fleiss([[item[judge] for judge in speaking] for item in items if all(judge in item for judge in speaking)])
 
 
 @dataclass(frozen=True, slots=True)

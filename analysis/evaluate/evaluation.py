@@ -14,7 +14,7 @@ from analysis.evaluate.cases import Case, by_endpoint, one_each
 from analysis.evaluate.intervals import bootstrap, wilson
 from analysis.evaluate.ledger import Entry
 from analysis.evaluate.panel import Pair, Panel, pairs_of
-from analysis.evaluate.scores import SCORES, best
+from analysis.evaluate.scores import SCORES, Score, best
 from analysis.stats import Interval
 
 SCHEMA_VERSION = 1
@@ -25,9 +25,9 @@ Json = dict[str, Any]
 
 
 def evaluate(cases: Sequence[Case], panel: Panel | None = None, entries: Entries | None = None,
-             pricing: Mapping[str, Pricing | None] | None = None) -> Json:
+             pricing: Mapping[str, Pricing | None] | None = None, cosine: Score | None = None) -> Json:
     """The content of evaluation.json; without a panel scores alone. `entries`: the ledger's, by key."""
-    scores = {name: SCORES.load(name) for name in SCORES}
+    scores = {name: SCORES.load(name) for name in SCORES} | ({"cosine": cosine} if cosine else {})
     quality = [_quality(key, group, scores) for key, group in by_endpoint(cases).items()]
     found: Json = {"schema": SCHEMA_VERSION, "quality": quality, "judges": [], "agreement": [], "panel": None,
                    "comparisons": [], "usd": None}
@@ -40,14 +40,14 @@ def evaluate(cases: Sequence[Case], panel: Panel | None = None, entries: Entries
 
 # -- scores -----------------------------------------------------------------------------------------------------------
 
-def _quality(key: tuple[str, str], cases: Sequence[Case], scores: Mapping[str, Any]) -> Json:
+def _quality(key: tuple[str, str], cases: Sequence[Case], scores: Mapping[str, Score]) -> Json:
     with_truth = [case for case in cases if case.references]
     return {"endpoint": key[0], "prompt_set": key[1], "answers": len(cases), "cut": sum(case.cut for case in cases),
             "prompts": len({case.question for case in cases}), "judged": None,
             "scores": {name: _score(name, score, with_truth) for name, score in scores.items()} if with_truth else {}}
 
 
-def _score(name: str, score: Any, cases: Sequence[Case]) -> Json:
+def _score(name: str, score: Score, cases: Sequence[Case]) -> Json:
     """Each prompt counts once, with the mean over its answers."""
     known: dict[tuple[str, tuple[str, ...]], float] = {}
     prompts: dict[str, list[float]] = defaultdict(list)

@@ -17,7 +17,8 @@ def wilson(share: float, n: int) -> Interval:
     """Wilson's score interval of a share of `n` prompts (Wilson 1927). `n`: at least 1."""
     center = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
     error = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    return Interval(max(0.0, center - error), min(1.0, center + error), "Wilson score")
+    low, high = center - error if share > 0 else 0.0, center + error if share < 1 else 1.0  # exact, but for rounding
+    return Interval(low, high, "Wilson score")
 
 
 def bootstrap(values: Sequence[float]) -> Interval:

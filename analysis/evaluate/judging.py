@@ -6,14 +6,14 @@ This is no measurement: failed requests are tried again here, and counted.
 from __future__ import annotations
 
 import itertools
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import gevent
 
 from analysis.evaluate.ledger import Entry, Ledger
 from analysis.evaluate.panel import JudgesFile, Question
+from analysis.evaluate.retrying import PASSING, wait_s
 from analysis.evaluate.verdicts import parse
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints import ENDPOINTS
@@ -23,11 +23,8 @@ from fmload.prompt import Prompt
 from fmload.wire.exchange import Exchange, Failure, Timeouts
 from fmload.wire.http1 import Http1Wire
 
-LONGEST_WAIT_S = 60.0
 GIVE_UP_AFTER = 10  # questions in a row that a judge failed: the rest is left for another time
 _REPLY_CHARS = 500
-_TRIED_AGAIN = {"throttled", "http_5xx", "connect", "timeout_connect", "timeout_first_token", "timeout_idle",
-                "timeout_total", "stream_error", "truncated"}
 
 Progress = Callable[[str, Entry | None], None]  # judge, and its new entry; None: one attempt was throttled
 
@@ -105,7 +102,7 @@ def _answered(judge: Judge, question: Question, spec: JudgesFile, progress: Prog
         if failure.outcome == "throttled":
             refused += 1
             progress(judge.spec.name, None)
-        if failure.outcome not in _TRIED_AGAIN or attempt == spec.attempts:
+        if failure.outcome not in PASSING or attempt == spec.attempts:
             return Entry(question.key, judge.spec.name, question.kind, failure.outcome,
                          reply=redact(failure.message)[:_REPLY_CHARS], attempts=attempt, throttled=refused)
         gevent.sleep(wait_s(attempt, spec.backoff_s, exchange.headers))
@@ -120,13 +117,3 @@ def _verdict(question: Question, reading: Reading, attempts: int, throttled: int
     verdict = parse(question.kind, reply)
     return entry if verdict is None else replace(
         entry, outcome="ok", choice=verdict.choice, reason=verdict.reason[:_REPLY_CHARS], reply="")
-
-
-def wait_s(attempt: int, backoff_s: float, headers: Mapping[str, str]) -> float:
-    """Seconds before the next attempt: what the server asks for (Retry-After), else doubled each time, the upper half
-    of it drawn; a minute at most."""
-    try:
-        asked = float(headers.get("retry-after", ""))
-    except ValueError:  # absent, or a date
-        asked = backoff_s * 2.0 ** (attempt - 1) * random.uniform(0.5, 1.0)
-    return min(max(asked, 0.0), LONGEST_WAIT_S)

@@ -16,6 +16,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from pydantic import Field
 
 from analysis.evaluate.cases import Case
+from analysis.evaluate.embeddings import EmbeddingSpec
 from analysis.evaluate.verdicts import Kind
 from fmload.config.loading import load_as
 from fmload.config.model import Rule, Strict
@@ -29,7 +30,8 @@ class JudgesFile(Strict):
     """A panel of judges."""
 
     region: str | None = Field(None, description="AWS region of judges that name none")
-    judges: list[EndpointSpec] = Field(min_length=1, description="endpoints, as in a run file")
+    judges: list[EndpointSpec] = Field(default_factory=list, description="endpoints, as in a run file")
+    embedding: EmbeddingSpec | None = Field(None, description="adds cosine similarity to the scores")
     rubrics: dict[str, RunPath] = Field(
         default_factory=dict, description="a template for a prompt set, by its name; `default` for the others")
     compare: bool = Field(True, description="compare the answers of every two endpoints, too, in both orders")
@@ -40,6 +42,8 @@ class JudgesFile(Strict):
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        if not given.get("judges") and "embedding" not in given:
+            yield "judges", "needs at least one judge, where there is no embedding"
         names = [judge.get("name") for judge in given.get("judges") or [] if isinstance(judge, Mapping)]
         for index, name in enumerate(names):
             if name in names[:index]:

@@ -13,7 +13,7 @@ from analysis.pipeline import Analysis
 from analysis.sections.cost import capacities
 
 _SCORES = {"exact_match": "Exact match", "token_f1": "Token F1", "rouge_l": "ROUGE-L", "levenshtein": "Levenshtein",
-           "token_set": "Token set"}
+           "token_set": "Token set", "cosine": "Cosine"}
 _WHO = (Column("Endpoint", numeric=False), Column("Prompts", numeric=False))
 Json = Mapping[str, Any]
 
@@ -27,7 +27,7 @@ def render(analysis: Analysis) -> Section | None:
     blocks: list[Block] = [Paragraph(_how(found)), _quality(found, analysis), *_charts(found, analysis)]
     blocks += [table for table in (_scores(found), _comparisons(found)) if table.rows]
     if found["judges"]:
-        blocks += [_judges(found), *_warnings(found), _agreement(found)]
+        blocks += [_judges(found), *_warnings(found), *(table for table in (_agreement(found),) if table.rows)]
     return Section("quality", "Quality of the answers", blocks)
 
 
@@ -52,59 +52,73 @@ def _price(analysis: Analysis, group: Json) -> tuple[float, float] | None:
 
 
 def _quality(found: Json, analysis: Analysis) -> Table:
-    columns = [*_WHO, Column("Answers"), Column("Prompts", title="distinct ones, that count"),
-               Column("Cut", detail=True), Column("Correct"), Column("95 % interval", numeric=False),
-               Column("Undecided", "prompts"), Column("Per 1k transactions", "USD"),
-               Column("Per 1k correct answers", "USD"), Column("95 % interval", "USD", numeric=False)]
+    columns = [*_WHO, Column("n", title="Distinct prompts: each counts once"),
+               Column("Correct", title="With its 95 % interval"), Column("Per 1k transactions", "USD"),
+               Column("Per 1k correct answers", "USD", "At the ends of the share's interval in brackets"),
+               Column("Undecided", detail=True),
+               Column("Answers", title="Kept, of requests that ended well", detail=True),
+               Column("Cut", title="Answers too long to be kept whole", detail=True)]
     rows = []
     for group in found["quality"]:
         correct, prices = group["correct"], _price(analysis, group)
         rows.append([
-            name(group["endpoint"]), name(group["prompt_set"]), cell(group["answers"], formats.count),
-            cell(correct and correct["n"], formats.count), cell(group["cut"], formats.count),
-            cell(correct and correct["share"], percent), Cell(_interval(correct, percent)),
-            cell(correct and correct.get("undecided"), formats.count),
-            cell(prices and prices[0] * 1e3, usd), cell(prices and prices[1] * 1e3, usd),
-            Cell(_price_interval(prices, correct))])
+            name(group["endpoint"]), name(group["prompt_set"]), cell(correct and correct["n"], formats.count),
+            _share(correct), cell(prices and prices[0] * 1e3, usd), _price_cell(prices, correct),
+            cell(correct and correct.get("undecided"), formats.count), cell(group["answers"], formats.count),
+            cell(group["cut"], formats.count)])
     return Table(columns, rows, "**Correct answers, and what they cost** at the highest sound load that meets the "
-                                "objectives")
+                                "objectives; 95 % intervals in brackets")
 
 
-def _interval(figure: Json | None, form: formats.Format) -> str:
-    if not figure or figure["low"] is None or figure["high"] is None:
+def _share(figure: Json | None) -> Cell:
+    """A share with its interval."""
+    if not figure or figure["share"] is None:
+        return Cell(formats.ABSENT)
+    return Cell(f"{percent(figure['share'])} ({_interval(figure, lambda end: f'{end * 100:.0f}')})", figure["share"])
+
+
+def _interval(figure: Json, form: formats.Format) -> str:
+    if figure["low"] is None or figure["high"] is None:
         return formats.ABSENT
     return f"{form(figure['low'])} – {form(figure['high'])}"
 
 
-def _price_interval(prices: tuple[float, float] | None, correct: Json | None) -> str:
-    """The price over the ends of the share; the price itself is taken as exact."""
-    if prices is None or not correct or not correct["low"]:
-        return formats.ABSENT
-    return f"{usd(prices[0] * 1e3 / correct['high'])} – {usd(prices[0] * 1e3 / correct['low'])}"
+def _price_cell(prices: tuple[float, float] | None, correct: Json | None) -> Cell:
+    """The price over the ends of the share; that of a transaction is taken as exact."""
+    if prices is None or not correct:
+        return Cell(formats.ABSENT)
+    transaction, each = (price * 1e3 for price in prices)
+    most = usd(transaction / correct["low"]) if correct["low"] else "∞"
+    return Cell(f"{usd(each)} ({usd(transaction / correct['high'])} – {most})", each)
 
 
 def _charts(found: Json, analysis: Analysis) -> Iterator[Chart]:
-    """Quality against price: left and up is better."""
-    series: dict[str, list[Point]] = {}
-    prompt_sets = list(dict.fromkeys(group["prompt_set"] for group in found["quality"]))
-    for group in found["quality"]:
-        prices = _price(analysis, group)
-        if prices:
-            tip = f"{group['endpoint']} · {group['prompt_set']}: {_interval(group['correct'], percent)}"
-            series.setdefault(group["endpoint"], []).append(
-                Point(prices[0] * 1e4, group["correct"]["share"] * 100, tip=tip))
-    if len(series) > 1:
+    """Correct answers against price, where there are two endpoints to compare."""
+    priced = [(group, prices[0] * 1e4) for group in found["quality"] if (prices := _price(analysis, group))]
+    endpoints = list(dict.fromkeys(group["endpoint"] for group, _ in priced))
+    prompt_sets = list(dict.fromkeys(group["prompt_set"] for group, _ in priced))
+    if len(endpoints) > 1:
+        series = [Series(_label(group, len(prompt_sets)), _marks(group, price), endpoints.index(group["endpoint"]),
+                         prompt_sets.index(group["prompt_set"])) for group, price in priced]
         yield Chart("quality_price", "Quality against price", "xy", Axis("Price per 10k transactions", "USD"),
-                    Axis("Correct answers", "%"),
-                    [Series(endpoint, points, place, joined=False) for place, (endpoint, points) in
-                     enumerate(series.items())],
-                    note=f"Left and up is better. One mark a prompt set ({', '.join(prompt_sets)}).")
+                    Axis("Correct answers", "%"), series,
+                    note="Left and up is better. The outer marks are the ends of the 95 % interval.")
+
+
+def _label(group: Json, prompt_sets: int) -> str:
+    return f"{group['endpoint']} · {group['prompt_set']}" if prompt_sets > 1 else str(group["endpoint"])
+
+
+def _marks(group: Json, price: float) -> list[Point]:
+    correct = group["correct"]
+    tip = f"{group['endpoint']} · {group['prompt_set']}: {_share(correct).text} of {correct['n']} prompts"
+    return [Point(price, correct[end] * 100, tip=tip) for end in ("low", "share", "high")]
 
 
 def _scores(found: Json) -> Table:
     groups = [group for group in found["quality"] if group["scores"]]
     names = list(dict.fromkeys(key for group in groups for key in group["scores"]))
-    columns = [*_WHO, Column("Prompts"), *(Column(_SCORES.get(score, score)) for score in names)]
+    columns = [*_WHO, Column("n"), *(Column(_SCORES.get(score, score)) for score in names)]
     rows = [[name(group["endpoint"]), name(group["prompt_set"]),
              cell(next(iter(group["scores"].values()))["n"], formats.count),
              *(_score(group["scores"].get(score)) for score in names)] for group in groups]
@@ -115,36 +129,38 @@ def _score(figure: Json | None) -> Cell:
     if figure is None:
         return Cell(formats.ABSENT)
     interval = _interval(figure, lambda value: f"{value:.2f}")
-    return Cell(f"{figure['mean']:.3f} ({interval})", figure["mean"])
+    return Cell(f"{figure['mean']:.2f} ({interval})", figure["mean"])
 
 
 def _comparisons(found: Json) -> Table:
     columns = [Column("First", numeric=False), Column("Second", numeric=False), Column("Prompts", numeric=False),
-               Column("Compared"), Column("First wins"), Column("Second wins"), Column("Ties"), Column("Undecided"),
-               Column("First's share of wins"), Column("95 % interval", numeric=False)]
+               Column("n"), Column("First wins"), Column("Second wins"), Column("Ties"), Column("Undecided"),
+               Column("First's share of wins")]
     rows = [[name(each["endpoints"][0]), name(each["endpoints"][1]), name(each["prompt_set"]),
              *(cell(value, formats.count) for value in (each["prompts"], *each["wins"], each["ties"],
-                                                       each["undecided"])),
-             cell(each["share"], percent), Cell(_interval(each, percent))] for each in found["comparisons"]]
+                                                       each["undecided"])), _share(each)]
+            for each in found["comparisons"]]
     return Table(columns, rows, "**Answers side by side**: the panel's choice; a judge whose choice changed with the "
                                 "order has no vote")
 
 
 def _judges(found: Json) -> Table:
-    columns = [Column("Judge", numeric=False), Column("Questions"), Column("Verdicts"), Column("Without a verdict"),
-               Column("Failed"), Column("Not asked"), Column("Throttled", "attempts"), Column("Says correct"),
-               Column("Changed with the order"), Column("Chose the first"), Column("Input", "tokens", detail=True),
-               Column("Output", "tokens", detail=True), Column("Cost", "USD")]
+    columns = [Column("Judge", numeric=False), Column("Questions"), Column("Verdicts"),
+               Column("Says correct", title="Of the answers it graded"),
+               Column("Order", "changed", "Comparisons in which the choice changed with the order"),
+               Column("First place", "chosen", "Of its choices but ties: one half without bias"), Column("Cost", "USD"),
+               Column("Throttled", "attempts"), Column("No verdict", "replies", detail=True),
+               Column("Failed", detail=True), Column("Not asked", detail=True),
+               Column("Input", "tokens", detail=True), Column("Output", "tokens", detail=True)]
     rows = []
     for judge in found["judges"]:
         order = judge["order"] or {}
         rows.append([
-            name(judge["judge"]), *(cell(judge[key], formats.count) for key in (
-                "questions", "ok", "garbage", "failed", "unasked", "throttled")),
+            name(judge["judge"]), *(cell(judge[key], formats.count) for key in ("questions", "ok")),
             cell(judge["correct_share"], percent),
             cell(order["changed"] / order["n"] if order else None, percent), cell(order.get("first_share"), percent),
-            cell(judge["input_tokens"], formats.count), cell(judge["output_tokens"], formats.count),
-            cell(judge["usd"], usd)])
+            cell(judge["usd"], usd), *(cell(judge[key], formats.count) for key in (
+                "throttled", "garbage", "failed", "unasked", "input_tokens", "output_tokens"))])
     return Table(columns, rows, f"**Judges**; their replies cost {formats.text(found['usd'], usd)}")
 
 
@@ -157,7 +173,8 @@ def _warnings(found: Json) -> Iterator[Callout]:
                           f"answers in {order['changed']} of {order['n']} comparisons; those have no vote.")
         if lacking:
             yield Callout("warn", "Missing verdicts", f"**{judge['judge']}** gave no verdict on {lacking} of "
-                          f"{judge['questions']} questions.")
+                          f"{judge['questions']} questions: {judge['garbage']} replies without one, {judge['failed']} "
+                          f"failures, {judge['unasked']} not asked.")
 
 
 def _agreement(found: Json) -> Table:

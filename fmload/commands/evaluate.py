@@ -16,9 +16,11 @@ from fmload.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
     from analysis.cost import Pricing
+    from analysis.evaluate.cases import Case
     from analysis.evaluate.judging import Judge
     from analysis.evaluate.ledger import Entry, Ledger
     from analysis.evaluate.panel import JudgesFile, Panel, Question
+    from analysis.evaluate.scores import Score
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         panel = Panel(load_judges(args.judges))
         with Ledger(results.verdicts_jsonl) as ledger:
             judges = _ask(panel, panel.questions(one_each(cases)), ledger, args.concurrency, console)
-            evaluation = evaluate(cases, panel, ledger.entries, _pricing(panel.spec))
+            evaluation = evaluate(cases, panel, ledger.entries, _pricing(panel.spec), _cosine(panel.spec, cases))
     results.evaluation_json.write_text(json.dumps(evaluation, indent=1))
     analysis = analyse(args.run)
     _show(evaluation, Console())
@@ -97,6 +99,16 @@ class _Bars:
         counts = (("throttled", self._throttled[judge]), ("without a verdict", self._garbage[judge]))
         told = ", ".join(f"{count} {what}" for what, count in counts if count)
         self._bars.update(self._tasks[judge], advance=0 if entry is None else 1, told=told)
+
+
+def _cosine(spec: JudgesFile, cases: list[Case]) -> Score | None:
+    from analysis.evaluate.embeddings import Embeddings
+
+    if spec.embedding is None:
+        return None
+    embeddings = Embeddings(spec.embedding, spec.attempts, spec.backoff_s)
+    embeddings.fetch(text for case in cases if case.references for text in (case.answer, *case.references))
+    return embeddings.cosine
 
 
 def _pricing(spec: JudgesFile) -> dict[str, Pricing | None]:

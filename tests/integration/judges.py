@@ -51,6 +51,9 @@ def judges(**rules: Rule) -> Iterator[Judges]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            if self.path == "/v1/embeddings":
+                self._embed(body)
+                return
             with state.lock:
                 state.at_once += 1
                 state.peak = max(state.peak, state.at_once)
@@ -76,6 +79,16 @@ def judges(**rules: Rule) -> Iterator[Judges]:
                 self._send(429, b'{"error": {"message": "slow down"}}', "application/json", {"Retry-After": "0.01"})
             else:
                 self._reply(state.rules[model](text), stream)
+
+        def _embed(self, body: Any) -> None:
+            """The counts of a and b, the last text first; refused as often as the model is throttled."""
+            with state.lock:
+                refuse = state.throttled.get(body["model"], 0) > 0
+                state.throttled[body["model"]] = state.throttled.get(body["model"], 0) - refuse
+                state.answered.update((body["model"], text) for text in body["input"] if not refuse)
+            vectors = [{"index": index, "embedding": [text.count("a"), text.count("b")]}
+                       for index, text in enumerate(body["input"])]
+            self._send(503 if refuse else 200, json.dumps({"data": vectors[::-1]}).encode(), "application/json")
 
         def _reply(self, reply: str, stream: bool) -> None:
             usage = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import pytest
 import yaml
 from handmade import request, stage, write
 
+from analysis.evaluate.embeddings import Embeddings, EmbeddingSpec
 from fmload import answers
 from fmload.cli import main
+from fmload.errors import FmloadError
 from fmload.prompt import Prompt
 from fmload.prompts import store
 from fmload.results import Results
@@ -143,7 +146,7 @@ def test_garbage_is_counted_paid_for_and_has_no_vote(tmp_path: Path) -> None:
         assert set(server.answered.values()) == {1}
     mad = found["judges"][1]
     assert (mad["garbage"], mad["ok"], mad["correct_share"], mad["order"]) == (mad["questions"], 0, None, None)
-    assert mad["usd"] == pytest.approx(found["judges"][0]["usd"]) and found["panel"]["n"] == 0
+    assert mad["usd"] == pytest.approx(found["judges"][0]["usd"]) and found["panel"] is None
     assert {group["endpoint"]: group["correct"]["share"] for group in found["quality"]} == {"cheap": 0.6, "dear": 0.9}
 
 
@@ -195,6 +198,30 @@ def test_without_judges_a_correct_answer_is_an_exact_match(tmp_path: Path) -> No
         0.7, 1.0]
     limited = evaluated(results, "--limit", "2")["quality"]
     assert [(group["prompts"], group["correct"]["share"]) for group in limited] == [(2, 0.0), (2, 0.5)]
+
+
+def test_cosine_similarity_is_of_the_vectors_of_an_embedding_server() -> None:
+    with judges() as server:
+        server.throttled["mini"] = 2
+        embeddings = Embeddings(EmbeddingSpec(url=server.url, model="mini"), attempts=3, backoff_s=0.01)
+        embeddings.fetch(["aab", "b", "a", "aab", " ", *("a" * size for size in range(2, 40))])
+        assert set(server.answered.values()) == {1}
+        server.throttled["mini"] = 3
+        with pytest.raises(FmloadError, match="503"):
+            embeddings.fetch(["bb"])
+    assert embeddings.cosine("aab", "a") == pytest.approx(2 / math.sqrt(5))
+    assert embeddings.cosine("a", "b") == 0.0 == embeddings.cosine(" ", "a")
+    assert embeddings.cosine("aab", "aab") == pytest.approx(1.0)
+
+
+def test_an_embedding_adds_a_score_without_any_judge(tmp_path: Path) -> None:
+    results = answered_run(tmp_path / "run")
+    path = tmp_path / "judges.yml"
+    with judges() as server:
+        path.write_text(yaml.safe_dump({"embedding": {"url": server.url, "model": "mini"}}))
+        found = evaluated(results, "--judges", str(path))
+    assert {group["correct"]["by"] for group in found["quality"]} == {"exact_match"}
+    assert found["quality"][0]["scores"]["cosine"]["n"] == PROMPTS
 
 
 def test_a_run_without_answers_and_a_wrong_judges_file_are_told(tmp_path: Path,

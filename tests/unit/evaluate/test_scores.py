@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.evaluate.scores import SCORES, best, exact_match, levenshtein, normalized, rouge_l, token_f1, token_set
@@ -44,11 +44,13 @@ def test_the_best_of_several_references_counts() -> None:
     assert best(exact_match, "NYC", ("New York", "NYC")) == 1.0
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_every_score_lies_between_nothing_and_one(answer: str, reference: str) -> None:
     assert all(0.0 <= SCORES.load(name)(answer, reference) <= 1.0 for name in SCORES)
 
 
+@settings(max_examples=40)
 @given(st.text(alphabet="abc de", max_size=30).filter(normalized))
 def test_every_score_of_the_reference_itself_is_one(text: str) -> None:
     assert all(SCORES.load(name)(text, text) == pytest.approx(1.0) for name in SCORES)

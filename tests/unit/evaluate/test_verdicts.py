@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.evaluate.judging import wait_s
 from analysis.evaluate.ledger import Entry, Ledger
+from analysis.evaluate.retrying import wait_s
 from analysis.evaluate.verdicts import Verdict, parse
 from fmload.errors import FmloadError
 
