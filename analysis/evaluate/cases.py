@@ -47,12 +47,21 @@ def load_cases(results: Results, references: Path | None = None, limit: int | No
                           hint="put 'keep_answers: true' into the run file and run again")
     prompts = {(path.stem, prompt.id): prompt for path in results.prompts.glob("*.jsonl")
                for prompt in store.read(path)}
-    truths = dict(_own(prompts)) | (dict(read_references(references)) if references else {})
+    truths = dict(_own(prompts)) | (_given(references, prompts) if references else {})
     ended_well = _ended_well(results)
     rows = pq.read_table(results.answers_parquet).to_pylist()
     cases = [_case(row, prompts[row["prompt_set"], row["prompt_id"]], truths) for row in rows
              if row["request_id"] in ended_well and (row["prompt_set"], row["prompt_id"]) in prompts]
     return _limited(sorted(cases, key=lambda case: (case.stage, case.prompt_id)), limit)
+
+
+def _given(path: Path, prompts: Mapping[tuple[str, str], Prompt]) -> dict[tuple[str, str], tuple[str, ...]]:
+    given = dict(read_references(path))
+    if not given.keys() & prompts.keys():
+        known = next(iter(prompts), ("?", "?"))
+        raise FmloadError(f"{path} holds no ground truth for any prompt of this run",
+                          hint=f"its first prompt is {known[1]} of the set {known[0]}")
+    return given
 
 
 def _own(prompts: Mapping[tuple[str, str], Prompt]) -> Iterator[tuple[tuple[str, str], tuple[str, ...]]]:

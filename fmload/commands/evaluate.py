@@ -57,12 +57,16 @@ def run(args: argparse.Namespace) -> int:
     results = open_run(args.run).results
     cases = load_cases(results, args.references, args.limit)
     if args.judges is None:
-        judges, evaluation = [], evaluate(cases)
+        judges = []
+        with console.status("scoring"):
+            evaluation = evaluate(cases)
     else:
         panel = Panel(load_judges(args.judges))
         with Ledger(results.verdicts_jsonl) as ledger:
             judges = _ask(panel, panel.questions(one_each(cases)), ledger, args.concurrency, console)
-            evaluation = evaluate(cases, panel, ledger.entries, _pricing(panel.spec), _cosine(panel.spec, cases))
+            with console.status("scoring"):
+                evaluation = evaluate(cases, panel, ledger.entries, _pricing(panel.spec),
+                                      _cosine(panel.spec, cases))
     results.evaluation_json.write_text(json.dumps(evaluation, indent=1))
     analysis = analyse(args.run)
     _show(evaluation, Console())

@@ -186,6 +186,20 @@ def test_a_killed_evaluation_goes_on_without_paying_twice(tmp_path: Path) -> Non
     assert len(results.verdicts_jsonl.read_text().splitlines()) == 37
 
 
+def test_an_interrupted_evaluation_keeps_its_verdicts_and_shows_no_traceback(tmp_path: Path) -> None:
+    results = answered_run(tmp_path / "run")
+    with judges(fair=fair) as server:
+        server.silent_after["fair"] = 5
+        with started(["-m", "fmload.cli", "evaluate", str(results.root), "--judges",
+                      str(panel_file(tmp_path, server))], tmp_path) as run:
+            wait_until(lambda: results.verdicts_jsonl.exists()
+                       and results.verdicts_jsonl.read_bytes().count(b"\n") == 5, 60, "five verdicts")
+            run.process.send_signal(signal.SIGINT)
+            assert run.wait(20) == 130
+    assert "Traceback" not in run.output()
+    assert len(results.verdicts_jsonl.read_text().splitlines()) == 5
+
+
 def test_without_judges_a_correct_answer_is_an_exact_match(tmp_path: Path) -> None:
     results = answered_run(tmp_path / "run")
     found = evaluated(results)
@@ -196,6 +210,8 @@ def test_without_judges_a_correct_answer_is_an_exact_match(tmp_path: Path) -> No
     truths.write_text(json.dumps({"prompt_set": "qa", "prompt_id": "qa-0", "reference": ["none", "no idea"]}) + "\n")
     assert [group["correct"]["share"] for group in evaluated(results, "--references", str(truths))["quality"]] == [
         0.7, 1.0]
+    truths.write_text(json.dumps({"prompt_set": "q", "prompt_id": "qa-0", "reference": "x"}))
+    assert main(["evaluate", str(results.root), "--references", str(truths)]) == 2
     limited = evaluated(results, "--limit", "2")["quality"]
     assert [(group["prompts"], group["correct"]["share"]) for group in limited] == [(2, 0.0), (2, 0.5)]
 
