@@ -20,6 +20,10 @@ from fmload.wire.exchange import Address
 from fmload.wire.tls import TlsSession
 
 READ_BYTES = 64 * 1024
+# Every read goes here first: a fresh buffer of this size for each would make the allocator tidy up every time. The
+# hub's callbacks run one after the other, so that one buffer serves all connections.
+_buffer = bytearray(READ_BYTES)
+_buffers, _view = [_buffer], memoryview(_buffer)
 _READ, _WRITE = 1, 2
 
 
@@ -72,7 +76,7 @@ class Connection:
         self.closed = False
         self.on_idle_end: Callable[[Connection], None] = _nobody
         self._socket = sock
-        self._recvmsg = sock.recvmsg
+        self._recvmsg_into = sock.recvmsg_into
         self._tls = tls
         self._receiver: Receiver | None = None
         self._unsent = b""
@@ -134,13 +138,14 @@ class Connection:
 
     def _readable(self) -> None:
         try:
-            data, ancillary, _, _ = self._recvmsg(READ_BYTES, ANCILLARY_BYTES)
+            size, ancillary, _, _ = self._recvmsg_into(_buffers, ANCILLARY_BYTES)
         except BlockingIOError:
             return
         except OSError as error:
             self._lost(error.strerror)
             return
         ns, lag_ns = arrival(ancillary, monotonic_ns(), time_ns())
+        data = bytes(_view[:size])
         if self._tls is not None and data:
             self._readable_tls(self._tls, data, ns, lag_ns)
         elif self._receiver is not None and data:

@@ -52,14 +52,14 @@ class Flight:
         """The next bytes, from the hub's callback. The hot path: once a token."""
         parser = self._parser
         if self.ended:  # bytes beyond the message: the connection cannot be used again
-            parser.raw += data
+            parser.keep(data)
             return
         try:
             ended = parser.feed(data)
         except FramingError as error:
             self.fail(Failure("decode", str(error)))
             return
-        self._ends.append(len(parser.raw))
+        self._ends.append(parser.received)
         self._instants.append(ns)
         self._lags.append(lag_ns)
         if self.exchange.headers_ns is None and parser.head is not None:

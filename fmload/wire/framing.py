@@ -72,7 +72,9 @@ class ResponseParser:
     def __init__(self, method: str = "POST", max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self.head: Head | None = None
         self.complete = False
-        self.raw = bytearray()
+        self.received = 0  # bytes so far, heads included
+        self._raw = bytearray()
+        self._parts: list[bytes] = []  # what came since `raw` was last asked for
         self._method = method
         self._max_body_bytes = max_body_bytes
         self._advance = self._in_head
@@ -84,26 +86,34 @@ class ResponseParser:
         self._chunked = False
 
     @property
-    def received(self) -> int:
-        """Bytes so far, heads included."""
-        return len(self.raw)
+    def raw(self) -> bytearray:
+        """Everything so far. Put together when it is looked at: growing it by every read would move it each time."""
+        if self._parts:
+            self._raw += b"".join(self._parts)
+            self._parts.clear()
+        return self._raw
 
     @property
     def reusable(self) -> bool:
         """Whether the connection can carry another request: complete, kept alive, and not a byte too many."""
-        return (self.complete and self.head is not None and self.head.keep_alive and len(self.raw) == self._end
+        return (self.complete and self.head is not None and self.head.keep_alive and self.received == self._end
                 and self._advance != self._until_close)
 
     def feed(self, data: bytes) -> bool:
         """Take the next bytes; True when the message has ended. Raises FramingError."""
-        self.raw += data
+        self.keep(data)
         return self._advance(data)
+
+    def keep(self, data: bytes) -> None:
+        """Take bytes without looking at them: those beyond the end."""
+        self._parts.append(data)
+        self.received += len(data)
 
     def eof(self) -> bool:
         """The peer has closed: True when that is a proper end. Raises FramingError."""
         self.settle()
         if self.head is not None and self._advance == self._until_close:
-            self._finish(len(self.raw))
+            self._finish(self.received)
         return self.complete
 
     def settle(self) -> bool:
@@ -156,16 +166,16 @@ class ResponseParser:
         return self._in_length(b"")
 
     def _in_length(self, data: bytes) -> bool:
-        return len(self.raw) >= self._end and self._finish(self._end)
+        return self.received >= self._end and self._finish(self._end)
 
     def _until_close(self, data: bytes) -> bool:
-        if len(self.raw) - self._start > self._max_body_bytes:
+        if self.received - self._start > self._max_body_bytes:
             raise FramingError(self._too_large())
         return False
 
     def _in_chunks(self, data: bytes) -> bool:
         """A message ends with an empty line: only a read with one at its end, or a very small one, is looked at."""
-        if data.endswith(b"\r\n\r\n") or len(data) < 4 or len(self.raw) - self._position > _SCAN_BYTES:
+        if data.endswith(b"\r\n\r\n") or len(data) < 4 or self.received - self._position > _SCAN_BYTES:
             return self._scan_chunks()
         return False
 
