@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-# A deadline would be a timed assertion.
-settings.register_profile("fmload", deadline=None)
+# A deadline would be a timed assertion. FMLOAD_EXAMPLES=1000 looks longer.
+settings.register_profile("fmload", deadline=None, max_examples=int(os.environ.get("FMLOAD_EXAMPLES", "25")))
 settings.load_profile("fmload")
 
 

@@ -175,7 +175,8 @@ def _json(content: bytes, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _csv(content: bytes, name: str) -> Iterator[dict[str, Any]]:
-    csv.field_size_limit(len(content) + 1)  # the module's own limit of 131,072 characters is below a long context
+    # The module's own limit of 131,072 characters is below a long context; it holds for the whole process.
+    csv.field_size_limit(max(csv.field_size_limit(), len(content) + 1))
     for number, row in enumerate(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")), start=2):
         if None in row or None in row.values():
             raise FmloadError(f"{name}:{number}: the row has not as many columns as the first line")
