@@ -32,8 +32,16 @@ _UNREACHED = ("connect", "tls", "timeout_connect")
 FAILURE_PAUSE_S = {"connect": 1.0, "tls": 1.0, "timeout_connect": 0.1, "http_4xx": 0.1, "http_5xx": 0.1,
                    "throttled": 0.1, "empty": 0.1, "decode": 0.1}
 
+# Names of the limit on output tokens: OpenAI's two, TGI's, Bedrock's (Converse and others; Llama).
+_OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_new_tokens", "maxTokens", "max_gen_len")
+
 Keep = Callable[[Record, Reading], None]
 Dead = Callable[[int, str], None]  # stage, what is wrong
+
+
+def output_limit(parameters: Mapping[str, Any]) -> int | None:
+    """The limit on output tokens among an endpoint's inference parameters; None when they set none."""
+    return next((parameters[name] for name in _OUTPUT_LIMITS if isinstance(parameters.get(name), int)), None)
 
 
 class Sender:
@@ -54,6 +62,7 @@ class Sender:
         self._wire = Http1Wire(Timeouts(limits.connect_s, limits.first_token_s, limits.idle_s, limits.total_s))
         self._endpoints: dict[str, Endpoint] = {
             spec.name: ENDPOINTS.load(spec.protocol).from_spec(spec) for spec in run.endpoints}
+        self._output_limits = {spec.name: output_limit(spec.parameters) for spec in run.endpoints}
         self._addresses: dict[str, Iterator[Address]] = {
             name: itertools.cycle(endpoint.addresses()) for name, endpoint in self._endpoints.items()}
         # Each endpoint walks through the whole shard by itself: endpoints are compared on the same prompts.
@@ -189,7 +198,8 @@ class Sender:
         prompt = deal.take(time.monotonic())
         record, reading = measure.measure(
             self._endpoints[lane.endpoint], prompt, self._wire, next(self._addresses[lane.endpoint]),
-            request_id=uuid4().hex, worker=self._worker, stage=lane.stage, scheduled_ns=scheduled_ns)
+            request_id=uuid4().hex, worker=self._worker, stage=lane.stage, scheduled_ns=scheduled_ns,
+            max_output_tokens=self._output_limits[lane.endpoint])
         deal.answered(prompt, time.monotonic())
         if record.outcome == "cancelled" and self._censoring:
             record.outcome = "censored"
