@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import sys
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -90,10 +91,24 @@ def limited(context: Context, max_cost: float | None) -> Iterator[None]:
     watch = threading.Thread(target=_watch, args=(context, max_cost, done), daemon=True, name="cost limit")
     watch.start()
     try:
-        yield
+        with _interruptible():
+            yield
     finally:
         done.set()
         watch.join()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Where interrupts are ignored, as in the background of a shell, they are not while money is being spent."""
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _watch(context: Context, max_cost: float, done: threading.Event) -> None:

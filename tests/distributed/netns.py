@@ -11,7 +11,10 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
+
+_NUMBERS = count()
 
 
 def _ip(*arguments: str) -> None:
@@ -67,14 +70,16 @@ class Host:
 @contextmanager
 def hosts(*names: str) -> Iterator[dict[str, Host]]:
     """Hosts by name on one network, 10.77.0.0/24, which nothing outside can reach."""
-    tag = f"{os.getpid() % 100000}"
+    # The kernel takes a removed host's links away in its own time: no name is used twice.
+    tag = f"{os.getpid() % 10000}{next(_NUMBERS)}"
     bridge = f"fmb{tag}"
     _ip("link", "add", bridge, "type", "bridge")
     made: dict[str, Host] = {}
     try:
         _ip("link", "set", bridge, "up")
         for number, name in enumerate(names, start=1):
-            made[name] = _plug_in(Host(name, f"10.77.0.{number}", f"fm-{tag}-{name}", f"fm{tag}-{number}"), bridge)
+            made[name] = Host(name, f"10.77.0.{number}", f"fm-{tag}-{name}", f"fm{tag}-{number}")
+            _plug_in(made[name], bridge)
         yield made
     finally:
         for host in made.values():
@@ -82,11 +87,10 @@ def hosts(*names: str) -> Iterator[dict[str, Host]]:
         _ip("link", "del", bridge)
 
 
-def _plug_in(host: Host, bridge: str) -> Host:
+def _plug_in(host: Host, bridge: str) -> None:
     _ip("netns", "add", host.namespace)
     _ip("link", "add", host.link, "type", "veth", "peer", "name", "eth0", "netns", host.namespace)
     _ip("link", "set", host.link, "master", bridge, "up")
     _ip("-n", host.namespace, "address", "add", f"{host.address}/24", "dev", "eth0")
     _ip("-n", host.namespace, "link", "set", "eth0", "up")
     _ip("-n", host.namespace, "link", "set", "lo", "up")
-    return host

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import signal
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +71,10 @@ def test_spent_counts_what_is_up_since_it_was_created() -> None:
     assert bill.spent_usd(entries, now) == pytest.approx(12.0)
 
 
+@pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_IGN], ids=["foreground", "background"])
 def test_the_bill_interrupts_the_run_before_it_passes_the_limit(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, before: Any) -> None:
+    request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, before)))
     monkeypatch.setattr(bill, "_LOOK_EVERY_S", 0.01)
     context = lifecycle.context_for(run_file(), Results(tmp_path), say=lambda _: None)
     context.ledger.write("created", replace(HOURLY, hourly=36_000.0), "e")  # ten dollars a second
@@ -78,6 +82,7 @@ def test_the_bill_interrupts_the_run_before_it_passes_the_limit(
         for _ in range(1000):
             time.sleep(0.01)
     assert context.stop.is_set()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_names_differ_by_run_and_by_endpoint_and_stay_within_the_limit() -> None:
