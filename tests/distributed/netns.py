@@ -64,6 +64,7 @@ class Host:
             if process.poll() is None:
                 process.kill()
                 process.wait(timeout=10)
+        _ip("link", "del", self.link)
         _ip("netns", "del", self.namespace)
 
 
