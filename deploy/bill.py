@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import _thread
-import sys
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
