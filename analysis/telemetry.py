@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -47,7 +47,7 @@ def server_view(run: Run, stage: Stage) -> ServerView:
     path = run.results.telemetry_parquet
     if not sources or not path.exists() or not stage.window_start_ns:
         return ServerView()
-    frame = _counters(path)
+    frame = _counters(path, path.stat().st_mtime_ns)
     frame = frame[frame["source"].isin(sources)]
     grown = {str(metric): growth(part, stage.window_start_ns, stage.window_end_ns)
              for metric, part in frame.groupby("metric")}
@@ -81,7 +81,8 @@ def _ratio(top: float | None, bottom: float | None) -> float | None:
     return top / bottom if top is not None and bottom else None
 
 
-@cache
-def _counters(path: Path) -> pd.DataFrame:
+@lru_cache(maxsize=1)
+def _counters(path: Path, written_ns: int) -> pd.DataFrame:
+    """Read once for all stages of a run; again when the file was written anew."""
     names = {name for ratio in _RATIOS.values() for side in ratio for name in side} | {_PREEMPTIONS}
     return pd.read_parquet(path, filters=[("metric", "in", sorted(names))])

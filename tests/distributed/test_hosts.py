@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fmload.emulator import truth
+from tests.load_rig import wait_until
 
 ROOT = Path(__file__).parents[2]
 RELAY = Path(__file__).with_name("relay.py")
@@ -23,15 +24,6 @@ BIN = Path(sys.executable).parent
 LIMIT_S = 120.0
 
 pytestmark = pytest.mark.netns
-
-
-def _wait(what: str, ready: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until:
-        if found := ready():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{what} not within {limit_s:g} s")
 
 
 @pytest.fixture
@@ -52,7 +44,7 @@ class Cluster:
         self._start("server", [sys.executable, "-m", "fmload.emulator", "--profile", "steady", "--ttft", "50ms",
                                "--gap", "10ms", "--host", hosts["server"].address, "--port", "8000",
                                "--ready-file", str(ready), "--truth", str(self.truth)])
-        _wait("the emulator", ready.exists)
+        wait_until(ready.exists, LIMIT_S, "the emulator")
         run_file = folder / "run.yml"
         run_file.write_text(json.dumps({
             "name": "hosts",
@@ -81,7 +73,7 @@ class Cluster:
         return json.loads(path.read_text())["stages"] if path.exists() else []  # type: ignore[no-any-return]
 
     def await_window(self) -> None:
-        _wait("the window", lambda: any(stage["window_start_ns"] for stage in self.stages()))
+        wait_until(lambda: any(stage["window_start_ns"] for stage in self.stages()), LIMIT_S, "the window")
 
     def end(self) -> int:
         return int(self.run.wait(timeout=LIMIT_S))

@@ -7,10 +7,8 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,47 +20,30 @@ import requests
 from playwright.sync_api import Page, expect
 from watched import Watched
 
+from tests.load_rig import emulator, free_port, wait_until
+
 ROOT = Path(__file__).parents[2]
 LOCUSTFILE = ROOT / "locustfiles" / "openai.py"
 LOGIN_LOCUSTFILE = Path(__file__).with_name("login_locustfile.py")
 LIMIT_S = 90.0
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait(what: str, ready: Callable[[], Any]) -> Any:
-    until = time.monotonic() + LIMIT_S
-    while time.monotonic() < until:
-        found = ready()
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"{what} not within {LIMIT_S:g} s")
+def _wait(what: str, ready: Callable[[], Any]) -> None:
+    wait_until(ready, LIMIT_S, what)
 
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an emulated endpoint: 60 ms to the first token, 10 ms a token."""
     folder = tmp_path_factory.mktemp("emulator")
-    ready = folder / "ready.json"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fmload.emulator", "--profile", "steady", "--ttft", "60ms", "--gap", "10ms",
-         "--port", "0", "--ready-file", str(ready)], stdout=subprocess.DEVNULL)
-    try:
-        yield _wait("the emulator", lambda: ready.exists() and json.loads(ready.read_text()))["url"] + "/v1"
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+    with emulator(folder, "--profile", "steady", "--ttft", "60ms", "--gap", "10ms") as server:
+        yield f"{server.url}/v1"
 
 
 @contextmanager
 def _locust(out: Path, *options: str, locustfile: Path = LOCUSTFILE, base: str = "") -> Iterator[str]:
     """A master with two workers and the web UI; its address. Ended by its process group."""
-    port, bind = _free_port(), _free_port()
+    port, bind = free_port(), free_port()
     log = out.with_suffix(".log").open("w")
     process = subprocess.Popen(
         [sys.executable, "-m", "locust", "-f", str(locustfile), "--processes", "2", "--web-host", "127.0.0.1",
@@ -112,6 +93,12 @@ def _table(page: Page) -> dict[str, str]:
     return dict(zip(titles, table.locator("tbody tr").first.locator("td").all_inner_texts(), strict=True))
 
 
+def _reloaded(page: Page) -> Page:
+    page.reload()  # a run that has ended is still there after a reload
+    expect(page.locator("#fmload-tokens svg path").first).to_be_visible()
+    return page
+
+
 def test_the_form_starts_a_run_whose_numbers_the_tab_the_csv_and_the_records_agree_on(
         watched: Watched, endpoint: str, tmp_path: Path) -> None:
     page, out = watched.page, tmp_path / "out"
@@ -127,11 +114,12 @@ def test_the_form_starts_a_run_whose_numbers_the_tab_the_csv_and_the_records_agr
         expect(page.locator("#fmload-tokens svg path").first).to_be_visible()
         assert len(page.locator("#fmload-tokens [data-part=workers] tbody tr").all()) == 2
         _wait("the end of the run", lambda: _ended(url))
-        page.reload()  # a run that has ended is still there after a reload
-        expect(page.locator("#fmload-tokens svg path").first).to_be_visible()
+        records = pq.read_table(out / "records")
+        # The workers' last counts come up to a second after the end, and Locust keeps its answer for two.
+        _wait("all requests in the table of a page loaded after the end",
+              lambda: int(_table(_reloaded(page))["Requests"]) == records.num_rows)
         shown = _table(page)
         row = next(csv.DictReader(io.StringIO(requests.get(f"{url}fmload/tokens.csv", timeout=5).text)))
-    records = pq.read_table(out / "records")
     tokens = sum(records["output_tokens"].to_pylist())
     assert int(row["requests"]) == int(shown["Requests"]) == records.num_rows > 20
     assert int(row["output_tokens"]) == int(shown["Tokens out"]) == tokens
@@ -147,6 +135,8 @@ def test_the_stages_are_marked_and_no_chart_has_saw_teeth(endpoint: str, tmp_pat
     run_file = _run_file(tmp_path, endpoint, concurrency=[4], window="8s")
     with _locust(tmp_path / "out", "--fmload-config", str(run_file), "--autostart") as url:
         _wait("the end of the run", lambda: _ended(url))
+        tokens = sum(pq.read_table(tmp_path / "out" / "records")["output_tokens"].to_pylist())
+        _wait("all tokens on the chart", lambda: sum(_page_data(url)["seconds"]["output_tokens"]) == tokens)
         data = _page_data(url)
     stage, = data["stages"]
     inside = [tokens for at, tokens in zip(data["seconds"]["at_s"], data["seconds"]["output_tokens"], strict=True)
