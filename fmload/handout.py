@@ -83,7 +83,8 @@ class Handout:
     def _lane(self, stage: Stage) -> dict[str, Any]:
         return {"stage": stage.stage, "endpoint": stage.endpoint, "prompt_set": stage.prompt_set,
                 "start_ns": stage.ramp_start_ns, "rate": stage.load.value if stage.load.kind == "rate" else None,
-                "arrivals": stage.load.arrivals, "seed": f"{self._run.seed}/{stage.stage}"}
+                "arrivals": stage.load.arrivals, "lead_s": stage.ramp_s + stage.warmup_s,
+                "seed": f"{self._run.seed}/{stage.stage}"}
 
 
 def _batches(prompts: list[Prompt]) -> Iterator[bytes]:

@@ -120,7 +120,7 @@ class Sender:
     def _pace(self, lane: Lane, asked: Mapping[str, Any]) -> None:
         """Send this worker's share of the arrivals at their absolute instants, whatever the answers do."""
         start_ns, since_ns = asked["start_ns"] + self.offset_ns, asked["since_ns"] + self.offset_ns
-        process = arrivals.schedule(asked["arrivals"], asked["rate"], asked["seed"])
+        process = arrivals.schedule(asked["arrivals"], asked["rate"], asked["seed"], asked["lead_s"])
         alarm = Alarm()
         try:
             for instant in arrivals.share(process, asked["index"], asked["workers"]):

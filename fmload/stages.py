@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from fmload.config.schema import EndpointSpec, LoadSpec, PromptSpec, RunFile
+from fmload.config.schema import ArrivalSpec, EndpointSpec, LoadSpec, PromptSpec, RunFile
 from fmload.errors import FmloadError
 
 SCHEMA_VERSION = 1
@@ -167,5 +167,5 @@ def _levels(spec: LoadSpec) -> list[Load]:
     raise FmloadError(f"load.{given[0]} is not part of this version", hint="use concurrency or rate")
 
 
-def _arrivals(spec: str | dict[str, Any]) -> dict[str, Any]:
-    return {"process": spec} if isinstance(spec, str) else dict(spec)
+def _arrivals(spec: ArrivalSpec | None) -> dict[str, Any]:
+    return spec.model_dump(mode="json", by_alias=True, exclude_none=True) if spec else {"process": "constant"}

@@ -36,6 +36,7 @@ def entries(model: type[Extensible]) -> Iterator[tuple[str, type[BaseModel]]]:
 def _open(definitions: dict[str, Any], model: type[Extensible]) -> None:
     """Let the model's definition take the keys of the entry that its choice names, and no others."""
     definition = definitions[model.__name__]
+    definition = next((one for one in definition.get("anyOf", ()) if "properties" in one), definition)
     definition.pop("additionalProperties", None)
     definition["properties"][model.chosen_by]["examples"] = model.registry.names()
     known = dict(entries(model))

@@ -26,7 +26,6 @@ from fmload.config import objectives
 from fmload.config.model import Extensible, Rule, Strict
 from fmload.endpoints import ENDPOINTS
 from fmload.prompts import SOURCES
-from fmload.registry import did_you_mean
 from fmload.targets import TARGETS
 from fmload.telemetry import COLLECTORS
 from fmload.units import parse_duration_s, write_duration
@@ -68,6 +67,16 @@ def _region_of_run(value: str | None, info: ValidationInfo) -> str | None:
 
 # An AWS region; where none is given, the run's. To be used with `Field(None, validate_default=True)`.
 Region = Annotated[str | None, AfterValidator(_region_of_run)]
+
+
+def _also(handler: GetJsonSchemaHandler, core: CoreSchema, short: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of a mapping that may be written short."""
+    reference = handler(core)
+    mapping = handler.resolve_ref_schema(reference)
+    both = {"anyOf": [short, dict(mapping)]}
+    mapping.clear()
+    mapping.update(both)
+    return reference
 
 
 class PriceSpec(Strict):
@@ -163,12 +172,7 @@ class Distribution(Strict):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        reference = handler(core)
-        mapping = handler.resolve_ref_schema(reference)
-        both = {"anyOf": [{"type": "integer", "minimum": 1}, dict(mapping)]}
-        mapping.clear()
-        mapping.update(both)
-        return reference
+        return _also(handler, core, {"type": "integer", "minimum": 1})
 
     @property
     def drawn(self) -> Literal["normal", "uniform", "lognormal", "fixed"]:
@@ -200,6 +204,26 @@ class PromptSpec(Extensible):
     nonce: bool = Field(False, description="begin every prompt with a mark that no earlier run has sent")
 
 
+class ArrivalSpec(Extensible):
+    """How the arrivals of an open loop spread over time: a process and its options, or its name alone."""
+
+    registry = ARRIVALS
+    chosen_by = "process"
+
+    process: str = Field(description="constant, poisson, gamma, ramp, step or diurnal; docs/load-shapes.md")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _also(handler, core, {"type": "string", "examples": ARRIVALS.names()})
+
+
+def _named(value: object) -> object:
+    return {"process": value} if isinstance(value, str) else value
+
+
+Arrivals = Annotated[ArrivalSpec, BeforeValidator(_named)]
+
+
 class LoadSpec(Strict):
     """The sweep. Exactly one of `concurrency`, `rate`, `find` and `trace`."""
 
@@ -207,8 +231,8 @@ class LoadSpec(Strict):
     rate: list[Annotated[float, Field(gt=0)]] | None = Field(None, description="arrivals per second")
     find: dict[str, Any] | None = Field(None, description="search for the highest load that meets objectives")
     trace: dict[str, Any] | None = Field(None, description="arrivals replayed from a file")
-    arrivals: str | dict[str, Any] = Field(
-        "constant", description="arrival process of an open loop: its name, or {process: name, …its options}")
+    arrivals: Arrivals | None = Field(
+        None, description="arrival process of an open loop: its name, or {process: name, …its options}; constant")
     ramp_s: Seconds = Field(5.0, alias="ramp", description="from none to all users of a stage")
     warmup_s: Seconds = Field(10.0, alias="warmup", description="not measured")
     window_s: Seconds | None = Field(None, alias="window", description="60s when neither window nor requests is given")
@@ -231,20 +255,8 @@ class LoadSpec(Strict):
         for kind in ("concurrency", "rate"):
             if given.get(kind) == []:
                 yield kind, "needs at least one level"
-        if given.get("arrivals", "constant") != "constant" and "concurrency" in given:
-            yield "arrivals", "belongs to an open loop (rate or trace); under concurrency, answers pace the requests"
-        elif wrong := _wrong_process(given.get("arrivals", "constant")):
-            yield "arrivals", wrong
-
-
-def _wrong_process(arrivals: object) -> str | None:
-    name = arrivals.get("process") if isinstance(arrivals, Mapping) else arrivals
-    if not isinstance(name, str):
-        return "needs the name of an arrival process, or a mapping with 'process'"
-    known = ARRIVALS.names()
-    if name in known:
-        return None
-    return f"unknown arrival process '{name}'{did_you_mean(name, known)}; known: {', '.join(known)}"
+        if "arrivals" in given and "rate" not in given:
+            yield "arrivals", "belongs to an open loop (rate); elsewhere answers or a trace pace the requests"
 
 
 class TimeoutSpec(Strict):

@@ -11,7 +11,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from fmload.config.json_schema import entries, json_schema
-from fmload.config.schema import DeploySpec, EndpointSpec, PromptSpec
+from fmload.config.schema import ArrivalSpec, DeploySpec, EndpointSpec, PromptSpec
 from fmload.resources import resource
 from fmload.targets import TARGETS
 
@@ -44,6 +44,7 @@ def test_it_accepts_run_files_that_ship() -> None:
     (lambda run: run["load"].update(ramp=5), "$.load.ramp"),
     (lambda run: run["endpoints"][0]["deploy"].update(emulater="x"), "$.endpoints[0].deploy"),
     (lambda run: run.pop("load"), "$"),
+    (lambda run: run.update(load={"rate": [1], "arrivals": {"process": "ramp", "over": 5}}), "$.load.arrivals"),
 ])
 def test_it_marks_what_load_refuses(change: Callable[[dict[str, Any]], object], path: str) -> None:
     run = quickstart()
@@ -51,8 +52,13 @@ def test_it_marks_what_load_refuses(change: Callable[[dict[str, Any]], object], 
     assert path in errors(run)
 
 
+@pytest.mark.parametrize("arrivals", ["poisson", {"process": "ramp", "over": "5s", "base": "constant"}])
+def test_it_takes_an_arrival_process_by_its_name_alone_and_with_its_options(arrivals: Any) -> None:
+    assert errors({**quickstart(), "load": {"rate": [1], "arrivals": arrivals}}) == []
+
+
 def test_every_registered_entry_has_its_keys_in_the_schema() -> None:
-    for model in (EndpointSpec, PromptSpec):
+    for model in (EndpointSpec, PromptSpec, ArrivalSpec):
         assert [name for name, _ in entries(model)] == model.registry.names()
 
 

@@ -1,0 +1,61 @@
+"""Arrival processes of an open loop: absolute instants, seeded, and dealt to workers without changing the process.
+
+A process is a function `(rate_per_s, lead_s, draw, options)` that yields arrival instants in seconds from the stage's
+start, ascending, for ever. `lead_s` is the time before the window opens (ramp and warm-up); `options` is its `Options`
+model, declared with `takes`. It is one function and one line in ARRIVALS.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from fmload.errors import FmloadError
+from fmload.registry import Registry
+
+ARRIVALS = Registry("arrival process", {
+    "constant": "fmload.arrivals.steady:constant",
+    "poisson": "fmload.arrivals.steady:poisson",
+    "gamma": "fmload.arrivals.steady:gamma",
+    "ramp": "fmload.arrivals.profiles:ramp",
+    "step": "fmload.arrivals.profiles:step",
+    "diurnal": "fmload.arrivals.profiles:diurnal",
+})
+
+Process = TypeVar("Process", bound=Callable[..., Iterator[float]])
+
+
+def takes(options: type[BaseModel]) -> Callable[[Process], Process]:
+    """Declares the options of an arrival process: the keys that may stand beside `process` in the run file."""
+    def declared(process: Process) -> Process:
+        process.Options = options  # type: ignore[attr-defined]
+        return process
+    return declared
+
+
+def schedule(arrivals: Mapping[str, Any], rate_per_s: float, seed: str, lead_s: float = 0.0) -> Iterator[float]:
+    """The whole process, in seconds from the stage's start. `arrivals` is `{"process": name, **options}`.
+
+    Raises FmloadError for a process or options that do not exist.
+    """
+    from fmload.config.model import options_model
+
+    given = dict(arrivals)
+    name = given.pop("process", "constant")
+    process = ARRIVALS.load(name)
+    try:
+        options = options_model(ARRIVALS, name).model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(["load.arrivals", *map(str, first["loc"])])
+        raise FmloadError(f"{where}: {first['msg']}") from error
+    return process(rate_per_s, lead_s, random.Random(seed), options)  # type: ignore[no-any-return]
+
+
+def share(instants: Iterator[Any], index: int, workers: int) -> Iterator[Any]:
+    """Every `workers`-th arrival from the `index`-th on: the shares of all workers together are the process itself."""
+    return itertools.islice(instants, index, None, workers)
