@@ -178,14 +178,15 @@ class Plugin:
             return None
         conductor = self.conductor
         assert conductor is not None
-        while not conductor.changed.wait(timeout=1.0) and conductor.target is None:
+        while not conductor.demand.changed.wait(timeout=1.0) and conductor.demand.target is None:
             pass  # the plan is on its way: Locust has nothing to do yet
-        conductor.changed.clear()
-        if conductor.target is None:
+        conductor.demand.changed.clear()
+        target = conductor.demand.target
+        if target is None:
             self._run_ended(conductor)
             return None
         # The turn makes equal targets differ by less than a millionth of the rate: Locust spreads users again.
-        return conductor.target.users, conductor.target.rate + conductor.target.turn * 1e-6
+        return target.users, target.rate + target.turn * 1e-6
 
     def _begin_run(self) -> bool:
         try:

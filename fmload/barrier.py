@@ -1,0 +1,49 @@
+"""The end of a run: every record is brought to the master, and the journals become Parquet."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from fmload.collector import Collector
+from fmload.crew import Crew
+from fmload.patience import Patience
+
+logger = logging.getLogger(__name__)
+
+FLUSH_LIMIT_S = 60.0
+ASK_AGAIN_S = 2.0
+COMPACTION_LIMIT_S = 1800.0
+
+
+def flush(crew: Crew, collector: Collector, patience: Patience) -> None:
+    """Every living worker says how many records it made, and they are all here; an event says whose are not."""
+    asked = -ASK_AGAIN_S
+
+    def complete() -> bool:
+        nonlocal asked
+        missing = collector.missing(crew.living())
+        if missing and time.monotonic() - asked > ASK_AGAIN_S:
+            asked = time.monotonic()
+            for worker in missing:
+                crew.send("fmload_flush", {}, worker)
+        return not missing
+
+    if not patience.until(complete, FLUSH_LIMIT_S, interruptible=False):
+        for worker in collector.missing(crew.living()):
+            collector.event("records_missing", worker, "its journal has them, if its disk can be reached")
+
+
+def compact(root: Path) -> None:
+    """Journals to Parquet, in a process of its own: neither its memory nor its time are the master's."""
+    try:
+        done = subprocess.run([sys.executable, "-m", "fmload.journal", str(root)],
+                              capture_output=True, text=True, timeout=COMPACTION_LIMIT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        logger.error("the journals were not compacted (%s); 'fmload report' will do it", error)
+        return
+    log = logger.info if done.returncode == 0 else logger.error
+    log("journals compacted: %s", (done.stdout or done.stderr).strip())

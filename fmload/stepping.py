@@ -1,0 +1,150 @@
+"""One step of a run on the master: users, ramp, warm-up, window and drain of the stages that run side by side."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+from fmload.collector import Collector
+from fmload.crew import Crew
+from fmload.demand import Demand
+from fmload.handout import Handout
+from fmload.patience import POLL_S, Patience
+from fmload.stages import Stage
+
+USERS_LIMIT_S = 60.0
+INTERRUPT_DRAIN_S = 5.0
+CENSOR_LIMIT_S = 10.0
+LEAD_S = 0.05  # a step begins so much ahead, so that every worker has its part by then
+
+Say = Callable[[str, Sequence[Stage], float | None], None]  # phase, its stages, seconds left
+
+
+class Stepping:
+    """Runs steps one after the other. `say` shows the phase; `total_s` is the limit of one request."""
+
+    def __init__(self, crew: Crew, collector: Collector, handout: Handout, demand: Demand, patience: Patience,
+                 say: Say, total_s: float) -> None:
+        self.number = -1
+        self._crew = crew
+        self._collector = collector
+        self._handout = handout
+        self._demand = demand
+        self._patience = patience
+        self._say = say
+        self._total_s = total_s
+        self._dealing = False  # whether slots of the running step may be dealt again
+
+    def run(self, stages: list[Stage]) -> None:
+        """The whole step. Raises Interrupted; `abort` then ends what is on."""
+        self.number += 1
+        self._ask_for_users(stages)
+        for stage in stages:
+            stage.status = "running"
+        self._collector.running = stages
+        self._ramp(stages)
+        self._warm_up(stages)
+        self._window(stages)
+        self._drain(stages, max(stage.drain_s for stage in stages))
+        for stage in stages:
+            stage.status = "done"
+        self._collector.running = []
+        self._collector.write_stages()
+
+    def abort(self) -> None:
+        """Close the step that is on, if any, with a short drain; its stages are marked interrupted."""
+        stages = self._collector.running
+        if not stages:
+            return
+        for stage in stages:
+            stage.status = "interrupted"
+            if stage.window_start_ns is not None and stage.window_end_ns is None:
+                stage.window_end_ns = time.monotonic_ns()
+        self._collector.event("interrupted", None, self._patience.reason)
+        self._drain(stages, min(INTERRUPT_DRAIN_S, max(stage.drain_s for stage in stages)))
+        self._collector.running = []
+
+    def deal_again(self) -> None:
+        """Deal the slots of the running step again, over the workers that there are now."""
+        stages = self._collector.running
+        if stages and self._dealing:
+            self._ask_for_users(stages)
+            if self._dealing and stages is self._collector.running:
+                self._deal(stages, [0.0] * len(stages), time.monotonic_ns())
+
+    # -- the phases -----------------------------------------------------------------------------------------------
+
+    def _ask_for_users(self, stages: list[Stage]) -> None:
+        """Have Locust hold a user for every slot; an open loop needs one a worker, so that Locust sees it running."""
+        workers = len(self._crew.living())
+        wanted = sum(stage.slots for stage in stages) or workers
+        self._demand.ask(wanted, workers)
+        if not self._patience.until(lambda: sum(self._crew.users().values()) >= wanted, USERS_LIMIT_S):
+            there = sum(self._crew.users().values())
+            self._collector.event("users_missing", None, f"{there} of {wanted} users after {USERS_LIMIT_S:g} s")
+
+    def _ramp(self, stages: list[Stage]) -> None:
+        start_ns = time.monotonic_ns() + int(LEAD_S * 1e9)
+        for stage in stages:
+            stage.ramp_start_ns = start_ns
+        self._dealing = True
+        self._deal(stages, [stage.ramp_s for stage in stages], start_ns)
+        seconds = max(stage.ramp_s for stage in stages)
+        self._say("ramp", stages, seconds)
+        self._patience.sleep(LEAD_S + seconds)
+
+    def _deal(self, stages: list[Stage], ramps_s: list[float], since_ns: int) -> None:
+        self._handout.give_slots(self._crew, self.number, stages, ramps_s, since_ns)
+        self._collector.write_stages()
+
+    def _warm_up(self, stages: list[Stage]) -> None:
+        for stage in stages:
+            stage.warmup_start_ns = time.monotonic_ns()
+        seconds = max(stage.warmup_s for stage in stages)
+        self._say("warm-up", stages, seconds)
+        self._patience.sleep(seconds)
+
+    def _window(self, stages: list[Stage]) -> None:
+        """All lanes stay loaded until the last of their windows has closed, so that each has its neighbours."""
+        self._crew.tell_all("fmload_window", {"step": self.number})
+        start_ns = time.monotonic_ns()
+        for stage in stages:
+            stage.window_start_ns = start_ns
+        ends_ns = {stage.stage: start_ns + int(self._window_limit_s(stage) * 1e9) for stage in stages}
+        self._say("window", stages, (max(ends_ns.values()) - start_ns) / 1e9)
+        self._collector.write_stages()
+        still_open = list(stages)
+        while still_open:
+            next_end_ns = min(ends_ns[stage.stage] for stage in still_open)
+            self._patience.sleep(min(2 * POLL_S, max(0.0, (next_end_ns - time.monotonic_ns()) / 1e9)))
+            for stage in list(still_open):
+                if time.monotonic_ns() >= ends_ns[stage.stage] or self._has_enough(stage):
+                    stage.window_end_ns = time.monotonic_ns()
+                    still_open.remove(stage)
+
+    def _has_enough(self, stage: Stage) -> bool:
+        return stage.requests is not None and self._collector.completed(stage.stage) >= stage.requests
+
+    def _window_limit_s(self, stage: Stage) -> float:
+        """The window's length; by requests alone, the longest that these requests can take."""
+        if stage.window_s is not None:
+            return stage.window_s
+        at_once = stage.load.value if stage.load.kind == "concurrency" else 1
+        return self._total_s * math.ceil((stage.requests or 1) / at_once)
+
+    def _drain(self, stages: list[Stage], drain_s: float) -> None:
+        """Nothing new is sent; what is in flight may end until the limit, and is censored then."""
+        self._dealing = False
+        self._say("drain", stages, drain_s)
+        self._crew.tell_all("fmload_close", {"step": self.number})
+        ending = bool(self._patience.reason)
+        if not self._patience.until(self._all_idle, drain_s, interruptible=not ending):
+            self._crew.tell_all("fmload_censor", {"outcome": "cancelled" if ending else "censored"})
+            if not self._patience.until(self._all_idle, CENSOR_LIMIT_S, interruptible=False):
+                self._collector.event("drain_incomplete", None, "a worker did not say that it is idle")
+        for stage in stages:
+            stage.drain_end_ns = time.monotonic_ns()
+
+    def _all_idle(self) -> bool:
+        return all(self._collector.workers[worker].idle_step >= self.number for worker in self._crew.living())
