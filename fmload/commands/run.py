@@ -77,7 +77,7 @@ def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progres
         with deployed(run_file, results, yes=args.yes, keep=args.keep, say=progress.say) as ready:
             check_alive(ready)
             prepare_prompts(ready, results, progress)
-            with recorded(ready, results), progress:
+            with recorded(ready, results, progress.say), progress:
                 return orchestrate.drive(ready, results, workers, progress, args.resume, remote)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

@@ -283,7 +283,7 @@ class TelemetrySpec(Extensible):
     chosen_by = "collector"
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the source's name in the report")
-    collector: str = Field(description="prometheus, nvidia_smi, neuron_monitor, docker or cloudwatch")
+    collector: str = Field(description="prometheus, prometheus_query, nvidia_smi, neuron_monitor, docker or cloudwatch")
 
 
 class RunFile(Strict):
@@ -308,13 +308,31 @@ class RunFile(Strict):
         for kind in ("endpoints", "prompts", "telemetry"):
             for index, name in _repeated(given.get(kind)):
                 yield (kind, index, "name"), f"'{name}' names an earlier entry too; the results tell them apart by name"
+        yield from _strangers(given)
         if isinstance(given.get("objectives"), Mapping):
             for name, wrong in objectives.broken(given["objectives"]):
                 yield ("objectives", name), wrong
 
 
+def _strangers(given: Mapping[str, Any]) -> Iterator[Rule]:
+    """Collectors that tell of an endpoint which the run does not have."""
+    names = [_key(one, "name") for one in _listed(given.get("endpoints"))]
+    for index, one in enumerate(_listed(given.get("telemetry"))):
+        owner = _key(one, "endpoint")
+        if isinstance(owner, str) and owner not in names:
+            near = did_you_mean(owner, [name for name in names if isinstance(name, str)])
+            yield ("telemetry", index, "endpoint"), f"no endpoint of this run is named '{owner}'{near}"
+
+
+def _listed(entries: object) -> list[Any]:
+    return entries if isinstance(entries, list) else []
+
+
+def _key(entry: object, name: str) -> Any:
+    return entry.get(name) if isinstance(entry, Mapping) else getattr(entry, name, None)
+
+
 def _repeated(entries: object) -> Iterator[tuple[int, str]]:
     """(index, name) of the entries whose name an earlier one has."""
-    listed = entries if isinstance(entries, list) else []
-    names = [one.get("name") if isinstance(one, Mapping) else getattr(one, "name", None) for one in listed]
+    names = [_key(one, "name") for one in _listed(entries)]
     return ((index, name) for index, name in enumerate(names) if name is not None and name in names[:index])

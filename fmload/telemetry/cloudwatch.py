@@ -17,7 +17,8 @@ from fmload.telemetry.sample import Sample, Window
 # runtime metrics".
 SAGEMAKER: dict[str, dict[str, str]] = {
     "AWS/SageMaker": {"Invocations": "Sum", "Invocation4XXErrors": "Sum", "Invocation5XXErrors": "Sum",
-                      "ModelLatency": "Average", "OverheadLatency": "Average"},
+                      "InvocationModelErrors": "Sum", "ModelLatency": "Average", "OverheadLatency": "Average",
+                      "ConcurrentRequestsPerModel": "Maximum"},
     "/aws/sagemaker/Endpoints": {"CPUUtilization": "Average", "MemoryUtilization": "Average",
                                  "GPUUtilization": "Average", "GPUMemoryUtilization": "Average",
                                  "DiskUtilization": "Average"},
@@ -25,7 +26,7 @@ SAGEMAKER: dict[str, dict[str, str]] = {
 BEDROCK: dict[str, dict[str, str]] = {
     "AWS/Bedrock": {"Invocations": "Sum", "InvocationLatency": "Average", "TimeToFirstToken": "Average",
                     "InvocationClientErrors": "Sum", "InvocationServerErrors": "Sum", "InvocationThrottles": "Sum",
-                    "InputTokenCount": "Sum", "OutputTokenCount": "Sum"},
+                    "InputTokenCount": "Sum", "OutputTokenCount": "Sum", "EstimatedTPMQuotaUsage": "Average"},
 }
 EDGE_S = 60.0  # datapoints bear the start of their period
 
@@ -34,6 +35,7 @@ class CloudWatchOptions(Strict):
     """One SageMaker endpoint, or one Bedrock model."""
 
     service: Literal["sagemaker", "bedrock"]
+    endpoint: str | None = Field(None, description="the endpoint that it tells of")
     endpoint_name: str | None = Field(None, description="sagemaker")
     variant: str = Field("AllTraffic", description="sagemaker")
     model_id: str | None = Field(None, description="bedrock")

@@ -22,6 +22,7 @@ _UNITS = {"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10,
 class DockerStatsOptions(Strict):
     """Containers by name; all that run when none is named."""
 
+    endpoint: str | None = Field(None, description="the endpoint that it tells of")
     containers: list[str] = Field(default_factory=list)
     every_s: Seconds = Field(2.0, alias="every")
     command: list[str] = Field(default_factory=lambda: ["docker"])

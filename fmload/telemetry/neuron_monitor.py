@@ -21,6 +21,7 @@ LATENCIES = ("p50", "p99")
 class NeuronMonitorOptions(Strict):
     """neuron-monitor on the host that has the devices."""
 
+    endpoint: str | None = Field(None, description="the endpoint that it tells of")
     command: list[str] = Field(default_factory=lambda: ["neuron-monitor"],
                                description="prints JSON lines; for example [ssh, host, neuron-monitor]")
 

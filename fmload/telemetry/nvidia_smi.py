@@ -16,7 +16,8 @@ from fmload.telemetry.sample import Sample, Window
 
 # nvidia-smi's field: metric, unit in its name
 FIELDS = {"utilization.gpu": "gpu_utilization_percent", "utilization.memory": "gpu_memory_utilization_percent",
-          "memory.used": "gpu_memory_used_mib", "power.draw": "gpu_power_w", "temperature.gpu": "gpu_temperature_c",
+          "memory.used": "gpu_memory_used_mib", "memory.total": "gpu_memory_total_mib", "power.draw": "gpu_power_w",
+          "enforced.power.limit": "gpu_power_limit_w", "temperature.gpu": "gpu_temperature_c",
           "clocks.sm": "gpu_sm_clock_mhz"}
 LIMIT_S = 10.0
 
@@ -24,6 +25,7 @@ LIMIT_S = 10.0
 class NvidiaSmiOptions(Strict):
     """The GPUs of the master's host."""
 
+    endpoint: str | None = Field(None, description="the endpoint that it tells of")
     every_s: Seconds = Field(1.0, alias="every")
     command: list[str] = Field(default_factory=lambda: ["nvidia-smi"], description="for example through ssh")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +14,7 @@ from pydantic import Field
 
 from fmload.config.model import Rule, Strict
 from fmload.config.schema import Seconds
+from fmload.errors import FmloadError
 from fmload.telemetry.sample import Sample, Window
 
 MOST_BYTES = 16 * 1024 * 1024
@@ -34,6 +36,7 @@ class PrometheusOptions(Strict):
     every_s: Seconds = Field(1.0, alias="every")
     metrics: list[str] = Field(list(DEFAULT_METRICS), description="names to keep, with * and ?")
     headers: dict[str, str] = Field(default_factory=dict)
+    api_key_env: str | None = Field(None, description="environment variable with a token, sent as Bearer")
     timeout_s: Seconds = Field(5.0, alias="timeout")
 
 
@@ -46,7 +49,7 @@ class Prometheus:
         self.every_s: float | None = options.every_s
         self._source = source
         self._options = options
-        self._request = urllib.request.Request(options.url or "", headers=options.headers)
+        self._request = urllib.request.Request(options.url or "", headers=bearing(options.headers, options.api_key_env))
 
     def collect(self) -> Iterable[Sample]:
         """One scrape. Raises OSError when nothing answers, ValueError on what is no exposition text."""
@@ -71,3 +74,14 @@ class Prometheus:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def bearing(headers: Mapping[str, str], variable: str | None) -> dict[str, str]:
+    """`headers` with the token of an environment variable. Raises FmloadError when the variable is not there."""
+    if variable is None:
+        return dict(headers)
+    token = os.environ.get(variable)
+    if not token:
+        raise FmloadError(f"the environment has no {variable}, which is to hold a collector's token",
+                          hint=f"export {variable}=…")
+    return {**headers, "Authorization": f"Bearer {token}"}

@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -29,9 +29,10 @@ class Recorder:
     """One run's collectors. `problems` holds, by source, the first failure and how often it came."""
 
     def __init__(self, specs: Sequence[TelemetrySpec], results: Results,
-                 endpoints: Sequence[EndpointSpec] = ()) -> None:
+                 endpoints: Sequence[EndpointSpec] = (), say: Callable[[str], None] = logger.info) -> None:
         self.problems: dict[str, dict[str, int | str]] = {}
         self._results = results
+        self._say = say
         self._log = SampleLog(results.logs / "telemetry.jsonl")
         self._stop = threading.Event()
         self._collectors = {spec.name: _build(spec, endpoints) for spec in specs}
@@ -51,6 +52,8 @@ class Recorder:
         window = _window(self._results)
         for source, collector in self._collectors.items():
             if window is not None:
+                if collector.every_s is None:
+                    self._say(f"telemetry '{source}': waiting for its last figures, then fetching them")
                 self._attempt(source, collector, window)
             collector.close()
         self._log.close()
@@ -81,7 +84,7 @@ class Recorder:
 
 def _build(spec: TelemetrySpec, endpoints: Sequence[EndpointSpec]) -> Collector:
     options = spec.options
-    if getattr(options, "endpoint", None) and not options.url:
+    if getattr(options, "url", "given") is None:
         options = options.model_copy(update={"url": _metrics_url(spec.name, options.endpoint, endpoints)})
     collector: Collector = COLLECTORS.load(spec.collector)(spec.name, options)
     return collector
@@ -108,12 +111,12 @@ def _window(results: Results) -> Window | None:
 
 
 @contextmanager
-def recorded(run: RunFile, results: Results) -> Iterator[None]:
+def recorded(run: RunFile, results: Results, say: Callable[[str], None] = logger.info) -> Iterator[None]:
     """Collect while the block runs. Nothing is done where the run file asks for nothing."""
     if not run.telemetry:
         yield
         return
-    recorder = Recorder(run.telemetry, results, run.endpoints)
+    recorder = Recorder(run.telemetry, results, run.endpoints, say)
     recorder.start()
     try:
         yield

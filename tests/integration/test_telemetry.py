@@ -33,7 +33,7 @@ while True:
 NEURON = [sys.executable, "-c", FOR_EVER]
 
 
-def _series(path: Path) -> dict[str, list[dict[str, Any]]]:
+def series_of(path: Path) -> dict[str, list[dict[str, Any]]]:
     series = defaultdict(list)
     for row in pq.read_table(path).to_pylist():
         series[row["metric"]].append(row)
@@ -51,7 +51,7 @@ def test_a_run_keeps_what_its_endpoint_did_on_the_runs_own_clock_and_warns_of_wh
         with started(["-m", "fmload.cli", "run", str(path), "--out", str(tmp_path / "out")], tmp_path) as run:
             assert run.wait() == 0, run.output()
         finished = len(server.requests())
-    series = _series(run.results.telemetry_parquet)
+    series = series_of(run.results.telemetry_parquet)
     stage, = run.stages()
     inside = [row["value"] for row in series["vllm:num_requests_running"]
               if stage["window_start_ns"] <= row["at_ns"] <= stage["window_end_ns"]]
@@ -75,7 +75,7 @@ def test_a_collector_killed_in_the_run_is_a_warning_and_what_it_brought_is_kept(
     wait_until(lambda: recorder.problems, 20, "the collector's end")
     recorder.stop()
     assert "ended with code 3" in str(recorder.problems["neuron"]["message"])
-    assert len(_series(results.telemetry_parquet)["neuroncore_utilization_percent"]) == 1
+    assert len(series_of(results.telemetry_parquet)["neuroncore_utilization_percent"]) == 1
 
 
 def test_cloudwatch_is_asked_when_the_load_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,8 @@ def test_a_good_file_loads_with_its_values_and_defaults() -> None:
      "x.yml:13: load.rate: give exactly one of concurrency, rate, find and trace; here: concurrency and rate"),
     ("  concurrency: [1, 2]", "  concurrency: [1]\n  requests: 9\n  window: 9s",
      "x.yml:13: load.requests: give either window or requests, not both"),
+    ("  concurrency: [1, 2]", "  concurrency: [1]\ntelemetry:\n  - {name: gpu, collector: nvidia_smi, endpoint: oen}",
+     "x.yml:14: telemetry[0].endpoint: no endpoint of this run is named 'oen'; did you mean 'one'?"),
     ("  concurrency: [1, 2]", "  concurrency: [1]\n  window: 60",
      "x.yml:13: load.window: 60 has no unit; write a duration such as 500ms, 10s, 2m or 1h"),
     ("  concurrency: [1, 2]", "  concurrency: [1]\n  window: 5 parsecs",

@@ -51,7 +51,8 @@ def test_metrics_are_chosen_by_pattern() -> None:
 
 def test_what_a_gpu_does_not_tell_is_absent() -> None:
     collector = NvidiaSmi("gpu", NvidiaSmi.Options())
-    found = _values(collector.parse("0, 87, 40, 20480, 231.5, 61, 1980\n1, [N/A], 0, 10, 55.0, 33, 210\n", 5))
+    found = _values(collector.parse("0, 87, 40, 20480, 81559, 231.5, 700.00, 61, 1980\n"
+                                    "1, [N/A], 0, 10, 81559, 55.0, 700.00, 33, 210\n", 5))
     assert found[("gpu_utilization_percent", '{"gpu": "0"}')] == 87
     assert found[("gpu_power_w", '{"gpu": "1"}')] == 55
     assert ("gpu_utilization_percent", '{"gpu": "1"}') not in found
@@ -118,7 +119,8 @@ def test_the_run_file_takes_a_collectors_own_keys() -> None:
 
 def test_every_collector_has_options_and_is_made_from_them() -> None:
     assert isinstance(COLLECTORS, Registry)
-    needed = {"prometheus": {"url": "http://x/metrics"}, "cloudwatch": {"service": "sagemaker", "endpoint_name": "e"}}
+    needed = {"prometheus": {"url": "http://x/metrics"}, "prometheus_query": {"url": "http://x:9090"},
+              "cloudwatch": {"service": "sagemaker", "endpoint_name": "e"}}
     for name in COLLECTORS:
         kind = COLLECTORS.load(name)
         collector = kind("source", kind.Options(**needed.get(name, {})))
