@@ -26,6 +26,7 @@ from fmload.config import objectives
 from fmload.config.model import Extensible, Rule, Strict
 from fmload.endpoints import ENDPOINTS
 from fmload.prompts import SOURCES
+from fmload.registry import did_you_mean
 from fmload.targets import TARGETS
 from fmload.telemetry import COLLECTORS
 from fmload.units import parse_duration_s, write_duration
