@@ -46,9 +46,14 @@ def quantile_s(histogram: Mapping[int, int], q: float) -> float | None:
     for number in sorted(histogram):
         seen += histogram[number]
         if seen >= rank:
-            edges = np.array([number << _SHIFT, (number + 1) << _SHIFT], np.int64).view(np.float64)
-            return float(edges.mean()) / 1e9
+            return float(middles_s(np.array([number]))[0])
     return None
+
+
+def middles_s(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The middles of buckets in seconds: no value is further than 0.4 % from that of its bucket."""
+    low, high = ((edge << _SHIFT).view(np.float64) for edge in (numbers, numbers + 1))
+    return (low + high) / 2e9
 
 
 def request_metrics_ns(record: Record) -> dict[str, npt.NDArray[np.int64]]:

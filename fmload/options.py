@@ -11,6 +11,7 @@ import yaml
 
 from fmload.config import RunFile, load, parse, yaml_lines
 from fmload.errors import FmloadError
+from fmload.exposition import watching
 from fmload.units import parse_duration_s
 
 DEFAULT_RUN_TIME_S = 60.0
@@ -39,6 +40,10 @@ def add_arguments(parser: Any) -> None:
         help="Measurement window of each stage; --run-time when empty")
     add("--fmload-drain", default="60s", env_var="FMLOAD_DRAIN",
         help="Limit for requests in flight when a window closes")
+    hidden = {"include_in_web_ui": False}
+    watching.add_arguments(add, "fmload-", port={"env_var": "FMLOAD_PROMETHEUS_PORT", **hidden},
+                           host={"env_var": "FMLOAD_PROMETHEUS_HOST", **hidden},
+                           otlp={"env_var": "FMLOAD_OTLP_ENDPOINT", **hidden})
     add("--fmload-resume", action="store_true", default=False, include_in_web_ui=False,
         help="Go on with an interrupted run in --fmload-out")
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,13 +61,14 @@ class Remote:
 
 
 def drive(run: RunFile, results: Results, workers: int, progress: Progress, resume: bool = False,
-          remote: Remote | None = None) -> int:
+          remote: Remote | None = None, watched: Sequence[str] = ()) -> int:
     """Run the load to its end; returns 0, or the exit code of a run that did not end well (2, 4, 130).
 
-    `workers` are started on this host, unless there are `remote` ones. For the main thread only (signals). Every
-    process that was started is gone on return. Raises FmloadError with the master's own words when it failed.
+    `workers` are started on this host, unless there are `remote` ones; `watched` are more options of the master. For
+    the main thread only (signals). Every process that was started is gone on return. Raises FmloadError with the
+    master's own words when it failed.
     """
-    with _private_run_file(run) as run_file, _fleet(run_file, results, workers, resume, remote) as fleet:
+    with _private_run_file(run) as run_file, _fleet(run_file, results, workers, resume, remote, watched) as fleet:
         interrupted = _watch(fleet, results, progress)
         code = fleet.master.returncode
     whole = _close_stages(results)
@@ -122,7 +123,8 @@ def _live(results: Results) -> Path:
 
 
 @contextmanager
-def _fleet(run_file: Path, results: Results, workers: int, resume: bool, remote: Remote | None) -> Iterator[Fleet]:
+def _fleet(run_file: Path, results: Results, workers: int, resume: bool, remote: Remote | None,
+           watched: Sequence[str]) -> Iterator[Fleet]:
     host, port = (remote.host, remote.port) if remote else ("127.0.0.1", _free_port())
     expected, limit_s = (remote.workers, REMOTE_CONNECT_LIMIT_S) if remote else (workers, CONNECT_LIMIT_S)
     locust = [sys.executable, "-m", "locust", "-f", str(resource("locustfiles", "openai.py")), "--only-summary",
@@ -130,7 +132,7 @@ def _fleet(run_file: Path, results: Results, workers: int, resume: bool, remote:
     _live(results).unlink(missing_ok=True)
     master = _start([*locust, "--master", "--headless", "--master-bind-host", host, "--master-bind-port", str(port),
                      "--expect-workers", str(expected), "--expect-workers-max-wait", str(limit_s),
-                     *(["--fmload-resume"] if resume else [])], results.logs / "master.log")
+                     *(["--fmload-resume"] if resume else []), *watched], results.logs / "master.log")
     fleet = Fleet(master)
     try:
         for number in range(0 if remote else workers):

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -33,6 +34,7 @@ from fmload.conductor import Conductor
 from fmload.config import RunFile, dump
 from fmload.endpoints.base import Reading
 from fmload.errors import EXIT_INTERRUPTED, FmloadError
+from fmload.exposition.watching import watch
 from fmload.record import Record
 from fmload.results import Results, new_results
 from fmload.shape import StageShape
@@ -95,6 +97,7 @@ class Plugin:
         self.conductor: Conductor | None = None
         self.collector: Collector | None = None
         self.costs: dict[str, Cost] = {}
+        self._run_watched: Callable[[], None] = lambda: None
         self._stop_timeout = environment.stop_timeout
         self._interrupts = 0
         if not isinstance(runner, MasterRunner):
@@ -161,6 +164,11 @@ class Plugin:
         self.environment.events.test_stopping.add_listener(lambda **_: self.end_run("the test was stopped"))
         self.environment.events.quitting.add_listener(lambda **_: self.end_run("Locust is quitting"))
 
+        try:
+            self._run_watched = watch(self.environment.parsed_options, lambda: self.collector)
+        except FmloadError as error:
+            raise SystemExit(str(error)) from error  # Locust would swallow anything else in its `init` event
+
     def _master_listener(self, kind: str) -> Any:
         def listen(environment: Any, msg: Any, **_: Any) -> None:
             if self.collector is not None:
@@ -226,6 +234,7 @@ class Plugin:
     def _run_ended(self, conductor: Conductor) -> None:
         if self.conductor is conductor:
             self.conductor = None
+            self._run_watched()
             self.environment.stop_timeout = self._stop_timeout
             if self.environment.parsed_options.headless:
                 self.environment.process_exit_code = conductor.exit_code

@@ -14,6 +14,7 @@ from fmload import config, orchestrate
 from fmload.config import RunFile
 from fmload.endpoints import ENDPOINTS
 from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
+from fmload.exposition import watching
 from fmload.progress import Progress
 from fmload.prompts.preparation import prepare
 from fmload.results import Results, new_results
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true", help="go on with an interrupted run, in --out or in results/latest")
     add("--require-objectives", action="store_true", help="exit with 3 when no stage meets the objectives")
     add("--yes", action="store_true", help="do not ask before creating what costs money")
+    watching.add_arguments(add)
     add("--keep", action="store_true", help="leave up what was deployed")
 
 
@@ -70,6 +72,7 @@ def _results(args: argparse.Namespace, run_file: RunFile) -> Results:
 def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progress: Progress) -> int:
     from deploy.lifecycle import deployed
 
+    watched = watching.checked(args)
     signal.signal(signal.SIGTERM, _as_ctrl_c)
     workers = args.workers or run_file.load.workers
     remote = orchestrate.Remote.parse(args.remote_workers, args.bind) if args.remote_workers else None
@@ -78,7 +81,7 @@ def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progres
             check_alive(ready)
             prepare_prompts(ready, results, progress)
             with recorded(ready, results, progress.say), progress:
-                return orchestrate.drive(ready, results, workers, progress, args.resume, remote)
+                return orchestrate.drive(ready, results, workers, progress, args.resume, remote, watched)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
