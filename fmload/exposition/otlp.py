@@ -100,7 +100,7 @@ def _metric(family: Metric, started_ns: int, now_ns: int) -> Any:
     if family.type == "histogram":
         return export.Metric(name, family.documentation, unit, export.Histogram(
             list(_histogram_points(family, started_ns, now_ns)), cumulative))
-    points = [export.NumberDataPoint(sample.labels, started_ns, now_ns, float(sample.value)) for sample in family.samples]
+    points = [export.NumberDataPoint(one.labels, started_ns, now_ns, float(one.value)) for one in family.samples]
     data = export.Sum(points, cumulative, is_monotonic=True) if family.type == "counter" else export.Gauge(points)
     return export.Metric(name, family.documentation, unit, data)
 
