@@ -27,6 +27,7 @@ from fmload.results import Results
 
 START_LIMIT_S = 30.0
 RUN_LIMIT_S = 120.0
+RELAY = Path(__file__).parent / "distributed" / "relay.py"
 
 
 @dataclass
@@ -180,32 +181,49 @@ class Cluster:
 
     master: Run
     workers: list[Run]
-    join: Callable[..., Run]  # starts one more worker; takes `file_limit` of `started`
+    join: Callable[..., Run]  # starts one more worker; takes `file_limit` of `started`, and the port to connect to
+    relay: subprocess.Popen[bytes] | None = None  # between the first worker and the master
 
 
 @contextmanager
 def cluster(folder: Path, path: Path, *options: str, workers: int = 2,
-            file_limit: int | None = None) -> Iterator[Cluster]:
+            file_limit: int | None = None, relayed: bool = False) -> Iterator[Cluster]:
     """A headless master on a free port and `workers` workers, all on this machine and in one results folder.
 
-    `file_limit` is that of the first worker (see `started`).
+    `file_limit` is that of the first worker (see `started`); `relayed`: it reaches the master through a relay.
     """
     with ExitStack() as stack:
         port = str(free_port())
         master = stack.enter_context(locust(folder, "--headless", "--master", "--master-bind-port", port,
                                             "--expect-workers", str(workers), "--fmload-config", str(path), *options))
 
-        def join(file_limit: int | None = None) -> Run:
+        def join(file_limit: int | None = None, port: str = port) -> Run:
             command = ["-m", "locust", "-f", str(resource("locustfiles", "openai.py")), "--worker",
                        "--master-host", "127.0.0.1", "--master-port", port]
             run: Run = stack.enter_context(started(command, folder, f"worker-{len(found.workers)}", file_limit))
             found.workers.append(run)
             return run
 
-        found = Cluster(master, [], join)
-        for number in range(workers):
-            join(file_limit if number == 0 else None)
+        way = stack.enter_context(relay(folder, port)) if relayed else None
+        found = Cluster(master, [], join, way[0] if way else None)
+        join(file_limit, way[1] if way else port)
+        for _ in range(workers - 1):
+            join()
         yield found
+
+
+@contextmanager
+def relay(folder: Path, port: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A relay to a port of the loopback, and the port on which it listens; frozen, it is a cut cable."""
+    own = str(free_port())
+    with (folder / "relay.log").open("wb") as output:
+        process = subprocess.Popen([sys.executable, str(RELAY), own, "127.0.0.1", port, "0"], stdout=output,
+                                   stderr=output)
+    try:
+        yield process, own
+    finally:
+        process.kill()
+        process.wait(10)
 
 
 def free_port() -> int:

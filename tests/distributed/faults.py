@@ -1,0 +1,215 @@
+"""What can befall a distributed run, each fault once as code: struck in the middle of a window, then everything counted.
+
+A request is *finished* when the server wrote its last byte and its client lived to read it. Bytes that the server
+wrote into the socket of a process that was killed are read by nobody: of a killed process, requests whose last byte
+went out after `UNREAD_S` before the kill are counted apart, as *unread*, and there can be at most one for each slot
+of that process (`unread_limit`).
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fmload.journal import compact
+from fmload.record import Record
+from tests.load_rig import Cluster, Run, Server, cluster, emulator, ids, run_file, wait_until
+
+UNREAD_S = 0.25
+END_LIMIT_S = 60.0
+QUIET_S = 1.0
+LOAD = {"concurrency": [4], "ramp": "200ms", "warmup": "200ms", "window": "3s", "drain": "10s"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`strike` acts on a cluster whose window is open. `kills` says whose slots die with what was in flight."""
+
+    strike: Callable[[Cluster, random.Random], None]
+    load: dict[str, Any] = field(default_factory=lambda: dict(LOAD))
+    kills: tuple[str, ...] = ()  # of "worker-0", "worker-1"
+    options: dict[str, Any] = field(default_factory=dict)  # of `cluster`
+
+
+@dataclass
+class Outcome:
+    """One run that was struck: request ids at the server and in the records, and how everything ended."""
+
+    run: Run
+    finished: set[str]
+    unread: set[str]
+    unread_limit: int
+    records: list[Record]
+    invented: set[str]
+    exit_codes: dict[str, int]
+    wait_s: float  # from the fault to the end of the last process
+
+    @property
+    def missing(self) -> set[str]:
+        """Finished requests without a record."""
+        return self.finished - ids(self.records)
+
+    @property
+    def duplicates(self) -> int:
+        """Records too many: one request, one record."""
+        return len(self.records) - len(ids(self.records))
+
+    @property
+    def marks(self) -> set[str]:
+        """What the stages are marked with."""
+        return {mark["kind"] for stage in self.run.stages() for mark in stage["marks"]}
+
+    def check(self) -> None:
+        """Raises AssertionError unless every finished request is a record, once."""
+        assert not self.missing, f"{len(self.missing)} of {len(self.finished)} finished requests have no record"
+        assert not self.duplicates, f"{self.duplicates} records are there twice"
+        assert not self.invented, f"{len(self.invented)} successes that the server does not know"
+        assert len(self.unread - ids(self.records)) <= self.unread_limit, "more unread answers than slots"
+
+
+def suffer(folder: Path, name: str, number: int = 0, load: dict[str, Any] | None = None) -> Outcome:
+    """Two workers, one master, and the fault: concurrency (without a `load`), pace and instant are drawn by `number`."""
+    fault, draw = FAULTS[name], random.Random(number)
+    load = load or {**fault.load, "concurrency": [draw.randint(2, 16) for _ in fault.load["concurrency"]]}
+    pace = ("--ttft", f"{draw.randint(1, 60)}ms", "--gap", f"{draw.randint(1, 20)}ms", "--jitter", "0.3")
+    with emulator(folder, *pace, "--seed", str(number)) as server, \
+            cluster(folder, run_file(folder, {"a": server.url}, load, seed=number), **fault.options) as all:
+        wait_until(all.master.in_window, END_LIMIT_S, "the window")
+        time.sleep(draw.uniform(0.0, 0.8))
+        struck_ns = time.monotonic_ns()
+        fault.strike(all, draw)
+        codes = await_the_end(all, server)
+        wait_s = (time.monotonic_ns() - struck_ns) / 1e9
+        return counted(all, server, fault, struck_ns, codes, wait_s)
+
+
+def await_the_end(all: Cluster, server: Server) -> dict[str, int]:
+    """Exit codes by process. Workers that no master ends go on until they notice; then they are asked to end."""
+    codes = {"master": all.master.wait(END_LIMIT_S)}
+    ended = codes["master"] >= 0
+    for number, worker in enumerate(all.workers):
+        if worker.process.poll() is None and not (ended and gone_within(worker, 10.0)):
+            wait_until(lambda: quiet(server), 30.0, "the workers to stop sending")
+            worker.process.send_signal(signal.SIGTERM)
+        codes[f"worker-{number}"] = worker.wait(30.0)
+    return codes
+
+
+def gone_within(run: Run, limit_s: float) -> bool:
+    limit = time.monotonic() + limit_s
+    while run.process.poll() is None and time.monotonic() < limit:
+        time.sleep(0.02)
+    return run.process.poll() is not None
+
+
+def quiet(server: Server) -> bool:
+    """No request has come for a while."""
+    newest = max((one.received_ns for one in server.requests()), default=0)
+    return time.monotonic_ns() - newest > QUIET_S * 1e9
+
+
+def counted(all: Cluster, server: Server, fault: Fault, struck_ns: int, codes: dict[str, int],
+            wait_s: float) -> Outcome:
+    compact(all.master.results)
+    records = all.master.records()
+    served = {one.request_id: one.end_ns or 0 for one in server.requests() if one.outcome == "ok"}
+    doubtful = struck_ns - int(UNREAD_S * 1e9)
+    # Who sent a request is known from its record alone: of those without one, all that ended late are in doubt.
+    unread = {request for request, end_ns in served.items() if end_ns > doubtful} - ids(records) if fault.kills else set()
+    slots = max((stage["users"] or 0 for stage in all.master.stages()), default=0)
+    limit = -(-slots // len(all.workers)) * len(fault.kills)
+    invented = {record.request_id for record in records if record.outcome == "ok"} - set(served)
+    return Outcome(all.master, set(served) - unread, unread, limit, records, invented, codes, wait_s)
+
+
+# -- the faults ---------------------------------------------------------------------------------------------------
+
+
+def none(all: Cluster, draw: random.Random) -> None:
+    """The run goes on undisturbed."""
+
+
+def worker_killed(all: Cluster, draw: random.Random) -> None:
+    """kill -9 of one worker."""
+    all.workers[0].process.kill()
+
+
+def worker_frozen(all: Cluster, draw: random.Random) -> None:
+    """One worker stands still until the master has taken it for lost, and wakes up."""
+    frozen = all.workers[0].process
+    frozen.send_signal(signal.SIGSTOP)
+    wait_until(lambda: "worker_lost" in kinds(all.master), 20, "the silence to be noticed")
+    frozen.send_signal(signal.SIGCONT)
+
+
+def worker_cut_off(all: Cluster, draw: random.Random) -> None:
+    """Nothing passes between master and one worker any more; in every second run the way is mended after a while."""
+    assert all.relay is not None
+    all.relay.send_signal(signal.SIGSTOP)
+    if draw.random() < 0.5:
+        time.sleep(5.0)
+        all.relay.send_signal(signal.SIGCONT)
+
+
+def worker_late(all: Cluster, draw: random.Random) -> None:
+    """A third worker comes in the middle of a window."""
+    all.join()
+
+
+def master_killed(all: Cluster, draw: random.Random) -> None:
+    """kill -9 of the master."""
+    all.master.process.kill()
+
+
+def ctrl_c(all: Cluster, draw: random.Random) -> None:
+    """Ctrl-C in a terminal reaches master and workers at the same time."""
+    interrupt(all)
+
+
+def ctrl_c_twice(all: Cluster, draw: random.Random) -> None:
+    """Ctrl-C, and again before the first has come to its end."""
+    interrupt(all)
+    time.sleep(draw.uniform(0.05, 0.5))
+    interrupt(all)
+
+
+def interrupt(all: Cluster) -> None:
+    for run in (all.master, *all.workers):
+        if run.process.poll() is None:
+            run.process.send_signal(signal.SIGINT)
+
+
+def slow_master(all: Cluster, draw: random.Random) -> None:
+    """The master stands still for longer than its workers wait for an acknowledgement, less than a lease."""
+    all.master.process.send_signal(signal.SIGSTOP)
+    time.sleep(draw.uniform(2.5, 7.0))
+    all.master.process.send_signal(signal.SIGCONT)
+
+
+def kinds(run: Run) -> set[str]:
+    """The kinds of events so far."""
+    return {event["kind"] for event in run.events()}
+
+
+FAULTS: dict[str, Fault] = {
+    "none": Fault(none),
+    "worker_killed": Fault(worker_killed, {**LOAD, "concurrency": [4, 2]}, kills=("worker-0",)),
+    "worker_frozen": Fault(worker_frozen, {**LOAD, "concurrency": [4, 2], "window": "5s", "drain": "3s"}),
+    "worker_cut_off": Fault(worker_cut_off, {**LOAD, "window": "7s"}, options={"relayed": True}),
+    "worker_late": Fault(worker_late, {**LOAD, "window": "6s"}),
+    "master_killed": Fault(master_killed, {**LOAD, "window": "60s"}),
+    "ctrl_c": Fault(ctrl_c, {**LOAD, "window": "60s"}),
+    "ctrl_c_twice": Fault(ctrl_c_twice, {**LOAD, "window": "60s"}, kills=("worker-0", "worker-1")),
+    "disk_full": Fault(none, options={"file_limit": 8000}),
+    "slow_master": Fault(slow_master, {**LOAD, "window": "4s"}),
+}
+
+
+def names(asked: str) -> Sequence[str]:
+    """The faults that `--fault` names."""
+    return list(FAULTS) if asked == "all" else [asked]
