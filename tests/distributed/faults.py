@@ -1,4 +1,4 @@
-"""What can befall a distributed run, each fault once as code: struck in the middle of a window, then everything counted.
+"""What can befall a distributed run, each fault once as code: struck inside a window, then everything is counted.
 
 A request is *finished* when the server wrote its last byte and its client lived to read it. Bytes that the server
 wrote into the socket of a process that was killed are read by nobody: of a killed process, requests whose last byte
@@ -73,7 +73,7 @@ class Outcome:
 
 
 def suffer(folder: Path, name: str, number: int = 0, load: dict[str, Any] | None = None) -> Outcome:
-    """Two workers, one master, and the fault: concurrency (without a `load`), pace and instant are drawn by `number`."""
+    """Two workers, one master, and the fault; concurrency (without a `load`), pace and instant drawn by `number`."""
     fault, draw = FAULTS[name], random.Random(number)
     load = load or {**fault.load, "concurrency": [draw.randint(2, 16) for _ in fault.load["concurrency"]]}
     pace = ("--ttft", f"{draw.randint(1, 60)}ms", "--gap", f"{draw.randint(1, 20)}ms", "--jitter", "0.3")
@@ -120,7 +120,7 @@ def counted(all: Cluster, server: Server, fault: Fault, struck_ns: int, codes: d
     served = {one.request_id: one.end_ns or 0 for one in server.requests() if one.outcome == "ok"}
     doubtful = struck_ns - int(UNREAD_S * 1e9)
     # Who sent a request is known from its record alone: of those without one, all that ended late are in doubt.
-    unread = {request for request, end_ns in served.items() if end_ns > doubtful} - ids(records) if fault.kills else set()
+    unread = {request for request, end_ns in served.items() if fault.kills and end_ns > doubtful} - ids(records)
     slots = max((stage["users"] or 0 for stage in all.master.stages()), default=0)
     limit = -(-slots // len(all.workers)) * len(fault.kills)
     invented = {record.request_id for record in records if record.outcome == "ok"} - set(served)

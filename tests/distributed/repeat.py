@@ -2,9 +2,9 @@
 
     python -m tests.distributed.repeat --fault all --times 20
 
-Each run has its own emulator, pace, seed and instant of the fault, drawn by its number (`faults.py` says what
-"finished" means). Prints a line a run as it ends and a table at the end; exits with 1 when anything was lost, made up
-or did not end.
+Each run has its own emulator, concurrency, pace, seed and instant of the fault, drawn by its number. `faults.py` says
+what "finished" and "unread" mean; "longest" is the time from the fault to the end of the last process. Prints a line a
+run as it ends and a table at the end; exits with 1 when anything was lost, made up or did not end.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Tally:
                 f"{self.duplicates} | {self.unread} | {codes} | {marks} | {self.longest_s:.1f} s |")
 
 
-HEADER = """| fault | times | finished | in the records | missing | twice | unread | exit codes | marks | longest to the end |
+HEADER = """| fault | times | finished | in the records | missing | twice | unread | exit codes | marks | longest |
 |---|---|---|---|---|---|---|---|---|---|"""
 
 

@@ -1,4 +1,4 @@
-"""The claim of `repeat.py`, twice; the script repeats it as often as one likes."""
+"""The claim of `repeat.py`, once or twice; the script repeats it, with every fault, as often as one likes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.distributed.repeat import one_run
+from tests.distributed.faults import suffer
 
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_every_request_that_ended_at_the_server_is_a_record(tmp_path: Path, number: int) -> None:
-    served, records = one_run(tmp_path, number)
-    assert served == records > 0
+    found = suffer(tmp_path, "none", number)
+    found.check()
+    assert found.marks == set()
+    assert set(found.exit_codes.values()) == {0}
+    assert len(found.records) == len(found.finished) > 0
