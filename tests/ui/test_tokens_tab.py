@@ -89,8 +89,10 @@ def _ended(url: str) -> bool:
 def _table(page: Page) -> dict[str, str]:
     """The one row of the tab's table, by the titles of its columns."""
     table = page.locator("#root .MuiTableContainer-root table").first
-    titles = table.locator("thead th").all_inner_texts()
-    return dict(zip(titles, table.locator("tbody tr").first.locator("td").all_inner_texts(), strict=True))
+    expect(table.locator("thead th", has_text="Requests").first).to_be_visible()
+    titles, cells = table.locator("thead th").all_inner_texts(), table.locator("tbody tr").first.locator("td")
+    expect(cells).to_have_count(len(titles))  # a page that was just loaded draws the table before its rows
+    return dict(zip(titles, cells.all_inner_texts(), strict=True))
 
 
 def _reloaded(page: Page) -> Page:
