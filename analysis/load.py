@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-import yaml
 
 from analysis.columns import READ, Batch, to_batch
 from fmload.config.schema import PriceSpec
 from fmload.errors import FmloadError
+from fmload.resources import read_yaml
 from fmload.results import Results
 
 BATCH_ROWS = 4_096  # with 200 chunks a request: 0.8 M chunks, some 15 MB a copy
@@ -134,12 +134,10 @@ class Run:
 
     def batches(self, stage: Stage) -> Iterator[Batch]:
         """The records of a stage, `BATCH_ROWS` at a time, in the order in which they are stored."""
-        load = self.spec.get("load") or {}
-        columns = [*READ, "detail"] if isinstance(load, Mapping) and load.get("safe_check") else READ
         offsets = {name: worker.clock_offset_ns for name, worker in self.workers.items()}
         for path in self._files(stage):
             with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(BATCH_ROWS, columns=columns):
+                for batch in file.iter_batches(BATCH_ROWS, columns=READ):
                     yield to_batch(batch, stage.window_start_ns, offsets)
 
 
@@ -231,7 +229,7 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+    return (read_yaml(path) or {}) if path.exists() else {}
 
 
 def _on_master_line(line: dict[str, Any], workers: Mapping[str, Worker]) -> dict[str, Any]:

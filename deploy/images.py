@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Literal
-
-import yaml
 
 from fmload.errors import FmloadError
 from fmload.registry import did_you_mean
-from fmload.resources import resource
+from fmload.resources import table
 
 Platform = Literal["sagemaker", "ec2"]
 Accelerator = Literal["gpu", "neuron"]
@@ -59,21 +56,21 @@ class Container:
 
 def container(platform: Platform, name: str, region: str | None) -> Container:
     """The container of a platform. Raises FmloadError for an unknown name."""
-    table = _table()
-    entries: dict[str, dict[str, Any]] = table[platform]
+    shipped = table("images.yml")
+    entries: dict[str, dict[str, Any]] = shipped[platform]
     if name not in entries:
         raise FmloadError(f"unknown container '{name}'{did_you_mean(name, list(entries))}",
                           hint=f"known on {platform}: {', '.join(entries)}; or give image:")
     entry = dict(entries[name])
     where = region or "us-east-1"
-    image = entry.pop("image").format(region=where, account=table["accounts"].get(where, table["account"]))
+    image = entry.pop("image").format(region=where, account=shipped["accounts"].get(where, shipped["account"]))
     more: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
     return Container(name=name, image=image, **more)
 
 
 def machine_image_parameter(accelerator: Accelerator) -> str:
     """The SSM parameter that holds the newest machine image for an accelerator."""
-    return str(_table()["machine_images"][accelerator])
+    return str(table("images.yml")["machine_images"][accelerator])
 
 
 def neuron_cores(instance_type: str) -> int:
@@ -81,13 +78,14 @@ def neuron_cores(instance_type: str) -> int:
 
     Trainium2 and 3 join two physical cores into a logical one by default (LNC=2).
     """
-    physical = int((_accelerators().get(instance_type.removeprefix("ml.")) or {}).get("cores", 0))
-    return physical // 2 if instance_type.removeprefix("ml.").startswith(("trn2", "trn3")) else physical
+    kind = instance_type.removeprefix("ml.")
+    physical = int(table("accelerators.yml")["instances"].get(kind, {}).get("cores", 0))
+    return physical // 2 if kind.startswith(("trn2", "trn3")) else physical
 
 
 def table_date() -> str:
     """When the table was right."""
-    return str(_table()["date"])
+    return str(table("images.yml")["date"])
 
 
 def sdk_image(framework: str, version: str | None, region: str, instance_type: str) -> str:
@@ -115,15 +113,3 @@ def _filled(parts: tuple[str, ...], values: Mapping[str, str]) -> list[str]:
         elif out and out[-1].startswith("--"):
             out.pop()
     return out
-
-
-@cache
-def _accelerators() -> dict[str, Any]:
-    table: dict[str, Any] = yaml.safe_load(resource("configs", "accelerators.yml").read_text())["instances"]
-    return table
-
-
-@cache
-def _table() -> dict[str, Any]:
-    table: dict[str, Any] = yaml.safe_load(resource("configs", "images.yml").read_text())
-    return table

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from fmload.errors import FmloadError
-from fmload.resources import resource
+from fmload.resources import read_yaml, resource, table
 
 DEFAULT_REGION = "us-east-1"
 # Inference profiles name a geography before the model; global profiles are sold at list price.
@@ -103,15 +103,19 @@ def load_prices(own: Path | None = None) -> PriceTable:
 
     Raises FmloadError for a file that is not such a table.
     """
-    files = [*([own] if own else []), resource("configs", "prices.yml")]
-    tables = [_read(path) for path in files]
+    tables = [*([_read(own)] if own else []), _shipped()]
     return PriceTable(tuple(group for table in tables for group in table.get("instances") or ()),
                       tuple(group for table in tables for group in table.get("tokens") or ()))
 
 
+@cache
+def _shipped() -> dict[str, Any]:
+    return _read(resource("configs", "prices.yml"))
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        table = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        table = read_yaml(path)
     except (OSError, yaml.YAMLError) as error:
         raise FmloadError(f"cannot read the price table {path}: {error}") from error
     if not isinstance(table, dict):
@@ -128,11 +132,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 def accelerators_of(instance_type: str | None) -> int | None:
     """Accelerators in an instance type (`ml.` types as their EC2 kin); None when it is not in the table."""
-    entry = _accelerators().get(instance_type.removeprefix("ml.")) if instance_type else None
+    entry = table("accelerators.yml")["instances"].get(instance_type.removeprefix("ml.")) if instance_type else None
     return None if entry is None else int(entry["count"])
-
-
-@cache
-def _accelerators() -> dict[str, dict[str, Any]]:
-    table = yaml.safe_load(resource("configs", "accelerators.yml").read_text())
-    return table["instances"]  # type: ignore[no-any-return]

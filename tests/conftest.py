@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 from typing import Any
@@ -12,6 +13,11 @@ from hypothesis import settings
 # A deadline would be a timed assertion. FMLOAD_EXAMPLES=1000 looks longer.
 settings.register_profile("fmload", deadline=None, max_examples=int(os.environ.get("FMLOAD_EXAMPLES", "25")))
 settings.load_profile("fmload")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays to the end: the garbage collector need not look at it again and again."""
+    gc.freeze()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -13,14 +13,14 @@ from analysis.views import VIEWS, show, view
 from fmload.errors import FmloadError
 
 
-@pytest.fixture
-def figures(tmp_path: Path) -> dict[str, dict[str, float | None]]:
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, float | None]]:
     """Request a: due at 0, sent at 10, tokens at 110, 130, 170, closed at 180. b: at 200, one chunk of 2, then 1."""
-    write(tmp_path, [stage()], [
+    write(folder := tmp_path_factory.mktemp("views"), [stage()], [
         request("a", 10, [110, 130, 170], end_ms=180, late_ms=10),
         request("b", 200, [300, 400], tokens=[2, 1], end_ms=400), request("f", 0, outcome="http_5xx", end_ms=1)],
         spec={"endpoints": [{"name": "a", "price": {"hourly": 3.6}}]})
-    analysis = analyse_run(open_run(tmp_path))
+    analysis = analyse_run(open_run(folder))
     return {tool: view(analysis.run, analysis.results[0], tool) for tool in VIEWS}
 
 

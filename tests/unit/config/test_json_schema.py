@@ -16,10 +16,11 @@ from fmload.resources import resource
 from fmload.targets import TARGETS
 
 SCHEMA = json_schema()
+VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 def errors(document: Any) -> list[str]:
-    return [error.json_path for error in Draft202012Validator(SCHEMA).iter_errors(document)]
+    return [error.json_path for error in VALIDATOR.iter_errors(document)]
 
 
 def quickstart() -> dict[str, Any]:

@@ -78,9 +78,9 @@ def test_the_bill_interrupts_the_run_before_it_passes_the_limit(
     monkeypatch.setattr(bill, "_LOOK_EVERY_S", 0.01)
     context = lifecycle.context_for(run_file(), Results(tmp_path), say=lambda _: None)
     context.ledger.write("created", replace(HOURLY, hourly=36_000.0), "e")  # ten dollars a second
-    with pytest.raises(KeyboardInterrupt), bill.limited(context, 3005.0):
-        for _ in range(1000):
-            time.sleep(0.01)
+    with pytest.raises(KeyboardInterrupt), bill.limited(context, 3000.2):
+        for _ in range(10_000):
+            time.sleep(0.001)
     assert context.stop.is_set()
     assert signal.getsignal(signal.SIGINT) is before
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fmload.config.schema import Distribution, PromptSpec
 from fmload.errors import FmloadError
 from fmload.prompt import Prompt
-from fmload.prompts import SOURCES, words
+from fmload.prompts import SOURCES, selection, words
 from fmload.prompts.lengths import draw_length
 from fmload.prompts.selection import make_set
 from fmload.prompts.synthetic import text_of
@@ -87,11 +87,12 @@ def test_more_prompts_begin_with_the_same_ones() -> None:
     assert many[:10] == few
 
 
-def test_too_short_to_be_different_is_refused_and_allowed_on_request() -> None:
-    with pytest.raises(FmloadError, match="different prompts can be made, not 4000") as raised:
-        made("synthetic", 4000, input_tokens=1)
+def test_too_short_to_be_different_is_refused_and_allowed_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "_FRUITLESS", 50)
+    with pytest.raises(FmloadError, match="different prompts can be made, not 1000") as raised:
+        made("synthetic", 1000, input_tokens=1)
     assert "unique: false" in str(raised.value.hint)
-    assert len(made("synthetic", 4000, input_tokens=1, unique=False)) == 4000
+    assert len(made("synthetic", 1000, input_tokens=1, unique=False)) == 1000
 
 
 def test_fixed_lengths_come_in_turn_and_are_those_of_llama_recipes() -> None:
