@@ -63,11 +63,18 @@ class Stage:
         return float(self.load["value"]) if self.load.get("kind") == "rate" else None
 
     @property
+    def open_loop(self) -> bool:
+        """Whether requests were due at instants of their own, whatever the answers did."""
+        return self.load.get("kind") in ("rate", "trace")
+
+    @property
     def load_label(self) -> str:
-        """`16 users` or `3.5 requests/s`."""
+        """`16 users`, `3.5 requests/s` or `trace ×2`."""
         value = self.load.get("value")
         if self.load.get("kind") == "rate":
             return f"{value:g} requests/s"
+        if self.load.get("kind") == "trace":
+            return f"trace ×{value:g}"
         return f"{value} user{'' if value == 1 else 's'}" if value is not None else "n/a"
 
 

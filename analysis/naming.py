@@ -11,7 +11,8 @@ from analysis.formats import name
 from analysis.pipeline import Analysis
 from analysis.table import StageResult
 
-_LOAD_AXES = {"concurrency": ("Concurrency", "users"), "rate": ("Arrival rate", "requests/s")}
+_LOAD_AXES = {"concurrency": ("Concurrency", "users"), "rate": ("Arrival rate", "requests/s"),
+              "trace": ("Speed of the trace", "×")}
 STAGE_COLUMNS = (Column("Stage"), Column("Endpoint", numeric=False), Column("Prompts", numeric=False),
                  Column("Load", numeric=False))
 

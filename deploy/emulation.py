@@ -43,8 +43,8 @@ class Emulation:
         if find_spec("moto") is None:
             raise FmloadError(f"{self.endpoint}: an emulated AWS needs moto", hint="pip install 'fmload[emulated-aws]'")
         control, self._control_url = self._serve_aws()
-        data, self._data_url = serve_emulator(self.context, self.endpoint, self._process("emulator"), self.profile, {},
-                                              _START_LIMIT_S)
+        data, self._data_url = serve_emulator(self.context, self.endpoint, self._process("emulator"),
+                                              [self.profile], {}, _START_LIMIT_S)
         return control, data
 
     def detail(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -25,6 +25,7 @@ class Options(Strict):
     """Keys of `deploy: {target: local, ...}`."""
 
     emulator: str | None = Field(None, description="profile of the emulator, for example llama3-8b-g5.2xlarge")
+    emulator_options: list[str] = Field(default_factory=list, description="of fmload emulate, such as --prefix-cache")
     command: list[str] | None = Field(None, description="a command that serves; {port} becomes a free port")
     url: str = Field("http://127.0.0.1:{port}/v1", description="base URL of what the command serves")
     health: str = Field("/health", description="path or URL that answers 2xx once the model is loaded")
@@ -36,6 +37,8 @@ class Options(Strict):
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
         if ("emulator" in given) == ("command" in given):
             yield "", "give either emulator (a profile) or command (a list)"
+        if given.get("emulator_options") and "command" in given:
+            yield "emulator_options", "goes with emulator"
 
 
 class Local:
@@ -58,8 +61,9 @@ class Local:
 
     def _emulator(self) -> Deployment:
         profile = self.options.emulator or ""
-        made, url = serve_emulator(self.context, self.spec.name, self.resource, profile,
-                                   self.options.env, self.options.start_timeout_s)
+        made, url = serve_emulator(self.context, self.spec.name, self.resource,
+                                   [profile, *self.options.emulator_options], self.options.env,
+                                   self.options.start_timeout_s)
         base = f"{url}/v1" if self.spec.protocol == "openai" else url
         return Deployment(self.spec.name, {"url": base, "emulated": profile}, (made,))
 
@@ -80,14 +84,15 @@ class Local:
         return Deployment(self.spec.name, {"url": url}, (made,))
 
 
-def serve_emulator(context: Context, endpoint: str, resource: Resource, profile: str, env: Mapping[str, str],
+def serve_emulator(context: Context, endpoint: str, resource: Resource, profile: Sequence[str], env: Mapping[str, str],
                    limit_s: float) -> tuple[Resource, str]:
-    """Start the emulator with a profile; returns the process and its URL (no path). Its truth goes beside the logs."""
+    """Start the emulator with a profile and further options; returns the process and its URL (no path). Its truth goes
+    beside the logs."""
     ready, log = context.logs / f"{endpoint}.ready.json", context.logs / f"{endpoint}.log"
 
     def create() -> Mapping[str, Any]:
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "fmload.emulator", "--profile", profile, "--port", "0",
+        command = [sys.executable, "-m", "fmload.emulator", "--profile", *profile, "--port", "0",
                    "--ready-file", str(ready), "--truth", str(context.logs / f"{endpoint}.truth")]
         return start(resource, command, env, log, context.keep)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgpack
 
+from fmload import arrivals
 from fmload.clocks import boot_id
 from fmload.collector import host_name
 from fmload.config.dumping import values
@@ -50,10 +51,13 @@ class Handout:
         # Fewer prompts than workers: those that got none share all, which repeats prompts but sends some.
         self._shards = [{name: dealt[name][index] or prompts for name, prompts in sets.items()}
                         for index in range(workers)]
+        self._empty = {(name, index) for name in sets for index in range(workers) if not dealt[name][index]}
+        self._shard_of: dict[str, int] = {}
 
     def give_plan(self, crew: Crew, worker: str, index: int, trial: bool) -> None:
         """The plan and shard number `index` (counted round) to one worker, which answers `fmload_ready`."""
-        shard = self._shards[index % len(self._shards)]
+        number = self._shard_of[worker] = index % len(self._shards)
+        shard = self._shards[number]
         crew.send("fmload_plan", {
             "run": values(self._run), "run_id": self._run_id, "trial": trial,
             "keep_answers": self._run.keep_answers,
@@ -67,24 +71,29 @@ class Handout:
     def give_slots(self, crew: Crew, step: int, stages: list[Stage], ramps_s: list[float], since_ns: int) -> None:
         """Every living worker's slots of every lane, or its share of the arrivals that are due after `since_ns`.
 
-        Writes into the stages how many slots were given, and to whom.
+        A shard of a trace is replayed by one worker, though a late one may have got it, too. Writes into the stages how
+        many slots were given, and to whom.
         """
         users = crew.users()
         dealt = deal([stage.slots for stage in stages], users)
         for lane, stage in enumerate(stages):
             stage.workers = sorted({*stage.workers, *users})
             stage.users = sum(slots[lane] for slots in dealt.values()) if stage.slots else None
+        replayed: set[tuple[str, int]] = set(self._empty)
         for index, worker in enumerate(users):
             share = {"index": index, "workers": len(users), "since_ns": since_ns}
-            lanes = [{**self._lane(stage), **share, "slots": slots, "ramp_s": ramp_s}
+            shards = {stage.prompt_set: (stage.prompt_set, self._shard_of[worker]) for stage in stages}
+            lanes = [{**self._lane(stage), **share, "slots": slots, "ramp_s": ramp_s,
+                      "replays": shards[stage.prompt_set] not in replayed}
                      for stage, slots, ramp_s in zip(stages, dealt[worker], ramps_s, strict=True)]
+            replayed.update(shards.values())
             crew.send("fmload_step", {"step": step, "lanes": lanes}, worker)
 
     def _lane(self, stage: Stage) -> dict[str, Any]:
         return {"stage": stage.stage, "endpoint": stage.endpoint, "prompt_set": stage.prompt_set,
-                "start_ns": stage.ramp_start_ns, "rate": stage.load.value if stage.load.kind == "rate" else None,
+                "start_ns": stage.ramp_start_ns, "kind": stage.load.kind, "value": stage.load.value,
                 "arrivals": stage.load.arrivals, "lead_s": stage.ramp_s + stage.warmup_s,
-                "seed": f"{self._run.seed}/{stage.stage}"}
+                "seed": arrivals.seed_of(self._run.seed, stage.stage)}
 
 
 def _batches(prompts: list[Prompt]) -> Iterator[bytes]:

@@ -28,7 +28,7 @@ from locust.event import EventHook
 from locust.exception import RPCError
 from locust.runners import STATE_MISSING, LocalRunner, MasterRunner, WorkerRunner
 
-from fmload import __version__, options, webui
+from fmload import __version__, options, replay, webui
 from fmload.collector import Collector
 from fmload.conductor import Conductor
 from fmload.config import RunFile, dump
@@ -221,6 +221,7 @@ class Plugin:
         results.run_yml.write_text(dump(run))
         _write_environment(results, run)
         _prepare_prompts(run, results)
+        replay.bound_windows(stages, results)
         return run, results, stages
 
     def end_run(self, reason: str) -> None:

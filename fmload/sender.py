@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import gevent
 
-from fmload import arrivals, measure
+from fmload import arrivals, measure, replay
 from fmload.config.schema import RunFile
 from fmload.endpoints import ENDPOINTS
 from fmload.endpoints.base import Endpoint, Reading
@@ -66,8 +66,9 @@ class Sender:
         self._addresses: dict[str, Iterator[Address]] = {
             name: itertools.cycle(endpoint.addresses()) for name, endpoint in self._endpoints.items()}
         # Each endpoint walks through the whole shard by itself: endpoints are compared on the same prompts.
-        self._deals = {(spec.name, name): Deal(prompts_for(shard, spec.tokenizer) or shard)
-                       for spec in run.endpoints for name, shard in prompts.items()}
+        self._prompts = {(spec.name, name): prompts_for(shard, spec.tokenizer) or shard
+                         for spec in run.endpoints for name, shard in prompts.items()}
+        self._deals = {key: Deal(shard) for key, shard in self._prompts.items()}
         self._in_flight: dict[gevent.Greenlet, Lane] = {}
         self._helpers: list[gevent.Greenlet] = []
         self._censoring = False
@@ -104,7 +105,8 @@ class Sender:
         served = self.lanes.serve([Lane(lane["stage"], lane["endpoint"], lane["prompt_set"], lane["slots"])
                                    for lane in lanes])
         for lane, asked in zip(served, lanes, strict=True):
-            self._helpers.append(gevent.spawn(self._pace if asked["rate"] else self._open_slots, lane, asked))
+            serve = self._open_slots if asked["kind"] == "concurrency" else self._pace
+            self._helpers.append(gevent.spawn(serve, lane, asked))
 
     def _open_slots(self, lane: Lane, asked: Mapping[str, Any]) -> None:
         """Open the slots evenly over the ramp; the workers' slots interleave. Connections are opened before."""
@@ -120,16 +122,23 @@ class Sender:
     def _pace(self, lane: Lane, asked: Mapping[str, Any]) -> None:
         """Send this worker's share of the arrivals at their absolute instants, whatever the answers do."""
         start_ns, since_ns = asked["start_ns"] + self.offset_ns, asked["since_ns"] + self.offset_ns
-        process = arrivals.schedule(asked["arrivals"], asked["rate"], asked["seed"], asked["lead_s"])
         alarm = Alarm()
         try:
-            for instant in arrivals.share(process, asked["index"], asked["workers"]):
-                due_ns = start_ns + round(instant * 1e9)
+            for due_s, prompt in self._due(lane, asked):
+                due_ns = start_ns + round(due_s * 1e9)
                 if due_ns >= since_ns:
                     alarm.sleep_until(due_ns)
-                    self._spawn(lane, due_ns)
+                    self._spawn(lane, due_ns, prompt)
         finally:
             alarm.close()
+
+    def _due(self, lane: Lane, asked: Mapping[str, Any]) -> Iterator[tuple[float, Prompt | None]]:
+        """Seconds after the stage's start at which this worker sends, and what; None: whatever comes next."""
+        if asked["kind"] == "trace":
+            return iter(replay.due(self._prompts[lane.endpoint, lane.prompt_set], asked["value"])
+                        if asked["replays"] else ())
+        process = arrivals.schedule(asked["arrivals"], asked["value"], asked["seed"], asked["lead_s"])
+        return ((due_s, None) for due_s in arrivals.share(process, asked["index"], asked["workers"]))
 
     def stop(self, when_idle: Callable[[], None] | None = None) -> None:
         """Send nothing new; call `when_idle` once nothing is in flight any more."""
@@ -182,8 +191,8 @@ class Sender:
         finally:
             self.lanes.release(lane)
 
-    def _spawn(self, lane: Lane, scheduled_ns: int) -> gevent.Greenlet:
-        request = gevent.Greenlet(self._request, lane, scheduled_ns)
+    def _spawn(self, lane: Lane, scheduled_ns: int, prompt: Prompt | None = None) -> gevent.Greenlet:
+        request = gevent.Greenlet(self._request, lane, scheduled_ns, prompt)
         self._in_flight[request] = lane
         request.link(self._landed)
         request.start()
@@ -193,9 +202,9 @@ class Sender:
         self._in_flight.pop(request).completed += 1
         self._tell_if_idle()
 
-    def _request(self, lane: Lane, scheduled_ns: int) -> str:
+    def _request(self, lane: Lane, scheduled_ns: int, due: Prompt | None) -> str:
         deal = self._deals[lane.endpoint, lane.prompt_set]
-        prompt = deal.take(time.monotonic())
+        prompt = due or deal.take(time.monotonic())
         record, reading = measure.measure(
             self._endpoints[lane.endpoint], prompt, self._wire, next(self._addresses[lane.endpoint]),
             request_id=uuid4().hex, worker=self._worker, stage=lane.stage, scheduled_ns=scheduled_ns,

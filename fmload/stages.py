@@ -16,16 +16,23 @@ SCHEMA_VERSION = 1
 DEFAULT_WINDOW_S = 60.0
 
 Status = Literal["pending", "running", "done", "interrupted", "skipped"]
-LoadKind = Literal["concurrency", "rate"]
+LoadKind = Literal["concurrency", "rate", "trace"]
 
 
 @dataclass(slots=True)
 class Load:
-    """How much: users at the same time (`concurrency`), or arrivals a second (`rate`) of a process."""
+    """How much: users at the same time (`concurrency`), arrivals a second (`rate`) of a process, or the speed-up of a
+    trace (`trace`)."""
 
     kind: LoadKind
     value: float
-    arrivals: dict[str, Any] | None = None  # {"process": name, **its options}; None in a closed loop
+    arrivals: dict[str, Any] | None = None  # of a rate: {"process": name, **its options}
+
+    @property
+    def text(self) -> str:
+        """`8 users`, `2.5/s`, or `trace ×2`."""
+        return {"concurrency": f"{self.value:g} users", "rate": f"{self.value:g}/s",
+                "trace": f"trace ×{self.value:g}"}[self.kind]
 
 
 @dataclass(slots=True)
@@ -72,8 +79,7 @@ class Stage:
     @property
     def label(self) -> str:
         """The stage in a few words, for logs and progress."""
-        load = f"{self.load.value:g} users" if self.load.kind == "concurrency" else f"{self.load.value:g}/s"
-        return f"{self.endpoint} · {self.prompt_set} · {load}"
+        return f"{self.endpoint} · {self.prompt_set} · {self.load.text}"
 
     def to_json(self) -> dict[str, Any]:
         """The entry of stages.json."""
@@ -148,11 +154,13 @@ def _steps(run: RunFile, levels: list[Load]) -> Iterator[list[Lane]]:
 
 def _stage(spec: LoadSpec, number: int, step: int, repeat: int, endpoint: EndpointSpec, prompts: PromptSpec,
            load: Load) -> Stage:
-    window_s = spec.window_s
-    if window_s is None and spec.requests is None:
+    window_s, ramp_s = spec.window_s, spec.ramp_s
+    if load.kind == "trace":  # `replay` bounds its window by the trace's length, once that is known
+        ramp_s = 0.0
+    elif window_s is None and spec.requests is None:
         window_s = DEFAULT_WINDOW_S
     return Stage(number, step, repeat, endpoint.name, prompts.name, load, dict(endpoint.parameters),
-                 spec.ramp_s, spec.warmup_s, window_s, spec.requests, spec.drain_s)
+                 ramp_s, spec.warmup_s, window_s, spec.requests, spec.drain_s)
 
 
 def _levels(spec: LoadSpec) -> list[Load]:
@@ -164,7 +172,9 @@ def _levels(spec: LoadSpec) -> list[Load]:
         return [Load("concurrency", value) for value in spec.concurrency]
     if spec.rate is not None:
         return [Load("rate", value, _arrivals(spec.arrivals)) for value in spec.rate]
-    raise FmloadError(f"load.{given[0]} is not part of this version", hint="use concurrency or rate")
+    if spec.trace is not None:
+        return [Load("trace", speed) for speed in spec.trace.speed]
+    raise FmloadError(f"load.{given[0]} is not part of this version", hint="use concurrency, rate or trace")
 
 
 def _arrivals(spec: ArrivalSpec | None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def render(analysis: Analysis) -> Section | None:
         result.summary.distributions[name].n for name in SHOWN if name in result.summary.distributions)]
     if not measured:
         return None
-    open_loop = any(result.summary.stage.load.get("kind") == "rate" for result in measured)
+    open_loop = any(result.summary.stage.open_loop for result in measured)
     found = lines(analysis)
     blocks: list[Block] = [_curves(METRICS[name], found) for name in ("ttft", "itl", "e2e")]
     blocks.append(Paragraph(_FLOORS))

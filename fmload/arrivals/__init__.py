@@ -56,6 +56,11 @@ def schedule(arrivals: Mapping[str, Any], rate_per_s: float, seed: str, lead_s: 
     return process(rate_per_s, lead_s, random.Random(seed), options)  # type: ignore[no-any-return]
 
 
+def seed_of(run_seed: int, stage: int) -> str:
+    """The seed of a stage's arrivals: the audit makes the schedule anew from it."""
+    return f"{run_seed}/{stage}"
+
+
 def share(instants: Iterator[Any], index: int, workers: int) -> Iterator[Any]:
     """Every `workers`-th arrival from the `index`-th on: the shares of all workers together are the process itself."""
     return itertools.islice(instants, index, None, workers)

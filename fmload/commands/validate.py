@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def estimated_s(stages: list[Stage]) -> float | None:
-    """Seconds that the steps take, without drains; None when a window is closed by requests."""
+    """Seconds that the steps take, without drains; None when requests or a trace decide."""
     steps = [step[0] for step in steps_of(stages)]
     windows = [stage.window_s for stage in steps]
     if any(window is None for window in windows):
@@ -67,8 +67,8 @@ def _check_files(source: object) -> None:
 def _print(run_file: RunFile, stages: list[Stage], console: Console) -> None:
     console.print(_stage_table(stages), _prompt_table(run_file), sep="\n\n", end="\n\n")
     load, seconds = run_file.load, estimated_s(stages)
-    lasts = "until each window has its requests" if seconds is None else f"about {format_duration(seconds)} in all"
-    ramp, warmup, drain = map(format_duration, (load.ramp_s, load.warmup_s, load.drain_s))
+    lasts = "as long as requests and traces take" if seconds is None else f"about {format_duration(seconds)} in all"
+    ramp, warmup, drain = map(format_duration, (stages[0].ramp_s, load.warmup_s, load.drain_s))
     console.print(f"{len(stages)} stages in {len(steps_of(stages))} steps, each of {ramp} ramp, {warmup} warm-up "
                   f"and up to {drain} drain; {lasts}", soft_wrap=True)
 
@@ -76,11 +76,15 @@ def _print(run_file: RunFile, stages: list[Stage], console: Console) -> None:
 def _stage_table(stages: list[Stage]) -> Table:
     table = Table("stage", "step", "endpoint", "prompts", "load", "window", box=None)
     for stage in stages:
-        unit = "users" if stage.load.kind == "concurrency" else "requests/s"
-        window = f"{stage.requests} requests" if stage.window_s is None else format_duration(stage.window_s)
-        table.add_row(str(stage.stage), str(stage.step), stage.endpoint, stage.prompt_set,
-                      f"{stage.load.value:g} {unit}", window)
+        table.add_row(str(stage.stage), str(stage.step), stage.endpoint, stage.prompt_set, stage.load.text,
+                      _window(stage))
     return table
+
+
+def _window(stage: Stage) -> str:
+    if stage.window_s is not None:
+        return format_duration(stage.window_s)
+    return "the trace's" if stage.load.kind == "trace" else f"{stage.requests} requests"
 
 
 def _prompt_table(run_file: RunFile) -> Table:

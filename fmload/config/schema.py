@@ -25,6 +25,7 @@ from fmload.arrivals import ARRIVALS
 from fmload.config import objectives
 from fmload.config.model import Extensible, Rule, Strict
 from fmload.endpoints import ENDPOINTS
+from fmload.errors import FmloadError
 from fmload.prompts import SOURCES
 from fmload.registry import did_you_mean
 from fmload.targets import TARGETS
@@ -225,18 +226,40 @@ def _named(value: object) -> object:
 Arrivals = Annotated[ArrivalSpec, BeforeValidator(_named)]
 
 
+def _several(value: object) -> object:
+    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+_Speed = Annotated[float, Field(gt=0)]
+Speeds = Annotated[list[_Speed], BeforeValidator(_several), Field(min_length=1), WithJsonSchema({"anyOf": [
+    {"type": "number", "exclusiveMinimum": 0},
+    {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 1}]})]
+
+
+class TraceSpec(Strict):
+    """The arrivals of a trace, at the instants that the rows of the prompt sets have (azure_trace, burstgpt, mooncake).
+
+    `start` and `duration` are on the trace's own clock, before the speed-up.
+    """
+
+    speed: Speeds = Field([1.0], description="how many times as fast as it was; several make a stage each")
+    start_s: Seconds = Field(0.0, alias="start", description="leave out what came before, counted from its first row")
+    duration_s: Seconds | None = Field(None, alias="duration", gt=0, description="and what came so much later")
+
+
 class LoadSpec(Strict):
     """The sweep. Exactly one of `concurrency`, `rate`, `find` and `trace`."""
 
     concurrency: list[Annotated[int, Field(ge=1)]] | None = Field(None, description="users at the same time")
     rate: list[Annotated[float, Field(gt=0)]] | None = Field(None, description="arrivals per second")
     find: dict[str, Any] | None = Field(None, description="search for the highest load that meets objectives")
-    trace: dict[str, Any] | None = Field(None, description="arrivals replayed from a file")
+    trace: TraceSpec | None = Field(None, description="arrivals replayed as they were; {} for a whole trace")
     arrivals: Arrivals | None = Field(
         None, description="arrival process of an open loop: its name, or {process: name, …its options}; constant")
     ramp_s: Seconds = Field(5.0, alias="ramp", description="from none to all users of a stage")
     warmup_s: Seconds = Field(10.0, alias="warmup", description="not measured")
-    window_s: Seconds | None = Field(None, alias="window", description="60s when neither window nor requests is given")
+    window_s: Seconds | None = Field(
+        None, alias="window", description="60s when neither window nor requests is given; of a trace, all that is left")
     requests: int | None = Field(None, ge=1, description="close the window after so many requests")
     drain_s: Seconds = Field(120.0, alias="drain", description="longest wait for answers after the window")
     workers: int = Field(1, ge=1, description="Locust worker processes")
@@ -310,6 +333,7 @@ class RunFile(Strict):
             for index, name in _repeated(given.get(kind)):
                 yield (kind, index, "name"), f"'{name}' names an earlier entry too; the results tell them apart by name"
         yield from _strangers(given)
+        yield from _without_times(given)
         if isinstance(given.get("objectives"), Mapping):
             for name, wrong in objectives.broken(given["objectives"]):
                 yield ("objectives", name), wrong
@@ -331,6 +355,23 @@ def _listed(entries: object) -> list[Any]:
 
 def _key(entry: object, name: str) -> Any:
     return entry.get(name) if isinstance(entry, Mapping) else getattr(entry, name, None)
+
+
+def _without_times(given: Mapping[str, Any]) -> Iterator[Rule]:
+    """Prompt sets that a trace is to be replayed from and whose source has no instants."""
+    sets = _listed(given.get("prompts")) if _key(given.get("load"), "trace") is not None else []
+    for index, name in enumerate(_key(one, "source") for one in sets):
+        if isinstance(name, str) and not _is_timed(name):
+            yield ("prompts", index, "source"), (
+                f"'{name}' has no instants that load.trace could replay; use azure_trace, burstgpt or mooncake")
+
+
+def _is_timed(source: str) -> bool:
+    """Whether the source's prompts have arrival times. One that cannot be loaded is told elsewhere."""
+    try:
+        return bool(getattr(SOURCES.load(source), "timed", False))
+    except (FmloadError, ImportError):
+        return True
 
 
 def _repeated(entries: object) -> Iterator[tuple[int, str]]:

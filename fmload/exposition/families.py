@@ -115,8 +115,7 @@ def _run(collector: Collector) -> Iterator[Metric]:
 
 
 def _named(stage: Stage) -> list[str]:
-    unit = "users" if stage.load.kind == "concurrency" else "requests/s"
-    return [stage.endpoint, stage.prompt_set, str(stage.stage), f"{stage.load.value:g} {unit}"]
+    return [stage.endpoint, stage.prompt_set, str(stage.stage), stage.load.text]
 
 
 def _offered(running: Iterable[Stage], kind: str) -> list[tuple[list[str], float]]:

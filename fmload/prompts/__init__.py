@@ -15,6 +15,9 @@ SOURCES = Registry("prompt source", {
     "qmsum": "fmload.prompts.qmsum:QMSum",
     "sharegpt": "fmload.prompts.sharegpt:ShareGPT",
     "openorca": "fmload.prompts.openorca:OpenOrca",
+    "azure_trace": "fmload.prompts.azure_trace:AzureTrace",
+    "burstgpt": "fmload.prompts.burstgpt:BurstGPT",
+    "mooncake": "fmload.prompts.mooncake:Mooncake",
 })
 
 from fmload.prompts.preparation import prepare, wanted  # noqa: E402  (they look sources up)

@@ -61,8 +61,13 @@ def fingerprint(found: Sequence[Found]) -> str:
 
 def rows(found: Sequence[Found]) -> list[Row]:
     """All rows of all files, in order. Raises FmloadError naming file and line for what cannot be read."""
-    return [Row(_sendable(values, f"{file.name}:{number}"), file.name, number, str(file.path.parent))
-            for file in found for number, values in enumerate(_read(file), start=1)]
+    return list(each(found))
+
+
+def each(found: Sequence[Found]) -> Iterator[Row]:
+    """As `rows`, one after the other, for files of which not every row is kept."""
+    return (Row(_sendable(values, f"{file.name}:{number}"), file.name, number, str(file.path.parent))
+            for file in found for number, values in enumerate(_read(file), start=1))
 
 
 def _sendable(values: dict[str, Any], where: str) -> dict[str, Any]:

@@ -34,19 +34,19 @@ def wanted(run_file: RunFile, spec: PromptSpec) -> int | None:
     """How many prompts a set needs so that none is sent twice to one endpoint; None: all that the source has.
 
     `count` where it is given; else, for sources that invent text, what the plan can use up when a request takes at
-    least 0.25 s, between 50 and 10,000.
+    least 0.25 s, between 50 and 10,000. A trace invents text, too; it is whole where it is replayed.
     """
     if spec.count is not None:
         return spec.count
-    if not getattr(SOURCES.load(spec.source), "endless", False):
+    load, source = run_file.load, SOURCES.load(spec.source)
+    if not getattr(source, "endless", False) and (load.trace is not None or not getattr(source, "timed", False)):
         return None
-    load = run_file.load
     stage_s = load.ramp_s + load.warmup_s + (load.window_s or 60.0)
     at_once = sum(load.concurrency or ()) * stage_s / _SHORTEST_REQUEST_S + sum(load.rate or ()) * stage_s
     if load.requests is not None:
         levels = [*(load.concurrency or ()), *(load.rate or ())]
         at_once = load.requests * len(levels) + sum(levels) * (load.ramp_s + load.warmup_s) / _SHORTEST_REQUEST_S
-    if load.find is not None or load.trace is not None:
+    if load.find is not None:
         at_once = _MOST
     return int(min(max(at_once * load.repeat, _LEAST), _MOST))
 
@@ -67,8 +67,12 @@ def _for_tokenizer(run_file: RunFile, spec: PromptSpec, tokenizer_name: str, pre
     """The set under one tokenizer, from the cache when nothing that it depends on has changed."""
     from fmload.prompts import cache
     from fmload.prompts.tokenizer import Tokenizer
+    from fmload.prompts.trace import Trace
 
     source: Source = SOURCES.load(spec.source).from_spec(spec)
+    trace = run_file.load.trace
+    if trace is not None and isinstance(source, Trace):
+        source = source.within(trace.start_s, trace.duration_s)
     tokenizer = Tokenizer.load(tokenizer_name)
     count = wanted(run_file, spec)
     key = None if spec.nonce else cache.key(spec, source, tokenizer, run_file.seed, count, prefix)

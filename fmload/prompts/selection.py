@@ -43,7 +43,8 @@ def make_set(spec: PromptSpec, source: Source, tokenizer: Tokenizer, seed: str, 
     """
     items = source.items(seed)
     left = count if count is not None else operator.length_hint(items)
-    selection = _Selection(spec, count, endless=getattr(source, "endless", False))
+    selection = _Selection(spec, count, endless=getattr(source, "endless", False),
+                           unique=spec.unique and not getattr(source, "timed", False))
     for group in _made(source, tokenizer, _with_heads(items, spec.nonce), left):
         selection.add(group, f"{seed}/output")
         progress(spec.name, len(selection.kept), count)
@@ -55,11 +56,14 @@ def make_set(spec: PromptSpec, source: Source, tokenizer: Tokenizer, seed: str, 
 
 
 class _Selection:
-    """The prompts kept so far: those that fit the filter and, where that is asked, are like none before."""
+    """The prompts kept so far: those that fit the filter and, where that is asked, are like none before.
 
-    def __init__(self, spec: PromptSpec, count: int | None, endless: bool) -> None:
+    A trace's prompts are kept even when they are alike: each of them is an arrival.
+    """
+
+    def __init__(self, spec: PromptSpec, count: int | None, endless: bool, unique: bool) -> None:
         self.kept: list[Prompt] = []
-        self._spec, self._count, self._endless = spec, count, endless
+        self._spec, self._count, self._endless, self._unique = spec, count, endless, unique
         self._seen: set[bytes] = set()
         self._lengths: list[int] = []
         self._fruitless = 0
@@ -76,7 +80,7 @@ class _Selection:
     def add(self, group: list[Prompt], output_seed: str) -> None:
         """Keep of one item's prompts what can be kept, with output lengths drawn by the seed."""
         self._lengths += [prompt.input_tokens or 0 for prompt in group]
-        new = _new(_fitting(group, self._spec), self._seen, self._spec.unique)
+        new = _new(_fitting(group, self._spec), self._seen, self._unique)
         self._fruitless = 0 if new else self._fruitless + 1
         for prompt in new:
             self.kept.append(_finished(prompt, self._spec, f"{output_seed}/{len(self.kept)}"))

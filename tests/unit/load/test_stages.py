@@ -63,7 +63,7 @@ def test_rates_carry_their_arrival_process_and_need_no_slots() -> None:
     assert stage.load.arrivals == {"process": "gamma", "burstiness": 0.5}
 
 
-@pytest.mark.parametrize("load", [{"find": {"objective": {}}}, {"trace": {"file": "x"}}])
+@pytest.mark.parametrize("load", [{"find": {"objective": {}}}])
 def test_loads_that_this_version_lacks_are_refused_with_a_remedy(load: dict[str, Any]) -> None:
     spec = run_file({"concurrency": [1]})
     with pytest.raises(FmloadError, match="not part of this version"):
