@@ -11,12 +11,12 @@ import numpy as np
 from analysis.samples import Samples
 from analysis.stats import (
     PERCENTILES,
-    Interval,
     mean_interval,
     nearest_rank,
     percentile_floor,
     percentile_interval,
 )
+from fmload.intervals import Interval
 from fmload.metrics import Floats, ratio
 
 CURVE = tuple(float(p) for p in range(0, 101, 2))

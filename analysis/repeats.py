@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.stats import Interval, student_t
+from analysis.stats import student_t
 from analysis.table import StageResult
+from fmload.intervals import Interval
 
 Key = tuple[str, str, str, str]
 

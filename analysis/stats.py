@@ -10,10 +10,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fmload.metrics import Bools, Floats, Ints
+from fmload.intervals import Interval, binomial_ranks
+from fmload.metrics import Bools, Floats
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0)
-CONFIDENCE = 0.95
 FLOOR_CONFIDENCE = 0.99
 
 
@@ -47,16 +47,6 @@ def percentile_floor(percentile: float) -> int:
     return n
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A confidence interval and the name of its method. An end is None where the samples do not reach."""
-
-    low: float | None
-    high: float | None
-    method: str
-    confidence: float = CONFIDENCE
-
-
 def percentile_interval(ordered: Floats, percentile: float) -> Interval | None:
     """Order-statistic interval: the ranks between which the percentile lies by the binomial distribution.
 
@@ -65,27 +55,9 @@ def percentile_interval(ordered: Floats, percentile: float) -> Interval | None:
     n = len(ordered)
     if n == 0:
         return None
-    low, high = _binomial_ranks(n, percentile / 100)
+    low, high = binomial_ranks(n, percentile / 100)
     return Interval(float(ordered[low - 1]) if low >= 1 else None, float(ordered[high - 1]) if high <= n else None,
                     "order statistics (binomial)")
-
-
-def _binomial_ranks(n: int, p: float) -> tuple[int, int]:
-    """Ranks l < u with P(B < l) ≤ α/2 and P(B ≥ u) ≤ α/2 for B ~ Binomial(n, p)."""
-    alpha = 1 - CONFIDENCE
-    spread = 8 * math.sqrt(n * p * (1 - p)) + 8
-    first = max(0, math.floor(n * p - spread))
-    last = min(n, math.ceil(n * p + spread))
-    cdf = np.cumsum(np.exp(_log_binomial(np.arange(first, last + 1), n, p)))
-    low = first + int(np.searchsorted(cdf, alpha / 2, side="right"))
-    high = first + int(np.searchsorted(cdf, 1 - alpha / 2, side="left")) + 1
-    return low, high
-
-
-def _log_binomial(k: Ints, n: int, p: float) -> Floats:
-    log_factorial = np.vectorize(math.lgamma, otypes=[float])
-    ways = math.lgamma(n + 1) - log_factorial(k + 1) - log_factorial(n - k + 1)
-    return ways + k * math.log(p) + (n - k) * math.log1p(-p)  # type: ignore[no-any-return]
 
 
 def mean_interval(values: Floats) -> Interval | None:

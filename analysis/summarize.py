@@ -14,9 +14,10 @@ from analysis.distribution import Distribution, Wanted, of_requests, of_samples
 from analysis.evidence import Evidence, evidence_of
 from analysis.load import Endpoint, Run, Stage
 from analysis.samples import Samples
-from analysis.stats import Interval, finite, throughput_interval
+from analysis.stats import finite, throughput_interval
 from analysis.timeline import Requests, Timeline, sample_of, timeline_of
 from analysis.windows import begun_ns, delivered_tokens, ended_ns, inside, overlap_ns, tokens_inside
+from fmload.intervals import Interval
 from fmload.metrics import NS, Bools, Floats, Ints, Totals, gaps, icl, itl, of_level
 
 REQUEST_METRICS = tuple(metric.name for metric in of_level("request"))

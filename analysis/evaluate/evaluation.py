@@ -11,11 +11,11 @@ from typing import Any
 from analysis.cost import Pricing, usd_of_tokens
 from analysis.evaluate import agreement
 from analysis.evaluate.cases import Case, by_endpoint, one_each
-from analysis.evaluate.intervals import bootstrap, wilson
+from analysis.evaluate.intervals import bootstrap
 from analysis.evaluate.ledger import Entry
 from analysis.evaluate.panel import Pair, Panel, pairs_of
 from analysis.evaluate.scores import SCORES, Score, best
-from analysis.stats import Interval
+from fmload.intervals import Interval, wilson
 
 SCHEMA_VERSION = 1
 # 1  first version

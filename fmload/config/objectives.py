@@ -1,11 +1,17 @@
-"""Objectives as the run file may name them: a metric with its statistic, a price, and a limit with its unit."""
+"""Objectives as the run file may name them: a metric with its statistic, a price, and a limit with its unit.
+
+`e2e_p95: 5s`, `error_rate: 0`, `price_per_10k_transactions: 50`, `requests_per_s: 4` (a minimum, for what is better
+higher). A request metric without a statistic, `ttft: 2s`, is a limit for each request and counts in goodput alone.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
+from fmload.errors import FmloadError
 from fmload.registry import did_you_mean
 from fmload.units import parse_duration_s
 
@@ -13,6 +19,54 @@ _NAME = re.compile(r"(?P<metric>.+?)(?:_(?P<stat>mean|min|max|p\d+(?:\.\d+)?))?"
 _STATS = ("mean", "p50", "p90", "p95", "p99")
 _PRICES = ("transaction", "token", "1m_input_tokens", "1m_output_tokens", "good_request", "1k_transactions",
            "10k_transactions", "1m_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One limit, in the metric's unit. `stat` is None for metrics of a stage and for limits of each request."""
+
+    name: str
+    metric: str
+    stat: str | None
+    limit: float
+    unit: str
+    bound: Literal["at most", "at least"]
+    level: Literal["request", "token", "stage"]
+
+    @property
+    def per_request(self) -> bool:
+        """True for a request metric without a statistic: it counts in goodput, and no stage is judged by it."""
+        return self.stat is None and self.level == "request"
+
+    @property
+    def percentile(self) -> float | None:
+        """95.0 for `…_p95`; else None."""
+        return float(self.stat[1:]) if self.stat and self.stat.startswith("p") else None
+
+
+def parse_objectives(given: Mapping[str, Any]) -> tuple[Objective, ...]:
+    """The objectives of a run file. Raises FmloadError for the first that cannot be judged."""
+    for name, wrong in broken(given):
+        raise FmloadError(f"objectives.{name}: {wrong}")
+    return tuple(_objective(str(name), limit) for name, limit in given.items())
+
+
+def _objective(name: str, limit: Any) -> Objective:
+    from fmload.metrics import METRICS
+
+    if name not in METRICS and name.startswith("price_per_"):
+        return Objective(name, name, None, _value(limit), "USD", "at most", "stage")
+    match = None if name in METRICS else _NAME.fullmatch(name)
+    metric = METRICS[match["metric"] if match else name]
+    return Objective(name, metric.name, match["stat"] if match else None, _value(limit), metric.unit,
+                     "at least" if metric.better == "higher" else "at most", metric.level)
+
+
+def _value(limit: Any) -> float:
+    """A limit in its metric's unit, from text with a unit, a share in percent, or a number."""
+    if not isinstance(limit, str):
+        return float(limit)
+    return float(limit.strip().removesuffix("%")) / 100 if limit.strip().endswith("%") else parse_duration_s(limit)
 
 
 def broken(objectives: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -27,7 +27,7 @@ def test_units_are_read_and_bounds_follow_the_metric() -> None:
 
 @pytest.mark.parametrize(("objectives", "said"), [
     ({"e2e_p95": 5}, "no unit"), ({"e2e_p95": "soon"}, "not a duration"), ({"e2el_p95": "5s"}, "did you mean"),
-    ({"itl": "5ms"}, "which statistic"), ({"error_rate": "none"}, "not a number"),
+    ({"itl": "5ms"}, "which statistic"), ({"error_rate": "none"}, "must be a number"),
     ({"requests_per_s_p95": 1}, "unknown metric")])
 def test_an_objective_that_cannot_be_judged_is_an_error(objectives: dict[str, Any], said: str) -> None:
     with pytest.raises(FmloadError, match=said):

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from analysis.objectives import known_names as judged_names
-from analysis.objectives import parse_objectives
-from fmload.config.objectives import broken, known_names
+from analysis.cost import PRICES
+from fmload.config.objectives import broken, known_names, parse_objectives
 from fmload.errors import FmloadError
 
 
@@ -20,7 +19,7 @@ def judged(name: str, limit: Any) -> bool:
     return True
 
 
-NAMES = sorted({*known_names(), *judged_names(), "ttft_p99.9", "e2e_min", "e2e_max"})
+NAMES = sorted({*known_names(), *PRICES, "ttft_p99.9", "e2e_min", "e2e_max"})
 
 
 def test_every_name_that_can_be_judged_is_accepted_and_the_reverse() -> None:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.evaluate.agreement import Agreement, between, cohen, fleiss, majority, of_panel, order_bias, settled
-from analysis.evaluate.intervals import bootstrap, wilson
+from analysis.evaluate.intervals import bootstrap
+from fmload.intervals import wilson
 
 CHOICES = st.sampled_from(["first", "second", "tie"])
 
