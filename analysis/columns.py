@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analysis.safe_checks import Checks, checks_of
 from fmload.metrics import Bools, Columns, Floats, Ints
 
 NDArrayStr = np.ndarray[Any, np.dtype[np.object_]]
@@ -33,6 +34,7 @@ class Batch:
     server_input_tokens: Floats
     max_output_tokens: Floats
     lag_max_ns: Floats
+    checks: Checks | None = None  # None: the run has no safety checks
 
 
 def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[str, int]) -> Batch:
@@ -42,6 +44,7 @@ def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[st
     counts = np.diff(offsets)
     told, counted, limit, lag = (_floats(batch.column(name)) for name in (
         "input_tokens", "prompt_tokens", "max_output_tokens", "lag_max_ns"))
+    checks = checks_of(batch.column("detail").to_pylist()) if "detail" in batch.schema.names else None
     columns = Columns(
         **{name: _instants(batch.column(name), shift) for name in _INSTANTS},
         **{name: _floats(batch.column(name)) for name in ("output_tokens", "cached_tokens")},
@@ -49,9 +52,10 @@ def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[st
         streamed=_bools(batch.column("streamed")), chunk_offsets=offsets,
         chunk_ns=chunk_ns - np.repeat(shift, counts),
         chunk_tokens=_ragged(batch.column("chunk_tokens"))[1],
-        chunk_censored=_ragged(batch.column("chunk_censored"))[1].astype(bool))
+        chunk_censored=_ragged(batch.column("chunk_censored"))[1].astype(bool),
+        checks_s=checks.total_s if checks else None)
     outcome, stamp, source, finish, prompt = (_texts(batch.column(name)) for name in _TEXTS)
-    return Batch(columns, outcome, stamp, source, finish, prompt, counted, told, limit, lag)
+    return Batch(columns, outcome, stamp, source, finish, prompt, counted, told, limit, lag, checks)
 
 
 def _shifts(batch: pa.RecordBatch, clock_offsets_ns: Mapping[str, int]) -> Ints:

@@ -13,6 +13,7 @@ from analysis.stats import Drift, drift, finite, nearest_rank, warmed_up_at
 from analysis.timeline import Requests
 from analysis.windows import in_flight_at, inside
 from fmload.metrics import NS, Bools, Floats, Ints
+from fmload.record import NEITHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, ch
     """The evidence in the columns of a stage's requests. `window` is in nanoseconds; `chunks` and gaps are counted
     over the requests that started inside it and succeeded."""
     good = requests.succeeded
-    ended = inside(table["ended"], window) & np.isfinite(table["sent"]) & (requests.outcome != "cancelled")
+    ended = inside(table["ended"], window) & np.isfinite(table["sent"]) & ~np.isin(requests.outcome, NEITHER)
     residence = (table["ended"] - table["sent"])[ended] / NS
     lateness = np.sort(finite(table["send_lateness"], requests.in_window))
     lag = np.sort(finite(table["lag_max"], good))

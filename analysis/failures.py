@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow.parquet as pq
 
 from analysis.load import BATCH_ROWS, Run
+from fmload.record import NEITHER
 
 MOST_KINDS = 500  # distinct messages that are told apart; further ones are counted without their text
 LONGEST = 300  # characters of a message that are shown
@@ -36,7 +37,7 @@ def failures(run: Run) -> list[Failure]:
 
 def _count(counted: Counter[tuple[str, str, int | None, str | None]], rows: zip[tuple[str, str, int, str]]) -> None:
     for endpoint, outcome, status, error in rows:
-        if outcome in ("ok", "cancelled"):  # what the client itself stopped did not fail
+        if outcome in ("ok", *NEITHER):  # what the client itself stopped did not fail
             continue
         kind = (endpoint, outcome, status, error[:LONGEST] if error else None)
         known = kind in counted or len(counted) < MOST_KINDS

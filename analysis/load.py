@@ -141,10 +141,12 @@ class Run:
 
     def batches(self, stage: Stage) -> Iterator[Batch]:
         """The records of a stage, `BATCH_ROWS` at a time, in the order in which they are stored."""
+        load = self.spec.get("load") or {}
+        columns = [*READ, "detail"] if isinstance(load, Mapping) and load.get("safe_check") else READ
         offsets = {name: worker.clock_offset_ns for name, worker in self.workers.items()}
         for path in self._files(stage):
             with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(BATCH_ROWS, columns=READ):
+                for batch in file.iter_batches(BATCH_ROWS, columns=columns):
                     yield to_batch(batch, stage.window_start_ns, offsets)
 
 

@@ -13,12 +13,14 @@ from analysis.columns import Batch
 from analysis.distribution import Distribution, Wanted, of_requests, of_samples
 from analysis.evidence import Evidence, evidence_of
 from analysis.load import Endpoint, Run, Stage
+from analysis.safe_checks import EMPTY, SafeChecks, rows_of, safe_checks
 from analysis.samples import Samples
 from analysis.stats import finite, throughput_interval
 from analysis.timeline import Requests, Timeline, sample_of, timeline_of
 from analysis.windows import begun_ns, delivered_tokens, ended_ns, inside, overlap_ns, tokens_inside
 from fmload.intervals import Interval
 from fmload.metrics import NS, Bools, Floats, Ints, Totals, gaps, icl, itl, of_level
+from fmload.record import NEITHER
 
 REQUEST_METRICS = tuple(metric.name for metric in of_level("request"))
 
@@ -37,6 +39,7 @@ class StageSummary:
     timeline: Timeline
     sample: Requests  # at most SAMPLE_ROWS requests, evenly drawn in order of start, for plots
     slower_than_threshold: int | None = None
+    safe_checks: SafeChecks | None = None
 
     @property
     def censored_share(self) -> float | None:
@@ -99,7 +102,8 @@ class _Gathering:
             "finish_reason": batch.finish_reason,
             "prompt": np.fromiter(map(hash, batch.prompt_id), np.int64, columns.rows), "lag_max": batch.lag_max_ns / NS,
             "prompt_tokens": batch.prompt_tokens, "server_input_tokens": batch.server_input_tokens,
-            "max_output_tokens": batch.max_output_tokens,
+            "max_output_tokens": batch.max_output_tokens, "due": columns.scheduled_ns,
+            **rows_of(batch.checks, columns.rows),
         }
         end = self.filled + columns.rows
         for name, values in rows.items():
@@ -147,13 +151,15 @@ def _summary(gathered: _Gathering, stage: Stage, endpoint: Endpoint, wanted: Wan
                              gaps_censored=gathered.gaps_censored),
         intervals=_intervals(table, completed, window_s),
         timeline=timeline_of(requests, window_s, gathered.tokens_by_second), sample=sample_of(requests),
-        slower_than_threshold=None if slow is None else _slower(requests, slow))
+        slower_than_threshold=None if slow is None else _slower(requests, slow),
+        safe_checks=safe_checks(table, requests, gathered.window_ns, wanted))
 
 
 _EMPTY: dict[str, np.ndarray[Any, Any]] = {
     **dict.fromkeys((*REQUEST_METRICS, "begun", "sent", "ended", "first_token", "cached_tokens", "chunks", "delivered",
-                     "first_chunk", "lag_max", "prompt_tokens", "server_input_tokens", "max_output_tokens"),
+                     "first_chunk", "lag_max", "prompt_tokens", "server_input_tokens", "max_output_tokens", "due"),
                     np.array([])),
+    **EMPTY,
     "streamed": np.array([], dtype=bool),
     **dict.fromkeys(("outcome", "tokens_source", "stamp", "finish_reason"), np.array([], dtype=object)),
     "prompt": np.array([], dtype=np.int64),
@@ -163,14 +169,14 @@ _EMPTY: dict[str, np.ndarray[Any, Any]] = {
 def _totals(gathered: _Gathering, table: Mapping[str, Any], requests: Requests, completed: Bools,
             endpoint: Endpoint, wanted: Wanted) -> Totals:
     started, outcome = requests.in_window, requests.outcome
-    cancelled = outcome == "cancelled"
+    neither = np.isin(outcome, NEITHER)
     first_inside = inside(table["first_token"], gathered.window_ns)
     cached = finite(table["cached_tokens"], completed)
     sent = np.isfinite(table["sent"])
     area = overlap_ns(table["sent"][sent], table["ended"][sent], gathered.window_ns).sum()
     return Totals(
         window_s=gathered.window_ns / NS, started=int(started.sum()), succeeded=int(requests.succeeded.sum()),
-        failed=int((started & (outcome != "ok") & ~cancelled).sum()), completed=int(completed.sum()),
+        failed=int((started & (outcome != "ok") & ~neither).sum()), completed=int(completed.sum()),
         good=int((completed & meets(requests.metrics, wanted.limits)).sum()) if wanted.limits else None,
         tokens_out=gathered.tokens_out, tokens_in=float(np.nansum(table["input_tokens"][first_inside])),
         completed_tokens_in=float(np.nansum(table["input_tokens"][completed])),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fmload.metrics import Bools, Floats, Ints
+from fmload.record import NEITHER
 
 SAMPLE_ROWS = 2_000
 
@@ -53,7 +54,8 @@ def timeline_of(requests: Requests, window_s: float, tokens_by_second: Mapping[i
     last = max(math.ceil(float(ended.max())), first + 1)
     edges = np.arange(first, last + 1)
     good = requests.outcome == "ok"
-    completed, failed = (np.histogram(ended[rows], bins=edges)[0] for rows in (good, ~good))
+    bad = ~good & ~np.isin(requests.outcome, NEITHER)
+    completed, failed = (np.histogram(ended[rows], bins=edges)[0] for rows in (good, bad))
     seconds = edges[:-1]
     tokens = np.array([tokens_by_second.get(int(second), 0.0) for second in seconds])
     return Timeline(seconds, _in_flight_by_second(begun, ended, edges), completed, failed, tokens)

@@ -17,7 +17,8 @@ from deploy.emulation import REGION, Emulation
 from deploy.names import name_for
 from deploy.wait import wait_for
 from fmload.config.model import Rule, Strict
-from fmload.config.schema import EndpointSpec, Seconds
+from fmload.config.schema import EndpointSpec
+from fmload.config.values import Seconds
 from fmload.errors import FmloadError
 
 Commitment = Literal["OneMonth", "SixMonths"]

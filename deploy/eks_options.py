@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from fmload.config.model import Rule, Strict
-from fmload.config.schema import Seconds
+from fmload.config.values import Seconds
 
 
 class NodeGroupSpec(Strict):

@@ -17,7 +17,8 @@ from deploy.health import healthy
 from deploy.processes import alive, ensure_process, log_tail, process_resource, start
 from deploy.wait import wait_for
 from fmload.config.model import Rule, Strict
-from fmload.config.schema import EndpointSpec, Seconds
+from fmload.config.schema import EndpointSpec
+from fmload.config.values import Seconds
 from fmload.errors import FmloadError
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fmload.record import Record
+from fmload.record import NEITHER, Record
 from fmload.units import parse_duration_s
 
 METRICS = ("ttft", "itl", "tpot", "e2e")
@@ -123,7 +123,7 @@ class Totals:
     @property
     def errors(self) -> dict[str, int]:
         """Counts of the outcomes that are failures; what was cut off by the end of a stage is none."""
-        return {name: count for name, count in self.outcomes.items() if name not in ("ok", "censored", "cancelled")}
+        return {name: count for name, count in self.outcomes.items() if name not in ("ok", "censored", *NEITHER)}
 
 
 class Tally:

@@ -45,10 +45,8 @@ def measure(endpoint: Endpoint, prompt: Prompt, wire: Wire, address: Address, *,
             raise
         exchange = partial
     reading = endpoint.read(exchange)
-    record = Record(
-        request_id=request_id, worker=worker, stage=stage, endpoint=endpoint.name, prompt_set=prompt.prompt_set,
-        prompt_id=prompt.id, scheduled_ns=scheduled_ns, streamed=endpoint.streamed, prompt_tokens=prompt.input_tokens,
-        max_output_tokens=prompt.output_tokens or max_output_tokens)
+    record = unsent(endpoint, prompt, request_id=request_id, worker=worker, stage=stage, scheduled_ns=scheduled_ns,
+                    max_output_tokens=max_output_tokens)
     _note_exchange(record, exchange)
     _note_chunks(record, reading.chunks, exchange.marks)
     _note_reading(record, reading)
@@ -56,6 +54,15 @@ def measure(endpoint: Endpoint, prompt: Prompt, wire: Wire, address: Address, *,
     if failure is not None:
         record.outcome, record.error = failure.outcome, redact(failure.message)
     return record, reading
+
+
+def unsent(endpoint: Endpoint, prompt: Prompt, *, request_id: str, worker: str, stage: int, scheduled_ns: int,
+           max_output_tokens: int | None = None) -> Record:
+    """The record of a request of which nothing has come yet."""
+    return Record(
+        request_id=request_id, worker=worker, stage=stage, endpoint=endpoint.name, prompt_set=prompt.prompt_set,
+        prompt_id=prompt.id, scheduled_ns=scheduled_ns, streamed=endpoint.streamed, prompt_tokens=prompt.input_tokens,
+        max_output_tokens=prompt.output_tokens or max_output_tokens)
 
 
 def outcome(exchange: Exchange, reading: Reading) -> Failure | None:

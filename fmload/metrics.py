@@ -45,6 +45,7 @@ class Columns:
     chunk_ns: Ints
     chunk_tokens: Ints
     chunk_censored: Bools
+    checks_s: Floats | None = None  # time of the safety checks of each request; None: there are none
 
     @property
     def rows(self) -> int:
@@ -150,6 +151,12 @@ def tpot(columns: Columns) -> Floats:
     return found
 
 
+def e2e_with_checks(columns: Columns) -> Floats:
+    """E2E latency + time of the content-safety checks before and after the request (`load.safe_check`), which no other
+    metric holds: what a user waits for a whole answer that was checked. Null without checks."""
+    return np.full(columns.rows, np.nan) if columns.checks_s is None else e2e(columns) + columns.checks_s
+
+
 def send_lateness(columns: Columns) -> Floats:
     """`t_send − t_sched`: how late the client sent the request."""
     return (columns.send_ns - columns.scheduled_ns) / NS
@@ -247,7 +254,8 @@ def input_tokens_per_s(totals: Totals) -> float | None:
 
 def error_rate(totals: Totals) -> float | None:
     """Failed ÷ (failed + succeeded), over the requests that started inside the window. Requests that were not
-    answered within the drain (`censored`) count as failed; those that the client cancelled count as neither."""
+    answered within the drain (`censored`) count as failed; those that the client cancelled, and those
+    that a safety check blocked before they were sent, count as neither."""
     return ratio(totals.failed, totals.failed + totals.succeeded)
 
 
@@ -307,6 +315,7 @@ _REQUEST = [
     Metric("tpot", "TPOT", "s", "ms", "request", "lower", tpot),
     Metric("e2e", "E2E latency", "s", "s", "request", "lower", e2e),
     Metric("e2e_scheduled", "Scheduled E2E latency", "s", "s", "request", "lower", e2e_scheduled),
+    Metric("e2e_with_checks", "E2E latency with safety checks", "s", "s", "request", "lower", e2e_with_checks),
     Metric("send_lateness", "Send lateness", "s", "ms", "request", "lower", send_lateness),
     Metric("input_tokens", "Input tokens", "tokens", "tokens", "request", None, input_tokens),
     Metric("output_tokens", "Output tokens", "tokens", "tokens", "request", None, output_tokens),

@@ -35,7 +35,7 @@ from fmload.config import RunFile, dump
 from fmload.endpoints.base import Reading
 from fmload.errors import EXIT_INTERRUPTED, FmloadError
 from fmload.exposition.watching import watch
-from fmload.record import Record
+from fmload.record import NEITHER, Record
 from fmload.results import Results, new_results
 from fmload.shape import StageShape
 from fmload.stages import Stage, plan, remaining
@@ -146,7 +146,7 @@ class Plugin:
         started_ns = record.send_ns or record.scheduled_ns
         failed = None if record.outcome == "ok" else RequestFailed(f"{record.outcome}: {record.error or 'no message'}")
         fire = self.environment.events
-        if record.outcome not in ("cancelled", "censored"):
+        if record.outcome not in ("censored", *NEITHER):
             fire.request.fire(
                 request_type=self.worker.protocol(record.endpoint), name=f"{record.endpoint} {record.prompt_set}",
                 response_time=response_time, response_length=sum(len(chunk.text) for chunk in reading.chunks),

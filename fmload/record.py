@@ -18,8 +18,9 @@ SCHEMA_VERSION = 1
 
 Outcome = Literal[
     "ok", "connect", "tls", "timeout_connect", "timeout_first_token", "timeout_idle", "timeout_total", "http_4xx",
-    "throttled", "http_5xx", "stream_error", "truncated", "decode", "empty", "cancelled", "censored",
+    "throttled", "http_5xx", "stream_error", "truncated", "decode", "empty", "cancelled", "censored", "blocked",
 ]
+NEITHER: tuple[Outcome, ...] = ("cancelled", "blocked")  # the client's own doing: neither success nor failure
 Stamp = Literal["kernel", "user"]
 TokensSource = Literal["server", "tokenizer", "chunks"]
 

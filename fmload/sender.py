@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from fmload.prompt import Prompt
 from fmload.prompts.deal import Deal
 from fmload.prompts.store import prompts_for
 from fmload.record import Record
+from fmload.safe_check import SafeCheck
 from fmload.wire.exchange import Address, Timeouts
 from fmload.wire.http1 import Http1Wire
 
@@ -69,6 +71,8 @@ class Sender:
         self._prompts = {(spec.name, name): prompts_for(shard, spec.tokenizer) or shard
                          for spec in run.endpoints for name, shard in prompts.items()}
         self._deals = {key: Deal(shard) for key, shard in self._prompts.items()}
+        checks = run.load.safe_check
+        self._safe_check = SafeCheck(checks, run.seed) if checks is not None else None
         self._in_flight: dict[gevent.Greenlet, Lane] = {}
         self._helpers: list[gevent.Greenlet] = []
         self._censoring = False
@@ -205,15 +209,23 @@ class Sender:
     def _request(self, lane: Lane, scheduled_ns: int, due: Prompt | None) -> str:
         deal = self._deals[lane.endpoint, lane.prompt_set]
         prompt = due or deal.take(time.monotonic())
-        record, reading = measure.measure(
-            self._endpoints[lane.endpoint], prompt, self._wire, next(self._addresses[lane.endpoint]),
-            request_id=uuid4().hex, worker=self._worker, stage=lane.stage, scheduled_ns=scheduled_ns,
-            max_output_tokens=self._output_limits[lane.endpoint])
+        record, reading = self._measure(lane, prompt, scheduled_ns)
         deal.answered(prompt, time.monotonic())
-        if record.outcome == "cancelled" and self._censoring:
+        if record.outcome == "cancelled" and self._censoring and record.send_ns is not None:
             record.outcome = "censored"
         self._keep(record, reading)
         lane.unreached = lane.unreached + 1 if record.outcome in _UNREACHED else 0
         if lane.unreached == DEAD_AFTER:
             self._dead(lane.stage, f"{record.endpoint}: {record.error}")
         return record.outcome
+
+    def _measure(self, lane: Lane, prompt: Prompt, scheduled_ns: int) -> tuple[Record, Reading]:
+        """Send the prompt; between the safety checks, where the run file asks for them."""
+        endpoint = self._endpoints[lane.endpoint]
+        identity: dict[str, Any] = {"request_id": uuid4().hex, "worker": self._worker, "stage": lane.stage,
+                    "max_output_tokens": self._output_limits[lane.endpoint]}
+        send = partial(measure.measure, endpoint, prompt, self._wire, next(self._addresses[lane.endpoint]), **identity)
+        if self._safe_check is None:
+            return send(scheduled_ns=scheduled_ns)
+        unsent = partial(measure.unsent, endpoint, prompt, **identity)
+        return self._safe_check.around(prompt, scheduled_ns, send, unsent)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmload.emulator.truth import Truth
-from fmload.record import Record
+from fmload.record import NEITHER, Record
 
 Instants = npt.NDArray[np.int64]
 
@@ -55,7 +55,7 @@ def compare(seen: Iterable[Seen], truths: Sequence[Truth], start_ns: int, end_ns
     tokens = requests = censored = failed = 0
     for one in seen:
         inside = (one.token_ns >= start_ns) & (one.token_ns <= end_ns)
-        failed += one.outcome not in ("ok", "cancelled", "censored")
+        failed += one.outcome not in ("ok", "censored", *NEITHER)
         tokens += int(inside.sum())
         censored += int(one.censored[inside].sum())
         requests += bool(inside.size and inside[-1])

@@ -29,6 +29,9 @@ def offered_load(facts: Facts) -> Check | None:
     stage, totals = facts.summary.stage, facts.summary.totals
     if stage.concurrency is not None:
         offered, achieved, what = float(stage.concurrency), facts.value("achieved_concurrency"), "requests in flight"
+        checks = facts.summary.safe_checks
+        if checks is not None and achieved is not None:  # a user is busy in a safety check, too
+            achieved, what = achieved + checks.under_check, "requests in flight or in a safety check"
     elif stage.rate_per_s is not None:
         offered, what = stage.rate_per_s, "requests sent a second"
         achieved = totals.started / totals.window_s if totals.window_s else None

@@ -20,7 +20,8 @@ from analysis.evaluate.embeddings import EmbeddingSpec
 from analysis.evaluate.verdicts import Kind
 from fmload.config.loading import load_as
 from fmload.config.model import Rule, Strict
-from fmload.config.schema import EndpointSpec, RunPath, Seconds, TimeoutSpec
+from fmload.config.schema import EndpointSpec, TimeoutSpec
+from fmload.config.values import RunPath, Seconds
 from fmload.errors import FmloadError
 
 _BUNDLED = Path(__file__).parent / "rubrics"

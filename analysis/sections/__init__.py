@@ -23,6 +23,7 @@ _TABLE = {
     "repeats": "analysis.sections.repeats:render",
     "missed": "analysis.sections.missed:render",
     "errors": "analysis.sections.errors:render",
+    "safe_check": "analysis.sections.safe_check:render",
     "cost": "analysis.sections.cost:render",
     "quality": "analysis.sections.quality:render",
     "endpoint_metrics": "analysis.sections.endpoint_metrics:render",

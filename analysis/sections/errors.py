@@ -20,6 +20,7 @@ MEANINGS = {
     "stream_error": "an error event after status 200", "truncated": "the stream ended with no end mark",
     "decode": "the answer could not be read", "empty": "an answer without a token",
     "cancelled": "stopped by the client; counts as neither good nor failed",
+    "blocked": "found unsafe before it was sent; counts as neither good nor failed",
     "censored": "not answered within the drain; counts as failed",
 }
 

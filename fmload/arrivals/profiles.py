@@ -21,7 +21,7 @@ from pydantic import Field
 
 from fmload.arrivals import steady, takes
 from fmload.config.model import NoOptions, Rule, Strict
-from fmload.config.schema import Seconds
+from fmload.config.values import Seconds
 
 Inverse = Callable[[float], float]
 

@@ -21,7 +21,10 @@ def tables() -> str:
     """All tables in Markdown, with the further keys of every registered entry."""
     parts: list[tuple[str, type[BaseModel]]] = [
         ("The run", RunFile), *_parts(RunFile, ""), ("Lengths in tokens", Distribution)]
-    return "\n\n".join(text for title, model in parts for text in _part(title, model))
+    titles: dict[type[BaseModel], list[str]] = {}
+    for title, model in parts:
+        titles.setdefault(model, []).append(title)
+    return "\n\n".join(text for model, named in titles.items() for text in _part(", ".join(named), model))
 
 
 def rewritten(page: str) -> str:

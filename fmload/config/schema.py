@@ -7,68 +7,26 @@ its `Options` model, and stand flat beside the common keys; `Extensible` routes 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     GetJsonSchemaHandler,
-    PlainSerializer,
-    ValidationInfo,
-    WithJsonSchema,
 )
 from pydantic_core import CoreSchema
 
 from fmload.arrivals import ARRIVALS
 from fmload.config import objectives
 from fmload.config.model import Extensible, Rule, Strict
+from fmload.config.safe_check import SafeCheckSpec
+from fmload.config.values import RunPath, Seconds, TokenizerName
 from fmload.endpoints import ENDPOINTS
 from fmload.errors import FmloadError
 from fmload.prompts import SOURCES
 from fmload.registry import did_you_mean
 from fmload.targets import TARGETS
 from fmload.telemetry import COLLECTORS
-from fmload.units import parse_duration_s, write_duration
-
-
-def _duration(value: object, info: ValidationInfo) -> object:
-    """Seconds from text with a unit. A bare number is refused in a run file, and taken as seconds from code."""
-    if isinstance(value, str):
-        return parse_duration_s(value)
-    if info.context is not None and isinstance(value, int | float) and (value != 0 or isinstance(value, bool)):
-        raise ValueError(f"{value} has no unit; write a duration such as 500ms, 10s, 2m or 1h")
-    return value
-
-
-Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0), PlainSerializer(write_duration, when_used="json"),
-                    WithJsonSchema({"anyOf": [{"type": "string", "examples": ["500ms", "10s", "2m"]}, {"const": 0}]})]
-
-
-def _from_run_file(value: str, info: ValidationInfo) -> str:
-    if info.context is None or "://" in value or value.startswith("hf:") or PurePath(value).is_absolute():
-        return value
-    return str(info.context["folder"] / value)
-
-
-def _folder_of_run_file(value: str, info: ValidationInfo) -> str:
-    folder = info.context and info.context["folder"] / value
-    return str(folder) if folder and value != "bundled" and folder.is_dir() else value
-
-
-# A path in the run file: relative ones start from the run file's folder; s3:// and hf: stay as they are.
-RunPath = Annotated[str, AfterValidator(_from_run_file)]
-# A tokenizer's name, or a folder: relative to the run file where there is such a folder.
-TokenizerName = Annotated[str, AfterValidator(_folder_of_run_file)]
-
-
-def _region_of_run(value: str | None, info: ValidationInfo) -> str | None:
-    return value or (info.context or {}).get("region")
-
-
-# An AWS region; where none is given, the run's. To be used with `Field(None, validate_default=True)`.
-Region = Annotated[str | None, AfterValidator(_region_of_run)]
 
 
 def _also(handler: GetJsonSchemaHandler, core: CoreSchema, short: dict[str, Any]) -> dict[str, Any]:
@@ -267,6 +225,7 @@ class LoadSpec(Strict):
     repeat: int = Field(1, ge=1, description="times that every stage is run")
     shuffle: bool = Field(False, description="order of the stages drawn by the seed")
     respread: bool = Field(False, description="users of a lost worker are given to the others")
+    safe_check: SafeCheckSpec | None = Field(None, description="a content-safety step around each request")
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from fmload import __version__
 from fmload.config.model import Strict
-from fmload.config.schema import EndpointSpec, Region
+from fmload.config.schema import EndpointSpec
+from fmload.config.values import Region
 from fmload.errors import FmloadError
 from fmload.wire import botocore_transport
 from fmload.wire.exchange import Address

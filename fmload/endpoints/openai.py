@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import orjson
 from pydantic import Field
@@ -18,6 +17,7 @@ from fmload.errors import FmloadError
 from fmload.prompt import Prompt
 from fmload.wire.exchange import Address, Exchange, Failure, HttpRequest, Wire
 from fmload.wire.tls import client_context
+from fmload.wire.url import split_url, with_query
 
 _PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 
@@ -149,18 +149,8 @@ def _fixed_body(model: str | None, streamed: bool, options: OpenAI.Options,
 
 
 def _target(url: str, options: OpenAI.Options) -> tuple[Address, str]:
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
-        raise FmloadError(f"'{url}' is not a URL of an endpoint", hint="write http://host:port/v1")
-    tls = parts.scheme == "https"
-    if tls:
+    address, path, query = split_url(url, options.ca_file, options.verify_tls)
+    if address.tls:
         client_context(options.ca_file, options.verify_tls)
-    path = parts.path.rstrip("/") or "/v1"
-    target = path if path.endswith("/completions") else path + _PATHS[options.api]
-    address = Address(parts.hostname, port or (443 if tls else 80), tls, options.ca_file if tls else None,
-                      options.verify_tls)
-    return address, f"{target}?{parts.query}" if parts.query else target
+    path = path.rstrip("/") or "/v1"
+    return address, with_query(path if path.endswith("/completions") else path + _PATHS[options.api], query)

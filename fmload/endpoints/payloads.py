@@ -30,7 +30,7 @@ def request_body(payload_format: PayloadFormat, prompt: Prompt, parameters: Mapp
     if payload_format == "openai":
         body: Any = _openai_body(prompt, chosen, stream)
     elif payload_format == "template":
-        body = _filled(template, _placeholders(prompt, chosen, stream))
+        body = filled(template, _placeholders(prompt, chosen, stream))
     else:
         body = _inputs_body(prompt, chosen, stream, details=payload_format != "jumpstart")
     return orjson.dumps(body)
@@ -64,12 +64,12 @@ def _placeholders(prompt: Prompt, parameters: Parameters, stream: bool) -> Mappi
             "$parameters": parameters}
 
 
-def _filled(template: Any, values: Mapping[str, Any]) -> Any:
+def filled(template: Any, values: Mapping[str, Any]) -> Any:
     """The template with every string that is a placeholder replaced by its value, whatever the value's kind."""
     if isinstance(template, dict):
-        return {key: _filled(value, values) for key, value in template.items()}
+        return {key: filled(value, values) for key, value in template.items()}
     if isinstance(template, list):
-        return [_filled(value, values) for value in template]
+        return [filled(value, values) for value in template]
     return values.get(template, template) if isinstance(template, str) else template
 
 
@@ -128,7 +128,7 @@ class PayloadReader:
 
     def _event(self, event: Any, end: int) -> None:
         if self._path is not None:
-            self._answer.add(end, _follow(event, self._path))
+            self._answer.add(end, str(follow(event, self._path)))
             self._answer.ended = True  # such a stream has no end mark of its own: its HTTP end is its end
             return
         if isinstance(event, list):  # TGI and JumpStart wrap a whole answer in a list
@@ -146,10 +146,11 @@ class PayloadReader:
         self._answer.ended = True
 
 
-def _follow(event: Any, path: list[str]) -> str:
+def follow(event: Any, path: list[str]) -> Any:
+    """What stands at a path, such as `results`, `0`, `text`. Raises one of MALFORMED when nothing does."""
     for step in path:
         event = event[int(step)] if isinstance(event, list) else event[step]
-    return str(event)
+    return event
 
 
 def _token_line(answer: Answer, event: Mapping[str, Any], end: int) -> None:

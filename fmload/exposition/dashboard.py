@@ -34,7 +34,7 @@ PANELS: dict[str, tuple[str, dict[str, str]]] = {
         "{{endpoint}} good": f"sum by (endpoint) (rate(fmload_good_requests_total{_HERE}[{_RATE}]))"}),
     "Failures": ("reqps", {
         "{{endpoint}} {{outcome}}": "sum by (endpoint, outcome) (rate(fmload_requests_total"
-                                    f'{{endpoint=~"$endpoint",outcome!~"ok|censored|cancelled"}}[{_RATE}]))'}),
+                                    f'{{endpoint=~"$endpoint",outcome!~"ok|censored|cancelled|blocked"}}[{_RATE}]))'}),
     "TTFT": ("s", _quantiles("fmload_time_to_first_token_seconds")),
     "ITL": ("s", _quantiles("fmload_inter_token_latency_seconds")),
     "TPOT": ("s", _quantiles("fmload_time_per_output_token_seconds")),

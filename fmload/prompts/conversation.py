@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from fmload.config.model import Strict
-from fmload.config.schema import Length, PromptSpec, Seconds
+from fmload.config.schema import Length, PromptSpec
+from fmload.config.values import Seconds
 from fmload.prompt import Prompt
 from fmload.prompts.lengths import draw_length
 from fmload.prompts.synthetic import text_of

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fmload.config.schema import RunPath
+from fmload.config.values import RunPath
 from fmload.prompts.table import RowOptions, Rows, Values
 
 Dataset = Literal["2wikimqa", "2wikimqa_e", "hotpotqa", "hotpotqa_e", "narrativeqa", "triviaqa", "triviaqa_e"]

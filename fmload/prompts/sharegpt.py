@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from fmload.config.schema import Seconds
+from fmload.config.values import Seconds
 from fmload.prompt import Prompt
 from fmload.prompts.table import RowOptions, Rows, Values
 from fmload.prompts.tokenizer import Tokenizer

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, NamedTuple, Self
 from pydantic import Field
 
 from fmload.config.model import Strict
-from fmload.config.schema import PromptSpec, RunPath
+from fmload.config.schema import PromptSpec
+from fmload.config.values import RunPath
 from fmload.errors import FmloadError
 from fmload.prompt import Prompt
 from fmload.prompts import files

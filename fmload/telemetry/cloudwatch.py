@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from fmload.config.model import Strict
-from fmload.config.schema import Seconds
+from fmload.config.values import Seconds
 from fmload.telemetry.sample import Sample, Window
 
 # namespace: metric, its statistic. AWS documentation: "Metrics for monitoring Amazon SageMaker AI", "Amazon Bedrock

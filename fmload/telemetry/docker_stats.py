@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pydantic import Field
 
 from fmload.config.model import Strict
-from fmload.config.schema import Seconds
+from fmload.config.values import Seconds
 from fmload.telemetry.sample import Sample, Window
 
 LIMIT_S = 15.0

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import Field
 
 from fmload.config.model import Rule, Strict
-from fmload.config.schema import Seconds
+from fmload.config.values import Seconds
 from fmload.errors import FmloadError
 from fmload.telemetry.sample import Sample, Window
 

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from pydantic import Field
 
 from fmload.config.model import Rule, Strict
-from fmload.config.schema import Region, Seconds
+from fmload.config.values import Region, Seconds
 from fmload.telemetry.prometheus import bearing
 from fmload.telemetry.sample import Sample, Window
 

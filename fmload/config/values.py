@@ -1,0 +1,55 @@
+"""Kinds of value that many parts of the run file have: durations, paths, tokenizers, regions."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+from fmload.units import parse_duration_s, write_duration
+
+
+def _duration(value: object, info: ValidationInfo) -> object:
+    """Seconds from text with a unit. A bare number is refused in a run file, and taken as seconds from code."""
+    if isinstance(value, str):
+        return parse_duration_s(value)
+    if info.context is not None and isinstance(value, int | float) and (value != 0 or isinstance(value, bool)):
+        raise ValueError(f"{value} has no unit; write a duration such as 500ms, 10s, 2m or 1h")
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0), PlainSerializer(write_duration, when_used="json"),
+                    WithJsonSchema({"anyOf": [{"type": "string", "examples": ["500ms", "10s", "2m"]}, {"const": 0}]})]
+
+
+def _from_run_file(value: str, info: ValidationInfo) -> str:
+    if info.context is None or "://" in value or value.startswith("hf:") or PurePath(value).is_absolute():
+        return value
+    return str(info.context["folder"] / value)
+
+
+def _folder_of_run_file(value: str, info: ValidationInfo) -> str:
+    folder = info.context and info.context["folder"] / value
+    return str(folder) if folder and value != "bundled" and folder.is_dir() else value
+
+
+# A path in the run file: relative ones start from the run file's folder; s3:// and hf: stay as they are.
+RunPath = Annotated[str, AfterValidator(_from_run_file)]
+# A tokenizer's name, or a folder: relative to the run file where there is such a folder.
+TokenizerName = Annotated[str, AfterValidator(_folder_of_run_file)]
+
+
+def _region_of_run(value: str | None, info: ValidationInfo) -> str | None:
+    return value or (info.context or {}).get("region")
+
+
+# An AWS region; where none is given, the run's. To be used with `Field(None, validate_default=True)`.
+Region = Annotated[str | None, AfterValidator(_region_of_run)]
