@@ -20,6 +20,7 @@ from analysis.checks.samples import cached_tokens, enough_samples, repeated_prom
 from analysis.checks.timing import buffered_streams, censored_tokens, order_of_instants, server_times
 from analysis.checks.tokens import (
     echoes,
+    output_lengths,
     output_limit,
     server_counters,
     token_counts,
@@ -32,9 +33,10 @@ from analysis.table import Check, StageResult
 GROUPS = {1: "Little's law", 2: "Tokens", 3: "Time", 4: "Load", 5: "Client", 6: "Samples", 7: "Cache"}
 
 CHECKS: tuple[CheckFunction, ...] = (
-    littles_law, token_sums, token_counts, token_source, output_limit, echoes, tokens_per_chunk, server_counters,
-    order_of_instants, buffered_streams, censored_tokens, server_times, offered_load, send_lateness, undisturbed,
-    client_cpu, client_lag, stamping_delay, enough_samples, steady, warmed_up, cached_tokens, repeated_prompts)
+    littles_law, token_sums, token_counts, token_source, output_limit, output_lengths, echoes, tokens_per_chunk,
+    server_counters, order_of_instants, buffered_streams, censored_tokens, server_times, offered_load, send_lateness,
+    undisturbed, client_cpu, client_lag, stamping_delay, enough_samples, steady, warmed_up, cached_tokens,
+    repeated_prompts)
 
 
 def audit(facts: Facts) -> tuple[Check, ...]:

@@ -132,6 +132,11 @@ class Run:
                 return _endpoint(entry)
         return Endpoint(name)
 
+    def exact_output(self, prompt_set: str) -> bool:
+        """Whether the run file asks for answers exactly as long as it says."""
+        return any(entry.get("exact_output") for entry in self.spec.get("prompts") or []
+                   if entry.get("name") == prompt_set)
+
     def count(self, stage: Stage) -> int:
         """How many records the stage has."""
         return sum(int(pq.read_metadata(path).num_rows) for path in self._files(stage))

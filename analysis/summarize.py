@@ -13,6 +13,7 @@ from analysis.columns import Batch
 from analysis.distribution import Distribution, Wanted, of_requests, of_samples
 from analysis.evidence import Evidence, evidence_of
 from analysis.load import Endpoint, Run, Stage
+from analysis.output_lengths import OutputLengths, output_lengths
 from analysis.safe_checks import EMPTY, SafeChecks, rows_of, safe_checks
 from analysis.samples import Samples
 from analysis.stats import finite, throughput_interval
@@ -40,6 +41,7 @@ class StageSummary:
     sample: Requests  # at most SAMPLE_ROWS requests, evenly drawn in order of start, for plots
     slower_than_threshold: int | None = None
     safe_checks: SafeChecks | None = None
+    output_lengths: OutputLengths | None = None
 
     @property
     def censored_share(self) -> float | None:
@@ -52,7 +54,7 @@ def summarize(run: Run, stage: Stage, wanted: Wanted | None = None) -> StageSumm
     gathered = _Gathering(stage.window_ns, run.count(stage))
     for batch in run.batches(stage):
         gathered.take(batch)
-    return _summary(gathered, stage, run.endpoint(stage.endpoint), wanted or Wanted())
+    return _summary(gathered, stage, run, wanted or Wanted())
 
 
 class _Gathering:
@@ -135,7 +137,8 @@ class _Gathering:
         return self.tokens["itl"].n + self.gaps_censored
 
 
-def _summary(gathered: _Gathering, stage: Stage, endpoint: Endpoint, wanted: Wanted) -> StageSummary:
+def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted) -> StageSummary:
+    endpoint = run.endpoint(stage.endpoint)
     table = gathered.table or _EMPTY
     started = inside(table["begun"], gathered.window_ns)
     requests = Requests(table["begun"] / NS, table["ended"] / NS,
@@ -152,7 +155,8 @@ def _summary(gathered: _Gathering, stage: Stage, endpoint: Endpoint, wanted: Wan
         intervals=_intervals(table, completed, window_s),
         timeline=timeline_of(requests, window_s, gathered.tokens_by_second), sample=sample_of(requests),
         slower_than_threshold=None if slow is None else _slower(requests, slow),
-        safe_checks=safe_checks(table, requests, gathered.window_ns, wanted))
+        safe_checks=safe_checks(table, requests, gathered.window_ns, wanted),
+        output_lengths=output_lengths(table, requests.succeeded, run.exact_output(stage.prompt_set)))
 
 
 _EMPTY: dict[str, np.ndarray[Any, Any]] = {

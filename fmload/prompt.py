@@ -12,9 +12,10 @@ class Prompt:
 
     `messages` is a chat (OpenAI's shape; content may be a string or a list of parts); `text` a plain completion
     prompt. Exactly one of them is given. `input_tokens` is counted by `tokenizer` (None: not counted).
-    `output_tokens` is the length asked for (None: the endpoint's parameters decide). `parameters` override the
-    endpoint's for this prompt. `reference` is the ground truth, if the source has one. `offset_s` is the arrival
-    time after the stage's start in a trace. Prompts of one `conversation` are sent in order of `turn`.
+    `output_tokens` is the length asked for (None: the endpoint's parameters decide), `exact_output` whether the
+    server is asked for exactly that. `parameters` override the endpoint's for this prompt. `reference` is the ground
+    truth, if the source has one. `offset_s` is the arrival time after the stage's start in a trace. Prompts of one
+    `conversation` are sent in order of `turn`.
     """
 
     id: str
@@ -24,6 +25,7 @@ class Prompt:
     input_tokens: int | None = None
     tokenizer: str | None = None
     output_tokens: int | None = None
+    exact_output: bool = False
     parameters: dict[str, Any] = field(default_factory=dict)
     reference: str | None = None
     offset_s: float | None = None

@@ -73,6 +73,7 @@ class Sender:
         self._deals = {key: Deal(shard) for key, shard in self._prompts.items()}
         checks = run.load.safe_check
         self._safe_check = SafeCheck(checks, run.seed) if checks is not None else None
+        self._exact = any(spec.exact_output for spec in run.prompts)
         self._in_flight: dict[gevent.Greenlet, Lane] = {}
         self._helpers: list[gevent.Greenlet] = []
         self._censoring = False
@@ -93,7 +94,7 @@ class Sender:
         return "\n".join(trial.value for trial in trials if trial.value) or None
 
     def _try_endpoint(self, endpoint: Endpoint) -> str | None:
-        prompt = Prompt(id="trial", prompt_set="trial", text="Hello", output_tokens=2)
+        prompt = Prompt(id="trial", prompt_set="trial", text="Hello", output_tokens=2, exact_output=self._exact)
         record, _ = measure.measure(endpoint, prompt, self._wire, endpoint.addresses()[0], stage=-1,
                                     request_id=f"trial-{uuid4().hex}", worker=self._worker,
                                     scheduled_ns=time.monotonic_ns())

@@ -61,6 +61,20 @@ def output_limit(facts: Facts) -> Check | None:
                  {"over": over, "of": evidence.with_max_tokens, "echo_like": echo})
 
 
+def output_lengths(facts: Facts) -> Check | None:
+    """Answers exactly as long as asked, where the run file wants that."""
+    found = facts.summary.output_lengths
+    if found is None or not found.exact:
+        return None
+    share = found.mismatched / found.n
+    return Check(2, "output as long as asked", graded(share, 0, CLOSE),
+                 f"Of {found.n} outputs {found.shorter} are shorter and {found.longer} longer than the exact length "
+                 f"asked for; on average {found.got_mean:.4g} tokens came for {found.asked_mean:.4g} asked"
+                 + ("." if not found.mismatched else ": the server does not heed `exact_output_parameters`."),
+                 {"n": found.n, "shorter": found.shorter, "longer": found.longer, "asked_mean": found.asked_mean,
+                  "got_mean": found.got_mean})
+
+
 def echoes(facts: Facts) -> Check | None:
     """Outputs at least as long as their prompts, and longer where these are longer, likely begin with them."""
     correlation = facts.summary.evidence.echo_correlation

@@ -19,6 +19,7 @@ _TABLE = {
     "token_latency": "analysis.sections.token_latency:render",
     "load_latency": "analysis.sections.load_latency:render",
     "prompt_size": "analysis.sections.prompt_size:render",
+    "output_lengths": "analysis.sections.output_lengths:render",
     "throughput": "analysis.sections.throughput:render",
     "repeats": "analysis.sections.repeats:render",
     "missed": "analysis.sections.missed:render",

@@ -13,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     GetJsonSchemaHandler,
+    WithJsonSchema,
 )
 from pydantic_core import CoreSchema
 
@@ -159,6 +160,7 @@ class PromptSpec(Extensible):
     template: RunPath | None = Field(None, description="a file with {fields} named after the source's columns")
     filter: TokenFilter | None = Field(None, description="keeps a part of the prompts")
     output_tokens: Length | None = Field(None, description="length of the answers to ask for")
+    exact_output: bool = Field(False, description="answers exactly that long, where the server can be made to")
     count: int | None = Field(None, ge=1, description="prompts to prepare; the source decides when absent")
     unique: bool = Field(True, description="no two prompts of the set are alike")
     nonce: bool = Field(False, description="begin every prompt with a mark that no earlier run has sent")

@@ -21,7 +21,9 @@ def parse(body: dict[str, Any]) -> Ask:
     if not isinstance(inputs, str):
         raise openai.refusal(400, "inputs must be a string")
     limit = openai.positive(parameters.get("max_new_tokens"), "max_new_tokens")
-    return Ask([inputs], stream=bool(body.get("stream")), max_tokens=limit)
+    least = parameters.get("min_new_tokens") or parameters.get("min_tokens") or 0
+    return Ask([inputs], stream=bool(body.get("stream")), max_tokens=limit, min_tokens=int(least),
+               ignore_eos=bool(parameters.get("ignore_eos_token")))
 
 
 def dialect(ask: Ask, body: dict[str, Any], number: int, shape: Shape, streaming: bool, accept: str) -> Dialect:

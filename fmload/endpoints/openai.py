@@ -13,6 +13,7 @@ from fmload.config.model import Strict
 from fmload.endpoints.base import Reading
 from fmload.endpoints.failures import http_failure
 from fmload.endpoints.openai_answer import read_stream, read_whole
+from fmload.endpoints.payloads import EXACT_OUTPUT, exact_output
 from fmload.errors import FmloadError
 from fmload.prompt import Prompt
 from fmload.wire.exchange import Address, Exchange, Failure, HttpRequest, Wire
@@ -37,6 +38,9 @@ class OpenAI:
         include_usage: bool = Field(True, description="ask for the server's token counts in a stream")
         continuous_usage: bool = Field(False, description="ask for the counts with every chunk (vLLM, SGLang)")
         max_tokens_field: str = Field("max_tokens", description="or max_completion_tokens")
+        exact_output_parameters: dict[str, Any] = Field(
+            default_factory=lambda: dict(EXACT_OUTPUT["openai"]),
+            description="sent for `exact_output`; `$max_tokens` stands for the length")
         ca_file: str | None = Field(None, description="PEM file of the certificates to trust")
         verify_tls: bool = Field(True, description="false for tests only")
 
@@ -81,6 +85,7 @@ class OpenAI:
             body["prompt"] = prompt.as_text()
         if prompt.output_tokens is not None:
             body[self._options.max_tokens_field] = prompt.output_tokens
+        body |= exact_output(self._options.exact_output_parameters, prompt)
         headers = self._fixed_headers
         if self._request_id_header is not None:
             headers = {**headers, self._request_id_header: request_id}

@@ -19,14 +19,28 @@ PayloadFormat = Literal["openai", "tgi", "djl", "jumpstart", "template"]
 Parameters = dict[str, Any]
 Body = dict[str, Any]
 
+# What makes an answer exactly as long as asked. vLLM, SGLang, TensorRT-LLM and LMI take both of `openai`; llama.cpp
+# the first. `min_tokens` is there because `ignore_eos` passes over one end mark, and some models have several.
+EXACT_OUTPUT: Mapping[PayloadFormat, Mapping[str, Any]] = {
+    "openai": {"ignore_eos": True, "min_tokens": "$max_tokens"},
+    "djl": {"ignore_eos_token": True, "min_tokens": "$max_tokens"},
+    "jumpstart": {"min_new_tokens": "$max_tokens"},
+    "tgi": {},  # has no such parameter
+    "template": {},
+}
+
 _RAW = ["$"]  # the answer path of containers that send bare text
 _NO_TOKEN = -1  # the id that DJL writes into a line which reports an error
 
 
 def request_body(payload_format: PayloadFormat, prompt: Prompt, parameters: Mapping[str, Any], stream: bool,
-                 template: Any = None) -> bytes:
-    """The JSON that the container is sent. The prompt's own parameters and length override `parameters`."""
-    chosen = {**parameters, **prompt.parameters}
+                 template: Any = None, exact: Mapping[str, Any] | None = None) -> bytes:
+    """The JSON that the container is sent. The prompt's own parameters and length override `parameters`.
+
+    `exact` is what asks for an exact length; None: what the format is known to take.
+    """
+    exact = EXACT_OUTPUT[payload_format] if exact is None else exact
+    chosen = {**parameters, **prompt.parameters, **exact_output(exact, prompt)}
     if payload_format == "openai":
         body: Any = _openai_body(prompt, chosen, stream)
     elif payload_format == "template":
@@ -34,6 +48,11 @@ def request_body(payload_format: PayloadFormat, prompt: Prompt, parameters: Mapp
     else:
         body = _inputs_body(prompt, chosen, stream, details=payload_format != "jumpstart")
     return orjson.dumps(body)
+
+
+def exact_output(parameters: Mapping[str, Any], prompt: Prompt) -> Parameters:
+    """The parameters that make the answer to this prompt exactly as long as it asks for; none when it does not."""
+    return filled(dict(parameters), {"$max_tokens": prompt.output_tokens}) if prompt.exact_output else {}
 
 
 def _openai_body(prompt: Prompt, parameters: Parameters, stream: bool) -> Body:

@@ -27,6 +27,8 @@ class Options(aws.AwsOptions):
         "auto", description="what the container takes; auto asks SageMaker for its image (with `url`: openai)")
     template: Any = Field(None, description="JSON with $prompt, $messages, $max_tokens, $stream, $parameters")
     answer_path: str | None = Field(None, description="where a template's answer stands, such as outputs.0.text")
+    exact_output_parameters: dict[str, Any] | None = Field(
+        None, description="sent for `exact_output`, `$max_tokens` for the length; default: by payload_format")
     target_variant: str | None = None
     inference_component: str | None = None
     session_id: str | None = None
@@ -94,7 +96,7 @@ class SageMaker:
 
     def _arguments(self, prompt: Prompt) -> dict[str, Any]:
         body = payloads.request_body(self._format, prompt, self._spec.parameters, self.streamed,
-                                     self._options.template)
+                                     self._options.template, self._options.exact_output_parameters)
         return {**self._fixed, "Body": body}
 
     def _fold(self, answer: Answer, body: bytes, whole: bool) -> None:

@@ -96,6 +96,9 @@ class _Selection:
         if self.exhausted and not self.complete:
             raise FmloadError(f"prompt set '{name}': only {len(self.kept)} different prompts can be made, "
                               f"not {self._count}", hint="ask for longer prompts, for fewer (count), or unique: false")
+        if self._spec.exact_output and not any(prompt.exact_output for prompt in self.kept):
+            raise FmloadError(f"prompt set '{name}': exact_output, but no prompt says how long its answer is to be",
+                              hint="give output_tokens")
 
 
 def _with_heads(items: Iterator[Any], nonce: bool) -> Iterator[Pair]:
@@ -177,4 +180,5 @@ def _finished(prompt: Prompt, spec: PromptSpec, seed: str) -> Prompt:
     output = prompt.output_tokens
     if output is None and spec.output_tokens is not None:
         output = draw_length(spec.output_tokens, Random(seed))
-    return replace(prompt, prompt_set=spec.name, output_tokens=output)
+    return replace(prompt, prompt_set=spec.name, output_tokens=output,
+                   exact_output=spec.exact_output and output is not None)

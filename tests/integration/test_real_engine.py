@@ -47,8 +47,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def ask(url: str, key: str = KEY, streamed: bool = True, tokens: int = TOKENS, **parameters: Any) -> Record:
     endpoint = OpenAI("llama", [url], "random", OpenAI.Options(), streamed=streamed, api_key=key)
-    prompt = Prompt("p", "set", text="a few words to begin with", output_tokens=tokens, parameters={
-        "temperature": 0.8, "seed": 1, "ignore_eos": True, **parameters})
+    prompt = Prompt("p", "set", text="a few words to begin with", output_tokens=tokens, exact_output=True,
+                    parameters={"temperature": 0.8, "seed": 1, **parameters})
     wire = Http1Wire(Timeouts(first_token_s=60))
     record, _ = measure(endpoint, prompt, wire, endpoint.addresses()[0], request_id="r", worker="w", stage=0,
                         scheduled_ns=time.monotonic_ns())

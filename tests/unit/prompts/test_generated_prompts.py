@@ -173,3 +173,10 @@ def test_drawn_lengths_have_the_mean_and_spread_asked_for(given_as: dict[str, An
 def test_a_length_is_never_outside_its_bounds(least: int, span: int, mean: float, stddev: float, seed: int) -> None:
     distribution = Distribution(mean=mean, stddev=stddev, min=least, max=least + span)
     assert least <= draw_length(distribution, random.Random(seed)) <= least + span
+
+
+def test_exact_output_is_for_the_prompts_that_have_a_length_and_needs_one() -> None:
+    prompts = made("synthetic", 5, input_tokens=20, output_tokens={"min": 3, "max": 9}, exact_output=True)
+    assert all(prompt.exact_output and prompt.output_tokens for prompt in prompts)
+    with pytest.raises(FmloadError, match="no prompt says how long its answer is to be"):
+        made("synthetic", 5, input_tokens=20, exact_output=True)
