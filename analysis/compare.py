@@ -12,11 +12,12 @@ import numpy as np
 from analysis.cost import PRICES
 from analysis.pipeline import Analysis
 from analysis.repeats import Key, grouped, spread
-from analysis.stats import finite, mann_whitney
+from analysis.stats import finite
 from analysis.table import StageResult
 from fmload.errors import FmloadError
 from fmload.intervals import Interval
 from fmload.metrics import METRICS, Floats
+from fmload.steadiness import mann_whitney
 
 DEFAULT_METRICS = ("ttft_p50", "ttft_p95", "tpot_p50", "e2e_p50", "e2e_p95", "requests_per_s", "output_tokens_per_s",
                    "error_rate", "price_per_transaction")

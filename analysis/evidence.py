@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.stats import Drift, drift, finite, nearest_rank, warmed_up_at
+from analysis.stats import finite, nearest_rank
 from analysis.timeline import Requests
 from analysis.windows import in_flight_at, inside
 from fmload.metrics import NS, Bools, Floats, Ints
 from fmload.record import NEITHER
+from fmload.steadiness import Drift, drift, warmed_up_at
 
 
 @dataclass(frozen=True, slots=True)

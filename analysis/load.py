@@ -36,6 +36,11 @@ class Stage:
     window_s: float | None = None
     requests: int | None = None
     drain_s: float = 0.0
+    warmup: Mapping[str, Any] = field(default_factory=dict)
+    until: Mapping[str, Any] | None = None
+    warmup_ended: str | None = None
+    window_closed: str | None = None
+    reached: Mapping[str, Any] | None = None
     ramp_start_ns: int = 0
     warmup_start_ns: int = 0
     window_start_ns: int = 0

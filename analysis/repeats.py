@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.stats import student_t
 from analysis.table import StageResult
-from fmload.intervals import Interval
+from fmload.intervals import Interval, student_t
 
 Key = tuple[str, str, str, str]
 

@@ -16,10 +16,10 @@ from analysis.load import Endpoint, Run, Stage
 from analysis.output_lengths import OutputLengths, output_lengths
 from analysis.safe_checks import EMPTY, SafeChecks, rows_of, safe_checks
 from analysis.samples import Samples
-from analysis.stats import finite, throughput_interval
+from analysis.stats import finite
 from analysis.timeline import Requests, Timeline, sample_of, timeline_of
 from analysis.windows import begun_ns, delivered_tokens, ended_ns, inside, overlap_ns, tokens_inside
-from fmload.intervals import Interval
+from fmload.intervals import Interval, throughput_interval
 from fmload.metrics import NS, Bools, Floats, Ints, Totals, gaps, icl, itl, of_level
 from fmload.record import NEITHER
 

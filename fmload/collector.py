@@ -18,6 +18,7 @@ from typing import Any
 from fmload.clocks import OffsetFilter, boot_id
 from fmload.journal import Journal
 from fmload.live import LiveState
+from fmload.observation import Observation
 from fmload.results import Results
 from fmload.shipping import Receipt
 from fmload.stages import SCHEMA_VERSION, Mark, Stage
@@ -41,7 +42,6 @@ class WorkerEntry:
     lost_ns: int | None = None
     clock: OffsetFilter = field(default_factory=OffsetFilter)
     receipt: Receipt = field(default_factory=Receipt)
-    completed: dict[int, int] = field(default_factory=dict)
     idle_step: int = -1
     flushed: int | None = None
 
@@ -62,6 +62,7 @@ class Collector:
         self.results = results.create()
         self.run_id = run_id
         self.live = LiveState()
+        self.observation = Observation()
         self.workers: dict[str, WorkerEntry] = {}
         self.stages: list[Stage] = []
         self.running: list[Stage] = []
@@ -105,7 +106,8 @@ class Collector:
         if not self._journaled(new):
             entry.receipt.count -= len(new)  # not acknowledged: the worker keeps them, and its journal has them
             return
-        entry.completed.update(data["completed"])
+        offset = entry.clock.best()
+        self.observation.take(new, offset.offset_ns if offset else 0)
         self._link.send("fmload_ack", {"run_id": self.run_id, "count": entry.receipt.count}, worker)
 
     def _journaled(self, packed: list[bytes]) -> bool:
@@ -149,10 +151,6 @@ class Collector:
             _append(self.results.health_jsonl, lines)
 
     # -- what the conductor asks ----------------------------------------------------------------------------------
-
-    def completed(self, stage: int) -> int:
-        """Requests of a stage that were completed in its window, as far as workers told."""
-        return sum(entry.completed.get(stage, 0) for entry in self.workers.values())
 
     def missing(self, workers: Iterable[str]) -> list[str]:
         """Workers whose records are not all here (or that have not said how many there are)."""

@@ -79,7 +79,8 @@ class Conductor:
     def _say(self, phase: str, stages: Sequence[Stage] = (), left_s: float | None = None) -> None:
         done = sum(stage.status == "done" for stage in self._collector.stages)
         self._collector.live.run.update({
-            "phase": phase, "stages": [stage.stage for stage in stages], "labels": [stage.label for stage in stages],
+            "phase": phase, "waits_for": "",
+            "stages": [stage.stage for stage in stages], "labels": [stage.label for stage in stages],
             "until_ns": None if left_s is None else time.monotonic_ns() + int(left_s * 1e9),
             "stages_done": done, "stages_in_all": len(self._collector.stages),
             "results": str(self._collector.results.root)})

@@ -85,6 +85,36 @@ def mean_interval(values: Floats, confidence: float = CONFIDENCE, effect: float 
     return Interval(mean - reach, mean + reach, "normal approximation", confidence)
 
 
+def throughput_interval(instants_s: Floats, amounts: Floats, window_s: float, batches: int = BATCHES,
+                        confidence: float = CONFIDENCE) -> Interval | None:
+    """Interval of Σ amounts ÷ window by batch means: the window is cut into equal batches, whose rates are compared.
+
+    Batches, because completions near each other in time are not independent. None when fewer than two events a
+    batch are there to be had.
+    """
+    batches = min(batches, len(instants_s) // 2)
+    if batches < 5 or window_s <= 0:
+        return None
+    edges = np.linspace(0, window_s, batches + 1)
+    sums, _ = np.histogram(instants_s, bins=edges, weights=amounts)
+    rates = sums / (window_s / batches)
+    error = student_t(batches - 1, confidence) * float(rates.std(ddof=1)) / math.sqrt(batches)
+    return Interval(max(float(rates.mean()) - error, 0.0), float(rates.mean()) + error, "batch means (Student's t)",
+                    confidence)
+
+
+_STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+
+
+def student_t(freedom: int, confidence: float = CONFIDENCE) -> float:
+    """How many standard errors a two-sided interval reaches by Student's t: tabulated for 95 % to 10 degrees of
+    freedom, else by Cornish–Fisher's expansion."""
+    if freedom <= len(_STUDENT_T) and confidence == CONFIDENCE:
+        return _STUDENT_T[freedom - 1]
+    z = normal_quantile(confidence)
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+
+
 def normal_quantile(confidence: float) -> float:
     """How many standard deviations a two-sided normal interval reaches: 1.96 at 95 %."""
     return NormalDist().inv_cdf(0.5 + confidence / 2)

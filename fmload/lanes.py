@@ -19,7 +19,6 @@ class Lane:
     slots: int = 0
     opened: int = 0
     busy: int = 0
-    completed: int = 0
     unreached: int = 0  # requests in a row that did not reach the endpoint
 
     @property

@@ -81,10 +81,11 @@ def _sweep(run: Mapping[str, Any], now_ns: int) -> Table:
     grid = Table.grid(padding=(0, 2))
     total = max(1, run.get("stages_in_all", 1))
     until_ns = run.get("until_ns")
-    left = f"{format_duration(max(0.0, (until_ns - now_ns) / 1e9))} left" if until_ns else ""
+    waits_for, most = run.get("waits_for", ""), "at most " if run.get("waits_for") else ""
+    left = f"{most}{format_duration(max(0.0, (until_ns - now_ns) / 1e9))} left" if until_ns else ""
     grid.add_row(ProgressBar(total=total, completed=run.get("stages_done", 0), width=24),
                  Text(f"{run.get('stages_done', 0)} of {total} stages"),
-                 Text(run.get("phase", ""), style="bold"), Text(left))
+                 Text(run.get("phase", ""), style="bold"), Text(waits_for), Text(left))
     return grid
 
 

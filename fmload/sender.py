@@ -204,7 +204,7 @@ class Sender:
         return request
 
     def _landed(self, request: gevent.Greenlet) -> None:
-        self._in_flight.pop(request).completed += 1
+        del self._in_flight[request]
         self._tell_if_idle()
 
     def _request(self, lane: Lane, scheduled_ns: int, due: Prompt | None) -> str:

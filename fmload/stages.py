@@ -61,12 +61,17 @@ class Stage:
     window_s: float | None
     requests: int | None
     drain_s: float
+    warmup: dict[str, Any] = field(default_factory=dict)  # {"requests": n} or {"steady": metric}; empty: a time alone
+    until: dict[str, Any] | None = None  # metric, within, confidence, at_least_s: what closes the window
     status: Status = "pending"
     ramp_start_ns: int | None = None
     warmup_start_ns: int | None = None
     window_start_ns: int | None = None
     window_end_ns: int | None = None
     drain_end_ns: int | None = None
+    warmup_ended: str | None = None  # what ended it: time, requests, steady or at_most
+    window_closed: str | None = None  # what closed it: time, requests, precise or at_most
+    reached: dict[str, Any] | None = None  # what was known of the metric of `until` at the last look
     users: int | None = None
     workers: list[str] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
@@ -75,6 +80,16 @@ class Stage:
     def slots(self) -> int:
         """Users that send at the same time; 0 in an open loop, where arrivals need none."""
         return int(self.load.value) if self.load.kind == "concurrency" else 0
+
+    @property
+    def counts_requests(self) -> bool:
+        """Whether the number of its requests ends its warm-up or its window."""
+        return self.requests is not None or "requests" in self.warmup
+
+    @property
+    def needs_requests(self) -> bool:
+        """Whether what its requests say ends its warm-up or its window."""
+        return self.until is not None or "steady" in self.warmup
 
     @property
     def label(self) -> str:
@@ -137,7 +152,7 @@ def remaining(stages: list[Stage]) -> list[Stage]:
 
 def _fresh_copy(stage: Stage, number: int) -> Stage:
     return Stage(number, stage.step, stage.repeat, stage.endpoint, stage.prompt_set, stage.load, stage.parameters,
-                 stage.ramp_s, stage.warmup_s, stage.window_s, stage.requests, stage.drain_s)
+                 stage.ramp_s, stage.warmup_s, stage.window_s, stage.requests, stage.drain_s, stage.warmup, stage.until)
 
 
 Lane = tuple[EndpointSpec, PromptSpec, Load]
@@ -154,13 +169,17 @@ def _steps(run: RunFile, levels: list[Load]) -> Iterator[list[Lane]]:
 
 def _stage(spec: LoadSpec, number: int, step: int, repeat: int, endpoint: EndpointSpec, prompts: PromptSpec,
            load: Load) -> Stage:
-    window_s, ramp_s = spec.window_s, spec.ramp_s
+    window_s, ramp_s, until = spec.window_s, spec.ramp_s, None
     if load.kind == "trace":  # `replay` bounds its window by the trace's length, once that is known
         ramp_s = 0.0
+    elif spec.until is not None:
+        window_s = spec.until.at_most_s
+        until = spec.until.model_dump(exclude={"at_most_s"})
     elif window_s is None and spec.requests is None:
         window_s = DEFAULT_WINDOW_S
     return Stage(number, step, repeat, endpoint.name, prompts.name, load, dict(endpoint.parameters),
-                 ramp_s, spec.warmup_s, window_s, spec.requests, spec.drain_s)
+                 ramp_s, spec.warmup.limit_s, window_s, spec.requests, spec.drain_s,
+                 spec.warmup.model_dump(include={"requests", "steady"}, exclude_none=True), until)
 
 
 def _levels(spec: LoadSpec) -> list[Load]:

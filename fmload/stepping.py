@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
+from fmload import closing
 from fmload.collector import Collector
 from fmload.crew import Crew
 from fmload.demand import Demand
@@ -43,6 +44,8 @@ class Stepping:
         for stage in stages:
             stage.status = "running"
         self._collector.running = stages
+        self._collector.observation.watch([stage.stage for stage in stages if stage.counts_requests],
+                                          [stage.stage for stage in stages if stage.needs_requests])
         self._ramp(stages)
         self._warm_up(stages)
         self._window(stages)
@@ -99,32 +102,48 @@ class Stepping:
         self._collector.write_stages()
 
     def _warm_up(self, stages: list[Stage]) -> None:
+        """Until it has ended for all of them: they open their windows together."""
+        start_ns = time.monotonic_ns()
         for stage in stages:
-            stage.warmup_start_ns = time.monotonic_ns()
-        seconds = max(stage.warmup_s for stage in stages)
-        self._say("warm-up", stages, seconds)
-        self._patience.sleep(seconds)
+            stage.warmup_start_ns = start_ns
+        self._say("warm-up", stages, max(stage.warmup_s for stage in stages))
+
+        def ended(stage: Stage, reason: str) -> None:
+            stage.warmup_ended = reason
+
+        self._until_closed({stage.stage: closing.warmup(stage, self._collector.observation) for stage in stages},
+                           stages, ended)
 
     def _window(self, stages: list[Stage]) -> None:
         """All lanes stay loaded until the last of their windows has closed, so that each has its neighbours."""
-        self._crew.tell_all("fmload_window", {"step": self.number})
         start_ns = time.monotonic_ns()
         for stage in stages:
             stage.window_start_ns = start_ns
-        ends_ns = {stage.stage: start_ns + int(self._window_limit_s(stage) * 1e9) for stage in stages}
-        self._say("window", stages, (max(ends_ns.values()) - start_ns) / 1e9)
+        limits_s = {stage.stage: self._window_limit_s(stage) for stage in stages}
+        self._say("window", stages, max(limits_s.values()))
         self._collector.write_stages()
+
+        def closed(stage: Stage, reason: str) -> None:
+            stage.window_closed, stage.window_end_ns = reason, time.monotonic_ns()
+
+        self._until_closed({stage.stage: closing.window(stage, self._collector.observation, limits_s[stage.stage])
+                            for stage in stages}, stages, closed)
+
+    def _until_closed(self, closings: dict[int, list[closing.Closing]], stages: list[Stage],
+                      closed: Callable[[Stage, str], None]) -> None:
+        """Ask the closings of each stage until one gives a reason, which goes to `closed`; wait for all stages."""
         still_open = list(stages)
         while still_open:
-            next_end_ns = min(ends_ns[stage.stage] for stage in still_open)
-            self._patience.sleep(min(2 * POLL_S, max(0.0, (next_end_ns - time.monotonic_ns()) / 1e9)))
+            now_ns = time.monotonic_ns()
             for stage in list(still_open):
-                if time.monotonic_ns() >= ends_ns[stage.stage] or self._has_enough(stage):
-                    stage.window_end_ns = time.monotonic_ns()
+                reasons = (close(now_ns) for close in closings[stage.stage])
+                if (reason := next(filter(None, reasons), None)) is not None:
+                    closed(stage, reason)
                     still_open.remove(stage)
-
-    def _has_enough(self, stage: Stage) -> bool:
-        return stage.requests is not None and self._collector.completed(stage.stage) >= stage.requests
+            if still_open:
+                waits = (closing.waits_for(stage, self._collector.observation) for stage in still_open)
+                self._collector.live.run["waits_for"] = " | ".join(filter(None, waits))
+                self._patience.sleep(2 * POLL_S)
 
     def _window_limit_s(self, stage: Stage) -> float:
         """The window's length; by requests alone, the longest that these requests can take."""

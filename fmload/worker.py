@@ -70,8 +70,8 @@ class Worker:
         self._acked = Event()
         self.messages: dict[str, Callable[[Any], None]] = {
             "fmload_plan": self.on_plan, "fmload_prompts": self.on_prompts, "fmload_step": self.on_step,
-            "fmload_window": self.on_window, "fmload_close": self.on_close, "fmload_censor": self.on_censor,
-            "fmload_ack": self.on_ack, "fmload_ping": self.on_ping, "fmload_flush": self.on_flush,
+            "fmload_close": self.on_close, "fmload_censor": self.on_censor, "fmload_ack": self.on_ack,
+            "fmload_ping": self.on_ping, "fmload_flush": self.on_flush,
         }
 
     # -- plan and prompts -----------------------------------------------------------------------------------------
@@ -137,12 +137,6 @@ class Worker:
         """A step begins, or its slots are dealt again."""
         if self._sender is not None:
             self._sender.serve(data["lanes"])
-
-    def on_window(self, data: dict[str, Any]) -> None:
-        """The window opens: count completed requests from here on."""
-        if self._sender is not None:
-            for lane in self._sender.lanes:
-                lane.completed = 0
 
     def on_close(self, data: dict[str, Any]) -> None:
         """The window is over: nothing new is sent; say when nothing is in flight any more."""
@@ -228,9 +222,8 @@ class Worker:
         elif now - self._progress > RESEND_AFTER_S:
             self._outbox.resend()
             self._progress = now
-        completed = {lane.stage: lane.completed for lane in self._sender.lanes} if self._sender else {}
         while (batch := self._outbox.batch()) is not None:
-            if not self._send("fmload_records", {**batch, "run_id": self._plan["run_id"], "completed": completed}):
+            if not self._send("fmload_records", {**batch, "run_id": self._plan["run_id"]}):
                 self._outbox.resend()
                 return
 

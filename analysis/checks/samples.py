@@ -7,6 +7,7 @@ import numpy as np
 from analysis.checks.facts import CLOSE, FAIL, PASS, WARN, Facts
 from analysis.stats import percentile_floor
 from analysis.table import Check
+from fmload.metrics import NS
 from fmload.units import format_duration
 
 FEW = 11  # the fewest samples for a median by the rule of the floors
@@ -55,6 +56,36 @@ def warmed_up(facts: Facts) -> Check | None:
         "No start-up transient was found in E2E latency")
     return Check(6, "warmed up", result, text + " (MSER-5)." + (
         " A longer warm-up would leave it out." if result == WARN else ""), {"settled_s": settled_s})
+
+
+def warmup_ended(facts: Facts) -> Check | None:
+    """Whether a warm-up that was to end by what came did so, or by its limit."""
+    stage = facts.summary.stage
+    if not stage.warmup or stage.warmup_ended is None or not stage.warmup_start_ns:
+        return None
+    lasted = format_duration((stage.window_start_ns - stage.warmup_start_ns) / NS)
+    what = f"{stage.warmup['steady']} had come to rest" if "steady" in stage.warmup else (
+        f"{stage.warmup['requests']} requests had ended")
+    in_time = stage.warmup_ended != "at_most"
+    return Check(6, "warm-up ended", PASS if in_time else WARN,
+                 f"The warm-up ended after {lasted}, " + (f"when {what}." if in_time else
+                 f"its limit, before {what}."), {"ended_by": stage.warmup_ended})
+
+
+def known_well_enough(facts: Facts) -> Check | None:
+    """Whether the window closed because its metric was known well enough, or by its limit."""
+    stage, reached = facts.summary.stage, facts.summary.stage.reached
+    if stage.until is None or stage.window_closed is None:
+        return None
+    asked = (f"{stage.until['metric']} was known to ± {100 * stage.until['within']:.3g} % "
+             f"({stage.until['confidence']:.0%} confidence)")
+    width = (reached or {}).get("half_width")
+    known = "no interval was known" if width is None else f"it was ± {100 * width:.2g} %"
+    precise = stage.window_closed == "precise"
+    return Check(6, "known well enough", PASS if precise else WARN,
+                 f"The window was to stay open until {asked}; {known} when it closed"
+                 + ("." if precise else " at its limit: give it more time (at_most) or a wider interval."),
+                 {"half_width": width, "closed_by": stage.window_closed})
 
 
 def cached_tokens(facts: Facts) -> Check | None:

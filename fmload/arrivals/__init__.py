@@ -29,12 +29,18 @@ ARRIVALS = Registry("arrival process", {
 Process = TypeVar("Process", bound=Callable[..., Iterator[float]])
 
 
-def takes(options: type[BaseModel]) -> Callable[[Process], Process]:
-    """Declares the options of an arrival process: the keys that may stand beside `process` in the run file."""
+def takes(options: type[BaseModel], steady: bool = True) -> Callable[[Process], Process]:
+    """Declares the options of an arrival process: the keys that may stand beside `process` in the run file; and
+    whether its rate stays the same."""
     def declared(process: Process) -> Process:
-        process.Options = options  # type: ignore[attr-defined]
+        process.Options, process.steady = options, steady  # type: ignore[attr-defined]
         return process
     return declared
+
+
+def is_steady(process: str) -> bool:
+    """Whether the rate of a process stays the same. True for a name that is not known, which is told of elsewhere."""
+    return process not in ARRIVALS.names() or getattr(ARRIVALS.load(process), "steady", True)
 
 
 def schedule(arrivals: Mapping[str, Any], rate_per_s: float, seed: str, lead_s: float = 0.0) -> Iterator[float]:

@@ -69,7 +69,7 @@ class Diurnal(Profile):
     low: float = Field(0.2, ge=0, le=1, description="lowest rate, as a share of `rate`, which is the highest")
 
 
-@takes(Ramp)
+@takes(Ramp, steady=False)
 def ramp(rate_per_s: float, lead_s: float, draw: random.Random, options: Ramp) -> Iterator[float]:
     """From a share of the rate to the rate, evenly; the rate then holds. The inverse is the root of a quadratic."""
     first, over_s = options.from_ * rate_per_s, options.over_s
@@ -84,7 +84,7 @@ def ramp(rate_per_s: float, lead_s: float, draw: random.Random, options: Ramp) -
     return _arrivals(inverse, first, lead_s, draw, options)
 
 
-@takes(Step)
+@takes(Step, steady=False)
 def step(rate_per_s: float, lead_s: float, draw: random.Random, options: Step) -> Iterator[float]:
     """Levels one after the other. Λ is made of straight lines, and so is its inverse."""
     rates = [level * rate_per_s for level in options.levels]
@@ -100,7 +100,7 @@ def step(rate_per_s: float, lead_s: float, draw: random.Random, options: Step) -
     return _arrivals(inverse, rates[0], lead_s, draw, options)
 
 
-@takes(Diurnal)
+@takes(Diurnal, steady=False)
 def diurnal(rate_per_s: float, lead_s: float, draw: random.Random, options: Diurnal) -> Iterator[float]:
     """A cosine between `low` × rate and the rate, from its lowest point on. Λ has no closed inverse: whole periods
     are taken off, and the rest is found by Newton's steps kept inside a bracket, to a billionth of the period."""

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from fmload import config
 from fmload.config import RunFile
+from fmload.config.control import WarmupSpec
 from fmload.errors import EXIT_OK, FmloadError
 from fmload.prompts import SOURCES, wanted
 from fmload.stages import Stage, plan, steps_of
@@ -67,9 +68,10 @@ def _check_files(source: object) -> None:
 def _print(run_file: RunFile, stages: list[Stage], console: Console) -> None:
     console.print(_stage_table(stages), _prompt_table(run_file), sep="\n\n", end="\n\n")
     load, seconds = run_file.load, estimated_s(stages)
-    lasts = "as long as requests and traces take" if seconds is None else f"about {format_duration(seconds)} in all"
-    ramp, warmup, drain = map(format_duration, (stages[0].ramp_s, load.warmup_s, load.drain_s))
-    console.print(f"{len(stages)} stages in {len(steps_of(stages))} steps, each of {ramp} ramp, {warmup} warm-up "
+    lasts = "as long as requests and traces take" if seconds is None else (
+        f"{'at most' if any(stage.needs_requests for stage in stages) else 'about'} {format_duration(seconds)} in all")
+    ramp, drain = map(format_duration, (stages[0].ramp_s, load.drain_s))
+    console.print(f"{len(stages)} stages in {len(steps_of(stages))} steps, each of {ramp} ramp, {_warmup(load.warmup)} "
                   f"and up to {drain} drain; {lasts}", soft_wrap=True)
 
 
@@ -81,7 +83,17 @@ def _stage_table(stages: list[Stage]) -> Table:
     return table
 
 
+def _warmup(spec: WarmupSpec) -> str:
+    limit = format_duration(spec.limit_s)
+    if spec.requests is not None:
+        return f"warm-up of {spec.requests} requests ({limit} at most)"
+    return f"warm-up until {spec.steady} is steady ({limit} at most)" if spec.steady else f"{limit} warm-up"
+
+
 def _window(stage: Stage) -> str:
+    if stage.until is not None and stage.window_s is not None:
+        share = 100 * stage.until["within"]
+        return f"until {stage.until['metric']} ± {share:.3g} %, {format_duration(stage.window_s)} at most"
     if stage.window_s is not None:
         return format_duration(stage.window_s)
     return "the trace's" if stage.load.kind == "trace" else f"{stage.requests} requests"

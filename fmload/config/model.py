@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 from pydantic import (
     BaseModel,
     ConfigDict,
+    GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
     PrivateAttr,
     SerializationInfo,
@@ -24,7 +25,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 from fmload.errors import FmloadError
 from fmload.registry import Registry
@@ -51,6 +52,16 @@ class Strict(BaseModel):
             problems += [_rule(*broken) for broken in cls.rules(_given(cls, data))]
         model: Self = _unless(problems, cls, made)
         return model
+
+
+def also(handler: GetJsonSchemaHandler, core: CoreSchema, short: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of a mapping that may be written short."""
+    reference = handler(core)
+    mapping = handler.resolve_ref_schema(reference)
+    both = {"anyOf": [short, dict(mapping)]}
+    mapping.clear()
+    mapping.update(both)
+    return reference
 
 
 class NoOptions(Strict):

@@ -77,6 +77,32 @@ def broken(objectives: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield str(name), wrong
 
 
+RATES = ("requests_per_s", "output_tokens_per_s")
+
+
+def statistic(name: str) -> Objective:
+    """What a sound name such as ttft_p95 names; its limit is 0."""
+    return _objective(name, 0)
+
+
+def not_estimable(name: str) -> str | None:
+    """Why a metric's confidence interval cannot be followed during a stage; None when it can."""
+    if wrong := _wrong_name(name):
+        return wrong
+    found = statistic(name)
+    if name in RATES or found.percentile is not None or (found.stat == "mean" and found.level == "request"):
+        return None
+    return f"'{name}' has no interval to follow; give a percentile or mean, such as ttft_p95, or {' or '.join(RATES)}"
+
+
+def not_of_requests(name: str) -> str | None:
+    """Why a name is not that of a metric with one value a request; None when it is."""
+    from fmload.metrics import of_level
+
+    known = [metric.name for metric in of_level("request")]
+    return None if name in known else f"'{name}' is none of {', '.join(known)}{did_you_mean(name, known)}"
+
+
 def known_names() -> list[str]:
     """The names an objective can have, with the usual statistics."""
     from fmload.metrics import METRICS  # numpy: not before an objective is read

@@ -17,9 +17,10 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from fmload.arrivals import ARRIVALS
+from fmload.arrivals import ARRIVALS, is_steady
 from fmload.config import objectives
-from fmload.config.model import Extensible, Rule, Strict
+from fmload.config.control import UntilSpec, Warmup, WarmupSpec
+from fmload.config.model import Extensible, Rule, Strict, also
 from fmload.config.safe_check import SafeCheckSpec
 from fmload.config.values import RunPath, Seconds, TokenizerName
 from fmload.endpoints import ENDPOINTS
@@ -28,16 +29,6 @@ from fmload.prompts import SOURCES
 from fmload.registry import did_you_mean
 from fmload.targets import TARGETS
 from fmload.telemetry import COLLECTORS
-
-
-def _also(handler: GetJsonSchemaHandler, core: CoreSchema, short: dict[str, Any]) -> dict[str, Any]:
-    """The JSON schema of a mapping that may be written short."""
-    reference = handler(core)
-    mapping = handler.resolve_ref_schema(reference)
-    both = {"anyOf": [short, dict(mapping)]}
-    mapping.clear()
-    mapping.update(both)
-    return reference
 
 
 class PriceSpec(Strict):
@@ -133,7 +124,7 @@ class Distribution(Strict):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return _also(handler, core, {"type": "integer", "minimum": 1})
+        return also(handler, core, {"type": "integer", "minimum": 1})
 
     @property
     def drawn(self) -> Literal["normal", "uniform", "lognormal", "fixed"]:
@@ -176,7 +167,7 @@ class ArrivalSpec(Extensible):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return _also(handler, core, {"type": "string", "examples": ARRIVALS.names()})
+        return also(handler, core, {"type": "string", "examples": ARRIVALS.names()})
 
 
 def _named(value: object) -> object:
@@ -217,10 +208,12 @@ class LoadSpec(Strict):
     arrivals: Arrivals | None = Field(
         None, description="arrival process of an open loop: its name, or {process: name, …its options}; constant")
     ramp_s: Seconds = Field(5.0, alias="ramp", description="from none to all users of a stage")
-    warmup_s: Seconds = Field(10.0, alias="warmup", description="not measured")
+    warmup: Warmup = Field(WarmupSpec(time_s=10.0), json_schema_extra={"default": "10s"},
+                           description="not measured: a duration, or what ends it")
     window_s: Seconds | None = Field(
         None, alias="window", description="60s when neither window nor requests is given; of a trace, all that is left")
     requests: int | None = Field(None, ge=1, description="close the window after so many requests")
+    until: UntilSpec | None = Field(None, description="close the window once a metric is known well enough")
     drain_s: Seconds = Field(120.0, alias="drain", description="longest wait for answers after the window")
     workers: int = Field(1, ge=1, description="Locust worker processes")
     side_by_side: bool = Field(False, description="stages of different endpoints run at the same time")
@@ -235,13 +228,29 @@ class LoadSpec(Strict):
         if len(kinds) != 1:
             found = " and ".join(kinds) or "none of them"
             yield kinds[1] if kinds else "", f"give exactly one of concurrency, rate, find and trace; here: {found}"
-        if "window_s" in given and "requests" in given:
-            yield "requests", "give either window or requests, not both"
+        closings = [key for key in ("window_s", "requests", "until") if key in given]
+        if len(closings) > 1:
+            names = " and ".join(key.removesuffix("_s") for key in closings)
+            yield closings[-1], f"give one of window, requests and until, not {names}"
+        yield from _unsteady(given)
         for kind in ("concurrency", "rate"):
             if given.get(kind) == []:
                 yield kind, "needs at least one level"
         if "arrivals" in given and "rate" not in given:
             yield "arrivals", "belongs to an open loop (rate); elsewhere answers or a trace pace the requests"
+
+
+def _unsteady(given: Mapping[str, Any]) -> Iterator[Rule]:
+    """A load that changes by a plan of its own has no steady state to wait for, and its plan needs known times."""
+    arrivals = given.get("arrivals")
+    process = getattr(arrivals, "process", None) or _key(arrivals, "process") or arrivals
+    what = "a trace" if "trace" in given else process
+    if what is None or ("trace" not in given and is_steady(str(what))):
+        return
+    if "until" in given:
+        yield "until", f"needs a load that stays the same; {what} does not: give a window"
+    if isinstance(given.get("warmup"), Mapping) and not {"time", "time_s"} & set(given["warmup"]):
+        yield "warmup", f"must be a time: {what} begins with it, and it has to be known how far it is then"
 
 
 class TimeoutSpec(Strict):

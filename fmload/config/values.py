@@ -17,7 +17,7 @@ from pydantic import (
 from fmload.units import parse_duration_s, write_duration
 
 
-def _duration(value: object, info: ValidationInfo) -> object:
+def duration(value: object, info: ValidationInfo) -> object:
     """Seconds from text with a unit. A bare number is refused in a run file, and taken as seconds from code."""
     if isinstance(value, str):
         return parse_duration_s(value)
@@ -26,8 +26,23 @@ def _duration(value: object, info: ValidationInfo) -> object:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0), PlainSerializer(write_duration, when_used="json"),
+Seconds = Annotated[float, BeforeValidator(duration), Field(ge=0), PlainSerializer(write_duration, when_used="json"),
                     WithJsonSchema({"anyOf": [{"type": "string", "examples": ["500ms", "10s", "2m"]}, {"const": 0}]})]
+
+
+def _share(value: object) -> object:
+    """A share from `5%`; a number as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value.strip().removesuffix("%")) / 100 if value.strip().endswith("%") else value
+    except ValueError as error:
+        raise ValueError(f"'{value}' is not a share; write 5% or 0.05") from error
+
+
+Share = Annotated[float, BeforeValidator(_share), Field(gt=0, lt=1),
+                  WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+                                            {"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$"}]})]
 
 
 def _from_run_file(value: str, info: ValidationInfo) -> str:

@@ -41,11 +41,12 @@ def wanted(run_file: RunFile, spec: PromptSpec) -> int | None:
     load, source = run_file.load, SOURCES.load(spec.source)
     if not getattr(source, "endless", False) and (load.trace is not None or not getattr(source, "timed", False)):
         return None
-    stage_s = load.ramp_s + load.warmup_s + (load.window_s or 60.0)
+    window_s = load.until.at_most_s if load.until is not None else load.window_s or 60.0
+    stage_s = load.ramp_s + load.warmup.limit_s + window_s
     at_once = sum(load.concurrency or ()) * stage_s / _SHORTEST_REQUEST_S + sum(load.rate or ()) * stage_s
     if load.requests is not None:
         levels = [*(load.concurrency or ()), *(load.rate or ())]
-        at_once = load.requests * len(levels) + sum(levels) * (load.ramp_s + load.warmup_s) / _SHORTEST_REQUEST_S
+        at_once = load.requests * len(levels) + sum(levels) * (load.ramp_s + load.warmup.limit_s) / _SHORTEST_REQUEST_S
     if load.find is not None:
         at_once = _MOST
     return int(min(max(at_once * load.repeat, _LEAST), _MOST))

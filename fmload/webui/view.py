@@ -60,9 +60,10 @@ def _sentence(collector: Collector) -> str:
     parts = [f"{run.get('stages_done', 0)} of {run.get('stages_in_all', len(collector.stages))} stages done", phase]
     if run.get("labels"):
         parts.append("  |  ".join(run["labels"]))
+    parts += [run["waits_for"]] if run.get("waits_for") else []
     left_ns = (run.get("until_ns") or 0) - time.monotonic_ns()
     if left_ns > 0:
-        parts.append(f"{left_ns / NS:.0f} s left")
+        parts.append(f"{'at most ' if run.get('waits_for') else ''}{left_ns / NS:.0f} s left")
     parts += [run["error"]] if run.get("error") else []
     return " · ".join(parts) + f" · results in {collector.results.root}"
 

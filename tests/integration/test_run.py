@@ -67,7 +67,8 @@ def test_an_open_loop_sends_at_scheduled_instants_whatever_the_answers_do(tmp_pa
 
 def test_a_window_may_be_as_many_requests_and_answers_are_kept_when_asked(tmp_path: Path) -> None:
     with emulator(tmp_path, "--ttft", "10ms", "--gap", "5ms") as server:
-        load = {"concurrency": [2], "ramp": 0, "warmup": "200ms", "requests": 30, "drain": "10s", "workers": 2}
+        # The warm-up has more requests than the window is to have: they are not counted in it.
+        load = {"concurrency": [4], "ramp": 0, "warmup": "2s", "requests": 30, "drain": "10s", "workers": 2}
         with sweep(tmp_path, run_file(tmp_path, {"a": server.url}, load, keep_answers=True)) as run:
             assert run.wait() == 0, run.output()
     stage, = run.stages()
@@ -77,6 +78,24 @@ def test_a_window_may_be_as_many_requests_and_answers_are_kept_when_asked(tmp_pa
     inside = [record for record in run.records() if (record.end_ns or 0) <= stage["window_end_ns"]
               and (record.end_ns or 0) >= stage["window_start_ns"]]
     assert len(inside) >= 30
+    assert stage["window_closed"] == "requests"
+
+
+def test_a_stage_may_last_until_its_metric_is_known_and_its_warm_up_until_it_is_steady(tmp_path: Path) -> None:
+    with emulator(tmp_path, "--ttft", "15ms", "--gap", "5ms", "--jitter", "0.2") as server:
+        load = {"concurrency": [8], "ramp": 0, "drain": "10s", "workers": 2,
+                "warmup": {"steady": True, "at_most": "15s"},
+                "until": {"metric": "e2e_p50", "within": "5%", "at_least": "1s", "at_most": "20s"}}
+        with fmload_run(tmp_path, run_file(tmp_path, {"a": server.url}, load)) as run:
+            assert run.wait() == 0, run.output()
+    stage, = run.stages()
+    assert (stage["warmup_ended"], stage["window_closed"]) == ("steady", "precise")
+    assert stage["reached"]["half_width"] <= 0.05
+    assert stage["reached"]["low"] <= stage["reached"]["value"] <= stage["reached"]["high"]
+    assert stage["window_end_ns"] - stage["window_start_ns"] < 15e9
+    report = run.results.report_md.read_text()
+    assert "when e2e had come to rest" in report
+    assert "was known to ± 5 % (95% confidence); it was ±" in report
 
 
 def test_requests_that_outlast_the_drain_are_censored_and_kept(tmp_path: Path) -> None:

@@ -11,15 +11,13 @@ from hypothesis import strategies as st
 
 from analysis.samples import Samples
 from analysis.stats import (
-    drift,
-    mann_whitney,
     nearest_rank,
     percentile_floor,
     percentile_interval,
     rank_of,
-    throughput_interval,
-    warmed_up_at,
 )
+from fmload.intervals import throughput_interval
+from fmload.steadiness import drift, mann_whitney, warmed_up_at
 
 FLOATS = st.floats(min_value=1e-6, max_value=1e4)
 

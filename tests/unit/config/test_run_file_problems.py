@@ -73,7 +73,7 @@ def test_a_good_file_loads_with_its_values_and_defaults() -> None:
     ("  concurrency: [1, 2]", "  concurrency: [1]\n  rate: [2]",
      "x.yml:13: load.rate: give exactly one of concurrency, rate, find and trace; here: concurrency and rate"),
     ("  concurrency: [1, 2]", "  concurrency: [1]\n  requests: 9\n  window: 9s",
-     "x.yml:13: load.requests: give either window or requests, not both"),
+     "x.yml:13: load.requests: give one of window, requests and until, not window and requests"),
     ("  concurrency: [1, 2]", "  concurrency: [1]\ntelemetry:\n  - {name: gpu, collector: nvidia_smi, endpoint: oen}",
      "x.yml:14: telemetry[0].endpoint: no endpoint of this run is named 'oen'; did you mean 'one'?"),
     ("  concurrency: [1, 2]", "  concurrency: [1]\n  window: 60",

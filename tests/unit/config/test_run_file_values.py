@@ -44,7 +44,7 @@ def read(text: str, *sets: str, folder: Path = Path("/base")) -> RunFile:
 
 def test_durations_become_seconds() -> None:
     load = read(TEXT).load
-    assert (load.window_s, load.ramp_s, load.warmup_s) == (90.0, 0.0, 10.0)
+    assert (load.window_s, load.ramp_s, load.warmup.limit_s) == (90.0, 0.0, 10.0)
     assert read(TEXT).prompts[1].options.think_s == 1.5
 
 

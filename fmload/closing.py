@@ -1,0 +1,155 @@
+"""What closes a stage's window, and what ends its warm-up: a time, a number of requests, or what its requests say.
+
+A closing is asked again and again while it goes on; it gives the reason once it is time, and None before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fmload.config.objectives import RATES, Objective, statistic
+from fmload.estimates import Estimate, latency, rate
+from fmload.observation import Observation
+from fmload.stages import Stage
+from fmload.steadiness import settled
+
+NS = 1e9
+GROWTH = 1.25  # from one look at the requests to the next: what has come since then can change the picture
+WARMUP_GROWTH, FIRST_LOOK_S = 1.1, 1.0
+LEAST_LATENCIES = 5  # a warm-up is no shorter than so many requests one after the other: that is what a queue remembers
+
+Closing = Callable[[int], str | None]  # an instant of the master's clock → why it is over
+
+
+def after(seconds: float, start_ns: int, reason: str) -> Closing:
+    """Over at so many seconds after the start."""
+    return lambda now_ns: reason if now_ns >= start_ns + int(seconds * NS) else None
+
+
+def window(stage: Stage, observation: Observation, limit_s: float) -> list[Closing]:
+    """What closes the window that opened at the stage's `window_start_ns`."""
+    assert stage.window_start_ns is not None
+    if stage.until is not None:
+        return [Precision(stage, observation), after(limit_s, stage.window_start_ns, "at_most")]
+    if stage.requests is not None:
+        enough = completed(stage.stage, stage.requests, observation, stage.window_start_ns)
+        return [enough, after(limit_s, stage.window_start_ns, "time")]
+    return [after(limit_s, stage.window_start_ns, "time")]
+
+
+def warmup(stage: Stage, observation: Observation) -> list[Closing]:
+    """What ends the warm-up that began at the stage's `warmup_start_ns`."""
+    assert stage.warmup_start_ns is not None
+    begin_ns, asked = stage.warmup_start_ns, stage.warmup
+    if "requests" in asked:
+        return [completed(stage.stage, asked["requests"], observation, begin_ns),
+                after(stage.warmup_s, begin_ns, "at_most")]
+    if "steady" in asked:
+        return [Steady(stage, observation), after(stage.warmup_s, begin_ns, "at_most")]
+    return [after(stage.warmup_s, begin_ns, "time")]
+
+
+def completed(stage: int, requests: int, observation: Observation, since_ns: int) -> Closing:
+    """Over once so many requests have ended since then, whatever became of them."""
+    return lambda now_ns: "requests" if observation.ended_since(stage, since_ns) >= requests else None
+
+
+class _Looks:
+    """When to look: not before `first_s`, and then each time that so much more time has passed."""
+
+    def __init__(self, start_ns: int, first_s: float, growth: float) -> None:
+        self._start_ns = start_ns
+        self._next_s = first_s
+        self._growth = growth
+
+    def due(self, now_ns: int) -> bool:
+        passed_s = (now_ns - self._start_ns) / NS
+        if passed_s < self._next_s:
+            return False
+        self._next_s = max(self._next_s, passed_s) * self._growth
+        return True
+
+
+class Precision:
+    """Over once half the confidence interval of the metric is at most `within` of its value.
+
+    Requests count that began in the window early enough to have ended by now, were they as long as the longest: the
+    short ones among the last are not taken for all of them. Stopping at a width is the sequential procedure of Chow
+    and Robbins (Ann. Math. Statist. 36, 1965), whose coverage is the nominal one for small widths.
+    """
+
+    def __init__(self, stage: Stage, observation: Observation) -> None:
+        assert stage.window_start_ns is not None and stage.until is not None
+        self._stage = stage
+        self._observation = observation
+        self._since_ns = stage.window_start_ns
+        self._asked = stage.until
+        self._what: Objective = statistic(stage.until["metric"])
+        self._looks = _Looks(self._since_ns, stage.until["at_least_s"], GROWTH)
+
+    def __call__(self, now_ns: int) -> str | None:
+        if not self._looks.due(now_ns):
+            return None
+        found = self._estimate(now_ns)
+        self._stage.reached = None if found is None else reached(self._asked, found)
+        width = found.half_width if found else None
+        return "precise" if width is not None and width <= self._asked["within"] else None
+
+    def _estimate(self, now_ns: int) -> Estimate | None:
+        confidence: float = self._asked["confidence"]
+        seen = self._observation.seen(self._stage.stage)
+        if self._what.name in RATES:
+            return rate(self._what.name, seen, self._since_ns, now_ns, confidence)
+        return latency(self._what, seen.settled(self._since_ns, now_ns), confidence)
+
+
+def reached(asked: dict[str, Any], found: Estimate) -> dict[str, Any]:
+    """What was known at the last look, as stages.json has it."""
+    finite = {key: value if value is not None and math.isfinite(value) else None
+              for key, value in (("value", found.value), ("low", found.low), ("high", found.high))}
+    return {"metric": asked["metric"], **finite, "half_width": found.half_width, "n": found.n,
+            "design_effect": found.effect}
+
+
+class Steady:
+    """Over once a metric has come to rest (`steadiness.settled`), by the requests that began in the warm-up and early
+    enough to have ended by now."""
+
+    def __init__(self, stage: Stage, observation: Observation) -> None:
+        assert stage.warmup_start_ns is not None
+        self._stage, self._since_ns = stage.stage, stage.warmup_start_ns
+        self._metric: str = stage.warmup["steady"]
+        self._observation = observation
+        self._looks = _Looks(self._since_ns, FIRST_LOOK_S, WARMUP_GROWTH)
+
+    def __call__(self, now_ns: int) -> str | None:
+        if not self._looks.due(now_ns):
+            return None
+        seen = self._observation.seen(self._stage).settled(self._since_ns, now_ns)
+        if not seen.ok.any() or not settled(seen.values(self._metric)[seen.ok]):
+            return None
+        latency_s = float(np.median(seen.values("e2e")[seen.ok]))
+        return "steady" if now_ns - self._since_ns >= LEAST_LATENCIES * latency_s * NS else None
+
+
+def waits_for(stage: Stage, observation: Observation) -> str:
+    """What a stage in its warm-up or window waits for, and how far that is; empty where only time has to pass."""
+    if stage.window_start_ns is None:
+        if "steady" in stage.warmup:
+            return f"until {stage.warmup['steady']} is steady"
+        return _requests(stage, stage.warmup.get("requests"), observation, stage.warmup_start_ns)
+    if stage.until is None:
+        return _requests(stage, stage.requests, observation, stage.window_start_ns)
+    width = (stage.reached or {}).get("half_width")
+    now = f", now ± {100 * width:.3g} %" if width else ""
+    return f"until {stage.until['metric']} ± {100 * stage.until['within']:.3g} %{now}"
+
+
+def _requests(stage: Stage, asked: int | None, observation: Observation, since_ns: int | None) -> str:
+    if asked is None or since_ns is None:
+        return ""
+    return f"{min(observation.ended_since(stage.stage, since_ns), asked)} of {asked} requests"

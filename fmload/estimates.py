@@ -1,0 +1,106 @@
+"""What a stage's requests say of a metric so far: its value and a confidence interval. Pure.
+
+Requests near each other in time are alike, which widens the interval (`intervals.design_effect`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from fmload import intervals
+from fmload.config.objectives import RATES, Objective
+from fmload.intervals import Interval
+from fmload.metrics import Bools, Floats, Ints
+from fmload.observation import Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """`value` and the ends of its interval, in the metric's unit; infinite where a failed request holds the percentile,
+    and an end is None where the samples do not reach. `n` counts samples, `effect` is their design effect."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    effect: float = 1.0
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the interval as a share of the value; None without both ends, or of a value that is not positive."""
+        if self.low is None or self.high is None or not 0 < self.value < math.inf:
+            return None
+        return (self.high - self.low) / 2 / self.value
+
+
+def latency(what: Objective, seen: Seen, confidence: float, failed: float = math.nan) -> Estimate | None:
+    """A percentile of a request or token metric, or the mean of a request metric. None when no request has a value.
+
+    A failed request has the value `failed` (one gap of it, of a token metric): NaN leaves it out, +∞ counts it.
+    """
+    values, weights, rows = (_tokens if what.level == "token" else _requests)(what.metric, seen, failed)
+    if not len(values):
+        return None
+    if what.percentile is None:
+        return _mean(values, confidence)
+    return _percentile(what.percentile, values, weights, rows, confidence)
+
+
+def rate(name: str, seen: Seen, from_ns: float, to_ns: float, confidence: float) -> Estimate | None:
+    """Completed requests or their output tokens a second of a window, by batch means. None with too few of them."""
+    assert name in RATES
+    ended = seen.ok & (seen.ended_ns >= from_ns) & (seen.ended_ns < to_ns)
+    amounts = np.nan_to_num(seen.columns.output_tokens) if name == "output_tokens_per_s" else np.ones(len(seen))
+    window_s = (to_ns - from_ns) / 1e9
+    found = intervals.throughput_interval((seen.ended_ns[ended] - from_ns) / 1e9, amounts[ended], window_s,
+                                          confidence=confidence)
+    if found is None:
+        return None
+    return Estimate(float(amounts[ended].sum()) / window_s, found.low, found.high, int(ended.sum()))
+
+
+def _requests(metric: str, seen: Seen, failed: float) -> tuple[Floats, Ints, Ints]:
+    values = np.where(seen.failed, failed, np.where(seen.ok, seen.values(metric), np.nan))
+    known = values[~np.isnan(values)]
+    return known, np.ones(len(known), dtype=np.int64), np.arange(len(known))
+
+
+def _tokens(metric: str, seen: Seen, failed: float) -> tuple[Floats, Ints, Ints]:
+    values, weights, rows = seen.samples(metric)
+    kept = seen.ok[rows]
+    lost = np.flatnonzero(seen.failed) if not math.isnan(failed) else np.array([], dtype=np.int64)
+    return (np.concatenate([values[kept], np.full(len(lost), failed)]),
+            np.concatenate([weights[kept], np.ones(len(lost), dtype=np.int64)]), np.concatenate([rows[kept], lost]))
+
+
+def _percentile(percentile: float, values: Floats, weights: Ints, rows: Ints, confidence: float) -> Estimate:
+    ordered = np.sort(np.repeat(values, weights))
+    n = len(ordered)
+    value = float(ordered[max(1, math.ceil(Fraction(str(percentile)) / 100 * n)) - 1])
+    effect = effect_of(values > value if math.isfinite(value) else np.isinf(values), weights, rows)
+    return _of(value, intervals.quantile_interval(ordered, percentile / 100, confidence, effect), n, effect)
+
+
+def effect_of(above: Bools, weights: Ints, rows: Ints) -> float:
+    """The design effect of the share of samples that are `above`, with the samples of a request taken together."""
+    n = int(weights.sum())
+    share = float((above * weights).sum() / n)
+    residuals = np.bincount(rows, (above - share) * weights)
+    return intervals.design_effect(residuals.astype(np.float64), n * share * (1 - share))
+
+
+def _mean(values: Floats, confidence: float) -> Estimate:
+    """A mean has no value where a failure counts as +∞."""
+    if np.isinf(values).any():
+        return Estimate(math.inf, math.inf, math.inf, len(values))
+    mean = float(values.mean())
+    effect = intervals.design_effect(values - mean)
+    return _of(mean, intervals.mean_interval(values, confidence, effect), len(values), effect)
+
+
+def _of(value: float, found: Interval, n: int, effect: float) -> Estimate:
+    return Estimate(value, found.low, found.high, n, effect)
