@@ -16,7 +16,7 @@ from fmload.metrics import Bools, Columns, Floats, Ints
 NDArrayStr = np.ndarray[Any, np.dtype[np.object_]]
 _INSTANTS = ("scheduled_ns", "send_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "end_ns")
 _NUMBERS = ("input_tokens", "output_tokens", "cached_tokens", "prompt_tokens", "max_output_tokens", "lag_max_ns")
-_TEXTS = ("outcome", "stamp", "tokens_source", "finish_reason", "prompt_id")
+_TEXTS = ("outcome", "stamp", "tokens_source", "finish_reason", "prompt_id", "address")
 READ = ["worker", "streamed", "chunk_ns", "chunk_tokens", "chunk_censored", *_INSTANTS, *_NUMBERS, *_TEXTS]
 
 
@@ -30,6 +30,7 @@ class Batch:
     tokens_source: NDArrayStr
     finish_reason: NDArrayStr
     prompt_id: NDArrayStr
+    address: NDArrayStr
     prompt_tokens: Floats  # by the client's tokenizer; `columns.input_tokens` where the server does not tell
     server_input_tokens: Floats
     max_output_tokens: Floats
@@ -54,8 +55,8 @@ def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[st
         chunk_tokens=_ragged(batch.column("chunk_tokens"))[1],
         chunk_censored=_ragged(batch.column("chunk_censored"))[1].astype(bool),
         checks_s=checks.total_s if checks else None)
-    outcome, stamp, source, finish, prompt = (_texts(batch.column(name)) for name in _TEXTS)
-    return Batch(columns, outcome, stamp, source, finish, prompt, counted, told, limit, lag, checks)
+    outcome, stamp, source, finish, prompt, address = (_texts(batch.column(name)) for name in _TEXTS)
+    return Batch(columns, outcome, stamp, source, finish, prompt, address, counted, told, limit, lag, checks)
 
 
 def _shifts(batch: pa.RecordBatch, clock_offsets_ns: Mapping[str, int]) -> Ints:

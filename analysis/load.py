@@ -95,6 +95,8 @@ class Endpoint:
     model: str | None = None
     protocol: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    urls: tuple[str, ...] = ()  # where the model has several addresses
+    balance: str = "round_robin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,7 @@ def _endpoint(entry: Mapping[str, Any]) -> Endpoint:
     values["price"] = price
     values["instance_type"] = entry.get("instance_type") or (price.instance_type if price else None)
     values["parameters"] = entry.get("parameters") or {}
+    values["urls"], values["balance"] = tuple(entry.get("urls") or ()), entry.get("balance") or "round_robin"
     return Endpoint(**values)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.addresses import AddressSummary, by_address
 from analysis.columns import Batch
 from analysis.distribution import Distribution, Wanted, of_requests, of_samples
 from analysis.evidence import Evidence, evidence_of
@@ -42,6 +43,7 @@ class StageSummary:
     slower_than_threshold: int | None = None
     safe_checks: SafeChecks | None = None
     output_lengths: OutputLengths | None = None
+    addresses: tuple[AddressSummary, ...] = ()  # empty where the endpoint has one address
 
     @property
     def censored_share(self) -> float | None:
@@ -69,7 +71,6 @@ class _Gathering:
         self.unknown_low = {"itl": Samples(), "icl": Samples()}
         self.unknown_high = {"itl": Samples(), "icl": Samples()}
         self.stamped_ns = 0  # over all gaps, censored ones too
-        self.tokens_out = 0.0
         self.chunks = 0
         self.tokens_by_second: defaultdict[int, float] = defaultdict(float)
 
@@ -79,7 +80,6 @@ class _Gathering:
         good = inside(begun, self.window_ns) & (batch.outcome == "ok")
         self._keep_rows(batch, begun)
         self._keep_gaps(batch, good)
-        self.tokens_out += tokens_inside(columns, self.window_ns)
         self.chunks += int(columns.chunk_counts[good].sum())
         self._keep_seconds(columns.chunk_ns // 1_000_000_000, columns.chunk_tokens)
 
@@ -98,6 +98,7 @@ class _Gathering:
         rows |= {
             "begun": begun, "sent": columns.send_ns, "ended": ended_ns(columns),
             "first_token": columns.first_token_ns, "delivered": delivered_tokens(columns),
+            "tokens_inside": tokens_inside(columns, self.window_ns), "address": batch.address,
             "cached_tokens": columns.cached_tokens,
             "streamed": columns.streamed, "chunks": columns.chunk_counts, "first_chunk": columns.first_chunk_tokens,
             "outcome": batch.outcome, "tokens_source": batch.tokens_source, "stamp": batch.stamp,
@@ -156,16 +157,17 @@ def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted) -> St
         timeline=timeline_of(requests, window_s, gathered.tokens_by_second), sample=sample_of(requests),
         slower_than_threshold=None if slow is None else _slower(requests, slow),
         safe_checks=safe_checks(table, requests, gathered.window_ns, wanted),
-        output_lengths=output_lengths(table, requests.succeeded, run.exact_output(stage.prompt_set)))
+        output_lengths=output_lengths(table, requests.succeeded, run.exact_output(stage.prompt_set)),
+        addresses=by_address(table, requests, gathered.window_ns, endpoint, wanted))
 
 
 _EMPTY: dict[str, np.ndarray[Any, Any]] = {
     **dict.fromkeys((*REQUEST_METRICS, "begun", "sent", "ended", "first_token", "cached_tokens", "chunks", "delivered",
-                     "first_chunk", "lag_max", "prompt_tokens", "server_input_tokens", "max_output_tokens", "due"),
-                    np.array([])),
+                     "tokens_inside", "first_chunk", "lag_max", "prompt_tokens", "server_input_tokens",
+                     "max_output_tokens", "due"), np.array([])),
     **EMPTY,
     "streamed": np.array([], dtype=bool),
-    **dict.fromkeys(("outcome", "tokens_source", "stamp", "finish_reason"), np.array([], dtype=object)),
+    **dict.fromkeys(("outcome", "tokens_source", "stamp", "finish_reason", "address"), np.array([], dtype=object)),
     "prompt": np.array([], dtype=np.int64),
 }
 
@@ -182,7 +184,8 @@ def _totals(gathered: _Gathering, table: Mapping[str, Any], requests: Requests, 
         window_s=gathered.window_ns / NS, started=int(started.sum()), succeeded=int(requests.succeeded.sum()),
         failed=int((started & (outcome != "ok") & ~neither).sum()), completed=int(completed.sum()),
         good=int((completed & meets(requests.metrics, wanted.limits)).sum()) if wanted.limits else None,
-        tokens_out=gathered.tokens_out, tokens_in=float(np.nansum(table["input_tokens"][first_inside])),
+        tokens_out=float(table["tokens_inside"].sum()),
+        tokens_in=float(np.nansum(table["input_tokens"][first_inside])),
         completed_tokens_in=float(np.nansum(table["input_tokens"][completed])),
         completed_tokens_out=float(np.nansum(table["output_tokens"][completed])),
         completed_tokens_cached=float(cached.sum()) if len(cached) else None,

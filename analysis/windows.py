@@ -57,7 +57,8 @@ def chunk_weights(columns: Columns) -> Floats:
     return weights
 
 
-def tokens_inside(columns: Columns, window_ns: int) -> float:
-    """Output tokens whose chunk arrived inside the window."""
+def tokens_inside(columns: Columns, window_ns: int) -> Floats:
+    """Of each request, the output tokens whose chunk arrived inside the window."""
     arrived = (columns.chunk_ns >= 0) & (columns.chunk_ns < window_ns)
-    return float(chunk_weights(columns)[arrived].sum())
+    found = np.bincount(columns.chunk_rows()[arrived], chunk_weights(columns)[arrived], columns.rows)
+    return np.asarray(found, dtype=np.float64)

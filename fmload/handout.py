@@ -59,7 +59,7 @@ class Handout:
         number = self._shard_of[worker] = index % len(self._shards)
         shard = self._shards[number]
         crew.send("fmload_plan", {
-            "run": values(self._run), "run_id": self._run_id, "trial": trial,
+            "run": values(self._run), "run_id": self._run_id, "index": index, "trial": trial,
             "keep_answers": self._run.keep_answers,
             "prompts": {name: len(prompts) for name, prompts in shard.items()},
             "journal": str(self._results.journal.resolve()), "host": host_name(), "boot_id": boot_id(),

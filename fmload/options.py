@@ -24,6 +24,10 @@ def add_arguments(parser: Any) -> None:
     add("--fmload-config", default="", env_var="FMLOAD_CONFIG",
         help="Run file (YAML); the options below are then unused")
     add("--fmload-out", default="", env_var="FMLOAD_OUT", help="Results folder; results/<name>-<UTC>/ when empty")
+    add("--fmload-urls", default="", env_var="FMLOAD_URLS",
+        help="Several addresses of one model, separated by commas, in place of the host")
+    add("--fmload-balance", default="round_robin", env_var="FMLOAD_BALANCE", choices=["round_robin", "least_busy"],
+        help="Which of --fmload-urls a request goes to")
     add("--fmload-model", default="", env_var="FMLOAD_MODEL", help="Model to ask for")
     add("--fmload-api-key-env", default="", env_var="FMLOAD_API_KEY_ENV",
         help="Name of the environment variable with the API key (on the workers); never the key itself")
@@ -72,9 +76,14 @@ def _endpoint(options: argparse.Namespace, host: str | None, protocol: str) -> d
         raise FmloadError(f"--fmload-parameters: {options.fmload_parameters!r} is not a mapping",
                           hint='for example --fmload-parameters \'{"temperature": 0.1}\'')
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", options.fmload_model).strip("-._") or protocol
-    given = {"url": host, "model": options.fmload_model, "api_key_env": options.fmload_api_key_env}
+    given = {**_where(options, host), "model": options.fmload_model, "api_key_env": options.fmload_api_key_env}
     return {"name": name, "protocol": protocol, "parameters": parameters,
             **{key: value for key, value in given.items() if value}}
+
+
+def _where(options: argparse.Namespace, host: str | None) -> dict[str, Any]:
+    urls = [url.strip() for url in options.fmload_urls.split(",") if url.strip()]
+    return {"urls": urls, "balance": options.fmload_balance} if urls else {"url": host}
 
 
 def _prompts(options: argparse.Namespace) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -13,6 +12,7 @@ from uuid import uuid4
 import gevent
 
 from fmload import arrivals, measure, replay
+from fmload.balancing import Balancer
 from fmload.config.schema import RunFile
 from fmload.endpoints import ENDPOINTS
 from fmload.endpoints.base import Endpoint, Reading
@@ -50,10 +50,11 @@ class Sender:
     """What one worker sends in one run. `keep` gets every record, `dead` a stage whose endpoint is not reached.
 
     `offset_ns` (this worker's clock minus the master's) is kept up to date by its owner. Raises FmloadError for an
-    endpoint that cannot be built here.
+    endpoint that cannot be built here. `index` is the worker's number: workers begin at different addresses.
     """
 
-    def __init__(self, run: RunFile, prompts: Mapping[str, list[Prompt]], worker: str, keep: Keep, dead: Dead) -> None:
+    def __init__(self, run: RunFile, prompts: Mapping[str, list[Prompt]], worker: str, keep: Keep, dead: Dead,
+                 index: int = 0) -> None:
         limits = run.timeouts
         self.lanes = Lanes()
         self.protocols = {spec.name: spec.protocol for spec in run.endpoints}
@@ -65,8 +66,9 @@ class Sender:
         self._endpoints: dict[str, Endpoint] = {
             spec.name: ENDPOINTS.load(spec.protocol).from_spec(spec) for spec in run.endpoints}
         self._output_limits = {spec.name: output_limit(spec.parameters) for spec in run.endpoints}
-        self._addresses: dict[str, Iterator[Address]] = {
-            name: itertools.cycle(endpoint.addresses()) for name, endpoint in self._endpoints.items()}
+        self._balancers = {
+            spec.name: Balancer(self._endpoints[spec.name].addresses(), spec.balance or "round_robin", index)
+            for spec in run.endpoints}
         # Each endpoint walks through the whole shard by itself: endpoints are compared on the same prompts.
         self._prompts = {(spec.name, name): prompts_for(shard, spec.tokenizer) or shard
                          for spec in run.endpoints for name, shard in prompts.items()}
@@ -85,21 +87,22 @@ class Sender:
         return len(self._in_flight)
 
     def try_endpoints(self) -> str | None:
-        """One small request to each endpoint before the load: what is wrong with address, key or model is told now.
+        """One small request to each address before the load: what is wrong with address, key or model is told now.
 
         These requests are no records; their ids begin with `trial-`. A busy or failing server is left to the load.
         """
-        trials = [gevent.spawn(self._try_endpoint, endpoint) for endpoint in self._endpoints.values()]
+        trials = [gevent.spawn(self._try_address, endpoint, address) for endpoint in self._endpoints.values()
+                  for address in endpoint.addresses()]
         gevent.joinall(trials, timeout=TRIAL_LIMIT_S)
         return "\n".join(trial.value for trial in trials if trial.value) or None
 
-    def _try_endpoint(self, endpoint: Endpoint) -> str | None:
+    def _try_address(self, endpoint: Endpoint, address: Address) -> str | None:
         prompt = Prompt(id="trial", prompt_set="trial", text="Hello", output_tokens=2, exact_output=self._exact)
-        record, _ = measure.measure(endpoint, prompt, self._wire, endpoint.addresses()[0], stage=-1,
+        record, _ = measure.measure(endpoint, prompt, self._wire, address, stage=-1,
                                     request_id=f"trial-{uuid4().hex}", worker=self._worker,
                                     scheduled_ns=time.monotonic_ns())
         fatal = record.outcome in (*_UNREACHED, "http_4xx")
-        return f"endpoint '{endpoint.name}' refuses a first request: {record.error}" if fatal else None
+        return f"endpoint '{endpoint.name}' refuses a first request ({address}): {record.error}" if fatal else None
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
@@ -225,8 +228,12 @@ class Sender:
         endpoint = self._endpoints[lane.endpoint]
         identity: dict[str, Any] = {"request_id": uuid4().hex, "worker": self._worker, "stage": lane.stage,
                     "max_output_tokens": self._output_limits[lane.endpoint]}
-        send = partial(measure.measure, endpoint, prompt, self._wire, next(self._addresses[lane.endpoint]), **identity)
+        send = partial(self._send, endpoint, prompt, **identity)
         if self._safe_check is None:
             return send(scheduled_ns=scheduled_ns)
         unsent = partial(measure.unsent, endpoint, prompt, **identity)
         return self._safe_check.around(prompt, scheduled_ns, send, unsent)
+
+    def _send(self, endpoint: Endpoint, prompt: Prompt, **identity: Any) -> tuple[Record, Reading]:
+        with self._balancers[endpoint.name].lend() as address:
+            return measure.measure(endpoint, prompt, self._wire, address, **identity)

@@ -116,7 +116,8 @@ class Worker:
         problem = None
         try:
             run = RunFile.model_validate(self._plan["run"])
-            sender = Sender(run, self._prompts, self.identity, self._keep, self._tell_of_dead_endpoint)
+            sender = Sender(run, self._prompts, self.identity, self._keep, self._tell_of_dead_endpoint,
+                            self._plan["index"])
             problem = sender.try_endpoints() if self._plan["trial"] else None
             sender.offset_ns = self._offset_ns
             self._sender = sender

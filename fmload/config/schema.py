@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from fmload.arrivals import ARRIVALS, is_steady
+from fmload.balancing import Balance
 from fmload.config import objectives
 from fmload.config.control import UntilSpec, Warmup, WarmupSpec
 from fmload.config.model import Extensible, Rule, Strict, also
@@ -64,7 +65,9 @@ class EndpointSpec(Extensible):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="its name in results and report")
     protocol: str = Field(description="openai, sagemaker, bedrock, or a plugin's name")
     url: str | None = Field(None, description="base URL, for example http://10.0.0.5:8080/v1")
-    urls: list[str] | None = Field(None, description="several addresses of one model")
+    urls: list[str] | None = Field(None, min_length=1, description="several addresses of one model")
+    balance: Balance | None = Field(None, description="of several addresses: each in turn (round_robin, the default), "
+                                                      "or the one with the fewest requests of this worker in flight")
     model: str | None = Field(None, description="as the server calls it")
     tokenizer: TokenizerName = Field("bundled", description="bundled, a Hugging Face name, or a folder")
     stream: bool = Field(True, description="false waits for whole answers: no TTFT, TPOT or ITL then")
@@ -83,6 +86,12 @@ class EndpointSpec(Extensible):
             yield "urls", "give either url or urls, not both"
         if given.get("protocol") == "openai" and not {"url", "urls", "deploy"} & given.keys():
             yield "url", "is missing; give url, urls or deploy"
+        if "balance" in given and not {"urls", "deploy"} & given.keys():
+            yield "balance", "goes with several addresses; give them as urls"
+        urls = _listed(given.get("urls"))
+        for place, url in enumerate(urls):
+            if url in urls[:place]:
+                yield ("urls", place), f"'{url}' stands here twice; give each address once"
 
 
 class TokenFilter(Strict):

@@ -56,6 +56,9 @@ class OpenAI:
         self.streamed = streamed
         self._options = options
         self._targets = dict(_target(url, options) for url in urls)
+        if len(self._targets) < len(urls):
+            raise FmloadError(f"endpoint '{name}': two of its urls have the same host and port",
+                              hint="requests are told apart by host and port; give each path an endpoint of its own")
         self._fixed_body = _fixed_body(model, streamed, options, parameters or {})
         self._fixed_headers = {**_headers(api_key, streamed), **(headers or {})}
         self._request_id_header = request_id_header

@@ -54,6 +54,10 @@ def test_a_good_file_loads_with_its_values_and_defaults() -> None:
     ("protocol: openai", "protocol: open-ai",
      "x.yml:4: endpoints[0].protocol: unknown endpoint protocol 'open-ai'; did you mean 'openai'?; known: bedrock, "
      "openai, sagemaker"),
+    ("    url: http://127.0.0.1:8000/v1", "    urls: [http://h/v1, http://h/v1]",
+     "x.yml:5: endpoints[0].urls[1]: 'http://h/v1' stands here twice; give each address once"),
+    ("    model: m", "    balance: least_busy",
+     "x.yml:6: endpoints[0].balance: goes with several addresses; give them as urls"),
     ("    protocol: openai\n", "", "x.yml:3: endpoints[0].protocol: is missing; add 'protocol'"),
     ("name: one", "name: a/b",
      "x.yml:3: endpoints[0].name: 'a/b' may hold only letters, digits, '.', '_' and '-', and begins with a letter"),

@@ -48,6 +48,13 @@ def test_model_key_lengths_and_parameters_reach_the_endpoint() -> None:
     assert run.prompts[0].output_tokens.mean == 7
 
 
+def test_several_addresses_stand_in_place_of_the_host() -> None:
+    run = run_file(given("--fmload-urls", "http://a/v1, http://b/v1", "--fmload-balance", "least_busy"), "http://h",
+                   "openai")
+    assert (run.endpoints[0].urls, run.endpoints[0].balance) == (["http://a/v1", "http://b/v1"], "least_busy")
+    assert run.endpoints[0].url is None
+
+
 @pytest.mark.parametrize(("options", "words"), [
     (("--fmload-concurrency", "1,two"), "not a list of whole numbers"),
     (("--fmload-parameters", "temperature"), "not a mapping"),
