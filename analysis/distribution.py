@@ -13,10 +13,9 @@ from analysis.stats import (
     PERCENTILES,
     mean_interval,
     nearest_rank,
-    percentile_floor,
     percentile_interval,
 )
-from fmload.intervals import Interval
+from fmload.intervals import Interval, percentile_floor
 from fmload.metrics import Floats, ratio
 
 CURVE = tuple(float(p) for p in range(0, 101, 2))

@@ -37,6 +37,9 @@ class Stage:
     requests: int | None = None
     drain_s: float = 0.0
     warmup: Mapping[str, Any] = field(default_factory=dict)
+    find: Mapping[str, Any] | None = None
+    verdict: Mapping[str, Any] | None = None
+    observed: Mapping[str, Any] | None = None
     until: Mapping[str, Any] | None = None
     warmup_ended: str | None = None
     window_closed: str | None = None

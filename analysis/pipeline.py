@@ -63,7 +63,7 @@ def analyse(root: Path) -> Analysis:
 
 def analyse_run(run: Run) -> Analysis:
     """The analysis of an opened run; writes nothing."""
-    objectives = parse_objectives(run.spec.get("objectives") or {})
+    objectives = parse_objectives(_objectives(run))
     own = run.spec.get("prices")
     table = load_prices(Path(own) if own else None)
     pricing = {name: pricing_of(run.endpoint(name), table, run.spec.get("region"))
@@ -71,13 +71,19 @@ def analyse_run(run: Run) -> Analysis:
     health = {stage.stage: health_of(run, stage) for stage in run.stages}
     results: list[StageResult] = []
     seen: dict[str, Ints] = {}
-    for stage in run.stages:
+    for stage in (stage for stage in run.stages if stage.status != "skipped"):
         summary = summarize(run, stage, _wanted(run, objectives))
         earlier = seen.get(stage.endpoint, np.array([], dtype=np.int64))
         given = Given(objectives, health[stage.stage], earlier, server_view(run, stage))
         results.append(_result(summary, pricing[stage.endpoint], given))
         seen[stage.endpoint] = np.union1d(earlier, summary.evidence.prompts)
     return Analysis(run, tuple(results), objectives, per_prompt_set(results), per_instance(results), health, pricing)
+
+
+def _objectives(run: Run) -> Mapping[str, Any]:
+    """The run's objectives; those of its search where it has none of its own."""
+    sought = next((stage.find["objective"] for stage in run.stages if stage.find), None)
+    return run.spec.get("objectives") or sought or {}
 
 
 def _wanted(run: Run, objectives: tuple[Objective, ...]) -> Wanted:

@@ -14,6 +14,7 @@ from rich.text import Text
 from analysis import formats, html, markdown, plots
 from analysis.document import Chart, Section
 from analysis.pipeline import Analysis
+from analysis.searches import searches
 from analysis.sections import rendered
 from analysis.sections.headline import emulated
 from analysis.table import StageResult
@@ -63,7 +64,9 @@ def headline(analysis: Analysis) -> RenderableType:
     """The stages as a table and the recommendations below it, for the terminal."""
     notes = [Text(f"EMULATED: {endpoint} imitates {what}", style="yellow")
              for endpoint, what in emulated(analysis).items()]
-    return Group(_StageTable(analysis), *notes, *(Text(found.sentence) for found in analysis.best))
+    found = [Text(f"{one.endpoint} · {one.prompt_set}: {one.sentence}", style="bold")
+             for one in searches(analysis.run.stages)]
+    return Group(_StageTable(analysis), *notes, *found, *(Text(found.sentence) for found in analysis.best))
 
 
 @dataclass(frozen=True, slots=True)

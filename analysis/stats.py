@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from functools import cache
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from fmload.intervals import Interval, binomial_ranks
 from fmload.metrics import Bools, Floats
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0)
-FLOOR_CONFIDENCE = 0.99
 
 
 def rank_of(percentile: float, n: float) -> int:
@@ -27,22 +25,6 @@ def nearest_rank(ordered: Floats, percentile: float, failures: int = 0) -> float
         return None
     rank = rank_of(percentile, n)
     return float(ordered[rank - 1]) if rank <= len(ordered) else math.inf
-
-
-@cache
-def percentile_floor(percentile: float) -> int:
-    """The fewest samples with which a percentile is shown: 1 below p90, else the smallest n for which at most one
-    sample above the true percentile has a probability of at most 1 %.
-
-    p90: 64, p95: 130, p99: 662. The rule, and the figures, of MLPerf LoadGen's early stopping at 99 % confidence.
-    """
-    if percentile < 90:
-        return 1
-    p = percentile / 100
-    n = 2
-    while p**n + n * (1 - p) * p ** (n - 1) > 1 - FLOOR_CONFIDENCE:
-        n += 1
-    return n
 
 
 def percentile_interval(ordered: Floats, percentile: float) -> Interval | None:

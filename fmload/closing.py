@@ -14,6 +14,7 @@ import numpy as np
 from fmload.config.objectives import RATES, Objective, statistic
 from fmload.estimates import Estimate, latency, rate
 from fmload.observation import Observation
+from fmload.search import judging, saturation
 from fmload.stages import Stage
 from fmload.steadiness import settled
 
@@ -33,12 +34,15 @@ def after(seconds: float, start_ns: int, reason: str) -> Closing:
 def window(stage: Stage, observation: Observation, limit_s: float) -> list[Closing]:
     """What closes the window that opened at the stage's `window_start_ns`."""
     assert stage.window_start_ns is not None
+    watched: list[Closing] = [Overload(stage, observation)] if stage.stop_when_saturated else []
+    if stage.find is not None and stage.find["objective"] is not None:
+        return [*watched, judging.Judging(stage, observation), after(limit_s, stage.window_start_ns, "at_most")]
     if stage.until is not None:
-        return [Precision(stage, observation), after(limit_s, stage.window_start_ns, "at_most")]
+        return [*watched, Precision(stage, observation), after(limit_s, stage.window_start_ns, "at_most")]
     if stage.requests is not None:
         enough = completed(stage.stage, stage.requests, observation, stage.window_start_ns)
-        return [enough, after(limit_s, stage.window_start_ns, "time")]
-    return [after(limit_s, stage.window_start_ns, "time")]
+        return [*watched, enough, after(limit_s, stage.window_start_ns, "time")]
+    return [*watched, after(limit_s, stage.window_start_ns, "time")]
 
 
 def warmup(stage: Stage, observation: Observation) -> list[Closing]:
@@ -107,6 +111,20 @@ class Precision:
         return latency(self._what, seen.settled(self._since_ns, now_ns), confidence)
 
 
+class Overload:
+    """Over once the endpoint cannot keep up with the arrivals (`saturation.falls_behind`)."""
+
+    def __init__(self, stage: Stage, observation: Observation) -> None:
+        assert stage.window_start_ns is not None
+        self._stage, self._observation = stage, observation
+        self._looks = _Looks(stage.window_start_ns, saturation.LEAST_S, GROWTH)
+
+    def __call__(self, now_ns: int) -> str | None:
+        if not self._looks.due(now_ns):
+            return None
+        return "saturated" if saturation.falls_behind(self._stage, self._observation, now_ns) else None
+
+
 def reached(asked: dict[str, Any], found: Estimate) -> dict[str, Any]:
     """What was known at the last look, as stages.json has it."""
     finite = {key: value if value is not None and math.isfinite(value) else None
@@ -142,6 +160,8 @@ def waits_for(stage: Stage, observation: Observation) -> str:
         if "steady" in stage.warmup:
             return f"until {stage.warmup['steady']} is steady"
         return _requests(stage, stage.warmup.get("requests"), observation, stage.warmup_start_ns)
+    if stage.find is not None:
+        return judging.waits_for(stage)
     if stage.until is None:
         return _requests(stage, stage.requests, observation, stage.window_start_ns)
     width = (stage.reached or {}).get("half_width")

@@ -21,7 +21,8 @@ from fmload.demand import Demand
 from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
 from fmload.handout import Handout
 from fmload.patience import Interrupted, Patience
-from fmload.stages import Stage, steps_of
+from fmload.search import planner, saturation
+from fmload.stages import Stage
 from fmload.stepping import Stepping
 
 logger = logging.getLogger(__name__)
@@ -54,8 +55,10 @@ class Conductor:
         """The whole run. Expected failures end it with a message and an exit code; nothing is raised."""
         try:
             stepping = self._begin()
-            for step in steps_of(stage for stage in self._stages if stage.status == "pending"):
+            while step := planner.next_step(self._run_file, self._stages):
                 stepping.run(step)
+                saturation.skip_higher(step, self._stages, time.monotonic_ns())
+            self._collector.write_stages()
         except Interrupted:
             logger.warning("the run is interrupted: %s", self._patience.reason)
             self.exit_code = self._patience.exit_code or EXIT_INTERRUPTED

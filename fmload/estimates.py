@@ -50,6 +50,16 @@ def latency(what: Objective, seen: Seen, confidence: float, failed: float = math
     return _percentile(what.percentile, values, weights, rows, confidence)
 
 
+def share_above(what: Objective, seen: Seen) -> tuple[int, int, float] | None:
+    """How many samples of a percentile's metric are above the objective's limit, of how many, and their design effect.
+    Failed requests are above every limit. None when there is no sample."""
+    values, weights, rows = (_tokens if what.level == "token" else _requests)(what.metric, seen, math.inf)
+    if not len(values):
+        return None
+    above = values > what.limit
+    return int(weights[above].sum()), int(weights.sum()), effect_of(above, weights, rows)
+
+
 def rate(name: str, seen: Seen, from_ns: float, to_ns: float, confidence: float) -> Estimate | None:
     """Completed requests or their output tokens a second of a window, by batch means. None with too few of them."""
     assert name in RATES

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from fmload.config.objectives import searchable
 from fmload.config.schema import ArrivalSpec, EndpointSpec, LoadSpec, PromptSpec, RunFile
 from fmload.errors import FmloadError
 
@@ -62,6 +63,8 @@ class Stage:
     requests: int | None
     drain_s: float
     warmup: dict[str, Any] = field(default_factory=dict)  # {"requests": n} or {"steady": metric}; empty: a time alone
+    find: dict[str, Any] | None = None  # of a search: objective (None: knee), confidence, window_s, extend
+    stop_when_saturated: bool = False
     until: dict[str, Any] | None = None  # metric, within, confidence, at_least_s: what closes the window
     status: Status = "pending"
     ramp_start_ns: int | None = None
@@ -70,7 +73,9 @@ class Stage:
     window_end_ns: int | None = None
     drain_end_ns: int | None = None
     warmup_ended: str | None = None  # what ended it: time, requests, steady or at_most
-    window_closed: str | None = None  # what closed it: time, requests, precise or at_most
+    window_closed: str | None = None  # what closed it: time, requests, precise, clear, saturated or at_most
+    verdict: dict[str, Any] | None = None  # of a search's objectives on its requests (`search.verdicts`)
+    observed: dict[str, Any] | None = None  # throughput and latency, where other stages are compared with them
     reached: dict[str, Any] | None = None  # what was known of the metric of `until` at the last look
     users: int | None = None
     workers: list[str] = field(default_factory=list)
@@ -89,7 +94,7 @@ class Stage:
     @property
     def needs_requests(self) -> bool:
         """Whether what its requests say ends its warm-up or its window."""
-        return self.until is not None or "steady" in self.warmup
+        return bool(self.until or self.find or self.stop_when_saturated or "steady" in self.warmup)
 
     @property
     def label(self) -> str:
@@ -125,7 +130,7 @@ def plan(run: RunFile) -> list[Stage]:
     numbered = ((repeat, step) for repeat, steps in enumerate(repeats) for step in steps)
     for number, (repeat, step) in enumerate(numbered):
         for endpoint, prompts, load in step:
-            stages.append(_stage(run.load, len(stages), number, repeat, endpoint, prompts, load))
+            stages.append(_stage(run, len(stages), number, repeat, endpoint, prompts, load))
     return stages
 
 
@@ -152,7 +157,8 @@ def remaining(stages: list[Stage]) -> list[Stage]:
 
 def _fresh_copy(stage: Stage, number: int) -> Stage:
     return Stage(number, stage.step, stage.repeat, stage.endpoint, stage.prompt_set, stage.load, stage.parameters,
-                 stage.ramp_s, stage.warmup_s, stage.window_s, stage.requests, stage.drain_s, stage.warmup, stage.until)
+                 stage.ramp_s, stage.warmup_s, stage.window_s, stage.requests, stage.drain_s, stage.warmup, stage.find,
+                 stage.stop_when_saturated, stage.until)
 
 
 Lane = tuple[EndpointSpec, PromptSpec, Load]
@@ -167,11 +173,17 @@ def _steps(run: RunFile, levels: list[Load]) -> Iterator[list[Lane]]:
             yield [lane]
 
 
-def _stage(spec: LoadSpec, number: int, step: int, repeat: int, endpoint: EndpointSpec, prompts: PromptSpec,
+def _stage(run: RunFile, number: int, step: int, repeat: int, endpoint: EndpointSpec, prompts: PromptSpec,
            load: Load) -> Stage:
-    window_s, ramp_s, until = spec.window_s, spec.ramp_s, None
+    spec = run.load
+    window_s, ramp_s, until, find = spec.window_s, spec.ramp_s, None, None
     if load.kind == "trace":  # `replay` bounds its window by the trace's length, once that is known
         ramp_s = 0.0
+    elif spec.find is not None:
+        window_s, extend = window_s or DEFAULT_WINDOW_S, 1 if spec.find.knee else spec.find.extend
+        find = {"objective": _objective(run), "confidence": spec.find.confidence, "window_s": window_s,
+                "extend": extend}
+        window_s *= extend
     elif spec.until is not None:
         window_s = spec.until.at_most_s
         until = spec.until.model_dump(exclude={"at_most_s"})
@@ -179,7 +191,25 @@ def _stage(spec: LoadSpec, number: int, step: int, repeat: int, endpoint: Endpoi
         window_s = DEFAULT_WINDOW_S
     return Stage(number, step, repeat, endpoint.name, prompts.name, load, dict(endpoint.parameters),
                  ramp_s, spec.warmup.limit_s, window_s, spec.requests, spec.drain_s,
-                 spec.warmup.model_dump(include={"requests", "steady"}, exclude_none=True), until)
+                 spec.warmup.model_dump(include={"requests", "steady"}, exclude_none=True), find, spec.stops, until)
+
+
+def another(run: RunFile, number: int, step: int, endpoint: EndpointSpec, prompts: PromptSpec, value: float) -> Stage:
+    """One more stage, at a load that a search asks for."""
+    return _stage(run, number, step, 0, endpoint, prompts, _searched(run.load, value))
+
+
+def _objective(run: RunFile) -> dict[str, Any] | None:
+    """What the loads of a search must meet; None where it looks for the knee."""
+    find = run.load.find
+    if find is None or find.knee:
+        return None
+    return find.objective or {one.name: run.objectives[one.name] for one in searchable(run.objectives)}
+
+
+def _searched(spec: LoadSpec, value: float) -> Load:
+    over = spec.find.over if spec.find is not None else "concurrency"
+    return Load(over, value, _arrivals(spec.arrivals)) if over == "rate" else Load(over, int(value))
 
 
 def _levels(spec: LoadSpec) -> list[Load]:
@@ -193,7 +223,8 @@ def _levels(spec: LoadSpec) -> list[Load]:
         return [Load("rate", value, _arrivals(spec.arrivals)) for value in spec.rate]
     if spec.trace is not None:
         return [Load("trace", speed) for speed in spec.trace.speed]
-    raise FmloadError(f"load.{given[0]} is not part of this version", hint="use concurrency, rate or trace")
+    assert spec.find is not None
+    return [_searched(spec, spec.find.from_)]  # the planner asks for the others, once it is known how these did
 
 
 def _arrivals(spec: ArrivalSpec | None) -> dict[str, Any]:

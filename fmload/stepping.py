@@ -12,6 +12,7 @@ from fmload.crew import Crew
 from fmload.demand import Demand
 from fmload.handout import Handout
 from fmload.patience import POLL_S, Patience
+from fmload.search import judging, saturation
 from fmload.stages import Stage
 
 USERS_LIMIT_S = 60.0
@@ -51,9 +52,19 @@ class Stepping:
         self._window(stages)
         self._drain(stages, max(stage.drain_s for stage in stages))
         for stage in stages:
+            self._conclude(stage)
             stage.status = "done"
         self._collector.running = []
         self._collector.write_stages()
+
+    def _conclude(self, stage: Stage) -> None:
+        """What all requests of the stage say, for those that come after it; all records of it are here."""
+        if not (stage.find or stage.stop_when_saturated) or stage.window_end_ns is None:
+            return
+        seen = self._collector.observation.seen(stage.stage)
+        stage.observed = saturation.observed(stage, seen, stage.window_end_ns)
+        if stage.find and stage.find["objective"] is not None:
+            stage.verdict = judging.final(stage, seen).to_json()
 
     def abort(self) -> None:
         """Close the step that is on, if any, with a short drain; its stages are marked interrupted."""

@@ -142,6 +142,7 @@ class Worker:
     def on_close(self, data: dict[str, Any]) -> None:
         """The window is over: nothing new is sent; say when nothing is in flight any more."""
         def tell() -> None:
+            self.ship()  # the stage's records are there before the master goes on
             self._send("fmload_idle", {"step": data["step"]})
 
         if self._sender is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.checks.facts import CLOSE, FAIL, PASS, WARN, Facts
-from analysis.stats import percentile_floor
 from analysis.table import Check
+from fmload.intervals import percentile_floor
 from fmload.metrics import NS
 from fmload.units import format_duration
 

@@ -15,6 +15,7 @@ _TABLE = {
     "headline": "analysis.sections.headline:render",
     "price_performance": "analysis.sections.price_performance:render",
     "recommendations": "analysis.sections.recommendations:render",
+    "search": "analysis.sections.search:render",
     "stages": "analysis.sections.stages:render",
     "token_latency": "analysis.sections.token_latency:render",
     "load_latency": "analysis.sections.load_latency:render",

@@ -11,8 +11,8 @@ from analysis.formats import Format, cell
 from analysis.naming import STAGE_COLUMNS, Line, lines, stage_cells
 from analysis.pipeline import Analysis
 from analysis.plots import PALETTE
-from analysis.stats import percentile_floor
 from analysis.table import StageResult
+from fmload.intervals import percentile_floor
 from fmload.metrics import METRICS, Metric
 
 SHOWN = ("ttft", "tpot", "itl", "e2e")

@@ -71,6 +71,9 @@ def _print(run_file: RunFile, stages: list[Stage], console: Console) -> None:
     lasts = "as long as requests and traces take" if seconds is None else (
         f"{'at most' if any(stage.needs_requests for stage in stages) else 'about'} {format_duration(seconds)} in all")
     ramp, drain = map(format_duration, (stages[0].ramp_s, load.drain_s))
+    if load.find is not None:
+        console.print(f"the first stages of a search from {load.find.from_:g} to {load.find.to:g}; the others depend "
+                      "on how these do", soft_wrap=True)
     console.print(f"{len(stages)} stages in {len(steps_of(stages))} steps, each of {ramp} ramp, {_warmup(load.warmup)} "
                   f"and up to {drain} drain; {lasts}", soft_wrap=True)
 

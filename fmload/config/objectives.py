@@ -77,6 +77,24 @@ def broken(objectives: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield str(name), wrong
 
 
+def unsearchable(objectives: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(name, what is wrong) of every objective by which a search for the highest load cannot go."""
+    for name, wrong in broken(objectives):
+        yield name, wrong
+    for name in objectives:
+        if not next(broken({name: objectives[name]}), None) and not searchable({name: objectives[name]}):
+            yield name, ("a search needs a limit that low loads meet: a percentile or mean of a latency, such as "
+                         "ttft_p95, or error_rate")
+
+
+def searchable(objectives: Any) -> tuple[Objective, ...]:
+    """Those of the objectives by which a search can go: percentiles and means of latencies, and the error rate."""
+    given = objectives if isinstance(objectives, Mapping) else {}
+    sound = {name: limit for name, limit in given.items() if not next(broken({name: limit}), None)}
+    return tuple(one for one in parse_objectives(sound) if one.bound == "at most" and (
+        one.percentile is not None or (one.stat == "mean" and one.level == "request") or one.name == "error_rate"))
+
+
 RATES = ("requests_per_s", "output_tokens_per_s")
 
 

@@ -21,6 +21,7 @@ from fmload.arrivals import ARRIVALS, is_steady
 from fmload.balancing import Balance
 from fmload.config import objectives
 from fmload.config.control import UntilSpec, Warmup, WarmupSpec
+from fmload.config.find import FindSpec
 from fmload.config.model import Extensible, Rule, Strict, also
 from fmload.config.safe_check import SafeCheckSpec
 from fmload.config.values import RunPath, Seconds, TokenizerName
@@ -212,7 +213,7 @@ class LoadSpec(Strict):
 
     concurrency: list[Annotated[int, Field(ge=1)]] | None = Field(None, description="users at the same time")
     rate: list[Annotated[float, Field(gt=0)]] | None = Field(None, description="arrivals per second")
-    find: dict[str, Any] | None = Field(None, description="search for the highest load that meets objectives")
+    find: FindSpec | None = Field(None, description="search for the highest load that meets objectives, or the knee")
     trace: TraceSpec | None = Field(None, description="arrivals replayed as they were; {} for a whole trace")
     arrivals: Arrivals | None = Field(
         None, description="arrival process of an open loop: its name, or {process: name, …its options}; constant")
@@ -229,6 +230,8 @@ class LoadSpec(Strict):
     repeat: int = Field(1, ge=1, description="times that every stage is run")
     shuffle: bool = Field(False, description="order of the stages drawn by the seed")
     respread: bool = Field(False, description="users of a lost worker are given to the others")
+    stop_when_saturated: bool | None = Field(
+        None, description="end a stage that the endpoint cannot keep up with, and skip higher ones; yes in a search")
     safe_check: SafeCheckSpec | None = Field(None, description="a content-safety step around each request")
 
     @classmethod
@@ -242,11 +245,27 @@ class LoadSpec(Strict):
             names = " and ".join(key.removesuffix("_s") for key in closings)
             yield closings[-1], f"give one of window, requests and until, not {names}"
         yield from _unsteady(given)
+        for key, why in _NOT_IN_A_SEARCH.items():
+            if "find" in given and given.get(key) not in (None, False, 1):
+                yield key, why
         for kind in ("concurrency", "rate"):
             if given.get(kind) == []:
                 yield kind, "needs at least one level"
-        if "arrivals" in given and "rate" not in given:
+        if "arrivals" in given and "rate" not in given and _key(given.get("find"), "over") != "rate":
             yield "arrivals", "belongs to an open loop (rate); elsewhere answers or a trace pace the requests"
+
+    @property
+    def stops(self) -> bool:
+        """Whether an over-saturated stage is ended early."""
+        return self.find is not None if self.stop_when_saturated is None else self.stop_when_saturated
+
+
+_NOT_IN_A_SEARCH = {
+    "shuffle": "goes with a list of levels; a search chooses the next level by the last one",
+    "repeat": "goes with a list of levels; a search looks longer at what is unclear",
+    "requests": "goes with a list of levels; a search closes its windows by itself, after `window` at the earliest",
+    "until": "goes with a list of levels; a search closes its windows by itself, after `window` at the earliest",
+}
 
 
 def _unsteady(given: Mapping[str, Any]) -> Iterator[Rule]:
@@ -256,6 +275,10 @@ def _unsteady(given: Mapping[str, Any]) -> Iterator[Rule]:
     what = "a trace" if "trace" in given else process
     if what is None or ("trace" not in given and is_steady(str(what))):
         return
+    if "find" in given:
+        yield "arrivals", f"a search needs loads that stay the same; {what} does not"
+    if given.get("stop_when_saturated") is True:
+        yield "stop_when_saturated", f"needs a load that stays the same; {what} does not"
     if "until" in given:
         yield "until", f"needs a load that stays the same; {what} does not: give a window"
     if isinstance(given.get("warmup"), Mapping) and not {"time", "time_s"} & set(given["warmup"]):
@@ -316,6 +339,10 @@ class RunFile(Strict):
         if isinstance(given.get("objectives"), Mapping):
             for name, wrong in objectives.broken(given["objectives"]):
                 yield ("objectives", name), wrong
+        find = _key(given.get("load"), "find")
+        aimless = find is not None and not _key(find, "knee") and not _key(find, "objective")
+        if aimless and not objectives.searchable(given.get("objectives")):
+            yield ("load", "find", "objective"), "is missing; give limits such as {ttft_p95: 1s}"
 
 
 def _strangers(given: Mapping[str, Any]) -> Iterator[Rule]:

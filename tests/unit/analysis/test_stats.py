@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from analysis.samples import Samples
 from analysis.stats import (
     nearest_rank,
-    percentile_floor,
     percentile_interval,
     rank_of,
 )
-from fmload.intervals import throughput_interval
+from fmload.intervals import percentile_floor, throughput_interval
 from fmload.steadiness import drift, mann_whitney, warmed_up_at
 
 FLOATS = st.floats(min_value=1e-6, max_value=1e4)

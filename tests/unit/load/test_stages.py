@@ -3,10 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from fmload.config import RunFile
-from fmload.errors import FmloadError
 from fmload.stages import Mark, Stage, plan, remaining, steps_of
 
 
@@ -61,13 +58,6 @@ def test_rates_carry_their_arrival_process_and_need_no_slots() -> None:
     stage = plan(run_file({"rate": [5], "arrivals": {"process": "gamma", "burstiness": 0.5}}))[0]
     assert (stage.load.kind, stage.load.value, stage.slots) == ("rate", 5, 0)
     assert stage.load.arrivals == {"process": "gamma", "burstiness": 0.5}
-
-
-@pytest.mark.parametrize("load", [{"find": {"objective": {}}}])
-def test_loads_that_this_version_lacks_are_refused_with_a_remedy(load: dict[str, Any]) -> None:
-    spec = run_file({"concurrency": [1]})
-    with pytest.raises(FmloadError, match="not part of this version"):
-        plan(spec.model_copy(update={"load": spec.load.model_copy(update={"concurrency": None, **load})}))
 
 
 def test_a_stage_survives_json() -> None:

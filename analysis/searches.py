@@ -1,0 +1,97 @@
+"""What the searches of a run found, by endpoint and prompt set: the answer in a sentence, and the stages behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from analysis import formats
+from analysis.load import Stage
+from fmload.search.bracket import Bracket, Tried, bracket_of
+from fmload.search.knee import Point, knee_of
+from fmload.search.verdicts import met
+
+_UNITS = {"concurrency": "users", "rate": "requests/s"}
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One search. `answer` is the highest load that meets, or the knee; None where there is none."""
+
+    endpoint: str
+    prompt_set: str
+    over: str
+    stages: tuple[Stage, ...]
+    answer: float | None
+    around: Bracket
+    sentence: str
+
+    @property
+    def seeks_knee(self) -> bool:
+        """Whether it looked for the knee; else for the highest load that meets the objectives."""
+        return self.objective is None
+
+    @property
+    def objective(self) -> Mapping[str, Any] | None:
+        """The limits as the run file has them; None where the knee was looked for."""
+        found: Mapping[str, Any] | None = (self.stages[0].find or {}).get("objective")
+        return found
+
+
+def searches(stages: Iterable[Stage]) -> list[Search]:
+    """All searches of a run, in the order in which they began; stages that were not finished are left out."""
+    lines: dict[tuple[str, str], list[Stage]] = {}
+    for stage in stages:
+        if stage.find is not None and stage.status == "done":
+            lines.setdefault((stage.endpoint, stage.prompt_set), []).append(stage)
+    return [_search(*line, tuple(done)) for line, done in lines.items()]
+
+
+def points_of(stages: Iterable[Stage]) -> list[Point]:
+    """The stages as points of the curve."""
+    return [Point(float(stage.load["value"]), (stage.observed or {}).get("requests_per_s") or 0.0,
+                  (stage.observed or {}).get("e2e_mean_s") or 0.0) for stage in stages]
+
+
+def _search(endpoint: str, prompt_set: str, done: tuple[Stage, ...]) -> Search:
+    over = str(done[0].load["kind"])
+    if (done[0].find or {}).get("objective") is None:
+        knee, around = knee_of(points_of(done))
+        answer = knee.load if knee.power > 0 else None
+        return Search(endpoint, prompt_set, over, done, answer, around, _knee_sentence(over, knee, around, done))
+    around = bracket_of(Tried(float(stage.load["value"]), met(stage.verdict)) for stage in done)
+    return Search(endpoint, prompt_set, over, done, around.low, around, _sentence(over, around, done))
+
+
+def _sentence(over: str, around: Bracket, done: tuple[Stage, ...]) -> str:
+    unit, find = _UNITS.get(over, ""), done[0].find or {}
+    limits = " and ".join(f"{name} ≤ {limit}" for name, limit in find["objective"].items())
+    above = next((stage for stage in done if stage.load["value"] == around.high), None)
+    sure = f"every verdict at {find['confidence']:.0%} confidence"
+    if around.low is None:
+        return f"No load was found that meets {limits}: the lowest, {around.high:g} {unit}, {_how(above)} ({sure})."
+    found = f"The highest load that meets {limits} is {around.low:g} {unit}"
+    if above is None:
+        return f"{found}, the highest that was tried; the limit lies above ({sure})."
+    return f"{found}; {around.high:g} {unit} {_how(above)} ({sure}, {formats.several(len(done), 'stage')})."
+
+
+def _how(stage: Stage | None) -> str:
+    missed = stage is not None and (stage.verdict or {}).get("result") == "fails"
+    return "misses it" if missed else "could not be shown to meet it in the time given (window, extend)"
+
+
+def _knee_sentence(over: str, knee: Point, around: Bracket, done: tuple[Stage, ...]) -> str:
+    unit = _UNITS.get(over, "")
+    if knee.power <= 0:
+        return "No request was completed: there is no knee."
+    best = max(done, key=lambda stage: (stage.observed or {}).get("requests_per_s") or 0.0)
+    seen = best.observed or {}
+    reach = "" if seen.get("low") is None else (
+        f" (95 % interval {formats.significant(seen['low'])} to {formats.significant(seen['high'])})")
+    between = " and ".join(f"{end:g}" for end in (around.low, around.high) if end is not None)
+    highest = formats.significant(seen["requests_per_s"])
+    return (f"The knee, where throughput ÷ latency is highest, is at {knee.load:g} {unit}, between {between}: "
+            f"{formats.significant(knee.requests_per_s)} requests/s at {formats.duration(knee.latency_s)} mean E2E "
+            f"latency. The highest throughput, {highest} requests/s{reach}, came at {best.load['value']:g} {unit}.")

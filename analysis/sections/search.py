@@ -1,0 +1,162 @@
+"""Searches: the load that was looked for, every stage on the way with its verdict, and stages that were skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from analysis import formats
+from analysis.document import (
+    Axis,
+    Block,
+    Bullets,
+    Cell,
+    Chart,
+    Column,
+    Mark,
+    Paragraph,
+    Point,
+    Rule,
+    Section,
+    Series,
+    Table,
+)
+from analysis.formats import name
+from analysis.load import Stage
+from analysis.pipeline import Analysis
+from analysis.searches import Search, points_of, searches
+from fmload.config.objectives import Objective, parse_objectives
+
+_MARKS: dict[str, Mark] = {"meets": "good", "fails": "bad", "unclear": "warn"}
+_CLOSED = {"clear": "verdict clear", "saturated": "over-saturated", "at_most": "limit", "time": "time"}
+
+
+def render(analysis: Analysis) -> Section | None:
+    """A sentence, a table and a chart for each kind of search. None when there was none and nothing was skipped."""
+    found = searches(analysis.run.stages)
+    skipped = [stage for stage in analysis.run.stages if stage.status == "skipped"]
+    blocks: list[Block] = [*_answers(found), *_highest([one for one in found if not one.seeks_knee]),
+                           *_knees([one for one in found if one.seeks_knee])]
+    if skipped:
+        count = formats.several(len(skipped), "stage")
+        blocks.append(Paragraph(f"{count} skipped, for a lower load was already too much:"))
+        blocks.append(Bullets([f"{stage.endpoint} · {stage.prompt_set} · {stage.load_label}: {_why(stage)}"
+                               for stage in skipped]))
+    title = "Search" if found else "Saturation"
+    return Section("search", title, blocks) if blocks else None
+
+
+def _answers(found: list[Search]) -> list[Block]:
+    return [Bullets([f"**{one.endpoint} · {one.prompt_set}**: {one.sentence}" for one in found])] if found else []
+
+
+def _why(stage: Stage) -> str:
+    return next((str(mark.get("detail")) for mark in stage.marks if mark.get("kind") == "skipped"), "")
+
+
+def _highest(found: list[Search]) -> list[Block]:
+    if not found or found[0].objective is None:
+        return []
+    objectives = parse_objectives(found[0].objective)
+    columns = [Column("Stage"), Column("Endpoint", numeric=False), Column("Prompts", numeric=False),
+               Column("Load", numeric=False),
+               *(Column(one.name, _unit(one), f"limit {one.limit:g}") for one in objectives),
+               Column("Samples", title="Requests, or tokens of a token metric"),
+               Column("Verdict", numeric=False), Column("Closed by", numeric=False)]
+    rows = [_row(stage, objectives) for search in found for stage in search.stages]
+    caption = "**Every stage of the search**, in order, with the confidence interval of each metric"
+    return [Table(columns, rows, caption), *(_chart(found, one) for one in objectives)]
+
+
+def _row(stage: Stage, objectives: tuple[Objective, ...]) -> list[Cell]:
+    verdict = stage.verdict or {}
+    judged = {one["name"]: one for one in verdict.get("judged", ())}
+    samples = [one["n"] for one in judged.values()]
+    result = str(verdict.get("result", "unclear"))
+    return [Cell(str(stage.stage), stage.stage), name(stage.endpoint), name(stage.prompt_set),
+            Cell(stage.load_label, float(stage.load["value"])),
+            *(_interval(one, judged.get(one.name, {})) for one in objectives),
+            formats.cell(min(samples) if samples else None, formats.count),
+            Cell(result, result, _MARKS.get(result), verdict.get("reason") or None),
+            name(_CLOSED.get(str(stage.window_closed), stage.window_closed))]
+
+
+def _interval(objective: Objective, judged: Mapping[str, Any]) -> Cell:
+    """`812 (790 to 841)`; `…` for an end that the samples do not reach."""
+    value = judged.get("value")
+    if not judged.get("n"):
+        return Cell(formats.ABSENT)
+    ends = " to ".join("…" if judged.get(end) is None else _text(objective, judged[end]) for end in ("low", "high"))
+    shown = "failed" if value is None else _text(objective, value)
+    effect = judged.get("design_effect") or 1.0
+    return Cell(f"{shown} ({ends})", value, _MARKS.get(str(judged.get("result"))), f"design effect {effect:.2g}")
+
+
+def _text(objective: Objective, value: float) -> str:
+    if objective.unit == "share":
+        return formats.percent(value).removesuffix(" %")
+    return formats.milliseconds(value) if _unit(objective) == "ms" else formats.significant(value)
+
+
+def _unit(objective: Objective) -> str:
+    return {"share": "%", "s": "ms", "s/token": "ms"}.get(objective.unit, objective.unit)
+
+
+def _factor(objective: Objective) -> float:
+    return {"%": 100.0, "ms": 1000.0}.get(_unit(objective), 1.0)
+
+
+def _chart(found: list[Search], objective: Objective) -> Chart:
+    factor, unit = _factor(objective), _unit(objective)
+    series = [Series(f"{one.endpoint} · {one.prompt_set}", _points(one, objective, factor), place, joined=True)
+              for place, one in enumerate(found)]
+    return Chart(f"search_{objective.name}", f"{objective.name} against load, with its confidence interval", "xy",
+                 _load_axis(found), Axis(objective.name, unit, log=True), series,
+                 [Rule("y", objective.limit * factor, f"limit {objective.limit * factor:g} {unit}"),
+                  *(Rule("x", one.answer, f"{one.answer:g}") for one in found if one.answer is not None)])
+
+
+def _points(search: Search, objective: Objective, factor: float) -> list[Point]:
+    points = []
+    for stage in sorted(search.stages, key=lambda stage: float(stage.load["value"])):
+        judged = next((one for one in (stage.verdict or {}).get("judged", ()) if one["name"] == objective.name), None)
+        if judged and judged["value"]:
+            low, high = (judged[end] * factor if judged[end] is not None else None for end in ("low", "high"))
+            points.append(Point(float(stage.load["value"]), judged["value"] * factor, low, high,
+                                tip=f"stage {stage.stage}: {stage.load_label}, {(stage.verdict or {}).get('result')}"))
+    return points
+
+
+def _load_axis(found: list[Search]) -> Axis:
+    labels = {"concurrency": ("Concurrency", "users"), "rate": ("Arrival rate", "requests/s")}
+    return Axis(*labels.get(found[0].over, ("Load", "")), log=True)
+
+
+def _knees(found: list[Search]) -> list[Block]:
+    if not found:
+        return []
+    columns = [Column("Stage"), Column("Endpoint", numeric=False), Column("Prompts", numeric=False),
+               Column("Load", numeric=False), Column("Throughput", "requests/s"), Column("E2E mean", "s"),
+               Column("Power", "requests/s²", "Throughput ÷ mean E2E latency"), Column("Closed by", numeric=False)]
+    rows = [_knee_row(search, stage) for search in found for stage in search.stages]
+    series = [Series(f"{one.endpoint} · {one.prompt_set}", [
+        Point(point.load, point.power, tip=f"{point.requests_per_s:.3g} requests/s, {point.latency_s:.3g} s")
+        for point in sorted(points_of(one.stages), key=lambda point: point.load)], place)
+        for place, one in enumerate(found)]
+    rules = [Rule("x", one.answer, f"knee {one.answer:g}") for one in found if one.answer is not None]
+    return [Table(columns, rows, "**Every stage of the search for the knee**, in order"),
+            Chart("search_knee", "Power: throughput ÷ mean E2E latency", "xy", _load_axis(found),
+                  Axis("Power", "requests/s²"), series, rules)]
+
+
+def _knee_row(search: Search, stage: Stage) -> list[Cell]:
+    point, = points_of([stage])
+    seen = stage.observed or {}
+    reach = None if seen.get("low") is None else f"95 % interval {seen['low']:.4g} to {seen['high']:.4g}"
+    knee: Mark | None = "good" if stage.load["value"] == search.answer else None
+    return [Cell(str(stage.stage), stage.stage), name(stage.endpoint), name(stage.prompt_set),
+            Cell(stage.load_label, point.load, knee),
+            formats.cell(point.requests_per_s, formats.significant, None, reach),
+            formats.cell(point.latency_s or None, formats.seconds),
+            formats.cell(point.power, formats.significant, knee),
+            name(_CLOSED.get(str(stage.window_closed), stage.window_closed))]

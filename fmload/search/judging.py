@@ -1,0 +1,53 @@
+"""Judges a stage of a search while its window is open, and once more when all its requests are here."""
+
+from __future__ import annotations
+
+from fmload.config.objectives import parse_objectives
+from fmload.observation import Observation, Seen
+from fmload.search.verdicts import Verdict, confidence_of_look, judge, looks
+from fmload.stages import Stage
+
+NS = 1e9
+
+
+class Judging:
+    """A closing: over once the verdict is clear. Looks when the window has its length, twice that, and so on."""
+
+    def __init__(self, stage: Stage, observation: Observation) -> None:
+        assert stage.find is not None
+        self._stage, self._observation = stage, observation
+        self._looks_s = [length * stage.find["window_s"] for length in looks(stage.find["extend"])]
+
+    def __call__(self, now_ns: int) -> str | None:
+        since_ns = self._stage.window_start_ns
+        assert since_ns is not None
+        if not self._looks_s or (now_ns - since_ns) / NS < self._looks_s[0]:
+            return None
+        self._looks_s.pop(0)
+        found = _judged(self._stage, self._observation.seen(self._stage.stage).settled(since_ns, now_ns))
+        self._stage.verdict = found.to_json()
+        return None if found.result == "unclear" else "clear"
+
+
+def final(stage: Stage, seen: Seen) -> Verdict:
+    """The verdict on all requests that began in the window, those that ended after it and those cut off included."""
+    assert stage.window_start_ns is not None and stage.window_end_ns is not None
+    found = _judged(stage, seen.begun_within(stage.window_start_ns, stage.window_end_ns))
+    if stage.window_closed == "saturated":
+        return Verdict("fails", found.confidence, found.judged, "it could not keep up with the arrivals")
+    return found
+
+
+def _judged(stage: Stage, seen: Seen) -> Verdict:
+    assert stage.find is not None
+    confidence = confidence_of_look(stage.find["confidence"], stage.find["extend"])
+    return judge(parse_objectives(stage.find["objective"]), seen, confidence)
+
+
+def waits_for(stage: Stage) -> str:
+    """What is still unclear, for the progress display."""
+    assert stage.find is not None
+    if stage.find["objective"] is None:
+        return ""
+    names = list(stage.find["objective"])
+    return f"until it is clear whether {' and '.join(names)} {'is' if len(names) == 1 else 'are'} met"

@@ -1,0 +1,72 @@
+"""Whether an endpoint can keep up: completions that stay below the arrivals, throughput that no longer grows.
+
+What a stage's requests say once is written into the stage (`observed`), so that later stages can be compared with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from fmload import estimates
+from fmload.observation import Observation, Seen
+from fmload.stages import Mark, Stage
+
+CONFIDENCE = 0.95
+SHORT = 0.05  # completions so much below the arrivals, or a throughput that grows by no more, are no chance
+LEAST_S = 5.0
+FIRST = 20  # requests that tell how long one takes before a queue has grown
+NS = 1e9
+
+
+def observed(stage: Stage, seen: Seen, end_ns: int) -> dict[str, Any]:
+    """Requests completed a second in the window with their interval, the mean E2E latency, and whether they kept up."""
+    assert stage.window_start_ns is not None
+    found = estimates.rate("requests_per_s", seen, stage.window_start_ns, end_ns, CONFIDENCE)
+    latencies = seen.begun_within(stage.window_start_ns, end_ns)
+    good = latencies.values("e2e")[latencies.ok] if len(latencies) else np.array([])
+    return {"requests_per_s": found.value if found else None, "low": found.low if found else None,
+            "high": found.high if found else None, "e2e_mean_s": float(good.mean()) if len(good) else None}
+
+
+def falls_behind(stage: Stage, observation: Observation, now_ns: int) -> bool:
+    """Whether completions stay below the arrivals of an open loop: the whole interval of their rate is more than 5 %
+    below it, over the part of the window that began twice as long after the load did as its first requests took."""
+    if stage.load.kind != "rate" or stage.ramp_start_ns is None or stage.window_start_ns is None:
+        return False
+    seen = observation.seen(stage.stage)
+    if not len(seen):
+        return now_ns - stage.window_start_ns > 2 * LEAST_S * NS
+    lasted = (seen.ended_ns - seen.begun_ns)[np.isfinite(seen.ended_ns)][:FIRST]
+    settled_ns = stage.ramp_start_ns + 2 * float(np.median(lasted)) if len(lasted) else 0.0
+    from_ns = max(float(stage.window_start_ns), settled_ns)
+    if now_ns - from_ns < LEAST_S * NS:
+        return False
+    found = estimates.rate("requests_per_s", seen, from_ns, now_ns, CONFIDENCE)
+    high = found.high if found else None if seen.ok.any() else 0.0
+    return high is not None and high < (1 - SHORT) * stage.load.value
+
+
+def gains_nothing(stage: Stage, lower: Iterable[Stage]) -> bool:
+    """Whether a stage of a closed loop completes no more than one at a lower load did."""
+    high = (stage.observed or {}).get("high")
+    best = max(((other.observed or {}).get("requests_per_s") or 0.0 for other in lower), default=0.0)
+    return stage.load.kind == "concurrency" and high is not None and best > 0 and high < (1 + SHORT) * best
+
+
+def skip_higher(step: Iterable[Stage], stages: list[Stage], now_ns: int) -> None:
+    """Mark the pending stages as skipped whose load is higher than one of this step that was too much."""
+    for stage in step:
+        same = [other for other in stages if _line(other) == _line(stage)]
+        lower = [other for other in same if other.status == "done" and other.load.value < stage.load.value]
+        if stage.window_closed == "saturated" or gains_nothing(stage, lower):
+            for other in same:
+                if other.status == "pending" and other.load.value > stage.load.value:
+                    other.status = "skipped"
+                    other.marks.append(Mark("skipped", now_ns, None, f"{stage.load.text} was more than it can take"))
+
+
+def _line(stage: Stage) -> tuple[str, str, str, str]:
+    return stage.endpoint, stage.prompt_set, stage.load.kind, str(stage.load.arrivals)

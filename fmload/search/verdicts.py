@@ -1,0 +1,132 @@
+"""What a stage's requests say about its load: every objective is met, one is missed, or it cannot be told. Pure.
+
+`ttft_p95 ≤ 1 s` says that at most 5 % of the requests take longer than 1 s: a share, of which a one-sided binomial
+test tells whether it is below or above, with an error of 1 − confidence at most. A mean or an error rate is met when
+its whole interval is at or below the limit, and missed when all of it is above. A request that failed, or was not
+answered within the drain, takes longer than any limit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from fmload import estimates, intervals
+from fmload.config.objectives import Objective
+from fmload.estimates import Estimate
+from fmload.observation import Seen
+
+Result = Literal["meets", "fails", "unclear"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One objective against one stage, in the metric's unit. `value` is None for a percentile that a failed request
+    holds; `low` and `high` are None where the interval has no end among the requests that were answered."""
+
+    name: str
+    limit: float
+    result: Result
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    design_effect: float = 1.0
+
+    @property
+    def text(self) -> str:
+        """For logs: `ttft_p95 unclear: 0.97 in 0.81 to 1.2, limit 1, n 240`."""
+        value = "failed" if self.value is None else f"{self.value:.4g}"
+        ends = " to ".join("…" if end is None else f"{end:.4g}" for end in (self.low, self.high))
+        return f"{self.name} {self.result}: {value} in {ends}, limit {self.limit:g}, n {self.n}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All objectives against one stage. `reason` says what decided where it was not the intervals."""
+
+    result: Result
+    confidence: float
+    judged: tuple[Judged, ...] = ()
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As stages.json has it."""
+        return asdict(self)
+
+
+def judge(objectives: Iterable[Objective], seen: Seen, confidence: float) -> Verdict:
+    """The verdict on requests that began in one window. One missed objective decides; one unclear leaves it open."""
+    judged = tuple(_judged(objective, seen, confidence) for objective in objectives)
+    results = {one.result for one in judged}
+    result: Result = "fails" if "fails" in results else "unclear" if "unclear" in results else "meets"
+    return Verdict(result, confidence, judged, "" if len(seen) else "no request began in the window")
+
+
+def looks(extend: int) -> list[int]:
+    """The window's lengths, in windows, at which its requests are judged: 1, 2, 4 … `extend`."""
+    return [*(2**k for k in range(extend.bit_length()) if 2**k < extend), extend]
+
+
+def confidence_of_look(confidence: float, extend: int) -> float:
+    """Of each look, so that all looks of a stage together have the confidence asked for (Bonferroni)."""
+    return 1 - (1 - confidence) / len(looks(extend))
+
+
+def met(verdict: Mapping[str, Any] | None) -> bool:
+    """Whether a stage's verdict shows that its load meets: an unclear one does not."""
+    return verdict is not None and verdict.get("result") == "meets"
+
+
+def _judged(objective: Objective, seen: Seen, confidence: float) -> Judged:
+    if not (seen.ok | seen.failed).any():
+        return Judged(objective.name, objective.limit, "unclear")
+    if objective.name == "error_rate":
+        return _error_rate(objective, seen, confidence)
+    found = estimates.latency(objective, seen, confidence, failed=math.inf)
+    if found is None:
+        return Judged(objective.name, objective.limit, "unclear")
+    judged = _against(objective, found)
+    return judged if objective.percentile is None else replace(judged, result=_by_share(objective, seen, confidence))
+
+
+def _by_share(objective: Objective, seen: Seen, confidence: float) -> Result:
+    """Whether the share above the limit is below, or above, what the percentile leaves. Below needs as many samples as
+    the report asks for before it shows the percentile."""
+    counted = estimates.share_above(objective, seen)
+    assert counted is not None and objective.percentile is not None
+    below, above = intervals.share_above(*counted[:2], 1 - objective.percentile / 100, counted[2])
+    if below <= 1 - confidence and counted[1] >= intervals.percentile_floor(objective.percentile):
+        return "meets"
+    return "fails" if above <= 1 - confidence else "unclear"
+
+
+def _error_rate(objective: Objective, seen: Seen, confidence: float) -> Judged:
+    """Where no request failed, any limit is met: an interval would ask for hundreds of requests to exclude 1 %, and
+    could never confirm 0."""
+    counted = seen.failed[seen.failed | seen.ok]
+    share, n = float(counted.mean()), len(counted)
+    effect = estimates.effect_of(counted, np.ones(n, dtype=np.int64), np.arange(n))
+    found = intervals.wilson(share, n, confidence, effect)
+    judged = _against(objective, Estimate(share, found.low, found.high, n, effect))
+    if share and objective.limit:
+        return judged
+    return replace(judged, result="fails" if share else "meets")
+
+
+def _against(objective: Objective, found: Estimate) -> Judged:
+    result: Result = "unclear"
+    if found.high is not None and found.high <= objective.limit:
+        result = "meets"
+    elif found.low is not None and found.low > objective.limit:
+        result = "fails"
+    return Judged(objective.name, objective.limit, result, _finite(found.value), _finite(found.low),
+                  _finite(found.high), found.n, found.effect)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
