@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from analysis.columns import Batch
 from analysis.distribution import Distribution, Wanted, of_requests, of_samples
 from analysis.evidence import Evidence, evidence_of
 from analysis.load import Endpoint, Run, Stage
+from analysis.offered import asked_s
 from analysis.output_lengths import OutputLengths, output_lengths
 from analysis.safe_checks import EMPTY, SafeChecks, rows_of, safe_checks
 from analysis.samples import Samples
@@ -44,6 +45,19 @@ class StageSummary:
     safe_checks: SafeChecks | None = None
     output_lengths: OutputLengths | None = None
     addresses: tuple[AddressSummary, ...] = ()  # empty where the endpoint has one address
+    asked_s: Floats | None = None  # when an open loop's requests were due, in seconds after the window's start
+
+    @property
+    def asked(self) -> int | None:
+        """Requests that were due inside the window; None in a closed loop."""
+        if self.asked_s is None:
+            return None
+        return int(((self.asked_s >= 0) & (self.asked_s < self.totals.window_s)).sum())
+
+    @property
+    def offered_per_s(self) -> float | None:
+        """The asked arrival rate, over the window; None in a closed loop."""
+        return None if self.asked is None or not self.totals.window_s else self.asked / self.totals.window_s
 
     @property
     def censored_share(self) -> float | None:
@@ -56,7 +70,7 @@ def summarize(run: Run, stage: Stage, wanted: Wanted | None = None) -> StageSumm
     gathered = _Gathering(stage.window_ns, run.count(stage))
     for batch in run.batches(stage):
         gathered.take(batch)
-    return _summary(gathered, stage, run, wanted or Wanted())
+    return replace(_summary(gathered, stage, run, wanted or Wanted()), asked_s=asked_s(run, stage))
 
 
 class _Gathering:

@@ -94,8 +94,9 @@ _LEADING = ("stage", "endpoint", "instance_type", "prompt_set", "concurrency", "
 _LATENCIES = tuple(f"{metric}_{stat}_s" for metric in ("ttft", "tpot", "itl", "icl", "e2e") for stat in STATISTICS)
 _PRICES = ("price_per_transaction", "price_per_token", "price_per_1m_output_tokens")
 _FURTHER = (
-    "step", "repeat", "load_kind", "load_value", "status", "n", "rate_per_s", "goodput_per_s", "cached_share",
-    "output_tokens_per_s_per_accelerator", "client_bound", "pricing_source", "pricing_date", "region", "usd_per_hour",
+    "step", "repeat", "load_kind", "load_value", "status", "n", "rate_per_s", "offered_per_s", "goodput_per_s",
+    "cached_share", "output_tokens_per_s_per_accelerator", "client_bound", "pricing_source", "pricing_date", "region",
+    "usd_per_hour",
     *(f"{metric}_{stat}_s" for metric in ("ttft_scheduled", "e2e_scheduled", "ttfa") for stat in STATISTICS),
     *(f"{metric}_{stat}_with_failures_s" for metric in ("ttft", "e2e") for stat in ("p50", "p90", "p95", "p99")),
     *(f"itl_{stat}_{side}_s" for stat in ("p50", "p90", "p95", "p99") for side in ("low", "high")),
@@ -121,6 +122,7 @@ def _fixed(result: StageResult) -> dict[str, Any]:
         "meets_objectives": result.meets_objectives, "audit": result.audit, "step": stage.step,
         "repeat": stage.repeat, "load_kind": stage.load.get("kind"), "load_value": stage.load.get("value"),
         "status": stage.status, "n": result.totals.succeeded, "rate_per_s": stage.rate_per_s,
+        "offered_per_s": summary.offered_per_s,
         "client_bound": result.client_bound, "pricing_source": pricing.source if pricing else None,
         "pricing_date": pricing.date if pricing else None, "region": pricing.region if pricing else None,
         "usd_per_hour": pricing.usd_per_hour if pricing else None, "censored_share": summary.censored_share,

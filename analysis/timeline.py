@@ -38,6 +38,7 @@ class Timeline:
 
     second: Ints
     in_flight: Floats
+    sent: Ints
     completed: Ints
     failed: Ints
     output_tokens: Floats
@@ -46,8 +47,8 @@ class Timeline:
 def timeline_of(requests: Requests, window_s: float, tokens_by_second: Mapping[int, float]) -> Timeline:
     """The timeline of all requests; one without an end counts as in flight to the window's end."""
     if not len(requests.begun_s):
-        return Timeline(np.array([], dtype=np.int64), np.array([]), np.array([], dtype=np.int64),
-                        np.array([], dtype=np.int64), np.array([]))
+        none = np.array([], dtype=np.int64)
+        return Timeline(none, np.array([]), none, none, none, np.array([]))
     begun = requests.begun_s
     ended = np.where(np.isfinite(requests.ended_s), requests.ended_s, window_s)
     first = math.floor(float(np.nanmin(begun)))
@@ -58,7 +59,8 @@ def timeline_of(requests: Requests, window_s: float, tokens_by_second: Mapping[i
     completed, failed = (np.histogram(ended[rows], bins=edges)[0] for rows in (good, bad))
     seconds = edges[:-1]
     tokens = np.array([tokens_by_second.get(int(second), 0.0) for second in seconds])
-    return Timeline(seconds, _in_flight_by_second(begun, ended, edges), completed, failed, tokens)
+    sent = np.histogram(begun, bins=edges)[0]
+    return Timeline(seconds, _in_flight_by_second(begun, ended, edges), sent, completed, failed, tokens)
 
 
 def _in_flight_by_second(begun: Floats, ended: Floats, edges: Ints) -> Floats:

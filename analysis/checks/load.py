@@ -32,8 +32,8 @@ def offered_load(facts: Facts) -> Check | None:
         checks = facts.summary.safe_checks
         if checks is not None and achieved is not None:  # a user is busy in a safety check, too
             achieved, what = achieved + checks.under_check, "requests in flight or in a safety check"
-    elif stage.rate_per_s is not None:
-        offered, what = stage.rate_per_s, "requests sent a second"
+    elif facts.summary.offered_per_s is not None:
+        offered, what = facts.summary.offered_per_s, "requests sent a second"
         achieved = totals.started / totals.window_s if totals.window_s else None
     else:
         return None
@@ -41,7 +41,7 @@ def offered_load(facts: Facts) -> Check | None:
         return None
     difference = relative(achieved, offered)
     return Check(4, "achieved = offered", graded(difference, CLOSE if stage.concurrency else 0.1),
-                 f"{achieved:.4g} {what} of {offered:g} offered ({difference:+.1%}).",
+                 f"{achieved:.4g} {what} of {offered:.4g} offered ({difference:+.1%}).",
                  {"offered": offered, "achieved": achieved})
 
 

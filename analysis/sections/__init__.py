@@ -18,6 +18,7 @@ _TABLE = {
     "search": "analysis.sections.search:render",
     "stages": "analysis.sections.stages:render",
     "token_latency": "analysis.sections.token_latency:render",
+    "arrivals": "analysis.sections.arrivals:render",
     "load_latency": "analysis.sections.load_latency:render",
     "prompt_size": "analysis.sections.prompt_size:render",
     "output_lengths": "analysis.sections.output_lengths:render",
