@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.checks.facts import CLOSE, FAIL, PASS, WARN, Facts, graded, relative
+from analysis.evidence import LATE_S
 from analysis.table import Check
 from fmload.units import format_duration
 
@@ -55,8 +56,9 @@ def send_lateness(facts: Facts) -> Check | None:
     share = p99 / latency if latency else 0.0
     result = PASS if share <= 0.1 else WARN if share <= 1.0 or not facts.summary.stage.open_loop else FAIL
     return Check(4, "sends on schedule", result,
-                 f"Sends were late by {format_duration(p50)} (p50) and {format_duration(p99)} (p99).",
-                 {"p50_s": p50, "p99_s": p99, "p99_share_of_latency": share})
+                 f"Sends were late by {format_duration(p50)} (p50) and {format_duration(p99)} (p99); {evidence.late} "
+                 f"of {facts.summary.totals.started} by more than {format_duration(LATE_S)}, or never sent.",
+                 {"p50_s": p50, "p99_s": p99, "late": evidence.late, "p99_share_of_latency": share})
 
 
 def undisturbed(facts: Facts) -> Check | None:

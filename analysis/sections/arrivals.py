@@ -20,6 +20,7 @@ LEAST_COUNTS = 10  # seconds, below which a variance says nothing
 
 _COLUMNS = (
     *STAGE_COLUMNS, Column("Asked", "requests", "Due inside the window"), Column("Sent", "requests"),
+    Column("Late", "requests", "Sent more than 10 ms after they were due, or never"),
     Column("Asked", "1/s"), Column("Sent", "1/s"),
     Column("Dispersion asked", title="Variance ÷ mean of the counts by the second: 0 even, 1 Poisson, above it bursts"),
     Column("Dispersion sent"), Column("Late p50", "ms"), Column("Late p99", "ms"))
@@ -32,7 +33,7 @@ def render(analysis: Analysis) -> Section | None:
         return None
     places = np.linspace(0, len(open_loops) - 1, min(len(open_loops), MOST_PANELS))
     shown = [open_loops[round(place)] for place in places.tolist()]
-    series = [each for result in shown for each in _panel(result)]
+    series = [each for result in shown for each in asked_and_sent(result)]
     chart = Chart("arrivals", "Arrivals asked for and sent", "xy", Axis("Time since the window opened", "s"),
                   Axis("Arrivals", "1/s"), series)
     return Section("arrivals", "Arrivals", [Paragraph(_EXPLAINED), chart,
@@ -50,6 +51,7 @@ def _row(result: StageResult) -> list[Cell]:
     asked, sent = _by_second(result)
     evidence, started = summary.evidence, result.totals.started
     return [*stage_cells(result), cell(summary.asked, formats.count), cell(started, formats.count),
+            cell(evidence.late, formats.count, "warn" if evidence.late else None),
             cell(summary.offered_per_s, formats.significant), cell(started / window_s, formats.significant),
             cell(_dispersion(asked), formats.significant), cell(_dispersion(sent), formats.significant),
             cell(evidence.send_lateness_p50_s, formats.milliseconds),
@@ -70,7 +72,7 @@ def _dispersion(counts: Ints) -> float | None:
     return float(counts.var(ddof=1) / counts.mean())
 
 
-def _panel(result: StageResult) -> list[Series]:
+def asked_and_sent(result: StageResult) -> list[Series]:
     """Rates over time from the stage's first arrival to the window's end, in bins of whole seconds."""
     timeline, asked, end_s = result.summary.timeline, _asked(result), result.totals.window_s
     begin = math.floor(min([0.0, *asked[:1].tolist(), *timeline.second[:1].tolist()]))
