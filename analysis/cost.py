@@ -102,12 +102,12 @@ def _of_model(model: str | None, tier: str | None, table: PriceTable, region: st
                    cached_input_per_1m=quote.cached_input_per_1m, date=quote.date, note=quote.note)
 
 
-def priced(totals: Totals, pricing: Pricing | None) -> Totals:
-    """The totals with what they cost."""
+def priced(totals: Totals, pricing: Pricing | None, part: float = 1.0) -> Totals:
+    """The totals with what they cost; `part` is the share of the endpoint's hours that a component of a mix bears."""
     if pricing is None:
         return totals
     if not pricing.by_token:
-        return replace(totals, usd_per_hour=pricing.usd_per_hour)
+        return replace(totals, usd_per_hour=None if pricing.usd_per_hour is None else pricing.usd_per_hour * part)
     return replace(totals, usd_for_tokens=usd_of_tokens(
         pricing, totals.completed_tokens_in, totals.completed_tokens_out, totals.completed_tokens_cached or 0.0))
 

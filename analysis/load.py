@@ -37,6 +37,7 @@ class Stage:
     requests: int | None = None
     drain_s: float = 0.0
     warmup: Mapping[str, Any] = field(default_factory=dict)
+    mix: Mapping[str, Any] | None = None
     find: Mapping[str, Any] | None = None
     verdict: Mapping[str, Any] | None = None
     observed: Mapping[str, Any] | None = None

@@ -27,14 +27,16 @@ def asked_s(run: Run, stage: Stage) -> Floats | None:
     if instants is None:
         return None
     end_s = lead_s + stage.window_ns / NS
-    return np.fromiter(itertools.takewhile(lambda instant: instant < end_s, instants), np.float64) - lead_s
+    due = (instant for instant in itertools.takewhile(lambda instant: instant is None or instant < end_s, instants)
+           if instant is not None)
+    return np.fromiter(due, np.float64) - lead_s
 
 
-def _scheduled(run: Run, stage: Stage) -> Iterator[float] | None:
-    seed = arrivals.seed_of(run.spec.get("seed") or 0, stage.stage)
+def _scheduled(run: Run, stage: Stage) -> Iterator[float | None] | None:
+    seed = arrivals.seed_of(run.spec.get("seed") or 0, stage.mix["first"] if stage.mix else stage.stage)
+    asked = {**stage.load, "seed": seed, "lead_s": stage.ramp_s + stage.warmup_s, "mix": stage.mix}
     try:
-        return arrivals.schedule(stage.load.get("arrivals") or {}, float(stage.load["value"]), seed,
-                                 stage.ramp_s + stage.warmup_s)
+        return arrivals.of_stage(asked)
     except FmloadError:  # a process of a plugin that is not installed here
         return None
 

@@ -16,6 +16,7 @@ from analysis.cost import Pricing, cost_of, priced, pricing_of, total_usd
 from analysis.distribution import Wanted
 from analysis.health import WorkerHealth, health_of
 from analysis.load import Run, Stage, open_run
+from analysis.mixes import Part, part_of
 from analysis.objectives import Objective, judge, limits_of, parse_objectives
 from analysis.recommend import Recommendation, per_instance, per_prompt_set
 from analysis.stats import PERCENTILES
@@ -71,10 +72,11 @@ def analyse_run(run: Run) -> Analysis:
     health = {stage.stage: health_of(run, stage) for stage in run.stages}
     results: list[StageResult] = []
     seen: dict[str, Ints] = {}
-    for stage in (stage for stage in run.stages if stage.status != "skipped"):
-        summary = summarize(run, stage, _wanted(run, objectives))
+    summaries = [summarize(run, stage, _wanted(run, objectives)) for stage in run.stages if stage.status != "skipped"]
+    for summary in summaries:
+        stage = summary.stage
         earlier = seen.get(stage.endpoint, np.array([], dtype=np.int64))
-        given = Given(objectives, health[stage.stage], earlier, server_view(run, stage))
+        given = Given(objectives, health[stage.stage], earlier, server_view(run, stage), part_of(summary, summaries))
         results.append(_result(summary, pricing[stage.endpoint], given))
         seen[stage.endpoint] = np.union1d(earlier, summary.evidence.prompts)
     return Analysis(run, tuple(results), objectives, per_prompt_set(results), per_instance(results), health, pricing)
@@ -102,13 +104,15 @@ class Given:
     health: tuple[WorkerHealth, ...]
     earlier_prompts: Ints
     server: ServerView
+    part: Part | None = None
 
 
 def _result(summary: StageSummary, pricing: Pricing | None, given: Given) -> StageResult:
-    totals = replace(priced(summary.totals, pricing), accelerators=_accelerators(summary, pricing))
-    result = StageResult(summary, totals, pricing, cost_of(totals, pricing, stage_s(summary.stage)))
+    own = given.part.of_endpoint if given.part else 1.0
+    totals = replace(priced(summary.totals, pricing, own), accelerators=_accelerators(summary, pricing))
+    result = StageResult(summary, totals, pricing, cost_of(totals, pricing, stage_s(summary.stage) * own))
     result = replace(result, verdicts=judge(given.objectives, result.value))
-    facts = Facts(result.value, summary, given.health, given.earlier_prompts, given.server)
+    facts = Facts(result.value, summary, given.health, given.earlier_prompts, given.server, given.part)
     return replace(result, checks=auditing.audit(facts))
 
 

@@ -92,8 +92,8 @@ class Handout:
     def _lane(self, stage: Stage) -> dict[str, Any]:
         return {"stage": stage.stage, "endpoint": stage.endpoint, "prompt_set": stage.prompt_set,
                 "start_ns": stage.ramp_start_ns, "kind": stage.load.kind, "value": stage.load.value,
-                "arrivals": stage.load.arrivals, "lead_s": stage.ramp_s + stage.warmup_s,
-                "seed": arrivals.seed_of(self._run.seed, stage.stage)}
+                "arrivals": stage.load.arrivals, "lead_s": stage.ramp_s + stage.warmup_s, "mix": stage.mix,
+                "seed": arrivals.seed_of(self._run.seed, stage.mix["first"] if stage.mix else stage.stage)}
 
 
 def _batches(prompts: list[Prompt]) -> Iterator[bytes]:

@@ -19,6 +19,7 @@ class Lane:
     slots: int = 0
     opened: int = 0
     busy: int = 0
+    component: int | None = None  # of a mix, which may have parameters of its own
     unreached: int = 0  # requests in a row that did not reach the endpoint
 
     @property

@@ -13,6 +13,7 @@ import gevent
 
 from fmload import arrivals, measure, replay
 from fmload.balancing import Balancer
+from fmload.cancelling import Cancelling
 from fmload.config.schema import RunFile
 from fmload.endpoints import ENDPOINTS
 from fmload.endpoints.base import Endpoint, Reading
@@ -46,6 +47,21 @@ def output_limit(parameters: Mapping[str, Any]) -> int | None:
     return next((parameters[name] for name in _OUTPUT_LIMITS if isinstance(parameters.get(name), int)), None)
 
 
+Variants = dict[int | None, tuple[Endpoint, int | None]]
+
+
+def _variants(run: RunFile) -> Variants:
+    """Components of a mix with parameters of their own: their endpoint, and its output limit."""
+    specs = {spec.name: spec for spec in run.endpoints}
+    found: Variants = {}
+    for place, one in enumerate(run.load.mix or ()):
+        if one.parameters:
+            parameters = {**specs[one.endpoint].parameters, **one.parameters}
+            spec = specs[one.endpoint].model_copy(update={"parameters": parameters})
+            found[place] = ENDPOINTS.load(spec.protocol).from_spec(spec), output_limit(parameters)
+    return found
+
+
 class Sender:
     """What one worker sends in one run. `keep` gets every record, `dead` a stage whose endpoint is not reached.
 
@@ -65,6 +81,7 @@ class Sender:
         self._wire = Http1Wire(Timeouts(limits.connect_s, limits.first_token_s, limits.idle_s, limits.total_s))
         self._endpoints: dict[str, Endpoint] = {
             spec.name: ENDPOINTS.load(spec.protocol).from_spec(spec) for spec in run.endpoints}
+        self._variants = _variants(run)
         self._output_limits = {spec.name: output_limit(spec.parameters) for spec in run.endpoints}
         self._balancers = {
             spec.name: Balancer(self._endpoints[spec.name].addresses(), spec.balance or "round_robin", index)
@@ -78,6 +95,7 @@ class Sender:
         self._exact = any(spec.exact_output for spec in run.prompts)
         self._in_flight: dict[gevent.Greenlet, Lane] = {}
         self._helpers: list[gevent.Greenlet] = []
+        self._cancel = Cancelling(run.load.cancel, f"{run.seed}/{index}")
         self._censoring = False
         self._when_idle: Callable[[], None] | None = None
 
@@ -110,7 +128,8 @@ class Sender:
         """Serve these lanes (of `fmload_step`) from their start on, and no others."""
         self._when_idle = None
         self._end_helpers()
-        served = self.lanes.serve([Lane(lane["stage"], lane["endpoint"], lane["prompt_set"], lane["slots"])
+        served = self.lanes.serve([Lane(lane["stage"], lane["endpoint"], lane["prompt_set"], lane["slots"],
+                                        component=lane["mix"]["component"] if lane["mix"] else None)
                                    for lane in lanes])
         for lane, asked in zip(served, lanes, strict=True):
             serve = self._open_slots if asked["kind"] == "concurrency" else self._pace
@@ -145,8 +164,8 @@ class Sender:
         if asked["kind"] == "trace":
             return iter(replay.due(self._prompts[lane.endpoint, lane.prompt_set], asked["value"])
                         if asked["replays"] else ())
-        process = arrivals.schedule(asked["arrivals"], asked["value"], asked["seed"], asked["lead_s"])
-        return ((due_s, None) for due_s in arrivals.share(process, asked["index"], asked["workers"]))
+        mine = arrivals.share(arrivals.of_stage(asked), asked["index"], asked["workers"])
+        return ((due_s, None) for due_s in mine if due_s is not None)
 
     def stop(self, when_idle: Callable[[], None] | None = None) -> None:
         """Send nothing new; call `when_idle` once nothing is in flight any more."""
@@ -213,7 +232,8 @@ class Sender:
     def _request(self, lane: Lane, scheduled_ns: int, due: Prompt | None) -> str:
         deal = self._deals[lane.endpoint, lane.prompt_set]
         prompt = due or deal.take(time.monotonic())
-        record, reading = self._measure(lane, prompt, scheduled_ns)
+        with self._cancel.around(gevent.getcurrent()):
+            record, reading = self._measure(lane, prompt, scheduled_ns)
         deal.answered(prompt, time.monotonic())
         if record.outcome == "cancelled" and self._censoring and record.send_ns is not None:
             record.outcome = "censored"
@@ -225,9 +245,10 @@ class Sender:
 
     def _measure(self, lane: Lane, prompt: Prompt, scheduled_ns: int) -> tuple[Record, Reading]:
         """Send the prompt; between the safety checks, where the run file asks for them."""
-        endpoint = self._endpoints[lane.endpoint]
+        endpoint, limit = self._variants.get(lane.component) or (
+            self._endpoints[lane.endpoint], self._output_limits[lane.endpoint])
         identity: dict[str, Any] = {"request_id": uuid4().hex, "worker": self._worker, "stage": lane.stage,
-                    "max_output_tokens": self._output_limits[lane.endpoint]}
+                                    "max_output_tokens": limit}
         send = partial(self._send, endpoint, prompt, **identity)
         if self._safe_check is None:
             return send(scheduled_ns=scheduled_ns)

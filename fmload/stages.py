@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from fmload.config.objectives import searchable
-from fmload.config.schema import ArrivalSpec, EndpointSpec, LoadSpec, PromptSpec, RunFile
+from fmload.config.schema import ArrivalSpec, ComponentSpec, EndpointSpec, LoadSpec, PromptSpec, RunFile
 from fmload.errors import FmloadError
+from fmload.mix import shares, spread
 
 SCHEMA_VERSION = 1
 # 1  first version
@@ -65,6 +66,7 @@ class Stage:
     warmup: dict[str, Any] = field(default_factory=dict)  # {"requests": n} or {"steady": metric}; empty: a time alone
     find: dict[str, Any] | None = None  # of a search: objective (None: knee), confidence, window_s, extend
     stop_when_saturated: bool = False
+    mix: dict[str, Any] | None = None  # of a component: component, share, shares, first (its step's first stage), rate
     until: dict[str, Any] | None = None  # metric, within, confidence, at_least_s: what closes the window
     status: Status = "pending"
     ramp_start_ns: int | None = None
@@ -129,8 +131,8 @@ def plan(run: RunFile) -> list[Stage]:
     stages: list[Stage] = []
     numbered = ((repeat, step) for repeat, steps in enumerate(repeats) for step in steps)
     for number, (repeat, step) in enumerate(numbered):
-        for endpoint, prompts, load in step:
-            stages.append(_stage(run, len(stages), number, repeat, endpoint, prompts, load))
+        for lane in step:
+            stages.append(_stage(run, len(stages), number, repeat, lane))
     return stages
 
 
@@ -146,36 +148,71 @@ def remaining(stages: list[Stage]) -> list[Stage]:
     A stage that was begun keeps its number and its records as `interrupted`; its copy gets a new number, so that no
     record of the first attempt is counted in the second. `stages` is extended by the copies.
     """
-    settled = {(stage.step, stage.endpoint) for stage in stages if stage.status in ("done", "pending")}
+    settled = {_lane_of(stage) for stage in stages if stage.status in ("done", "pending")}
     for stage in [stage for stage in stages if stage.status in ("running", "interrupted")]:
         stage.status = "interrupted"
-        if (stage.step, stage.endpoint) not in settled:
-            settled.add((stage.step, stage.endpoint))
+        if _lane_of(stage) not in settled:
+            settled.add(_lane_of(stage))
             stages.append(_fresh_copy(stage, len(stages)))
     return [stage for stage in stages if stage.status == "pending"]
+
+
+def _lane_of(stage: Stage) -> tuple[int, str, int | None]:
+    return stage.step, stage.endpoint, stage.mix["component"] if stage.mix else None
 
 
 def _fresh_copy(stage: Stage, number: int) -> Stage:
     return Stage(number, stage.step, stage.repeat, stage.endpoint, stage.prompt_set, stage.load, stage.parameters,
                  stage.ramp_s, stage.warmup_s, stage.window_s, stage.requests, stage.drain_s, stage.warmup, stage.find,
-                 stage.stop_when_saturated, stage.until)
+                 stage.stop_when_saturated, stage.mix, stage.until)
 
 
-Lane = tuple[EndpointSpec, PromptSpec, Load]
+class Lane(NamedTuple):
+    """One endpoint × prompt set × load level of a step; of a mix one of its components."""
+
+    endpoint: EndpointSpec
+    prompts: PromptSpec
+    load: Load
+    component: int | None = None
+    rate: float | None = None  # arrivals a second of all components together
+    parameters: Mapping[str, Any] = {}
 
 
 def _steps(run: RunFile, levels: list[Load]) -> Iterator[list[Lane]]:
-    if run.load.side_by_side:
+    if run.load.mix is not None:
+        for load in levels:
+            yield _components(run, run.load.mix, load)
+    elif run.load.side_by_side:
         for prompts, load in itertools.product(run.prompts, levels):
-            yield [(endpoint, prompts, load) for endpoint in run.endpoints]
+            yield [Lane(endpoint, prompts, load) for endpoint in run.endpoints]
     else:
-        for lane in itertools.product(run.endpoints, run.prompts, levels):
-            yield [lane]
+        for endpoint, prompts, load in itertools.product(run.endpoints, run.prompts, levels):
+            yield [Lane(endpoint, prompts, load)]
 
 
-def _stage(run: RunFile, number: int, step: int, repeat: int, endpoint: EndpointSpec, prompts: PromptSpec,
-           load: Load) -> Stage:
-    spec = run.load
+def _components(run: RunFile, mix: list[ComponentSpec], load: Load) -> list[Lane]:
+    """The components of a mix at one level: each its users, or its part of the arrivals."""
+    endpoints, prompts = {one.name: one for one in run.endpoints}, {one.name: one for one in run.prompts}
+    parts = shares([one.weight for one in mix])
+    users = spread(int(load.value), parts) if load.kind == "concurrency" else [0] * len(mix)
+    loads = [Load("concurrency", users[place]) if load.kind == "concurrency"
+             else Load(load.kind, load.value * part, load.arrivals) for place, part in enumerate(parts)]
+    rate = load.value if load.kind == "rate" else None
+    return [Lane(endpoints[one.endpoint], prompts[one.prompts], loads[place], place, rate, one.parameters)
+            for place, one in enumerate(mix)]
+
+
+def _mix(run: RunFile, lane: Lane, number: int) -> dict[str, Any] | None:
+    """What a component's stage has to know of its mix: stages of one step follow each other."""
+    if lane.component is None or run.load.mix is None:
+        return None
+    parts = shares([one.weight for one in run.load.mix])
+    return {"component": lane.component, "share": parts[lane.component], "shares": parts,
+            "first": number - lane.component, "rate": lane.rate}
+
+
+def _stage(run: RunFile, number: int, step: int, repeat: int, lane: Lane) -> Stage:
+    spec, endpoint, load = run.load, lane.endpoint, lane.load
     window_s, ramp_s, until, find = spec.window_s, spec.ramp_s, None, None
     if load.kind == "trace":  # `replay` bounds its window by the trace's length, once that is known
         ramp_s = 0.0
@@ -189,14 +226,16 @@ def _stage(run: RunFile, number: int, step: int, repeat: int, endpoint: Endpoint
         until = spec.until.model_dump(exclude={"at_most_s"})
     elif window_s is None and spec.requests is None:
         window_s = DEFAULT_WINDOW_S
-    return Stage(number, step, repeat, endpoint.name, prompts.name, load, dict(endpoint.parameters),
+    return Stage(number, step, repeat, endpoint.name, lane.prompts.name, load,
+                 {**endpoint.parameters, **lane.parameters},
                  ramp_s, spec.warmup.limit_s, window_s, spec.requests, spec.drain_s,
-                 spec.warmup.model_dump(include={"requests", "steady"}, exclude_none=True), find, spec.stops, until)
+                 spec.warmup.model_dump(include={"requests", "steady"}, exclude_none=True), find, spec.stops,
+                 _mix(run, lane, number), until)
 
 
 def another(run: RunFile, number: int, step: int, endpoint: EndpointSpec, prompts: PromptSpec, value: float) -> Stage:
     """One more stage, at a load that a search asks for."""
-    return _stage(run, number, step, 0, endpoint, prompts, _searched(run.load, value))
+    return _stage(run, number, step, 0, Lane(endpoint, prompts, _searched(run.load, value)))
 
 
 def _objective(run: RunFile) -> dict[str, Any] | None:

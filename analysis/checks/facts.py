@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from analysis.health import WorkerHealth
+from analysis.mixes import Part
 from analysis.summarize import StageSummary
 from analysis.table import Check
 from analysis.telemetry import ServerView
@@ -26,6 +27,7 @@ class Facts:
     health: tuple[WorkerHealth, ...] = ()
     earlier_prompts: Ints = field(default_factory=lambda: np.array([], dtype=np.int64))
     server: ServerView = field(default_factory=ServerView)
+    part: Part | None = None
 
     @property
     def edges(self) -> float:

@@ -23,6 +23,7 @@ _TABLE = {
     "prompt_size": "analysis.sections.prompt_size:render",
     "output_lengths": "analysis.sections.output_lengths:render",
     "throughput": "analysis.sections.throughput:render",
+    "mix": "analysis.sections.mix:render",
     "addresses": "analysis.sections.addresses:render",
     "repeats": "analysis.sections.repeats:render",
     "missed": "analysis.sections.missed:render",

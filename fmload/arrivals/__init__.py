@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from fmload.errors import FmloadError
+from fmload.mix import of_component
 from fmload.registry import Registry
 
 ARRIVALS = Registry("arrival process", {
@@ -65,6 +66,15 @@ def schedule(arrivals: Mapping[str, Any], rate_per_s: float, seed: str, lead_s: 
 def seed_of(run_seed: int, stage: int) -> str:
     """The seed of a stage's arrivals: the audit makes the schedule anew from it."""
     return f"{run_seed}/{stage}"
+
+
+def of_stage(asked: Mapping[str, Any]) -> Iterator[float | None]:
+    """The arrivals of a stage as `fmload_step` and stages.json tell of them: `arrivals`, `value`, `seed`, `lead_s`, and
+    `mix` of a component (`rate`, `shares`, `component`), in whose process those of others are None."""
+    whole = asked.get("mix")
+    process = schedule(asked.get("arrivals") or {}, whole["rate"] if whole else asked["value"], asked["seed"],
+                       asked["lead_s"])
+    return of_component(process, whole["shares"], whole["component"], asked["seed"]) if whole else process
 
 
 def share(instants: Iterator[Any], index: int, workers: int) -> Iterator[Any]:

@@ -24,9 +24,10 @@ from fmload.config.control import UntilSpec, Warmup, WarmupSpec
 from fmload.config.find import FindSpec
 from fmload.config.model import Extensible, Rule, Strict, also
 from fmload.config.safe_check import SafeCheckSpec
-from fmload.config.values import RunPath, Seconds, TokenizerName
+from fmload.config.values import RunPath, Seconds, Share, TokenizerName
 from fmload.endpoints import ENDPOINTS
 from fmload.errors import FmloadError
+from fmload.mix import shares, spread
 from fmload.prompts import SOURCES
 from fmload.registry import did_you_mean
 from fmload.targets import TARGETS
@@ -208,12 +209,30 @@ class TraceSpec(Strict):
     duration_s: Seconds | None = Field(None, alias="duration", gt=0, description="and what came so much later")
 
 
+class ComponentSpec(Strict):
+    """One component of a mix: requests of one prompt set to one endpoint, so many of all as its weight says."""
+
+    endpoint: str = Field(description="name of an endpoint")
+    prompts: str = Field(description="name of a prompt set")
+    weight: float = Field(1.0, gt=0, description="its part, against the weights of the others")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="over those of the endpoint")
+
+
+class CancelSpec(Strict):
+    """Requests that the client gives up on purpose, as people do: the connection is closed."""
+
+    share: Share = Field(description="of all requests, drawn by the seed")
+    after_s: Seconds = Field(alias="after", gt=0, description="so long after it was sent, unless it was answered")
+
+
 class LoadSpec(Strict):
     """The sweep. Exactly one of `concurrency`, `rate`, `find` and `trace`."""
 
     concurrency: list[Annotated[int, Field(ge=1)]] | None = Field(None, description="users at the same time")
     rate: list[Annotated[float, Field(gt=0)]] | None = Field(None, description="arrivals per second")
     find: FindSpec | None = Field(None, description="search for the highest load that meets objectives, or the knee")
+    mix: list[ComponentSpec] | None = Field(
+        None, min_length=1, description="what is sent at the same time, by weight; docs/mixes.md")
     trace: TraceSpec | None = Field(None, description="arrivals replayed as they were; {} for a whole trace")
     arrivals: Arrivals | None = Field(
         None, description="arrival process of an open loop: its name, or {process: name, …its options}; constant")
@@ -232,6 +251,7 @@ class LoadSpec(Strict):
     respread: bool = Field(False, description="users of a lost worker are given to the others")
     stop_when_saturated: bool | None = Field(
         None, description="end a stage that the endpoint cannot keep up with, and skip higher ones; yes in a search")
+    cancel: CancelSpec | None = Field(None, description="a share of the requests is given up on purpose")
     safe_check: SafeCheckSpec | None = Field(None, description="a content-safety step around each request")
 
     @classmethod
@@ -245,6 +265,7 @@ class LoadSpec(Strict):
             names = " and ".join(key.removesuffix("_s") for key in closings)
             yield closings[-1], f"give one of window, requests and until, not {names}"
         yield from _unsteady(given)
+        yield from _unmixable(given)
         for key, why in _NOT_IN_A_SEARCH.items():
             if "find" in given and given.get(key) not in (None, False, 1):
                 yield key, why
@@ -258,6 +279,19 @@ class LoadSpec(Strict):
     def stops(self) -> bool:
         """Whether an over-saturated stage is ended early."""
         return self.find is not None if self.stop_when_saturated is None else self.stop_when_saturated
+
+
+def _unmixable(given: Mapping[str, Any]) -> Iterator[Rule]:
+    if "mix" not in given:
+        return
+    for key in ("find", "trace", "side_by_side"):
+        if given.get(key, False) is not False:
+            yield key, "does not go with a mix, which takes levels of concurrency or rate"
+    weights = [_key(one, "weight") or 1.0 for one in _listed(given["mix"])]
+    if weights and all(isinstance(weight, int | float) and weight > 0 for weight in weights):
+        for place, users in enumerate(_listed(given.get("concurrency"))):
+            if isinstance(users, int) and 0 in spread(users, shares(weights)):
+                yield ("concurrency", place), f"{users} users leave none for some component of the mix; take more"
 
 
 _NOT_IN_A_SEARCH = {
@@ -346,13 +380,17 @@ class RunFile(Strict):
 
 
 def _strangers(given: Mapping[str, Any]) -> Iterator[Rule]:
-    """Collectors that tell of an endpoint which the run does not have."""
-    names = [_key(one, "name") for one in _listed(given.get("endpoints"))]
-    for index, one in enumerate(_listed(given.get("telemetry"))):
-        owner = _key(one, "endpoint")
-        if isinstance(owner, str) and owner not in names:
-            near = did_you_mean(owner, [name for name in names if isinstance(name, str)])
-            yield ("telemetry", index, "endpoint"), f"no endpoint of this run is named '{owner}'{near}"
+    """Collectors and components of a mix that name an endpoint or a prompt set which the run does not have."""
+    mix = _listed(_key(given.get("load"), "mix"))
+    for path, entries, key, kind in ((("telemetry",), _listed(given.get("telemetry")), "endpoint", "endpoint"),
+                                     (("load", "mix"), mix, "endpoint", "endpoint"),
+                                     (("load", "mix"), mix, "prompts", "prompt set")):
+        known = "prompts" if key == "prompts" else "endpoints"
+        names = [name for one in _listed(given.get(known)) if isinstance(name := _key(one, "name"), str)]
+        for index, one in enumerate(entries):
+            owner = _key(one, key)
+            if isinstance(owner, str) and owner not in names:
+                yield (*path, index, key), f"no {kind} of this run is named '{owner}'{did_you_mean(owner, names)}"
 
 
 def _listed(entries: object) -> list[Any]:

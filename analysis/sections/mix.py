@@ -1,0 +1,58 @@
+"""Mixes: what ran beside each other, each component and the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis import formats
+from analysis.document import Cell, Column, Paragraph, Section, Table
+from analysis.formats import cell
+from analysis.mixes import per_million, whole
+from analysis.naming import STAGE_COLUMNS, stage_cells
+from analysis.pipeline import Analysis
+from analysis.table import StageResult
+
+_COLUMNS = (*STAGE_COLUMNS, Column("Share asked"), Column("Share sent"), Column("Requests", "window"), Column("Errors"),
+            Column("Throughput", "requests/s"), Column("Output", "tokens/s"), Column("E2E p50", "s"),
+            Column("Price per hour", "USD"), Column("Price per 1M output", "USD"))
+
+
+def render(analysis: Analysis) -> Section | None:
+    """A row a component, and one for each mix as a whole. None without a mix."""
+    mixes: dict[int, list[StageResult]] = {}
+    for result in analysis.results:
+        if result.summary.stage.mix is not None:
+            mixes.setdefault(result.summary.stage.mix["first"], []).append(result)
+    if not mixes:
+        return None
+    rows = [row for results in mixes.values() for row in (*_components(results), _whole(results))]
+    return Section("mix", "Mix", [Paragraph(_EXPLAINED), Table(_COLUMNS, rows)])
+
+
+_EXPLAINED = (
+    "The components of a mix run at the same time, and each is a stage of its own above. Components that share an "
+    "endpoint share its price by the hour, by the time that their requests were in flight; the sum holds it once.")
+
+
+def _components(results: Sequence[StageResult]) -> list[list[Cell]]:
+    started = sum(result.totals.started for result in results)
+    return [[*stage_cells(result), cell(result.summary.stage.mix["share"], formats.percent),  # type: ignore[index]
+             cell(result.totals.started / started if started else None, formats.percent),
+             cell(result.totals.started, formats.count), cell(result.value("error_rate"), formats.percent),
+             cell(result.value("requests_per_s"), formats.significant),
+             cell(result.value("output_tokens_per_s"), formats.significant),
+             cell(result.value("e2e_p50"), formats.seconds), cell(result.totals.usd_per_hour, formats.usd),
+             cell(result.value("price_per_1m_output_tokens"), formats.usd)] for result in results]
+
+
+def _whole(results: Sequence[StageResult]) -> list[Cell]:
+    totals = [result.totals for result in results]
+    failed, answered = sum(one.failed for one in totals), sum(one.failed + one.succeeded for one in totals)
+    per_s, tokens_per_s = (sum(result.value(name) or 0.0 for result in results)
+                           for name in ("requests_per_s", "output_tokens_per_s"))
+    usd_per_hour = whole([one.usd_per_hour for one in totals])
+    return [Cell(""), Cell("the whole mix"), Cell(""), Cell(""), cell(1.0, formats.percent), cell(1.0, formats.percent),
+            cell(sum(one.started for one in totals), formats.count),
+            cell(failed / answered if answered else None, formats.percent), cell(per_s, formats.significant),
+            cell(tokens_per_s, formats.significant), Cell(formats.ABSENT), cell(usd_per_hour, formats.usd),
+            cell(per_million(usd_per_hour, tokens_per_s), formats.usd)]

@@ -1,0 +1,34 @@
+"""Components of a mix in the analysis: their shares, and their endpoint's price, which is paid once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analysis.document import Table
+from analysis.load import open_run
+from analysis.pipeline import analyse_run
+from analysis.sections import mix
+from tests import handmade
+
+
+def test_components_share_the_hours_of_their_endpoint_and_the_sum_holds_them_once(tmp_path: Path) -> None:
+    parts = [{"component": place, "share": share, "shares": [0.75, 0.25], "first": 0, "rate": None}
+             for place, share in enumerate((0.75, 0.25))]
+    stages = [handmade.stage(place, step=0, prompt_set="pq"[place], mix=part) for place, part in enumerate(parts)]
+    requests = [handmade.request(f"a{i}", 100 * i, [100 * i + 20, 100 * i + 60], stage=0) for i in range(9)]
+    requests += [handmade.request(f"b{i}", 300 * i, [300 * i + 20, 300 * i + 60], stage=1) for i in range(3)]
+    spec = {"endpoints": [{"name": "a", "price": {"hourly": 4.0}}]}
+    handmade.write(tmp_path, stages, requests, spec=spec)
+    analysis = analyse_run(open_run(tmp_path))
+    first, second = analysis.results
+    assert first.totals.usd_per_hour == pytest.approx(3.0)  # nine of twelve requests of one length
+    assert second.totals.usd_per_hour == pytest.approx(1.0)
+    section = mix.render(analysis)
+    assert section is not None
+    table = next(block for block in section.blocks if isinstance(block, Table))
+    whole = [cell.text for cell in table.rows[-1]]
+    assert whole[1] == "the whole mix" and "$4.00" in whole and "12" in whole
+    checks = {check.name: check for check in first.checks}
+    assert checks["share of the mix"].figures == {"asked": 0.75, "share": 0.75, "allowed": pytest.approx(0.4125)}
