@@ -23,7 +23,7 @@ LATE_S = 0.01
 class Evidence:
     """What the audit judges beyond the totals. Counts are of requests that started inside the window and succeeded."""
 
-    ended: int = 0  # requests, good or bad, that ended inside the window
+    ended: int = 0  # requests that were sent and ended inside the window, good, bad or given up
     residence_mean_s: float | None = None  # of those, from send to end
     in_flight_at_start: int = 0
     in_flight_at_end: int = 0
@@ -60,8 +60,8 @@ def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, ch
     """The evidence in the columns of a stage's requests. `window` is in nanoseconds; `chunks` and gaps are counted
     over the requests that started inside it and succeeded."""
     good = requests.succeeded
-    stopped = np.isin(requests.outcome, NEITHER)  # by the client itself, on purpose
-    ended = inside(table["ended"], window) & np.isfinite(table["sent"]) & ~stopped
+    stopped = np.isin(requests.outcome, NEITHER)  # by the client itself, on purpose; in flight and read until then
+    ended = inside(table["ended"], window) & np.isfinite(table["sent"])
     residence = (table["ended"] - table["sent"])[ended] / NS
     lateness = np.sort(finite(table["send_lateness"], requests.in_window))
     lag = np.sort(finite(table["lag_max"], good))

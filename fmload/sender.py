@@ -126,7 +126,7 @@ class Sender:
 
     def serve(self, lanes: list[dict[str, Any]]) -> None:
         """Serve these lanes (of `fmload_step`) from their start on, and no others."""
-        self._when_idle = None
+        self._when_idle, self._censoring = None, False
         self._end_helpers()
         served = self.lanes.serve([Lane(lane["stage"], lane["endpoint"], lane["prompt_set"], lane["slots"],
                                         component=lane["mix"]["component"] if lane["mix"] else None)
@@ -232,8 +232,7 @@ class Sender:
     def _request(self, lane: Lane, scheduled_ns: int, due: Prompt | None) -> str:
         deal = self._deals[lane.endpoint, lane.prompt_set]
         prompt = due or deal.take(time.monotonic())
-        with self._cancel.around(gevent.getcurrent()):
-            record, reading = self._measure(lane, prompt, scheduled_ns)
+        record, reading = self._measure(lane, prompt, scheduled_ns)
         deal.answered(prompt, time.monotonic())
         if record.outcome == "cancelled" and self._censoring and record.send_ns is not None:
             record.outcome = "censored"
@@ -256,5 +255,5 @@ class Sender:
         return self._safe_check.around(prompt, scheduled_ns, send, unsent)
 
     def _send(self, endpoint: Endpoint, prompt: Prompt, **identity: Any) -> tuple[Record, Reading]:
-        with self._balancers[endpoint.name].lend() as address:
+        with self._balancers[endpoint.name].lend() as address, self._cancel.around(gevent.getcurrent()):
             return measure.measure(endpoint, prompt, self._wire, address, **identity)

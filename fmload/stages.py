@@ -228,9 +228,16 @@ def _stage(run: RunFile, number: int, step: int, repeat: int, lane: Lane) -> Sta
         window_s = DEFAULT_WINDOW_S
     return Stage(number, step, repeat, endpoint.name, lane.prompts.name, load,
                  {**endpoint.parameters, **lane.parameters},
-                 ramp_s, spec.warmup.limit_s, window_s, spec.requests, spec.drain_s,
+                 ramp_s, spec.warmup.limit_s, window_s, _requests(spec, lane), spec.drain_s,
                  spec.warmup.model_dump(include={"requests", "steady"}, exclude_none=True), find, spec.stops,
                  _mix(run, lane, number), until)
+
+
+def _requests(spec: LoadSpec, lane: Lane) -> int | None:
+    """Requests that close the window; of a mix, each component's part of them."""
+    if spec.requests is None or lane.component is None or spec.mix is None:
+        return spec.requests
+    return max(1, spread(spec.requests, shares([one.weight for one in spec.mix]))[lane.component])
 
 
 def another(run: RunFile, number: int, step: int, endpoint: EndpointSpec, prompts: PromptSpec, value: float) -> Stage:

@@ -104,11 +104,16 @@ def capacities(analysis: Analysis) -> dict[tuple[str, str], StageResult]:
     return found
 
 
+def _alone(analysis: Analysis) -> dict[tuple[str, str], StageResult]:
+    """The capacities that are an endpoint's own: a component of a mix had only a part of it."""
+    return {key: result for key, result in capacities(analysis).items() if result.summary.stage.mix is None}
+
+
 def _months(analysis: Analysis) -> Table:
     columns = [Column("Endpoint", numeric=False), Column("Prompts", numeric=False), Column("Capacity", "requests/min"),
                *(Column(f"{demand:,}/min", "USD") for demand in DEMANDS_PER_MINUTE)]
     rows = []
-    for (endpoint, prompt_set), result in capacities(analysis).items():
+    for (endpoint, prompt_set), result in _alone(analysis).items():
         price = analysis.pricing.get(endpoint)
         if price is None:
             continue
@@ -133,7 +138,7 @@ def _break_evens(analysis: Analysis) -> Table:
 
 
 def _pairs(analysis: Analysis) -> Iterator[tuple[str, BreakEven]]:
-    hourly = {key: result for key, result in capacities(analysis).items() if _by_hour(analysis, key[0])}
+    hourly = {key: result for key, result in _alone(analysis).items() if _by_hour(analysis, key[0])}
     tokens = {endpoint: price for endpoint, price in analysis.pricing.items() if price is not None and price.by_token}
     for (endpoint, prompt_set), result in hourly.items():
         price = analysis.pricing[endpoint]

@@ -9,6 +9,7 @@ from analysis.formats import cell, name
 from analysis.naming import STAGE_COLUMNS, Line, kinds, lines, load_axis, load_value, stage_cells
 from analysis.pipeline import Analysis
 from analysis.summarize import pooled
+from fmload.record import NEITHER
 
 MOST_MESSAGES = 20
 _COLORS = (1, 4, 3, 6, 5, 7, 2, 0)  # the warm ones first
@@ -35,9 +36,9 @@ def render(analysis: Analysis) -> Section | None:
         return Section("errors", "Errors", [Paragraph(
             f"{formats.several(total['ok'], 'request')} started inside a window; none of them failed.")])
     ranked = sorted(failures, key=lambda outcome: -failures[outcome])
-    blocks: list[Block] = [Paragraph(_sentence(total)), _chart(lines(analysis), ranked),
-                           _messages(analysis), _table(analysis, ranked)]
-    return Section("errors", "Errors", blocks)
+    failed = any(result.totals.failed for result in analysis.results)
+    pictures: list[Block] = [_chart(lines(analysis), ranked), _messages(analysis)] if failed else []
+    return Section("errors", "Errors", [Paragraph(_sentence(total)), *pictures, _table(analysis, ranked)])
 
 
 def _sentence(total: dict[str, int]) -> str:
@@ -85,9 +86,9 @@ def _table(analysis: Analysis, ranked: list[str]) -> Table:
         rows.append([
             *stage_cells(result), cell(sum(outcomes.values()), formats.count),
             cell(rate, formats.percent, "bad" if rate else "good"), cell(outcomes.get("ok", 0), formats.count),
-            *(_count(outcomes.get(outcome, 0)) for outcome in ranked)])
+            *(_count(outcome, outcomes.get(outcome, 0)) for outcome in ranked)])
     return Table(columns, rows, "**Counts by outcome**, of requests that started inside the window")
 
 
-def _count(count: int) -> Cell:
-    return cell(count, formats.count, "bad" if count else None)
+def _count(outcome: str, count: int) -> Cell:
+    return cell(count, formats.count, "bad" if count and outcome not in NEITHER else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -42,7 +43,8 @@ class LiveView:
         if collector is None:
             return []
         costs = self._costs()
-        return [_row(endpoint, prompt_set, totals, _served_s(collector, endpoint, prompt_set), costs)
+        return [_row(endpoint, prompt_set, totals, _served_s(collector, endpoint, prompt_set),
+                     _paid_s(collector, endpoint, prompt_set), costs)
                 for (endpoint, prompt_set), totals in _by_endpoint(collector).items()]
 
 
@@ -115,9 +117,20 @@ def _by_endpoint(collector: Collector) -> dict[tuple[str, str], Totals]:
 
 def _served_s(collector: Collector, endpoint: str, prompt_set: str) -> float:
     """Seconds for which stages of this endpoint and prompt set have been on."""
-    stages = [stage for stage in collector.stages
-              if (stage.endpoint, stage.prompt_set) == (endpoint, prompt_set) and stage.ramp_start_ns is not None]
-    return sum(_lasted_ns(stage) for stage in stages) / NS
+    begun = {stage.ramp_start_ns: stage for stage in _of(collector, endpoint, prompt_set)}
+    return sum(_lasted_ns(stage) for stage in begun.values()) / NS
+
+
+def _paid_s(collector: Collector, endpoint: str, prompt_set: str) -> float:
+    """Of these seconds, the part that is its own: components of a mix on one endpoint share its price."""
+    beside = Counter((stage.ramp_start_ns, stage.endpoint) for stage in collector.stages)
+    return sum(_lasted_ns(stage) / beside[stage.ramp_start_ns, endpoint]
+               for stage in _of(collector, endpoint, prompt_set)) / NS
+
+
+def _of(collector: Collector, endpoint: str, prompt_set: str) -> list[Stage]:
+    return [stage for stage in collector.stages
+            if (stage.endpoint, stage.prompt_set) == (endpoint, prompt_set) and stage.ramp_start_ns is not None]
 
 
 def _lasted_ns(stage: Stage) -> int:
@@ -125,12 +138,14 @@ def _lasted_ns(stage: Stage) -> int:
     return end_ns - (stage.ramp_start_ns or end_ns)
 
 
-def _row(endpoint: str, prompt_set: str, totals: Totals, served_s: float, costs: dict[str, Cost]) -> dict[str, Any]:
+def _row(endpoint: str, prompt_set: str, totals: Totals, served_s: float, paid_s: float,
+         costs: dict[str, Cost]) -> dict[str, Any]:
     quantiles = {f"{metric}_{p}_ms": _ms(quantile_s(totals.histograms.get(metric, {}), q))
                  for metric in ("ttft", "itl", "tpot", "e2e") for p, q in (("p50", .5), ("p95", .95), ("p99", .99))}
-    cost = costs[endpoint](served_s, totals.input_tokens, totals.output_tokens) if endpoint in costs else None
+    cost = costs[endpoint](paid_s, totals.input_tokens, totals.output_tokens) if endpoint in costs else None
     return {"name": f"{endpoint} · {prompt_set}", "requests": totals.requests, "errors": sum(totals.errors.values()),
-            **quantiles, "output_tokens_per_s": totals.output_tokens / served_s if served_s else None,
+            "cancelled": totals.outcomes["cancelled"], **quantiles,
+            "output_tokens_per_s": totals.output_tokens / served_s if served_s else None,
             "input_tokens": totals.input_tokens, "output_tokens": totals.output_tokens, "cost_usd": cost}
 
 

@@ -9,7 +9,7 @@ import pytest
 from analysis.document import Table
 from analysis.load import open_run
 from analysis.pipeline import analyse_run
-from analysis.sections import mix
+from analysis.sections import cost, mix
 from tests import handmade
 
 
@@ -23,6 +23,9 @@ def test_components_share_the_hours_of_their_endpoint_and_the_sum_holds_them_onc
     handmade.write(tmp_path, stages, requests, spec=spec)
     analysis = analyse_run(open_run(tmp_path))
     first, second = analysis.results
+    costs = cost.render(analysis)
+    assert costs is not None
+    assert not [block for block in costs.blocks if isinstance(block, Table) and "A month" in block.caption]
     assert first.totals.usd_per_hour == pytest.approx(3.0)  # nine of twelve requests of one length
     assert second.totals.usd_per_hour == pytest.approx(1.0)
     section = mix.render(analysis)

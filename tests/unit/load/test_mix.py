@@ -48,6 +48,11 @@ def test_components_are_stages_of_one_step_with_their_own_parameters() -> None:
     assert [len(step) for step in steps_of(stages)] == [2, 2]
 
 
+def test_the_requests_that_close_a_window_are_those_of_the_whole_mix() -> None:
+    stages = plan(run_file(concurrency=[8], mix=MIX, requests=101))
+    assert [one.requests for one in stages] == [76, 25]
+
+
 def test_an_interrupted_mix_is_run_again_with_all_its_components() -> None:
     stages = plan(run_file(concurrency=[4], mix=MIX))
     for stage in stages:
