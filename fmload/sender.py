@@ -21,7 +21,7 @@ from fmload.lanes import Lane, Lanes
 from fmload.pacing import Alarm
 from fmload.prompt import Prompt
 from fmload.prompts.deal import Deal
-from fmload.prompts.store import prompts_for
+from fmload.prompts.store import counted_by, prompts_for
 from fmload.record import Record
 from fmload.safe_check import SafeCheck
 from fmload.wire.exchange import Address, Timeouts
@@ -87,7 +87,7 @@ class Sender:
             spec.name: Balancer(self._endpoints[spec.name].addresses(), spec.balance or "round_robin", index)
             for spec in run.endpoints}
         # Each endpoint walks through the whole shard by itself: endpoints are compared on the same prompts.
-        self._prompts = {(spec.name, name): prompts_for(shard, spec.tokenizer) or shard
+        self._prompts = {(spec.name, name): prompts_for(shard, counted_by(spec)) or shard
                          for spec in run.endpoints for name, shard in prompts.items()}
         self._deals = {key: Deal(shard) for key, shard in self._prompts.items()}
         checks = run.load.safe_check

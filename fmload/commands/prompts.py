@@ -11,9 +11,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from fmload import config
+from fmload.config.schema import PromptSpec, RunFile
 from fmload.errors import EXIT_OK
 from fmload.prompt import Prompt
 from fmload.prompts import prepare, read
+from fmload.prompts.aligned import difference
+from fmload.prompts.store import counted_by, prompts_for
+from fmload.prompts.tokenizer import Tokenizer
 
 _BINS = 12
 _BAR_WIDTH = 40
@@ -31,15 +35,30 @@ def run(args: argparse.Namespace) -> int:
     """Write the sets and print a histogram of each."""
     run_file = config.load(config.find(args.config), args.set)
     console = Console(highlight=False)
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                  console=Console(stderr=True), transient=True) as progress:
-        paths = prepare(run_file, args.out, _Bars(progress))
-    for name, path in paths.items():
-        _print_set(console, name, path, read(path))
+    with progress_bars() as bars:
+        paths = prepare(run_file, args.out, Bars(bars))
+    for spec in run_file.prompts:
+        prompts = read(paths[spec.name])
+        _print_set(console, spec.name, paths[spec.name], prompts)
+        for told in alignments(run_file, spec, prompts):
+            console.print(told)
     return EXIT_OK
 
 
-class _Bars:
+def alignments(run_file: RunFile, spec: PromptSpec, prompts: Sequence[Prompt]) -> list[str]:
+    """For every endpoint with `align: server`: what its server and its tokenizer count."""
+    return [f"{endpoint.name}: {difference(spec, mine, Tokenizer.load(endpoint.tokenizer))}"
+            for endpoint in run_file.endpoints if counted_by(endpoint) != endpoint.tokenizer
+            if (mine := prompts_for(prompts, counted_by(endpoint)))]
+
+
+def progress_bars() -> Progress:
+    """A bar for each prompt set, on stderr, gone when all is done."""
+    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                    console=Console(stderr=True), transient=True)
+
+
+class Bars:
     """A progress bar for each set, made when its first news comes."""
 
     def __init__(self, progress: Progress) -> None:

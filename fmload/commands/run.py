@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from fmload import config, orchestrate
+from fmload.commands import prompts
 from fmload.config import RunFile
 from fmload.endpoints import ENDPOINTS
 from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
 from fmload.exposition import watching
 from fmload.progress import Progress
 from fmload.prompts.preparation import prepare
+from fmload.prompts.store import read
 from fmload.results import Results, new_results
 from fmload.stages import plan
 from fmload.telemetry.recorder import recorded
@@ -107,7 +109,12 @@ def prepare_prompts(run_file: RunFile, results: Results, progress: Progress) -> 
     if all((results.prompts / f"{spec.name}.jsonl").exists() for spec in run_file.prompts):
         return
     progress.say("preparing the prompts")
-    prepare(run_file, results)
+    with prompts.progress_bars() as bars:
+        paths = prepare(run_file, results, prompts.Bars(bars))
+    for spec in run_file.prompts:
+        if any(getattr(endpoint.options, "align", None) for endpoint in run_file.endpoints):
+            for told in prompts.alignments(run_file, spec, read(paths[spec.name])):
+                progress.say(f"{spec.name}: {told}")
 
 
 def _analyse(results: Results) -> Analysis | None:

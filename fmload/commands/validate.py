@@ -15,6 +15,7 @@ from fmload.config import RunFile
 from fmload.config.control import WarmupSpec
 from fmload.errors import EXIT_OK, FmloadError
 from fmload.prompts import SOURCES, wanted
+from fmload.prompts.store import counted_by
 from fmload.stages import Stage, plan, steps_of
 from fmload.units import format_duration
 
@@ -104,7 +105,7 @@ def _window(stage: Stage) -> str:
 
 def _prompt_table(run_file: RunFile) -> Table:
     table = Table("prompt set", "source", "prompts", "tokenizers", box=None)
-    tokenizers = ", ".join(dict.fromkeys(endpoint.tokenizer for endpoint in run_file.endpoints))
+    tokenizers = ", ".join(dict.fromkeys(counted_by(endpoint) for endpoint in run_file.endpoints))
     for spec in run_file.prompts:
         count = wanted(run_file, spec)
         table.add_row(spec.name, spec.source, "all there are" if count is None else f"{count:,}", tokenizers)

@@ -23,6 +23,7 @@ class Ask:
     max_tokens: int | None = None
     min_tokens: int = 0
     ignore_eos: bool = False
+    roles: list[str] = field(default_factory=list)  # of the messages, where the protocol has them
 
     @property
     def prompt(self) -> str:

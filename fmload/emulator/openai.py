@@ -37,7 +37,7 @@ def parse(body: dict[str, Any], chat: bool) -> Ask:
     limit = body.get("max_completion_tokens", body.get("max_tokens"))
     return Ask(texts=texts, chat=chat, model=str(body.get("model") or ""), stream=bool(body.get("stream")),
                max_tokens=positive(limit, "max_tokens"), min_tokens=int(body.get("min_tokens") or 0),
-               ignore_eos=bool(body.get("ignore_eos")))
+               ignore_eos=bool(body.get("ignore_eos")), roles=_roles(body) if chat else [])
 
 
 def positive(value: object, name: str) -> int | None:
@@ -54,6 +54,10 @@ def messages_texts(messages: object) -> list[str]:
     if not isinstance(messages, list) or not messages:
         raise refusal(400, "messages must be a list of at least one message")
     return [content_text(message.get("content")) for message in messages if isinstance(message, dict)]
+
+
+def _roles(body: dict[str, Any]) -> list[str]:
+    return [str(message.get("role") or "user") for message in body["messages"] if isinstance(message, dict)]
 
 
 def content_text(content: object) -> str:

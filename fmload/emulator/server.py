@@ -18,7 +18,7 @@ from fmload.emulator.service import Service
 from fmload.emulator.settings import Settings
 from fmload.emulator.sockets import Channel, PlainChannel, TlsChannel, listener
 from fmload.emulator.tls import make_certificate, server_context
-from fmload.emulator.words import bundled
+from fmload.emulator.words import of_tokenizer
 from fmload.errors import FmloadError
 
 
@@ -29,7 +29,7 @@ class Server:
         self.ca_file: Path | None = None
         self._settings = settings
         self._loop = Loop()
-        self._service = Service(settings, bundled())
+        self._service = Service(settings, of_tokenizer(settings.tokenizer))
         self._tls: ssl.SSLContext | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 
-from fmload.emulator import openai, planes
+from fmload.emulator import openai, planes, tokenizing
 from fmload.emulator.answer import Answer
 from fmload.emulator.connection import Connection
 from fmload.emulator.dialect import Ask, Plane
@@ -169,17 +169,9 @@ class Service:
                            "text/plain; version=0.0.4; charset=utf-8")
         if path == "/emulator/stats":
             return _found(self._metrics.stats(self._engine))
-        if path == "/tokenize" and request.method == "POST":
-            return self._tokenize(request)
+        if request.method == "POST" and path in tokenizing.ROUTES:
+            return tokenizing.reply(path, request.body, self._words)
         return openai.refusal(404, f"no such path: {request.method} {request.path}", "NotFoundError")
-
-    def _tokenize(self, request: Request) -> Refusal:
-        try:
-            body = openai.parse_json(request.body)
-            ask = openai.parse(body, "prompt" not in body)
-        except Refusal as refusal:
-            return refusal
-        return _found({"count": self._words.prompt_tokens(ask), "max_model_len": 131072})
 
 
 def _request_id(request: Request, number: int) -> str:

@@ -34,6 +34,7 @@ class Settings:
     seed: int = 0
     default_tokens: int = 128  # when the request sets no limit
     natural_tokens: tuple[float, float] | None = None  # mean and standard deviation of answers that end by themselves
+    tokenizer: str | None = None  # what counts tokens; the bundled one when absent
     prefix_cache: bool = False
     truth: Path | None = None
     ready_file: Path | None = None
@@ -66,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="seed of jitter and faults")
     add("--default-tokens", type=int, default=128, help="length of answers whose request sets no limit")
     add("--natural-tokens", metavar="MEAN[,STDDEV]", help="answers end by themselves after so many tokens")
+    add("--tokenizer", metavar="NAME", help="count tokens by this Hugging Face tokenizer or folder, slower (bundled)")
     add("--prefix-cache", action="store_true", help="cache prompt prefixes, as vLLM does by default")
     add("--truth", type=Path, metavar="FILE", help="log of every request with the instants of its tokens")
     add("--ready-file", type=Path, metavar="FILE", help="JSON with url, pid and ca_file, written once it listens")
@@ -83,7 +85,8 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         tls_hosts=tuple(args.tls_host) or _LOOPBACK,
         models=tuple(args.model), api_key=args.api_key, shape=parse_shape(args.shape),
         faults=tuple(map(faults.parse, args.fault)), seed=args.seed, default_tokens=args.default_tokens,
-        natural_tokens=_natural(args.natural_tokens), prefix_cache=args.prefix_cache, truth=args.truth,
+        natural_tokens=_natural(args.natural_tokens), tokenizer=args.tokenizer,
+        prefix_cache=args.prefix_cache, truth=args.truth,
         ready_file=args.ready_file, stall_at_s=args.stall_at, stall_for_s=args.stall_for, die_at_s=args.die_at,
         refuse_at_s=args.refuse_at, metrics_factor=args.metrics_factor)
 

@@ -38,6 +38,9 @@ class OpenAI:
         include_usage: bool = Field(True, description="ask for the server's token counts in a stream")
         continuous_usage: bool = Field(False, description="ask for the counts with every chunk (vLLM, SGLang)")
         max_tokens_field: str = Field("max_tokens", description="or max_completion_tokens")
+        align: Literal["server"] | None = Field(
+            None, description="server: lengths of prompts are the server's own, by its /tokenize; docs/prompts.md")
+        tokenize_url: str | None = Field(None, description="where /tokenize is, if not beside the url's /v1")
         exact_output_parameters: dict[str, Any] = Field(
             default_factory=lambda: dict(EXACT_OUTPUT["openai"]),
             description="sent for `exact_output`; `$max_tokens` stands for the length")

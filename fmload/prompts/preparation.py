@@ -11,8 +11,9 @@ from fmload.prompts.selection import Progress, make_set
 from fmload.results import Results
 
 if TYPE_CHECKING:
-    from fmload.config.schema import PromptSpec, RunFile
+    from fmload.config.schema import EndpointSpec, PromptSpec, RunFile
     from fmload.prompts.source import Source
+    from fmload.prompts.tokenizer import Tokenizer
 
 # Prompts to prepare where neither the run file nor the source says: enough for requests of a quarter of a second.
 _SHORTEST_REQUEST_S, _LEAST, _MOST = 0.25, 50, 10_000
@@ -57,26 +58,34 @@ def _silent(name: str, done: int, total: int | None) -> None:
 
 
 def _prepare_set(run_file: RunFile, spec: PromptSpec, path: Path, progress: Progress) -> Path:
-    tokenizers = dict.fromkeys(endpoint.tokenizer for endpoint in run_file.endpoints)
-    parts = [_for_tokenizer(run_file, spec, name, f"{spec.name}-" if index == 0 else f"{spec.name}-t{index}-", progress)
-             for index, name in enumerate(tokenizers)]
+    counters = {store.counted_by(endpoint): endpoint for endpoint in reversed(run_file.endpoints)}
+    names = dict.fromkeys(map(store.counted_by, run_file.endpoints))
+    parts = [_for_tokenizer(run_file, spec, _tokenizer(name, counters[name]),
+                            f"{spec.name}-" if index == 0 else f"{spec.name}-t{index}-", progress)
+             for index, name in enumerate(names)]
     path.write_bytes(b"".join(parts))
     return path
 
 
-def _for_tokenizer(run_file: RunFile, spec: PromptSpec, tokenizer_name: str, prefix: str, progress: Progress) -> bytes:
+def _tokenizer(name: str, endpoint: EndpointSpec) -> Tokenizer:
+    from fmload.prompts.aligned import aligned
+    from fmload.prompts.tokenizer import Tokenizer
+
+    local = Tokenizer.load(endpoint.tokenizer)
+    return local if name == endpoint.tokenizer else aligned(endpoint, name, local)
+
+
+def _for_tokenizer(run_file: RunFile, spec: PromptSpec, tokenizer: Tokenizer, prefix: str, progress: Progress) -> bytes:
     """The set under one tokenizer, from the cache when nothing that it depends on has changed."""
     from fmload.prompts import cache
-    from fmload.prompts.tokenizer import Tokenizer
     from fmload.prompts.trace import Trace
 
     source: Source = SOURCES.load(spec.source).from_spec(spec)
     trace = run_file.load.trace
     if trace is not None and isinstance(source, Trace):
         source = source.within(trace.start_s, trace.duration_s)
-    tokenizer = Tokenizer.load(tokenizer_name)
     count = wanted(run_file, spec)
-    key = None if spec.nonce else cache.key(spec, source, tokenizer, run_file.seed, count, prefix)
+    key = None if spec.nonce or tokenizer.remote else cache.key(spec, source, tokenizer, run_file.seed, count, prefix)
     content = cache.get(key) if key else None
     if content is None:
         prompts = make_set(spec, source, tokenizer, f"{run_file.seed}/{spec.name}", count, progress)

@@ -10,9 +10,10 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ import orjson
 
 from fmload.errors import FmloadError
 from fmload.prompt import Prompt
+from fmload.prompts.aligned import CONNECTIONS
 
 if TYPE_CHECKING:
     from fmload.config.schema import PromptSpec
@@ -111,6 +113,9 @@ def _with_heads(items: Iterator[Any], nonce: bool) -> Iterator[Pair]:
 def _made(source: Source, tokenizer: Tokenizer, pairs: Iterator[Pair], left: int) -> Iterator[list[Prompt]]:
     """The prompts of every item, in order. The first batch, made here, tells whether processes would pay for the
     `left` ones."""
+    if tokenizer.remote:
+        yield from _made_in_threads(source, tokenizer, pairs)
+        return
     began = time.monotonic()
     for pair in itertools.islice(pairs, _BATCH):
         yield _make(source, tokenizer, pair)
@@ -125,6 +130,13 @@ def _made(source: Source, tokenizer: Tokenizer, pairs: Iterator[Pair], left: int
     except BrokenProcessPool as error:
         raise FmloadError("a process that made prompts was ended from outside",
                           hint="is there enough memory?") from error
+
+
+def _made_in_threads(source: Source, tokenizer: Tokenizer, pairs: Iterator[Pair]) -> Iterator[list[Prompt]]:
+    """As `_made`, for a tokenizer that waits for a server."""
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        while batch := list(itertools.islice(pairs, _BATCH)):
+            yield from pool.map(partial(_make, source, tokenizer), batch)
 
 
 _there: tuple[Source, Tokenizer]  # set once in each process of the pool

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from fmload.errors import FmloadError
 from fmload.prompt import Prompt
+
+if TYPE_CHECKING:
+    from fmload.config.schema import EndpointSpec
 
 _ABSENT = Prompt(id="", prompt_set="")
 _FIELDS = tuple(field.name for field in fields(Prompt))
@@ -40,8 +43,13 @@ def read(path: Path) -> list[Prompt]:
 
 
 def prompts_for(prompts: Sequence[Prompt], tokenizer: str) -> list[Prompt]:
-    """Those prompts of a set that were made for endpoints with this tokenizer (`EndpointSpec.tokenizer`)."""
+    """Those prompts of a set that were made for endpoints with this tokenizer (`counted_by` of the endpoint)."""
     return [prompt for prompt in prompts if prompt.tokenizer == tokenizer]
+
+
+def counted_by(spec: EndpointSpec) -> str:
+    """What counts the prompts of an endpoint: its tokenizer, or its own server (`align: server`)."""
+    return spec.tokenizer if getattr(spec.options, "align", None) is None else f"server of {spec.name}"
 
 
 def shards(prompts: Sequence[Prompt], n: int) -> list[list[Prompt]]:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from importlib.resources import files
-from typing import Any
+from typing import Any, ClassVar
 
 from fmload.errors import FmloadError
 
@@ -33,6 +33,7 @@ class Tokenizer:
 
     name: str
     identity: str
+    remote: ClassVar[bool] = False  # it counts elsewhere: not to be pickled, and worth several threads
 
     @staticmethod
     def load(name: str) -> Tokenizer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import statistics
 import subprocess
 import sys
@@ -14,9 +15,13 @@ from typing import Any
 import gevent
 import pytest
 
+from fmload.config.schema import EndpointSpec
 from fmload.endpoints.openai import OpenAI
 from fmload.measure import measure
 from fmload.prompt import Prompt
+from fmload.prompts.aligned import aligned
+from fmload.prompts.synthetic import chat_count_of, text_of
+from fmload.prompts.tokenizer import Tokenizer
 from fmload.record import Record
 from fmload.wire.exchange import Timeouts
 from fmload.wire.http1 import Http1Wire
@@ -45,9 +50,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait()
 
 
-def ask(url: str, key: str = KEY, streamed: bool = True, tokens: int = TOKENS, **parameters: Any) -> Record:
+def ask(url: str, key: str = KEY, streamed: bool = True, tokens: int = TOKENS,
+        text: str = "a few words to begin with", **parameters: Any) -> Record:
     endpoint = OpenAI("llama", [url], "random", OpenAI.Options(), streamed=streamed, api_key=key)
-    prompt = Prompt("p", "set", text="a few words to begin with", output_tokens=tokens, exact_output=True,
+    prompt = Prompt("p", "set", text=text, output_tokens=tokens, exact_output=True,
                     parameters={"temperature": 0.8, "seed": 1, **parameters})
     wire = Http1Wire(Timeouts(first_token_s=60))
     record, _ = measure(endpoint, prompt, wire, endpoint.addresses()[0], request_id="r", worker="w", stage=0,
@@ -108,3 +114,14 @@ def test_a_prompt_beyond_the_context_is_a_4xx_in_the_engines_words(engine: str) 
     record, _ = measure(endpoint, Prompt("p", "s", text="zq " * 20_000), Http1Wire(), endpoint.addresses()[0],
                         request_id="r", worker="w", stage=0, scheduled_ns=0)
     assert (record.outcome, record.status) == ("http_4xx", 400) and "context" in (record.error or "")
+
+
+def test_prompts_aligned_by_the_engine_have_the_length_it_counts(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE_KEY", KEY)
+    spec = EndpointSpec.model_validate({"name": "llama", "protocol": "openai", "url": engine, "align": "server",
+                                        "api_key_env": "ENGINE_KEY"})
+    counter = aligned(spec, "server of llama", Tokenizer.load("bundled"))
+    count = chat_count_of(counter)
+    for length in (40, 73):
+        text = text_of(length, count, random.Random(length))
+        assert ask(engine, text=text, tokens=2).input_tokens == length
