@@ -13,7 +13,6 @@ from analysis.stats import finite, nearest_rank
 from analysis.timeline import Requests
 from analysis.windows import in_flight_at, inside
 from fmload.metrics import NS, Bools, Floats, Ints
-from fmload.record import NEITHER
 from fmload.steadiness import Drift, drift, warmed_up_at
 
 LATE_S = 0.01
@@ -48,7 +47,8 @@ class Evidence:
     lag_max_p99_s: float | None = None
     send_lateness_p50_s: float | None = None
     send_lateness_p99_s: float | None = None
-    late: int = 0  # requests due in the window that were sent more than LATE_S after that, or never
+    due: int = 0  # requests of which there is a record, whatever became of them, that were due inside the window
+    late: int = 0  # requests of the window that were sent more than LATE_S after they were due
     drift: Drift | None = None
     warmed_up_s: float | None = None
     prompts: Ints = field(default_factory=lambda: np.array([], dtype=np.int64))  # their ids, hashed, each once
@@ -60,7 +60,6 @@ def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, ch
     """The evidence in the columns of a stage's requests. `window` is in nanoseconds; `chunks` and gaps are counted
     over the requests that started inside it and succeeded."""
     good = requests.succeeded
-    stopped = np.isin(requests.outcome, NEITHER)  # by the client itself, on purpose; in flight and read until then
     ended = inside(table["ended"], window) & np.isfinite(table["sent"])
     residence = (table["ended"] - table["sent"])[ended] / NS
     lateness = np.sort(finite(table["send_lateness"], requests.in_window))
@@ -75,7 +74,8 @@ def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, ch
         chunks=chunks, chunk_tokens=float(np.nansum(table["output_tokens"][good])),
         gaps=gaps, gaps_censored=gaps_censored, lag_max_p99_s=nearest_rank(lag, 99),
         send_lateness_p50_s=nearest_rank(lateness, 50), send_lateness_p99_s=nearest_rank(lateness, 99),
-        late=int((requests.in_window & ~stopped & ~(table["send_lateness"] <= LATE_S)).sum()),
+        due=int(inside(table["due"] - np.nan_to_num(table["check_before"]) * NS, window).sum()),
+        late=int((requests.in_window & (table["send_lateness"] > LATE_S)).sum()),
         drift=drift(table["begun"][good], e2e[good], window / 2),
         warmed_up_s=_warmed_up_s(table["begun"][good] / NS, e2e[good]),
         prompts=prompts, prompts_repeated=int(requests.in_window.sum()) - len(prompts),

@@ -55,6 +55,12 @@ class StageSummary:
         return int(((self.asked_s >= 0) & (self.asked_s < self.totals.window_s)).sum())
 
     @property
+    def never_sent(self) -> int | None:
+        """Of the asked, those of which no worker made a record: it was behind its schedule when the window closed, or
+        it was gone. None in a closed loop."""
+        return None if self.asked is None else max(0, self.asked - self.evidence.due)
+
+    @property
     def offered_per_s(self) -> float | None:
         """The asked arrival rate, over the window; None in a closed loop."""
         return None if self.asked is None or not self.totals.window_s else self.asked / self.totals.window_s

@@ -101,7 +101,7 @@ _FURTHER = (
     *(f"{metric}_{stat}_with_failures_s" for metric in ("ttft", "e2e") for stat in ("p50", "p90", "p95", "p99")),
     *(f"itl_{stat}_{side}_s" for stat in ("p50", "p90", "p95", "p99") for side in ("low", "high")),
     "censored_share", "slower_than_threshold",
-    "send_lateness_p50_s", "send_lateness_p99_s", *(p for p in PRICES if p not in _PRICES),
+    "send_lateness_p50_s", "send_lateness_p99_s", "late", "never_sent", *(p for p in PRICES if p not in _PRICES),
     "stage_usd", "outcomes", "tokens_source", "below_floor")
 SUMMARY_COLUMNS = (*_LEADING, *_LATENCIES, *_PRICES, "meets_objectives", "audit", *_FURTHER)
 
@@ -122,7 +122,8 @@ def _fixed(result: StageResult) -> dict[str, Any]:
         "meets_objectives": result.meets_objectives, "audit": result.audit, "step": stage.step,
         "repeat": stage.repeat, "load_kind": stage.load.get("kind"), "load_value": stage.load.get("value"),
         "status": stage.status, "n": result.totals.succeeded, "rate_per_s": stage.rate_per_s,
-        "offered_per_s": summary.offered_per_s,
+        "offered_per_s": summary.offered_per_s, "late": summary.evidence.late if summary.asked is not None else None,
+        "never_sent": summary.never_sent,
         "client_bound": result.client_bound, "pricing_source": pricing.source if pricing else None,
         "pricing_date": pricing.date if pricing else None, "region": pricing.region if pricing else None,
         "usd_per_hour": pricing.usd_per_hour if pricing else None, "censored_share": summary.censored_share,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from analysis.checks.facts import CLOSE, FAIL, PASS, WARN, Facts, graded, relative
+from analysis.checks.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts, graded, relative
 from analysis.evidence import LATE_S
 from analysis.table import Check
 from fmload.units import format_duration
+
+_UNSENT = 0.01  # of the requests; one more may be lost at the window's edge
 
 
 def littles_law(facts: Facts) -> Check | None:
@@ -57,8 +59,20 @@ def send_lateness(facts: Facts) -> Check | None:
     result = PASS if share <= 0.1 else WARN if share <= 1.0 or not facts.summary.stage.open_loop else FAIL
     return Check(4, "sends on schedule", result,
                  f"Sends were late by {format_duration(p50)} (p50) and {format_duration(p99)} (p99); {evidence.late} "
-                 f"of {facts.summary.totals.started} by more than {format_duration(LATE_S)}, or never sent.",
+                 f"of {facts.summary.totals.started} by more than {format_duration(LATE_S)}.",
                  {"p50_s": p50, "p99_s": p99, "late": evidence.late, "p99_share_of_latency": share})
+
+
+def all_sent(facts: Facts) -> Check | None:
+    """Every request that was due inside the window of an open loop was sent."""
+    asked, never = facts.summary.asked, facts.summary.never_sent
+    if not asked or never is None:
+        return None
+    share = never / asked
+    result = PASS if never <= 1 or share <= _UNSENT else WARN if share <= FAR else FAIL
+    return Check(4, "all due requests sent", result, f"{never} of {asked} requests that were due were never sent"
+                 + ("." if result == PASS else ": a worker was lost, or far behind its schedule."),
+                 {"asked": asked, "never_sent": never})
 
 
 def undisturbed(facts: Facts) -> Check | None:

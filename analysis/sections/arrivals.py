@@ -20,7 +20,8 @@ LEAST_COUNTS = 10  # seconds, below which a variance says nothing
 
 _COLUMNS = (
     *STAGE_COLUMNS, Column("Asked", "requests", "Due inside the window"), Column("Sent", "requests"),
-    Column("Late", "requests", "Sent more than 10 ms after they were due, or never"),
+    Column("Late", "requests", "Sent more than 10 ms after they were due"),
+    Column("Never sent", "requests", "Due inside the window, and no worker came to send them"),
     Column("Asked", "1/s"), Column("Sent", "1/s"),
     Column("Dispersion asked", title="Variance ÷ mean of the counts by the second: 0 even, 1 Poisson, above it bursts"),
     Column("Dispersion sent"), Column("Late p50", "ms"), Column("Late p99", "ms"))
@@ -52,6 +53,7 @@ def _row(result: StageResult) -> list[Cell]:
     evidence, started = summary.evidence, result.totals.started
     return [*stage_cells(result), cell(summary.asked, formats.count), cell(started, formats.count),
             cell(evidence.late, formats.count, "warn" if evidence.late else None),
+            cell(summary.never_sent, formats.count, "bad" if (summary.never_sent or 0) > 1 else None),
             cell(summary.offered_per_s, formats.significant), cell(started / window_s, formats.significant),
             cell(_dispersion(asked), formats.significant), cell(_dispersion(sent), formats.significant),
             cell(evidence.send_lateness_p50_s, formats.milliseconds),

@@ -56,6 +56,24 @@ def test_a_ramp_that_was_sent_as_asked_passes_and_half_of_it_fails(tmp_path: Pat
         assert {check.name: check.result for check in checks}["achieved = offered"] == expected
 
 
+def test_requests_that_were_due_and_have_no_record_were_never_sent(tmp_path: Path) -> None:
+    load = {"kind": "rate", "value": 40, "arrivals": {"process": "constant"}}
+    due_ms = [25.0 * number for number in range(400)]
+    for missing, expected in ((0, "PASS"), (1, "PASS"), (20, "WARN"), (100, "FAIL")):
+        found = result(tmp_path / str(missing), load, due_ms[:400 - missing])
+        assert (found.summary.asked, found.summary.never_sent) == (400, missing)
+        assert {check.name: check.result for check in found.checks}["all due requests sent"] == expected
+
+
+def test_late_requests_are_counted_and_are_not_never_sent(tmp_path: Path) -> None:
+    records = [request(f"r{number}", 100 * number + late, [100 * number + late + 20], late_ms=late)
+               for number in range(100) for late in ((0.0, 50.0)[number % 4 == 0],)]
+    load = {"kind": "rate", "value": 10, "arrivals": {"process": "constant"}}
+    write(tmp_path, [stage(window_ms=10_000, load=load, **LEAD)], records)
+    found = analyse_run(open_run(tmp_path)).results[0].summary
+    assert (found.asked, found.evidence.late, found.never_sent) == (100, 25, 0)
+
+
 def test_a_traces_instants_are_those_of_the_endpoints_own_prompts(tmp_path: Path) -> None:
     prompts = [Prompt(f"{name}-{number}", "p", text="x", tokenizer=name, offset_s=2.0 * number)
                for name in ("bundled", "other") for number in range(20)]
