@@ -27,6 +27,7 @@ from analysis.checks.samples import (
     warmed_up,
     warmup_ended,
 )
+from analysis.checks.server import prefix_cache, throttles
 from analysis.checks.timing import buffered_streams, censored_tokens, order_of_instants, server_times
 from analysis.checks.tokens import (
     echoes,
@@ -46,7 +47,8 @@ CHECKS: tuple[CheckFunction, ...] = (
     littles_law, token_sums, token_counts, token_source, output_limit, output_lengths, echoes, tokens_per_chunk,
     server_counters, order_of_instants, buffered_streams, censored_tokens, server_times, offered_load, send_lateness,
     all_sent, addresses, share_of_mix, undisturbed, client_cpu, client_lag, stamping_delay, enough_samples, steady,
-    warmed_up, warmup_ended, known_well_enough, cached_tokens, repeated_prompts)
+    warmed_up, warmup_ended, known_well_enough, cached_tokens, repeated_prompts,
+    prefix_cache, throttles)
 
 
 def audit(facts: Facts) -> tuple[Check, ...]:

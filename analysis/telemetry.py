@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.load import Run, Stage
+from fmload.metrics import NS
 
 # our name: (numerator, denominator), each the first of these that the server has
 _RATIOS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -24,21 +25,28 @@ _RATIOS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ttft_mean": (("vllm:time_to_first_token_seconds_sum", "sglang:time_to_first_token_seconds_sum"),
                   ("vllm:time_to_first_token_seconds_count", "sglang:time_to_first_token_seconds_count")),
     "itl_mean": (("vllm:inter_token_latency_seconds_sum", "vllm:time_per_output_token_seconds_sum",
-                  "sglang:inter_token_latency_seconds_sum"),
+                  "sglang:inter_token_latency_seconds_sum", "llamacpp:tokens_predicted_seconds_total"),
                  ("vllm:inter_token_latency_seconds_count", "vllm:time_per_output_token_seconds_count",
-                  "sglang:inter_token_latency_seconds_count")),
+                  "sglang:inter_token_latency_seconds_count", "llamacpp:tokens_predicted_total")),
+    "cached_share": (("vllm:prefix_cache_hits_total", "sglang:cached_tokens_total"),
+                     ("vllm:prefix_cache_queries_total", "sglang:prompt_tokens_total")),
     "queue_mean": (("vllm:request_queue_time_seconds_sum",), ("vllm:request_queue_time_seconds_count",)),
 }
+# All output tokens of a window, where the server does not count requests.
+_MADE = ("vllm:generation_tokens_total", "sglang:generation_tokens_total", "llamacpp:tokens_predicted_total")
 _PREEMPTIONS = "vllm:num_preemptions_total"
+_THROTTLES = ("InvocationThrottles",)  # CloudWatch's sums by period
 
 
 @dataclass(frozen=True, slots=True)
 class ServerView:
     """What the server says of one stage. Times in seconds; a figure it does not give is absent."""
 
-    tokens: Mapping[str, float] = field(default_factory=dict)  # output_tokens_mean, input_tokens_mean
+    tokens: Mapping[str, float] = field(default_factory=dict)  # output_tokens_mean, input_tokens_mean, …_per_s
     times_s: Mapping[str, float] = field(default_factory=dict)  # ttft_mean, itl_mean, queue_mean
     preemptions: float | None = None
+    cached_share: float | None = None
+    throttles: float | None = None
 
 
 def server_view(run: Run, stage: Stage) -> ServerView:
@@ -53,9 +61,18 @@ def server_view(run: Run, stage: Stage) -> ServerView:
              for metric, part in frame.groupby("metric")}
     ratios = {name: ratio for name, (tops, bottoms) in _RATIOS.items()
               if (ratio := _ratio(_first(grown, tops), _first(grown, bottoms))) is not None}
-    return ServerView({name: value for name, value in ratios.items() if name.endswith("_tokens_mean")},
-                      {name: value for name, value in ratios.items() if not name.endswith("_tokens_mean")},
-                      grown.get(_PREEMPTIONS))
+    cached, made = ratios.pop("cached_share", None), _first(grown, _MADE)
+    tokens = {name: value for name, value in ratios.items() if name.endswith("_tokens_mean")}
+    if made is not None and stage.window_ns:
+        tokens["output_tokens_per_s"] = made / (stage.window_ns / NS)
+    return ServerView(tokens, {name: value for name, value in ratios.items() if name not in tokens},
+                      grown.get(_PREEMPTIONS), cached, _in_periods(frame, stage))
+
+
+def _in_periods(frame: pd.DataFrame, stage: Stage) -> float | None:
+    """The sum of the periods that began in the window; None where none did."""
+    found = frame[frame["metric"].isin(_THROTTLES) & frame["at_ns"].between(stage.window_start_ns, stage.window_end_ns)]
+    return float(found["value"].sum()) if len(found) else None
 
 
 def growth(part: pd.DataFrame, start_ns: int, end_ns: int) -> float | None:
@@ -84,5 +101,6 @@ def _ratio(top: float | None, bottom: float | None) -> float | None:
 @lru_cache(maxsize=1)
 def _counters(path: Path, written_ns: int) -> pd.DataFrame:
     """Read once for all stages of a run; again when the file was written anew."""
-    names = {name for ratio in _RATIOS.values() for side in ratio for name in side} | {_PREEMPTIONS}
+    names = {name for ratio in _RATIOS.values() for side in ratio for name in side} | {
+        _PREEMPTIONS, *_MADE, *_THROTTLES}
     return pd.read_parquet(path, filters=[("metric", "in", sorted(names))])

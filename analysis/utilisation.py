@@ -35,13 +35,13 @@ class Metered:
         return found
 
 
-def metered(path: Path) -> list[Metered]:
-    """The series of telemetry.parquet, the most telling first; those that never leave 0 say nothing."""
+def metered(path: Path, still: bool = False) -> list[Metered]:
+    """The series of telemetry.parquet, the most telling first. Those that never leave 0 are left out unless `still`."""
     frame = pd.read_parquet(path)
     frame = frame[np.isfinite(frame["value"]) & ~frame["metric"].str.endswith(_HISTOGRAM)]
     series = [_series(str(source), str(metric), str(labels), part.sort_values("at_ns"))
               for (source, metric, labels), part in frame.groupby(["source", "metric", "labels"])]
-    moving = [one for one in series if one is not None and one.value.any()]
+    moving = [one for one in series if one is not None and (still or one.value.any())]
     return sorted(_short_labels(moving), key=lambda one: (_rank(one.metric), one.metric, one.source, one.labels))
 
 

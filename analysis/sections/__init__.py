@@ -31,6 +31,7 @@ _TABLE = {
     "safe_check": "analysis.sections.safe_check:render",
     "cost": "analysis.sections.cost:render",
     "quality": "analysis.sections.quality:render",
+    "limits": "analysis.sections.limits:render",
     "endpoint_metrics": "analysis.sections.endpoint_metrics:render",
     "audit": "analysis.sections.audit:render",
     "client": "analysis.sections.client:render",

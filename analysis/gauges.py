@@ -1,0 +1,77 @@
+"""What sources of telemetry mean alike under their own names: queue, batch, KV cache, accelerators, power.
+
+Names: the metrics pages of vLLM, SGLang, TGI, llama.cpp's server, the DCGM exporter, neuron-monitor and CloudWatch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.utilisation import Metered
+
+Quantity = Literal["running", "waiting", "kv_cache", "accelerator", "memory_bandwidth", "memory", "power"]
+Floats = npt.NDArray[np.float64]
+
+# quantity: title, unit, what is made of several series (GPUs, cores), {metric: factor to the unit}
+QUANTITIES: Mapping[Quantity, tuple[str, str, Literal["sum", "mean"], Mapping[str, float]]] = {
+    "running": ("Batch", "requests", "sum", {
+        "vllm:num_requests_running": 1, "sglang:num_running_reqs": 1, "tgi_batch_current_size": 1,
+        "llamacpp:requests_processing": 1}),
+    "waiting": ("Queue", "requests", "sum", {
+        "vllm:num_requests_waiting": 1, "sglang:num_queue_reqs": 1, "tgi_queue_size": 1,
+        "llamacpp:requests_deferred": 1}),
+    "kv_cache": ("KV cache in use", "share", "mean", {
+        "vllm:kv_cache_usage_perc": 1, "vllm:gpu_cache_usage_perc": 1, "sglang:token_usage": 1,
+        "llamacpp:kv_cache_usage_ratio": 1}),
+    "accelerator": ("Accelerators busy", "share", "mean", {
+        "DCGM_FI_DEV_GPU_UTIL": 0.01, "gpu_utilization_percent": 0.01, "neuroncore_utilization_percent": 0.01,
+        "neuroncore_utilization_ratio": 1, "GPUUtilization": 0.01}),
+    "memory_bandwidth": ("Memory bandwidth in use", "share", "mean", {
+        "DCGM_FI_PROF_DRAM_ACTIVE": 1, "DCGM_FI_DEV_MEM_COPY_UTIL": 0.01, "gpu_memory_utilization_percent": 0.01}),
+    "memory": ("Accelerator memory", "GiB", "sum", {
+        "DCGM_FI_DEV_FB_USED": 2**-10, "gpu_memory_used_mib": 2**-10, "neuron_memory_neuron_device_bytes": 2**-30,
+        "neuron_runtime_memory_used_bytes": 2**-30}),
+    "power": ("Power", "W", "sum", {"DCGM_FI_DEV_POWER_USAGE": 1, "gpu_power_w": 1}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """One quantity of one endpoint over time; instants of the master's clock."""
+
+    quantity: Quantity
+    metric: str
+    at_ns: npt.NDArray[np.int64]
+    value: Floats
+
+    def within(self, start_ns: int, end_ns: int) -> Floats:
+        """The values between two instants."""
+        found: Floats = self.value[(self.at_ns >= start_ns) & (self.at_ns <= end_ns)]
+        return found
+
+
+def gauges_of(series: Iterable[Metered]) -> dict[Quantity, Gauge]:
+    """The quantities that the series tell of; the first known metric of each counts, in the order of QUANTITIES."""
+    by_metric: dict[str, list[Metered]] = {}
+    for one in series:
+        by_metric.setdefault(one.metric, []).append(one)
+    found: dict[Quantity, Gauge] = {}
+    for quantity, (_, _, together, metrics) in QUANTITIES.items():
+        for metric, factor in metrics.items():
+            if quantity not in found and metric in by_metric:
+                at_ns, value = _together(by_metric[metric], together)
+                found[quantity] = Gauge(quantity, metric, at_ns, value * factor)
+    return found
+
+
+def _together(series: Sequence[Metered], how: Literal["sum", "mean"]) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Several GPUs or cores as one, at the instants of the first: each holds its last value until the next."""
+    at_ns = series[0].at_ns
+    held = [one.value[np.clip(np.searchsorted(one.at_ns, at_ns, side="right") - 1, 0, None)] for one in series]
+    whole = np.sum(held, axis=0)
+    return at_ns, whole if how == "sum" else whole / len(held)

@@ -1,0 +1,85 @@
+"""Which resource was the limit, by what an endpoint told of itself under whatever names."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.checks.facts import Facts
+from analysis.checks.server import prefix_cache, throttles
+from analysis.gauges import gauges_of
+from analysis.limits import Observed, limit_of, observed, tokens_per_joule
+from analysis.telemetry import ServerView
+from analysis.utilisation import Metered
+
+
+def series(metric: str, *values: float, labels: str = "") -> Metered:
+    return Metered("s", metric, labels, np.arange(len(values), dtype=np.int64) * 10, np.array(values))
+
+
+def test_engines_tell_of_the_same_quantities_under_their_own_names() -> None:
+    for names in (("vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"),
+                  ("sglang:num_running_reqs", "sglang:num_queue_reqs", "sglang:token_usage"),
+                  ("llamacpp:requests_processing", "llamacpp:requests_deferred", "llamacpp:kv_cache_usage_ratio")):
+        found = gauges_of(series(name, 0.5, 0.25) for name in names)
+        assert {quantity: gauge.metric for quantity, gauge in found.items()} == dict(
+            zip(("running", "waiting", "kv_cache"), names, strict=True))
+
+
+def test_power_of_several_gpus_is_added_up_and_their_utilisation_averaged() -> None:
+    found = gauges_of([series("DCGM_FI_DEV_POWER_USAGE", 100, 300, labels="gpu=0"),
+                       series("DCGM_FI_DEV_POWER_USAGE", 50, 70, labels="gpu=1"),
+                       series("DCGM_FI_DEV_GPU_UTIL", 80, 100, labels="gpu=0"),
+                       series("DCGM_FI_DEV_GPU_UTIL", 40, 60, labels="gpu=1")])
+    assert found["power"].value.tolist() == [150, 370]
+    assert found["accelerator"].value.tolist() == pytest.approx([0.6, 0.8])
+    assert observed(found, 0, 10, None).power_w == 260
+
+
+@pytest.mark.parametrize(("seen", "limit"), [
+    (Observed(running=8, most_running=8, waiting=4, kv_cache=0.5), "batch size"),
+    (Observed(running=8, most_running=8, waiting=4, kv_cache=0.95), "KV cache"),
+    (Observed(running=8, most_running=8, waiting=4, kv_cache=0.5, preemptions=3), "KV cache"),
+    (Observed(running=4, most_running=8, waiting=4, kv_cache=0.5), "queue"),
+    (Observed(running=4, most_running=4, waiting=0, accelerator=0.97), "accelerator"),
+    (Observed(running=4, most_running=4, waiting=0, accelerator=0.97, memory_bandwidth=0.8), "memory bandwidth"),
+    (Observed(running=4, most_running=4, waiting=0, kv_cache=0.1, accelerator=0.3), "load"),
+    (Observed(), "unknown"),
+])
+def test_the_first_resource_that_is_shown_to_be_full_is_the_limit(seen: Observed, limit: str) -> None:
+    assert limit_of(seen, client_bound=False).name == limit
+    assert limit_of(seen, client_bound=True).name == "client"
+
+
+def test_the_evidence_holds_the_figures() -> None:
+    found = limit_of(Observed(running=8, most_running=8, waiting=4, kv_cache=0.5), client_bound=False)
+    assert found.evidence == "4 requests waited at the median beside a full batch of 8, with 50% of the KV cache in use"
+
+
+def test_tokens_per_joule_are_tokens_a_second_by_watts() -> None:
+    assert tokens_per_joule(500.0, 250.0) == 2.0
+    assert tokens_per_joule(500.0, None) is None
+
+
+def facts(server: ServerView, throttled: int = 0, **ours: float) -> Facts:
+    summary: Any = SimpleNamespace(outcomes={"throttled": throttled}, totals=SimpleNamespace(window_s=10.0))
+    return Facts(ours.get, summary, server=server)
+
+
+@pytest.mark.parametrize(("ours", "result"), [(0.5, "PASS"), (0.0, "WARN")])
+def test_a_cache_of_which_the_answers_tell_otherwise_is_a_warning(ours: float, result: str) -> None:
+    check = prefix_cache(facts(ServerView(cached_share=0.48), cached_share=ours))
+    assert check is not None and check.result == result
+    told = prefix_cache(facts(ServerView(cached_share=0.48)))
+    assert told is not None and told.result == "WARN"
+
+
+def test_throttles_that_only_the_server_saw_are_a_warning() -> None:
+    seen = throttles(facts(ServerView(throttles=20.0), throttled=20))
+    unseen = throttles(facts(ServerView(throttles=20.0), throttled=5))
+    assert seen is not None and seen.result == "PASS"
+    assert unseen is not None and unseen.result == "WARN" and "15 were tried again on the way" in unseen.sentence
+    assert throttles(facts(ServerView())) is None
