@@ -22,7 +22,7 @@ from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
 from fmload.handout import Handout
 from fmload.patience import Interrupted, Patience
 from fmload.search import planner, saturation
-from fmload.stages import Stage
+from fmload.stages import Stage, planned_after_s
 from fmload.stepping import Stepping
 
 logger = logging.getLogger(__name__)
@@ -86,6 +86,7 @@ class Conductor:
             "stages": [stage.stage for stage in stages], "labels": [stage.label for stage in stages],
             "until_ns": None if left_s is None else time.monotonic_ns() + int(left_s * 1e9),
             "stages_done": done, "stages_in_all": len(self._collector.stages),
+            "after_s": planned_after_s(phase, stages, self._collector.stages),
             "results": str(self._collector.results.root)})
         self._collector.write_live()
 

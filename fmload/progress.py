@@ -72,34 +72,49 @@ def line(run: Mapping[str, Any]) -> str:
 
 
 def render(snapshot: Snapshot, now_ns: int) -> Group:
-    """The live view: sweep, time left, and one row for each stage that is on."""
+    """The live view: sweep, time left, what is on, and one row for each endpoint and prompt set. Fits 80 columns."""
     run = snapshot.get("run", {})
-    return Group(_sweep(run, now_ns), _lanes(snapshot, set(run.get("stages", ()))))
+    return Group(_sweep(run, now_ns), *_now(snapshot), _lanes(snapshot, set(run.get("stages", ()))))
 
 
 def _sweep(run: Mapping[str, Any], now_ns: int) -> Table:
     grid = Table.grid(padding=(0, 2))
     total = max(1, run.get("stages_in_all", 1))
-    until_ns = run.get("until_ns")
-    waits_for, most = run.get("waits_for", ""), "at most " if run.get("waits_for") else ""
-    left = f"{most}{format_duration(max(0.0, (until_ns - now_ns) / 1e9))} left" if until_ns else ""
-    grid.add_row(ProgressBar(total=total, completed=run.get("stages_done", 0), width=24),
+    grid.add_row(ProgressBar(total=total, completed=run.get("stages_done", 0), width=16),
                  Text(f"{run.get('stages_done', 0)} of {total} stages"),
-                 Text(run.get("phase", ""), style="bold"), Text(waits_for), Text(left))
+                 Text(run.get("phase", ""), style="bold"), Text(_left(run, now_ns)))
     return grid
 
 
+def _left(run: Mapping[str, Any], now_ns: int) -> str:
+    """Time left of the phase, and of all phases where the plan says it."""
+    if not run.get("until_ns"):
+        return ""
+    most = "at most " if run.get("waits_for") else ""
+    left_s, after_s = max(0.0, (run["until_ns"] - now_ns) / 1e9), run.get("after_s")
+    whole = f", {format_duration(round(left_s + after_s))} in all" if after_s else ""
+    return f"{most}{format_duration(round(left_s)) if left_s >= 1 else '1 s'} left{whole}"
+
+
+def _now(snapshot: Snapshot) -> list[Text]:
+    """The stages that are on and what they wait for, and the rate of tokens."""
+    run = snapshot.get("run", {})
+    words = (" + ".join(run.get("labels", ())), run.get("waits_for", ""))
+    lines = [Text(one, style="cyan") for one in words if one]
+    if series := snapshot.get("series", ())[-RATE_OVER_S:]:
+        rate = sum(point["output_tokens"] for point in series) / len(series)
+        lines.append(Text(f"{rate:,.0f} output tokens/s, {series[-1]['in_flight'] or 0:.0f} requests in flight"))
+    return lines
+
+
 def _lanes(snapshot: Snapshot, stages: set[int]) -> Table:
-    table = Table("endpoint", "prompts", box=None, pad_edge=False)
-    for title in ("requests", "errors", "TTFT p50", "p99", "ITL p50", "p99", "tokens/s"):
-        table.add_column(title, justify="right")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("endpoint, prompts", overflow="fold")
+    for title in ("requests", "errors", "TTFT p50", "p99", "ITL p50", "p99"):
+        table.add_column(title, justify="right", no_wrap=True)
     for row in snapshot.get("groups", ()):
         if row["stage"] in stages:
             times = [format_duration(row[key]) for key in ("ttft_p50_s", "ttft_p99_s", "itl_p50_s", "itl_p99_s")]
-            errors = sum(row["errors"].values())
-            table.add_row(row["endpoint"], row["prompt_set"], str(row["requests"]), str(errors), *times, "")
-    series = snapshot.get("series", ())[-RATE_OVER_S:]
-    if series:
-        rate = sum(point["output_tokens"] for point in series) / len(series)
-        table.add_row("all", "", "", "", "", "", "", "", f"{rate:.0f}", style="bold")
+            table.add_row(f"{row['endpoint']} {row['prompt_set']}", str(row["requests"]),
+                          str(sum(row["errors"].values())), *times)
     return table

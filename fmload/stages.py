@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
@@ -275,3 +276,23 @@ def _levels(spec: LoadSpec) -> list[Load]:
 
 def _arrivals(spec: ArrivalSpec | None) -> dict[str, Any]:
     return spec.model_dump(mode="json", by_alias=True, exclude_none=True) if spec else {"process": "constant"}
+
+
+def planned_after_s(phase: str, now: Sequence[Stage], stages: Sequence[Stage]) -> float | None:
+    """Seconds of ramps, warm-ups and windows that are planned after this phase of the stages `now`; drains not counted.
+
+    None when a search, or a number of requests without a time, decides how long the rest takes.
+    """
+    pending = [stage for stage in stages if stage.status == "pending" and stage not in now]
+    if any(stage.find or stage.window_s is None for stage in (*now, *pending)):
+        return None
+    rest = {"ramp": ("warmup_s", "window_s"), "warm-up": ("window_s",)}.get(phase, ())
+    steps: dict[int, list[Stage]] = {}
+    for stage in pending:
+        steps.setdefault(stage.step, []).append(stage)
+    return _longest(now, rest) + sum(_longest(step, ("ramp_s", "warmup_s", "window_s")) for step in steps.values())
+
+
+def _longest(stages: Sequence[Stage], names: Sequence[str]) -> float:
+    """Stages of a step go through each of these phases together."""
+    return math.fsum(max((getattr(stage, name) for stage in stages), default=0.0) for name in names)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from fmload.config import RunFile
-from fmload.stages import Mark, Stage, plan, remaining, steps_of
+from fmload.stages import Mark, Stage, plan, planned_after_s, remaining, steps_of
 
 
 def run_file(load: dict[str, Any], endpoints: int = 2, prompts: int = 1, seed: int = 0) -> RunFile:
@@ -82,3 +82,18 @@ def test_resuming_twice_does_not_repeat_a_stage_twice() -> None:
     assert len(remaining(stages)) == 1
     stages[1].status = "done"
     assert remaining(stages) == []
+
+
+def test_the_time_that_is_planned_after_a_phase_counts_steps_once_and_what_is_done_never() -> None:
+    load = {"concurrency": [1, 2], "side_by_side": True, "ramp": "1s", "warmup": "2s", "window": "10s"}
+    stages = plan(run_file(load))
+    now = [stage for stage in stages if stage.step == 0]
+    assert [planned_after_s(phase, now, stages) for phase in ("ramp", "warm-up", "window")] == [25.0, 23.0, 13.0]
+    for stage in stages:
+        stage.status = "done"
+    assert planned_after_s("window", now, stages) == 0
+
+
+def test_no_time_is_planned_where_requests_decide_it() -> None:
+    stages = plan(run_file({"concurrency": [1, 2], "requests": 100}))
+    assert planned_after_s("window", stages[:1], stages) is None
