@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Generator
 from typing import Any
 
@@ -13,6 +14,12 @@ from hypothesis import settings
 # A deadline would be a timed assertion. FMLOAD_EXAMPLES=1000 looks longer.
 settings.register_profile("fmload", deadline=None, max_examples=int(os.environ.get("FMLOAD_EXAMPLES", "25")))
 settings.load_profile("fmload")
+
+
+def pytest_configure() -> None:
+    """In a shell's background SIGINT is ignored, also by every process that a test starts to interrupt it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
