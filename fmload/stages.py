@@ -163,9 +163,11 @@ def _lane_of(stage: Stage) -> tuple[int, str, int | None]:
 
 
 def _fresh_copy(stage: Stage, number: int) -> Stage:
+    """Components of a mix are copied together, one after the other, and are a mix of their own."""
+    mix = stage.mix and {**stage.mix, "first": number - stage.mix["component"]}
     return Stage(number, stage.step, stage.repeat, stage.endpoint, stage.prompt_set, stage.load, stage.parameters,
                  stage.ramp_s, stage.warmup_s, stage.window_s, stage.requests, stage.drain_s, stage.warmup, stage.find,
-                 stage.stop_when_saturated, stage.mix, stage.until)
+                 stage.stop_when_saturated, mix, stage.until)
 
 
 class Lane(NamedTuple):

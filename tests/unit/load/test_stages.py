@@ -84,6 +84,20 @@ def test_resuming_twice_does_not_repeat_a_stage_twice() -> None:
     assert remaining(stages) == []
 
 
+def test_the_components_of_a_resumed_mix_are_told_apart_from_those_of_the_broken_attempt() -> None:
+    mix = [{"endpoint": "e0", "prompts": "p0", "weight": 1}, {"endpoint": "e1", "prompts": "p0", "weight": 3}]
+    stages = plan(run_file({"rate": [4, 8], "mix": mix}))
+    for stage in stages[:2]:
+        stage.status = "interrupted"
+    remaining(stages)
+    firsts = [stage.mix["first"] for stage in stages if stage.mix is not None]
+    assert firsts == [0, 0, 2, 2, 4, 4]
+    for stage in stages[4:]:
+        stage.status = "interrupted"
+    remaining(stages)
+    assert [stage.mix["first"] for stage in stages[6:] if stage.mix is not None] == [6, 6]
+
+
 def test_the_time_that_is_planned_after_a_phase_counts_steps_once_and_what_is_done_never() -> None:
     load = {"concurrency": [1, 2], "side_by_side": True, "ramp": "1s", "warmup": "2s", "window": "10s"}
     stages = plan(run_file(load))
