@@ -102,7 +102,7 @@ _FURTHER = (
     *(f"itl_{stat}_{side}_s" for stat in ("p50", "p90", "p95", "p99") for side in ("low", "high")),
     "censored_share", "slower_than_threshold",
     "send_lateness_p50_s", "send_lateness_p99_s", "late", "never_sent", *(p for p in PRICES if p not in _PRICES),
-    "stage_usd", "outcomes", "tokens_source", "below_floor")
+    "stage_usd", "outcomes", "tokens_source", "below_floor", "window_closed", "search_verdict")
 SUMMARY_COLUMNS = (*_LEADING, *_LATENCIES, *_PRICES, "meets_objectives", "audit", *_FURTHER)
 
 
@@ -130,7 +130,8 @@ def _fixed(result: StageResult) -> dict[str, Any]:
         "slower_than_threshold": summary.slower_than_threshold,
         "stage_usd": result.cost.stage_usd, "outcomes": json.dumps(dict(summary.outcomes)),
         "tokens_source": "+".join(sorted(summary.evidence.tokens_source)) or None,
-        "below_floor": " ".join(sorted(below)) or None,
+        "below_floor": " ".join(sorted(below)) or None, "window_closed": stage.window_closed,
+        "search_verdict": (stage.verdict or {}).get("result"),
     }
 
 

@@ -15,6 +15,7 @@ from fmload.config.objectives import RATES, Objective, statistic
 from fmload.estimates import Estimate, latency, rate
 from fmload.observation import Observation
 from fmload.search import judging, saturation
+from fmload.search.saturation import Due
 from fmload.stages import Stage
 from fmload.steadiness import settled
 
@@ -31,10 +32,10 @@ def after(seconds: float, start_ns: int, reason: str) -> Closing:
     return lambda now_ns: reason if now_ns >= start_ns + int(seconds * NS) else None
 
 
-def window(stage: Stage, observation: Observation, limit_s: float) -> list[Closing]:
-    """What closes the window that opened at the stage's `window_start_ns`."""
+def window(stage: Stage, observation: Observation, limit_s: float, due: Due | None = None) -> list[Closing]:
+    """What closes the window that opened at the stage's `window_start_ns`. `due`: its arrivals, of an open loop."""
     assert stage.window_start_ns is not None
-    watched: list[Closing] = [Overload(stage, observation)] if stage.stop_when_saturated else []
+    watched: list[Closing] = [Overload(stage, observation, due)] if stage.stop_when_saturated and due else []
     if stage.find is not None and stage.find["objective"] is not None:
         return [*watched, judging.Judging(stage, observation), after(limit_s, stage.window_start_ns, "at_most")]
     if stage.until is not None:
@@ -114,15 +115,15 @@ class Precision:
 class Overload:
     """Over once the endpoint cannot keep up with the arrivals (`saturation.falls_behind`)."""
 
-    def __init__(self, stage: Stage, observation: Observation) -> None:
+    def __init__(self, stage: Stage, observation: Observation, due: Due) -> None:
         assert stage.window_start_ns is not None
-        self._stage, self._observation = stage, observation
+        self._stage, self._observation, self._due = stage, observation, due
         self._looks = _Looks(stage.window_start_ns, saturation.LEAST_S, GROWTH)
 
     def __call__(self, now_ns: int) -> str | None:
         if not self._looks.due(now_ns):
             return None
-        return "saturated" if saturation.falls_behind(self._stage, self._observation, now_ns) else None
+        return "saturated" if saturation.falls_behind(self._stage, self._observation, self._due, now_ns) else None
 
 
 def reached(asked: dict[str, Any], found: Estimate) -> dict[str, Any]:

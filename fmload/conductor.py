@@ -85,7 +85,8 @@ class Conductor:
             "phase": phase, "waits_for": "",
             "stages": [stage.stage for stage in stages], "labels": [stage.label for stage in stages],
             "until_ns": None if left_s is None else time.monotonic_ns() + int(left_s * 1e9),
-            "stages_done": done, "stages_in_all": len(self._collector.stages),
+            "stages_done": done, "stages_in_all": planner.at_most(self._run_file, self._collector.stages),
+            "searching": self._run_file.load.find is not None,
             "after_s": planned_after_s(phase, stages, self._collector.stages),
             "results": str(self._collector.results.root)})
         self._collector.write_live()

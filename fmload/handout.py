@@ -89,6 +89,11 @@ class Handout:
             replayed.update(shards.values())
             crew.send("fmload_step", {"step": step, "lanes": lanes}, worker)
 
+    def arrivals(self, stage: Stage) -> Iterator[float | None]:
+        """When requests of a stage with a rate are due, in seconds from its start, over all workers; None in the place
+        of arrivals of other components of its mix."""
+        return arrivals.of_stage(self._lane(stage))
+
     def _lane(self, stage: Stage) -> dict[str, Any]:
         return {"stage": stage.stage, "endpoint": stage.endpoint, "prompt_set": stage.prompt_set,
                 "start_ns": stage.ramp_start_ns, "kind": stage.load.kind, "value": stage.load.value,

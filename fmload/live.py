@@ -252,3 +252,8 @@ def _row(totals: Totals) -> dict[str, Any]:
     return {"requests": totals.requests, "ok": totals.outcomes["ok"], "errors": totals.errors, "good": totals.good,
             "outcomes": dict(totals.outcomes), "output_tokens": totals.output_tokens,
             "input_tokens": totals.input_tokens, **quantiles}
+
+
+def stages_in_all(run: Mapping[str, Any]) -> str:
+    """How many stages a run has, in words: `12`, or `at most 12` while a search goes on."""
+    return f"{'at most ' if run.get('searching') else ''}{run.get('stages_in_all', 0)}"

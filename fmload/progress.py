@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from fmload.live import stages_in_all
 from fmload.units import format_duration
 
 Snapshot = Mapping[str, Any]
@@ -67,7 +68,7 @@ class Progress:
 def line(run: Mapping[str, Any]) -> str:
     """The state of the sweep in one line."""
     labels = " + ".join(run.get("labels", ()))
-    at = f"stage {run.get('stages_done', 0) + 1} of {run.get('stages_in_all', 0)}" if labels else ""
+    at = f"stage {run.get('stages_done', 0) + 1} of {stages_in_all(run)}" if labels else ""
     return "  ".join(word for word in (at, labels, run.get("phase", "")) if word)
 
 
@@ -81,7 +82,7 @@ def _sweep(run: Mapping[str, Any], now_ns: int) -> Table:
     grid = Table.grid(padding=(0, 2))
     total = max(1, run.get("stages_in_all", 1))
     grid.add_row(ProgressBar(total=total, completed=run.get("stages_done", 0), width=16),
-                 Text(f"{run.get('stages_done', 0)} of {total} stages"),
+                 Text(f"{run.get('stages_done', 0)} of {stages_in_all(run)} stages"),
                  Text(run.get("phase", ""), style="bold"), Text(_left(run, now_ns)))
     return grid
 

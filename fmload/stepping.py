@@ -137,8 +137,11 @@ class Stepping:
         def closed(stage: Stage, reason: str) -> None:
             stage.window_closed, stage.window_end_ns = reason, time.monotonic_ns()
 
-        self._until_closed({stage.stage: closing.window(stage, self._collector.observation, limits_s[stage.stage])
-                            for stage in stages}, stages, closed)
+        self._until_closed({stage.stage: closing.window(stage, self._collector.observation, limits_s[stage.stage],
+                                                        self._due(stage)) for stage in stages}, stages, closed)
+
+    def _due(self, stage: Stage) -> saturation.Due | None:
+        return saturation.Due(self._handout.arrivals(stage)) if stage.load.kind == "rate" else None
 
     def _until_closed(self, closings: dict[int, list[closing.Closing]], stages: list[Stage],
                       closed: Callable[[Stage, str], None]) -> None:

@@ -44,6 +44,16 @@ def next_load(find: FindSpec, tried: Iterable[Stage]) -> float | None:
     return bracket.next_load(Span(find), bracket_of(done))
 
 
+def at_most(run: RunFile, stages: list[Stage]) -> int:
+    """How many stages the run has at most; of a search for the knee, those that there are so far."""
+    find = run.load.find
+    if find is None or find.knee:
+        return len(stages)
+    done = [stage for stage in stages if stage.status == "done"]
+    left = (bracket.at_most(Span(find), bracket_of(_of(done, lane))) for lanes in _groups(run) for lane in lanes)
+    return max(len(stages), len(done) + sum(left))
+
+
 def bracket_of(done: Iterable[Stage]) -> bracket.Bracket:
     """The bracket that the stages' verdicts leave."""
     return bracket.bracket_of(bracket.Tried(stage.load.value, met(stage.verdict)) for stage in done)

@@ -5,7 +5,9 @@ What a stage's requests say once is written into the stage (`observed`), so that
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -31,22 +33,42 @@ def observed(stage: Stage, seen: Seen, end_ns: int) -> dict[str, Any]:
             "high": found.high if found else None, "e2e_mean_s": float(good.mean()) if len(good) else None}
 
 
-def falls_behind(stage: Stage, observation: Observation, now_ns: int) -> bool:
+class Due:
+    """The arrivals of a stage, made anew from its schedule as far as they are asked for; seconds from its start."""
+
+    def __init__(self, instants: Iterator[float | None]) -> None:
+        self._instants = instants
+        self._known: list[float] = []
+
+    def between(self, from_s: float, to_s: float) -> int:
+        """How many were due in [from, to): what chance brought, not what the rate promised."""
+        while not self._known or self._known[-1] < to_s:
+            instant = next(self._instants, math.inf)
+            if instant is not None:  # None: another component's
+                self._known.append(instant)
+        return bisect_left(self._known, to_s) - bisect_left(self._known, from_s)
+
+
+def falls_behind(stage: Stage, observation: Observation, due: Due, now_ns: int) -> bool:
     """Whether completions stay below the arrivals of an open loop: the whole interval of their rate is more than 5 %
-    below it, over the part of the window that began twice as long after the load did as its first requests took."""
+    below it, over the part of the window that began twice as long after the load did as its first requests took.
+
+    The arrivals are those that were due as much earlier as one request takes: a pause between bursts is no queue.
+    """
     if stage.load.kind != "rate" or stage.ramp_start_ns is None or stage.window_start_ns is None:
         return False
     seen = observation.seen(stage.stage)
     if not len(seen):
         return now_ns - stage.window_start_ns > 2 * LEAST_S * NS
     lasted = (seen.ended_ns - seen.begun_ns)[np.isfinite(seen.ended_ns)][:FIRST]
-    settled_ns = stage.ramp_start_ns + 2 * float(np.median(lasted)) if len(lasted) else 0.0
-    from_ns = max(float(stage.window_start_ns), settled_ns)
+    one_ns = float(np.median(lasted)) if len(lasted) else 0.0
+    from_ns = max(float(stage.window_start_ns), stage.ramp_start_ns + 2 * one_ns)
     if now_ns - from_ns < LEAST_S * NS:
         return False
     found = estimates.rate("requests_per_s", seen, from_ns, now_ns, CONFIDENCE)
     high = found.high if found else None if seen.ok.any() else 0.0
-    return high is not None and high < (1 - SHORT) * stage.load.value
+    from_s, to_s = ((instant_ns - one_ns - stage.ramp_start_ns) / NS for instant_ns in (from_ns, now_ns))
+    return high is not None and high < (1 - SHORT) * due.between(from_s, to_s) / (to_s - from_s)
 
 
 def gains_nothing(stage: Stage, lower: Iterable[Stage]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from fmload.collector import Collector
-from fmload.live import SETTLING_S, Totals, quantile_s
+from fmload.live import SETTLING_S, Totals, quantile_s, stages_in_all
 from fmload.stages import Stage
 
 HISTORY_S = 900
@@ -59,7 +59,8 @@ def _now_ns(collector: Collector) -> int:
 def _sentence(collector: Collector) -> str:
     run = collector.live.run
     phase = run.get("phase", "preparing")
-    parts = [f"{run.get('stages_done', 0)} of {run.get('stages_in_all', len(collector.stages))} stages done", phase]
+    whole = stages_in_all({"stages_in_all": len(collector.stages), **run})
+    parts = [f"{run.get('stages_done', 0)} of {whole} stages done", phase]
     if run.get("labels"):
         parts.append("  |  ".join(run["labels"]))
     parts += [run["waits_for"]] if run.get("waits_for") else []

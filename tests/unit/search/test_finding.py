@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fmload.arrivals import schedule
 from fmload.config import RunFile
 from fmload.config.objectives import parse_objectives
 from fmload.emulator.capacity import capacity, closed_loop
@@ -214,7 +216,55 @@ def test_an_endpoint_that_completes_less_than_arrives_falls_behind(served_per_s:
     records = [request(f"r{i}", 100 * i, [1000 * end]) for i, end in enumerate(ends_s) if end <= 30]
     stage = stage_of("rate", 10.0, ramp_start_ns=BASE_NS, window_start_ns=BASE_NS + 2 * S)
     watching: Any = Watching(records)
-    assert saturation.falls_behind(stage, watching, BASE_NS + 30 * S) is behind
+    due = saturation.Due(schedule({"process": "constant"}, 10.0, "0"))
+    assert saturation.falls_behind(stage, watching, due, BASE_NS + 30 * S) is behind
+
+
+@pytest.mark.parametrize("process", [{"process": "poisson"}, {"process": "gamma", "burstiness": 0.25}])
+def test_fewer_arrivals_than_the_rate_by_chance_are_no_falling_behind(process: dict[str, Any]) -> None:
+    """Two a second that take half a second each, whatever comes: looked at every second for 20 s, 60 times over."""
+    stage = stage_of("rate", 2.0, ramp_start_ns=BASE_NS, window_start_ns=BASE_NS + 2 * S)
+    behind = 0
+    for seed in range(60):
+        due_s = list(itertools.takewhile(lambda at: at < 22, schedule(process, 2.0, str(seed), 2.0)))
+        due = saturation.Due(schedule(process, 2.0, str(seed), 2.0))
+        for second in range(7, 22):
+            watching: Any = Watching([request(f"r{at}", 1000 * at, [1000 * at + 500]) for at in due_s
+                                      if at + 0.5 <= second])
+            behind += saturation.falls_behind(stage, watching, due, BASE_NS + second * S)
+    assert behind == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(limit=st.floats(0.5, 3000), over=st.sampled_from(["concurrency", "rate"]), start=st.integers(1, 16))
+def test_the_progress_never_promises_fewer_stages_than_a_search_takes(limit: float, over: str, start: int) -> None:
+    run = run_file({"objective": {"ttft_p95": "1s"}, "over": over, "from": start, "to": 1024})
+    promised, server = planner.at_most(run, plan(run)), meets_up_to(limit)
+    stages = searched(run, server)
+    assert len(stages) <= promised == planner.at_most(run, plan(run))
+    assert planner.at_most(run, stages) == len(stages)
+
+
+@settings(max_examples=25, deadline=None)
+@given(true_limit=st.floats(2, 60), seed=st.integers(0, 10**6))
+def test_searches_of_noisy_servers_seldom_claim_a_load_that_misses(true_limit: float, seed: int) -> None:
+    """True p95 in proportion to the load; 1 s at the true limit. No claim is more than 5 % of the load above it in more
+    than the stated rate: none of 25 whole searches is beyond 15 %, which the stated rate all but rules out."""
+    draw = np.random.default_rng(seed)
+    objective = parse_objectives({"e2e_p95": "1s"})
+
+    def server(load: float) -> tuple[dict[str, Any], None]:
+        for n in (150, 300, 600):
+            values = np.exp(draw.normal(0, 0.2, n) - 1.6449 * 0.2) * load / true_limit
+            verdict = judge(objective, requests(values), confidence_of_look(0.95, 4))
+            if verdict.result != "unclear":
+                break
+        return verdict.to_json(), None
+
+    stages = searched(run_file({"objective": {"e2e_p95": "1s"}, "over": "rate", "from": 1, "to": 128}), server)
+    found = planner.bracket_of(stages)
+    assert found.low is not None and found.low <= 1.15 * true_limit
+    assert found.low >= 0.8 * true_limit  # and it is not merely timid
 
 
 def test_higher_loads_are_skipped_once_one_was_too_much() -> None:
