@@ -65,7 +65,7 @@ class EC2:
         group = access[-1].detail["id"]
         instances = [self._make(resource, lambda client, resource: self._create_instance(client, resource, group))
                      for resource in self._instances()]
-        urls = [self._serving(resource) for resource in instances]
+        urls = list(dict.fromkeys(self._serving(resource) for resource in instances))  # emulated ones are one server
         where = {"urls": urls} if len(urls) > 1 else {"url": urls[0]}
         emulation = {"emulated": self.options.emulator} if self.options.emulator else {}
         price = instance_price(self.options.instance_type, self.options.instance_count, self.region,
