@@ -20,8 +20,8 @@ def render(analysis: Analysis) -> Section | None:
     if not found:
         return None
     columns = [*STAGE_COLUMNS, Column("Address", numeric=False), Column("Requests"), Column("Share"), Column("Errors"),
-               Column("TTFT p50", "ms"), Column("TTFT p95", "ms"), Column("E2E p50", "s"), Column("E2E p95", "s"),
-               Column("Output", "tokens/s")]
+               Column("TTFT p50", "ms"), Column("TTFT p95", "ms"), Column("Output", "tokens/s"),
+               Column("E2E p50", "s", detail=True), Column("E2E p95", "s", detail=True)]
     rows = [[*stage_cells(result), *_cells(result, one)] for result in found for one in result.summary.addresses]
     ways = {result.endpoint: _WAYS.get(result.summary.endpoint.balance, "") for result in found}
     told = "; ".join(f"{endpoint}: {way}" for endpoint, way in ways.items())
@@ -37,5 +37,5 @@ def _cells(result: StageResult, one: AddressSummary) -> list[Cell]:
     return [name(one.address), cell(one.requests, formats.count, None if one.requests else "bad"),
             cell(one.share, formats.percent), cell(one.error_rate, formats.percent, "bad" if one.failed else None),
             cell(one.ttft.stat("p50"), formats.milliseconds, "warn" if slow else None),
-            cell(one.ttft.stat("p95"), formats.milliseconds), cell(one.e2e.stat("p50"), formats.seconds),
-            cell(one.e2e.stat("p95"), formats.seconds), cell(one.output_tokens_per_s, formats.significant)]
+            cell(one.ttft.stat("p95"), formats.milliseconds), cell(one.output_tokens_per_s, formats.significant),
+            cell(one.e2e.stat("p50"), formats.seconds), cell(one.e2e.stat("p95"), formats.seconds)]

@@ -37,7 +37,8 @@ def render(analysis: Analysis) -> Section | None:
             f"{formats.several(total['ok'], 'request')} started inside a window; none of them failed.")])
     ranked = sorted(failures, key=lambda outcome: -failures[outcome])
     failed = any(result.totals.failed for result in analysis.results)
-    pictures: list[Block] = [_chart(lines(analysis), ranked), _messages(analysis)] if failed else []
+    pictured = [outcome for outcome in ranked if outcome not in NEITHER]
+    pictures: list[Block] = [_chart(lines(analysis), pictured), _messages(analysis)] if failed else []
     return Section("errors", "Errors", [Paragraph(_sentence(total)), *pictures, _table(analysis, ranked)])
 
 
@@ -62,7 +63,7 @@ def _chart(found: list[Line], ranked: list[str]) -> Chart:
         and (requests := sum(result.summary.outcomes.values()))], _COLORS[place % len(_COLORS)], panel=line.name)
         for line in found for place, outcome in enumerate(ranked)]
     named = Axis(axis.label, axis.unit, categories=[f"{level:g}" for level in levels])
-    return Chart("errors", "Requests that did not end well, by outcome", "bar", named,
+    return Chart("errors", "Requests that failed, by outcome", "bar", named,
                  Axis("Share of requests", "%"), series,
                  note="Endpoints and prompt sets without a failure are left out.")
 

@@ -12,9 +12,9 @@ from analysis.naming import STAGE_COLUMNS, stage_cells
 from analysis.pipeline import Analysis
 from analysis.table import StageResult
 
-_COLUMNS = (*STAGE_COLUMNS, Column("Share asked"), Column("Share sent"), Column("Requests", "window"), Column("Errors"),
-            Column("Throughput", "requests/s"), Column("Output", "tokens/s"), Column("E2E p50", "s"),
-            Column("Price per hour", "USD"), Column("Price per 1M output", "USD"))
+_COLUMNS = (*STAGE_COLUMNS, Column("Asked", "share"), Column("Sent", "share"), Column("Sent", "window"),
+            Column("Errors"), Column("Done", "1/s"), Column("Output", "tokens/s"), Column("E2E p50", "s"),
+            Column("Price", "USD/h"), Column("1M output", "USD"))
 
 
 def render(analysis: Analysis) -> Section | None:
