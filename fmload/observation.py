@@ -16,7 +16,7 @@ import numpy as np
 
 from fmload import answers, metrics
 from fmload.metrics import METRICS, Bools, Columns, Floats, Ints
-from fmload.record import Record, unpack
+from fmload.record import NEITHER, Record, unpack
 
 Told = tuple[Record, int]  # a record, and how far its worker's clock is ahead of the master's
 
@@ -47,8 +47,8 @@ class Seen:
 
     @cached_property
     def failed(self) -> Bools:
-        """Those that failed, or were not answered within the drain; not those that the client itself cancelled."""
-        return np.array([record.outcome not in ("ok", "cancelled") for record, _ in self.told], dtype=bool)
+        """Those that failed, or were not answered within the drain; not those that the client itself stopped."""
+        return np.array([record.outcome not in ("ok", *NEITHER) for record, _ in self.told], dtype=bool)
 
     @cached_property
     def columns(self) -> Columns:

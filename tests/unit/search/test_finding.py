@@ -133,6 +133,13 @@ def test_a_failed_request_takes_longer_than_any_limit() -> None:
     assert judge(parse_objectives({"error_rate": 0}), requests([0.5] * 50, failed=1), 0.95).result == "fails"
 
 
+def test_requests_that_the_client_itself_stopped_are_no_failures() -> None:
+    stopped = [(request(f"s{i}", 10 * i, [], outcome=outcome, end_ms=10 * i + 1), 0)
+               for outcome in ("cancelled", "blocked") for i in range(100)]
+    seen = Seen([*requests([0.5] * 200).told, *stopped])
+    assert judge(parse_objectives({"e2e_p95": "1s", "error_rate": 0.01}), seen, 0.95).result == "meets"
+
+
 def test_one_missed_objective_decides_and_one_unclear_leaves_it_open() -> None:
     both = parse_objectives({"e2e_p95": "1s", "e2e_mean": "2s"})
     assert judge(both, requests([1.5] * 100), 0.95).result == "fails"
