@@ -25,6 +25,7 @@ def main(model: str, api_key: str) -> None:
     params.warmup = True
     params.use_jinja = True
     params.api_keys = [api_key]
+    params.endpoint_metrics = True
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     server = xllamacpp.Server(params)
     print(f"http://127.0.0.1:{port}/v1", flush=True)

@@ -26,6 +26,7 @@ from fmload.record import Record
 from fmload.wire.exchange import Timeouts
 from fmload.wire.http1 import Http1Wire
 from tests.integration import random_llama
+from tests.load_rig import fmload_run, run_file
 
 KEY = "a-key-of-the-test"
 TOKENS = 40
@@ -125,3 +126,24 @@ def test_prompts_aligned_by_the_engine_have_the_length_it_counts(engine: str, mo
     for length in (40, 73):
         text = text_of(length, count, random.Random(length))
         assert ask(engine, text=text, tokens=2).input_tokens == length
+
+
+def test_a_run_agrees_with_the_metrics_that_the_engine_serves(
+        engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE_KEY", KEY)
+    load = {"concurrency": [2], "ramp": 0, "warmup": "1s", "window": "8s", "drain": "20s"}
+    prompts = [{"name": "p", "source": "synthetic", "input_tokens": 20, "output_tokens": TOKENS, "exact_output": True,
+                "count": 200}]
+    telemetry = [{"name": "llama", "collector": "prometheus", "endpoint": "a", "api_key_env": "ENGINE_KEY",
+                  "url": f"{engine.removesuffix('/v1')}/metrics", "every": "200ms"}]
+    path = run_file(tmp_path, {"a": engine.removesuffix("/v1")}, load, prompts=prompts, telemetry=telemetry)
+    path.write_text(path.read_text().replace("protocol: openai", "protocol: openai\n  api_key_env: ENGINE_KEY"))
+    with fmload_run(tmp_path, path) as run:
+        assert run.wait() == 0, run.output()
+    audited = json.loads(run.results.audit_json.read_text())["stages"][0]["checks"]
+    checks = {check["name"]: check for check in audited}
+    times, tokens = checks["server's times = ours"], checks["server's counters = ours"]
+    assert times["result"] == tokens["result"] == "PASS", (times, tokens)
+    assert times["figures"]["itl_mean"]["server"] > 0
+    assert tokens["figures"]["output_tokens_per_s"]["server"] > 0
+    assert KEY not in run.results.run_yml.read_text() + run.results.report_md.read_text()
