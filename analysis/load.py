@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.columns import READ, Batch, to_batch
@@ -15,7 +16,9 @@ from fmload.config.schema import PriceSpec
 from fmload.errors import FmloadError
 from fmload.resources import read_yaml
 from fmload.results import Results
+from fmload.stages import SCHEMA_VERSION
 
+_SPOILT = "it was cut off or edited: take it from a copy; the records of the folder are as they were"
 BATCH_ROWS = 4_096  # with 200 chunks a request: 0.8 M chunks, some 15 MB a copy
 
 
@@ -150,7 +153,7 @@ class Run:
 
     def count(self, stage: Stage) -> int:
         """How many records the stage has."""
-        return sum(int(pq.read_metadata(path).num_rows) for path in self._files(stage))
+        return sum(int(_parquet(path).metadata.num_rows) for path in self._files(stage))
 
     def _files(self, stage: Stage) -> list[Path]:
         return sorted(self.results.records.glob(f"stage-{stage.stage:04d}*.parquet"))
@@ -161,7 +164,7 @@ class Run:
         columns = [*READ, "detail"] if isinstance(load, Mapping) and load.get("safe_check") else READ
         offsets = {name: worker.clock_offset_ns for name, worker in self.workers.items()}
         for path in self._files(stage):
-            with pq.ParquetFile(path) as file:
+            with _parquet(path) as file:
                 for batch in file.iter_batches(BATCH_ROWS, columns=columns):
                     yield to_batch(batch, stage.window_start_ns, offsets)
 
@@ -176,13 +179,38 @@ def open_run(root: Path) -> Run:
         raise FmloadError(f"{root} is not a results folder: it has no stages.json",
                           hint="give the folder that 'fmload run' wrote, for example results/latest")
     _compact_if_needed(results)
-    plan = _json(results.stages_json)
+    plan = _plan(results.stages_json)
     workers = {entry["worker"]: Worker(**_known(Worker, entry)) for entry in _json(results.workers_json, [])}
-    return Run(results=results, spec=_yaml(results.run_yml), stages=tuple(_stage(entry) for entry in plan["stages"]),
+    return Run(results=results, spec=_yaml(results.run_yml), stages=_stages(results.stages_json, plan["stages"]),
                workers=workers, environment=_json(results.environment_json, {}),
                events=tuple(_json_lines(results.events_jsonl)),
                health=tuple(_on_master_line(line, workers) for line in _json_lines(results.health_jsonl)),
                run_id=str(plan.get("run_id", "")), started_utc=plan.get("started_utc"))
+
+
+def _plan(path: Path) -> dict[str, Any]:
+    plan = _json(path)
+    if not isinstance(plan, dict) or not isinstance(plan.get("stages"), list):
+        raise FmloadError(f"{path} holds no list of stages", hint=_SPOILT)
+    if plan.get("schema", 0) > SCHEMA_VERSION:
+        raise FmloadError(f"{path} has schema {plan['schema']}; this fmload reads up to {SCHEMA_VERSION}",
+                          hint="read the folder with the fmload that wrote it (environment.json), or a newer one")
+    return plan
+
+
+def _stages(path: Path, entries: list[Any]) -> tuple[Stage, ...]:
+    try:
+        return tuple(_stage(entry) for entry in entries)
+    except (TypeError, AttributeError) as error:
+        raise FmloadError(f"{path} holds an entry that is no stage: {error}", hint=_SPOILT) from error
+
+
+def _parquet(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise FmloadError(f"{path} cannot be read: {error}", hint="move the folder records/ away: it is made anew from "
+                                                                  "journal/; else take the file from a copy") from error
 
 
 def _compact_if_needed(results: Results) -> None:
@@ -240,7 +268,7 @@ def _json(path: Path, default: Any = None) -> Any:
     try:
         return json.loads(path.read_text())
     except ValueError as error:
-        raise FmloadError(f"{path} is not JSON: {error}") from error
+        raise FmloadError(f"{path} is not JSON: {error}", hint=_SPOILT) from error
 
 
 def _json_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -54,7 +54,11 @@ def _run(name: str, rest: list[str]) -> int:
     module = import_module(module_name)
     parser = argparse.ArgumentParser(prog=f"fmload {name}", description=text[0].upper() + text[1:] + ".")
     module.add_arguments(parser)
-    return int(module.run(parser.parse_args(rest)) or 0)
+    options, unknown = parser.parse_known_args(rest)
+    if unknown:
+        near = did_you_mean(unknown[0].partition("=")[0], list(parser._option_string_actions))
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
+    return int(module.run(options) or 0)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,9 @@ KILL_LIMIT_S = 5.0
 TRIAL_LIMIT_S = 120.0
 DEAD_AFTER = 10  # requests in a row that did not reach the endpoint
 _UNREACHED = ("connect", "tls", "timeout_connect")
+_REMEDIES = {401: "; check the key (api_key_env) or the credentials",
+             403: "; check the key (api_key_env) or the credentials, and what they may use",
+             404: "; check the endpoint's url and model"}
 # How long a user waits after a request that failed at once: failures must not become a flood of their own.
 FAILURE_PAUSE_S = {"connect": 1.0, "tls": 1.0, "timeout_connect": 0.1, "http_4xx": 0.1, "http_5xx": 0.1,
                    "throttled": 0.1, "empty": 0.1, "decode": 0.1}
@@ -120,7 +123,10 @@ class Sender:
                                     request_id=f"trial-{uuid4().hex}", worker=self._worker,
                                     scheduled_ns=time.monotonic_ns())
         fatal = record.outcome in (*_UNREACHED, "http_4xx")
-        return f"endpoint '{endpoint.name}' refuses a first request ({address}): {record.error}" if fatal else None
+        if not fatal:
+            return None
+        remedy = _REMEDIES.get(record.status or 0, "")
+        return f"endpoint '{endpoint.name}' refuses a first request ({address}): {record.error}{remedy}"
 
     # -- steps ----------------------------------------------------------------------------------------------------
 

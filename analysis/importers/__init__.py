@@ -39,4 +39,6 @@ def _text(path: Path) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise FmloadError(f"cannot read {path}: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise FmloadError(f"cannot read {path}: {reason}",
+                          hint="give a results folder, or a file of another tool's results") from error

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from fmload.commands.arguments import positive
 from fmload.config.schema import PriceSpec
 from fmload.errors import EXIT_INVALID, EXIT_OK
 
@@ -30,15 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="results folder of a run with keep_answers; default: results/latest")
     add("--references", type=Path, metavar="FILE", help="ground truths as JSON lines: prompt_set, prompt_id, reference")
     add("--judges", type=Path, metavar="FILE", help="a panel of LLM judges; each verdict costs what its endpoint costs")
-    add("--concurrency", type=_positive, default=8, metavar="N", help="questions at a time (%(default)s)")
-    add("--limit", type=_positive, metavar="N", help="evaluate at most N prompts of each prompt set")
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+    add("--concurrency", type=positive, default=8, metavar="N", help="questions at a time (%(default)s)")
+    add("--limit", type=positive, metavar="N", help="evaluate at most N prompts of each prompt set")
 
 
 def run(args: argparse.Namespace) -> int:

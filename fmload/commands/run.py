@@ -12,6 +12,7 @@ from rich.console import Console
 
 from fmload import config, orchestrate
 from fmload.commands import prompts
+from fmload.commands.arguments import positive
 from fmload.config import RunFile
 from fmload.endpoints import ENDPOINTS
 from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
@@ -33,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("config", metavar="CONFIG", help="a run file, or the name of one that ships (quickstart)")
     add("--out", type=Path, metavar="DIR", help="results folder, used as it is; results/<name>-<UTC>/ when absent")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the run file (repeatable)")
-    add("--workers", type=int, metavar="N", help="Locust workers on this host, in place of the run file's")
-    add("--remote-workers", type=int, metavar="N", help="wait for N workers of other hosts instead")
+    add("--workers", type=positive, metavar="N", help="Locust workers on this host, in place of the run file's")
+    add("--remote-workers", type=positive, metavar="N", help="wait for N workers of other hosts instead")
     add("--bind", default="0.0.0.0:5557", metavar="HOST:PORT", help="where remote workers connect (%(default)s)")
     add("--resume", action="store_true", help="go on with an interrupted run, in --out or in results/latest")
     add("--require-objectives", action="store_true", help="exit with 3 when no stage meets the objectives")

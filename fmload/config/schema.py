@@ -32,6 +32,7 @@ from fmload.prompts import SOURCES
 from fmload.registry import did_you_mean
 from fmload.targets import TARGETS
 from fmload.telemetry import COLLECTORS
+from fmload.wire.url import is_url
 
 
 class PriceSpec(Strict):
@@ -94,6 +95,11 @@ class EndpointSpec(Extensible):
         for place, url in enumerate(urls):
             if url in urls[:place]:
                 yield ("urls", place), f"'{url}' stands here twice; give each address once"
+            if isinstance(url, str) and not is_url(url):
+                yield ("urls", place), f"'{url}' is not a URL; write http://host:port/v1"
+        url = given.get("url")
+        if isinstance(url, str) and not is_url(url):
+            yield "url", f"'{url}' is not a URL; write http://host:port/v1"
 
 
 class TokenFilter(Strict):

@@ -22,6 +22,15 @@ def split_url(url: str, ca_file: str | None = None, verify: bool = True) -> tupl
     return address, parts.path, parts.query
 
 
+def is_url(url: str) -> bool:
+    """Whether it names an HTTP server."""
+    try:
+        split_url(url)
+    except (FmloadError, ValueError):
+        return False
+    return True
+
+
 def with_query(path: str, query: str) -> str:
     """The request's target."""
     return f"{path}?{query}" if query else path

@@ -113,6 +113,45 @@ def test_vote_agreement_and_swap_check_are_what_arithmetic_says(tmp_path: Path) 
     assert server.peak <= 4
 
 
+def stern(text: str) -> str:
+    """Nothing is correct; the second answer is always the better one."""
+    return '{"correct": false}' if "<answer>" in text else '{"winner": "B"}'
+
+
+def talkative(text: str) -> str:
+    """The longer, the better: an answer is correct from six characters on."""
+    if "<answer>" in text:
+        return json.dumps({"correct": len(tag(text, "answer")) >= 6})
+    a, b = len(tag(text, "answer_a")), len(tag(text, "answer_b"))
+    return json.dumps({"winner": "tie" if a == b else "A" if a > b else "B"})
+
+
+def test_three_biased_judges_are_seen_to_be_biased(tmp_path: Path) -> None:
+    results = answered_run(tmp_path / "run")
+    with judges(kind=kind, stern=stern, talkative=talkative) as server:
+        found = evaluated(results, "--judges", str(panel_file(tmp_path, server)))
+    # kind and stern cancel out, so talkative decides: "no idea" has six characters, numbers have fewer.
+    quality = {group["endpoint"]: group["correct"] for group in found["quality"]}
+    assert {name: (each["correct"], each["incorrect"]) for name, each in quality.items()} == {
+        "cheap": (4, 6), "dear": (1, 9)}
+    pairs = {tuple(each["judges"]): each for each in found["agreement"]}
+    assert pairs["kind", "stern"]["observed"] == 0.0 and pairs["kind", "stern"]["kappa"] == pytest.approx(0)
+    assert pairs["kind", "talkative"]["observed"] == 0.25 and pairs["stern", "talkative"]["observed"] == 0.75
+    # Fleiss: one pair of three agrees on every answer (1/3); p(correct) = (20 + 0 + 5) / 60.
+    by_chance = (25 / 60) ** 2 + (35 / 60) ** 2
+    assert found["panel"]["kappa"] == pytest.approx((1 / 3 - by_chance) / (1 - by_chance))
+    order = {judge["judge"]: judge["order"] for judge in found["judges"]}
+    assert (order["kind"]["changed"], order["kind"]["first_share"]) == (9, 1.0)
+    assert (order["stern"]["changed"], order["stern"]["second"], order["stern"]["first_share"]) == (9, 9, 0.0)
+    assert (order["talkative"]["changed"], order["talkative"]["first_share"]) == (0, 0.5)
+    # Only talkative's choices hold: cheap's "no idea" beats dear's number in 1, 2, 3; its "8!" beats "8" in 4 to 9.
+    compared, = found["comparisons"]
+    assert (compared["wins"], compared["ties"], compared["undecided"]) == ([9, 0], 1, 0)
+    report = results.report_md.read_text()
+    assert "The choices of **kind** changed" in report and "The choices of **stern** changed" in report
+    assert "The choices of **talkative**" not in report
+
+
 def test_the_report_says_what_a_correct_answer_costs(tmp_path: Path) -> None:
     results = answered_run(tmp_path / "run")
     with judges(fair=fair) as server:

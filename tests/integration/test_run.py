@@ -112,7 +112,9 @@ def test_a_wrong_model_is_told_before_the_load(tmp_path: Path) -> None:
         with fmload_run(tmp_path, run_file(tmp_path, {"a": server.url}, {"concurrency": [2], **SHORT})) as run:
             assert run.wait() == 4, run.output()
         assert not [one for one in server.requests() if one.outcome == "ok"]
-    assert "endpoint 'a' refuses a first request: HTTP 404: The model `m` does not exist" in run.output()
+    address = server.url.removesuffix("/v1")
+    assert f"endpoint 'a' refuses a first request ({address}): HTTP 404: The model `m` does not exist" in run.output()
+    assert "check the endpoint's url and model" in run.output()
     assert "Traceback" not in run.output()
 
 

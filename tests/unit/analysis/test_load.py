@@ -33,6 +33,29 @@ def test_a_folder_that_is_no_results_folder_is_an_error_with_a_remedy(tmp_path: 
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(("written", "told"), [
+    ('{"schema": 1, "stages": [', "is not JSON"), ("[]", "holds no list of stages"),
+    ('{"schema": 1, "run_id": "r"}', "holds no list of stages"),
+    ('{"schema": 1, "stages": [{"stage": 0}]}', "an entry that is no stage"),
+    ('{"schema": 1, "stages": ["a"]}', "an entry that is no stage"),
+    ('{"schema": 99, "stages": []}', "has schema 99; this fmload reads up to 1")])
+def test_a_spoilt_or_newer_plan_is_an_error_with_a_remedy(tmp_path: Path, written: str, told: str) -> None:
+    results = write(tmp_path, [stage()])
+    results.stages_json.write_text(written)
+    with pytest.raises(FmloadError, match=told) as caught:
+        open_run(tmp_path)
+    assert str(results.stages_json) in caught.value.message and caught.value.hint
+
+
+def test_records_that_cannot_be_read_are_named_with_a_remedy(tmp_path: Path) -> None:
+    results = write(tmp_path, [stage()], [request("a", 0, [10])])
+    spoilt = results.records / "stage-0000.parquet"
+    spoilt.write_bytes(b"PAR1 no more")
+    with pytest.raises(FmloadError, match="cannot be read") as caught:
+        analyse_run(open_run(tmp_path))
+    assert str(spoilt) in caught.value.message and "journal/" in str(caught.value.hint)
+
+
 def test_a_torn_last_line_of_the_health_file_is_left_out(tmp_path: Path) -> None:
     results = write(tmp_path, [stage()], health=[{"worker": "w0", "at_ns": 1}])
     with results.health_jsonl.open("a") as file:
