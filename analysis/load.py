@@ -158,6 +158,12 @@ class Run:
     def _files(self, stage: Stage) -> list[Path]:
         return sorted(self.results.records.glob(f"stage-{stage.stage:04d}*.parquet"))
 
+    def columns(self, stage: Stage, names: list[str]) -> Iterator[pa.RecordBatch]:
+        """Some columns of a stage's records as they are stored."""
+        for path in self._files(stage):
+            with _parquet(path) as file:
+                yield from file.iter_batches(BATCH_ROWS, columns=names)
+
     def batches(self, stage: Stage) -> Iterator[Batch]:
         """The records of a stage, `BATCH_ROWS` at a time, in the order in which they are stored."""
         load = self.spec.get("load") or {}

@@ -18,6 +18,7 @@ from analysis.health import WorkerHealth, health_of
 from analysis.load import Run, Stage, open_run
 from analysis.mixes import Part, part_of
 from analysis.objectives import Objective, judge, limits_of, parse_objectives
+from analysis.own_timings import own_times_s
 from analysis.recommend import Recommendation, per_instance, per_prompt_set
 from analysis.stats import PERCENTILES
 from analysis.summarize import StageSummary, summarize
@@ -76,10 +77,16 @@ def analyse_run(run: Run) -> Analysis:
     for summary in summaries:
         stage = summary.stage
         earlier = seen.get(stage.endpoint, np.array([], dtype=np.int64))
-        given = Given(objectives, health[stage.stage], earlier, server_view(run, stage), part_of(summary, summaries))
+        given = Given(objectives, health[stage.stage], earlier, told_by_server(run, stage), part_of(summary, summaries))
         results.append(_result(summary, pricing[stage.endpoint], given))
         seen[stage.endpoint] = np.union1d(earlier, summary.evidence.prompts)
     return Analysis(run, tuple(results), objectives, per_prompt_set(results), per_instance(results), health, pricing)
+
+
+def told_by_server(run: Run, stage: Stage) -> ServerView:
+    """The server's own metrics; of times, what its answers tell where its metrics do not."""
+    view = server_view(run, stage)
+    return replace(view, times_s={**own_times_s(run, stage), **view.times_s})
 
 
 def _objectives(run: Run) -> Mapping[str, Any]:

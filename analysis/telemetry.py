@@ -36,6 +36,7 @@ _RATIOS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 _MADE = ("vllm:generation_tokens_total", "sglang:generation_tokens_total", "llamacpp:tokens_predicted_total")
 _PREEMPTIONS = "vllm:num_preemptions_total"
 _THROTTLES = ("InvocationThrottles",)  # CloudWatch's sums by period
+_TTFT_MS = "TimeToFirstToken"  # Bedrock's means by period
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +66,18 @@ def server_view(run: Run, stage: Stage) -> ServerView:
     tokens = {name: value for name, value in ratios.items() if name.endswith("_tokens_mean")}
     if made is not None and stage.window_ns:
         tokens["output_tokens_per_s"] = made / (stage.window_ns / NS)
-    return ServerView(tokens, {name: value for name, value in ratios.items() if name not in tokens},
-                      grown.get(_PREEMPTIONS), cached, _in_periods(frame, stage))
+    times = {name: value for name, value in ratios.items() if name not in tokens}
+    if len(told := _in_window(frame, stage, (_TTFT_MS,))):
+        times.setdefault("ttft_mean", float(told.mean()) / 1e3)
+    throttled = _in_window(frame, stage, _THROTTLES)
+    return ServerView(tokens, times, grown.get(_PREEMPTIONS), cached,
+                      float(throttled.sum()) if len(throttled) else None)
 
 
-def _in_periods(frame: pd.DataFrame, stage: Stage) -> float | None:
-    """The sum of the periods that began in the window; None where none did."""
-    found = frame[frame["metric"].isin(_THROTTLES) & frame["at_ns"].between(stage.window_start_ns, stage.window_end_ns)]
-    return float(found["value"].sum()) if len(found) else None
+def _in_window(frame: pd.DataFrame, stage: Stage, metrics: tuple[str, ...]) -> pd.Series[float]:
+    """CloudWatch's figures of the periods that began in the window."""
+    inside = frame["at_ns"].between(stage.window_start_ns, stage.window_end_ns)
+    return frame[frame["metric"].isin(metrics) & inside]["value"]
 
 
 def growth(part: pd.DataFrame, start_ns: int, end_ns: int) -> float | None:
@@ -102,5 +107,5 @@ def _ratio(top: float | None, bottom: float | None) -> float | None:
 def _counters(path: Path, written_ns: int) -> pd.DataFrame:
     """Read once for all stages of a run; again when the file was written anew."""
     names = {name for ratio in _RATIOS.values() for side in ratio for name in side} | {
-        _PREEMPTIONS, *_MADE, *_THROTTLES}
+        _PREEMPTIONS, *_MADE, *_THROTTLES, _TTFT_MS}
     return pd.read_parquet(path, filters=[("metric", "in", sorted(names))])
