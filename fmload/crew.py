@@ -61,6 +61,11 @@ class Crew:
         users = self._runner.users()
         return {worker: users[worker] for worker in self.living() if worker in users}
 
+    def offset_ns(self, worker: str) -> int | None:
+        """The worker's clock minus the master's, as far as it is known now; None before the first ping came back."""
+        offset = self._collector.workers[worker].clock.best()
+        return offset.offset_ns if offset else None
+
     def send(self, kind: str, data: dict[str, Any], worker: str) -> None:
         """A message to one worker. One that does not get through is logged: what waits for an answer has a limit."""
         try:
@@ -110,8 +115,6 @@ class Crew:
         pings = 0
         while True:
             for worker in self.living():
-                offset = self._collector.workers[worker].clock.best()
-                self.send("fmload_ping", {"sent_ns": time.monotonic_ns(),
-                                          "offset_ns": offset.offset_ns if offset else None}, worker)
+                self.send("fmload_ping", {"sent_ns": time.monotonic_ns(), "offset_ns": self.offset_ns(worker)}, worker)
             pings += 1
             gevent.sleep(FIRST_PINGS_EVERY_S if pings < FIRST_PINGS else PING_EVERY_S)

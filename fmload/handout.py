@@ -87,7 +87,7 @@ class Handout:
                       "replays": shards[stage.prompt_set] not in replayed}
                      for stage, slots, ramp_s in zip(stages, dealt[worker], ramps_s, strict=True)]
             replayed.update(shards.values())
-            crew.send("fmload_step", {"step": step, "lanes": lanes}, worker)
+            crew.send("fmload_step", {"step": step, "lanes": lanes, "offset_ns": crew.offset_ns(worker)}, worker)
 
     def arrivals(self, stage: Stage) -> Iterator[float | None]:
         """When requests of a stage with a rate are due, in seconds from its start, over all workers; None in the place

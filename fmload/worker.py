@@ -135,7 +135,9 @@ class Worker:
     # -- steps ----------------------------------------------------------------------------------------------------
 
     def on_step(self, data: dict[str, Any]) -> None:
-        """A step begins, or its slots are dealt again."""
+        """A step begins, or its slots are dealt again. Its instants are put on this clock by what is known of it now:
+        the last ping may have told of an estimate that the master has dropped since."""
+        self._take_offset(data["offset_ns"])
         if self._sender is not None:
             self._sender.serve(data["lanes"])
 
@@ -248,12 +250,15 @@ class Worker:
         """Answer at once; take over what the master knows of this worker's clock."""
         received_ns = time.monotonic_ns()
         self._heard = time.monotonic()
-        if data["offset_ns"] is not None:
-            self._offset_ns = data["offset_ns"]
-            if self._sender is not None:
-                self._sender.offset_ns = self._offset_ns
+        self._take_offset(data["offset_ns"])
         self._send("fmload_pong", {"sent_ns": data["sent_ns"], "received_ns": received_ns,
                                    "answered_ns": time.monotonic_ns()})
+
+    def _take_offset(self, offset_ns: int | None) -> None:
+        if offset_ns is not None:
+            self._offset_ns = offset_ns
+            if self._sender is not None:
+                self._sender.offset_ns = offset_ns
 
     def on_flush(self, data: dict[str, Any]) -> None:
         """The barrier at the end: send all, say how many there were."""
