@@ -38,6 +38,9 @@ QUANTITIES: Mapping[Quantity, tuple[str, str, Literal["sum", "mean"], Mapping[st
         "neuron_runtime_memory_used_bytes": 2**-30}),
     "power": ("Power", "W", "sum", {"DCGM_FI_DEV_POWER_USAGE": 1, "gpu_power_w": 1}),
 }
+# CloudWatch adds the GPUs of an instance up: 0 to 100 times their number ("Amazon SageMaker AI metrics").
+_OF_AN_INSTANCE = ("GPUUtilization",)
+_NO_ACCELERATOR = "memory_location=host"  # neuron-monitor's exporter tells of the host's memory under the same name
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +58,22 @@ class Gauge:
         return found
 
 
-def gauges_of(series: Iterable[Metered]) -> dict[Quantity, Gauge]:
-    """The quantities that the series tell of; the first known metric of each counts, in the order of QUANTITIES."""
+def gauges_of(series: Iterable[Metered], accelerators_per_instance: int | None = None) -> dict[Quantity, Gauge]:
+    """The quantities that the series tell of; the first known metric of each counts, in the order of QUANTITIES.
+
+    CloudWatch's utilisation is left out where nobody knows how many GPUs an instance has.
+    """
     by_metric: dict[str, list[Metered]] = {}
     for one in series:
-        by_metric.setdefault(one.metric, []).append(one)
+        if _NO_ACCELERATOR not in one.labels and (accelerators_per_instance or one.metric not in _OF_AN_INSTANCE):
+            by_metric.setdefault(one.metric, []).append(one)
     found: dict[Quantity, Gauge] = {}
     for quantity, (_, _, together, metrics) in QUANTITIES.items():
         for metric, factor in metrics.items():
             if quantity not in found and metric in by_metric:
                 at_ns, value = _together(by_metric[metric], together)
-                found[quantity] = Gauge(quantity, metric, at_ns, value * factor)
+                share = factor / (accelerators_per_instance or 1) if metric in _OF_AN_INSTANCE else factor
+                found[quantity] = Gauge(quantity, metric, at_ns, value * share)
     return found
 
 

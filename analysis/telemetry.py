@@ -1,7 +1,8 @@
 """What an endpoint's own metrics say of a stage, under the names of ours: for the audit to lay beside them.
 
 Counters and histogram sums are read as differences over the measurement window, summed over all label sets: tokens a
-request, and the means of the server's TTFT and ITL. Names: vLLM's and SGLang's metrics documentation.
+request, requests a second, and the means of the server's TTFT and ITL. Names: the metrics documentation of vLLM, SGLang
+and TGI. TGI's time per token is left out: it holds the prefill.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from fmload.metrics import NS
 
 # our name: (numerator, denominator), each the first of these that the server has
 _RATIOS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "output_tokens_mean": (("vllm:generation_tokens_total", "sglang:generation_tokens_total"),
-                           ("vllm:request_success_total", "sglang:num_requests_total")),
-    "input_tokens_mean": (("vllm:prompt_tokens_total", "sglang:prompt_tokens_total"),
-                          ("vllm:request_success_total", "sglang:num_requests_total")),
+    "output_tokens_mean": (("vllm:generation_tokens_total", "sglang:generation_tokens_total",
+                            "tgi_request_generated_tokens_sum"),
+                           ("vllm:request_success_total", "sglang:num_requests_total",
+                            "tgi_request_generated_tokens_count")),
+    "input_tokens_mean": (("vllm:prompt_tokens_total", "sglang:prompt_tokens_total", "tgi_request_input_length_sum"),
+                          ("vllm:request_success_total", "sglang:num_requests_total",
+                           "tgi_request_input_length_count")),
     "ttft_mean": (("vllm:time_to_first_token_seconds_sum", "sglang:time_to_first_token_seconds_sum"),
                   ("vllm:time_to_first_token_seconds_count", "sglang:time_to_first_token_seconds_count")),
     "itl_mean": (("vllm:inter_token_latency_seconds_sum", "vllm:time_per_output_token_seconds_sum",
@@ -30,10 +34,12 @@ _RATIOS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
                   "sglang:inter_token_latency_seconds_count", "llamacpp:tokens_predicted_total")),
     "cached_share": (("vllm:prefix_cache_hits_total", "sglang:cached_tokens_total"),
                      ("vllm:prefix_cache_queries_total", "sglang:prompt_tokens_total")),
-    "queue_mean": (("vllm:request_queue_time_seconds_sum",), ("vllm:request_queue_time_seconds_count",)),
+    "queue_mean": (("vllm:request_queue_time_seconds_sum", "tgi_request_queue_duration_sum"),
+                   ("vllm:request_queue_time_seconds_count", "tgi_request_queue_duration_count")),
 }
 # All output tokens of a window, where the server does not count requests.
 _MADE = ("vllm:generation_tokens_total", "sglang:generation_tokens_total", "llamacpp:tokens_predicted_total")
+_FINISHED = ("vllm:request_success_total", "tgi_request_success_total", "tgi_request_success")
 _PREEMPTIONS = "vllm:num_preemptions_total"
 _THROTTLES = ("InvocationThrottles",)  # CloudWatch's sums by period
 _TTFT_MS = "TimeToFirstToken"  # Bedrock's means by period
@@ -43,7 +49,7 @@ _TTFT_MS = "TimeToFirstToken"  # Bedrock's means by period
 class ServerView:
     """What the server says of one stage. Times in seconds; a figure it does not give is absent."""
 
-    tokens: Mapping[str, float] = field(default_factory=dict)  # output_tokens_mean, input_tokens_mean, …_per_s
+    tokens: Mapping[str, float] = field(default_factory=dict)  # output_tokens_mean, …; output_tokens_per_s, …
     times_s: Mapping[str, float] = field(default_factory=dict)  # ttft_mean, itl_mean, queue_mean
     preemptions: float | None = None
     cached_share: float | None = None
@@ -51,27 +57,56 @@ class ServerView:
 
 
 def server_view(run: Run, stage: Stage) -> ServerView:
-    """The view of the collectors that name this stage's endpoint; an empty one where there are none."""
-    sources = {entry["name"] for entry in run.spec.get("telemetry") or [] if entry.get("endpoint") == stage.endpoint}
+    """The view of the collectors that name this stage's endpoint; an empty one where there are none.
+
+    Where other stages load the endpoint in the same window (components of a mix), its counters are of all of them: only
+    the preemptions are told. Of several addresses, rates are told only when each of them is scraped.
+    """
+    sources = [entry["name"] for entry in run.spec.get("telemetry") or [] if entry.get("endpoint") == stage.endpoint]
     path = run.results.telemetry_parquet
     if not sources or not path.exists() or not stage.window_start_ns:
         return ServerView()
     frame = _counters(path, path.stat().st_mtime_ns)
     frame = frame[frame["source"].isin(sources)]
-    grown = {str(metric): growth(part, stage.window_start_ns, stage.window_end_ns)
-             for metric, part in frame.groupby("metric")}
+    grown, whole = _grown(frame, sources, stage, max(1, len(run.endpoint(stage.endpoint).urls)))
+    if _shared(run, stage):
+        return ServerView(preemptions=grown.get(_PREEMPTIONS))
     ratios = {name: ratio for name, (tops, bottoms) in _RATIOS.items()
               if (ratio := _ratio(_first(grown, tops), _first(grown, bottoms))) is not None}
     cached, made = ratios.pop("cached_share", None), _first(grown, _MADE)
     tokens = {name: value for name, value in ratios.items() if name.endswith("_tokens_mean")}
-    if made is not None and stage.window_ns:
-        tokens["output_tokens_per_s"] = made / (stage.window_ns / NS)
+    for name, counted in (("output_tokens_per_s", made), ("requests_per_s", _first(grown, _FINISHED))):
+        if counted is not None and whole and stage.window_ns:
+            tokens[name] = counted / (stage.window_ns / NS)
     times = {name: value for name, value in ratios.items() if name not in tokens}
     if len(told := _in_window(frame, stage, (_TTFT_MS,))):
         times.setdefault("ttft_mean", float(told.mean()) / 1e3)
     throttled = _in_window(frame, stage, _THROTTLES)
     return ServerView(tokens, times, grown.get(_PREEMPTIONS), cached,
                       float(throttled.sum()) if len(throttled) else None)
+
+
+def _grown(frame: pd.DataFrame, sources: list[str], stage: Stage,
+           addresses: int) -> tuple[dict[str, float | None], bool]:
+    """Growth of each metric over the window, and whether every address told.
+
+    Of one address the first source counts (a scrape and a Prometheus server may tell the same); of several their sum.
+    """
+    grown: dict[str, float | None] = {}
+    telling = addresses
+    for metric, part in frame.groupby("metric"):
+        known = [value for source in sources if (value := growth(
+            part[part["source"] == source], stage.window_start_ns, stage.window_end_ns)) is not None]
+        grown[str(metric)] = sum(known[:addresses]) if known else None
+        telling = min(telling, len(known) or addresses)
+    return grown, telling == addresses
+
+
+def _shared(run: Run, stage: Stage) -> bool:
+    """Whether another stage loaded the endpoint while this one was measured."""
+    return any(other.endpoint == stage.endpoint and other.stage != stage.stage and other.ramp_start_ns
+               and other.ramp_start_ns < stage.window_end_ns and other.drain_end_ns > stage.window_start_ns
+               for other in run.stages)
 
 
 def _in_window(frame: pd.DataFrame, stage: Stage, metrics: tuple[str, ...]) -> pd.Series[float]:
@@ -83,8 +118,11 @@ def _in_window(frame: pd.DataFrame, stage: Stage, metrics: tuple[str, ...]) -> p
 def growth(part: pd.DataFrame, start_ns: int, end_ns: int) -> float | None:
     """By how much a counter grew between the last samples before both instants, summed over its label sets.
 
-    None when a label set has no sample before the start, or the counter went down (the server was started anew).
+    None when a label set has no sample before the start, the counter went down (the server was started anew), or
+    there is no sample.
     """
+    if part.empty:
+        return None
     total = 0.0
     for _, series in part.sort_values("at_ns").groupby("labels"):
         before = series[series["at_ns"] <= start_ns]["value"]
@@ -107,5 +145,5 @@ def _ratio(top: float | None, bottom: float | None) -> float | None:
 def _counters(path: Path, written_ns: int) -> pd.DataFrame:
     """Read once for all stages of a run; again when the file was written anew."""
     names = {name for ratio in _RATIOS.values() for side in ratio for name in side} | {
-        _PREEMPTIONS, *_MADE, *_THROTTLES, _TTFT_MS}
+        _PREEMPTIONS, *_MADE, *_FINISHED, *_THROTTLES, _TTFT_MS}
     return pd.read_parquet(path, filters=[("metric", "in", sorted(names))])

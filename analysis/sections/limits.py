@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from analysis.sections.timeline import start_ns
 from analysis.table import StageResult
 from analysis.telemetry import server_view
 from analysis.utilisation import metered
+from fmload.prices import accelerators_of
 
 MOST_POINTS = 600
 _COLUMNS = (
@@ -36,8 +37,8 @@ def render(analysis: Analysis) -> Section | None:
     owners = {entry["name"]: entry.get("endpoint") for entry in analysis.run.spec.get("telemetry") or []}
     series = metered(path, still=True)
     endpoints = list(dict.fromkeys(result.endpoint for result in analysis.results))
-    found = {endpoint: gauges_of(one for one in series if owners.get(one.source) in (None, endpoint))
-             for endpoint in endpoints}
+    found = {endpoint: gauges_of((one for one in series if owners.get(one.source) in (None, endpoint)),
+                                 _per_instance(analysis.results, endpoint)) for endpoint in endpoints}
     if not any(found.values()):
         return None
     rows = [_row(result, found[result.endpoint], analysis.run) for result in analysis.results]
@@ -51,6 +52,13 @@ _EXPLAINED = (
     "use); the batch (requests wait beside a batch that is as large as it ever was); memory bandwidth (70 %) or the "
     "accelerators (90 % busy); else the load itself. A busy accelerator is not always a used one: its counters say "
     "that something ran, not how well.")
+
+
+def _per_instance(results: Sequence[StageResult], endpoint: str) -> int | None:
+    """Accelerators of one instance of the endpoint; None where its type is not known."""
+    result = next(result for result in results if result.endpoint == endpoint)
+    priced_as = result.pricing.instance_type if result.pricing else None
+    return accelerators_of(priced_as or result.summary.endpoint.instance_type)
 
 
 def _row(result: StageResult, gauges: Gauges, run: Run) -> list[Cell]:

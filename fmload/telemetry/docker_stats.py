@@ -50,11 +50,12 @@ class DockerStats:
         for line in filter(None, map(str.strip, text.splitlines())):
             row = json.loads(line)
             labels = {"container": row["Name"]}
-            yield Sample(self._source, "container_cpu_percent", at_ns, float(row["CPUPerc"].rstrip("%")), labels)
+            if not row["CPUPerc"].startswith("--"):
+                yield Sample(self._source, "container_cpu_percent", at_ns, float(row["CPUPerc"].rstrip("%")), labels)
             for metric, column, place in (("memory_used", "MemUsage", 0), ("network_received", "NetIO", 0),
                                           ("network_sent", "NetIO", 1), ("block_read", "BlockIO", 0),
                                           ("block_written", "BlockIO", 1)):
-                size = size_bytes(row[column].split("/")[place])
+                size = size_bytes(row[column].partition("/")[2 * place])
                 if size is not None:
                     yield Sample(self._source, f"container_{metric}_bytes", at_ns, size, labels)
 

@@ -16,6 +16,7 @@ from fmload.config.model import Strict
 from fmload.telemetry.sample import Sample, Window
 
 LATENCIES = ("p50", "p99")
+END_LIMIT_S = 3.0
 
 
 class NeuronMonitorOptions(Strict):
@@ -39,15 +40,15 @@ class NeuronMonitor:
         self._lines: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
 
     def collect(self) -> Iterable[Sample]:
-        """What came since the last call. Raises OSError when the command cannot start, RuntimeError when it ended."""
+        """What came since the last call. Raises OSError when the command cannot start, ValueError on a torn line,
+        RuntimeError when it ended."""
         process = self._process or self._start()
-        samples: list[Sample] = []
+        ended = process.poll() is not None and self._lines.empty()
         while not self._lines.empty():
             at_ns, line = self._lines.get()
-            samples += self.parse(json.loads(line), at_ns)
-        if process.poll() is not None and not samples:
+            yield from self.parse(json.loads(line), at_ns)
+        if ended:
             raise RuntimeError(f"{self._command[0]} ended with code {process.returncode}")
-        return samples
 
     def _start(self) -> subprocess.Popen[str]:
         process = self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -63,9 +64,9 @@ class NeuronMonitor:
 
     def parse(self, report: dict[str, Any], at_ns: int) -> Iterator[Sample]:
         """Utilisation of every NeuronCore in use, device and host memory, executions, errors and latencies."""
-        for runtime in report.get("neuron_runtime_data", []):
+        for runtime in report.get("neuron_runtime_data") or []:
             labels = {"pid": str(runtime.get("pid", "")), "tag": str(runtime.get("neuron_runtime_tag", ""))}
-            for metric, more, value in _figures(runtime.get("report", {})):
+            for metric, more, value in _figures(_part(runtime, "report")):
                 yield Sample(self._source, metric, at_ns, float(value), {**labels, **more})
 
     def after(self, window: Window) -> Iterable[Sample]:
@@ -73,29 +74,39 @@ class NeuronMonitor:
         return ()
 
     def close(self) -> None:
-        """End the command."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            self._process.wait(timeout=5)
+        """End the command; one that does not end when asked to is killed."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=END_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 def _figures(report: dict[str, Any]) -> Iterator[tuple[str, dict[str, str], float]]:
-    cores = report.get("neuroncore_counters", {}).get("neuroncores_in_use", {})
+    cores = _part(_part(report, "neuroncore_counters"), "neuroncores_in_use")
     for core, counters in cores.items():
         yield "neuroncore_utilization_percent", {"core": str(core)}, counters["neuroncore_utilization"]
-    memory = report.get("memory_used", {}).get("neuron_runtime_used_bytes", {})
+    memory = _part(_part(report, "memory_used"), "neuron_runtime_used_bytes")
     for place in ("host", "neuron_device"):
         if place in memory:
             yield f"neuron_memory_{place}_bytes", {}, memory[place]
-    yield from _executions(report.get("execution_stats", {}))
+    yield from _executions(_part(report, "execution_stats"))
 
 
 def _executions(stats: dict[str, Any]) -> Iterator[tuple[str, dict[str, str], float]]:
-    for name, count in stats.get("execution_summary", {}).items():
+    for name, count in _part(stats, "execution_summary").items():
         yield "neuron_executions", {"status": name}, count
-    for name, count in stats.get("error_summary", {}).items():
+    for name, count in _part(stats, "error_summary").items():
         yield "neuron_errors", {"kind": name}, count
-    for kind, latencies in stats.get("latency_stats", {}).items():
+    for kind, latencies in _part(stats, "latency_stats").items():
         for percentile in LATENCIES:
             if latencies and percentile in latencies:
                 yield f"neuron_{kind}_s", {"percentile": percentile}, latencies[percentile]
+
+
+def _part(report: dict[str, Any], name: str) -> dict[str, Any]:
+    """A part of a report; empty where it is absent or null, as it is for a runtime that has only begun."""
+    return report.get(name) or {}

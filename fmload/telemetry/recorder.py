@@ -55,7 +55,7 @@ class Recorder:
                 if collector.every_s is None:
                     self._say(f"telemetry '{source}': waiting for its last figures, then fetching them")
                 self._attempt(source, collector, window)
-            collector.close()
+            self._close(source, collector)
         self._log.close()
         to_parquet(self._results.logs / "telemetry.jsonl", self._results.telemetry_parquet)
         if self.problems:
@@ -71,6 +71,12 @@ class Recorder:
         try:
             self._log.add(collector.collect() if window is None else collector.after(window))
         except Exception as error:  # whatever a stranger's metrics hold, the run goes on
+            self._note(source, f"{type(error).__name__}: {error}")
+
+    def _close(self, source: str, collector: Collector) -> None:
+        try:
+            collector.close()
+        except Exception as error:  # what the others brought is still to be written
             self._note(source, f"{type(error).__name__}: {error}")
 
     def _note(self, source: str, message: str) -> None:

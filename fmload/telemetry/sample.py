@@ -69,11 +69,14 @@ class SampleLog:
         self._lock = Lock()
 
     def add(self, samples: Iterable[Sample]) -> None:
-        """Write them at once: what was written survives the process."""
-        lines = "".join(json.dumps(sample.row()) + "\n" for sample in samples)
-        with self._lock:
-            self._file.write(lines)
-            self._file.flush()
+        """Write them at once: what was written survives the process. Those before an error are written, too."""
+        lines: list[str] = []
+        try:
+            lines.extend(json.dumps(sample.row()) + "\n" for sample in samples)
+        finally:
+            with self._lock:
+                self._file.write("".join(lines))
+                self._file.flush()
 
     def close(self) -> None:
         self._file.close()

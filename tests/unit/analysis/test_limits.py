@@ -39,6 +39,20 @@ def test_power_of_several_gpus_is_added_up_and_their_utilisation_averaged() -> N
     assert observed(found, 0, 10, None).power_w == 260
 
 
+def test_cloudwatchs_utilisation_of_an_instance_is_divided_by_its_gpus_and_unknown_where_their_number_is() -> None:
+    eight = [series("GPUUtilization", 160.0, 240.0)]  # a hundred for each GPU of the instance
+    assert gauges_of(eight, accelerators_per_instance=8)["accelerator"].value.tolist() == pytest.approx([0.2, 0.3])
+    assert "accelerator" not in gauges_of(eight)
+    told_better = [*eight, series("DCGM_FI_DEV_GPU_UTIL", 20.0, 30.0)]
+    assert gauges_of(told_better)["accelerator"].metric == "DCGM_FI_DEV_GPU_UTIL"
+
+
+def test_the_memory_of_a_neuron_runtime_on_its_host_is_not_the_accelerators() -> None:
+    found = gauges_of([series("neuron_runtime_memory_used_bytes", 2**30, labels="memory_location=host"),
+                       series("neuron_runtime_memory_used_bytes", 3 * 2**30, labels="memory_location=neuron_device")])
+    assert found["memory"].value.tolist() == [3.0]
+
+
 @pytest.mark.parametrize(("seen", "limit"), [
     (Observed(running=8, most_running=8, waiting=4, kv_cache=0.5), "batch size"),
     (Observed(running=8, most_running=8, waiting=4, kv_cache=0.95), "KV cache"),

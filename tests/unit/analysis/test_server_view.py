@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import pandas as pd
 import pytest
 
 from analysis.checks.facts import Facts
 from analysis.checks.timing import server_times
 from analysis.checks.tokens import server_counters
+from analysis.load import open_run
+from analysis.pipeline import analyse_run
+from analysis.table import Check
 from analysis.telemetry import ServerView, growth
+from tests import handmade
 
 
 def _counter(*samples: tuple[str, int, float]) -> pd.DataFrame:
@@ -57,3 +65,56 @@ def test_token_counts_of_the_server_that_differ_fail_the_stage() -> None:
 def test_without_telemetry_there_is_no_such_check() -> None:
     assert server_times(_facts(ServerView())) is None
     assert server_counters(_facts(ServerView())) is None
+
+
+@pytest.mark.parametrize(("finished", "verdict"), [(8.0, "PASS"), (16.0, "FAIL")])
+def test_requests_that_we_never_sent_are_told_by_the_servers_count(tmp_path: Path, finished: float,
+                                                                   verdict: str) -> None:
+    found = _server_check(tmp_path, [("s", {"vllm:request_success_total": finished})])
+    assert found is not None and found.result == verdict
+    assert "requests_per_s: 8 here" in found.sentence
+
+
+@pytest.mark.parametrize(("tokens", "verdict"), [(40.0, "PASS"), (80.0, "FAIL")])
+def test_tgis_own_counts_of_requests_and_tokens_are_laid_beside_ours(tmp_path: Path, tokens: float,
+                                                                     verdict: str) -> None:
+    found = _server_check(tmp_path, [("s", {
+        "tgi_request_generated_tokens_sum": tokens, "tgi_request_generated_tokens_count": 8.0,
+        "tgi_request_success": 8.0})])
+    assert found is not None and found.result == verdict
+    assert found.figures["output_tokens_mean"] == {"ours": 5.0, "server": tokens / 8}
+
+
+def test_two_servers_of_one_endpoint_are_added_up_though_their_labels_are_the_same(tmp_path: Path) -> None:
+    half = {"vllm:generation_tokens_total": 20.0, "vllm:request_success_total": 4.0}
+    found = _server_check(tmp_path, [("s", half), ("t", half)], urls=["http://x/v1", "http://y/v1"])
+    assert found is not None and found.result == "PASS"
+    assert found.figures["output_tokens_per_s"]["server"] == 40.0
+
+
+def test_one_of_several_addresses_does_not_tell_how_much_all_of_them_did(tmp_path: Path) -> None:
+    half = {"vllm:generation_tokens_total": 20.0, "vllm:request_success_total": 4.0}
+    found = _server_check(tmp_path, [("s", half)], urls=["http://x/v1", "http://y/v1"])
+    assert found is not None and found.result == "PASS"
+    assert set(found.figures) == {"output_tokens_mean"}
+
+
+def test_a_server_that_several_stages_load_at_once_tells_of_none_of_them(tmp_path: Path) -> None:
+    other = handmade.stage(1, step=0, prompt_set="q")
+    counters = {"vllm:generation_tokens_total": 80.0, "vllm:request_success_total": 16.0}
+    assert _server_check(tmp_path, [("s", counters)], others=[other]) is None
+
+
+def _server_check(root: Path, sources: list[tuple[str, dict[str, float]]], urls: Sequence[str] = (),
+                  others: Sequence[dict[str, Any]] = ()) -> Check | None:
+    """The check of a second with eight requests of five tokens, by counters of these sources that grew so in it."""
+    spec = {"endpoints": [{"name": "a", **({"urls": list(urls)} if urls else {})}],
+            "telemetry": [{"name": source, "collector": "prometheus", "endpoint": "a"} for source, _ in sources]}
+    requests = [handmade.request(f"r{i}", 100 * i, [100 * i + at for at in (20, 30, 40, 50, 60)]) for i in range(8)]
+    results = handmade.write(root, [handmade.stage(), *others], requests, spec=spec)
+    rows = [(source, metric, handmade.BASE_NS + at_ns, value) for source, counters in sources
+            for metric, grown in counters.items() for at_ns, value in ((-1, 100.0), (10**9, 100.0 + grown))]
+    frame = pd.DataFrame(rows, columns=["source", "metric", "at_ns", "value"]).assign(labels="{}")
+    frame.to_parquet(results.telemetry_parquet)
+    result = analyse_run(open_run(root)).results[0]
+    return next((check for check in result.checks if check.name == "server's counters = ours"), None)

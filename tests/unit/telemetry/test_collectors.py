@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -126,3 +127,31 @@ def test_every_collector_has_options_and_is_made_from_them() -> None:
         collector = kind("source", kind.Options(**needed.get(name, {})))
         assert collector.every_s is None or collector.every_s > 0
         collector.close()
+
+
+def test_a_neuron_runtime_that_tells_nothing_yet_is_no_failure() -> None:
+    report = {"neuroncore_counters": {"neuroncores_in_use": None, "error": "no such process"}, "memory_used": None,
+              "execution_stats": {"execution_summary": {"completed": 3}, "error_summary": None, "latency_stats": None}}
+    collector = NeuronMonitor("neuron", NeuronMonitor.Options())
+    found = list(collector.parse({"neuron_runtime_data": [{"pid": 9, "report": report}]}, 5))
+    assert [(sample.metric, sample.value) for sample in found] == [("neuron_executions", 3)]
+    assert list(collector.parse({"neuron_runtime_data": None}, 5)) == []
+
+
+def test_a_container_that_has_just_ended_is_absent() -> None:
+    rows = [{"Name": "gone", "CPUPerc": "--", "MemUsage": "-- / --", "NetIO": "--", "BlockIO": "--"},
+            {"Name": "vllm", "CPUPerc": "50.00%", "MemUsage": "1GiB / 24GiB", "NetIO": "0B / 0B", "BlockIO": "0B / 0B"}]
+    found = DockerStats("docker", DockerStats.Options()).parse("\n".join(map(json.dumps, rows)), 5)
+    assert {sample.labels["container"] for sample in found} == {"vllm"}
+
+
+def test_samples_before_one_that_cannot_be_read_are_kept(tmp_path: Path) -> None:
+    def torn() -> Iterator[Sample]:
+        yield Sample("s", "m", 1, 2.0)
+        raise ValueError("a torn line")
+
+    log = SampleLog(tmp_path / "t.jsonl")
+    with pytest.raises(ValueError, match="torn"):
+        log.add(torn())
+    log.close()
+    assert to_parquet(tmp_path / "t.jsonl", tmp_path / "t.parquet") == 1

@@ -1,0 +1,78 @@
+"""Collectors by command, killed or stuck in mid-run: a warning, what they had brought is kept, the others go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fmload.config.schema import TelemetrySpec
+from fmload.results import Results
+from fmload.telemetry.recorder import Recorder
+from tests.integration.test_telemetry import FOR_EVER, series_of
+from tests.load_rig import wait_until
+
+GPU = "0, 87, 40, 20480, 81559, 231.5, 700.00, 61, 1980"
+CONTAINER = json.dumps({"Name": "vllm", "CPUPerc": "50%", "MemUsage": "1GiB / 2GiB", "NetIO": "0B / 0B",
+                        "BlockIO": "0B / 0B"})
+
+
+def twice(folder: Path, line: str) -> list[str]:
+    """A command that prints this line two times it is called, and is killed in the middle of every later call."""
+    script = folder / "command.py"
+    script.write_text(f"import os, pathlib\nfile = pathlib.Path({str(folder / 'calls')!r})\n"
+                      "calls = len(file.read_text()) if file.exists() else 0\nfile.write_text('x' * (calls + 1))\n"
+                      f"print({line!r}, flush=True)\ncalls < 2 or os.kill(os.getpid(), {int(signal.SIGKILL)})\n")
+    return [sys.executable, str(script)]
+
+
+@pytest.mark.parametrize(("collector", "line", "metric"), [
+    ("nvidia_smi", GPU, "gpu_power_w"), ("docker", CONTAINER, "container_cpu_percent")])
+def test_a_command_killed_in_the_run_is_a_warning_and_what_it_brought_is_kept(tmp_path: Path, collector: str,
+                                                                              line: str, metric: str) -> None:
+    results = Results(tmp_path / "out").create()
+    recorder = Recorder([TelemetrySpec.model_validate(
+        {"name": "s", "collector": collector, "command": twice(tmp_path, line), "every": "50ms"})], results)
+    recorder.start()
+    wait_until(lambda: recorder.problems, 20, "the command's end")
+    recorder.stop()
+    assert len(series_of(results.telemetry_parquet)[metric]) == 2
+    assert "s" in json.loads(results.telemetry_problems_json.read_text())
+
+
+def test_neuron_monitor_killed_in_the_run_is_a_warning(tmp_path: Path) -> None:
+    results = Results(tmp_path).create()
+    recorder = Recorder([TelemetrySpec.model_validate(
+        {"name": "s", "collector": "neuron_monitor", "command": [sys.executable, "-c", FOR_EVER]})], results)
+    recorder.start()
+    log = results.logs / "telemetry.jsonl"
+    wait_until(lambda: log.exists() and log.read_text(), 20, "a line")
+    child = next(one for one in psutil.Process().children() if FOR_EVER in one.cmdline())
+    os.kill(child.pid, signal.SIGKILL)
+    wait_until(lambda: recorder.problems, 20, "the warning")
+    recorder.stop()
+    assert "ended with code -9" in str(recorder.problems["s"]["message"])
+    assert series_of(results.telemetry_parquet)["neuroncore_utilization_percent"]
+
+
+def test_a_monitor_that_will_not_end_is_killed_and_all_figures_are_written(tmp_path: Path) -> None:
+    deaf = f"import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n{FOR_EVER}"
+    results = Results(tmp_path).create()
+    recorder = Recorder([TelemetrySpec.model_validate(
+        {"name": "s", "collector": "neuron_monitor", "command": [sys.executable, "-c", deaf]})], results)
+    recorder.start()
+    log = results.logs / "telemetry.jsonl"
+    wait_until(lambda: log.exists() and log.read_text(), 20, "a line")
+    child = next(one for one in psutil.Process().children() if deaf in one.cmdline())
+    try:
+        recorder.stop()
+        assert not child.is_running()
+    finally:
+        if child.is_running():
+            child.kill()
+    assert series_of(results.telemetry_parquet)["neuroncore_utilization_percent"]
