@@ -1,77 +1,128 @@
-"""How late an open loop sends, at 10, 100 and 1,000 arrivals a second on one worker, beside Locust's own wait times.
+"""How late requests are sent at 10, 100 and 1,000 a second by one worker: an open loop's beside Locust's own pacing.
 
-Lateness is `send_ns − scheduled_ns`: from the instant at which the schedule wanted a request to the instant just before
-its first byte was written. Locust's `constant_throughput` users have no schedule; theirs is the drift of each user's
-k-th task against k ÷ rate from its first, at 0.5 tasks a second and user, with answers of the same length.
+    python -m tests.bench.pacing [--rates 10,100,1000]
+
+Lateness of fmload is `send_ns − scheduled_ns`: from the instant at which the schedule wanted a request to the instant
+just before its first byte was written; the arrivals are Poisson. Locust has no schedule: its users keep a pace. Theirs
+is each user's k-th task against k seconds from its first, at one task a second and user, so that there are as many
+users as requests a second; that is what `constant_pacing(1)` and `constant_throughput(1)` promise. All ask the same
+emulator for the same streamed answers of 60 ms, through a master and one worker, two seconds of which are not counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 from tests.load_rig import emulator, free_port, run_file, started, sweep
 
 RATES = (10, 100, 1000)
-WINDOW_S = 8
+LEAD_S, WINDOW_S = 2, 8
+ANSWERS = ("--ttft", "20ms", "--gap", "10ms")
 LOCUST_USERS = """
-from locust import User, constant_throughput, task
-import gevent, time
+import json, time
+from locust import FastHttpUser, {wait}, events, task
 
-class Paced(User):
-    wait_time = constant_throughput(0.5)
+BODY = {{"model": "m", "stream": True, "max_tokens": 5, "messages": [{{"role": "user", "content": "word " * 20}}]}}
+seen = []
+
+@events.quitting.add_listener
+def write(**_):
+    if seen:
+        with open("sent.json", "w") as file:
+            json.dump(seen, file)
+
+class Paced(FastHttpUser):
+    wait_time = {wait}(1)
+
+    def on_start(self):
+        self.sent_ns = []
+        seen.append(self.sent_ns)
 
     @task
-    def answer(self):
-        now = time.monotonic_ns()
-        if not hasattr(self, "first"):
-            self.first, self.count = now, 0
-        with open("drift.txt", "a") as file:
-            file.write(f"{now - self.first - self.count * 2 * 10**9}\\n")
-        self.count += 1
-        gevent.sleep(0.06)
+    def ask(self):
+        self.sent_ns.append(time.monotonic_ns())
+        self.client.post("/v1/chat/completions", json=BODY)
 """
 
 
+@dataclass(frozen=True)
+class Sends:
+    """What one client sent in its window. `late_ms` is by request."""
+
+    late_ms: Sequence[float]
+    per_s: float
+    users: int | None = None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print one line a rate."""
-    argparse.ArgumentParser(description=__doc__).parse_args(argv)
-    for rate in RATES:
-        with tempfile.TemporaryDirectory(prefix="fmload-pacing-") as folder:
-            _print(f"fmload, {rate}/s", _lateness_ns(Path(folder), rate))
-    for rate in RATES[:2]:
-        with tempfile.TemporaryDirectory(prefix="fmload-pacing-") as folder:
-            _print(f"locust constant_throughput, {rate}/s", _drift_ns(Path(folder), rate))
+    """Print one table, a line a client and rate."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.pacing", description=__doc__)
+    parser.add_argument("--rates", default=",".join(map(str, RATES)), help="requests a second")
+    rates = [int(rate) for rate in parser.parse_args(argv).rates.split(",")]
+    told = Table("client", "asked", "users", "sends", "sent", "late p50", "late p99", box=None)
+    for name, client in CLIENTS.items():
+        for rate in rates:
+            with tempfile.TemporaryDirectory(prefix="fmload-pacing-") as folder:
+                told.add_row(name, f"{rate:,}/s", *_cells(client(Path(folder), rate)))
+    Console().print(told)
     return 0
 
 
-def _lateness_ns(folder: Path, rate: int) -> list[int]:
-    load = {"rate": [rate], "arrivals": "poisson", "ramp": "1s", "warmup": "1s", "window": f"{WINDOW_S}s"}
-    with emulator(folder, "--ttft", "20ms", "--gap", "10ms") as server, \
+def _cells(sends: Sends) -> Iterator[str]:
+    yield "–" if sends.users is None else f"{sends.users:,}"
+    yield f"{len(sends.late_ms):,}"
+    yield f"{sends.per_s:,.1f}/s"
+    yield from (f"{np.percentile(sends.late_ms, p):.2f} ms" for p in (50, 99))
+
+
+def _fmload(folder: Path, rate: int) -> Sends:
+    load = {"rate": [rate], "arrivals": "poisson", "ramp": 0, "warmup": f"{LEAD_S}s", "window": f"{WINDOW_S}s"}
+    with emulator(folder, *ANSWERS) as server, \
             sweep(folder, run_file(folder, {"a": server.url}, load), processes=1) as run:
-        run.wait()
-    start_ns = run.stages()[0]["window_start_ns"]
-    return [record.send_ns - record.scheduled_ns for record in run.records()
-            if record.send_ns is not None and record.scheduled_ns >= start_ns]
+        if run.wait():
+            raise SystemExit(run.output())
+    stage, = run.stages()
+    late_ms = [(record.send_ns - record.scheduled_ns) / 1e6 for record in run.records()
+               if record.send_ns is not None and stage["window_start_ns"] <= record.scheduled_ns < stage["window_end_ns"]]
+    return Sends(late_ms, len(late_ms) / ((stage["window_end_ns"] - stage["window_start_ns"]) / 1e9))
 
 
-def _drift_ns(folder: Path, rate: int) -> list[int]:
-    (folder / "users.py").write_text(LOCUST_USERS)
-    users, port = str(2 * rate), str(free_port())
-    command = ["-m", "locust", "-f", "users.py", "--headless", "--processes", "1", "-u", users, "-r", users, "-t",
-               f"{WINDOW_S + 2}s", "--master-bind-port", port, "--master-port", port, "--only-summary", "-H", "http://h"]
-    with started(command, folder) as run:
-        run.wait()
-    return [int(line) for line in (folder / "drift.txt").read_text().split()]
+def _locust(wait: str) -> Callable[[Path, int], Sends]:
+    def load(folder: Path, rate: int) -> Sends:
+        (folder / "users.py").write_text(LOCUST_USERS.format(wait=wait))
+        port = str(free_port())
+        with emulator(folder, *ANSWERS) as server:
+            command = ["-m", "locust", "-f", "users.py", "--headless", "--processes", "1", "-u", str(rate), "-r",
+                       str(rate), "-t", f"{LEAD_S + WINDOW_S + 1}s", "--master-bind-port", port, "--master-port", port,
+                       "--only-summary", "-H", server.url]
+            with started(command, folder) as run:
+                run.wait()
+        return _paced(json.loads((folder / "sent.json").read_text()), rate)
+    return load
 
 
-def _print(what: str, late_ns: list[int]) -> None:
-    ordered = sorted(late_ns)
-    p50, p99 = (ordered[min(len(ordered) - 1, int(q * len(ordered)))] / 1e6 for q in (0.5, 0.99))
-    print(f"{what:36} {len(ordered):6} sends   late p50 {p50:8.3f} ms   p99 {p99:8.3f} ms", flush=True)
+def _paced(sent_ns: list[list[int]], users: int) -> Sends:
+    """Lateness of all tasks from `LEAD_S` after the first one on, against the pace of their user."""
+    begin_ns = min(user[0] for user in sent_ns if user) + LEAD_S * 10**9
+    late_ms = [(at_ns - user[0] - turn * 10**9) / 1e6 for user in sent_ns for turn, at_ns in enumerate(user)
+               if begin_ns <= at_ns < begin_ns + WINDOW_S * 10**9]
+    return Sends(late_ms, len(late_ms) / WINDOW_S, users)
 
+
+CLIENTS: dict[str, Callable[[Path, int], Sends]] = {
+    "fmload, open loop": _fmload,
+    "Locust constant_throughput": _locust("constant_throughput"),
+    "Locust constant_pacing": _locust("constant_pacing"),
+}
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
