@@ -8,7 +8,7 @@ from typing import Any
 
 import msgpack
 
-from fmload import arrivals
+from fmload import arrivals, replay
 from fmload.clocks import boot_id
 from fmload.collector import host_name
 from fmload.config.dumping import values
@@ -71,8 +71,8 @@ class Handout:
     def give_slots(self, crew: Crew, step: int, stages: list[Stage], ramps_s: list[float], since_ns: int) -> None:
         """Every living worker's slots of every lane, or its share of the arrivals that are due after `since_ns`.
 
-        A shard of a trace is replayed by one worker, though a late one may have got it, too. Writes into the stages how
-        many slots were given, and to whom.
+        A shard of a trace is replayed by one worker, though a late one may have got it, too; those of workers that are
+        gone by all others. Writes into the stages how many slots were given, and to whom.
         """
         users = crew.users()
         dealt = deal([stage.slots for stage in stages], users)
@@ -88,6 +88,19 @@ class Handout:
                      for stage, slots, ramp_s in zip(stages, dealt[worker], ramps_s, strict=True)]
             replayed.update(shards.values())
             crew.send("fmload_step", {"step": step, "lanes": lanes, "offset_ns": crew.offset_ns(worker)}, worker)
+        for stage in {stage.prompt_set: stage for stage in stages if stage.load.kind == "trace"}.values():
+            self._give_orphans(crew, stage, list(users), replayed, since_ns)
+
+    def _give_orphans(self, crew: Crew, stage: Stage, workers: list[str], replayed: set[tuple[str, int]],
+                      since_ns: int) -> None:
+        """The rows of a trace that no living worker has in its shard and that are still to come, to all of them."""
+        rows = [prompt for number, shard in enumerate(self._shards) if (stage.prompt_set, number) not in replayed
+                for prompt in shard[stage.prompt_set]]
+        since_s = (since_ns - (stage.ramp_start_ns or 0)) / 1e9
+        to_come = [prompt for due_s, prompt in replay.due(rows, stage.load.value) if due_s >= since_s]
+        for place, worker in enumerate(workers):
+            for batch in _batches(to_come[place::len(workers)]):
+                crew.send("fmload_adopt", {"prompt_set": stage.prompt_set, "prompts": batch}, worker)
 
     def arrivals(self, stage: Stage) -> Iterator[float | None]:
         """When requests of a stage with a rate are due, in seconds from its start, over all workers; None in the place

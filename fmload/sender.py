@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -24,6 +25,7 @@ from fmload.prompts.deal import Deal
 from fmload.prompts.store import counted_by, prompts_for
 from fmload.record import Record
 from fmload.safe_check import SafeCheck
+from fmload.schedule import Due, Schedule
 from fmload.wire.exchange import Address, Timeouts
 from fmload.wire.http1 import Http1Wire
 
@@ -65,6 +67,17 @@ def _variants(run: RunFile) -> Variants:
     return found
 
 
+@dataclass(slots=True)
+class Paced:
+    """An open lane of the step that is on. Instants are of this worker's clock."""
+
+    lane: Lane
+    start_ns: int
+    since_ns: int  # what is due earlier belongs to an earlier deal
+    speed: float  # of a replay
+    schedule: Schedule = field(default_factory=lambda: Schedule(()))
+
+
 class Sender:
     """What one worker sends in one run. `keep` gets every record, `dead` a stage whose endpoint is not reached.
 
@@ -90,14 +103,16 @@ class Sender:
             spec.name: Balancer(self._endpoints[spec.name].addresses(), spec.balance or "round_robin", index)
             for spec in run.endpoints}
         # Each endpoint walks through the whole shard by itself: endpoints are compared on the same prompts.
-        self._prompts = {(spec.name, name): prompts_for(shard, counted_by(spec)) or shard
-                         for spec in run.endpoints for name, shard in prompts.items()}
+        self._counters = {spec.name: counted_by(spec) for spec in run.endpoints}
+        self._prompts = {(endpoint, name): self._counted_for(endpoint, shard)
+                         for endpoint in self._counters for name, shard in prompts.items()}
         self._deals = {key: Deal(shard) for key, shard in self._prompts.items()}
         checks = run.load.safe_check
         self._safe_check = SafeCheck(checks, run.seed) if checks is not None else None
         self._exact = any(spec.exact_output for spec in run.prompts)
         self._in_flight: dict[gevent.Greenlet, Lane] = {}
         self._helpers: list[gevent.Greenlet] = []
+        self._paced: dict[int, Paced] = {}  # by stage, those of open loops
         self._cancel = Cancelling(run.load.cancel, f"{run.seed}/{index}")
         self._censoring = False
         self._when_idle: Callable[[], None] | None = None
@@ -137,9 +152,22 @@ class Sender:
         served = self.lanes.serve([Lane(lane["stage"], lane["endpoint"], lane["prompt_set"], lane["slots"],
                                         component=lane["mix"]["component"] if lane["mix"] else None)
                                    for lane in lanes])
+        before, self._paced = self._paced, {}
         for lane, asked in zip(served, lanes, strict=True):
-            serve = self._open_slots if asked["kind"] == "concurrency" else self._pace
-            self._helpers.append(gevent.spawn(serve, lane, asked))
+            if asked["kind"] == "concurrency":
+                self._helpers.append(gevent.spawn(self._open_slots, lane, asked))
+            else:
+                self._paced[lane.stage] = self._dealt(lane, asked, before.get(lane.stage))
+        self._pace_all()
+
+    def adopt(self, prompt_set: str, prompts: list[Prompt]) -> None:
+        """Replay these rows of a trace, too, in the step that is on: the worker that had them is gone."""
+        self._end_helpers()
+        for paced in self._paced.values():
+            if paced.lane.prompt_set == prompt_set:
+                own = self._counted_for(paced.lane.endpoint, prompts)
+                paced.schedule = paced.schedule.adopt(paced.since_ns, self._replayed(own, paced))
+        self._pace_all()
 
     def _open_slots(self, lane: Lane, asked: Mapping[str, Any]) -> None:
         """Open the slots evenly over the ramp; the workers' slots interleave. Connections are opened before."""
@@ -152,30 +180,38 @@ class Sender:
             gevent.sleep(max(0.0, due_s + (begin_ns - time.monotonic_ns()) / 1e9))
             self.lanes.open(lane)
 
-    def _pace(self, lane: Lane, asked: Mapping[str, Any]) -> None:
-        """Send this worker's share of the arrivals at their absolute instants, whatever the answers do."""
-        start_ns, since_ns = asked["start_ns"] + self.offset_ns, asked["since_ns"] + self.offset_ns
+    def _dealt(self, lane: Lane, asked: Mapping[str, Any], before: Paced | None) -> Paced:
+        """This worker's share of a lane's arrivals. What was dealt before holds until the new share begins."""
+        paced = Paced(lane, asked["start_ns"] + self.offset_ns, asked["since_ns"] + self.offset_ns, asked["value"])
+        if asked["kind"] == "trace":
+            due = self._replayed(self._prompts[lane.endpoint, lane.prompt_set] if asked["replays"] else [], paced)
+        else:
+            mine = arrivals.share(arrivals.of_stage(asked), asked["index"], asked["workers"])
+            due = ((paced.start_ns + round(due_s * 1e9), None) for due_s in mine if due_s is not None)
+        paced.schedule = (before.schedule if before else Schedule(())).hand_over(paced.since_ns, due)
+        return paced
+
+    @staticmethod
+    def _replayed(prompts: Iterable[Prompt], paced: Paced) -> Iterator[Due]:
+        return ((paced.start_ns + round(due_s * 1e9), prompt) for due_s, prompt in replay.due(prompts, paced.speed))
+
+    def _pace_all(self) -> None:
+        self._helpers += [gevent.spawn(self._pace, paced.lane, paced.schedule) for paced in self._paced.values()]
+
+    def _pace(self, lane: Lane, schedule: Schedule) -> None:
+        """Send what is due at its absolute instants, whatever the answers do."""
         alarm = Alarm()
         try:
-            for due_s, prompt in self._due(lane, asked):
-                due_ns = start_ns + round(due_s * 1e9)
-                if due_ns >= since_ns:
-                    alarm.sleep_until(due_ns)
-                    self._spawn(lane, due_ns, prompt)
+            while schedule.next is not None:
+                alarm.sleep_until(schedule.next[0])
+                self._spawn(lane, *schedule.take())
         finally:
             alarm.close()
-
-    def _due(self, lane: Lane, asked: Mapping[str, Any]) -> Iterator[tuple[float, Prompt | None]]:
-        """Seconds after the stage's start at which this worker sends, and what; None: whatever comes next."""
-        if asked["kind"] == "trace":
-            return iter(replay.due(self._prompts[lane.endpoint, lane.prompt_set], asked["value"])
-                        if asked["replays"] else ())
-        mine = arrivals.share(arrivals.of_stage(asked), asked["index"], asked["workers"])
-        return ((due_s, None) for due_s in mine if due_s is not None)
 
     def stop(self, when_idle: Callable[[], None] | None = None) -> None:
         """Send nothing new; call `when_idle` once nothing is in flight any more."""
         self.lanes.close()
+        self._paced = {}
         self._end_helpers()
         self._when_idle = when_idle
         self._tell_if_idle()
@@ -194,6 +230,9 @@ class Sender:
         self.stop()
         self.cut("cancelled", limit_s)
         self._wire.close()
+
+    def _counted_for(self, endpoint: str, prompts: list[Prompt]) -> list[Prompt]:
+        return prompts_for(prompts, self._counters[endpoint]) or prompts
 
     def _end_helpers(self) -> None:
         gevent.killall(self._helpers, block=False)

@@ -18,6 +18,7 @@ from fmload.stages import Stage
 USERS_LIMIT_S = 60.0
 INTERRUPT_DRAIN_S = 5.0
 CENSOR_LIMIT_S = 10.0
+HANDOVER_S = 1.0  # arrivals that are dealt again change hands so much later: every worker knows by then
 LEAD_S = 0.05  # a step begins so much ahead, so that every worker has its part by then
 
 Say = Callable[[str, Sequence[Stage], float | None], None]  # phase, its stages, seconds left
@@ -80,12 +81,13 @@ class Stepping:
         self._collector.running = []
 
     def deal_again(self) -> None:
-        """Deal the slots of the running step again, over the workers that there are now."""
+        """Deal the slots, or the arrivals to come, of the running step again, over the workers that there are now."""
         stages = self._collector.running
         if stages and self._dealing:
             self._ask_for_users(stages)
             if self._dealing and stages is self._collector.running:
-                self._deal(stages, [0.0] * len(stages), time.monotonic_ns())
+                later_s = 0.0 if any(stage.slots for stage in stages) else HANDOVER_S
+                self._deal(stages, [0.0] * len(stages), time.monotonic_ns() + int(later_s * 1e9))
 
     # -- the phases -----------------------------------------------------------------------------------------------
 

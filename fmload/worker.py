@@ -70,8 +70,8 @@ class Worker:
         self._acked = Event()
         self.messages: dict[str, Callable[[Any], None]] = {
             "fmload_plan": self.on_plan, "fmload_prompts": self.on_prompts, "fmload_step": self.on_step,
-            "fmload_close": self.on_close, "fmload_censor": self.on_censor, "fmload_ack": self.on_ack,
-            "fmload_ping": self.on_ping, "fmload_flush": self.on_flush,
+            "fmload_adopt": self.on_adopt, "fmload_close": self.on_close, "fmload_censor": self.on_censor,
+            "fmload_ack": self.on_ack, "fmload_ping": self.on_ping, "fmload_flush": self.on_flush,
         }
 
     # -- plan and prompts -----------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ class Worker:
 
     def on_prompts(self, data: dict[str, Any]) -> None:
         """A batch of this worker's shard of a prompt set."""
-        self._prompts[data["prompt_set"]] += [Prompt(**values) for values in msgpack.unpackb(data["prompts"])]
+        self._prompts[data["prompt_set"]] += _unpacked(data["prompts"])
         self._begin_if_complete()
 
     def _begin_if_complete(self) -> None:
@@ -140,6 +140,11 @@ class Worker:
         self._take_offset(data["offset_ns"])
         if self._sender is not None:
             self._sender.serve(data["lanes"])
+
+    def on_adopt(self, data: dict[str, Any]) -> None:
+        """A batch of a trace's rows whose worker is gone: they are this one's in the step that is on."""
+        if self._sender is not None:
+            self._sender.adopt(data["prompt_set"], _unpacked(data["prompts"]))
 
     def on_close(self, data: dict[str, Any]) -> None:
         """The window is over: nothing new is sent; say when nothing is in flight any more."""
@@ -282,6 +287,10 @@ class Worker:
             while self._outbox.acknowledged < self._outbox.added:
                 self._acked.wait()
                 self._acked.clear()
+
+
+def _unpacked(batch: bytes) -> list[Prompt]:
+    return [Prompt(**values) for values in msgpack.unpackb(batch)]
 
 
 def _calm_garbage_collection() -> None:

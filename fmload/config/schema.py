@@ -254,7 +254,7 @@ class LoadSpec(Strict):
     side_by_side: bool = Field(False, description="stages of different endpoints run at the same time")
     repeat: int = Field(1, ge=1, description="times that every stage is run")
     shuffle: bool = Field(False, description="order of the stages drawn by the seed")
-    respread: bool = Field(False, description="users of a lost worker are given to the others")
+    respread: bool = Field(False, description="users of a lost worker, or its arrivals to come, go to the others")
     stop_when_saturated: bool | None = Field(
         None, description="end a stage that the endpoint cannot keep up with, and skip higher ones; yes in a search")
     cancel: CancelSpec | None = Field(None, description="a share of the requests is given up on purpose")

@@ -91,9 +91,10 @@ def _fmload(folder: Path, rate: int) -> Sends:
         if run.wait():
             raise SystemExit(run.output())
     stage, = run.stages()
+    start_ns, end_ns = stage["window_start_ns"], stage["window_end_ns"]
     late_ms = [(record.send_ns - record.scheduled_ns) / 1e6 for record in run.records()
-               if record.send_ns is not None and stage["window_start_ns"] <= record.scheduled_ns < stage["window_end_ns"]]
-    return Sends(late_ms, len(late_ms) / ((stage["window_end_ns"] - stage["window_start_ns"]) / 1e9))
+               if record.send_ns is not None and start_ns <= record.scheduled_ns < end_ns]
+    return Sends(late_ms, len(late_ms) / ((end_ns - start_ns) / 1e9))
 
 
 def _locust(wait: str) -> Callable[[Path, int], Sends]:

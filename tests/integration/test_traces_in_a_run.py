@@ -1,53 +1,97 @@
-"""Traces replayed by real workers on the emulator: every arrival once, at its instant, and a cache that hits."""
+"""Traces replayed by real workers on the emulator: every arrival once, at its instant, and a cache that hits.
+
+One run of two traces, interrupted in the first and gone on with.
+"""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
+from analysis.load import open_run
+from analysis.pipeline import analyse_run
+from fmload.prompt import Prompt
 from fmload.prompts import store
+from fmload.record import Record
 from fmload.resources import resource
-from fmload.results import Results
-from tests.load_rig import emulator, locust, run_file
+from tests.load_rig import Run, Server, emulator, run_file, sweep, wait_until
 
-LOAD = {"trace": {"speed": 10, "duration": "40s"}, "warmup": 0, "drain": "10s"}
-
-
-def prompt_set(source: str, file: str) -> dict[str, object]:
-    return {"name": "traced", "source": source, "files": [str(resource("configs", f"traces/{file}"))]}
+SPEED = 10.0
+LOAD = {"trace": {"speed": SPEED, "duration": "40s"}, "warmup": 0, "drain": "10s"}
+SETS = [{"name": name, "source": source, "files": [str(resource("configs", f"traces/{file}"))]}
+        for name, source, file in (("azure", "azure_trace", "azure.csv"), ("kimi", "mooncake", "mooncake.jsonl"))]
 
 
-def test_the_workers_together_replay_the_trace_at_its_instants(tmp_path: Path) -> None:
-    with emulator(tmp_path, "--ttft", "30ms", "--gap", "2ms") as server:
-        path = run_file(tmp_path, {"a": server.url}, LOAD, prompts=[prompt_set("azure_trace", "azure.csv")])
-        with locust(tmp_path, "--headless", "--processes", "3", "--fmload-config", str(path)) as run:
+@dataclass
+class Replay:
+    """A run that was interrupted, and what it had when it was gone on with and at its end."""
+
+    run: Run
+    stages: list[dict[str, Any]]  # the broken one, that of the other trace, and the first one's repetition
+
+    def asked(self, stage: int) -> dict[str, Prompt]:
+        prompts = store.read(self.run.results.prompts / f"{self.stages[stage]['prompt_set']}.jsonl")
+        return {prompt.id: prompt for prompt in prompts}
+
+    def sent(self, stage: int) -> list[Record]:
+        number = self.stages[stage]["stage"]
+        return [record for record in self.run.records() if record.stage == number]
+
+
+@pytest.fixture(scope="module")
+def replay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
+    folder = tmp_path_factory.mktemp("replay")
+    with emulator(folder, "--ttft", "5ms", "--gap", "1ms", "--prefix-cache") as server:
+        path = run_file(folder, {"a": server.url}, LOAD, prompts=SETS)
+        with sweep(folder, path, processes=3) as broken:
+            _interrupt(broken, server)
+        with sweep(folder, path, "--fmload-resume", processes=3) as run:
             assert run.wait() == 0, run.output()
-    [stage] = run.stages()
-    asked = {prompt.id: prompt for prompt in store.read(Results(tmp_path / "out").prompts / "traced.jsonl")}
-    sent = run.records()
+    yield Replay(run, run.stages())
+
+
+def _interrupt(run: Run, server: Server) -> None:
+    wait_until(lambda: run.in_window() and len(server.requests()) >= 10, 60, "the replay")
+    run.process.send_signal(signal.SIGINT)
+    assert run.wait() == 130, run.output()
+
+
+def test_a_replay_that_was_interrupted_is_repeated_whole_and_keeps_what_it_had(replay: Replay) -> None:
+    assert [(stage["prompt_set"], stage["status"]) for stage in replay.stages] == [
+        ("azure", "interrupted"), ("kimi", "done"), ("azure", "done")]
+    before = {record.prompt_id for record in replay.sent(0)}
+    assert 10 <= len(before) < len(replay.asked(0))
+    assert sorted(record.prompt_id for record in replay.sent(2)) == sorted(replay.asked(2))
+    for result in analyse_run(open_run(replay.run.results.root)).results:
+        assert result.summary.never_sent == 0, "what was due after the interruption was not asked for"
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_the_workers_together_replay_a_trace_at_its_instants(replay: Replay, stage: int) -> None:
+    asked, sent, plan = replay.asked(stage), replay.sent(stage), replay.stages[stage]
     assert sorted(record.prompt_id for record in sent) == sorted(asked)
     assert len({record.worker for record in sent}) == 3
-    assert (stage["load"], stage["window_s"]) == ({"kind": "trace", "value": 10.0, "arrivals": None}, 4.0)
-    offsets_ns = {entry["worker"]: entry["clock_offset_ns"] for entry in run.workers()}
+    assert (plan["load"], plan["window_s"]) == ({"kind": "trace", "value": SPEED, "arrivals": None}, 4.0)
+    offsets_ns = {entry["worker"]: entry["clock_offset_ns"] for entry in replay.run.workers()}
     for record in sent:
-        due_s = (record.scheduled_ns - offsets_ns[record.worker] - stage["ramp_start_ns"]) / 1e9
-        assert due_s == pytest.approx((asked[record.prompt_id].offset_s or 0.0) / 10, abs=0.005)  # the clocks' offset
+        due_s = (record.scheduled_ns - offsets_ns[record.worker] - plan["ramp_start_ns"]) / 1e9
+        wanted_s = (asked[record.prompt_id].offset_s or 0.0) / SPEED
+        assert due_s == pytest.approx(wanted_s, abs=0.005)  # what is known of the clocks' offset
         assert record.send_ns is not None
         assert record.send_ns >= record.scheduled_ns
         assert (record.prompt_tokens, record.max_output_tokens) == (
             asked[record.prompt_id].input_tokens, asked[record.prompt_id].output_tokens)
 
 
-def test_a_prefix_cache_finds_in_a_replay_what_the_traced_one_found(tmp_path: Path) -> None:
-    with emulator(tmp_path, "--ttft", "5ms", "--gap", "1ms", "--prefix-cache") as server:
-        path = run_file(tmp_path, {"a": server.url}, LOAD, prompts=[prompt_set("mooncake", "mooncake.jsonl")])
-        with locust(tmp_path, "--headless", "--fmload-config", str(path)) as run:
-            assert run.wait() == 0, run.output()
-    asked = {prompt.id: prompt for prompt in store.read(Results(tmp_path / "out").prompts / "traced.jsonl")}
+def test_a_prefix_cache_finds_in_a_replay_what_the_traced_one_found(replay: Replay) -> None:
+    asked = replay.asked(1)
     traced = _cached_by_the_trace(len(asked))
-    found = [record.cached_tokens or 0 for record in sorted(run.records(), key=lambda record: record.prompt_id)]
+    found = [record.cached_tokens or 0 for record in sorted(replay.sent(1), key=lambda record: record.prompt_id)]
     assert len(found) == len(asked)
     # The emulator caches blocks of 16 tokens, of 64 letters; the trace tells of blocks of 512.
     assert sum(found) == pytest.approx(sum(traced), rel=0.1)
