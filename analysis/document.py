@@ -128,7 +128,9 @@ class Point:
 class Series:
     """One name in the legend. `color` and `shape` count through the palette and the marker shapes.
 
-    `joined` points are in order of x and connected by a line, on which they are marked unless it is `bare`.
+    `joined` points are in order of x and connected by a line, on which they are marked unless it is `bare`. What lies
+    between their `low` and `high` is a band, or a bar at each point with `bars`: one of which an end is None goes on to
+    the edge of the chart.
     """
 
     name: str
@@ -139,6 +141,7 @@ class Series:
     panel: str = ""
     joined: bool = True
     bare: bool = False
+    bars: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,8 @@ def draw(chart: Chart) -> Figure:
     for axes, panel in zip(grid, panels, strict=False):
         _panel(axes, chart, panel)
     _set_ranges(grid[0], chart)
-    for axes in grid[:len(panels)]:
+    for axes, panel in zip(grid, panels, strict=False):
+        _bars(axes, [series for series in chart.series if series.bars and series.panel == panel])
         _rules(axes, chart)
     for axes in grid[len(panels):]:
         axes.set_visible(False)
@@ -159,10 +160,23 @@ def _joined(axes: Axes, series: Series, x: list[float], y: list[float]) -> None:
     marker = None if series.bare else _shape(series)
     axes.plot(x, y, color=_color(series), marker=marker, markersize=7, linewidth=2.2, markeredgecolor="white",
               linestyle="--" if series.dashed else "-")
-    band = [point for point in series.points if point.low is not None and point.high is not None]
-    if len(band) > 1:
-        axes.fill_between([point.x for point in band], [point.low or 0 for point in band],
-                          [point.high or 0 for point in band], color=_color(series), alpha=0.13, linewidth=0)
+    if not series.bars:  # a band has a gap where a point has no interval
+        whole = [(point.low, point.high) if point.low is not None and point.high is not None else (math.nan, math.nan)
+                 for point in series.points]
+        axes.fill_between(x, [low for low, _ in whole], [high for _, high in whole], color=_color(series), alpha=0.13,
+                          linewidth=0)
+
+
+def _bars(axes: Axes, shown: list[Series]) -> None:
+    """Each point's interval; an end that is not known goes on to the edge, without a cap."""
+    bottom, top = axes.get_ylim()
+    for series in shown:
+        for point in series.points:
+            ends = [end for end in (point.low, point.high) if end is not None]
+            if ends:
+                axes.vlines(point.x, bottom if point.low is None else point.low,
+                            top if point.high is None else point.high, color=_color(series), linewidth=1.5)
+                axes.scatter([point.x] * len(ends), ends, marker="_", s=90, color=_color(series))
 
 
 def _rings(axes: Axes, points: Sequence[Point], areas: Sequence[float]) -> None:

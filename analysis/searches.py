@@ -68,18 +68,30 @@ def _sentence(over: str, around: Bracket, done: tuple[Stage, ...]) -> str:
     unit, find = _UNITS.get(over, ""), done[0].find or {}
     limits = " and ".join(f"{name} ≤ {limit}" for name, limit in find["objective"].items())
     above = next((stage for stage in done if stage.load["value"] == around.high), None)
-    sure = f"every verdict at {find['confidence']:.0%} confidence"
+    sure = f"every verdict at {formats.percent(find['confidence'])} confidence, {formats.several(len(done), 'stage')}"
     if around.low is None:
-        return f"No load was found that meets {limits}: the lowest, {around.high:g} {unit}, {_how(above)} ({sure})."
+        return f"No load was found that meets {limits}: at the lowest, {around.high:g} {unit}, {_why(above)} ({sure})."
     found = f"The highest load that meets {limits} is {around.low:g} {unit}"
     if above is None:
         return f"{found}, the highest that was tried; the limit lies above ({sure})."
-    return f"{found}; {around.high:g} {unit} {_how(above)} ({sure}, {formats.several(len(done), 'stage')})."
+    return f"{found}; at {around.high:g} {unit} {_why(above)} ({sure})."
 
 
-def _how(stage: Stage | None) -> str:
-    missed = stage is not None and (stage.verdict or {}).get("result") == "fails"
-    return "misses it" if missed else "could not be shown to meet it in the time given (window, extend)"
+def _why(stage: Stage | None) -> str:
+    """Why a load does not count as one that meets: `ttft_p95 is 1.2 s, at least 1.1 s`."""
+    verdict = (stage.verdict if stage else None) or {}
+    if verdict.get("result") != "fails":
+        return "it could not be told in the time given (window, extend)"
+    if verdict.get("reason"):
+        return str(verdict["reason"])
+    return " and ".join(_missed(one) for one in verdict["judged"] if one["result"] == "fails")
+
+
+def _missed(judged: Mapping[str, Any]) -> str:
+    shown = formats.percent if judged["name"] == "error_rate" else formats.duration
+    value = "held by a failed request" if judged["value"] is None else shown(judged["value"])
+    least = "" if judged["low"] is None else f", at least {shown(judged['low'])}"
+    return f"{judged['name']} is {value}{least}"
 
 
 def _knee_sentence(over: str, knee: Point, around: Bracket, done: tuple[Stage, ...]) -> str:

@@ -6,6 +6,8 @@ Requests near each other in time are alike, which widens the interval (`interval
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -50,14 +52,42 @@ def latency(what: Objective, seen: Seen, confidence: float, failed: float = math
     return _percentile(what.percentile, values, weights, rows, confidence)
 
 
-def share_above(what: Objective, seen: Seen) -> tuple[int, int, float] | None:
-    """How many samples of a percentile's metric are above the objective's limit, of how many, and their design effect.
-    Failed requests are above every limit. None when there is no sample."""
+def percentile_bounds(what: Objective, seen: Seen, confidence: float) -> Estimate | None:
+    """A percentile with its one-sided bounds, each of `confidence`: the binomial test of the share of samples above a
+    value, turned round. So `high` is within the objective's limit, and `low` beyond it, just where the test at the
+    limit says so. `effect` is that at the limit. `high` needs as many samples as the report asks for before it shows
+    the percentile.
+
+    Failed requests are above every limit. None when there is no sample.
+    """
+    assert what.percentile is not None
     values, weights, rows = (_tokens if what.level == "token" else _requests)(what.metric, seen, math.inf)
     if not len(values):
         return None
-    above = values > what.limit
-    return int(weights[above].sum()), int(weights.sum()), effect_of(above, weights, rows)
+    n, error, left = int(weights.sum()), 1 - confidence, 1 - what.percentile / 100
+    levels = np.unique(values)
+
+    def tails(level: float) -> tuple[float, float]:
+        above = values > level
+        return intervals.share_above(int(weights[above].sum()), n, left, effect_of(above, weights, rows))
+
+    place = int(np.searchsorted(levels, what.limit, side="right"))
+    enough = n >= intervals.percentile_floor(what.percentile)
+    below = _first(levels, place, lambda level: tails(level)[0] <= error) if enough else len(levels)
+    above = _first(levels, place, lambda level: tails(level)[1] > error)
+    ordered = np.sort(np.repeat(values, weights))
+    return Estimate(float(ordered[max(1, math.ceil(Fraction(str(what.percentile)) / 100 * n)) - 1]),
+                    float(levels[above]) if above or tails(-math.inf)[1] <= error else None,
+                    float(levels[below]) if below < len(levels) else None, n,
+                    effect_of(values > what.limit, weights, rows))
+
+
+def _first(levels: Floats, place: int, holds: Callable[[float], bool]) -> int:
+    """The first of ascending levels from which on something holds; so that it agrees with what holds at the one before
+    `place`, even should it hold, fail and hold again. As many as there are levels when it never does."""
+    if place and holds(float(levels[place - 1])):
+        return bisect_left(levels, True, 0, place - 1, key=holds)
+    return bisect_left(levels, True, place, len(levels), key=holds)
 
 
 def rate(name: str, seen: Seen, from_ns: float, to_ns: float, confidence: float) -> Estimate | None:

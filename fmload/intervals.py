@@ -37,10 +37,8 @@ def binomial_ranks(n: int, p: float, confidence: float = CONFIDENCE) -> tuple[in
     """Ranks l < u with P(B < l) ≤ α/2 and P(B ≥ u) ≤ α/2 for B ~ Binomial(n, p): between the l-th and the u-th of n
     ascending independent values lies their p-quantile, whatever their distribution. 0 and n + 1 are beyond them."""
     alpha = 1 - confidence
-    spread = 8 * math.sqrt(n * p * (1 - p)) + 8
-    first = max(0, math.floor(n * p - spread))
-    last = min(n, math.ceil(n * p + spread))
-    cdf = np.cumsum(np.exp(_log_binomial(np.arange(first, last + 1), n, p)))
+    first, chances = _binomial(n, p)
+    cdf = np.cumsum(chances)
     low = first + int(np.searchsorted(cdf, alpha / 2, side="right"))
     high = first + int(np.searchsorted(cdf, 1 - alpha / 2, side="left")) + 1
     return low, high
@@ -51,14 +49,19 @@ def share_above(k: int, n: int, p: float, effect: float = 1.0) -> tuple[float, f
     test (its tails at k), with n and k scaled down to as many independent values as the sample is worth."""
     worth = max(1, int(n / effect))
     fewer, more = math.ceil(k * worth / n), math.floor(k * worth / n)
-    tail = np.exp(_log_binomial(np.arange(worth + 1), worth, p))
-    return float(tail[:fewer + 1].sum()), float(tail[more:].sum())
+    first, chances = _binomial(worth, p)
+    return float(chances[:max(0, fewer + 1 - first)].sum()), float(chances[max(0, more - first):].sum())
 
 
-def _log_binomial(k: NDArray[np.int64], n: int, p: float) -> Floats:
+def _binomial(n: int, p: float) -> tuple[int, Floats]:
+    """The chances of first, first + 1 … of n: all that are within eight standard deviations, outside of which no
+    chance counts."""
+    spread = 8 * math.sqrt(n * p * (1 - p)) + 8
+    first, last = max(0, math.floor(n * p - spread)), min(n, math.ceil(n * p + spread))
+    k = np.arange(first, last + 1)
     log_factorial = np.vectorize(math.lgamma, otypes=[float])
     ways = math.lgamma(n + 1) - log_factorial(k + 1) - log_factorial(n - k + 1)
-    return ways + k * math.log(p) + (n - k) * math.log1p(-p)  # type: ignore[no-any-return]
+    return first, np.exp(ways + k * math.log(p) + (n - k) * math.log1p(-p))
 
 
 def quantile_interval(ordered: Floats, p: float, confidence: float = CONFIDENCE, effect: float = 1.0) -> Interval:

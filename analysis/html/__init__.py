@@ -80,7 +80,7 @@ def _chart(chart: Chart) -> dict[str, Any]:
         "rules": [{"axis": rule.axis, "value": rule.value, "label": rule.label} for rule in chart.rules],
         "series": [
             {"name": series.name, "color": series.color, "shape": series.shape, "dashed": series.dashed,
-             "panel": series.panel, "joined": series.joined, "bare": series.bare,
+             "panel": series.panel, "joined": series.joined, "bare": series.bare, "bars": series.bars,
              "points": [[*map(_short, (point.x, point.y, point.low, point.high, point.size)), point.tip, point.mark]
                         for point in series.points]}
             for series in chart.series],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,7 @@ from analysis.searches import Search, points_of, searches
 from fmload.config.objectives import Objective, parse_objectives
 
 _MARKS: dict[str, Mark] = {"meets": "good", "fails": "bad", "unclear": "warn"}
+LABELS = 14  # along an axis
 _CLOSED = {"clear": "verdict clear", "saturated": "over-saturated", "at_most": "limit", "time": "time"}
 
 
@@ -64,8 +66,15 @@ def _highest(found: list[Search]) -> list[Block]:
                Column("Samples", title="Requests, or tokens of a token metric"),
                Column("Verdict", numeric=False), Column("Closed by", numeric=False)]
     rows = [_row(stage, objectives) for search in found for stage in search.stages]
-    caption = "**Every stage of the search**, in order, with the confidence interval of each metric"
-    return [Table(columns, rows, caption), *(_chart(found, one) for one in objectives)]
+    return [Table(columns, rows, _caption(found)), *(_chart(found, one) for one in objectives)]
+
+
+def _caption(found: list[Search]) -> str:
+    levels = {stage.verdict["confidence"] for one in found for stage in one.stages if stage.verdict}
+    each = " or ".join(f"{level * 100:.3g} %" for level in sorted(levels))
+    nothing = "; an error rate also meets when nothing failed" if "error_rate" in (found[0].objective or ()) else ""
+    return (f"**Every stage of the search**, in order. In brackets the one-sided bounds of each metric, {each} each: a "
+            f"load meets when the upper one is within the limit, and fails when the lower one is beyond it{nothing}")
 
 
 def _row(stage: Stage, objectives: tuple[Objective, ...]) -> list[Cell]:
@@ -82,7 +91,7 @@ def _row(stage: Stage, objectives: tuple[Objective, ...]) -> list[Cell]:
 
 
 def _interval(objective: Objective, judged: Mapping[str, Any]) -> Cell:
-    """`812 (790 to 841)`; `…` for an end that the samples do not reach."""
+    """`812 (790 to 841)`: the value and its bounds; `…` for one that the samples do not reach."""
     value = judged.get("value")
     if not judged.get("n"):
         return Cell(formats.ABSENT)
@@ -108,12 +117,17 @@ def _factor(objective: Objective) -> float:
 
 def _chart(found: list[Search], objective: Objective) -> Chart:
     factor, unit = _factor(objective), _unit(objective)
-    series = [Series(f"{one.endpoint} · {one.prompt_set}", _points(one, objective, factor), place, joined=True)
+    series = [Series(f"{one.endpoint} · {one.prompt_set}", _points(one, objective, factor), place, place, bars=True)
               for place, one in enumerate(found)]
-    return Chart(f"search_{objective.name}", f"{objective.name} against load, with its confidence interval", "xy",
+    return Chart(f"search_{objective.name}", f"{objective.name} against load, with its one-sided bounds", "xy",
                  _load_axis(found), Axis(objective.name, unit, log=True), series,
                  [Rule("y", objective.limit * factor, f"limit {objective.limit * factor:g} {unit}"),
-                  *(Rule("x", one.answer, f"{one.answer:g}") for one in found if one.answer is not None)])
+                  *(Rule("x", one.answer, _bracket(one)) for one in found if one.answer is not None)])
+
+
+def _bracket(search: Search) -> str:
+    above = "" if search.around.high is None else f", {search.around.high:g} does not"
+    return f"{search.answer:g} meets{above}"
 
 
 def _points(search: Search, objective: Objective, factor: float) -> list[Point]:
@@ -129,7 +143,19 @@ def _points(search: Search, objective: Objective, factor: float) -> list[Point]:
 
 def _load_axis(found: list[Search]) -> Axis:
     labels = {"concurrency": ("Concurrency", "users"), "rate": ("Arrival rate", "requests/s")}
-    return Axis(*labels.get(found[0].over, ("Load", "")), log=True)
+    return Axis(*labels.get(found[0].over, ("Load", "")), log=True, ticks=_ticks(found))
+
+
+def _ticks(found: list[Search]) -> list[float]:
+    """The levels that were tried, answers first, as far as there is room for their labels on a logarithmic axis."""
+    answers = [one.answer for one in found if one.answer is not None]
+    levels = sorted({float(stage.load["value"]) for one in found for stage in one.stages})
+    gap = math.log(levels[-1] / levels[0]) / LABELS
+    shown: list[float] = []
+    for level in [*answers, levels[0], levels[-1], *levels]:
+        if all(abs(math.log(level / other)) >= gap for other in shown):
+            shown.append(level)
+    return sorted(shown)
 
 
 def _knees(found: list[Search]) -> list[Block]:

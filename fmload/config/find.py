@@ -30,6 +30,9 @@ class FindSpec(Strict):
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
         yield from _ends(given)
+        confidence = given.get("confidence", 0.95)
+        if isinstance(confidence, int | float) and not 0.5 < confidence < 1:
+            yield "confidence", f"{confidence:g} is to be above 50 % and below 100 %, such as 95%"
         if given.get("knee") is True and "objective" in given:
             yield "objective", "goes with a search for the highest load; the knee has none"
         if isinstance(given.get("objective"), Mapping):

@@ -2,7 +2,7 @@
 
 `ttft_p95 ≤ 1 s` says that at most 5 % of the requests take longer than 1 s: a share, of which a one-sided binomial
 test tells whether it is below or above, with an error of 1 − confidence at most. A mean or an error rate is met when
-its whole interval is at or below the limit, and missed when all of it is above. A request that failed, or was not
+its upper bound is at or below the limit, and missed when its lower bound is above. A request that failed, or was not
 answered within the drain, takes longer than any limit.
 """
 
@@ -26,7 +26,8 @@ Result = Literal["meets", "fails", "unclear"]
 @dataclass(frozen=True, slots=True)
 class Judged:
     """One objective against one stage, in the metric's unit. `value` is None for a percentile that a failed request
-    holds; `low` and `high` are None where the interval has no end among the requests that were answered."""
+    holds. `low` and `high` are one-sided bounds, each of the verdict's confidence, as the verdict is; None where the
+    samples do not reach, or a failed request does."""
 
     name: str
     limit: float
@@ -85,33 +86,21 @@ def met(verdict: Mapping[str, Any] | None) -> bool:
 def _judged(objective: Objective, seen: Seen, confidence: float) -> Judged:
     if not (seen.ok | seen.failed).any():
         return Judged(objective.name, objective.limit, "unclear")
+    both_sides = 2 * confidence - 1  # the interval whose ends are one-sided bounds of `confidence`
     if objective.name == "error_rate":
-        return _error_rate(objective, seen, confidence)
-    found = estimates.latency(objective, seen, confidence, failed=math.inf)
-    if found is None:
-        return Judged(objective.name, objective.limit, "unclear")
-    judged = _against(objective, found)
-    return judged if objective.percentile is None else replace(judged, result=_by_share(objective, seen, confidence))
+        return _error_rate(objective, seen, both_sides)
+    found = (estimates.latency(objective, seen, both_sides, failed=math.inf) if objective.percentile is None
+             else estimates.percentile_bounds(objective, seen, confidence))
+    return _against(objective, found) if found else Judged(objective.name, objective.limit, "unclear")
 
 
-def _by_share(objective: Objective, seen: Seen, confidence: float) -> Result:
-    """Whether the share above the limit is below, or above, what the percentile leaves. Below needs as many samples as
-    the report asks for before it shows the percentile."""
-    counted = estimates.share_above(objective, seen)
-    assert counted is not None and objective.percentile is not None
-    below, above = intervals.share_above(*counted[:2], 1 - objective.percentile / 100, counted[2])
-    if below <= 1 - confidence and counted[1] >= intervals.percentile_floor(objective.percentile):
-        return "meets"
-    return "fails" if above <= 1 - confidence else "unclear"
-
-
-def _error_rate(objective: Objective, seen: Seen, confidence: float) -> Judged:
+def _error_rate(objective: Objective, seen: Seen, both_sides: float) -> Judged:
     """Where no request failed, any limit is met: an interval would ask for hundreds of requests to exclude 1 %, and
     could never confirm 0."""
     counted = seen.failed[seen.failed | seen.ok]
     share, n = float(counted.mean()), len(counted)
     effect = estimates.effect_of(counted, np.ones(n, dtype=np.int64), np.arange(n))
-    found = intervals.wilson(share, n, confidence, effect)
+    found = intervals.wilson(share, n, both_sides, effect)
     judged = _against(objective, Estimate(share, found.low, found.high, n, effect))
     if share and objective.limit:
         return judged

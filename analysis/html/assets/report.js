@@ -81,16 +81,32 @@ function marker(series, x, y, size, faint) {
     + `fill-opacity="${faint ? 0.45 : size === null ? 0.95 : 0.6}" stroke="var(--card)" stroke-width="${faint ? 0.4 : 1}"/>`;
 }
 
+// The unbroken runs of points that pass: a band does not bridge a point without an interval.
+function runs(points, passes) {
+  const found = [[]];
+  for (const point of points) if (passes(point)) found.at(-1).push(point); else if (found.at(-1).length) found.push([]);
+  return found;
+}
+
+// Each point's interval; an end that is not known goes on to the edge, without a cap.
+function bars(series, points, frame) {
+  const [bottom, top] = frame.edges;
+  return points.filter(point => point[2] !== null || point[3] !== null).map(point => {
+    const x = frame.x.at(point[0]), low = point[2] === null ? bottom : frame.y.at(Math.max(point[2], frame.floor)), high = point[3] === null ? top : frame.y.at(point[3]);
+    const cap = y => `M${(x - 5).toFixed(1)} ${y.toFixed(1)}h10`;
+    return `<path d="M${x.toFixed(1)} ${low.toFixed(1)}V${high.toFixed(1)}${point[2] === null ? "" : cap(low)}${point[3] === null ? "" : cap(high)}" fill="none" stroke="${color(series)}" stroke-width="1.5"/>`;
+  }).join("");
+}
+
 // Each draws one series into `spots` (what can be hovered) and returns SVG.
 const DRAW = {
   xy(series, points, frame, spots) {
     const at = points.map(point => [frame.x.at(point[0]), frame.y.at(point[1])]);
     let svg = "";
-    const band = points.filter(point => point[2] !== null && point[3] !== null);
-    if (series.joined && band.length > 1) {
-      const edge = (list, k) => list.map(point => `${frame.x.at(point[0]).toFixed(1)} ${frame.y.at(Math.max(point[k], frame.floor)).toFixed(1)}`);
+    const edge = (list, k) => list.map(point => `${frame.x.at(point[0]).toFixed(1)} ${frame.y.at(Math.max(point[k], frame.floor)).toFixed(1)}`);
+    if (series.bars) svg += bars(series, points, frame);
+    else if (series.joined) for (const band of runs(points, point => point[2] !== null && point[3] !== null)) if (band.length > 1)
       frame.under.push(`<path d="M${edge(band, 3).concat(edge(band, 2).reverse()).join("L")}Z" fill="${color(series)}" opacity=".13"/>`);
-    }
     if (series.joined && at.length > 1)
       svg += `<path d="M${at.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}" fill="none" stroke="${color(series)}" stroke-width="2" stroke-linejoin="round"${series.dashed ? ' stroke-dasharray="6 4"' : ""}/>`;
     at.forEach(([x, y], i) => {
@@ -221,7 +237,7 @@ class Plot {
     const left = 26 + Math.max(...y.ticks.map(tick => y.label(tick).length), 2) * 6.6, right = width - 10;
     const x = makeScale(xAxis, range.x, left, right, this.log.x, Math.max(3, Math.floor((right - left) / 62)));
     const clip = `clip-${this.figure.dataset.chart}-${this.panels.length}-${Math.random().toString(36).slice(2)}`, spots = [];
-    const shown = this.visible(name), frame = {x, y, floor: this.log.y ? range.y[0] : -Infinity, crowded: this.crowded, stack: new Map(), under: [], count: shown.length};
+    const shown = this.visible(name), frame = {x, y, floor: this.log.y ? range.y[0] : -Infinity, edges: [bottom, top], crowded: this.crowded, stack: new Map(), under: [], count: shown.length};
     const inDomain = point => (!this.log.x || point[0] > 0) && (!this.log.y || point[1] > 0);
     const body = shown.map((series, place) => DRAW[this.spec.kind](series, series.points.filter(inDomain), Object.assign(frame, {place}), spots)).join("");
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -313,7 +329,7 @@ class Plot {
     panel.svg.querySelector(".focus").setAttribute("transform", `translate(${spot.x} ${spot.y})`);
     const [x, y, low, high, , tip, mark] = spot.point, of = (axis, value) => axis.categories.length ? axis.categories[value] : `${number(value)}${axis.unit ? ` ${axis.unit}` : ""}`;
     tooltip.innerHTML = `<b>${escaped(spot.series.name)}${mark ? ` ${MARK_SYMBOLS[mark]}` : ""}</b>${escaped(this.spec.x.label)}: ${escaped(of(this.spec.x, x))}<br>${escaped(this.spec.y.label)}: ${escaped(of(this.spec.y, y))}`
-      + (low !== null && high !== null ? ` (${number(low)} to ${number(high)})` : "") + (tip ? `<br>${escaped(tip)}` : "");
+      + (low !== null || high !== null ? ` (${low === null ? "…" : number(low)} to ${high === null ? "…" : number(high)})` : "") + (tip ? `<br>${escaped(tip)}` : "");
     const box = panel.svg.getBoundingClientRect(), ratio = box.width / panel.width, px = box.left + spot.x * ratio, py = box.top + spot.y * ratio;
     const place = px + 16 + tooltip.offsetWidth > innerWidth ? px - 16 - tooltip.offsetWidth : px + 16;
     tooltip.style.left = `${Math.max(4, place)}px`;
