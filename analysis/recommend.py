@@ -86,7 +86,8 @@ def _aside(set_aside: Iterable[StageResult]) -> str:
 
 def _none_sentence(results: Sequence[StageResult], set_aside: Sequence[StageResult], scope: str) -> str:
     if not any(result.totals.completed for result in results):
-        return f"For {scope}, nothing was measured."
+        failed = sum(result.totals.failed for result in results)
+        return f"For {scope}, nothing was measured{f': all {failed:,} requests failed' if failed else ''}."
     if set_aside:
         return f"For {scope}, no stage that meets the objectives passed its audit.{_aside(set_aside)}"
     return f"For {scope}, no stage meets the objectives."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.checks.facts import CLOSE, FAIL, PASS, WARN, Facts
+from analysis.formats import several
 from analysis.table import Check
 from fmload.intervals import percentile_floor
 from fmload.metrics import NS
@@ -24,9 +25,10 @@ def enough_samples(facts: Facts) -> Check | None:
     lengths = totals.window_s / stage_s if stage_s else None
     short = lengths is not None and lengths < 3
     result = FAIL if n < 2 else WARN if n < FEW or marked or short else PASS
-    text = f"{n} requests succeeded"
+    text = f"{several(n, 'request')} succeeded"
     if blank:
-        text += f": too few for {', '.join(blank)}, which {'are marked' if marked else 'stay blank'}"
+        verb = ("is" if len(blank) == 1 else "are") if marked else ("stays" if len(blank) == 1 else "stay")
+        text += f": too few for {', '.join(blank)}, which {verb} {'marked' if marked else 'blank'}"
     if short:
         text += f"; the window is only {lengths:.1f} requests long"
     return Check(6, "enough requests", result, text + ".", {"n": n, "window_in_requests": lengths})

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _headline(analysis: Analysis) -> None:
-    from analysis.report import headline
+    from analysis.terminal import headline
 
     results, console = analysis.run.results, Console()
     console.print(headline(analysis))

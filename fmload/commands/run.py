@@ -128,7 +128,7 @@ def _analyse(results: Results) -> Analysis | None:
 
 
 def _print_headline(analysis: Analysis, results: Results) -> None:
-    from analysis.report import headline
+    from analysis.terminal import headline
 
     console = Console()
     console.print(headline(analysis))

@@ -14,7 +14,7 @@ from rich.console import Console
 from simulated import G5, sweep
 
 from analysis.pipeline import Analysis, analyse
-from analysis.report import headline
+from analysis.terminal import headline
 from fmload.record import Outcome, Record
 from fmload.results import Results
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from handmade import request, stage, write
+from handmade import BASE_NS, request, stage, write
 from rich.console import Console
 
 from analysis.load import open_run
 from analysis.pipeline import Analysis, analyse_run
-from analysis.report import headline
+from analysis.terminal import headline
 
 
 @pytest.fixture
@@ -45,3 +45,17 @@ def test_it_names_emulations_and_ends_with_the_recommendation(analysis: Analysis
     text = "\n".join(shown(analysis, 160))
     assert "EMULATED: a imitates an inf2" in text
     assert text.rstrip().endswith(analysis.best[0].sentence[-40:])
+
+
+def test_it_says_what_failed_and_why_an_audit_failed(tmp_path: Path) -> None:
+    records = [request(f"r{k}", 100 * k, outcome="http_5xx", status=503, end_ms=100 * k + 5,
+                       error="HTTP 503: no\x1broom") for k in range(12)]
+    results = write(tmp_path, [stage(0), stage(1, start_ns=BASE_NS + 10**12)], records)
+    text = " ".join("\n".join(shown(analyse_run(open_run(results.root)), 160)).split())
+    assert "12 requests of a failed (http_5xx): HTTP 503: no room" in text
+    assert "audit FAIL at stages 0 and 1, enough requests: 0 requests succeeded" in text
+    assert "For p, nothing was measured: all 10 requests failed." in text
+
+
+def test_a_run_without_a_failure_says_nothing_of_failures(analysis: Analysis) -> None:
+    assert not any("failed" in line for line in shown(analysis, 160) if "audit FAIL" not in line)
