@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,7 @@ class Run:
         return sum(int(_parquet(path).metadata.num_rows) for path in self._files(stage))
 
     def _files(self, stage: Stage) -> list[Path]:
-        return sorted(self.results.records.glob(f"stage-{stage.stage:04d}*.parquet"))
+        return _records(self.results, stage)
 
     def columns(self, stage: Stage, names: list[str]) -> Iterator[pa.RecordBatch]:
         """Some columns of a stage's records as they are stored."""
@@ -187,9 +187,9 @@ def open_run(root: Path) -> Run:
     _compact_if_needed(results)
     plan = _plan(results.stages_json)
     workers = {entry["worker"]: Worker(**_known(Worker, entry)) for entry in _json(results.workers_json, [])}
-    return Run(results=results, spec=_yaml(results.run_yml), stages=_stages(results.stages_json, plan["stages"]),
-               workers=workers, environment=_json(results.environment_json, {}),
-               events=tuple(_json_lines(results.events_jsonl)),
+    stages = (_closed(stage, results, workers) for stage in _stages(results.stages_json, plan["stages"]))
+    return Run(results=results, spec=_yaml(results.run_yml), stages=tuple(stages), workers=workers,
+               environment=_json(results.environment_json, {}), events=tuple(_json_lines(results.events_jsonl)),
                health=tuple(_on_master_line(line, workers) for line in _json_lines(results.health_jsonl)),
                run_id=str(plan.get("run_id", "")), started_utc=plan.get("started_utc"))
 
@@ -209,6 +209,23 @@ def _stages(path: Path, entries: list[Any]) -> tuple[Stage, ...]:
         return tuple(_stage(entry) for entry in entries)
     except (TypeError, AttributeError) as error:
         raise FmloadError(f"{path} holds an entry that is no stage: {error}", hint=_SPOILT) from error
+
+
+def _closed(stage: Stage, results: Results, workers: Mapping[str, Worker]) -> Stage:
+    """A stage that nobody closed, for its run was killed or goes on, as one interrupted when its last request ended."""
+    if stage.status != "running":
+        return stage
+    ends = [end - (workers[name].clock_offset_ns if name in workers else 0)
+            for path in _records(results, stage)
+            for name, end in zip(*_parquet(path).read(["worker", "end_ns"]).to_pydict().values(), strict=True) if end]
+    end_ns = stage.window_end_ns or (max([*ends, stage.window_start_ns]) if stage.window_start_ns else 0)
+    told = {"kind": "interrupted", "at_ns": end_ns, "detail": "the run was killed in this stage, or goes on"}
+    return replace(stage, status="interrupted", marks=(*stage.marks, told), window_end_ns=end_ns,
+                   window_closed=stage.window_closed or "interrupted")
+
+
+def _records(results: Results, stage: Stage) -> list[Path]:
+    return sorted(results.records.glob(f"stage-{stage.stage:04d}*.parquet"))
 
 
 def _parquet(path: Path) -> pq.ParquetFile:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from handmade import request, stage, write
+from handmade import MS, request, stage, write
 
 from analysis.load import open_run
 from analysis.pipeline import analyse_run
@@ -25,6 +25,23 @@ def test_records_are_made_from_the_journals_where_they_are_missing(tmp_path: Pat
             journal.append(pack(request(f"r{i}", 10 * i, [10 * i + 5, 10 * i + 9])))
         journal.close()
     assert analyse_run(open_run(tmp_path)).results[0].totals.completed == 3
+
+
+def test_a_stage_that_a_killed_run_left_open_is_measured_up_to_its_last_request(tmp_path: Path) -> None:
+    records = [request(f"r{i}", 100 * i, [100 * i + 50, 100 * i + 90]) for i in range(4)]
+    write(tmp_path, [stage(status="running", window_end_ns=None, drain_end_ns=None)], records,
+          workers=[{"worker": "w0", "clock_offset_ns": 10 * MS}])
+    (found,) = analyse_run(open_run(tmp_path)).results
+    assert found.totals.window_s == pytest.approx(0.38)  # the last ended at 390 ms of its worker, whose clock is ahead
+    assert found.totals.completed == 3  # an end is not inside
+    assert found.summary.stage.status == "interrupted" and found.audit == "FAIL"
+    assert {mark["kind"] for mark in found.summary.stage.marks} == {"interrupted"}
+
+
+def test_a_stage_that_a_killed_run_left_before_its_window_has_none(tmp_path: Path) -> None:
+    write(tmp_path, [stage(status="running", window_start_ns=None, window_end_ns=None)], [request("r", 0, [5])])
+    (found,) = analyse_run(open_run(tmp_path)).results
+    assert (found.summary.stage.window_ns, found.summary.stage.status) == (0, "interrupted")
 
 
 def test_a_folder_that_is_no_results_folder_is_an_error_with_a_remedy(tmp_path: Path) -> None:
