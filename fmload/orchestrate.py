@@ -141,7 +141,7 @@ def _fleet(run_file: Path, results: Results, workers: int, resume: bool, remote:
         yield fleet
     finally:
         with _undisturbed():
-            _end(fleet)
+            _end(fleet, LEAVE_LIMIT_S if _live(results).exists() else 0.0)  # before it, workers have nothing to tell
 
 
 def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -156,9 +156,10 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("LOCUST_", "FMLOAD_OUT"))}
 
 
-def _end(fleet: Fleet) -> None:
-    """End what still runs: ask, wait, then kill. A frozen process is woken first, so that it can end."""
-    limit = time.monotonic() + (LEAVE_LIMIT_S if fleet.master.poll() is not None else 0.0)
+def _end(fleet: Fleet, leave_s: float) -> None:
+    """End what still runs: workers have time to leave a master that ended; then ask, wait, and kill. A frozen process
+    is woken first, so that it can end."""
+    limit = time.monotonic() + (leave_s if fleet.master.poll() is not None else 0.0)
     while any(process.poll() is None for process in fleet.workers) and time.monotonic() < limit:
         time.sleep(0.05)
     for sent in (signal.SIGTERM, signal.SIGKILL):
