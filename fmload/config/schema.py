@@ -205,7 +205,8 @@ Speeds = Annotated[list[_Speed], BeforeValidator(_several), Field(min_length=1),
 
 
 class TraceSpec(Strict):
-    """The arrivals of a trace, at the instants that the rows of the prompt sets have (azure_trace, burstgpt, mooncake).
+    """The arrivals of a trace, at the instants that the rows of the prompt sets have
+    (azure_trace, burstgpt, mooncake, log).
 
     `start` and `duration` are on the trace's own clock, before the speed-up.
     """
@@ -413,7 +414,8 @@ def _without_times(given: Mapping[str, Any]) -> Iterator[Rule]:
     for index, name in enumerate(_key(one, "source") for one in sets):
         if isinstance(name, str) and not _is_timed(name):
             yield ("prompts", index, "source"), (
-                f"'{name}' has no instants that load.trace could replay; use azure_trace, burstgpt or mooncake")
+                f"'{name}' has no instants that load.trace could replay; use log for rows of your own, or "
+                "azure_trace, burstgpt or mooncake")
 
 
 def _is_timed(source: str) -> bool:

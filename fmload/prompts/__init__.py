@@ -18,6 +18,7 @@ SOURCES = Registry("prompt source", {
     "azure_trace": "fmload.prompts.azure_trace:AzureTrace",
     "burstgpt": "fmload.prompts.burstgpt:BurstGPT",
     "mooncake": "fmload.prompts.mooncake:Mooncake",
+    "log": "fmload.prompts.log:Log",
 })
 
 from fmload.prompts.preparation import prepare, wanted  # noqa: E402  (they look sources up)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from fmload.prompts.trace import Arrival, Trace, TraceOptions, Values
+from fmload.prompts.files import Row
+from fmload.prompts.trace import Arrival, Trace, TraceOptions
 
 
 class AzureTrace(Trace):
@@ -15,7 +16,8 @@ class AzureTrace(Trace):
     class Options(TraceOptions):
         """Keys of `source: azure_trace`."""
 
-    def arrival(self, values: Values) -> Arrival:
+    def arrival(self, row: Row) -> Arrival:
+        values = row.values
         # "2023-11-16 18:15:46.6805900" and, in 2024, "2024-05-10 00:00:00.009930+00:00"
         at = datetime.fromisoformat(values["TIMESTAMP"])
         at = at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import Field
 
 from fmload.config.schema import PromptSpec
 from fmload.errors import FmloadError
-from fmload.prompts.trace import Arrival, Item, Trace, TraceOptions, Values
+from fmload.prompts.files import Row
+from fmload.prompts.trace import Arrival, Item, Trace, TraceOptions
 from fmload.registry import did_you_mean
 
 
@@ -31,7 +33,8 @@ class BurstGPT(Trace):
         super().__init__(spec)
         self._seen: dict[str, set[str]] = {"Model": set(), "Log Type": set()}
 
-    def arrival(self, values: Values) -> Arrival | None:
+    def arrival(self, row: Row) -> Arrival | None:
+        values = row.values
         answered = int(values["Response tokens"])
         kept = self._is_wanted(values, "Model", self.options.models)
         kept = self._is_wanted(values, "Log Type", self.options.log_types) and kept
@@ -39,7 +42,7 @@ class BurstGPT(Trace):
             return None
         return Arrival(float(values["Timestamp"]), int(values["Request tokens"]), answered)
 
-    def _is_wanted(self, values: Values, column: str, wanted: list[str] | None) -> bool:
+    def _is_wanted(self, values: Mapping[str, Any], column: str, wanted: list[str] | None) -> bool:
         if wanted is None:
             return True
         self._seen[column].add(values[column])

@@ -8,9 +8,10 @@ from pydantic import Field
 
 from fmload.config.schema import PromptSpec
 from fmload.errors import FmloadError
+from fmload.prompts.files import Row
 from fmload.prompts.synthetic import text_of
 from fmload.prompts.tokenizer import Tokenizer
-from fmload.prompts.trace import Arrival, Item, Trace, TraceOptions, Values
+from fmload.prompts.trace import Arrival, Item, Trace, TraceOptions
 
 _BLOCKS_KEPT = 4096  # of 512 tokens: some 10 MB of text
 _TRIES = 5
@@ -38,7 +39,8 @@ class Mooncake(Trace):
                               "mooncake trace is about those that begin alike", hint="change the run's seed instead")
         self._blocks: dict[tuple[str, int], str] = {}
 
-    def arrival(self, values: Values) -> Arrival:
+    def arrival(self, row: Row) -> Arrival:
+        values = row.values
         return Arrival(float(values["timestamp"]) / 1000, int(values["input_length"]), int(values["output_length"]),
                        tuple(map(int, values.get("hash_ids") or ())))
 

@@ -117,17 +117,21 @@ def reference(values: Values) -> str | None:
     return None if value is None else str(value)
 
 
+class Columns(Strict):
+    """Which columns of the user's own rows mean what."""
+
+    column: str = Field("prompt", description="the text, where there is neither template nor messages column")
+    messages_column: str = Field("messages", description="chat messages; used where there is no template")
+    image_column: str | None = Field(None, description="an image that goes with the text in one chat message")
+    reference_column: str | None = Field(None, description="the ground truth")
+    output_tokens_column: str | None = Field(None, description="the length of the answer to ask for")
+
+
 class Table(Rows):
     """The user's own rows: a template, a column with chat messages, or a column with the prompt's text."""
 
-    class Options(RowOptions):
+    class Options(Columns, RowOptions):
         """Keys of `source: jsonl`, `csv` and `parquet`."""
-
-        column: str = Field("prompt", description="the text, where there is neither template nor messages column")
-        messages_column: str = Field("messages", description="chat messages; used where there is no template")
-        image_column: str | None = Field(None, description="an image that goes with the text in one chat message")
-        reference_column: str | None = Field(None, description="the ground truth")
-        output_tokens_column: str | None = Field(None, description="the length of the answer to ask for")
 
     def check(self, columns: set[str]) -> None:
         if self.written:
@@ -144,7 +148,7 @@ class Table(Rows):
     def make(self, item: Any, tokenizer: Tokenizer, head: str) -> list[Prompt]:
         options, values = self.options, item.values
         prompt = Prompt(id="", prompt_set=self.name, reference=_optional(values, options.reference_column),
-                        output_tokens=_whole(values, options.output_tokens_column, item.where))
+                        output_tokens=whole(values, options.output_tokens_column, item.where))
         if not self.written and options.messages_column in values:
             prompt.messages = _with_head(values[options.messages_column], head, item.where)
             return [prompt]
@@ -161,7 +165,8 @@ def _optional(values: Values, column: str | None) -> str | None:
     return None if column is None or values.get(column) is None else str(values[column])
 
 
-def _whole(values: Values, column: str | None, where: str) -> int | None:
+def whole(values: Values, column: str | None, where: str) -> int | None:
+    """The whole number in a column; None where there is none. Raises FmloadError naming `where` for anything else."""
     if column is None or values.get(column) in (None, ""):
         return None
     try:

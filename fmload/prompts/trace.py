@@ -10,7 +10,8 @@ import random
 from collections.abc import Iterator, Sequence
 from copy import copy
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, Self
+from operator import attrgetter
+from typing import Any, NamedTuple, Self
 
 from pydantic import Field
 
@@ -24,16 +25,18 @@ from fmload.prompts.synthetic import text_of
 from fmload.prompts.tokenizer import Tokenizer
 from fmload.registry import did_you_mean
 
-Values = dict[str, Any]
-
 
 class Arrival(NamedTuple):
-    """One row of a trace: seconds on the trace's own clock, lengths, and the ids of its blocks where it has them."""
+    """One row of a trace: seconds on the trace's own clock, lengths, the ids of its blocks where it has them.
+
+    `output_tokens` None: the prompt set draws it. `row`: kept by sources whose rows have the text itself.
+    """
 
     at_s: float
     input_tokens: int
-    output_tokens: int
+    output_tokens: int | None
     blocks: tuple[int, ...] = ()
+    row: files.Row | None = None
 
 
 class Item(NamedTuple):
@@ -56,9 +59,13 @@ class Trace:
     """Rows of a trace, by their instants. A source says what a row is (`arrival`) and which columns it needs."""
 
     timed = True
-    columns: ClassVar[tuple[str, ...]]
+    columns: tuple[str, ...]
 
     def __init__(self, spec: PromptSpec) -> None:
+        """Raises FmloadError for a filter by language, which no trace has."""
+        if spec.filter and spec.filter.language:
+            raise FmloadError(f"prompt set '{spec.name}': filter.language: source '{spec.source}' knows no languages",
+                              hint="leave it out")
         self.options: Any = spec.options
         self.name = spec.name
         self.start_s = 0.0
@@ -81,13 +88,13 @@ class Trace:
     def fingerprint(self) -> str:
         return f"{files.fingerprint(self._found)}\n{self.start_s} {self.duration_s}"
 
-    def arrival(self, values: Values) -> Arrival | None:
+    def arrival(self, row: files.Row) -> Arrival | None:
         """The arrival that a row tells of; None for one that is left out. Raises ValueError for a row that is none."""
         raise NotImplementedError
 
     def items(self, seed: str) -> Iterator[Item]:
         """The arrivals of the part that is asked for, in their order."""
-        arrivals = sorted(self._arrivals())
+        arrivals = sorted(self._arrivals(), key=attrgetter("at_s"))
         if not arrivals:
             raise FmloadError(f"prompt set '{self.name}': no rows in {', '.join(self.names())} that can be replayed")
         begin_s = arrivals[0].at_s + self.start_s
@@ -101,10 +108,14 @@ class Trace:
 
     def make(self, item: Item, tokenizer: Tokenizer, head: str) -> list[Prompt]:
         tokens_in = _cut(item.arrival.input_tokens, self.options.max_input_tokens)
-        tokens_out = _cut(item.arrival.output_tokens, self.options.max_output_tokens)
         text = self.text(item, tokens_in, tokenizer, head)
-        return [Prompt(id="", prompt_set=self.name, text=text, input_tokens=tokens_in, output_tokens=tokens_out,
-                       offset_s=round(item.offset_s, 6))]
+        return [Prompt(id="", prompt_set=self.name, text=text, input_tokens=tokens_in,
+                       output_tokens=self.output_tokens(item), offset_s=round(item.offset_s, 6))]
+
+    def output_tokens(self, item: Item) -> int | None:
+        """The length of the answer to ask for, where the row has one."""
+        tokens = item.arrival.output_tokens
+        return None if tokens is None else _cut(tokens, self.options.max_output_tokens)
 
     def text(self, item: Item, tokens: int, tokenizer: Tokenizer, head: str) -> str:
         """A text of exactly so many tokens."""
@@ -113,7 +124,7 @@ class Trace:
     def _arrivals(self) -> Iterator[Arrival]:
         for row in files.each(self._found):
             try:
-                arrival = self.arrival(row.values)
+                arrival = self.arrival(row)
                 if arrival is not None and not math.isfinite(arrival.at_s):
                     raise ValueError(f"the instant is {arrival.at_s}")
             except KeyError as error:
