@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from deploy.base import Context, Resource
-from deploy.local import serve_emulator
+from deploy.local import emulator_url, start_emulator
 from deploy.processes import alive, ensure_process, log_tail, process_resource, start
 from deploy.wait import wait_for
 from fmload.errors import FmloadError
@@ -43,8 +43,9 @@ class Emulation:
         if find_spec("moto") is None:
             raise FmloadError(f"{self.endpoint}: an emulated AWS needs moto", hint="pip install 'fmload[emulated-aws]'")
         control, self._control_url = self._serve_aws()
-        data, self._data_url = serve_emulator(self.context, self.endpoint, self._process("emulator"),
-                                              [self.profile], {}, _START_LIMIT_S)
+        name = f"{self.endpoint}-emulator"
+        data = start_emulator(self.context, self.endpoint, name, [self.profile], {})
+        self._data_url = emulator_url(self.context, name, data, _START_LIMIT_S)
         return control, data
 
     def detail(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class Options(Strict):
     """Keys of `deploy: {target: local, ...}`."""
 
     emulator: str | None = Field(None, description="profile of the emulator, for example llama3-8b-g5.2xlarge")
+    instance_count: int = Field(1, ge=1, description="processes, each with an address of its own")
     emulator_options: list[str] = Field(default_factory=list, description="of fmload emulate, such as --prefix-cache")
     command: list[str] | None = Field(None, description="a command that serves; {port} becomes a free port")
     url: str = Field("http://127.0.0.1:{port}/v1", description="base URL of what the command serves")
@@ -40,10 +41,13 @@ class Options(Strict):
             yield "", "give either emulator (a profile) or command (a list)"
         if given.get("emulator_options") and "command" in given:
             yield "emulator_options", "goes with emulator"
+        texts = [given.get("url", "{port}"), " ".join(map(str, given.get("command") or ["{port}"]))]
+        if given.get("instance_count", 1) != 1 and not all("{port}" in text for text in texts):
+            yield "instance_count", "needs a {port} in command and url, so that each has an address of its own"
 
 
 class Local:
-    """One process on this host, ended with the run."""
+    """Processes on this host, ended with the run; each serves the model at an address of its own."""
 
     Options = Options
 
@@ -51,55 +55,73 @@ class Local:
         assert spec.deploy is not None
         self.spec, self.context = spec, context
         self.options: Options = spec.deploy.options
-        self.resource = process_resource(spec.name, context)
+        count = self.options.instance_count
+        self.names = [spec.name] if count == 1 else [f"{spec.name}-{number}" for number in range(count)]
 
     def plan(self) -> Plan:
-        what = f"the emulator, profile {self.options.emulator}" if self.options.emulator else self.options.command
-        return Plan(self.spec.name, "local", (self.resource,), notes=(f"runs {what} on this host",))
+        what = f"the emulator, profile {self.options.emulator}," if self.options.emulator else self.options.command
+        times = f" {len(self.names)} times" if len(self.names) > 1 else ""
+        resources = tuple(process_resource(name, self.context) for name in self.names)
+        return Plan(self.spec.name, "local", resources, notes=(f"runs {what}{times} on this host",))
 
     def up(self) -> Deployment:
-        return self._emulator() if self.options.emulator else self._command(self.options.command or [])
+        """All start before the first is waited for."""
+        emulated = self.options.emulator
+        made = [self._start_emulator(name) if emulated else self._start_command(name) for name in self.names]
+        serving = self._emulator_url if emulated else self._command_url
+        urls = [serving(name, resource) for name, resource in zip(self.names, made, strict=True)]
+        where: dict[str, Any] = {"urls": urls} if len(urls) > 1 else {"url": urls[0]}
+        return Deployment(self.spec.name, where | ({"emulated": emulated} if emulated else {}), tuple(made))
 
-    def _emulator(self) -> Deployment:
-        profile = self.options.emulator or ""
-        made, url = serve_emulator(self.context, self.spec.name, self.resource,
-                                   [profile, *self.options.emulator_options], self.options.env,
-                                   self.options.start_timeout_s)
-        base = f"{url}/v1" if self.spec.protocol == "openai" else url
-        return Deployment(self.spec.name, {"url": base, "emulated": profile}, (made,))
+    def _start_emulator(self, name: str) -> Resource:
+        return start_emulator(self.context, self.spec.name, name,
+                              [self.options.emulator or "", *self.options.emulator_options], self.options.env)
 
-    def _command(self, command: list[str]) -> Deployment:
-        log = self.context.logs / f"{self.spec.name}.log"
-        port = free_port()
-        argv = [part.replace("{port}", str(port)) for part in command]
+    def _emulator_url(self, name: str, made: Resource) -> str:
+        url = emulator_url(self.context, name, made, self.options.start_timeout_s)
+        return f"{url}/v1" if self.spec.protocol == "openai" else url
+
+    def _start_command(self, name: str) -> Resource:
+        port, resource = free_port(), process_resource(name, self.context)
+        command = [part.replace("{port}", str(port)) for part in self.options.command or ()]
 
         def create() -> Mapping[str, Any]:
-            started = start(self.resource, argv, self.options.env, log, self.context.keep, self.options.cwd)
+            started = start(resource, command, self.options.env, self._log(name), self.context.keep, self.options.cwd)
             return {**started, "port": port}
 
-        made = ensure_process(self.context, self.spec.name, self.resource, create)
-        url = self.options.url.replace("{port}", str(made.detail["port"]))
+        return ensure_process(self.context, self.spec.name, resource, create)
+
+    def _command_url(self, name: str, made: Resource) -> str:
+        url, log = self.options.url.replace("{port}", str(made.detail["port"])), self._log(name)
         health = urljoin(url, self.options.health)
-        wait_for(f"{self.spec.name}: {health}", lambda: _healthy(health, made, log), self.context,
-                 self.options.start_timeout_s, 0.5, hint=f"its output is in {log}; deploy.start_timeout is the limit")
-        return Deployment(self.spec.name, {"url": url}, (made,))
+        wait_for(f"{name}: {health}", lambda: _healthy(health, made, log), self.context, self.options.start_timeout_s,
+                 0.5, hint=f"its output is in {log}; deploy.start_timeout is the limit")
+        return url
+
+    def _log(self, name: str) -> Path:
+        return self.context.logs / f"{name}.log"
 
 
-def serve_emulator(context: Context, endpoint: str, resource: Resource, profile: Sequence[str], env: Mapping[str, str],
-                   limit_s: float) -> tuple[Resource, str]:
-    """Start the emulator with a profile and further options; returns the process and its URL (no path). Its truth goes
-    beside the logs."""
-    ready, log = context.logs / f"{endpoint}.ready.json", context.logs / f"{endpoint}.log"
+def start_emulator(context: Context, endpoint: str, name: str, profile: Sequence[str],
+                   env: Mapping[str, str]) -> Resource:
+    """Start an emulator of an endpoint with a profile and further options; `emulator_url` waits for it. Its truth goes
+    beside the logs, under the emulator's name."""
+    resource = process_resource(name, context)
+    files = {suffix: context.logs / f"{name}.{suffix}" for suffix in ("ready.json", "log", "truth")}
 
     def create() -> Mapping[str, Any]:
-        ready.unlink(missing_ok=True)
+        files["ready.json"].unlink(missing_ok=True)
         command = [sys.executable, "-m", "fmload.emulator", "--profile", *profile, "--port", "0",
-                   "--ready-file", str(ready), "--truth", str(context.logs / f"{endpoint}.truth")]
-        return start(resource, command, env, log, context.keep)
+                   "--ready-file", str(files["ready.json"]), "--truth", str(files["truth"])]
+        return start(resource, command, env, files["log"], context.keep)
 
-    made = ensure_process(context, endpoint, resource, create)
-    url = wait_for(f"{endpoint}: the emulator", lambda: _ready_url(ready, made, log), context, limit_s, 0.1)
-    return made, url
+    return ensure_process(context, endpoint, resource, create)
+
+
+def emulator_url(context: Context, name: str, made: Resource, limit_s: float) -> str:
+    """The URL (no path) of an emulator that was started, once it is ready."""
+    ready, log = context.logs / f"{name}.ready.json", context.logs / f"{name}.log"
+    return wait_for(f"{name}: the emulator", lambda: _ready_url(ready, made, log), context, limit_s, 0.1)
 
 
 def free_port() -> int:

@@ -300,5 +300,5 @@ class Sender:
         return self._safe_check.around(prompt, scheduled_ns, send, unsent)
 
     def _send(self, endpoint: Endpoint, prompt: Prompt, **identity: Any) -> tuple[Record, Reading]:
-        with self._balancers[endpoint.name].lend() as address, self._cancel.around(gevent.getcurrent()):
-            return measure.measure(endpoint, prompt, self._wire, address, **identity)
+        with self._balancers[endpoint.name].lend() as address, self._cancel.around(endpoint, self._wire) as wire:
+            return measure.measure(endpoint, prompt, wire, address, **identity)

@@ -229,7 +229,15 @@ class CancelSpec(Strict):
     """Requests that the client gives up on purpose, as people do: the connection is closed."""
 
     share: Share = Field(description="of all requests, drawn by the seed")
-    after_s: Seconds = Field(alias="after", gt=0, description="so long after it was sent, unless it was answered")
+    after_s: Seconds | None = Field(None, alias="after", gt=0, description="so long after it was sent, unless it was "
+                                                                           "answered by then")
+    after_tokens: int | None = Field(None, ge=1, description="once so many tokens of the answer have come; needs "
+                                                             "streamed answers")
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        if "after_s" not in given and "after_tokens" not in given:
+            yield "", "says not when: give after (a time), after_tokens, or both"
 
 
 class LoadSpec(Strict):
@@ -380,6 +388,10 @@ class RunFile(Strict):
         if isinstance(given.get("objectives"), Mapping):
             for name, wrong in objectives.broken(given["objectives"]):
                 yield ("objectives", name), wrong
+        if _key(_key(given.get("load"), "cancel"), "after_tokens") is not None:
+            for index, one in enumerate(_listed(given.get("endpoints"))):
+                if _key(one, "stream") is False:
+                    yield ("endpoints", index, "stream"), "load.cancel.after_tokens counts tokens as they are streamed"
         find = _key(given.get("load"), "find")
         aimless = find is not None and not _key(find, "knee") and not _key(find, "objective")
         if aimless and not objectives.searchable(given.get("objectives")):

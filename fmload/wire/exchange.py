@@ -95,6 +95,8 @@ class Exchange:
 
 # Tells, from the decoded body so far, whether a token has come; asked only when the first-token limit is reached.
 CarriesToken = Callable[[bytes], bool]
+# Tells after a read whether the client gives up now: from the bytes received so far, and what decodes the body.
+GivesUp = Callable[[int, Callable[[], bytes]], bool]
 
 
 class Wire(Protocol):

@@ -11,7 +11,7 @@ from typing import Any
 from gevent.hub import Waiter, get_hub
 
 from fmload.wire.clock import NO_STAMP
-from fmload.wire.exchange import CarriesToken, Exchange, Failure, Mark, Timeouts
+from fmload.wire.exchange import CarriesToken, Exchange, Failure, GivesUp, Mark, Timeouts
 from fmload.wire.framing import FramingError, ResponseParser, decode_content
 
 _SECOND_NS = 1_000_000_000
@@ -22,8 +22,9 @@ class Flight:
     """The receiver of a connection for one exchange; fills the exchange in when it is over."""
 
     def __init__(self, exchange: Exchange, method: str, carries_token: CarriesToken, timeouts: Timeouts,
-                 max_body_bytes: int) -> None:
+                 max_body_bytes: int, gives_up: GivesUp | None = None) -> None:
         self.exchange = exchange
+        self._gives_up = gives_up
         self._parser = ResponseParser(method, max_body_bytes)
         self._max_body_bytes = max_body_bytes
         self._carries_token = carries_token
@@ -66,6 +67,15 @@ class Flight:
             self.exchange.headers_ns = ns
         if ended:
             self._end(ns)
+        elif self._gives_up is not None:
+            self._ask(self._gives_up)
+
+    def _ask(self, gives_up: GivesUp) -> None:
+        try:
+            if gives_up(self._parser.received, self._body_now):
+                self.fail(Failure("cancelled", "given up by the client"))
+        except FramingError as error:
+            self.fail(Failure("decode", str(error)))
 
     def lost(self, reason: str | None) -> None:
         """The peer has closed, or reset the connection for `reason`."""
@@ -152,6 +162,10 @@ class Flight:
         if silent and self._token_has_come:
             return Failure("timeout_idle", f"nothing came for {limits.idle_s:g} s after the last read")
         return None
+
+    def _body_now(self) -> bytes:
+        self._parser.settle()
+        return self._body()[0]
 
     def _body(self) -> tuple[bytes, list[int]]:
         head = self._parser.head

@@ -17,7 +17,7 @@ from gevent.pool import Pool
 
 from fmload import __version__
 from fmload.wire.connection import Connection, StaleConnection, connect
-from fmload.wire.exchange import Address, CarriesToken, Exchange, Failure, HttpRequest, Timeouts
+from fmload.wire.exchange import Address, CarriesToken, Exchange, Failure, GivesUp, HttpRequest, Timeouts
 from fmload.wire.flight import Flight
 from fmload.wire.framing import MAX_BODY_BYTES
 
@@ -68,7 +68,8 @@ class Http1Wire:
         self._flights: set[Flight] = set()
         self._partials: WeakKeyDictionary[object, Exchange] = WeakKeyDictionary()
 
-    def exchange(self, address: Address, request: HttpRequest, carries_token: CarriesToken) -> Exchange:
+    def exchange(self, address: Address, request: HttpRequest, carries_token: CarriesToken,
+                 gives_up: GivesUp | None = None) -> Exchange:
         """Send the request and return its whole response; blocks the calling greenlet alone.
 
         An idle connection is used where there is one. Else one is made, `connected_ns` is set, and `send_ns` is
@@ -76,15 +77,18 @@ class Http1Wire:
         was closing when the request went out is replaced by a new one, and only the second sending counts.
         """
         payload = encode_request(address, request)
-        flight = self._fly(address, request.method, payload, carries_token, self._send)
+        def new_flight() -> Flight:
+            return Flight(Exchange(str(address)), request.method, carries_token, self._timeouts, self._max_body_bytes,
+                          gives_up)
+
+        flight = self._fly(address, payload, new_flight(), self._send)
         if flight.met_closed_door(_CLOSED_DOOR_NS):
-            flight = self._fly(address, request.method, payload, carries_token, self._send_anew)
+            flight = self._fly(address, payload, new_flight(), self._send_anew)
         return flight.exchange
 
-    def _fly(self, address: Address, method: str, payload: bytes, carries_token: CarriesToken,
+    def _fly(self, address: Address, payload: bytes, flight: Flight,
              send: Callable[[Address, bytes, Flight], Connection | None]) -> Flight:
         """One sending and its response; the exchange is filled in however it ends."""
-        flight = Flight(Exchange(str(address)), method, carries_token, self._timeouts, self._max_body_bytes)
         self._flights.add(flight)
         connection = None
         try:

@@ -83,6 +83,23 @@ def test_two_endpoints_come_up_side_by_side_under_their_own_names(tmp_path: Path
         assert all(answers(spec.url) for spec in run_file.endpoints)
 
 
+def test_several_instances_are_several_addresses_of_one_endpoint(tmp_path: Path, make_run_file: MakeRunFile) -> None:
+    results = Results(tmp_path / "r")
+    with lifecycle.deployed(make_run_file(server(instance_count=2)), results) as run_file:
+        endpoint, = run_file.endpoints
+        assert endpoint.url is None
+        assert endpoint.urls is not None and len(set(endpoint.urls)) == 2
+        assert all(map(answers, endpoint.urls))
+        run_id = Ledger.open(results.root / NAME).run_id
+        assert len(Ledger.open(results.root / NAME).entries()) == 2
+    assert not running(run_id)
+
+
+def test_instances_need_ports_of_their_own(make_run_file: MakeRunFile) -> None:
+    with pytest.raises(FmloadError, match=r"needs a \{port\} in command and url"):
+        make_run_file(server(instance_count=2, command=["serve", "--port", "8000"]))
+
+
 def test_an_endpoint_without_deploy_keeps_its_url(tmp_path: Path, make_run_file: MakeRunFile) -> None:
     mine = {"name": "mine", "protocol": "openai", "model": "m", "url": "http://127.0.0.1:1/v1"}
     with lifecycle.deployed(make_run_file(mine, server()), Results(tmp_path / "r")) as run_file:

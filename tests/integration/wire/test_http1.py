@@ -69,6 +69,16 @@ def test_a_stamp_is_of_the_arrival_not_of_the_reading() -> None:
     assert first.kernel and first.lag_ns > 50_000_000
 
 
+def test_a_client_that_gives_up_after_a_read_keeps_what_came_and_closes() -> None:
+    with serving([HEAD, 0.05, piece(b"first"), 0.05, piece(b"second"), 0.5, END]) as server:
+        wire = Http1Wire()
+        exchange = wire.exchange(Address("127.0.0.1", server.port), POST, has_token, lambda _, body: b"sec" in body())
+        assert failed(exchange) == "cancelled"
+        assert (exchange.body, exchange.complete) == (b"firstsecond", False)
+        assert (exchange.end_ns or 0) - exchange.mark_at(11).ns < 200_000_000
+        assert wire.preconnect(Address("127.0.0.1", server.port), 0) == 0  # no connection is kept
+
+
 def test_without_kernel_stamps_user_space_says_so() -> None:
     with serving(OK) as server:
         exchange = Http1Wire(kernel_stamps=False).exchange(Address("127.0.0.1", server.port), POST, has_token)
