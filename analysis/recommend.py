@@ -69,6 +69,8 @@ def _sentence(best: StageResult, other: StageResult | None, saving: float | None
             f"{tokens_in:.0f} tokens in and {tokens_out:.0f} out.")
     if other and saving is not None:
         text += f" That is {saving:.0%} cheaper than {describe(other)}."
+    if best.summary.stage.mix is not None and price is not None:
+        text += " The price holds inside its mix alone, whose components share the hours of their endpoints."
     return text + _aside(set_aside)
 
 

@@ -12,8 +12,8 @@ from analysis.naming import STAGE_COLUMNS, stage_cells
 from analysis.pipeline import Analysis
 from analysis.table import StageResult
 
-_COLUMNS = (*STAGE_COLUMNS, Column("Asked", "share"), Column("Sent", "share"), Column("Sent", "window"),
-            Column("Errors"), Column("Done", "1/s"), Column("Output", "tokens/s"), Column("E2E p50", "s"),
+_COLUMNS = (*STAGE_COLUMNS, Column("Share", "asked / sent"), Column("Sent", "window", detail=True),
+            Column("Errors"), Column("Done", "1/s"), Column("Output", "tokens/s"), Column("E2E p50", "s", detail=True),
             Column("Price", "USD/h"), Column("1M output", "USD"))
 
 
@@ -36,13 +36,18 @@ _EXPLAINED = (
 
 def _components(results: Sequence[StageResult]) -> list[list[Cell]]:
     started = sum(result.totals.started for result in results)
-    return [[*stage_cells(result), cell(result.summary.stage.mix["share"], formats.percent),  # type: ignore[index]
-             cell(result.totals.started / started if started else None, formats.percent),
+    return [[*stage_cells(result), _share(result, started),
              cell(result.totals.started, formats.count), cell(result.value("error_rate"), formats.percent),
              cell(result.value("requests_per_s"), formats.significant),
              cell(result.value("output_tokens_per_s"), formats.significant),
              cell(result.value("e2e_p50"), formats.seconds), cell(result.totals.usd_per_hour, formats.usd),
              cell(result.value("price_per_1m_output_tokens"), formats.usd)] for result in results]
+
+
+def _share(result: StageResult, all_started: int) -> Cell:
+    asked: float = result.summary.stage.mix["share"]  # type: ignore[index]
+    sent = cell(result.totals.started / all_started if all_started else None, formats.percent)
+    return Cell(f"{formats.percent(asked)} / {sent.text}", asked)
 
 
 def _whole(results: Sequence[StageResult]) -> list[Cell]:
@@ -51,7 +56,7 @@ def _whole(results: Sequence[StageResult]) -> list[Cell]:
     per_s, tokens_per_s = (sum(result.value(name) or 0.0 for result in results)
                            for name in ("requests_per_s", "output_tokens_per_s"))
     usd_per_hour = whole([one.usd_per_hour for one in totals])
-    return [Cell(""), Cell("the whole mix"), Cell(""), Cell(""), cell(1.0, formats.percent), cell(1.0, formats.percent),
+    return [Cell(""), Cell("the whole mix"), Cell(""), Cell(""), Cell(""),
             cell(sum(one.started for one in totals), formats.count),
             cell(failed / answered if answered else None, formats.percent), cell(per_s, formats.significant),
             cell(tokens_per_s, formats.significant), Cell(formats.ABSENT), cell(usd_per_hour, formats.usd),

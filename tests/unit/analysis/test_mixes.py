@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from analysis.document import Table
 from analysis.load import open_run
 from analysis.pipeline import analyse_run
+from analysis.recommend import recommend
 from analysis.sections import cost, mix
 from tests import handmade
 
@@ -28,10 +30,12 @@ def test_components_share_the_hours_of_their_endpoint_and_the_sum_holds_them_onc
     assert not [block for block in costs.blocks if isinstance(block, Table) and "A month" in block.caption]
     assert first.totals.usd_per_hour == pytest.approx(3.0)  # nine of twelve requests of one length
     assert second.totals.usd_per_hour == pytest.approx(1.0)
+    assert "The price holds inside its mix alone" in recommend([replace(first, checks=())]).sentence
     section = mix.render(analysis)
     assert section is not None
     table = next(block for block in section.blocks if isinstance(block, Table))
     whole = [cell.text for cell in table.rows[-1]]
     assert whole[1] == "the whole mix" and "$4.00" in whole and "12" in whole
+    assert "75 % / 75 %" in [cell.text for cell in table.rows[0]]
     checks = {check.name: check for check in first.checks}
     assert checks["share of the mix"].figures == {"asked": 0.75, "share": 0.75, "allowed": pytest.approx(0.4125)}
