@@ -110,7 +110,7 @@ def _shared(run: Run, stage: Stage) -> bool:
 
 
 def _in_window(frame: pd.DataFrame, stage: Stage, metrics: tuple[str, ...]) -> pd.Series[float]:
-    """CloudWatch's figures of the periods that began in the window."""
+    """CloudWatch's figures of the periods whose middle is in the window."""
     inside = frame["at_ns"].between(stage.window_start_ns, stage.window_end_ns)
     return frame[frame["metric"].isin(metrics) & inside]["value"]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -53,9 +55,13 @@ def _problems(analysis: Analysis) -> list[Callout]:
     path = analysis.run.results.telemetry_problems_json
     if not path.exists():
         return []
-    told = [f"{literal(source)}: {literal(problem['message'])} ({formats.several(problem['times'], 'time')})"
-            for source, problem in json.loads(path.read_text()).items()]
+    told = [f"{literal(source)}: {_problem(problem)}" for source, problem in json.loads(path.read_text()).items()]
     return [Callout("warn", "Collectors that failed", "; ".join(told))]
+
+
+def _problem(problem: Mapping[str, Any]) -> str:
+    remedy = f"; {literal(problem['hint'])}" if problem.get("hint") else ""
+    return f"{literal(problem['message'])} ({formats.several(problem['times'], 'time')}{remedy})"
 
 
 def _rows(series: list[Metered], analysis: Analysis) -> list[list[Cell]]:

@@ -15,6 +15,7 @@ from pydantic import Field
 from fmload.config.model import Rule, Strict
 from fmload.config.values import Seconds
 from fmload.errors import FmloadError
+from fmload.telemetry.http import fetched
 from fmload.telemetry.sample import Sample, Window
 
 MOST_BYTES = 16 * 1024 * 1024
@@ -52,10 +53,9 @@ class Prometheus:
         self._request = urllib.request.Request(options.url or "", headers=bearing(options.headers, options.api_key_env))
 
     def collect(self) -> Iterable[Sample]:
-        """One scrape. Raises OSError when nothing answers, ValueError on what is no exposition text."""
+        """One scrape. Raises HTTPError or FmloadError as `fetched` does, ValueError on what is no exposition text."""
         asked_ns = time.monotonic_ns()
-        with urllib.request.urlopen(self._request, timeout=self._options.timeout_s) as answer:
-            text = answer.read(MOST_BYTES).decode()
+        text = fetched(self._request, self._options.timeout_s, MOST_BYTES).decode()
         return list(self.parse(text, (asked_ns + time.monotonic_ns()) // 2))
 
     def parse(self, text: str, at_ns: int) -> Iterator[Sample]:

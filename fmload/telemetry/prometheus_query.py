@@ -19,6 +19,9 @@ from pydantic import Field
 
 from fmload.config.model import Rule, Strict
 from fmload.config.values import Region, Seconds
+from fmload.errors import FmloadError
+from fmload.telemetry.failures import of_status
+from fmload.telemetry.http import fetched
 from fmload.telemetry.prometheus import bearing
 from fmload.telemetry.sample import Sample, Window
 
@@ -70,14 +73,26 @@ class PrometheusQuery:
         """Nothing during the load."""
         return ()
 
-    def after(self, window: Window) -> Iterable[Sample]:
-        """The points of the whole run. Raises OSError when nothing answers, RuntimeError in the server's words when it
-        refuses, ValueError on what is no answer of this API."""
+    def after(self, window: Window) -> Iterator[Sample]:
+        """The points of the whole run; a query that the server refuses does not keep the others back.
+
+        Raises FmloadError when nothing answers, and in the server's words, after all others, when it refused one.
+        """
         ready_ns = window.end_ns + int(self._options.delay_s * NS)
         time.sleep(max(0.0, (ready_ns - time.monotonic_ns()) / NS))
         wanted = [(None, match) for match in self._options.match] + list(self._options.queries.items())
-        return [sample for name, query in wanted for start_s, end_s in self._spans(window)
-                for sample in self.parse(self._ask(query, start_s, end_s), name, window)]
+        refused: list[FmloadError] = []
+        for name, query in wanted:
+            try:
+                yield from self._points(query, name, window)
+            except urllib.error.HTTPError as error:
+                refused.append(_refusal(query, error))
+        if refused:
+            raise refused[0]
+
+    def _points(self, query: str, name: str | None, window: Window) -> Iterator[Sample]:
+        for start_s, end_s in self._spans(window):
+            yield from self.parse(self._ask(query, start_s, end_s), name, window)
 
     def _spans(self, window: Window) -> Iterator[tuple[float, float]]:
         """The run in parts of at most MOST_POINTS steps, in seconds of the epoch, from one step before its start."""
@@ -92,12 +107,8 @@ class PrometheusQuery:
     def _ask(self, query: str, start_s: float, end_s: float) -> Any:
         given = {"query": query, "start": f"{start_s:.3f}", "end": f"{end_s:.3f}", "step": f"{self._options.step_s:g}"}
         url = f"{api(self._options.url)}/query_range?{urlencode(given, quote_via=quote)}"
-        try:
-            with urllib.request.urlopen(urllib.request.Request(url, headers=self._signed(url)),
-                                        timeout=self._options.timeout_s) as answer:
-                return json.loads(answer.read(MOST_BYTES))
-        except urllib.error.HTTPError as error:
-            raise RuntimeError(f"{query}: HTTP {error.code}: {_words(error.read(MOST_BYTES))}") from error
+        request = urllib.request.Request(url, headers=self._signed(url))
+        return json.loads(fetched(request, self._options.timeout_s, MOST_BYTES))
 
     def _signed(self, url: str) -> dict[str, str]:
         if self._options.auth != "sigv4":
@@ -128,7 +139,7 @@ def api(url: str) -> str:
 def signed(url: str, service: str, region: str | None, headers: Mapping[str, str]) -> dict[str, str]:
     """`headers` with those of AWS Signature Version 4, by botocore and its chain of credentials.
 
-    Raises RuntimeError when there are no credentials or no region.
+    Raises FmloadError when there are no credentials or no region.
     """
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
@@ -137,7 +148,8 @@ def signed(url: str, service: str, region: str | None, headers: Mapping[str, str
     session = Session()
     credentials, region = session.get_credentials(), region or session.get_config_variable("region")
     if credentials is None or not region:
-        raise RuntimeError(f"no AWS {'credentials' if credentials is None else 'region'} to sign the query with")
+        raise FmloadError(f"no AWS {'credentials' if credentials is None else 'region'} to sign the query with",
+                          "give it as for the AWS command line, or region in the run file")
     request = AWSRequest("GET", url, headers=dict(headers))
     SigV4Auth(credentials.get_frozen_credentials(), service, region).add_auth(request)
     return dict(request.headers.items())
@@ -145,6 +157,10 @@ def signed(url: str, service: str, region: str | None, headers: Mapping[str, str
 
 def _service(url: str) -> str:
     return SERVICES.get((urlsplit(url).hostname or "").split(".")[0], "aps")
+
+
+def _refusal(query: str, error: urllib.error.HTTPError) -> FmloadError:
+    return FmloadError(f"{query}: HTTP {error.code}: {_words(error.read(MOST_BYTES))}", of_status(error.code))
 
 
 def _words(body: bytes) -> str:

@@ -18,6 +18,7 @@ from fmload.config.schema import EndpointSpec, RunFile, TelemetrySpec
 from fmload.errors import FmloadError
 from fmload.results import Results
 from fmload.telemetry import COLLECTORS
+from fmload.telemetry.failures import Failure, failure
 from fmload.telemetry.sample import Collector, SampleLog, Window, to_parquet
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ STOP_LIMIT_S = 20.0
 
 
 class Recorder:
-    """One run's collectors. `problems` holds, by source, the first failure and how often it came."""
+    """One run's collectors. `problems` holds, by source, the first failure, its remedy, and how often it failed."""
 
     def __init__(self, specs: Sequence[TelemetrySpec], results: Results,
                  endpoints: Sequence[EndpointSpec] = (), say: Callable[[str], None] = logger.info) -> None:
@@ -70,20 +71,20 @@ class Recorder:
     def _attempt(self, source: str, collector: Collector, window: Window | None) -> None:
         try:
             self._log.add(collector.collect() if window is None else collector.after(window))
-        except Exception as error:  # whatever a stranger's metrics hold, the run goes on
-            self._note(source, f"{type(error).__name__}: {error}")
+        except (Exception, KeyboardInterrupt) as error:  # whatever a stranger's metrics hold, the run goes on
+            self._note(source, failure(error))
 
     def _close(self, source: str, collector: Collector) -> None:
         try:
             collector.close()
         except Exception as error:  # what the others brought is still to be written
-            self._note(source, f"{type(error).__name__}: {error}")
+            self._note(source, failure(error))
 
-    def _note(self, source: str, message: str) -> None:
+    def _note(self, source: str, told: Failure) -> None:
         known = self.problems.get(source)
         if known is None:
-            logger.warning("telemetry '%s': %s", source, message)
-            self.problems[source] = {"message": message, "times": 1}
+            logger.warning("telemetry '%s': %s%s", source, told.message, f"; {told.hint}" if told.hint else "")
+            self.problems[source] = {"message": told.message, "times": 1, **({"hint": told.hint} if told.hint else {})}
         else:
             known["times"] = int(known["times"]) + 1
 

@@ -20,6 +20,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from fmload.errors import FmloadError
 from fmload.telemetry.prometheus_query import PrometheusQuery
 from fmload.telemetry.sample import Sample, Window
 from tests.integration.test_telemetry import LOAD, series_of
@@ -41,6 +42,8 @@ class Api(BaseHTTPRequestHandler):
             return self._answer(403, {"status": "error", "errorType": "forbidden", "error": "the signature is wrong"})
         query = parse_qs(urlsplit(self.path).query)
         Api.asked.append(query)
+        if query["query"] == ["broken"]:
+            return self._answer(500, {"status": "error", "error": "the storage is gone"})
         start, end, step = (float(query[name][0]) for name in ("start", "end", "step"))
         points = [[start + k * step, str(k) if k else "NaN"] for k in range(int((end - start) / step) + 1)]
         series = {"metric": {"__name__": "vllm:num_requests_running", "pod": "a"}, "values": points}
@@ -114,7 +117,7 @@ def test_queries_are_signed_for_their_service_and_region(service: str, monkeypat
     monkeypatch.setattr(Api, "service", service)
     with api() as url:
         found = fetched(url, auth="sigv4", service=service, region="eu-west-1", queries={"kv": 'avg(x{pod=~"a|b c+"})'})
-        with pytest.raises(RuntimeError, match="HTTP 403: the signature is wrong"):
+        with pytest.raises(FmloadError, match="HTTP 403: the signature is wrong"):
             fetched(url, auth="sigv4", service=service, region="us-east-1")
     assert {sample.metric for sample in found} == {"vllm:num_requests_running", "kv"}
     assert [query["query"][0] for query in Api.asked][1] == 'avg(x{pod=~"a|b c+"})'
@@ -126,7 +129,7 @@ def test_queries_are_signed_for_their_service_and_region(service: str, monkeypat
 def test_a_token_is_sent_and_never_shown() -> None:
     with api() as url:
         assert fetched(url, auth="bearer", api_key_env="TOKEN")
-        with pytest.raises(RuntimeError) as raised:
+        with pytest.raises(FmloadError) as raised:
             fetched(url)
     assert "HTTP 403" in str(raised.value) and "the-token" not in str(raised.value)
 
@@ -139,6 +142,16 @@ def test_a_long_run_is_asked_for_in_parts_that_do_not_overlap() -> None:
     assert all(end - start < 10_000 for start, end in spans)
     assert all(later[0] - earlier[1] == 1 for earlier, later in itertools.pairwise(spans))
     assert len({sample.at_ns for sample in found}) == len(found)
+
+
+def test_a_query_that_fails_does_not_keep_the_others_back() -> None:
+    kept: list[Sample] = []
+    with api() as url, pytest.raises(FmloadError, match="broken: HTTP 500: the storage is gone") as raised:
+        collector = PrometheusQuery("prom", PrometheusQuery.Options.model_validate(
+            {"url": url, "delay": "0s", "match": ["broken", "up"], "auth": "bearer", "api_key_env": "TOKEN"}))
+        kept.extend(collector.after(Window(-20 * 10**9, 0, int(1_700_000_000e9))))
+    assert kept
+    assert "log" in str(raised.value.hint)
 
 
 def test_it_waits_until_the_last_scrape_is_there() -> None:
