@@ -1,13 +1,13 @@
 """What an endpoint's own metrics say of a stage, under the names of ours: for the audit to lay beside them.
 
 Counters and histogram sums are read as differences over the measurement window, summed over all label sets: tokens a
-request, requests a second, and the means of the server's TTFT and ITL. Names: the metrics documentation of vLLM, SGLang
-and TGI. TGI's time per token is left out: it holds the prefill.
+request, requests a second, and the means of the server's TTFT and ITL. Names: the metrics documentation of vLLM,
+SGLang, TGI and DJL Serving. TGI's time per token is left out: it holds the prefill.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -34,12 +34,16 @@ _RATIOS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
                   "sglang:inter_token_latency_seconds_count", "llamacpp:tokens_predicted_total")),
     "cached_share": (("vllm:prefix_cache_hits_total", "sglang:cached_tokens_total"),
                      ("vllm:prefix_cache_queries_total", "sglang:prompt_tokens_total")),
-    "queue_mean": (("vllm:request_queue_time_seconds_sum", "tgi_request_queue_duration_sum"),
-                   ("vllm:request_queue_time_seconds_count", "tgi_request_queue_duration_count")),
+    "queue_mean": (("vllm:request_queue_time_seconds_sum", "tgi_request_queue_duration_sum", "QueueTime_sum"),
+                   ("vllm:request_queue_time_seconds_count", "tgi_request_queue_duration_count", "QueueTime_count")),
 }
+_FACTORS = {"QueueTime_sum": 1e-6}  # DJL's times are in microseconds
 # All output tokens of a window, where the server does not count requests.
 _MADE = ("vllm:generation_tokens_total", "sglang:generation_tokens_total", "llamacpp:tokens_predicted_total")
 _FINISHED = ("vllm:request_success_total", "tgi_request_success_total", "tgi_request_success")
+_ENDED, _UNFINISHED = "vllm:request_success_total", "vllm:request_success_total, not finished"
+_NO_SUCCESS = r'"finished_reason": "(?:abort|error)"'
+_ADDRESS = r'"(?:address|instance)": "([^"]*)"'  # of one source that tells of several addresses
 _PREEMPTIONS = "vllm:num_preemptions_total"
 _THROTTLES = ("InvocationThrottles",)  # CloudWatch's sums by period
 _TTFT_MS = "TimeToFirstToken"  # Bedrock's means by period
@@ -54,13 +58,15 @@ class ServerView:
     preemptions: float | None = None
     cached_share: float | None = None
     throttles: float | None = None
+    unfinished: float | None = None  # requests that the server gave up, since the client went away or by an error
 
 
 def server_view(run: Run, stage: Stage) -> ServerView:
     """The view of the collectors that name this stage's endpoint; an empty one where there are none.
 
     Where other stages load the endpoint in the same window (components of a mix), its counters are of all of them: only
-    the preemptions are told. Of several addresses, rates are told only when each of them is scraped.
+    the preemptions are told. Of several addresses, rates are told only when each of them is scraped. Where requests
+    were given up, tokens a request are not told: the counters hold the tokens of those, too.
     """
     sources = [entry["name"] for entry in run.spec.get("telemetry") or [] if entry.get("endpoint") == stage.endpoint]
     path = run.results.telemetry_parquet
@@ -73,33 +79,46 @@ def server_view(run: Run, stage: Stage) -> ServerView:
         return ServerView(preemptions=grown.get(_PREEMPTIONS))
     ratios = {name: ratio for name, (tops, bottoms) in _RATIOS.items()
               if (ratio := _ratio(_first(grown, tops), _first(grown, bottoms))) is not None}
+    unfinished = grown.get(_UNFINISHED)
     cached, made = ratios.pop("cached_share", None), _first(grown, _MADE)
-    tokens = {name: value for name, value in ratios.items() if name.endswith("_tokens_mean")}
+    tokens = {name: value for name, value in ratios.items()
+              if name.endswith("_tokens_mean") and not unfinished}
     for name, counted in (("output_tokens_per_s", made), ("requests_per_s", _first(grown, _FINISHED))):
         if counted is not None and whole and stage.window_ns:
             tokens[name] = counted / (stage.window_ns / NS)
-    times = {name: value for name, value in ratios.items() if name not in tokens}
+    times = {name: value for name, value in ratios.items() if not name.endswith("_tokens_mean")}
     if len(told := _in_window(frame, stage, (_TTFT_MS,))):
         times.setdefault("ttft_mean", float(told.mean()) / 1e3)
     throttled = _in_window(frame, stage, _THROTTLES)
     return ServerView(tokens, times, grown.get(_PREEMPTIONS), cached,
-                      float(throttled.sum()) if len(throttled) else None)
+                      float(throttled.sum()) if len(throttled) else None, unfinished)
 
 
 def _grown(frame: pd.DataFrame, sources: list[str], stage: Stage,
            addresses: int) -> tuple[dict[str, float | None], bool]:
     """Growth of each metric over the window, and whether every address told.
 
-    Of one address the first source counts (a scrape and a Prometheus server may tell the same); of several their sum.
+    Of one address the first source counts (a scrape and a Prometheus server may tell the same); of several their sum,
+    whether each has a source of its own or one source tells of all.
     """
     grown: dict[str, float | None] = {}
     telling = addresses
     for metric, part in frame.groupby("metric"):
-        known = [value for source in sources if (value := growth(
-            part[part["source"] == source], stage.window_start_ns, stage.window_end_ns)) is not None]
-        grown[str(metric)] = sum(known[:addresses]) if known else None
+        known = [value for teller in _tellers(part, sources, addresses) if (value := growth(
+            teller, stage.window_start_ns, stage.window_end_ns)) is not None]
+        grown[str(metric)] = sum(known[:addresses]) * _FACTORS.get(str(metric), 1.0) if known else None
         telling = min(telling, len(known) or addresses)
     return grown, telling == addresses
+
+
+def _tellers(part: pd.DataFrame, sources: list[str], addresses: int) -> Iterator[pd.DataFrame]:
+    """The samples of one metric by source, and by address where there are several."""
+    for source in sources:
+        mine = part[part["source"] == source]
+        if addresses == 1 or mine.empty:
+            yield mine
+        else:
+            yield from (told for _, told in mine.groupby(mine["labels"].str.extract(_ADDRESS)[0].fillna("")))
 
 
 def _shared(run: Run, stage: Stage) -> bool:
@@ -146,4 +165,6 @@ def _counters(path: Path, written_ns: int) -> pd.DataFrame:
     """Read once for all stages of a run; again when the file was written anew."""
     names = {name for ratio in _RATIOS.values() for side in ratio for name in side} | {
         _PREEMPTIONS, *_MADE, *_FINISHED, *_THROTTLES, _TTFT_MS}
-    return pd.read_parquet(path, filters=[("metric", "in", sorted(names))])
+    frame = pd.read_parquet(path, filters=[("metric", "in", sorted(names))])
+    unfinished = (frame["metric"] == _ENDED) & frame["labels"].str.contains(_NO_SUCCESS)
+    return frame.assign(metric=frame["metric"].mask(unfinished, _UNFINISHED))

@@ -108,6 +108,7 @@ def server_counters(facts: Facts) -> Check | None:
         return None
     name, (ours, theirs) = max(known.items(), key=lambda item: abs(relative(item[1][0], item[1][1])))
     difference = relative(ours, theirs)
+    apart = f" {facts.server.unfinished:.0f} that it gave up are counted apart." if facts.server.unfinished else ""
     return Check(2, "server's counters = ours", graded(difference, CLOSE + facts.edges, FAR + facts.edges),
-                 f"{name}: {ours:.4g} here, {theirs:.4g} by the server's counters ({difference:+.1%}).",
+                 f"{name}: {ours:.4g} here, {theirs:.4g} by the server's counters ({difference:+.1%}).{apart}",
                  {name: {"ours": ours, "server": theirs} for name, (ours, theirs) in known.items()})

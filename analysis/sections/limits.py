@@ -34,11 +34,13 @@ def render(analysis: Analysis) -> Section | None:
     path = analysis.run.results.telemetry_parquet
     if not path.exists() or not analysis.results:
         return None
-    owners = {entry["name"]: entry.get("endpoint") for entry in analysis.run.spec.get("telemetry") or []}
+    entries = analysis.run.spec.get("telemetry") or []
+    owners = {entry["name"]: entry.get("endpoint") for entry in entries}
+    kinds = {entry["name"]: entry["collector"] for entry in entries}
     series = metered(path, still=True)
     endpoints = list(dict.fromkeys(result.endpoint for result in analysis.results))
     found = {endpoint: gauges_of((one for one in series if owners.get(one.source) in (None, endpoint)),
-                                 _per_instance(analysis.results, endpoint)) for endpoint in endpoints}
+                                 _per_instance(analysis.results, endpoint), kinds) for endpoint in endpoints}
     if not any(found.values()):
         return None
     rows = [_row(result, found[result.endpoint], analysis.run) for result in analysis.results]

@@ -60,6 +60,8 @@ class Metrics:
     def observe(self, truth: Truth) -> None:
         """Adds one request that has ended."""
         self.outcomes[truth.outcome] += 1
+        if truth.outcome == "disconnected":
+            self._reasons["abort"] += 1
         if not truth.token_ns:
             return
         self.input_tokens += truth.input_tokens
@@ -89,7 +91,7 @@ class Metrics:
         for name, kind, text, value in self._numbers(engine):
             lines += [f"# HELP vllm:{name} {text}", f"# TYPE vllm:{name} {kind}",
                       f"vllm:{name}{{{self._labels}}} {value:.12g}"]
-        lines += ["# HELP vllm:request_success_total Requests that ended well.",
+        lines += ["# HELP vllm:request_success_total Requests that ended, by reason.",
                   "# TYPE vllm:request_success_total counter"]
         lines += [f'vllm:request_success_total{{{self._labels},finished_reason="{reason}"}} {self._reasons[reason]}'
                   for reason in ("length", "stop", "abort")]

@@ -16,6 +16,7 @@ from fmload.config.model import Strict
 from fmload.telemetry.sample import Sample, Window
 
 LATENCIES = ("p50", "p99")
+ECC = ("mem_ecc_corrected", "mem_ecc_uncorrected", "sram_ecc_corrected", "sram_ecc_uncorrected")
 END_LIMIT_S = 3.0
 
 
@@ -63,11 +64,14 @@ class NeuronMonitor:
                 self._lines.put((time.monotonic_ns(), line))
 
     def parse(self, report: dict[str, Any], at_ns: int) -> Iterator[Sample]:
-        """Utilisation of every NeuronCore in use, device and host memory, executions, errors and latencies."""
+        """Utilisation of every NeuronCore in use, device and host memory, executions, errors and latencies of every
+        runtime; CPU and memory of the host; ECC events of every device."""
         for runtime in report.get("neuron_runtime_data") or []:
             labels = {"pid": str(runtime.get("pid", "")), "tag": str(runtime.get("neuron_runtime_tag", ""))}
             for metric, more, value in _figures(_part(runtime, "report")):
                 yield Sample(self._source, metric, at_ns, float(value), {**labels, **more})
+        for metric, more, value in _host(_part(report, "system_data")):
+            yield Sample(self._source, metric, at_ns, float(value), more)
 
     def after(self, window: Window) -> Iterable[Sample]:
         """Nothing more."""
@@ -93,7 +97,28 @@ def _figures(report: dict[str, Any]) -> Iterator[tuple[str, dict[str, str], floa
     for place in ("host", "neuron_device"):
         if place in memory:
             yield f"neuron_memory_{place}_bytes", {}, memory[place]
+    yield from _cpu("neuron_runtime_cpu_percent", _part(_part(report, "neuron_runtime_vcpu_usage"), "vcpu_usage"))
     yield from _executions(_part(report, "execution_stats"))
+
+
+def _host(system: dict[str, Any]) -> Iterator[tuple[str, dict[str, str], float]]:
+    yield from _cpu("neuron_host_cpu_percent", _part(_part(system, "vcpu_usage"), "average_usage"))
+    memory = _part(system, "memory_info")
+    for name in ("memory_used_bytes", "memory_total_bytes", "swap_used_bytes"):
+        if name in memory:
+            yield f"neuron_host_{name}", {}, memory[name]
+    for device in _part(system, "neuron_hw_counters").get("neuron_devices") or []:
+        for kind in ECC:
+            if kind in device:
+                yield "neuron_ecc_events_total", {"device": str(device.get("neuron_device_index", "")),
+                                                  "kind": kind}, device[kind]
+
+
+def _cpu(metric: str, usage: dict[str, Any]) -> Iterator[tuple[str, dict[str, str], float]]:
+    """Per cent of all vCPUs by what they did; idling is left out."""
+    for mode, percent in usage.items():
+        if mode != "idle":
+            yield metric, {"mode": mode}, percent
 
 
 def _executions(stats: dict[str, Any]) -> Iterator[tuple[str, dict[str, str], float]]:

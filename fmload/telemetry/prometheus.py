@@ -21,7 +21,8 @@ from fmload.telemetry.sample import Sample, Window
 MOST_BYTES = 16 * 1024 * 1024
 # Of a family, the serving engines' and the accelerators'; a node exporter's thousand series come by name only.
 DEFAULT_METRICS = ("vllm:*", "sglang:*", "tgi_*", "llamacpp:*", "DCGM_FI_*", "neuron*", "execution_*", "*QueueTime*",
-                   "*RequestLatency*", "*RollingBatch*", "*Token*")
+                   "*RequestLatency*", "*RollingBatch*", "DynamicBatchSize", "*Token*", "Response_*", "WlmError*",
+                   "GPUMemory*", "hardware_ecc_events*", "system_vcpu_usage*", "system_memory*")
 
 
 class PrometheusOptions(Strict):
@@ -33,9 +34,10 @@ class PrometheusOptions(Strict):
             yield "url", "give the address of the metrics, or the endpoint whose /metrics they are"
 
     url: str | None = Field(None, description="for example http://10.0.0.5:8000/metrics")
-    endpoint: str | None = Field(None, description="the endpoint that it tells of; its /metrics without a url")
+    endpoint: str | None = Field(None, description="the endpoint that it tells of; without a url: all its /metrics")
     every_s: Seconds = Field(1.0, alias="every")
     metrics: list[str] = Field(list(DEFAULT_METRICS), description="names to keep, with * and ?")
+    labels: dict[str, str] = Field(default_factory=dict, description="given to every sample")
     headers: dict[str, str] = Field(default_factory=dict)
     api_key_env: str | None = Field(None, description="environment variable with a token, sent as Bearer")
     timeout_s: Seconds = Field(5.0, alias="timeout")
@@ -59,14 +61,19 @@ class Prometheus:
         return list(self.parse(text, (asked_ns + time.monotonic_ns()) // 2))
 
     def parse(self, text: str, at_ns: int) -> Iterator[Sample]:
-        """The samples of an exposition text whose names are wanted; `_created` stamps are left out."""
+        """The samples of an exposition text whose names are wanted; `_created` stamps are left out.
+
+        What the text's TYPE calls a counter bears `_total`, though the text may not say so in its name.
+        """
         for family in text_string_to_metric_families(text):
             for found in family.samples:
-                if self._wanted(found.name) and not found.name.endswith("_created"):
-                    yield Sample(self._source, found.name, at_ns, float(found.value), dict(found.labels))
+                if self._wanted(found.name, family.type) and not found.name.endswith("_created"):
+                    yield Sample(self._source, found.name, at_ns, float(found.value),
+                                 {**found.labels, **self._options.labels})
 
-    def _wanted(self, name: str) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in self._options.metrics)
+    def _wanted(self, name: str, kind: str) -> bool:
+        names = {name, name.removesuffix("_total")} if kind == "counter" else {name}
+        return any(fnmatchcase(one, pattern) for one in names for pattern in self._options.metrics)
 
     def after(self, window: Window) -> Iterable[Sample]:
         """Nothing more."""

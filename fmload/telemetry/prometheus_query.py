@@ -67,6 +67,7 @@ class PrometheusQuery:
         self.every_s: float | None = None
         self._source = source
         self._options = options
+        self._untold: frozenset[str] = frozenset()  # counters whose names do not say so
         self._headers = bearing(options.headers, options.api_key_env if options.auth == "bearer" else None)
 
     def collect(self) -> Iterable[Sample]:
@@ -81,6 +82,7 @@ class PrometheusQuery:
         ready_ns = window.end_ns + int(self._options.delay_s * NS)
         time.sleep(max(0.0, (ready_ns - time.monotonic_ns()) / NS))
         wanted = [(None, match) for match in self._options.match] + list(self._options.queries.items())
+        self._untold = self._counters()
         refused: list[FmloadError] = []
         for name, query in wanted:
             try:
@@ -89,6 +91,17 @@ class PrometheusQuery:
                 refused.append(_refusal(query, error))
         if refused:
             raise refused[0]
+
+    def _counters(self) -> frozenset[str]:
+        """Counters without `_total`, by the server's metadata; none where it keeps none, as CloudWatch does."""
+        url = f"{api(self._options.url)}/metadata"
+        try:
+            kinds = json.loads(fetched(urllib.request.Request(url, headers=self._signed(url)), self._options.timeout_s,
+                                       MOST_BYTES))["data"]
+            return frozenset(name for name, (first, *_) in kinds.items()
+                             if first["type"] == "counter" and not name.endswith("_total"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return frozenset()
 
     def _points(self, query: str, name: str | None, window: Window) -> Iterator[Sample]:
         for start_s, end_s in self._spans(window):
@@ -122,6 +135,7 @@ class PrometheusQuery:
         for series in answer["data"]["result"]:
             labels = {key: value for key, value in series["metric"].items() if key != "__name__"}
             metric = name or series["metric"].get("__name__", "")
+            metric += "_total" if name is None and metric in self._untold else ""
             for at_s, value in series["values"]:
                 if math.isfinite(number := float(value)):
                     yield Sample(self._source, metric, window.at_ns(float(at_s)), number, labels)

@@ -36,9 +36,9 @@ class Recorder:
         self._say = say
         self._log = SampleLog(results.logs / "telemetry.jsonl")
         self._stop = threading.Event()
-        self._collectors = {spec.name: _build(spec, endpoints) for spec in specs}
+        self._collectors = [(spec.name, collector) for spec in specs for collector in _build(spec, endpoints)]
         self._threads = [threading.Thread(target=self._watch, args=item, daemon=True, name=f"telemetry {item[0]}")
-                         for item in self._collectors.items() if item[1].every_s is not None]
+                         for item in self._collectors if item[1].every_s is not None]
 
     def start(self) -> None:
         """Begin to collect."""
@@ -51,7 +51,7 @@ class Recorder:
         for thread in self._threads:
             thread.join(STOP_LIMIT_S)
         window = _window(self._results)
-        for source, collector in self._collectors.items():
+        for source, collector in self._collectors:
             if window is not None:
                 if collector.every_s is None:
                     self._say(f"telemetry '{source}': waiting for its last figures, then fetching them")
@@ -89,22 +89,24 @@ class Recorder:
             known["times"] = int(known["times"]) + 1
 
 
-def _build(spec: TelemetrySpec, endpoints: Sequence[EndpointSpec]) -> Collector:
-    options = spec.options
-    if getattr(options, "url", "given") is None:
-        options = options.model_copy(update={"url": _metrics_url(spec.name, options.endpoint, endpoints)})
-    collector: Collector = COLLECTORS.load(spec.collector)(spec.name, options)
-    return collector
+def _build(spec: TelemetrySpec, endpoints: Sequence[EndpointSpec]) -> list[Collector]:
+    """One collector; of an endpoint that is given by name, one for each of its addresses."""
+    kind, options = COLLECTORS.load(spec.collector), spec.options
+    if getattr(options, "url", "given") is not None:
+        return [kind(spec.name, options)]
+    found = _metrics_urls(spec.name, options.endpoint, endpoints)
+    return [kind(spec.name, options.model_copy(update={"url": url, "labels": {
+        **options.labels, **({"address": address} if len(found) > 1 else {})}})) for address, url in found.items()]
 
 
-def _metrics_url(source: str, name: str, endpoints: Sequence[EndpointSpec]) -> str:
-    """`/metrics` at the root of the endpoint's address, where vLLM, SGLang, TGI and llama.cpp have it."""
-    for endpoint in endpoints:
-        if endpoint.name == name and (address := endpoint.url or next(iter(endpoint.urls or ()), None)):
-            parts = urlsplit(address)
-            return f"{parts.scheme}://{parts.netloc}/metrics"
-    raise FmloadError(f"telemetry '{source}': no endpoint named '{name}' has an address",
-                      hint="name an endpoint of the run file, or give the url of its metrics")
+def _metrics_urls(source: str, name: str, endpoints: Sequence[EndpointSpec]) -> dict[str, str]:
+    """By address: `/metrics` at its root, where vLLM, SGLang, TGI and llama.cpp have it."""
+    addresses = [address for endpoint in endpoints if endpoint.name == name
+                 for address in (endpoint.url, *(endpoint.urls or ())) if address]
+    if not addresses:
+        raise FmloadError(f"telemetry '{source}': no endpoint named '{name}' has an address",
+                          hint="name an endpoint of the run file, or give the url of its metrics")
+    return {parts.netloc: f"{parts.scheme}://{parts.netloc}/metrics" for parts in map(urlsplit, addresses)}
 
 
 def _window(results: Results) -> Window | None:

@@ -141,6 +141,6 @@ def test_a_prometheus_server_killed_or_hung_in_the_run_is_a_warning(tmp_path: Pa
                 process.wait(10)
         recorder.stop()
     told = json.loads(results.telemetry_problems_json.read_text())["s"]
-    assert "/api/v1/query_range: " in told["message"]
+    assert "/api/v1/" in told["message"]
     assert told["hint"]
     assert results.telemetry_parquet.exists()

@@ -54,6 +54,19 @@ llamacpp:requests_processing 2
 # TYPE llamacpp:tokens_predicted_total counter
 llamacpp:tokens_predicted_total 512
 """,
+    "djl": """\
+# HELP QueueTime : prometheus histogram metric, unit: Microseconds
+# TYPE QueueTime histogram
+QueueTime_bucket{Model="m",le="+Inf"} 12
+QueueTime_count{Model="m"} 12
+QueueTime_sum{Model="m"} 48000.0
+# HELP Response_2XX_total : prometheus counter metric, unit: Count
+# TYPE Response_2XX_total counter
+Response_2XX_total{Host="h"} 12.0
+# HELP RollingBatchSize : prometheus gauge metric, unit: Count/Item
+# TYPE RollingBatchSize gauge
+RollingBatchSize{Model="m"} 16.0
+""",
     "node": """\
 # TYPE node_load1 gauge
 node_load1 1.25
@@ -62,7 +75,8 @@ node_memory_MemAvailable_bytes 6.1e10
 """,
 }
 KEPT = {"dcgm": "DCGM_FI_DEV_POWER_USAGE", "neuron": "neuroncore_utilization_ratio", "sglang": "sglang:token_usage",
-        "tgi": "tgi_queue_size", "llamacpp": "llamacpp:tokens_predicted_total", "node": "node_load1"}
+        "tgi": "tgi_queue_size", "llamacpp": "llamacpp:tokens_predicted_total", "djl": "RollingBatchSize",
+        "node": "node_load1"}
 
 
 @contextmanager
@@ -119,15 +133,20 @@ def test_every_exporter_is_read_and_one_that_dies_is_a_warning_with_what_it_had_
 @pytest.mark.parametrize(("factor", "verdict"), [("1", "PASS"), ("1.6", "FAIL")])
 def test_the_audit_catches_a_server_that_lies_about_its_tokens_and_times(tmp_path: Path, factor: str,
                                                                          verdict: str) -> None:
-    load = {"concurrency": [4], "ramp": 0, "warmup": "1s", "window": "5s", "drain": "10s"}
-    with emulator(tmp_path, "--ttft", "60ms", "--gap", "10ms", "--metrics-factor", factor) as server:
-        telemetry = [{"name": "vllm", "collector": "prometheus", "endpoint": "a", "url": f"{server.url}/metrics",
-                      "every": "200ms"}]
-        path = run_file(tmp_path, {"a": server.url}, load, telemetry=telemetry)
+    """Two servers behind one endpoint, both scraped by its name; a share of the requests is given up."""
+    load = {"concurrency": [4], "ramp": 0, "warmup": "1s", "window": "5s", "drain": "10s",
+            "cancel": {"share": "25%", "after": "75ms"}}
+    told = ("--ttft", "60ms", "--gap", "10ms", "--metrics-factor", factor)
+    with emulator(tmp_path, *told) as one, emulator(tmp_path, *told, name="other") as other:
+        telemetry = [{"name": "vllm", "collector": "prometheus", "endpoint": "a", "every": "200ms"}]
+        endpoint = {"name": "a", "protocol": "openai", "model": "m", "urls": [f"{one.url}/v1", f"{other.url}/v1"]}
+        path = run_file(tmp_path, {}, load, telemetry=telemetry, endpoints=[endpoint])
         with fmload_run(tmp_path, path) as run:
             assert run.wait() == (4 if verdict == "FAIL" else 0), run.output()
     checks = {check["name"]: check for check in json.loads(run.results.audit_json.read_text())["stages"][0]["checks"]}
     assert checks["server's counters = ours"]["result"] == verdict
     assert checks["server's times = ours"]["result"] == verdict
+    assert set(checks["server's counters = ours"]["figures"]) == {"output_tokens_per_s", "requests_per_s"}
+    assert "that it gave up are counted apart" in checks["server's counters = ours"]["sentence"]
     report = run.results.report_md.read_text()
     assert "What was the limit?" in report and "What is more here is network and client" in report

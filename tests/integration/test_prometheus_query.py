@@ -40,13 +40,16 @@ class Api(BaseHTTPRequestHandler):
         given = self.headers["Authorization"] or ""
         if given != "Bearer the-token" and not (given.startswith("AWS4") and given == self._own_signature()):
             return self._answer(403, {"status": "error", "errorType": "forbidden", "error": "the signature is wrong"})
+        if self.path.endswith("/metadata"):
+            return self._answer(200, {"status": "success", "data": {"served": [{"type": "counter", "help": ""}]}})
         query = parse_qs(urlsplit(self.path).query)
         Api.asked.append(query)
         if query["query"] == ["broken"]:
             return self._answer(500, {"status": "error", "error": "the storage is gone"})
         start, end, step = (float(query[name][0]) for name in ("start", "end", "step"))
         points = [[start + k * step, str(k) if k else "NaN"] for k in range(int((end - start) / step) + 1)]
-        series = {"metric": {"__name__": "vllm:num_requests_running", "pod": "a"}, "values": points}
+        name = "served" if query["query"] == ["served"] else "vllm:num_requests_running"
+        series = {"metric": {"__name__": name, "pod": "a"}, "values": points}
         self._answer(200, {"status": "success", "data": {"resultType": "matrix", "result": [series]}})
 
     def _own_signature(self) -> str:
@@ -152,6 +155,12 @@ def test_a_query_that_fails_does_not_keep_the_others_back() -> None:
         kept.extend(collector.after(Window(-20 * 10**9, 0, int(1_700_000_000e9))))
     assert kept
     assert "log" in str(raised.value.hint)
+
+
+def test_a_counter_is_told_from_a_gauge_by_the_servers_metadata() -> None:
+    with api() as url:
+        found = fetched(url, auth="bearer", api_key_env="TOKEN", match=["served", "up"], queries={"served": "served"})
+    assert {sample.metric for sample in found} == {"served_total", "vllm:num_requests_running", "served"}
 
 
 def test_it_waits_until_the_last_scrape_is_there() -> None:

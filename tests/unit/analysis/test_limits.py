@@ -39,6 +39,26 @@ def test_power_of_several_gpus_is_added_up_and_their_utilisation_averaged() -> N
     assert observed(found, 0, 10, None).power_w == 260
 
 
+def told(source: str, at_ns: list[int], *values: float, metric: str = "vllm:num_requests_running") -> Metered:
+    return Metered(source, metric, "", np.array(at_ns, dtype=np.int64), np.array(values))
+
+
+def test_two_servers_are_one_at_the_instants_of_both_and_one_that_has_died_is_no_longer_counted() -> None:
+    joined = gauges_of([told("a", [0, 10, 20], 4, 5, 6), told("b", [5, 15, 25, 35, 95], 1, 2, 3, 4, 7)])["running"]
+    assert joined.at_ns.tolist() == [0, 5, 10, 15, 20, 25, 35, 95]
+    assert joined.value.tolist() == [5, 5, 6, 7, 8, 9, 10, 7]
+
+
+def test_a_scrape_and_a_prometheus_server_that_tell_the_same_are_not_added_up() -> None:
+    both = [told("a", [0, 10], 4, 5), told("b", [0, 10], 4, 5)]
+    assert gauges_of(both, collectors={"a": "prometheus", "b": "prometheus_query"})["running"].value.tolist() == [4, 5]
+    assert gauges_of(both, collectors={"a": "prometheus", "b": "prometheus"})["running"].value.tolist() == [8, 10]
+
+
+def test_djls_rolling_batch_is_a_batch() -> None:
+    assert gauges_of([series("RollingBatchSize", 16)])["running"].metric == "RollingBatchSize"
+
+
 def test_cloudwatchs_utilisation_of_an_instance_is_divided_by_its_gpus_and_unknown_where_their_number_is() -> None:
     eight = [series("GPUUtilization", 160.0, 240.0)]  # a hundred for each GPU of the instance
     assert gauges_of(eight, accelerators_per_instance=8)["accelerator"].value.tolist() == pytest.approx([0.2, 0.3])

@@ -15,7 +15,7 @@ from analysis.checks.tokens import server_counters
 from analysis.load import open_run
 from analysis.pipeline import analyse_run
 from analysis.table import Check
-from analysis.telemetry import ServerView, growth
+from analysis.telemetry import ServerView, growth, server_view
 from tests import handmade
 
 
@@ -105,16 +105,39 @@ def test_a_server_that_several_stages_load_at_once_tells_of_none_of_them(tmp_pat
     assert _server_check(tmp_path, [("s", counters)], others=[other]) is None
 
 
+def test_one_source_that_tells_of_each_address_tells_of_all(tmp_path: Path) -> None:
+    grown = {f'vllm:request_success_total {{"address": "{address}"}}': 4.0 for address in ("x", "y")}
+    found = _server_check(tmp_path, [("s", grown)], urls=["http://x/v1", "http://y/v1"])
+    assert found is not None and found.figures["requests_per_s"] == {"ours": 8.0, "server": 8.0}
+
+
+def test_requests_that_were_given_up_are_counted_apart_and_tokens_a_request_are_not_compared(tmp_path: Path) -> None:
+    found = _server_check(tmp_path, [("s", {
+        'vllm:request_success_total {"finished_reason": "stop"}': 8.0, "vllm:generation_tokens_total": 40.0,
+        'vllm:request_success_total {"finished_reason": "abort"}': 3.0})])
+    assert found is not None and found.result == "PASS"
+    assert "3 that it gave up" in found.sentence
+    assert set(found.figures) == {"output_tokens_per_s", "requests_per_s"}
+
+
+def test_djls_queue_times_are_microseconds(tmp_path: Path) -> None:
+    _server_check(tmp_path, [("s", {"QueueTime_sum": 48_000.0, "QueueTime_count": 12.0})])
+    run = open_run(tmp_path)
+    assert server_view(run, run.stages[0]).times_s == {"queue_mean": pytest.approx(0.004)}
+
+
 def _server_check(root: Path, sources: list[tuple[str, dict[str, float]]], urls: Sequence[str] = (),
                   others: Sequence[dict[str, Any]] = ()) -> Check | None:
-    """The check of a second with eight requests of five tokens, by counters of these sources that grew so in it."""
+    """The check of a second with eight requests of five tokens, by counters of these sources (name, labels after a
+    space) that grew so in it."""
     spec = {"endpoints": [{"name": "a", **({"urls": list(urls)} if urls else {})}],
             "telemetry": [{"name": source, "collector": "prometheus", "endpoint": "a"} for source, _ in sources]}
     requests = [handmade.request(f"r{i}", 100 * i, [100 * i + at for at in (20, 30, 40, 50, 60)]) for i in range(8)]
     results = handmade.write(root, [handmade.stage(), *others], requests, spec=spec)
-    rows = [(source, metric, handmade.BASE_NS + at_ns, value) for source, counters in sources
-            for metric, grown in counters.items() for at_ns, value in ((-1, 100.0), (10**9, 100.0 + grown))]
-    frame = pd.DataFrame(rows, columns=["source", "metric", "at_ns", "value"]).assign(labels="{}")
+    rows = [(source, metric.partition(" ")[0], metric.partition(" ")[2] or "{}", handmade.BASE_NS + at_ns, value)
+            for source, counters in sources for metric, grown in counters.items()
+            for at_ns, value in ((-1, 100.0), (10**9, 100.0 + grown))]
+    frame = pd.DataFrame(rows, columns=["source", "metric", "labels", "at_ns", "value"])
     frame.to_parquet(results.telemetry_parquet)
     result = analyse_run(open_run(root)).results[0]
     return next((check for check in result.checks if check.name == "server's counters = ours"), None)

@@ -9,13 +9,15 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from fmload.config.schema import TelemetrySpec
+from fmload.config.schema import EndpointSpec, TelemetrySpec
 from fmload.registry import Registry
+from fmload.results import Results
 from fmload.telemetry import COLLECTORS
 from fmload.telemetry.docker_stats import DockerStats, size_bytes
 from fmload.telemetry.neuron_monitor import NeuronMonitor
 from fmload.telemetry.nvidia_smi import NvidiaSmi
 from fmload.telemetry.prometheus import Prometheus
+from fmload.telemetry.recorder import Recorder
 from fmload.telemetry.sample import Sample, SampleLog, Window, to_parquet
 
 
@@ -50,6 +52,21 @@ def test_metrics_are_chosen_by_pattern() -> None:
     assert [sample.metric for sample in collector.parse(VLLM, 5)] == ["vllm:num_requests_running"]
 
 
+def test_a_counter_is_told_by_its_type_and_not_by_its_name() -> None:
+    collector = Prometheus("tgi", Prometheus.Options(url="http://127.0.0.1/metrics", metrics=["served", "load"]))
+    text = "# TYPE served counter\nserved 5\n# TYPE load gauge\nload 3\n"
+    assert [sample.metric for sample in collector.parse(text, 5)] == ["served_total", "load"]
+
+
+def test_of_an_endpoint_by_name_each_address_is_scraped_and_labelled(tmp_path: Path) -> None:
+    endpoint = EndpointSpec.model_validate({"name": "a", "protocol": "openai", "model": "m",
+                                            "urls": ["http://x:1/v1", "http://y:2/v1"]})
+    spec = TelemetrySpec.model_validate({"name": "s", "collector": "prometheus", "endpoint": "a"})
+    recorder = Recorder([spec], Results(tmp_path).create(), [endpoint])
+    found = [collector.parse("# TYPE vllm:x gauge\nvllm:x 1\n", 5) for _, collector in recorder._collectors]
+    assert [dict(sample.labels) for samples in found for sample in samples] == [{"address": "x:1"}, {"address": "y:2"}]
+
+
 def test_what_a_gpu_does_not_tell_is_absent() -> None:
     collector = NvidiaSmi("gpu", NvidiaSmi.Options())
     found = _values(collector.parse("0, 87, 40, 20480, 81559, 231.5, 700.00, 61, 1980\n"
@@ -64,7 +81,16 @@ NEURON = {"neuron_runtime_data": [{"pid": 9, "neuron_runtime_tag": "vllm", "repo
         "0": {"neuroncore_utilization": 81.25}, "1": {"neuroncore_utilization": 79.5}}},
     "memory_used": {"neuron_runtime_used_bytes": {"host": 1024, "neuron_device": 2048}},
     "execution_stats": {"execution_summary": {"completed": 12, "timed_out": 0}, "error_summary": {"generic": 1},
-                        "latency_stats": {"total_latency": {"p50": 0.021, "p99": 0.034}, "device_latency": None}}}}]}
+                        "latency_stats": {"total_latency": {"p50": 0.021, "p99": 0.034}, "device_latency": None}},
+    "neuron_runtime_vcpu_usage": {"period": 1.0, "vcpu_usage": {"user": 42.01, "system": 12.34}, "error": ""}}}],
+    "system_data": {
+        "vcpu_usage": {"average_usage": {"user": 32.77, "nice": 0, "system": 22.87, "idle": 39.36, "io_wait": 0},
+                       "usage_data": {"0": {"user": 34.41}}, "context_switch_count": 123456, "error": ""},
+        "memory_info": {"period": 5.3, "memory_total_bytes": 49345835008, "memory_used_bytes": 16042344448,
+                        "swap_total_bytes": 0, "swap_used_bytes": 0, "error": ""},
+        "neuron_hw_counters": {"period": 1.0, "error": "", "neuron_devices": [
+            {"neuron_device_index": 1, "mem_ecc_corrected": 2, "mem_ecc_uncorrected": 0, "sram_ecc_uncorrected": 0,
+             "sram_ecc_corrected": 0}]}}}
 
 
 def test_every_neuron_core_its_memory_and_its_executions_are_read() -> None:
@@ -79,6 +105,16 @@ def test_every_neuron_core_its_memory_and_its_executions_are_read() -> None:
     assert at("neuron_executions", status="completed") == 12
     assert at("neuron_errors", kind="generic") == 1
     assert at("neuron_total_latency_s", percentile="p99") == 0.034
+
+
+def test_a_neuron_hosts_cpu_and_memory_and_its_devices_ecc_events_are_read() -> None:
+    found = _values(NeuronMonitor("neuron", NeuronMonitor.Options()).parse(NEURON, 5))
+    assert found["neuron_host_cpu_percent", '{"mode": "system"}'] == 22.87
+    assert not any('"idle"' in labels for _, labels in found)
+    assert found["neuron_runtime_cpu_percent", '{"mode": "user", "pid": "9", "tag": "vllm"}'] == 42.01
+    assert found["neuron_host_memory_used_bytes", "{}"] == 16042344448
+    assert found["neuron_host_memory_total_bytes", "{}"] == 49345835008
+    assert found["neuron_ecc_events_total", '{"device": "1", "kind": "mem_ecc_corrected"}'] == 2
 
 
 def test_docker_stats_are_read_in_bytes_and_per_cent() -> None:
