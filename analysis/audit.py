@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.checks.addresses import addresses
-from analysis.checks.client import client_cpu, client_lag, stamping_delay
+from analysis.checks.client import client_cpu, client_host, client_lag, stamping_delay
 from analysis.checks.facts import FAIL, NOT_APPLICABLE, CheckFunction, Facts
 from analysis.checks.load import all_sent, littles_law, offered_load, send_lateness, undisturbed
 from analysis.checks.mixes import share_of_mix
@@ -46,8 +46,8 @@ GROUPS = {1: "Little's law", 2: "Tokens", 3: "Time", 4: "Load", 5: "Client", 6: 
 CHECKS: tuple[CheckFunction, ...] = (
     littles_law, token_sums, token_counts, token_source, output_limit, output_lengths, echoes, tokens_per_chunk,
     server_counters, order_of_instants, buffered_streams, censored_tokens, server_times, offered_load, send_lateness,
-    all_sent, addresses, share_of_mix, undisturbed, client_cpu, client_lag, stamping_delay, enough_samples, steady,
-    warmed_up, warmup_ended, known_well_enough, cached_tokens, repeated_prompts,
+    all_sent, addresses, share_of_mix, undisturbed, client_cpu, client_host, client_lag, stamping_delay,
+    enough_samples, steady, warmed_up, warmup_ended, known_well_enough, cached_tokens, repeated_prompts,
     prefix_cache, throttles)
 
 

@@ -21,6 +21,7 @@ class WorkerHealth:
     seconds: int
     cpu_mean: float | None  # of one core
     cpu_max: float | None
+    host_cpu_mean: float | None  # of all cores of its host
     loop_lag_p99_s: float | None  # typical second
     loop_lag_max_s: float | None
     stamp_lag_p99_s: float | None
@@ -37,12 +38,12 @@ def health_of(run: Run, stage: Stage) -> tuple[WorkerHealth, ...]:
 
 
 def _worker(name: str, lines: list[Mapping[str, Any]]) -> WorkerHealth:
-    cpu = _values(lines, "cpu_fraction")
+    cpu, host = _values(lines, "cpu_fraction"), _values(lines, "host_cpu_fraction")
     return WorkerHealth(
         worker=name, seconds=len(lines), cpu_mean=float(cpu.mean()) if len(cpu) else None,
-        cpu_max=float(cpu.max()) if len(cpu) else None, loop_lag_p99_s=_typical_s(lines, "loop_lag_p99_ns"),
-        loop_lag_max_s=_worst_s(lines, "loop_lag_max_ns"), stamp_lag_p99_s=_typical_s(lines, "stamp_lag_p99_ns"),
-        send_late_p99_s=_typical_s(lines, "send_late_p99_ns"))
+        cpu_max=float(cpu.max()) if len(cpu) else None, host_cpu_mean=float(host.mean()) if len(host) else None,
+        loop_lag_p99_s=_typical_s(lines, "loop_lag_p99_ns"), loop_lag_max_s=_worst_s(lines, "loop_lag_max_ns"),
+        stamp_lag_p99_s=_typical_s(lines, "stamp_lag_p99_ns"), send_late_p99_s=_typical_s(lines, "send_late_p99_ns"))
 
 
 def _values(lines: Iterable[Mapping[str, Any]], key: str) -> np.ndarray[Any, np.dtype[np.float64]]:

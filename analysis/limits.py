@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ FULL = 0.9  # a cache or an accelerator that is so full or busy at the median le
 BANDWIDTH = 0.7  # what decoding reaches of the memory's bandwidth when it is bound by it
 QUEUES = 1.0  # requests that wait at the median
 SAME = 0.95
+HOST_FULL = 0.95  # of all cores of a host; what is above leaves a worker to wait for its turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,11 @@ class Observed:
     memory_bandwidth: float | None = None
     preemptions: float | None = None
     power_w: float | None = None  # mean, of all accelerators
+    client_host_cpu: float | None = None  # mean, of all cores of the load generator's busiest host
 
 
-def observed(gauges: Mapping[Quantity, Gauge], start_ns: int, end_ns: int, preemptions: float | None) -> Observed:
+def observed(gauges: Mapping[Quantity, Gauge], start_ns: int, end_ns: int, preemptions: float | None,
+             client_host_cpu: float | None = None) -> Observed:
     """What the gauges say of a window."""
     def median(quantity: Quantity) -> float | None:
         values = gauges[quantity].within(start_ns, end_ns) if quantity in gauges else np.array([])
@@ -48,14 +51,17 @@ def observed(gauges: Mapping[Quantity, Gauge], start_ns: int, end_ns: int, preem
     return Observed(
         median("running"), float(gauges["running"].value.max()) if "running" in gauges else None, median("waiting"),
         median("kv_cache"), median("accelerator"), median("memory_bandwidth"), preemptions,
-        float(power.mean()) if len(power) else None)
+        float(power.mean()) if len(power) else None, client_host_cpu)
 
 
-def limit_of(seen: Observed, client_bound: bool) -> Limit:
-    """The first rule that holds, from the nearest to the client inwards."""
-    if client_bound:
-        return Limit("client", "the client was the limit (see the audit): the endpoint could take more")
-    return _cache(seen) or _batch(seen) or _accelerator(seen) or _none(seen)
+def limit_of(seen: Observed, client: Sequence[str] = ()) -> Limit:
+    """The first rule that holds, from the nearest to the client inwards.
+
+    `client`: what the audit says of a load generator that was the limit; empty when it was not.
+    """
+    if client:
+        return Limit("load generator", f"{' '.join(client)} The endpoint may have had room")
+    return _cache(seen) or _batch(seen) or _accelerator(seen) or _client_host(seen) or _none(seen)
 
 
 def _cache(seen: Observed) -> Limit | None:
@@ -85,6 +91,14 @@ def _accelerator(seen: Observed) -> Limit | None:
         return Limit("accelerator", f"busy {seen.accelerator:.0%} of the time at the median, with "
                      + ("no queue" if not seen.waiting else f"{seen.waiting:.3g} requests waiting"))
     return None
+
+
+def _client_host(seen: Observed) -> Limit | None:
+    """Nothing of the endpoint was full, and the host of the load generator was."""
+    if seen.client_host_cpu is None or seen.client_host_cpu < HOST_FULL:
+        return None
+    return Limit("load generator's host", f"all its cores were {seen.client_host_cpu:.0%} busy, and nothing that the "
+                                          "endpoint tells of was full")
 
 
 def _none(seen: Observed) -> Limit:

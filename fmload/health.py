@@ -30,6 +30,7 @@ class Health:
     def __init__(self, in_flight: Callable[[], int]) -> None:
         self._process = psutil.Process()
         self._process.cpu_percent()
+        psutil.cpu_percent()  # the first answer of both is no figure
         self._loop_lag: list[int] = []
         self._stamp_lag: list[int] = []
         self._send_late: list[int] = []
@@ -70,6 +71,7 @@ class Health:
             "loop_lag_p50_ns": percentile_ns(loop, 0.5), "loop_lag_p99_ns": percentile_ns(loop, 0.99),
             "loop_lag_max_ns": max(loop, default=0),
             "cpu_fraction": self._process.cpu_percent() / 100, "rss_bytes": self._process.memory_info().rss,
+            "host_cpu_fraction": psutil.cpu_percent() / 100,
             "in_flight": self._in_flight(),
             "stamp_lag_p50_ns": percentile_ns(stamp, 0.5), "stamp_lag_p99_ns": percentile_ns(stamp, 0.99),
             "stamp_lag_max_ns": max(stamp, default=0),

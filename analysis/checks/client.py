@@ -6,9 +6,11 @@ from analysis.checks.facts import FAIL, PASS, WARN, Facts
 from analysis.table import Check
 from fmload.units import format_duration
 
+HOST_FULL = 0.95
+
 
 def client_cpu(facts: Facts) -> Check | None:
-    """CPU of the busiest worker."""
+    """CPU of the busiest worker, and of its host, which may have other work."""
     busy = [worker for worker in facts.health if worker.cpu_mean is not None]
     if not busy:
         return None
@@ -18,6 +20,19 @@ def client_cpu(facts: Facts) -> Check | None:
     return Check(5, "client CPU", result, f"The busiest worker ({worst.worker}) used {mean:.0%} of a core"
                  + (": the client was the limit." if result == FAIL else "."),
                  {"worker": worst.worker, "cpu_mean": mean}, client_bound=result == FAIL)
+
+
+def client_host(facts: Facts) -> Check | None:
+    """CPU of the busiest host of workers: what else runs there takes what they may need at any moment."""
+    told = [worker for worker in facts.health if worker.host_cpu_mean is not None]
+    if not told:
+        return None
+    worst = max(told, key=lambda worker: worker.host_cpu_mean or 0.0)
+    mean = worst.host_cpu_mean or 0.0
+    return Check(5, "client host's CPU", WARN if mean > HOST_FULL else PASS,
+                 f"All cores of the host of {worst.worker} were {mean:.0%} busy, by the workers or by others"
+                 + (": give the load generator more cores, or the server a host of its own." if mean > HOST_FULL
+                    else "."), {"worker": worst.worker, "host_cpu_mean": mean})
 
 
 def client_lag(facts: Facts) -> Check | None:

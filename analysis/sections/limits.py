@@ -10,6 +10,7 @@ from analysis import formats
 from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Rule, Section, Series, Table
 from analysis.formats import cell, name
 from analysis.gauges import QUANTITIES, Gauge, Quantity, gauges_of
+from analysis.health import health_of
 from analysis.limits import limit_of, observed, tokens_per_joule
 from analysis.load import Run
 from analysis.naming import STAGE_COLUMNS, stage_cells
@@ -50,9 +51,10 @@ def render(analysis: Analysis) -> Section | None:
 
 
 _EXPLAINED = (
-    "The first of these that the endpoint's own metrics show: the client; the KV cache (preempted requests, or 90 % in "
-    "use); the batch (requests wait beside a batch that is as large as it ever was); memory bandwidth (70 %) or the "
-    "accelerators (90 % busy); else the load itself. A busy accelerator is not always a used one: its counters say "
+    "The first of these that the figures show: the load generator (by the audit); of the endpoint's own metrics the KV "
+    "cache (preempted requests, or 90 % in use), the batch (requests wait beside a batch that is as large as it ever "
+    "was), memory bandwidth (70 %) or the accelerators (90 % busy); the load generator's host (95 % of all its cores); "
+    "else the load itself. A busy accelerator is not always a used one: its counters say "
     "that something ran, not how well.")
 
 
@@ -65,8 +67,10 @@ def _per_instance(results: Sequence[StageResult], endpoint: str) -> int | None:
 
 def _row(result: StageResult, gauges: Gauges, run: Run) -> list[Cell]:
     stage = result.summary.stage
-    seen = observed(gauges, stage.window_start_ns, stage.window_end_ns, server_view(run, stage).preemptions)
-    limit = limit_of(seen, result.client_bound)
+    hosts = [worker.host_cpu_mean for worker in health_of(run, stage) if worker.host_cpu_mean is not None]
+    seen = observed(gauges, stage.window_start_ns, stage.window_end_ns, server_view(run, stage).preemptions,
+                    max(hosts, default=None))
+    limit = limit_of(seen, [check.sentence for check in result.checks if check.client_bound])
     return [*stage_cells(result), name(limit.name), name(limit.evidence), cell(seen.waiting, formats.significant),
             cell(seen.running, formats.significant), cell(seen.kv_cache, formats.percent),
             cell(seen.accelerator, formats.percent),

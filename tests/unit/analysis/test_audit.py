@@ -141,15 +141,24 @@ def test_prompts_of_an_earlier_stage_warn(tmp_path: Path) -> None:
     assert result_of(second, "prompts are new") == "WARN"
 
 
-def health(cpu: float = 0.1, lag_ms: float = 0.1) -> list[dict[str, Any]]:
+def health(cpu: float = 0.1, lag_ms: float = 0.1, host_cpu: float = 0.2) -> list[dict[str, Any]]:
     return [{"worker": "w0", "at_ns": BASE_NS + second * NS_A_SECOND, "cpu_fraction": cpu,
-             "loop_lag_p99_ns": round(lag_ms * MS), "loop_lag_max_ns": round(lag_ms * MS)} for second in range(20)]
+             "host_cpu_fraction": host_cpu, "loop_lag_p99_ns": round(lag_ms * MS),
+             "loop_lag_max_ns": round(lag_ms * MS)} for second in range(20)]
 
 
 def test_a_worker_out_of_cpu_makes_the_stage_client_bound(tmp_path: Path) -> None:
     found = judged(tmp_path, back_to_back(), health=health(cpu=0.99))
     assert found.client_bound
     assert found.audit == "FAIL"
+
+
+@pytest.mark.parametrize(("host_cpu", "result"), [(0.9, "PASS"), (0.97, "WARN")])
+def test_a_host_without_a_core_to_spare_is_a_warning_though_the_workers_are_idle(tmp_path: Path, host_cpu: float,
+                                                                                result: str) -> None:
+    found = judged(tmp_path, back_to_back(), health=health(host_cpu=host_cpu))
+    assert result_of(found, "client host's CPU") == result
+    assert not found.client_bound
 
 
 def test_loop_lag_against_the_latency_makes_user_stamps_client_bound(tmp_path: Path) -> None:

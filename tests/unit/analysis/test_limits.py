@@ -81,15 +81,19 @@ def test_the_memory_of_a_neuron_runtime_on_its_host_is_not_the_accelerators() ->
     (Observed(running=4, most_running=4, waiting=0, accelerator=0.97), "accelerator"),
     (Observed(running=4, most_running=4, waiting=0, accelerator=0.97, memory_bandwidth=0.8), "memory bandwidth"),
     (Observed(running=4, most_running=4, waiting=0, kv_cache=0.1, accelerator=0.3), "load"),
+    (Observed(running=4, most_running=4, waiting=0, kv_cache=0.1, client_host_cpu=0.98), "load generator's host"),
+    (Observed(running=4, most_running=4, waiting=0, accelerator=0.97, client_host_cpu=0.98), "accelerator"),
+    (Observed(running=4, most_running=4, waiting=0, kv_cache=0.1, client_host_cpu=0.5), "load"),
     (Observed(), "unknown"),
 ])
 def test_the_first_resource_that_is_shown_to_be_full_is_the_limit(seen: Observed, limit: str) -> None:
-    assert limit_of(seen, client_bound=False).name == limit
-    assert limit_of(seen, client_bound=True).name == "client"
+    assert limit_of(seen).name == limit
+    bound = limit_of(seen, ["The busiest worker (w0) used 99% of a core: the client was the limit."])
+    assert bound.name == "load generator" and "99% of a core" in bound.evidence
 
 
 def test_the_evidence_holds_the_figures() -> None:
-    found = limit_of(Observed(running=8, most_running=8, waiting=4, kv_cache=0.5), client_bound=False)
+    found = limit_of(Observed(running=8, most_running=8, waiting=4, kv_cache=0.5))
     assert found.evidence == "4 requests waited at the median beside a full batch of 8, with 50% of the KV cache in use"
 
 
