@@ -13,7 +13,7 @@ BENCHES = {
     "aws": "SageMaker and Bedrock streams: error, CPU beside boto3's own event stream, a held loop",
     "emulator": "what the emulator itself can serve",
     "pacing": "lateness of open-loop sends, beside Locust's own wait times",
-    "telemetry": "what collectors cost: CPU, and the error of the token stamps beside them",
+    "telemetry": "what collectors cost: CPU; the error of the token stamps and the lateness of sends beside them",
     "shapes": "load shapes, traces and a stall: asked against achieved",
     "search": "stages of a search beside those of a grid, against a known capacity",
     "scaling": "1, 2 and 4 workers, and what they cost the master",

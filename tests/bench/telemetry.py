@@ -1,9 +1,10 @@
-"""What collectors cost: CPU of the process that they run in, and the error of the token stamps beside them.
+"""What collectors cost: CPU of their process, the error of the token stamps and the lateness of sends beside them.
 
-    python -m tests.bench.telemetry [--streams 64] [--seconds 12]
+    python -m tests.bench.telemetry [--rate 32] [--seconds 12]
 
-The same load without collectors; with one Prometheus endpoint a second, as usual; and with four endpoints five times a
-second and a neuron-monitor besides. The error is a chunk's stamp less the instant just before the emulator sent it.
+The same open loop (Poisson arrivals of two-second answers) without collectors; with one Prometheus endpoint a second,
+as usual; and with four endpoints five times a second and a neuron-monitor besides. The error is a chunk's stamp less
+the instant just before the emulator sent it; the lateness is from the instant that the schedule wanted to the send.
 """
 
 from __future__ import annotations
@@ -38,28 +39,28 @@ while True:
 
 @dataclass(frozen=True)
 class Result:
-    """One row. CPU in cores, errors in seconds."""
+    """One row. CPU in cores; median and 99th percentile of errors and lateness in seconds."""
 
     collectors: str
     samples: int
     cpu: float
-    error_p50_s: float
-    error_p99_s: float
+    error_s: tuple[float, float]
+    late_s: tuple[float, float]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.telemetry", description=__doc__)
-    parser.add_argument("--streams", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=32, help="requests a second; twice as many are in flight")
     parser.add_argument("--seconds", type=float, default=12)
     args = parser.parse_args(argv)
-    table = Table(title=f"{args.streams} streams at 20 ms a token")
-    for column in ("collectors", "samples", "CPU of their process", "error p50", "error p99"):
+    table = Table(title=f"{args.rate:g} requests a second, about {2 * args.rate:g} streams at 20 ms a token", box=None)
+    for column in ("collectors", "samples", "CPU", "stamps p50", "p99", "late p50", "p99"):
         table.add_column(column, justify="right")
     for name in ("none", "one a second", "four at 5/s and neuron-monitor"):
-        row = measure(name, args.streams, args.seconds)
-        table.add_row(row.collectors, f"{row.samples:,}", f"{100 * row.cpu:.1f} %", f"{1e6 * row.error_p50_s:.0f} µs",
-                      f"{1e6 * row.error_p99_s:.0f} µs")
+        row = measure(name, args.rate, args.seconds)
+        table.add_row(row.collectors, f"{row.samples:,}", f"{100 * row.cpu:.1f} %",
+                      *(f"{1e6 * value:.0f} µs" for value in (*row.error_s, *row.late_s)))
     Console().print(table)
     return 0
 
@@ -73,9 +74,10 @@ def collectors(name: str, url: str) -> list[dict[str, Any]]:
     return [*scrapes, *([monitor] if len(every) > 1 else [])]
 
 
-def measure(name: str, streams: int, seconds: float) -> Result:
+def measure(name: str, rate: float, seconds: float) -> Result:
     """One run of real processes."""
-    load = {"concurrency": [streams], "ramp": "1s", "warmup": "2s", "window": f"{seconds + 1}s", "drain": "20s"}
+    load = {"rate": [rate], "arrivals": "poisson", "ramp": 0, "warmup": "3s", "window": f"{seconds + 1}s",
+            "drain": "20s"}
     prompts = [{"name": "p", "source": "synthetic", "input_tokens": 64, "output_tokens": 100, "count": 1000}]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -93,10 +95,23 @@ def measure(name: str, streams: int, seconds: float) -> Result:
 
 
 def _result(name: str, run: Run, server: Server, cpu: float) -> Result:
-    errors = _errors_ns(run, server) / 1e9
+    errors, late = _errors_ns(run, server) / 1e9, _late_ns(run) / 1e9
     file = run.results.telemetry_parquet
     samples = pq.read_metadata(file).num_rows if file.exists() else 0
-    return Result(name, samples, cpu, float(np.quantile(errors, 0.5)), float(np.quantile(errors, 0.99)))
+    return Result(name, samples, cpu, _quantiles(errors), _quantiles(late))
+
+
+def _quantiles(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
+    return float(np.quantile(values, 0.5)), float(np.quantile(values, 0.99))
+
+
+def _late_ns(run: Run) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Of the requests that were to be sent in the window."""
+    stage, = run.stages()
+    offsets = {entry["worker"]: entry["clock_offset_ns"] for entry in run.workers()}
+    return np.array([record.send_ns - record.scheduled_ns for record in run.records() if record.send_ns is not None
+                     and stage["window_start_ns"] <= record.scheduled_ns - offsets[record.worker]
+                     < stage["window_end_ns"]], np.int64)
 
 
 def _errors_ns(run: Run, server: Server) -> np.ndarray[Any, np.dtype[np.int64]]:
