@@ -10,11 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from fmload.config import RunFile, yaml_lines
 from fmload.config.dumping import values
@@ -27,6 +27,7 @@ WATCH_EVERY_S = 0.2
 CONNECT_LIMIT_S = 60
 REMOTE_CONNECT_LIMIT_S = 900  # hosts may still be booting
 INTERRUPTED_LIMIT_S = 240.0  # drain, barrier and compaction after Ctrl-C
+SILENT_S = 60.0
 LEAVE_LIMIT_S = 15.0
 KILL_LIMIT_S = 5.0
 LOG_TAIL_LINES = 8
@@ -86,6 +87,7 @@ def drive(run: RunFile, results: Results, workers: int, progress: Progress, resu
 def _watch(fleet: Fleet, results: Results, progress: Progress) -> bool:
     """Show progress until the master has ended. Ctrl-C once asks it to end, twice ends everything; tells if it came."""
     interrupted_at: float | None = None
+    silence = Silence(results)
     while True:
         try:
             if fleet.master.poll() is not None:
@@ -93,6 +95,8 @@ def _watch(fleet: Fleet, results: Results, progress: Progress) -> bool:
             time.sleep(WATCH_EVERY_S)
             if snapshot := read_snapshot(_live(results)):
                 progress.show(snapshot)
+                if news := silence.news(snapshot, time.time()):
+                    progress.say(news)
             if interrupted_at and time.monotonic() - interrupted_at > INTERRUPTED_LIMIT_S:
                 return True
         except KeyboardInterrupt:
@@ -101,6 +105,24 @@ def _watch(fleet: Fleet, results: Results, progress: Progress) -> bool:
             interrupted_at = time.monotonic()
             progress.say("interrupted: requests in flight may end, records are kept (Ctrl-C again ends at once)")
             fleet.master.send_signal(signal.SIGINT)
+
+
+class Silence:
+    """Tells once of each silence of the master, which writes its state every second until it compacts the journals."""
+
+    def __init__(self, results: Results) -> None:
+        self._results = results
+        self._told_of = 0.0
+
+    def news(self, snapshot: Mapping[str, Any], now_s: float) -> str | None:
+        """A sentence when the state has not been written for a minute before `now_s` (a wall clock)."""
+        written_s = _live(self._results).stat().st_mtime
+        writing = snapshot.get("run", {}).get("phase") == "writing"
+        if writing or written_s == self._told_of or now_s - written_s < SILENT_S:
+            return None
+        self._told_of = written_s
+        return (f"nothing heard of Locust's master for {SILENT_S:g} s: {self._results.logs / 'master.log'} may say why "
+                "(Ctrl-C ends the run and keeps its records)")
 
 
 def _close_stages(results: Results) -> bool:

@@ -23,6 +23,7 @@ from uuid import uuid4
 
 import gevent
 import locust.runners
+from gevent.util import print_run_info
 from locust import argument_parser, events
 from locust.event import EventHook
 from locust.exception import RPCError
@@ -105,6 +106,7 @@ class Plugin:
         if not isinstance(runner, WorkerRunner):
             self._conduct()
         gevent.signal_handler(signal.SIGINT, self._on_sigint)
+        gevent.signal_handler(signal.SIGUSR1, print_run_info)  # what each greenlet waits for, into the log
 
     # -- the worker's side ----------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import yaml
 
@@ -94,7 +95,16 @@ class Run:
         try:
             return self.process.wait(limit_s)
         except subprocess.TimeoutExpired as error:
-            raise AssertionError(f"still running after {limit_s:g} s:\n{self.output()[-3000:]}") from error
+            raise AssertionError(f"still running after {limit_s:g} s:\n{self._what_it_waits_for()}") from error
+
+    def _what_it_waits_for(self) -> str:
+        """The ends of all logs, after every Locust process has written what its greenlets wait for."""
+        for process in (own := psutil.Process(self.process.pid), *own.children(recursive=True)):
+            if "locust" in process.cmdline():
+                process.send_signal(signal.SIGUSR1)
+        time.sleep(2.0)
+        logs = [self.log, *sorted(self.results.logs.glob("*.log"))]
+        return "\n".join(f"-- {log.name}\n{log.read_text(errors='replace')[-20_000:]}" for log in logs)
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")
