@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from fmload.cancelling import Enough
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.base import Reading
 from fmload.endpoints.bedrock import Bedrock
@@ -191,6 +193,11 @@ def test_converse_events_without_a_token_are_no_chunks() -> None:
     second = first + len(delta(text="") + delta(text="B"))
     assert [(c.text, c.end) for c in reading.chunks] == [("A", first), ("B", second)]
     assert (reading.finish_reason, reading.failure) == ("end_turn", None)
+
+
+def test_the_tokens_of_a_stream_that_goes_on_can_be_counted() -> None:
+    enough, part = Enough(MADE["converse"], 3), delta(text="A")
+    assert [enough(len(body), partial(bytes, body)) for body in (part, part * 2, part * 3)] == [False, False, True]
 
 
 def test_cached_tokens_are_part_of_the_input() -> None:

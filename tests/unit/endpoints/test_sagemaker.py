@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from fmload.cancelling import Enough
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.base import Reading
 from fmload.endpoints.sagemaker import SageMaker
@@ -207,6 +209,11 @@ DJL = (b'{"token": {"id": 1, "text": "A", "log_prob": -0.1}}\n'
        b'{"token": [{"id": 2, "text": "B"}, {"id": 3, "text": "C"}]}\n'
        b'{"token": {"id": 4, "text": "D"}, "generated_text": "ABCD", '
        b'"details": {"finish_reason": "length", "generated_tokens": 4, "inputs": "Why?"}}\n')
+
+
+def test_the_tokens_of_a_stream_that_goes_on_can_be_counted() -> None:
+    enough, part = Enough(MADE["streamed"], 3), event("PayloadPart", openai_line(content="A"))
+    assert [enough(len(body), partial(bytes, body)) for body in (part, part * 2, part * 3)] == [False, False, True]
 
 
 def test_an_openai_stream_is_read_with_its_channels_and_usage() -> None:
