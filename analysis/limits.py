@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.gauges import Gauge, Quantity
+from analysis.gauges import Floats, Gauge, Quantity
 from fmload.metrics import ratio
 
 FULL = 0.9  # a cache or an accelerator that is so full or busy at the median leaves no room
@@ -37,21 +37,25 @@ class Observed:
     memory_bandwidth: float | None = None
     preemptions: float | None = None
     power_w: float | None = None  # mean, of all accelerators
+    most_waiting: float | None = None  # in the window
     client_host_cpu: float | None = None  # mean, of all cores of the load generator's busiest host
 
 
 def observed(gauges: Mapping[Quantity, Gauge], start_ns: int, end_ns: int, preemptions: float | None,
              client_host_cpu: float | None = None) -> Observed:
     """What the gauges say of a window."""
+    def within(quantity: Quantity) -> Floats:
+        return gauges[quantity].within(start_ns, end_ns) if quantity in gauges else np.array([])
+
     def median(quantity: Quantity) -> float | None:
-        values = gauges[quantity].within(start_ns, end_ns) if quantity in gauges else np.array([])
+        values = within(quantity)
         return float(np.median(values)) if len(values) else None
 
-    power = gauges["power"].within(start_ns, end_ns) if "power" in gauges else np.array([])
+    power, waiting = within("power"), within("waiting")
     return Observed(
         median("running"), float(gauges["running"].value.max()) if "running" in gauges else None, median("waiting"),
         median("kv_cache"), median("accelerator"), median("memory_bandwidth"), preemptions,
-        float(power.mean()) if len(power) else None, client_host_cpu)
+        float(power.mean()) if len(power) else None, float(waiting.max()) if len(waiting) else None, client_host_cpu)
 
 
 def limit_of(seen: Observed, client: Sequence[str] = ()) -> Limit:
@@ -102,13 +106,14 @@ def _client_host(seen: Observed) -> Limit | None:
 
 
 def _none(seen: Observed) -> Limit:
+    most = f" (at most {seen.most_waiting:.3g})" if (seen.most_waiting or 0) > (seen.waiting or 0) else ""
     told = [text for value, text in (
-        (seen.waiting, f"{seen.waiting or 0:.3g} requests waited"),
+        (seen.waiting, f"{seen.waiting or 0:.3g} requests waited{most}"),
         (seen.kv_cache, f"{seen.kv_cache or 0:.0%} of the KV cache in use"),
         (seen.accelerator, f"accelerators busy {seen.accelerator or 0:.0%} of the time")) if value is not None]
     if not told:
         return Limit("unknown", "no collector tells of queue, cache or accelerators")
-    return Limit("load", f"the endpoint had room: {', '.join(told)}, at the median")
+    return Limit("load", f"nothing that the endpoint tells of was full: {', '.join(told)}, at the median")
 
 
 def tokens_per_joule(output_tokens_per_s: float | None, power_w: float | None) -> float | None:

@@ -18,12 +18,14 @@ from analysis.document import (
     Column,
     Paragraph,
     Point,
+    Rule,
     Section,
     Series,
     Table,
     literal,
 )
 from analysis.formats import cell, name
+from analysis.gauges import QUANTITIES
 from analysis.naming import stage_name
 from analysis.pipeline import Analysis
 from analysis.sections.timeline import start_ns
@@ -60,7 +62,7 @@ def _problems(analysis: Analysis) -> list[Callout]:
 
 
 def _problem(problem: Mapping[str, Any]) -> str:
-    remedy = f"; {literal(problem['hint'])}" if problem.get("hint") else ""
+    remedy = f"; {problem['hint']}" if problem.get("hint") else ""
     return f"{literal(problem['message'])} ({formats.several(problem['times'], 'time')}{remedy})"
 
 
@@ -84,18 +86,28 @@ def _row(result: StageResult, one: Metered) -> list[Cell] | None:
 
 
 def _charts(series: list[Metered], analysis: Analysis) -> list[Chart]:
-    metrics = list(dict.fromkeys(one.metric for one in series))[:MOST_CHARTS]
-    return [_chart(metric, [one for one in series if one.metric == metric], start_ns(analysis)) for metric in metrics]
+    """Of what moved, the most telling that the section on the limit does not draw already."""
+    drawn = {metric for _, _, _, metrics in QUANTITIES.values() for metric in metrics}
+    by_metric: dict[str, list[Metered]] = {}
+    for one in series:
+        if np.ptp(one.value) > 0:
+            by_metric.setdefault(one.metric, []).append(one)
+    chosen = [metric for metric, parts in by_metric.items() if len(parts) > 1 or metric not in drawn][:MOST_CHARTS]
+    return [_chart(metric, by_metric[metric], analysis) for metric in chosen]
 
 
-def _chart(metric: str, series: list[Metered], origin_ns: int) -> Chart:
+def _chart(metric: str, series: list[Metered], analysis: Analysis) -> Chart:
+    origin_ns = start_ns(analysis)
     drawn = [Series(" ".join(filter(None, (one.source, one.labels))), _points(one, origin_ns), place, place, bare=True)
              for place, one in enumerate(series)]
+    marks = [Rule("x", round((stage.window_start_ns - origin_ns) / 1e9, 1), str(stage.stage))
+             for stage in analysis.run.stages if stage.window_start_ns]
     safe = "".join(letter if letter.isalnum() else "_" for letter in metric)
-    return Chart(f"endpoint_{safe}", metric, "xy", Axis("Time since the run began", "s"), Axis(metric), drawn)
+    return Chart(f"endpoint_{safe}", metric, "xy", Axis("Time since the run began", "s"),
+                 Axis("Rate", "1/s") if metric.endswith("/s") else Axis("Value"), drawn, marks)
 
 
 def _points(one: Metered, origin_ns: int) -> list[Point]:
     stride = -(-len(one.at_ns) // MOST_POINTS)
-    return [Point(round((at - origin_ns) / 1e9, 1), value)
-            for at, value in zip(one.at_ns[::stride].tolist(), one.value[::stride].tolist(), strict=True)]
+    pairs = zip(one.at_ns[::stride].tolist(), one.value[::stride].tolist(), strict=True)
+    return [Point(round((at - origin_ns) / 1e9, 1), value) for at, value in pairs if at >= origin_ns]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -22,16 +22,26 @@ from analysis.utilisation import metered
 from fmload.prices import accelerators_of
 
 MOST_POINTS = 600
-_COLUMNS = (
-    *STAGE_COLUMNS, Column("Limit", numeric=False), Column("Evidence", numeric=False, wide=True),
-    Column("Queue", "requests", "Median"), Column("Batch", "requests", "Median"), Column("KV cache", "", "Median"),
-    Column("Accelerators", "busy", "Median"), Column("Output per accelerator", "tokens/s"),
-    Column("Power", "W", "Mean"), Column("Output", "tokens/J"))
+STILL = 0.02  # memory that moves by no more than this part of itself makes no picture
+_LIMITS = (*STAGE_COLUMNS, Column("Limit", numeric=False), Column("Evidence", numeric=False, wide=True))
+_MEDIANS = (
+    *STAGE_COLUMNS, Column("Queue", "requests"), Column("Batch", "requests"), Column("KV cache", "in use"),
+    Column("Accelerators", "busy"), Column("Memory", "GiB", "Of all accelerators"),
+    Column("Output", "tokens/s each", "Output tokens a second and accelerator"), Column("Power", "W", "Mean"),
+    Column("Output", "tokens/J"))
+# Pictures of one endpoint, each with its unit: those of our own figures and of the endpoint's that it holds.
+_PICTURES: tuple[tuple[str, str, tuple[str, ...], tuple[Quantity, ...]], ...] = (
+    ("requests", "", ("in_flight",), ("running", "waiting")),
+    ("output", "tokens/s", ("output_tokens",), ()),
+    ("in use", "share", (), ("kv_cache", "accelerator", "memory_bandwidth")),
+    ("accelerator memory", "GiB", (), ("memory",)),
+    ("power", "W", (), ("power",)))
+_OURS = {"in_flight": "In flight, by the client", "output_tokens": "Output tokens"}
 Gauges = Mapping[Quantity, Gauge]
 
 
 def render(analysis: Analysis) -> Section | None:
-    """A row a stage and one picture an endpoint. None where no telemetry was collected."""
+    """Two rows a stage and the pictures of each endpoint. None where no telemetry was collected."""
     path = analysis.run.results.telemetry_parquet
     if not path.exists() or not analysis.results:
         return None
@@ -44,9 +54,11 @@ def render(analysis: Analysis) -> Section | None:
                                  _per_instance(analysis.results, endpoint), kinds) for endpoint in endpoints}
     if not any(found.values()):
         return None
-    rows = [_row(result, found[result.endpoint], analysis.run) for result in analysis.results]
-    blocks: list[Block] = [Paragraph(_EXPLAINED), Table(_COLUMNS, rows, "**The limit of each stage**")]
-    blocks += [_timeline(endpoint, gauges, analysis) for endpoint, gauges in found.items() if gauges]
+    rows = [_rows(result, found[result.endpoint], analysis.run) for result in analysis.results]
+    blocks: list[Block] = [
+        Paragraph(_EXPLAINED), Table(_LIMITS, [limit for limit, _ in rows], "**The limit of each stage**"),
+        _told([medians for _, medians in rows])]
+    blocks += [chart for endpoint, gauges in found.items() if gauges for chart in _pictures(endpoint, gauges, analysis)]
     return Section("limits", "What was the limit?", blocks)
 
 
@@ -65,35 +77,54 @@ def _per_instance(results: Sequence[StageResult], endpoint: str) -> int | None:
     return accelerators_of(priced_as or result.summary.endpoint.instance_type)
 
 
-def _row(result: StageResult, gauges: Gauges, run: Run) -> list[Cell]:
+def _rows(result: StageResult, gauges: Gauges, run: Run) -> tuple[list[Cell], list[Cell]]:
+    """The limit, and the figures of which it was found."""
     stage = result.summary.stage
     hosts = [worker.host_cpu_mean for worker in health_of(run, stage) if worker.host_cpu_mean is not None]
     seen = observed(gauges, stage.window_start_ns, stage.window_end_ns, server_view(run, stage).preemptions,
                     max(hosts, default=None))
     limit = limit_of(seen, [check.sentence for check in result.checks if check.client_bound])
-    return [*stage_cells(result), name(limit.name), name(limit.evidence), cell(seen.waiting, formats.significant),
-            cell(seen.running, formats.significant), cell(seen.kv_cache, formats.percent),
-            cell(seen.accelerator, formats.percent),
-            cell(result.value("output_tokens_per_s_per_accelerator"), formats.significant),
-            cell(seen.power_w, formats.significant),
-            cell(tokens_per_joule(result.value("output_tokens_per_s"), seen.power_w), formats.significant)]
+    memory = gauges["memory"].within(stage.window_start_ns, stage.window_end_ns) if "memory" in gauges else np.array([])
+    return [*stage_cells(result), name(limit.name), name(limit.evidence)], [
+        *stage_cells(result), cell(seen.waiting, formats.significant), cell(seen.running, formats.significant),
+        cell(seen.kv_cache, formats.percent), cell(seen.accelerator, formats.percent),
+        cell(float(np.median(memory)) if len(memory) else None, formats.significant),
+        cell(result.value("output_tokens_per_s_per_accelerator"), formats.significant),
+        cell(seen.power_w, formats.significant),
+        cell(tokens_per_joule(result.value("output_tokens_per_s"), seen.power_w), formats.significant)]
 
 
-def _timeline(endpoint: str, gauges: Gauges, analysis: Analysis) -> Chart:
-    """Everything on one axis, each as a share of its highest value, which its name tells; stages marked."""
+def _told(rows: list[list[Cell]]) -> Table:
+    """Without the columns of which no stage tells."""
+    kept = [place for place in range(len(_MEDIANS))
+            if place < len(STAGE_COLUMNS) or any(row[place].text != formats.ABSENT for row in rows)]
+    return Table([_MEDIANS[place] for place in kept], [[row[place] for place in kept] for row in rows],
+                 "**What the endpoint told**: medians of each stage")
+
+
+def _pictures(endpoint: str, gauges: Gauges, analysis: Analysis) -> Iterator[Chart]:
+    """One under the other over the same seconds, with the beginning of each stage's window marked."""
     origin = start_ns(analysis)
     results = [result for result in analysis.results if result.endpoint == endpoint]
-    curves = {"Requests in flight": ("requests", _ours(results, "in_flight", origin)),
-              "Output": ("tokens/s", _ours(results, "output_tokens", origin)),
-              **{QUANTITIES[quantity][0]: (QUANTITIES[quantity][1], _theirs(gauge, origin))
-                 for quantity, gauge in gauges.items()}}
-    series = [_shares(title, unit, points, place)
-              for place, (title, (unit, points)) in enumerate(curves.items()) if points]
+    last_s = max((max(stage.drain_end_ns, stage.window_end_ns) - origin) / 1e9
+                 for stage in (result.summary.stage for result in results))
     marks = [Rule("x", round((result.summary.stage.window_start_ns - origin) / 1e9, 1), str(result.stage))
              for result in results if result.summary.stage.window_start_ns]
     safe = "".join(letter if letter.isalnum() else "_" for letter in endpoint)
-    return Chart(f"endpoint_timeline_{safe}", f"{endpoint} over the run, on one axis", "xy",
-                 Axis("Time since the run began", "s"), Axis("Share, or part of the highest value"), series, marks)
+    for title, unit, ours, theirs in _PICTURES:
+        curves = {_OURS[column]: _ours(results, column, origin) for column in ours}
+        curves |= {QUANTITIES[quantity][0]: _theirs(gauges[quantity], origin) for quantity in theirs
+                   if quantity in gauges and (quantity != "memory" or _moves(gauges[quantity]))}
+        series = [Series(curve, [Point(round(at, 1), value) for at, value in _thinned(points) if 0 <= at <= last_s],
+                         place, place, bare=True) for place, (curve, points) in enumerate(curves.items()) if points]
+        if series:
+            yield Chart(f"endpoint_{title.replace(' ', '_')}_{safe}", f"{endpoint}: {title}", "xy",
+                        Axis("Time since the run began", "s"), Axis(title.capitalize(), unit), series, marks,
+                        "Dashed: where the window of the stage of that number begins.")
+
+
+def _moves(gauge: Gauge) -> bool:
+    return bool(np.ptp(gauge.value) > STILL * np.max(np.abs(gauge.value)))
 
 
 def _ours(results: list[StageResult], column: str, origin_ns: int) -> list[tuple[float, float]]:
@@ -110,9 +141,5 @@ def _theirs(gauge: Gauge, origin_ns: int) -> list[tuple[float, float]]:
             zip(gauge.at_ns.tolist(), gauge.value.tolist(), strict=True) if at >= origin_ns and np.isfinite(value)]
 
 
-def _shares(title: str, unit: str, points: list[tuple[float, float]], place: int) -> Series:
-    """Shares as they are; other quantities by their highest value."""
-    highest = 1.0 if unit == "share" else max(value for _, value in points) or 1.0
-    named = title if unit == "share" else f"{title}, up to {formats.significant(highest)} {unit}"
-    shown = points[::-(-len(points) // MOST_POINTS)]
-    return Series(named, [Point(round(at, 1), value / highest) for at, value in shown], place, place, bare=True)
+def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    return points[::-(-len(points) // MOST_POINTS)]

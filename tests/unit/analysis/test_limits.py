@@ -97,6 +97,12 @@ def test_the_evidence_holds_the_figures() -> None:
     assert found.evidence == "4 requests waited at the median beside a full batch of 8, with 50% of the KV cache in use"
 
 
+def test_a_queue_that_came_and_went_is_told_where_nothing_was_full() -> None:
+    found = limit_of(Observed(running=2, most_running=4, waiting=0, most_waiting=9, kv_cache=0.14))
+    assert found.evidence == ("nothing that the endpoint tells of was full: 0 requests waited (at most 9), "
+                              "14% of the KV cache in use, at the median")
+
+
 def test_tokens_per_joule_are_tokens_a_second_by_watts() -> None:
     assert tokens_per_joule(500.0, 250.0) == 2.0
     assert tokens_per_joule(500.0, None) is None

@@ -20,7 +20,7 @@ from analysis.document import Chart, Section, Table
 from analysis.failures import failures
 from analysis.load import open_run
 from analysis.pipeline import Analysis, analyse_run
-from analysis.sections import cost, endpoint_metrics, headline, repeats, throughput, timeline
+from analysis.sections import cost, endpoint_metrics, headline, limits, repeats, throughput, timeline
 from fmload.results import Results
 
 
@@ -116,14 +116,36 @@ def test_telemetry_has_a_section_only_where_it_was_collected(tmp_path: Path) -> 
     told = {"source": "a", "labels": '{"model": "m"}'}
     rows = [{**told, "metric": metric, "at_ns": BASE_NS + k * 100 * MS, "value": value} for k in range(40)
             for metric, value in (("running", 2.0), ("tokens_total", 5.0 * k), ("ttft_seconds_bucket", 1.0),
-                                  ("waiting", 0.0))]
+                                  ("waiting", 0.0), ("temperature", 60.0 + k % 2))]
     pd.DataFrame(rows).to_parquet(results.telemetry_parquet)
     section = endpoint_metrics.render(analysis)
     assert section is not None
     shown = {cells[2].text: [cell.text for cell in cells[5:]] for cells in tables(section)[0].rows}
     # a gauge as it is, a counter as a rate; no histogram, nothing that never moved from 0
-    assert shown == {"`running`": ["2.00"] * 5, "`tokens/s`": ["50.0"] * 5}
-    assert isinstance(section.blocks[1], Chart)
+    assert shown == {"`running`": ["2.00"] * 5, "`tokens/s`": ["50.0"] * 5,
+                     "`temperature`": ["60.0", "60.0", "60.0", "61.0", "61.0"]}
+    assert "temperature" in [block.title for block in section.blocks if isinstance(block, Chart)]
+    assert "running" not in [block.title for block in section.blocks if isinstance(block, Chart)]  # it stood still
+
+
+def test_the_limits_pictures_have_one_unit_each_and_mark_the_stages(tmp_path: Path) -> None:
+    results = two_levels(tmp_path / "r")
+    told = {"source": "s", "labels": "{}"}
+    rows = [{**told, "metric": metric, "at_ns": BASE_NS + (k - 5) * 100 * MS, "value": value} for k in range(40)
+            for metric, value in (("vllm:num_requests_running", 2.0), ("vllm:num_requests_waiting", float(k % 3)),
+                                  ("vllm:kv_cache_usage_perc", 0.25), ("gpu_memory_used_mib", 2048.0))]
+    pd.DataFrame(rows).to_parquet(results.telemetry_parquet)
+    section = limits.render(analysed(results))
+    assert section is not None
+    charts = {block.title: block for block in section.blocks if isinstance(block, Chart)}
+    assert list(charts) == ["a: requests", "a: output", "a: in use"]  # memory stood still
+    requests = charts["a: requests"]
+    assert [series.name for series in requests.series] == ["In flight, by the client", "Batch", "Queue"]
+    assert [rule.label for rule in requests.rules] == ["0", "1"]
+    assert all(point.x >= 0 for chart in charts.values() for series in chart.series for point in series.points)
+    medians = tables(section)[1]
+    assert [row[6].text for row in medians.rows] == ["25 %"] * len(medians.rows)
+    assert "Power" not in [column.label for column in medians.columns]  # nobody told
 
 
 def test_an_event_told_twice_is_shown_once(tmp_path: Path) -> None:
