@@ -16,6 +16,7 @@ from fmload.metrics import NS, Bools, Floats, Ints
 from fmload.steadiness import Drift, drift, warmed_up_at
 
 LATE_S = 0.01
+TEMPLATE_PROMPTS = 10  # different ones of which another tokenizer would not make so many more tokens each
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Evidence:
     echo_correlation: float | None = None  # of output and input lengths, where nearly all outputs are the longer
     prompt_tokens_compared: int = 0
     prompt_tokens_difference_mean: float | None = None  # server's count ÷ client's count − 1
+    template_tokens: float | None = None  # server's count − client's count, where it is the same of every prompt
     tokens_source: Mapping[str, int] = field(default_factory=dict)
     finish_reason: Mapping[str, int] = field(default_factory=dict)
     stamp: Mapping[str, int] = field(default_factory=dict)
@@ -114,7 +116,15 @@ def _token_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
         return {"over_max_tokens": int((made > limit).sum()), "with_max_tokens": int((~np.isnan(limit)).sum()),
                 "echo_like": _echo_like(given, made, limit), "echo_correlation": _echo_correlation(given, made),
                 "prompt_tokens_compared": int(compared.sum()),
-                "prompt_tokens_difference_mean": float(difference.mean()) if len(difference) else None}
+                "prompt_tokens_difference_mean": float(difference.mean()) if len(difference) else None,
+                "template_tokens": _same_of_all(told[compared] - counted[compared], table["prompt"][good][compared])}
+
+
+def _same_of_all(more: Floats, prompts: Ints) -> float | None:
+    """What a chat template adds is the same for every prompt, what another tokenizer makes of them is not."""
+    if len(np.unique(prompts)) < TEMPLATE_PROMPTS or np.ptp(more) != 0 or more[0] <= 0:
+        return None
+    return float(more[0])
 
 
 def _echo_like(given: Floats, made: Floats, limit: Floats) -> int:

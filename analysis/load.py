@@ -176,7 +176,8 @@ class Run:
 
 
 def open_run(root: Path) -> Run:
-    """The run in a results folder. Makes the records from the journals where they are missing.
+    """The run in a results folder. Makes the records from the journals where they are missing, and the telemetry from
+    its log.
 
     Raises FmloadError when the folder is not one, or holds no stages.
     """
@@ -185,6 +186,7 @@ def open_run(root: Path) -> Run:
         raise FmloadError(f"{root} is not a results folder: it has no stages.json",
                           hint="give the folder that 'fmload run' wrote, for example results/latest")
     _compact_if_needed(results)
+    _telemetry_if_needed(results)
     plan = _plan(results.stages_json)
     workers = {entry["worker"]: Worker(**_known(Worker, entry)) for entry in _json(results.workers_json, [])}
     stages = (_closed(stage, results, workers) for stage in _stages(results.stages_json, plan["stages"]))
@@ -247,6 +249,15 @@ def _compact_if_needed(results: Results) -> None:
     from fmload.journal import compact
 
     compact(results)
+
+
+def _telemetry_if_needed(results: Results) -> None:
+    """Of a run that was killed there are the collectors' lines alone."""
+    log, columns = results.telemetry_log, results.telemetry_parquet
+    if log.exists() and not (columns.exists() and columns.stat().st_mtime_ns > log.stat().st_mtime_ns):
+        from fmload.telemetry.sample import to_parquet
+
+        to_parquet(log, columns)
 
 
 def _stage(entry: dict[str, Any]) -> Stage:

@@ -88,6 +88,11 @@ class Results:
         return self.root / "figures"
 
     @property
+    def telemetry_log(self) -> Path:
+        """The same line by line, as it comes."""
+        return self.logs / "telemetry.jsonl"
+
+    @property
     def telemetry_parquet(self) -> Path:
         """What the endpoints did meanwhile (source, metric, labels, instant, value)."""
         return self.root / "telemetry.parquet"

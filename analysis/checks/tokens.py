@@ -29,10 +29,13 @@ def token_counts(facts: Facts) -> Check | None:
     difference = evidence.prompt_tokens_difference_mean
     if difference is None:
         return None
-    result = PASS if abs(difference) <= FAR else WARN
+    template = evidence.template_tokens
+    result = PASS if abs(difference) <= FAR or template is not None else WARN
+    why = (f": {template:.0f} more with every one, as a chat template adds." if template is not None
+           else "." if result == PASS else ": another tokenizer, or a template.")
     return Check(2, "server's token count = tokenizer's", result,
                  f"Over {evidence.prompt_tokens_compared} requests the server counts {difference:+.1%} prompt tokens "
-                 "against the client's tokenizer" + ("." if result == PASS else ": another tokenizer, or a template."),
+                 f"against the client's tokenizer{why}",
                  {"difference": difference, "requests": evidence.prompt_tokens_compared})
 
 

@@ -34,7 +34,7 @@ class Recorder:
         self.problems: dict[str, dict[str, int | str]] = {}
         self._results = results
         self._say = say
-        self._log = SampleLog(results.logs / "telemetry.jsonl")
+        self._log = SampleLog(results.telemetry_log)
         self._stop = threading.Event()
         self._collectors = [(spec.name, collector) for spec in specs for collector in _build(spec, endpoints)]
         self._threads = [threading.Thread(target=self._watch, args=item, daemon=True, name=f"telemetry {item[0]}")
@@ -58,7 +58,7 @@ class Recorder:
                 self._attempt(source, collector, window)
             self._close(source, collector)
         self._log.close()
-        to_parquet(self._results.logs / "telemetry.jsonl", self._results.telemetry_parquet)
+        to_parquet(self._results.telemetry_log, self._results.telemetry_parquet)
         if self.problems:
             self._results.telemetry_problems_json.write_text(json.dumps(self.problems, indent=1))
 

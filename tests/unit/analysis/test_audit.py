@@ -94,8 +94,18 @@ def test_a_stream_whose_tokens_all_arrive_at_once_fails(tmp_path: Path) -> None:
 
 
 def test_counts_of_another_tokenizer_warn(tmp_path: Path) -> None:
-    found = judged(tmp_path, back_to_back(prompt_tokens=10, input_tokens=14))
-    assert result_of(found, "server's token count = tokenizer's") == "WARN"
+    records = back_to_back(prompt_tokens=10, input_tokens=14)
+    for record in records[::3]:
+        record.input_tokens = 13
+    assert result_of(judged(tmp_path, records), "server's token count = tokenizer's") == "WARN"
+
+
+def test_the_same_tokens_more_with_every_prompt_are_a_chat_template(tmp_path: Path) -> None:
+    found = judged(tmp_path / "a", back_to_back(prompt_tokens=10, input_tokens=17))
+    check = next(check for check in found.checks if check.name == "server's token count = tokenizer's")
+    assert check.result == "PASS" and "7 more with every one, as a chat template adds" in check.sentence
+    same = back_to_back(prompt_tokens=10, input_tokens=17, prompt_id="p")  # one prompt tells nothing
+    assert result_of(judged(tmp_path / "b", same), "server's token count = tokenizer's") == "WARN"
 
 
 def test_chunks_of_several_tokens_warn(tmp_path: Path) -> None:

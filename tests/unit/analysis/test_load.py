@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from handmade import MS, request, stage, write
 
@@ -15,6 +16,7 @@ from fmload.errors import FmloadError
 from fmload.journal import Journal
 from fmload.record import pack
 from fmload.results import Results
+from fmload.telemetry.sample import Sample, SampleLog
 
 
 def test_records_are_made_from_the_journals_where_they_are_missing(tmp_path: Path) -> None:
@@ -25,6 +27,15 @@ def test_records_are_made_from_the_journals_where_they_are_missing(tmp_path: Pat
             journal.append(pack(request(f"r{i}", 10 * i, [10 * i + 5, 10 * i + 9])))
         journal.close()
     assert analyse_run(open_run(tmp_path)).results[0].totals.completed == 3
+
+
+def test_the_telemetry_of_a_killed_run_is_made_from_its_log(tmp_path: Path) -> None:
+    results = write(tmp_path, [stage()])
+    log = SampleLog(results.telemetry_log)
+    for k in range(2):
+        log.add([Sample("s", "m", k, 1.0)])
+        assert open_run(tmp_path).stages and pq.read_metadata(results.telemetry_parquet).num_rows == k + 1
+    log.close()
 
 
 def test_a_stage_that_a_killed_run_left_open_is_measured_up_to_its_last_request(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from fmload.telemetry.docker_stats import DockerStats, size_bytes
 from fmload.telemetry.neuron_monitor import NeuronMonitor
 from fmload.telemetry.nvidia_smi import NvidiaSmi
 from fmload.telemetry.prometheus import Prometheus
+from fmload.telemetry.prometheus_query import PrometheusQuery
 from fmload.telemetry.recorder import Recorder
 from fmload.telemetry.sample import Sample, SampleLog, Window, to_parquet
 
@@ -65,6 +66,24 @@ def test_of_an_endpoint_by_name_each_address_is_scraped_and_labelled(tmp_path: P
     recorder = Recorder([spec], Results(tmp_path).create(), [endpoint])
     found = [collector.parse("# TYPE vllm:x gauge\nvllm:x 1\n", 5) for _, collector in recorder._collectors]
     assert [dict(sample.labels) for samples in found for sample in samples] == [{"address": "x:1"}, {"address": "y:2"}]
+
+
+def test_ctrl_c_while_last_figures_are_waited_for_gives_up_that_source_alone(tmp_path: Path,
+                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(self: PrometheusQuery, window: Window) -> Iterator[Sample]:
+        if self._source == "slow":
+            raise KeyboardInterrupt
+        yield Sample(self._source, "m", 1, 2.0)
+
+    monkeypatch.setattr(PrometheusQuery, "after", asked)
+    results = Results(tmp_path).create()
+    stage = {"ramp_start_ns": 1, "drain_end_ns": 2, "window_end_ns": 2}
+    results.stages_json.write_text(json.dumps({"stages": [stage], "wall_anchor_ns": 0}))
+    specs = [TelemetrySpec.model_validate({"name": name, "collector": "prometheus_query", "url": "http://x:9090"})
+             for name in ("slow", "other")]
+    Recorder(specs, results).stop()
+    assert [row["source"] for row in pq.read_table(results.telemetry_parquet).to_pylist()] == ["other"]
+    assert json.loads(results.telemetry_problems_json.read_text())["slow"]["message"].startswith("interrupted")
 
 
 def test_what_a_gpu_does_not_tell_is_absent() -> None:
