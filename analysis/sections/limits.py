@@ -58,6 +58,7 @@ def render(analysis: Analysis) -> Section | None:
     blocks: list[Block] = [
         Paragraph(_EXPLAINED), Table(_LIMITS, [limit for limit, _ in rows], "**The limit of each stage**"),
         _told([medians for _, medians in rows])]
+    blocks.append(Paragraph("Over the run, dashed where the window of the stage of that number begins:"))
     blocks += [chart for endpoint, gauges in found.items() if gauges for chart in _pictures(endpoint, gauges, analysis)]
     return Section("limits", "What was the limit?", blocks)
 
@@ -119,8 +120,7 @@ def _pictures(endpoint: str, gauges: Gauges, analysis: Analysis) -> Iterator[Cha
                          place, place, bare=True) for place, (curve, points) in enumerate(curves.items()) if points]
         if series:
             yield Chart(f"endpoint_{title.replace(' ', '_')}_{safe}", f"{endpoint}: {title}", "xy",
-                        Axis("Time since the run began", "s"), Axis(title.capitalize(), unit), series, marks,
-                        "Dashed: where the window of the stage of that number begins.")
+                        Axis("Time since the run began", "s"), Axis(title.capitalize(), unit), series, marks)
 
 
 def _moves(gauge: Gauge) -> bool:

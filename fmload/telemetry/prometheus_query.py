@@ -29,7 +29,8 @@ NS = 1e9
 MOST_BYTES = 64 * 1024 * 1024
 MOST_POINTS = 10_000  # Prometheus refuses more than 11,000 a series and query
 SERVICES = {"aps-workspaces": "aps", "monitoring": "monitoring"}  # first part of an AWS host: what to sign for
-DEFAULT_MATCH = ('{__name__=~"vllm:.+|sglang:.+|tgi_.+|llamacpp:.+|DCGM_FI_.+|neuron.+|execution_.+",'
+DEFAULT_MATCH = ('{__name__=~"vllm:.+|sglang:.+|tgi_.+|llamacpp:.+|DCGM_FI_.+|neuron.+|execution_.+|'
+                 'hardware_ecc_.+|QueueTime_.+|RollingBatch.+",'
                  '__name__!~".+_(bucket|created)"}')
 
 
