@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.stats import finite, nearest_rank
 from analysis.timeline import Requests
-from analysis.windows import in_flight_at, inside
+from analysis.windows import at_edges, inside
 from fmload.metrics import NS, Bools, Floats, Ints
 from fmload.steadiness import Drift, drift, warmed_up_at
 
@@ -25,8 +25,8 @@ class Evidence:
 
     ended: int = 0  # requests that were sent and ended inside the window, good, bad or given up
     residence_mean_s: float | None = None  # of those, from send to end
-    in_flight_at_start: int = 0
-    in_flight_at_end: int = 0
+    edge_residence_s: float = 0.0  # the sum of those in flight at the window's beginning or end, each from send to end
+    edge_tokens: float = 0.0  # and of their output tokens
     tokens_out_of_ended: float = 0.0
     ttft_after_e2e: int = 0
     tpot_mismatches: int = 0
@@ -63,15 +63,15 @@ def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, ch
     over the requests that started inside it and succeeded."""
     good = requests.succeeded
     ended = inside(table["ended"], window) & np.isfinite(table["sent"])
-    residence = (table["ended"] - table["sent"])[ended] / NS
+    residence_s = (table["ended"] - table["sent"]) / NS
+    at_edge = at_edges(table["sent"], table["ended"], window)
     lateness = np.sort(finite(table["send_lateness"], requests.in_window))
     lag = np.sort(finite(table["lag_max"], good))
     e2e = table["e2e"]
     prompts = np.unique(table["prompt"][requests.in_window])
     return Evidence(
-        ended=int(ended.sum()), residence_mean_s=float(residence.mean()) if len(residence) else None,
-        in_flight_at_start=in_flight_at(table["sent"], table["ended"], 0),
-        in_flight_at_end=in_flight_at(table["sent"], table["ended"], window),
+        ended=int(ended.sum()), residence_mean_s=float(residence_s[ended].mean()) if ended.any() else None,
+        edge_residence_s=float(residence_s[at_edge].sum()), edge_tokens=float(table["delivered"][at_edge].sum()),
         tokens_out_of_ended=float(table["delivered"][ended].sum()),
         chunks=chunks, chunk_tokens=float(np.nansum(table["output_tokens"][good])),
         gaps=gaps, gaps_censored=gaps_censored, lag_max_p99_s=nearest_rank(lag, 99),

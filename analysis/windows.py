@@ -33,9 +33,10 @@ def overlap_ns(begun: Floats, ended: Floats, window_ns: int) -> Floats:
     return area
 
 
-def in_flight_at(begun: Floats, ended: Floats, instant_ns: float) -> int:
-    """Requests in flight at one instant."""
-    return int(np.count_nonzero((begun <= instant_ns) & (ended > instant_ns)))
+def at_edges(begun: Floats, ended: Floats, window_ns: int) -> Bools:
+    """True of requests in flight when the window opens or closes."""
+    found: Bools = (begun < 0) & (ended >= 0) | (begun < window_ns) & (ended >= window_ns)
+    return found
 
 
 def counted_tokens(columns: Columns) -> Floats:

@@ -11,14 +11,14 @@ _UNSENT = 0.01  # of the requests; one more may be lost at the window's edge
 
 
 def littles_law(facts: Facts) -> Check | None:
-    """Achieved concurrency = throughput × mean time in flight, within what the window's edges allow."""
+    """Achieved concurrency = throughput × mean time in flight, within what the window's edges allow: requests in flight
+    there count in one and not in the other, or in part. Long ones are more often there than their share."""
     evidence, window_s = facts.summary.evidence, facts.summary.totals.window_s
     achieved = facts.value("achieved_concurrency")
     if not evidence.ended or evidence.residence_mean_s is None or achieved is None:
         return None
     expected = evidence.ended / window_s * evidence.residence_mean_s
-    edges = (evidence.in_flight_at_start + evidence.in_flight_at_end) * evidence.residence_mean_s / window_s
-    allowed = edges + 0.02 * expected
+    allowed = evidence.edge_residence_s / window_s + 0.02 * expected
     result = PASS if abs(achieved - expected) <= allowed else FAIL
     return Check(1, "concurrency = throughput × time in flight", result,
                  f"{achieved:.3g} requests were in flight on average; {evidence.ended} requests of "

@@ -13,9 +13,7 @@ def token_sums(facts: Facts) -> Check | None:
     if not evidence.ended or by_arrival is None or not totals.tokens_out:
         return None
     by_request = evidence.tokens_out_of_ended / totals.window_s
-    mean = evidence.tokens_out_of_ended / evidence.ended
-    edges = (evidence.in_flight_at_start + evidence.in_flight_at_end) * mean / totals.window_s
-    allowed = edges + 0.02 * by_request
+    allowed = evidence.edge_tokens / totals.window_s + 0.02 * by_request
     result = PASS if abs(by_arrival - by_request) <= allowed else FAIL
     return Check(2, "tokens by arrival = tokens by request", result,
                  f"{by_arrival:.4g} tokens/s arrived; the requests that ended make {by_request:.4g} tokens/s, "

@@ -44,6 +44,14 @@ def test_a_clean_stage_passes_every_group(tmp_path: Path) -> None:
     assert {check.group for check in found.checks} == set(GROUPS)
 
 
+def test_long_requests_at_the_edges_of_the_window_are_no_contradiction(tmp_path: Path) -> None:
+    """Answers of very different lengths: those under way when the window closes are the long ones."""
+    long = [request(f"long{i}", 12_000, [12_000 + 100 * k for k in range(200)]) for i in range(5)]
+    found = judged(tmp_path, [*back_to_back(), *long], concurrency=6)
+    assert result_of(found, "concurrency = throughput × time in flight") == "PASS"
+    assert result_of(found, "tokens by arrival = tokens by request") == "PASS"
+
+
 def test_a_group_without_data_is_not_applicable(tmp_path: Path) -> None:
     found = judged(tmp_path, back_to_back(stamp="user"))
     assert [check.result for check in found.checks if check.group == 5] == ["NOT APPLICABLE"]
