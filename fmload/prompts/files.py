@@ -157,7 +157,7 @@ def _content(file: Found) -> bytes:
 
 
 def _jsonl(content: bytes, name: str) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(content.decode("utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(content.decode("utf-8-sig").split("\n"), start=1):  # a text may hold U+2028
         if line.strip():
             yield _mapping(line, f"{name}:{number}")
 

@@ -266,3 +266,13 @@ def test_openorca_gives_system_and_question(tmp_path: Path) -> None:
     prompts = made("openorca", files=[write(tmp_path / "o.parquet", rows)], shuffle=False)
     assert [[one["role"] for one in prompt.messages or []] for prompt in prompts] == [["system", "user"], ["user"]]
     assert [prompt.reference for prompt in prompts] == ["Because.", "So."]
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85"])
+@pytest.mark.parametrize(("name", "lines"), [
+    ("a.jsonl", '{"prompt": "one<>two"}\n{"prompt": "three"}\r\n'), ("a.csv", "prompt\none<>two\r\nthree\n")])
+def test_only_a_newline_ends_a_line_whatever_stands_inside_a_text(
+        tmp_path: Path, name: str, lines: str, mark: str) -> None:
+    (tmp_path / name).write_bytes(lines.replace("<>", mark).encode())
+    prompts = made("jsonl", files=[str(tmp_path / name)], shuffle=False)
+    assert [prompt.text for prompt in prompts] == [f"one{mark}two", "three"]
