@@ -20,3 +20,7 @@ class FmloadError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
+
+    def told(self) -> list[str]:
+        """In lines of a list: what is wrong and its remedy."""
+        return [f"{self.message}; {self.hint}" if self.hint else self.message]

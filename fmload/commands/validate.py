@@ -14,7 +14,8 @@ from fmload import config
 from fmload.config import RunFile
 from fmload.config.control import WarmupSpec
 from fmload.errors import EXIT_OK, FmloadError
-from fmload.prompts import SOURCES, wanted
+from fmload.prompts import wanted
+from fmload.prompts.checking import check
 from fmload.prompts.store import counted_by
 from fmload.stages import Stage, plan, steps_of
 from fmload.units import format_duration
@@ -38,10 +39,10 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_OK
     if args.config is None:
         raise FmloadError("no run file given", hint="fmload validate CONFIG")
-    run_file = config.load(config.find(args.config), args.set)
+    path = config.find(args.config)
+    run_file = config.load(path, args.set)
     stages = plan(run_file)
-    for spec in run_file.prompts:
-        _check_files(SOURCES.load(spec.source).from_spec(spec))
+    check(run_file, path, args.set, fetch=False)
     _print(run_file, stages, Console(highlight=False))
     for warning in _warnings(run_file):
         print(f"warning: {warning}")
@@ -56,14 +57,6 @@ def estimated_s(stages: list[Stage]) -> float | None:
     if any(window is None for window in windows):
         return None
     return sum(stage.ramp_s + stage.warmup_s + (stage.window_s or 0) for stage in steps)
-
-
-def _check_files(source: object) -> None:
-    """Raises FmloadError for files on this host that are not there; those in S3 and on the Hub are not looked up."""
-    from fmload.prompts import files
-
-    names: list[str] = source.names() if hasattr(source, "names") else []
-    files.find([name for name in names if not name.startswith(("s3://", "hf:"))])
 
 
 def _print(run_file: RunFile, stages: list[Stage], console: Console) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -54,10 +55,7 @@ def parse(text: str, source: str, folder: Path, sets: Sequence[str] = ()) -> Run
 
 def _parse_as(model: type[Model], text: str, source: str, folder: Path, hint: str, sets: Sequence[str]) -> Model:
     document = _document(text, source, hint)
-    data, brought = document.value, dict[yaml_lines.Path, str]()
-    for setting in sets:
-        key, value = overrides.split(setting)
-        brought[overrides.apply(data, key, value, setting)] = f"--set {setting}"
+    data, brought = document.value, _override(document.value, sets)
     found = list(document.problems)
     try:
         made = model.model_validate(data, context={"folder": folder, "region": data.get("region")})
@@ -68,6 +66,21 @@ def _parse_as(model: type[Model], text: str, source: str, folder: Path, hint: st
     ordered = sorted(found, key=lambda one: _line(document, one[0]))
     raise RunFileError([Problem(_where(document, brought, source, key), problems.written(key), message)
                         for key, message in ordered], hint=hint)
+
+
+def places(path: Path, sets: Sequence[str] = ()) -> Callable[[yaml_lines.Path], str]:
+    """Where each key of a run file that `load` has read stands: `file:line`, or the `--set` that brought it."""
+    document = _document(path.read_text(encoding="utf-8"), str(path), _HINT)
+    return partial(_where, document, _override(document.value, sets), str(path))
+
+
+def _override(data: Any, sets: Sequence[str]) -> dict[yaml_lines.Path, str]:
+    """Put the `--set` texts over the data; returns which of them brought which key."""
+    brought = {}
+    for setting in sets:
+        key, value = overrides.split(setting)
+        brought[overrides.apply(data, key, value, setting)] = f"--set {setting}"
+    return brought
 
 
 def _document(text: str, source: str, hint: str) -> yaml_lines.Document:

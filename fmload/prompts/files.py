@@ -54,6 +54,11 @@ def find(names: Sequence[str]) -> list[Found]:
     return [file for name in names for file in _find(name)]
 
 
+def is_elsewhere(name: str) -> bool:
+    """Whether a name means a file in S3 or on the Hugging Face Hub."""
+    return name.startswith(("s3://", "hf:"))
+
+
 def fingerprint(found: Sequence[Found]) -> str:
     """Changes when the content of any of the files changes."""
     return "\n".join(f"{file.name} {cache.file_hash(file.path)}" for file in found)

@@ -53,6 +53,17 @@ def wanted(run_file: RunFile, spec: PromptSpec) -> int | None:
     return int(min(max(at_once * load.repeat, _LEAST), _MOST))
 
 
+def source_of(run_file: RunFile, spec: PromptSpec) -> Source:
+    """Where a set's prompts come from; of a trace, the part that is replayed."""
+    from fmload.prompts.trace import Trace
+
+    source: Source = SOURCES.load(spec.source).from_spec(spec)
+    trace = run_file.load.trace
+    if trace is not None and isinstance(source, Trace):
+        source = source.within(trace.start_s, trace.duration_s)
+    return source
+
+
 def _silent(name: str, done: int, total: int | None) -> None:
     return
 
@@ -78,12 +89,8 @@ def _tokenizer(name: str, endpoint: EndpointSpec) -> Tokenizer:
 def _for_tokenizer(run_file: RunFile, spec: PromptSpec, tokenizer: Tokenizer, prefix: str, progress: Progress) -> bytes:
     """The set under one tokenizer, from the cache when nothing that it depends on has changed."""
     from fmload.prompts import cache
-    from fmload.prompts.trace import Trace
 
-    source: Source = SOURCES.load(spec.source).from_spec(spec)
-    trace = run_file.load.trace
-    if trace is not None and isinstance(source, Trace):
-        source = source.within(trace.start_s, trace.duration_s)
+    source = source_of(run_file, spec)
     count = wanted(run_file, spec)
     key = None if spec.nonce or tokenizer.remote else cache.key(spec, source, tokenizer, run_file.seed, count, prefix)
     content = cache.get(key) if key else None

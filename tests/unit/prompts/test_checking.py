@@ -1,0 +1,79 @@
+"""What is wrong with prompt sets is told in one pass, at the lines of the run file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fmload.config import RunFileError, load
+from fmload.prompts.checking import check
+
+RUN = """name: t
+endpoints: [{name: e, protocol: openai, url: "http://127.0.0.1:1/v1"}]
+load: {concurrency: [1]}
+prompts:
+"""
+
+
+def told(folder: Path, prompts: str, *sets: str, fetch: bool = False) -> list[str]:
+    """The problems of these prompt sets, without the folder's path."""
+    path = folder / "run.yml"
+    path.write_text(RUN + prompts)
+    try:
+        check(load(path, sets), path, sets, fetch)
+    except RunFileError as error:
+        return [str(problem).replace(f"{folder}/", "") for problem in error.problems]
+    return []
+
+
+def test_every_problem_of_every_set_is_told_at_its_line_of_the_run_file(tmp_path: Path) -> None:
+    (tmp_path / "good.jsonl").write_text('{"prompt": "x"}\n')
+    (tmp_path / "bad.jsonl").write_text('{"prompt": "x"}\n{oops}\n')
+    problems = told(tmp_path, """
+  - {name: a, source: jsonl, files: [good.jsonl]}
+  - name: b
+    source: jsonl
+    files:
+      - good.jsonl
+      - lost.jsonl
+      - lost/*.jsonl
+    template: lost.txt
+  - {name: c, source: jsonl, files: [bad.jsonl]}
+  - {name: d, source: jsonl, files: [good.jsonl], filter: {language: en}}
+""")
+    assert [problem.split("; ")[0] for problem in problems] == [
+        "run.yml:11: prompts[1].files[1]: lost.jsonl: no such file",
+        "run.yml:12: prompts[1].files[2]: lost/*.jsonl: no such file",
+        "run.yml:13: prompts[1].template: lost.txt: no such file",
+        "run.yml:14: prompts[2]: bad.jsonl:2: not JSON: "
+        "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+        "run.yml:15: prompts[3]: prompt set 'd': filter.language needs a column 'language'",
+    ]
+    assert all("; " in problem for problem in problems), "each has its remedy"
+
+
+def test_a_set_that_an_option_brought_is_named_by_the_option(tmp_path: Path) -> None:
+    setting = "prompts[0].files=[lost.jsonl]"
+    [problem] = told(tmp_path, "  - {name: a, source: jsonl, files: [x.jsonl]}\n", setting)
+    assert problem.startswith(f"--set {setting}: prompts[0].files[0]: lost.jsonl: no such file")
+
+
+def test_what_lies_elsewhere_is_not_looked_up_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, "/nowhere")
+    prompts = "  - {name: a, source: jsonl, files: ['s3://b/a.jsonl', lost.jsonl], template: 's3://b/t.txt'}\n"
+    assert len(told(tmp_path, prompts)) == 1
+    assert told(tmp_path, "  - {name: from_the_hub, source: longbench}\n") == []
+    assert ["s3://" in problem for problem in told(tmp_path, prompts, fetch=True)] == [True, False, True]
+
+
+def test_a_trace_is_checked_as_the_part_of_it_that_is_replayed(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("timestamp,prompt\n0,a\n5,b\n")
+    prompts = "  - {name: a, source: log, files: [log.csv]}\n"
+    assert told(tmp_path, prompts, "load={trace: {start: 5s}}") == []
+    [problem] = told(tmp_path, prompts, "load={trace: {start: 6s}}")
+    assert "nothing arrives in the part that is asked for" in problem
