@@ -162,7 +162,7 @@ def _judge(name: str, asked: Sequence[str], votes: Sequence[Mapping[str, str]],
         "attempts": sum(entry.attempts for entry in mine),
         "input_tokens": _total(entry.input_tokens for entry in mine),
         "output_tokens": _total(entry.output_tokens for entry in mine), "usd": usd_of(mine, pricing),
-        "correct_share": given.count("correct") / len(given) if given else None,
+        "graded": len(given), "correct_share": given.count("correct") / len(given) if given else None,
         "order": asdict(bias) if bias.n else None}
 
 

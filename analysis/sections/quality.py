@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from analysis import formats
-from analysis.document import Axis, Block, Callout, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
+from analysis import formats, judges
+from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
 from analysis.formats import cell, name, percent, usd
 from analysis.pipeline import Analysis
 from analysis.sections.cost import capacities
@@ -24,10 +25,12 @@ def render(analysis: Analysis) -> Section | None:
     if not path.exists():
         return None
     found = json.loads(path.read_text())
-    blocks: list[Block] = [Paragraph(_how(found)), _quality(found, analysis), *_charts(found, analysis)]
+    blocks: list[Block] = [Paragraph(_how(found)), _quality(found, analysis),
+                           *_unpriced(found, analysis), *_charts(found, analysis)]
     blocks += [table for table in (_scores(found), _comparisons(found)) if table.rows]
     if found["judges"]:
-        blocks += [_judges(found), *_warnings(found), *(table for table in (_agreement(found),) if table.rows)]
+        agreement = judges.agreement_table(found)
+        blocks += [judges.judges_table(found), *judges.warnings(found), *([agreement] if agreement.rows else [])]
     return Section("quality", "Quality of the answers", blocks)
 
 
@@ -39,35 +42,45 @@ def _how(found: Json) -> str:
     if by:
         return ("An answer is correct when it matches a ground truth exactly (SQuAD's normalisation): no judge was "
                 "asked. Each prompt counts once, however often it was sent.")
-    return "Neither ground truths nor verdicts are known: what is correct cannot be told."
+    return ("Neither ground truths nor verdicts are known: what is correct cannot be told. Name the prompts' "
+            "`reference_column` in the run file, or call `fmload evaluate` with `--references` or `--judges`.")
 
 
-def _price(analysis: Analysis, group: Json) -> tuple[float, float] | None:
-    """Price of a transaction at the highest sound load within the objectives, and of a correct answer there."""
+def _price(analysis: Analysis, group: Json) -> float | None:
+    """Price of a transaction at the highest sound load within the objectives."""
     result = capacities(analysis).get((group["endpoint"], group["prompt_set"]))
-    price = result.value("price_per_transaction") if result else None
-    if price is None or not group["correct"] or not group["correct"]["share"]:
-        return None
-    return price, price / group["correct"]["share"]
+    return result.value("price_per_transaction") if result else None
 
 
 def _quality(found: Json, analysis: Analysis) -> Table:
     columns = [*_WHO, Column("n", title="Distinct prompts: each counts once"),
-               Column("Correct", title="With its 95 % interval"), Column("Per 1k transactions", "USD"),
+               Column("Correct", title="With its 95 % interval"),
+               Column("Undecided", title="As many votes for as against: not correct", detail=not found["judges"]),
+               Column("Per 1k transactions", "USD"),
                Column("Per 1k correct answers", "USD", "At the ends of the share's interval in brackets"),
-               Column("Undecided", detail=True),
                Column("Answers", title="Kept, of requests that ended well", detail=True),
                Column("Cut", title="Answers too long to be kept whole", detail=True)]
     rows = []
     for group in found["quality"]:
-        correct, prices = group["correct"], _price(analysis, group)
+        correct, price = group["correct"], _price(analysis, group)
         rows.append([
             name(group["endpoint"]), name(group["prompt_set"]), cell(correct and correct["n"], formats.count),
-            _share(correct), cell(prices and prices[0] * 1e3, usd), _price_cell(prices, correct),
-            cell(correct and correct.get("undecided"), formats.count), cell(group["answers"], formats.count),
-            cell(group["cut"], formats.count)])
+            _share(correct), cell(correct and correct.get("undecided"), formats.count),
+            cell(None if price is None else price * 1e3, usd), _price_cell(price, correct),
+            cell(group["answers"], formats.count), cell(group["cut"], formats.count)])
     return Table(columns, rows, "**Correct answers, and what they cost** at the highest sound load that meets the "
                                 "objectives; 95 % intervals in brackets")
+
+
+def _unpriced(found: Json, analysis: Analysis) -> Iterator[Paragraph]:
+    """Why a price is n/a."""
+    sound = capacities(analysis)
+    for group in found["quality"]:
+        who = f"**{group['endpoint']}** ({group['prompt_set']})"
+        if (group["endpoint"], group["prompt_set"]) not in sound:
+            yield Paragraph(f"No price for {who}: at none of its loads the numbers are sound and the objectives met.")
+        elif _price(analysis, group) is None:
+            yield Paragraph(f"No price for {who}: the run file names none, and the price table holds none.")
 
 
 def _share(figure: Json | None) -> Cell:
@@ -83,18 +96,22 @@ def _interval(figure: Json, form: formats.Format) -> str:
     return f"{form(figure['low'])} – {form(figure['high'])}"
 
 
-def _price_cell(prices: tuple[float, float] | None, correct: Json | None) -> Cell:
-    """The price over the ends of the share; that of a transaction is taken as exact."""
-    if prices is None or not correct:
+def _price_cell(price: float | None, correct: Json | None) -> Cell:
+    """The price of a correct answer over the ends of the share; that of a transaction is taken as exact."""
+    if price is None or not correct:
         return Cell(formats.ABSENT)
-    transaction, each = (price * 1e3 for price in prices)
-    most = usd(transaction / correct["low"]) if correct["low"] else "∞"
-    return Cell(f"{usd(each)} ({usd(transaction / correct['high'])} – {most})", each)
+    each, least, most = (price * 1e3 / correct[end] if correct[end] else math.inf for end in ("share", "high", "low"))
+    return Cell(f"{_dollars(each)} ({_dollars(least)} – {_dollars(most)})", each)
+
+
+def _dollars(value: float) -> str:
+    return usd(value) if math.isfinite(value) else "∞"
 
 
 def _charts(found: Json, analysis: Analysis) -> Iterator[Chart]:
     """Correct answers against price, where there are two endpoints to compare."""
-    priced = [(group, prices[0] * 1e4) for group in found["quality"] if (prices := _price(analysis, group))]
+    priced = [(group, price * 1e4) for group in found["quality"]
+              if group["correct"] and (price := _price(analysis, group)) is not None]
     endpoints = list(dict.fromkeys(group["endpoint"] for group, _ in priced))
     prompt_sets = list(dict.fromkeys(group["prompt_set"] for group, _ in priced))
     if len(endpoints) > 1:
@@ -116,13 +133,26 @@ def _marks(group: Json, price: float) -> list[Point]:
 
 
 def _scores(found: Json) -> Table:
-    groups = [group for group in found["quality"] if group["scores"]]
-    names = list(dict.fromkeys(key for group in groups for key in group["scores"]))
-    columns = [*_WHO, Column("n"), *(Column(_SCORES.get(score, score)) for score in names)]
-    rows = [[name(group["endpoint"]), name(group["prompt_set"]),
-             cell(next(iter(group["scores"].values()))["n"], formats.count),
-             *(_score(group["scores"].get(score)) for score in names)] for group in groups]
+    """A line a score, a column an endpoint: whose texts are nearer to the truth is read along the line."""
+    groups = {(group["prompt_set"], group["endpoint"]): group["scores"] for group in found["quality"]
+              if group["scores"]}
+    endpoints = list(dict.fromkeys(endpoint for _, endpoint in groups))
+    lines = dict.fromkeys((prompt_set, score) for prompt_set, _ in groups for score in _ordered(found))
+    columns = [Column("Prompts", numeric=False), Column("Score", numeric=False),
+               Column("n", title="Prompts with a ground truth, of the endpoint that has fewest"),
+               *(Column(endpoint) for endpoint in endpoints)]
+    rows = []
+    for prompt_set, score in lines:
+        figures = [groups.get((prompt_set, endpoint), {}).get(score) for endpoint in endpoints]
+        n = min((figure["n"] for figure in figures if figure), default=None)
+        rows.append([name(prompt_set), name(_SCORES.get(score, score)), cell(n, formats.count), *map(_score, figures)])
     return Table(columns, rows, "**Scores against ground truth**, means over prompts with 95 % intervals; 1 is best")
+
+
+def _ordered(found: Json) -> list[str]:
+    """The scores that were computed: ours in their order, then others'."""
+    known = {score for group in found["quality"] for score in group["scores"]}
+    return [*(score for score in _SCORES if score in known), *sorted(known - _SCORES.keys())]
 
 
 def _score(figure: Json | None) -> Cell:
@@ -142,47 +172,3 @@ def _comparisons(found: Json) -> Table:
             for each in found["comparisons"]]
     return Table(columns, rows, "**Answers side by side**: the panel's choice; a judge whose choice changed with the "
                                 "order has no vote")
-
-
-def _judges(found: Json) -> Table:
-    columns = [Column("Judge", numeric=False), Column("Questions"), Column("Verdicts"),
-               Column("Says correct", title="Of the answers it graded"),
-               Column("Order", "changed", "Comparisons in which the choice changed with the order"),
-               Column("First place", "chosen", "Of its choices but ties: one half without bias"), Column("Cost", "USD"),
-               Column("Throttled", "attempts"), Column("No verdict", "replies", detail=True),
-               Column("Failed", detail=True), Column("Not asked", detail=True),
-               Column("Input", "tokens", detail=True), Column("Output", "tokens", detail=True)]
-    rows = []
-    for judge in found["judges"]:
-        order = judge["order"] or {}
-        rows.append([
-            name(judge["judge"]), *(cell(judge[key], formats.count) for key in ("questions", "ok")),
-            cell(judge["correct_share"], percent),
-            cell(order["changed"] / order["n"] if order else None, percent), cell(order.get("first_share"), percent),
-            cell(judge["usd"], usd), *(cell(judge[key], formats.count) for key in (
-                "throttled", "garbage", "failed", "unasked", "input_tokens", "output_tokens"))])
-    return Table(columns, rows, f"**Judges**; their replies cost {formats.text(found['usd'], usd)}")
-
-
-def _warnings(found: Json) -> Iterator[Callout]:
-    for judge in found["judges"]:
-        order = judge["order"]
-        lacking = judge["garbage"] + judge["failed"] + judge["unasked"]
-        if order and 2 * order["changed"] > order["n"]:
-            yield Callout("warn", "Order bias", f"The choices of **{judge['judge']}** changed with the order of the "
-                          f"answers in {order['changed']} of {order['n']} comparisons; those have no vote.")
-        if lacking:
-            yield Callout("warn", "Missing verdicts", f"**{judge['judge']}** gave no verdict on {lacking} of "
-                          f"{judge['questions']} questions: {judge['garbage']} replies without one, {judge['failed']} "
-                          f"failures, {judge['unasked']} not asked.")
-
-
-def _agreement(found: Json) -> Table:
-    columns = [Column("Judges", numeric=False), Column("Answers"), Column("Same verdict"), Column("Kappa"),
-               Column("Statistic", numeric=False)]
-    figures = [(" and ".join(each["judges"]), each, "Cohen's κ") for each in found["agreement"]]
-    if found["panel"]:
-        figures.append(("all", found["panel"], "Fleiss' κ"))
-    rows = [[name(who), cell(each["n"], formats.count), cell(each["observed"], percent),
-             cell(each["kappa"], lambda value: f"{value:.2f}"), name(statistic)] for who, each, statistic in figures]
-    return Table(columns, rows, "**Agreement between the judges**: 1 is full agreement, 0 what chance gives")

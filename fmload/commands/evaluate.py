@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from analysis.evaluate.panel import JudgesFile, Panel, Question
     from analysis.evaluate.scores import Score
 
+_PLAIN = str.maketrans("", "", "*`")  # a text of the report without its markup
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
@@ -63,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
                                       _cosine(panel.spec, cases))
     results.evaluation_json.write_text(json.dumps(evaluation, indent=1))
     analysis = analyse(args.run)
-    _show(evaluation, Console())
+    _show(evaluation, results.prompts, Console())
     print(f"report: {analysis.run.results.report_html}")
     return _told_of_failures(judges, console)
 
@@ -119,18 +121,28 @@ def _pricing(spec: JudgesFile) -> dict[str, Pricing | None]:
                                    spec.region) for judge in spec.judges}
 
 
-def _show(evaluation: dict[str, Any], console: Console) -> None:
+def _show(evaluation: dict[str, Any], prompts: Path, console: Console) -> None:
+    """The share of correct answers, what the judges cost and what to beware of; why, where nothing is known."""
+    from analysis import judges
+    from analysis.formats import percent
+
     table = Table("endpoint", "prompts", box=None, pad_edge=False)
     for title in ("answers", "correct", "95 % interval", "by"):
         table.add_column(title, justify="right")
     for group in evaluation["quality"]:
         correct = group["correct"]
-        told = (f"{correct['share']:.0%}", f"{correct['low']:.0%} – {correct['high']:.0%}",
+        told = (percent(correct["share"]), f"{correct['low'] * 100:.0f} – {correct['high'] * 100:.0f} %",
                 correct["by"].replace("_", " ")) if correct else ("n/a", "", "")
-        table.add_row(group["endpoint"], group["prompt_set"], str(group["answers"]), *told)
+        table.add_row(group["endpoint"], group["prompt_set"], f"{group['answers']:,}", *told)
     console.print(table)
-    if evaluation["usd"] is not None:
-        console.print(f"the judges' replies cost ${evaluation['usd']:.4f}")
+    if evaluation["judges"]:
+        console.print(f"judges: {judges.cost_told(evaluation)}", highlight=False)
+        for warning in judges.warnings(evaluation):
+            console.print(f"{warning.title}: {warning.text.translate(_PLAIN)}", highlight=False, markup=False)
+    elif any(group["correct"] is None for group in evaluation["quality"]):
+        console.print("n/a: no ground truth is known. Name it in the run file (reference_column of the prompts), or "
+                      f"give it with --references FILE; the prompts and their ids are in {prompts}",
+                      highlight=False, markup=False)
 
 
 def _told_of_failures(judges: list[Judge], console: Console) -> int:
