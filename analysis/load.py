@@ -214,8 +214,12 @@ def _stages(path: Path, entries: list[Any]) -> tuple[Stage, ...]:
 
 
 def _closed(stage: Stage, results: Results, workers: Mapping[str, Worker]) -> Stage:
-    """A stage that nobody closed, for its run was killed or goes on, as one interrupted when its last request ended."""
-    if stage.status != "running":
+    """A stage that nobody closed, for its run was killed or goes on, as one interrupted when its last request ended.
+
+    After `--resume` it is called interrupted in the plan, too; its window is still open.
+    """
+    if stage.status != "running" and not (stage.status == "interrupted" and stage.window_start_ns
+                                          and not stage.window_end_ns):
         return stage
     ends = [end - (workers[name].clock_offset_ns if name in workers else 0)
             for path in _records(results, stage)

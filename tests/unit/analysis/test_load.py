@@ -38,9 +38,10 @@ def test_the_telemetry_of_a_killed_run_is_made_from_its_log(tmp_path: Path) -> N
     log.close()
 
 
-def test_a_stage_that_a_killed_run_left_open_is_measured_up_to_its_last_request(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", ["running", "interrupted"])  # as the run left it; as --resume calls it
+def test_a_stage_that_a_killed_run_left_open_is_measured_up_to_its_last_request(tmp_path: Path, status: str) -> None:
     records = [request(f"r{i}", 100 * i, [100 * i + 50, 100 * i + 90]) for i in range(4)]
-    write(tmp_path, [stage(status="running", window_end_ns=None, drain_end_ns=None)], records,
+    write(tmp_path, [stage(status=status, window_end_ns=None, drain_end_ns=None)], records,
           workers=[{"worker": "w0", "clock_offset_ns": 10 * MS}])
     (found,) = analyse_run(open_run(tmp_path)).results
     assert found.totals.window_s == pytest.approx(0.38)  # the last ended at 390 ms of its worker, whose clock is ahead
