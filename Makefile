@@ -30,7 +30,8 @@ quickstart: $(VENV)/.core  ## the main job on emulated endpoints; ends with the 
 	@$(BIN)/fmload run configs/quickstart.yml
 
 test: $(VENV)/.dev  ## all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not alone" -n logical --maxprocesses 4 --dist worksteal
+	@$(BIN)/python -m pytest -m alone
 
 unit: $(VENV)/.dev  ## the unit tests only: no sockets, seconds
 	@$(BIN)/python -m pytest tests/unit

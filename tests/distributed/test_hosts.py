@@ -23,7 +23,7 @@ RELAY = Path(__file__).with_name("relay.py")
 BIN = Path(sys.executable).parent
 LIMIT_S = 120.0
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.alone]
 
 
 @pytest.fixture

@@ -28,6 +28,8 @@ from fmload.wire.http1 import Http1Wire
 from tests.integration import random_llama
 from tests.load_rig import fmload_run, run_file
 
+pytestmark = pytest.mark.alone
+
 KEY = "a-key-of-the-test"
 TOKENS = 40
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from fmload.emulator.capacity import capacity
 from fmload.emulator.profiles import PROFILES
 from tests.load_rig import emulator, fmload_run, run_file, sweep
@@ -11,6 +13,7 @@ from tests.load_rig import emulator, fmload_run, run_file, sweep
 PROFILE, TRUTH, TOKENS_OUT = "llama3-8b-g5.2xlarge", 30, 10
 
 
+@pytest.mark.alone
 def test_a_search_finds_the_users_that_an_endpoint_can_serve(tmp_path: Path) -> None:
     model = PROFILES[PROFILE].model
     assert model is not None

@@ -7,6 +7,8 @@ import pytest
 from fmload.cli import main
 from fmload.selftest import Ladder, Rung, climb, step
 
+pytestmark = pytest.mark.alone
+
 
 def test_one_rung_counts_what_was_served_and_knows_its_error() -> None:
     ladder = Ladder("tokens", ttft_s=0.1, gap_s=0.02, tokens=10, first=4)

@@ -24,6 +24,7 @@ STALL_S, WINDOW_S, USERS, RATE = 2.0, 6.0, 2, 40
 PHASES = {"ramp": 0, "warmup": "200ms", "window": f"{WINDOW_S}s", "drain": "10s"}
 
 
+@pytest.mark.alone
 def test_an_open_loop_shows_a_stall_as_arithmetic_has_it_and_a_closed_loop_hides_it(tmp_path: Path) -> None:
     loads = {"closed": {"concurrency": [USERS], **PHASES}, "open": {"rate": [RATE], "arrivals": "constant", **PHASES}}
     for name in loads:
