@@ -18,8 +18,9 @@ from fmload.endpoints import ENDPOINTS
 from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
 from fmload.exposition import watching
 from fmload.progress import Progress
+from fmload.prompts.checking import check
 from fmload.prompts.preparation import prepare
-from fmload.prompts.store import read
+from fmload.prompts.store import counted_by, read
 from fmload.results import Results, new_results
 from fmload.stages import plan
 from fmload.telemetry.recorder import recorded
@@ -47,8 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """The whole line, in order. Exit codes: 0 measured, 2 usage, 3 objectives, 4 nothing valid, 130 interrupted."""
     console = Console(stderr=True)
-    run_file = config.load(config.find(args.config), args.set)
+    path = config.find(args.config)
+    run_file = config.load(path, args.set)
     plan(run_file)  # a load that cannot be planned is refused before anything is created
+    if not args.resume:
+        check(run_file, path, args.set)
     results = _results(args, run_file)
     code = _load(args, run_file, results, Progress(console))
     analysis = _analyse(results)
@@ -80,6 +84,8 @@ def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progres
     workers = args.workers or run_file.load.workers
     remote = orchestrate.Remote.parse(args.remote_workers, args.bind) if args.remote_workers else None
     try:
+        if not _needs_server(run_file):
+            prepare_prompts(run_file, results, progress)
         with deployed(run_file, results, yes=args.yes, keep=args.keep, say=progress.say) as ready:
             check_alive(ready)
             prepare_prompts(ready, results, progress)
@@ -113,9 +119,14 @@ def prepare_prompts(run_file: RunFile, results: Results, progress: Progress) -> 
     with prompts.progress_bars() as bars:
         paths = prepare(run_file, results, prompts.Bars(bars))
     for spec in run_file.prompts:
-        if any(getattr(endpoint.options, "align", None) for endpoint in run_file.endpoints):
+        if _needs_server(run_file):
             for told in prompts.alignments(run_file, spec, read(paths[spec.name])):
                 progress.say(f"{spec.name}: {told}")
+
+
+def _needs_server(run_file: RunFile) -> bool:
+    """Whether prompts are counted by an endpoint, and so cannot be made before it is up."""
+    return any(counted_by(spec) != spec.tokenizer for spec in run_file.endpoints)
 
 
 def _analyse(results: Results) -> Analysis | None:
