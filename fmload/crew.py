@@ -107,7 +107,8 @@ class Crew:
     def _admit(self, worker: str) -> None:
         self._members.append(worker)
         self._collector.admit(worker)
-        self._collector.event("worker_joined_late", worker, "it takes a share of the users, and repeats prompts")
+        self._collector.event("worker_joined_late", worker,
+                              "it takes a share of the users, and of another worker's prompts")
         gevent.spawn(self._on_joined, worker)
 
     def ping_for_ever(self) -> None:

@@ -12,8 +12,10 @@ from fmload import arrivals, replay
 from fmload.clocks import boot_id
 from fmload.collector import host_name
 from fmload.config.dumping import values
-from fmload.config.schema import RunFile
+from fmload.config.schema import EndpointSpec, RunFile
 from fmload.crew import Crew
+from fmload.errors import FmloadError
+from fmload.history import history_of
 from fmload.live import request_limits_s
 from fmload.prompt import Prompt
 from fmload.prompts import store
@@ -21,6 +23,7 @@ from fmload.results import Results
 from fmload.stages import Stage
 
 PROMPT_BATCH_BYTES = 512 * 1024  # messages above 1 MB stall the loops at both ends
+_GOLDEN_RATIO = (5 ** 0.5 - 1) / 2  # its multiples, less their whole parts, lie far from each other
 
 
 def deal(slots: list[int], users: Mapping[str, int]) -> dict[str, list[int]]:
@@ -47,26 +50,42 @@ class Handout:
         self._run_id = run_id
         self._results = results
         sets = {spec.name: store.read(results.prompts / f"{spec.name}.jsonl") for spec in run.prompts}
+        for name, prompts in sets.items():
+            if not prompts:
+                raise FmloadError(f"prompt set '{name}': {results.prompts / f'{name}.jsonl'} holds no prompt",
+                                  hint="remove the file, so that the set is prepared again")
         dealt = {name: store.shards(prompts, workers) for name, prompts in sets.items()}
         # Fewer prompts than workers: those that got none share all, which repeats prompts but sends some.
         self._shards = [{name: dealt[name][index] or prompts for name, prompts in sets.items()}
                         for index in range(workers)]
         self._empty = {(name, index) for name in sets for index in range(workers) if not dealt[name][index]}
         self._shard_of: dict[str, int] = {}
+        self._history = history_of(results)
 
     def give_plan(self, crew: Crew, worker: str, index: int, trial: bool) -> None:
         """The plan and shard number `index` (counted round) to one worker, which answers `fmload_ready`."""
-        number = self._shard_of[worker] = index % len(self._shards)
+        number = index % len(self._shards)
+        holders = sum(held == number for other, held in self._shard_of.items() if other != worker)
+        self._shard_of[worker] = number
         shard = self._shards[number]
         crew.send("fmload_plan", {
             "run": values(self._run), "run_id": self._run_id, "index": index, "trial": trial,
             "keep_answers": self._run.keep_answers,
             "prompts": {name: len(prompts) for name, prompts in shard.items()},
+            "begins": {spec.name: {name: self._begin(spec, prompts, holders) for name, prompts in shard.items()}
+                       for spec in self._run.endpoints},
             "journal": str(self._results.journal.resolve()), "host": host_name(), "boot_id": boot_id(),
             "limits_s": request_limits_s(self._run.objectives)}, worker)
         for name, prompts in shard.items():
             for batch in _batches(prompts):
                 crew.send("fmload_prompts", {"prompt_set": name, "prompts": batch}, worker)
+
+    def _begin(self, endpoint: EndpointSpec, shard: list[Prompt], holders: int) -> str:
+        """The prompt of a shard with which an endpoint begins: one that no earlier session has sent. Workers that
+        hold the same shard, as those that join late, begin far from each other."""
+        prompts = store.of_endpoint(shard, endpoint)
+        first = self._history.goes_on(endpoint.name, prompts)
+        return prompts[first + int(holders * _GOLDEN_RATIO % 1 * (len(prompts) - first))].id
 
     def give_slots(self, crew: Crew, step: int, stages: list[Stage], ramps_s: list[float], since_ns: int) -> None:
         """Every living worker's slots of every lane, or its share of the arrivals that are due after `since_ns`.

@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 import gevent
@@ -30,6 +30,7 @@ from locust.exception import RPCError
 from locust.runners import STATE_MISSING, LocalRunner, MasterRunner, WorkerRunner
 
 from fmload import __version__, options, replay, webui
+from fmload.claim import claim
 from fmload.collector import Collector
 from fmload.conductor import Conductor
 from fmload.config import RunFile, dump
@@ -101,6 +102,7 @@ class Plugin:
         self._run_watched: Callable[[], None] = lambda: None
         self._stop_timeout = environment.stop_timeout
         self._interrupts = 0
+        self._claim: IO[str] | None = None  # on the results folder of the run that is on
         if not isinstance(runner, MasterRunner):
             self._serve()
         if not isinstance(runner, WorkerRunner):
@@ -219,6 +221,7 @@ class Plugin:
         protocol = getattr(self.environment.user_classes[0], "protocol", "openai")
         run = options.run_file(given, self.environment.host, protocol)
         results = _results(run, given)
+        self._claim = claim(results)
         stages = _stages(run, results, given.fmload_resume)
         results.run_yml.write_text(dump(run))
         _write_environment(results, run)
@@ -237,6 +240,8 @@ class Plugin:
     def _run_ended(self, conductor: Conductor) -> None:
         if self.conductor is conductor:
             self.conductor = None
+            if self._claim is not None:
+                self._claim.close()
             self._run_watched()
             self.environment.stop_timeout = self._stop_timeout
             if self.environment.parsed_options.headless:

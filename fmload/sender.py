@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -22,7 +23,7 @@ from fmload.lanes import Lane, Lanes
 from fmload.pacing import Alarm
 from fmload.prompt import Prompt
 from fmload.prompts.deal import Deal
-from fmload.prompts.store import counted_by, prompts_for
+from fmload.prompts.store import of_endpoint
 from fmload.record import Record
 from fmload.safe_check import SafeCheck
 from fmload.schedule import Due, Schedule
@@ -83,11 +84,12 @@ class Sender:
     """What one worker sends in one run. `keep` gets every record, `dead` a stage whose endpoint is not reached.
 
     `offset_ns` (this worker's clock minus the master's) is kept up to date by its owner. Raises FmloadError for an
-    endpoint that cannot be built here. `index` is the worker's number: workers begin at different addresses.
+    endpoint that cannot be built here. `index` is the worker's number: workers begin at different addresses. `begins`:
+    the prompt with which each endpoint (by name) begins each set, where it is not the first.
     """
 
     def __init__(self, run: RunFile, prompts: Mapping[str, list[Prompt]], worker: str, keep: Keep, dead: Dead,
-                 index: int = 0) -> None:
+                 index: int = 0, begins: Mapping[str, Mapping[str, str]] = MappingProxyType({})) -> None:
         limits = run.timeouts
         self.lanes = Lanes()
         self.protocols = {spec.name: spec.protocol for spec in run.endpoints}
@@ -104,10 +106,11 @@ class Sender:
             spec.name: Balancer(self._endpoints[spec.name].addresses(), spec.balance or "round_robin", index)
             for spec in run.endpoints}
         # Each endpoint walks through the whole shard by itself: endpoints are compared on the same prompts.
-        self._counters = {spec.name: counted_by(spec) for spec in run.endpoints}
-        self._prompts = {(endpoint, name): self._counted_for(endpoint, shard)
-                         for endpoint in self._counters for name, shard in prompts.items()}
-        self._deals = {key: Deal(shard) for key, shard in self._prompts.items()}
+        self._specs = {spec.name: spec for spec in run.endpoints}
+        self._prompts = {(endpoint, name): of_endpoint(shard, spec)
+                         for endpoint, spec in self._specs.items() for name, shard in prompts.items()}
+        self._deals = {(endpoint, name): Deal(shard, begins.get(endpoint, {}).get(name))
+                       for (endpoint, name), shard in self._prompts.items()}
         checks = run.load.safe_check
         self._safe_check = SafeCheck(checks, run.seed) if checks is not None else None
         self._exact = any(spec.exact_output for spec in run.prompts)
@@ -166,7 +169,7 @@ class Sender:
         self._end_helpers()
         for paced in self._paced.values():
             if paced.lane.prompt_set == prompt_set:
-                own = self._counted_for(paced.lane.endpoint, prompts)
+                own = of_endpoint(prompts, self._specs[paced.lane.endpoint])
                 paced.schedule = paced.schedule.adopt(paced.since_ns, self._replayed(own, paced))
         self._pace_all()
 
@@ -238,9 +241,6 @@ class Sender:
         self.stop()
         self.cut("cancelled", limit_s)
         self._wire.close()
-
-    def _counted_for(self, endpoint: str, prompts: list[Prompt]) -> list[Prompt]:
-        return prompts_for(prompts, self._counters[endpoint]) or prompts
 
     def _end_helpers(self) -> None:
         gevent.killall(self._helpers, block=False)

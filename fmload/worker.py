@@ -117,7 +117,7 @@ class Worker:
         try:
             run = RunFile.model_validate(self._plan["run"])
             sender = Sender(run, self._prompts, self.identity, self._keep, self._tell_of_dead_endpoint,
-                            self._plan["index"])
+                            self._plan["index"], self._plan["begins"])
             problem = sender.try_endpoints() if self._plan["trial"] else None
             sender.offset_ns = self._offset_ns
             self._sender = sender

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from fmload import config, orchestrate
+from fmload.claim import claim
 from fmload.commands import prompts
 from fmload.commands.arguments import positive
 from fmload.config import RunFile
@@ -73,7 +74,8 @@ def _results(args: argparse.Namespace, run_file: RunFile) -> Results:
         raise FmloadError(f"{results.root} holds no run to go on with", hint="name its folder with --out")
     if not args.resume and results.stages_json.exists():
         raise FmloadError(f"{results.root} holds a run already", hint="go on with it (--resume), or name another")
-    return results.create()
+    claim(results.create()).close()  # the master claims it for as long as it runs
+    return results
 
 
 def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progress: Progress) -> int:

@@ -16,12 +16,16 @@ class Deal:
     due goes before what is new. Instants are seconds of one monotonic clock.
     """
 
-    def __init__(self, prompts: Sequence[Prompt]) -> None:
-        """`prompts`: at least one; turns of a conversation in their order."""
+    def __init__(self, prompts: Sequence[Prompt], begin: str | None = None) -> None:
+        """`prompts`: at least one; turns of a conversation in their order. `begin`: the id of the one that comes
+        first, those before it come last; a later turn of a conversation stands for the next prompt of its own."""
         self._following: dict[str, Prompt] = {}
         last: dict[str, Prompt] = {}
-        fresh = []
+        fresh: list[Prompt] = []
+        first = 0
         for prompt in prompts:
+            if prompt.id == begin:
+                first = len(fresh)
             before = last.get(prompt.conversation) if prompt.conversation else None
             if before is not None and before.turn < prompt.turn:
                 self._following[before.id] = prompt
@@ -29,7 +33,7 @@ class Deal:
                 fresh.append(prompt)
             if prompt.conversation:
                 last[prompt.conversation] = prompt
-        self._fresh = itertools.cycle(fresh)
+        self._fresh = itertools.cycle(fresh[first:] + fresh[:first])
         self._due: list[tuple[float, int, Prompt]] = []
         self._order = itertools.count()
 

@@ -52,6 +52,11 @@ def counted_by(spec: EndpointSpec) -> str:
     return spec.tokenizer if getattr(spec.options, "align", None) is None else f"server of {spec.name}"
 
 
+def of_endpoint(prompts: list[Prompt], spec: EndpointSpec) -> list[Prompt]:
+    """Those prompts that this endpoint is sent: its tokenizer's; all where none is, as in sets made elsewhere."""
+    return prompts_for(prompts, counted_by(spec)) or prompts
+
+
 def shards(prompts: Sequence[Prompt], n: int) -> list[list[Prompt]]:
     """The prompts dealt to `n` workers: disjoint, together everything; a conversation stays in one shard, in order."""
     dealt: list[list[Prompt]] = [[] for _ in range(n)]

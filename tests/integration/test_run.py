@@ -153,6 +153,7 @@ def test_ctrl_c_keeps_the_records_and_resume_goes_on(tmp_path: Path) -> None:
     assert [stage["status"] for stage in again.stages()] == ["interrupted", "done", "done"]
     assert [stage["load"]["value"] for stage in again.stages()] == [2, 1, 2]
     assert len(again.records()) == len(ids(again.records())) == len(served)
+    assert len({record.prompt_id for record in again.records()}) == len(served), "a prompt was sent twice"
     assert len(again.workers()) == 4
 
 
