@@ -57,6 +57,11 @@ def several(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
+def users(value: float) -> str:
+    """1 user, 2.5 users (a mean)."""
+    return f"{value:.3g} user{'' if value == 1 else 's'}" if value < 1000 else f"{value:g} users"
+
+
 def seconds(value: float) -> str:
     """Seconds in three digits, without the unit, for columns that name it."""
     return significant(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,8 +55,8 @@ def _order(names: object) -> dict[str, int]:
 
 
 def _parameters(result: StageResult) -> str:
-    parameters = result.summary.stage.parameters
-    return json.dumps(dict(parameters), sort_keys=True) if parameters else ""
+    """`max_tokens 20, temperature 0`."""
+    return ", ".join(f"{key} {value}" for key, value in sorted(result.summary.stage.parameters.items()))
 
 
 def kinds(found: Sequence[Line]) -> list[str]:

@@ -80,7 +80,8 @@ def _set_ranges(axes: Axes, chart: Chart) -> None:
         axes.set_xlim(_range([point.x for point in points], chart.x, rules["x"], margin))
     heights = _stacked(chart) if chart.kind == "bar" else [
         value for point in points for value in (point.y, point.low, point.high) if value is not None]
-    axes.set_ylim(_range(heights, chart.y, rules["y"], margin))
+    from_zero = not any(series.bars for series in chart.series)
+    axes.set_ylim(_range(heights, chart.y, rules["y"], margin, from_zero))
 
 
 def _stacked(chart: Chart) -> list[float]:
@@ -91,8 +92,9 @@ def _stacked(chart: Chart) -> list[float]:
     return [0.0, *sums.values()]
 
 
-def _range(values: list[float], axis: Axis, rules: list[float], margin: float) -> tuple[float, float]:
-    """From zero, unless the axis is logarithmic or all values are far from zero."""
+def _range(values: list[float], axis: Axis, rules: list[float], margin: float,
+           from_zero: bool = False) -> tuple[float, float]:
+    """From zero what starts near it or is told to; else, or in logarithms, around the values."""
     usable = [value for value in values if not axis.log or value > 0] or [1.0]
     low, high = min(usable), max(usable)
     low, high = (min([low, *(rule for rule in rules if rule >= low / 1.6)]),
@@ -100,7 +102,7 @@ def _range(values: list[float], axis: Axis, rules: list[float], margin: float) -
     if axis.log:
         return low / (1 + 3 * margin), high * (1 + 3 * margin)
     pad = (high - low) * margin or abs(high) * 0.1 or 1.0
-    return (0.0 if 0 <= low < high * 0.7 else low - pad), high + pad
+    return (0.0 if low >= 0 and (from_zero or low < high * 0.7) else low - pad), high + pad
 
 
 def _axes(axes: Axes, chart: Chart) -> None:

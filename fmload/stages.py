@@ -34,7 +34,7 @@ class Load:
     @property
     def text(self) -> str:
         """`8 users`, `2.5/s`, or `trace ×2`."""
-        return {"concurrency": f"{self.value:g} users", "rate": f"{self.value:g}/s",
+        return {"concurrency": f"{self.value:g} user{'' if self.value == 1 else 's'}", "rate": f"{self.value:g}/s",
                 "trace": f"trace ×{self.value:g}"}[self.kind]
 
 

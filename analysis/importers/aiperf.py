@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from analysis.formats import users
 from analysis.importers.markdown_tables import known
 from analysis.published import Published, Row
 
@@ -49,7 +50,7 @@ def _row(metrics: dict[str, Any], content: dict[str, Any]) -> Row:
     figures["requests"] = None if good is None else good + (figures["errors"] or 0.0)
     figures["concurrency"] = _concurrency(content.get("input_config") or {})
     told = known(figures)
-    return Row(f"{told['concurrency']:g} users" if "concurrency" in told else "run", told)
+    return Row(users(told['concurrency']) if "concurrency" in told else "run", told)
 
 
 def _seconds(metric: dict[str, Any] | None, key: str) -> float | None:

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from analysis import formats
 from analysis.importers.markdown_tables import known
 from analysis.published import Published, Row
 
@@ -49,7 +50,7 @@ def _row(benchmark: dict[str, Any]) -> Row:
         figures |= {f"{ours}_{stat}": value / scale for stat, value in found.items() if value is not None}
     told = known(figures)
     users = told.get("concurrency") or told.get("achieved_concurrency")
-    return Row(f"{users:.3g} users" if users else str(_strategy(benchmark).get("type_", "benchmark")), told)
+    return Row(formats.users(users) if users else str(_strategy(benchmark).get("type_", "benchmark")), told)
 
 
 def _strategy(benchmark: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from analysis.formats import users
 from analysis.importers.markdown_tables import known
 from analysis.published import Published, Row
 
@@ -52,7 +53,7 @@ def _row(content: dict[str, Any]) -> Row:
             if value is not None:
                 figures[f"{ours}_{'p50' if stat == 'median' else stat}"] = value / 1000
     concurrency = content.get("max_concurrency")
-    label = f"{concurrency} users" if concurrency else f"{content.get('request_rate', '?')} requests/s"
+    label = users(concurrency) if concurrency else f"{content.get('request_rate', '?')} requests/s"
     return Row(label, known(figures), endpoint=content.get("model_id"))
 
 

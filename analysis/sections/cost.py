@@ -65,8 +65,8 @@ def _usd(value: float | None) -> Cell:
 
 def _stages(analysis: Analysis) -> Table:
     columns = [*STAGE_COLUMNS, Column("Duration", "s", "From the ramp to the end of the drain"), Column("Cost", "USD"),
-               Column("Per transaction", "USD"), Column("Per 1k", "USD", detail=True), Column("Per 10k", "USD"),
-               Column("Per 1M input", "USD", detail=True), Column("Per 1M output", "USD"),
+               Column("Per transaction", "USD", detail=True), Column("Per 1k", "USD", detail=True),
+               Column("Per 10k", "USD"), Column("Per 1M input", "USD", detail=True), Column("Per 1M output", "USD"),
                Column("Per 1M tokens", "USD", "Input and output alike"),
                Column("Per good request", "USD", "Only requests that met every objective are counted", detail=True)]
     rows = []
@@ -121,10 +121,15 @@ def _months(analysis: Analysis) -> Table:
         months = (month_at(endpoint, price, demand / 60, rate, result.value("input_tokens_mean"),
                            result.value("output_tokens_mean")) for demand in DEMANDS_PER_MINUTE)
         rows.append([name(endpoint), name(prompt_set), cell(rate * 60, formats.significant), *(
-            Cell(text(month.usd, formats.usd) + (f" ({month.instances:,})" if month.instances else ""), month.usd)
+            Cell(text(month.usd, _whole_usd) + (f" ({month.instances:,})" if month.instances else ""), month.usd)
             for month in months)])
     return Table(columns, rows, "**A month (730 h) at a constant demand**: its cost, and in brackets the instances for "
-                                "it at the objectives with 20 % of capacity kept free. Scale-out is taken as linear")
+                                "it at the objectives with 20 % of capacity kept free. Scale-out is taken as linear.")
+
+
+def _whole_usd(value: float) -> str:
+    """An estimate of a month has no cents: $33,209, but $0.42."""
+    return f"${value:,.0f}" if value >= 100 else formats.usd(value)
 
 
 def _break_evens(analysis: Analysis) -> Table:

@@ -18,7 +18,6 @@ from analysis.document import (
     Column,
     Paragraph,
     Point,
-    Rule,
     Section,
     Series,
     Table,
@@ -28,7 +27,7 @@ from analysis.formats import cell, name
 from analysis.gauges import QUANTITIES
 from analysis.naming import stage_name
 from analysis.pipeline import Analysis
-from analysis.sections.timeline import start_ns
+from analysis.sections.timeline import stage_marks, start_ns
 from analysis.table import StageResult
 from analysis.utilisation import Metered, metered
 
@@ -100,8 +99,7 @@ def _chart(metric: str, series: list[Metered], analysis: Analysis) -> Chart:
     origin_ns = start_ns(analysis)
     drawn = [Series(" ".join(filter(None, (one.source, one.labels))), _points(one, origin_ns), place, place, bare=True)
              for place, one in enumerate(series)]
-    marks = [Rule("x", round((stage.window_start_ns - origin_ns) / 1e9, 1), str(stage.stage))
-             for stage in analysis.run.stages if stage.window_start_ns]
+    marks = stage_marks(analysis.run.stages, origin_ns)
     safe = "".join(letter if letter.isalnum() else "_" for letter in metric)
     return Chart(f"endpoint_{safe}", metric, "xy", Axis("Time since the run began", "s"),
                  Axis("Rate", "1/s") if metric.endswith("/s") else Axis("Value"), drawn, marks)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from analysis import formats
-from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Rule, Section, Series, Table
+from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
 from analysis.formats import cell, name
 from analysis.gauges import QUANTITIES, Gauge, Quantity, gauges_of
 from analysis.health import health_of
@@ -15,7 +15,7 @@ from analysis.limits import limit_of, observed, tokens_per_joule
 from analysis.load import Run
 from analysis.naming import STAGE_COLUMNS, stage_cells
 from analysis.pipeline import Analysis
-from analysis.sections.timeline import start_ns
+from analysis.sections.timeline import stage_marks, start_ns
 from analysis.table import StageResult
 from analysis.telemetry import server_view
 from analysis.utilisation import metered
@@ -109,8 +109,7 @@ def _pictures(endpoint: str, gauges: Gauges, analysis: Analysis) -> Iterator[Cha
     results = [result for result in analysis.results if result.endpoint == endpoint]
     last_s = max((max(stage.drain_end_ns, stage.window_end_ns) - origin) / 1e9
                  for stage in (result.summary.stage for result in results))
-    marks = [Rule("x", round((result.summary.stage.window_start_ns - origin) / 1e9, 1), str(result.stage))
-             for result in results if result.summary.stage.window_start_ns]
+    marks = stage_marks((result.summary.stage for result in results), origin)
     safe = "".join(letter if letter.isalnum() else "_" for letter in endpoint)
     for title, unit, ours, theirs in _PICTURES:
         curves = {_OURS[column]: _ours(results, column, origin) for column in ours}

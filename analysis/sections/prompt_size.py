@@ -33,19 +33,20 @@ def _levels(found: list[Line]) -> list[str]:
 
 def _chart(name: str, found: list[Line], levels: list[str], analysis: Analysis) -> Chart:
     metric = METRICS[name]
+    scale = 1000 if metric.display_unit == "ms" else 1
     shown = [(line, result) for level in levels for line in found for result in line.results
              if result.summary.stage.load_label == level]
     each = max(20, POINTS_IN_ALL // max(1, len(shown)))
-    series = [Series(line.name, _points(result, name, each), line.color, line.shape, joined=False,
+    series = [Series(line.name, _points(result, name, each, scale), line.color, line.shape, joined=False,
                      panel=result.summary.stage.load_label) for line, result in shown]
     return Chart(f"{name}_by_prompt_size", f"{metric.title} against prompt size, by load", "xy",
-                 Axis("Prompt", "tokens"), Axis(metric.title, "s"), [one for one in series if one.points],
-                 limits(analysis, metric, 1))
+                 Axis("Prompt", "tokens"), Axis(metric.title, metric.display_unit),
+                 [one for one in series if one.points], limits(analysis, metric, scale))
 
 
-def _points(result: StageResult, name: str, most: int) -> list[Point]:
+def _points(result: StageResult, name: str, most: int, scale: int) -> list[Point]:
     sample = result.summary.sample
     sizes, values = sample.metrics["input_tokens"], sample.metrics[name]
     kept = np.flatnonzero(sample.succeeded & ~np.isnan(sizes) & ~np.isnan(values))
     picked = kept[np.unique(np.linspace(0, len(kept) - 1, min(len(kept), most)).astype(int))] if len(kept) else kept
-    return [Point(float(sizes[row]), round(float(values[row]), 4)) for row in picked]
+    return [Point(float(sizes[row]), round(float(values[row]) * scale, 4)) for row in picked]

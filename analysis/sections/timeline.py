@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
-from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table, literal
+from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Rule, Section, Series, Table, literal
 from analysis.formats import duration, name
+from analysis.load import Stage
 from analysis.naming import Line, lines
 from analysis.pipeline import Analysis
 from analysis.table import StageResult
 
 MOST_POINTS = 4_000  # of a chart
+SIDE_BY_SIDE_S = 0.5  # windows that began so close began together
 
 _EVENT_COLUMNS = (
     Column("Time", title="Since the run's first stage began"), Column("Event", numeric=False), Column("Stage"),
@@ -36,6 +39,17 @@ def start_ns(analysis: Analysis) -> int:
     """The instant at which the first stage began, on the master's clock; 0 when none did."""
     begun = [stage.ramp_start_ns or stage.warmup_start_ns or stage.window_start_ns for stage in analysis.run.stages]
     return min((instant for instant in begun if instant), default=0)
+
+
+def stage_marks(stages: Iterable[Stage], origin_ns: int) -> list[Rule]:
+    """A rule where each window began, in seconds after the origin; stages that ran side by side share one."""
+    names: dict[float, list[str]] = {}
+    for stage in sorted(stages, key=lambda stage: stage.window_start_ns):
+        at_s = round((stage.window_start_ns - origin_ns) / 1e9, 1)
+        near = next(reversed(names), -math.inf)
+        if stage.window_start_ns:
+            names.setdefault(near if at_s - near <= SIDE_BY_SIDE_S else at_s, []).append(str(stage.stage))
+    return [Rule("x", at_s, ", ".join(told)) for at_s, told in names.items()]
 
 
 def _chart(file_name: str, title: str, unit: str, column: str, found: list[Line], analysis: Analysis) -> Chart:

@@ -18,7 +18,7 @@ function number(value) {
 
 function linearTicks(low, high, wanted) {
   const rough = (high - low) / Math.max(1, wanted), power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 5, 10].find(factor => factor * power >= rough) || 10);
+  const step = power * ([1, 2, 5, 10].find(factor => (high - low) / (factor * power) <= wanted + 1) || 10);
   const ticks = [];
   for (let tick = Math.ceil(low / step) * step; tick <= high + step * 1e-9; tick += step) ticks.push(Math.abs(tick) < step * 1e-9 ? 0 : tick);
   return ticks;
@@ -29,6 +29,12 @@ function logTicks(low, high, wanted) {
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
     for (const factor of factors) { const tick = factor * 10 ** power; if (tick >= low * 0.999 && tick <= high * 1.001) ticks.push(tick); }
   return ticks.length > 1 ? ticks : linearTicks(low, high, wanted).filter(tick => tick > 0);
+}
+
+// As much of a panel's title as fits, at some 7 pixels a letter.
+function fitted(text, width) {
+  const most = Math.max(4, Math.floor(width / 7));
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }
 
 // Those ticks that stand at least 26 pixels from the one before.
@@ -52,7 +58,8 @@ function makeScale(axis, [low, high], from, to, log, wanted) {
   };
 }
 
-function domain(values, axis, log, rules, margin) {
+// From zero what starts near it or is told to; else, or in logarithms, around the values.
+function domain(values, axis, log, rules, margin, fromZero) {
   if (axis.categories.length) return [-0.5, axis.categories.length - 0.5];
   const usable = values.filter(value => value !== null && (!log || value > 0));
   if (!usable.length) return log ? [0.1, 1] : [0, 1];
@@ -60,7 +67,7 @@ function domain(values, axis, log, rules, margin) {
   for (const rule of rules) if (rule <= high * 1.6 && rule > 0) { high = Math.max(high, rule); if (rule > low / 1.6) low = Math.min(low, rule); }
   if (log) return [low / (1 + 3 * margin), high * (1 + 3 * margin)];
   const pad = (high - low) * margin || Math.abs(high) * 0.1 || 1;
-  return [low >= 0 && low < high * 0.7 ? 0 : low - pad, high + pad];
+  return [low >= 0 && (fromZero || low < high * 0.7) ? 0 : low - pad, high + pad];
 }
 
 // ---------------------------------------------------------------- marks
@@ -214,7 +221,7 @@ class Plot {
       for (const series of shown) for (const point of series.points) { const key = series.panel + "\n" + point[0]; stack.set(key, (stack.get(key) || 0) + point[1]); }
       heights = [0, ...stack.values()];
     }
-    return {x: domain(points.map(point => point[0]), this.spec.x, this.log.x, rules("x"), margin), y: domain(heights, this.spec.y, this.log.y, rules("y"), margin)};
+    return {x: domain(points.map(point => point[0]), this.spec.x, this.log.x, rules("x"), margin, false), y: domain(heights, this.spec.y, this.log.y, rules("y"), margin, !shown.some(series => series.bars))};
   }
 
   draw() {
@@ -246,9 +253,9 @@ class Plot {
     svg.setAttribute("tabindex", "0");
     svg.setAttribute("aria-label", `${this.spec.title}${name ? `, ${name}` : ""}. ${xAxis.text} against ${yAxis.text}. ${spots.length} points; arrow keys walk through them.`);
     svg.innerHTML = `<clipPath id="${clip}"><rect x="${left}" y="${top}" width="${right - left}" height="${bottom - top}"/></clipPath>`
-      + (name ? `<text class="panel" x="${left}" y="15">${escaped(name)}</text>` : "")
+      + (name ? `<text class="panel" x="${left}" y="15">${escaped(fitted(name, right - left))}<title>${escaped(name)}</title></text>` : "")
       + y.ticks.map(tick => `<path class="grid" d="M${left} ${y.at(tick).toFixed(1)}H${right}"/><text x="${left - 6}" y="${(y.at(tick) + 4).toFixed(1)}" text-anchor="end">${escaped(y.label(tick))}</text>`).join("")
-      + x.ticks.map(tick => this.xTick(x, tick, bottom, crowded)).join("")
+      + x.ticks.map(tick => this.xTick(x, tick, bottom, crowded, width)).join("")
       + `<path class="axis" d="M${left} ${bottom}H${right}"/>`
       + `<text x="${(left + right) / 2}" y="${height - 4}" text-anchor="middle">${escaped(xAxis.text)}</text>`
       + `<text transform="translate(11 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${escaped(yAxis.text)}</text>`
@@ -259,9 +266,9 @@ class Plot {
     return panel;
   }
 
-  xTick(x, tick, bottom, crowded) {
-    const at = x.at(tick).toFixed(1), text = escaped(crowded && x.label(tick).length > 16 ? `${x.label(tick).slice(0, 15)}…` : x.label(tick));
-    const label = crowded ? `<text transform="translate(${at} ${bottom + 12}) rotate(-35)" text-anchor="end">${text}</text>` : `<text x="${at}" y="${bottom + 17}" text-anchor="middle">${text}</text>`;
+  xTick(x, tick, bottom, crowded, width) {
+    const at = x.at(tick).toFixed(1), half = x.label(tick).length * 3.3, middle = Math.min(x.at(tick), width - half).toFixed(1), text = escaped(crowded && x.label(tick).length > 16 ? `${x.label(tick).slice(0, 15)}…` : x.label(tick));
+    const label = crowded ? `<text transform="translate(${at} ${bottom + 12}) rotate(-35)" text-anchor="end">${text}</text>` : `<text x="${middle}" y="${bottom + 17}" text-anchor="middle">${text}</text>`;
     return `<path class="axis" d="M${at} ${bottom}v4"/>${label}`;
   }
 

@@ -96,7 +96,7 @@ def test_the_row_of_16_users_fails_with_what_its_own_columns_allow(prices: Price
     (1, 46.8, 11.18), (2, 50.5, 6.32), (4, 48.8, 3.87), (8, 51.4, 2.59), (16, 54.6, 2.69)])
 def test_the_llmperf_table_re_examined(prices: PriceTable, users: int, tpot_ms: float, usd: float) -> None:
     rows = audited(published_data() / "published" / "llmperf-llama3-8b-inf2.xlarge-tgi.md", prices)
-    found = corrected(rows[f"{users} users"])
+    found = corrected(rows[f"{users} user{'s' if users > 1 else ''}"])
     assert found["tpot_p50"] * 1000 == pytest.approx(tpot_ms, abs=0.05)
     assert found["price_per_1m_output_tokens"] == pytest.approx(usd, abs=0.005)
 

@@ -53,7 +53,7 @@ def test_a_limit_that_is_near_is_drawn_and_a_far_one_does_not_squeeze_the_data()
 
 def test_a_limit_below_all_values_is_left_out() -> None:
     points = [Point(1, 90), Point(2, 100)]
-    spec = Chart("c", "t", "xy", Axis("x"), Axis("y"), [Series("s", points)], [Rule("y", 1, "low")])
+    spec = Chart("c", "t", "xy", Axis("x"), Axis("y"), [Series("s", points, bars=True)], [Rule("y", 1, "low")])
     axes = plots.draw(spec).axes[0]
     assert axes.get_ylim()[0] > 1
     assert len(axes.texts) == 0

@@ -141,7 +141,7 @@ def test_the_limits_pictures_have_one_unit_each_and_mark_the_stages(tmp_path: Pa
     assert list(charts) == ["a: requests", "a: output", "a: in use"]  # memory stood still
     requests = charts["a: requests"]
     assert [series.name for series in requests.series] == ["In flight, by the client", "Batch", "Queue"]
-    assert [rule.label for rule in requests.rules] == ["0", "1"]
+    assert [rule.label for rule in requests.rules] == ["0, 1"]  # they began together
     assert all(point.x >= 0 for chart in charts.values() for series in chart.series for point in series.points)
     medians = tables(section)[1]
     assert [row[6].text for row in medians.rows] == ["25 %"] * len(medians.rows)

@@ -1,0 +1,43 @@
+"""How stages, loads and heights are shown: words instead of JSON, bars and lines that begin at zero."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from handmade import BASE_NS, MS, request, stage, write
+
+from analysis.document import Axis, Chart, Point, Series
+from analysis.formats import users
+from analysis.load import open_run
+from analysis.naming import lines
+from analysis.pipeline import analyse_run
+from analysis.plots import draw
+from analysis.sections.timeline import stage_marks
+from fmload.stages import Load
+
+
+def test_lines_that_differ_by_their_parameters_say_so_in_words(tmp_path: Path) -> None:
+    write(tmp_path, [stage(0, parameters={"temperature": 0, "max_tokens": 20}), stage(1)],
+          [request("a", 0, [10], stage=0), request("b", 0, [10], stage=1)])
+    assert [line.name for line in lines(analyse_run(open_run(tmp_path)))] == ["a · max_tokens 20, temperature 0", "a"]
+
+
+@pytest.mark.parametrize(("count", "shown"), [(1, "1 user"), (16, "16 users"), (2.5, "2.5 users")])
+def test_one_user_is_no_users(count: float, shown: str) -> None:
+    assert users(count) == shown == Load("concurrency", count).text
+
+
+@pytest.mark.parametrize(("bars", "from_zero"), [(False, True), (True, False)])
+def test_heights_begin_at_zero_but_where_an_interval_is_what_is_looked_at(bars: bool, from_zero: bool) -> None:
+    series = Series("a", [Point(1, 90, 89, 91), Point(2, 100, 99, 101)], 0, 0, bars=bars)
+    low, high = draw(Chart("c", "t", "xy", Axis("x", ""), Axis("y", "s"), [series])).axes[0].get_ylim()
+    assert bool(low == 0) is from_zero and high > 101
+
+
+def test_stages_side_by_side_share_a_mark(tmp_path: Path) -> None:
+    starts_ms = {0: 0, 1: 200, 2: 9000}
+    write(tmp_path, [stage(2, start_ns=BASE_NS + 9000 * MS), *(stage(number, start_ns=BASE_NS + starts_ms[number] * MS)
+                                                              for number in (0, 1)), stage(3, window_start_ns=None)])
+    assert [(rule.value, rule.label) for rule in stage_marks(open_run(tmp_path).stages, BASE_NS)] == [
+        (0.0, "0, 1"), (9.0, "2")]
