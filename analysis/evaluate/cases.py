@@ -132,8 +132,14 @@ def by_endpoint(cases: Iterable[Case]) -> dict[tuple[str, str], list[Case]]:
 
 
 def one_each(cases: Iterable[Case]) -> list[Case]:
-    """Of each endpoint's answers to a question the first: what the judges see."""
+    """Of each endpoint's answers to a question the first: what the judges see.
+
+    Question by question, the prompt sets in turn: judges that stop early have seen all endpoints and sets alike.
+    """
     first: dict[tuple[str, str, str], Case] = {}
+    places: dict[str, dict[str, int]] = defaultdict(dict)  # of the questions in their prompt set
     for case in cases:
         first.setdefault((case.endpoint, case.prompt_set, case.question), case)
-    return list(first.values())
+        questions = places[case.prompt_set]
+        questions.setdefault(case.question, len(questions))
+    return sorted(first.values(), key=lambda case: places[case.prompt_set][case.question])

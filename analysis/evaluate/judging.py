@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import gevent
 
+from analysis.evaluate.budget import Budget
 from analysis.evaluate.ledger import Entry, Ledger
 from analysis.evaluate.panel import JudgesFile, Question
 from analysis.evaluate.retrying import PASSING, wait_s
@@ -63,9 +64,10 @@ class Judge:
         self.last_failure = entry.reply if failed else self.last_failure
 
 
-def ask_all(spec: JudgesFile, questions: Sequence[Question], ledger: Ledger, concurrency: int,
+def ask_all(spec: JudgesFile, questions: Sequence[Question], ledger: Ledger, concurrency: int, budget: Budget,
             progress: Progress) -> list[Judge]:
-    """Ask what the ledger does not know yet; returns the judges, of which some may have given up.
+    """Ask what the ledger does not know yet, as far as the budget goes; returns the judges, of which some may have
+    given up.
 
     Interrupted, it leaves every verdict that came in the ledger; questions under way are asked again the next time.
     """
@@ -78,8 +80,11 @@ def ask_all(spec: JudgesFile, questions: Sequence[Question], ledger: Ledger, con
         for question in pending:
             judge = judges[question.judge]
             if not judge.gave_up:
+                if not budget.take(question):
+                    return
                 entry = _answered(judge, question, spec, progress)
                 ledger.append(entry)
+                budget.settle(question, entry)
                 judge.note(entry)
                 progress(judge.spec.name, entry)
 

@@ -225,6 +225,36 @@ def test_a_killed_evaluation_goes_on_without_paying_twice(tmp_path: Path) -> Non
     assert len(results.verdicts_jsonl.read_text().splitlines()) == 37
 
 
+def test_judging_stops_before_it_costs_more_than_allowed_and_goes_on_without_paying_twice(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = answered_run(tmp_path / "run")
+    each = (INPUT_TOKENS * 10 + OUTPUT_TOKENS * 100) / 1e6
+    with judges(fair=fair, kind=kind) as server:
+        path = str(panel_file(tmp_path, server))
+        assert evaluated(results, "--judges", path, "--max-cost", "0", code=4)["usd"] is None
+        assert not server.answered and "74 questions to 2 judges" in (told := capsys.readouterr().err)
+        assert [line.split()[:2] for line in told.splitlines() if line.startswith(("fair", "kind"))] == [
+            ["fair", "37"], ["kind", "37"]]
+        limit = 30.5 * each
+        found = evaluated(results, "--judges", path, "--max-cost", str(limit), "--concurrency", "1", code=4)
+        asked = server.count("fair") + server.count("kind")
+        assert found["usd"] == pytest.approx(asked * each) and limit - each < found["usd"] <= limit
+        assert f"{74 - asked} questions left" in " ".join(capsys.readouterr().err.split())
+        assert sum(judge["unasked"] for judge in found["judges"]) == 74 - asked
+        found = evaluated(results, "--judges", path, "--max-cost", "1")
+        assert set(server.answered.values()) == {1} and found["usd"] == pytest.approx(74 * each)
+
+
+def test_a_limit_of_cost_is_refused_where_a_judge_has_no_price(tmp_path: Path,
+                                                               capsys: pytest.CaptureFixture[str]) -> None:
+    results = answered_run(tmp_path / "run")
+    path = tmp_path / "judges.yml"
+    path.write_text("judges:\n  - {name: own, protocol: openai, url: 'http://127.0.0.1:1', model: m}\n")
+    assert main(["evaluate", str(results.root), "--judges", str(path), "--max-cost", "1"]) == 2
+    assert "no token prices are known of own" in capsys.readouterr().err
+    assert not results.evaluation_json.exists()
+
+
 def test_an_interrupted_evaluation_keeps_its_verdicts_and_shows_no_traceback(tmp_path: Path) -> None:
     results = answered_run(tmp_path / "run")
     with judges(fair=fair) as server:

@@ -61,6 +61,14 @@ def test_judges_see_the_first_answer_of_an_endpoint_to_a_question() -> None:
     assert one_each([CASE, replace(CASE, stage=1, answer="4")]) == [CASE]
 
 
+def test_judges_see_all_endpoints_and_prompt_sets_before_the_next_question() -> None:
+    cases = [replace(CASE, endpoint=endpoint, prompt_set=prompt_set, question=question, stage=stage)
+             for stage, endpoint in enumerate("ab") for prompt_set in ("p", "q") for question in "12"]
+    seen = [(case.question, case.prompt_set, case.endpoint) for case in one_each(cases)]
+    assert seen[:4] == [("1", "p", "a"), ("1", "q", "a"), ("1", "p", "b"), ("1", "q", "b")]
+    assert {question for question, _, _ in seen[4:]} == {"2"}
+
+
 def test_each_prompt_counts_once_however_often_it_was_answered() -> None:
     cases = [CASE, CASE, CASE, replace(CASE, answer="3"), replace(CASE, question="q2", answer="no")]
     group, = evaluate(cases)["quality"]
