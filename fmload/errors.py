@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_OBJECTIVES = 3
 EXIT_INVALID = 4
 EXIT_INTERRUPTED = 130
+
+_TOLD = 5  # failures of one pass that are told in words
 
 
 class FmloadError(Exception):
@@ -24,3 +29,48 @@ class FmloadError(Exception):
     def told(self) -> list[str]:
         """In lines of a list: what is wrong and its remedy."""
         return [f"{self.message}; {self.hint}" if self.hint else self.message]
+
+
+class SeveralErrors(FmloadError):
+    """Failures of one pass, told together: the first few of `count`."""
+
+    def __init__(self, errors: Sequence[FmloadError], count: int) -> None:
+        self.errors, self.more = errors, count - len(errors)
+        hints = list(dict.fromkeys(error.hint for error in errors))
+        lines = self.told() if len(hints) > 1 else [error.message for error in errors] + self._rest()
+        super().__init__("\n".join((f"{count:,} problems", *lines)), hints[0] if len(hints) == 1 else None)
+
+    def told(self) -> list[str]:
+        return [line for error in self.errors for line in error.told()] + self._rest()
+
+    def _rest(self) -> list[str]:
+        return [f"… and {self.more:,} more"] if self.more else []
+
+
+class Faults:
+    """Takes the failures of a pass that goes on after the first of them; `check` ends it."""
+
+    def __init__(self) -> None:
+        self._errors: list[FmloadError] = []
+        self._count = 0
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keeps an FmloadError that ends the block."""
+        try:
+            yield
+        except FmloadError as error:
+            self.add(error)
+
+    def add(self, error: FmloadError) -> None:
+        """Keep one failure, or those that came together; many are counted only."""
+        parts = error.errors if isinstance(error, SeveralErrors) else [error]
+        self._count += len(parts) + (error.more if isinstance(error, SeveralErrors) else 0)
+        self._errors += parts[:_TOLD - len(self._errors)]
+
+    def check(self) -> None:
+        """Raises what was kept: one failure as it is, several as SeveralErrors."""
+        if self._count == 1:
+            raise self._errors[0]
+        if self._count:
+            raise SeveralErrors(self._errors, self._count)

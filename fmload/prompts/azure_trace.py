@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from fmload.prompts.files import Row
+from fmload.prompts.table import tokens
 from fmload.prompts.trace import Arrival, Trace, TraceOptions
 
 
@@ -21,4 +22,4 @@ class AzureTrace(Trace):
         # "2023-11-16 18:15:46.6805900" and, in 2024, "2024-05-10 00:00:00.009930+00:00"
         at = datetime.fromisoformat(values["TIMESTAMP"])
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        return Arrival(at.timestamp(), int(values["ContextTokens"]), int(values["GeneratedTokens"]))
+        return Arrival(at.timestamp(), tokens(values, "ContextTokens"), tokens(values, "GeneratedTokens"))

@@ -10,6 +10,7 @@ from pydantic import Field
 from fmload.config.schema import PromptSpec
 from fmload.errors import FmloadError
 from fmload.prompts.files import Row
+from fmload.prompts.table import tokens
 from fmload.prompts.trace import Arrival, Item, Trace, TraceOptions
 from fmload.registry import did_you_mean
 
@@ -35,12 +36,12 @@ class BurstGPT(Trace):
 
     def arrival(self, row: Row) -> Arrival | None:
         values = row.values
-        answered = int(values["Response tokens"])
+        answered = tokens(values, "Response tokens")
         kept = self._is_wanted(values, "Model", self.options.models)
         kept = self._is_wanted(values, "Log Type", self.options.log_types) and kept
         if not kept or (answered == 0 and not self.options.failures):
             return None
-        return Arrival(float(values["Timestamp"]), int(values["Request tokens"]), answered)
+        return Arrival(float(values["Timestamp"]), tokens(values, "Request tokens"), answered)
 
     def _is_wanted(self, values: Mapping[str, Any], column: str, wanted: list[str] | None) -> bool:
         if wanted is None:

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import csv
 import fnmatch
 import gzip
 import hashlib
-import io
-import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 from typing import Any
 
-from fmload.errors import FmloadError
-from fmload.prompts import cache
+from fmload.errors import Faults, FmloadError
+from fmload.prompts import cache, formats
+from fmload.registry import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its columns, and where it stood (`file` as the run file names it, `number` from 1)."""
+    """One row: its columns, where it stood (`file:line`, the file as the run file names it), and the file's folder."""
 
     values: dict[str, Any]
-    file: str
-    number: int
+    where: str
     folder: str
 
 
@@ -49,9 +46,14 @@ def find(names: Sequence[str]) -> list[Found]:
     """The files that paths and patterns name, sorted within each pattern. `a.zip!b.jsonl` is a file in an archive;
     `s3://bucket/key` may hold a pattern; `hf:org/name[@revision]/path` is a file of a data set on the Hub.
 
-    Raises FmloadError when a name finds nothing.
+    Raises FmloadError with all names that find nothing.
     """
-    return [file for name in names for file in _find(name)]
+    faults, found = Faults(), []
+    for name in names:
+        with faults.kept():
+            found += _find(name)
+    faults.check()
+    return found
 
 
 def is_elsewhere(name: str) -> bool:
@@ -64,27 +66,15 @@ def fingerprint(found: Sequence[Found]) -> str:
     return "\n".join(f"{file.name} {cache.file_hash(file.path)}" for file in found)
 
 
-def rows(found: Sequence[Found]) -> list[Row]:
-    """All rows of all files, in order. Raises FmloadError naming file and line for what cannot be read."""
-    return list(each(found))
-
-
-def each(found: Sequence[Found]) -> Iterator[Row]:
-    """As `rows`, one after the other, for files of which not every row is kept."""
-    return (Row(_sendable(values, f"{file.name}:{number}"), file.name, number, str(file.path.parent))
-            for file in found for number, values in enumerate(_read(file), start=1))
-
-
-def _sendable(values: dict[str, Any], where: str) -> dict[str, Any]:
-    """The values, whose texts can be sent. JSON's escapes can spell half a character, which no request can hold."""
-    try:
-        for value in values.values():
-            if isinstance(value, str):
-                value.encode()
-    except UnicodeEncodeError as error:
-        raise FmloadError(f"{where}: half of a surrogate pair (\\u{ord(error.object[error.start]):04x})",
-                          hint="repair the text, or leave the row out") from error
-    return values
+def rows(found: Sequence[Found], faults: Faults) -> Iterator[Row]:
+    """All rows of all files, in order; what cannot be read goes to `faults`, with file and line."""
+    for file in found:
+        with faults.kept():
+            for where, values in formats.rows(_content(file), file.suffix, file.name):
+                if isinstance(values, FmloadError):
+                    faults.add(values)
+                else:
+                    yield Row(values, where, str(file.path.parent))
 
 
 def _find(name: str) -> list[Found]:
@@ -93,10 +83,24 @@ def _find(name: str) -> list[Found]:
         return [Found(uri, path, member or None) for uri, path in _from_s3(outer)]
     if outer.startswith("hf:"):
         return [Found(name, _from_hub(outer), member or None)]
-    paths = sorted(path for path in glob(outer, recursive=True) if Path(path).is_file())  # noqa: PTH207  (may be absolute)
+    there = sorted(glob(outer, recursive=True))  # noqa: PTH207  (may be absolute)
+    paths = [path for path in there if Path(path).is_file()]
+    if there and not paths:
+        raise FmloadError(f"{outer}: a folder, not a file", hint=f"name its files, for example {outer}/*.jsonl")
     if not paths:
-        raise FmloadError(f"{outer}: no such file", hint="relative paths start from the run file's folder")
+        raise _not_there(outer)
     return [Found(path, Path(path), member or None) for path in paths]
+
+
+def _not_there(name: str) -> FmloadError:
+    folder = Path(name).parent
+    if any(mark in name for mark in "*?["):
+        why = "; nothing there has a name like this"
+    elif not folder.is_dir():
+        why = f"; there is no folder {folder}"
+    else:
+        why = did_you_mean(Path(name).name, [path.name for path in folder.iterdir()])
+    return FmloadError(f"{name}: no such file{why}", hint="relative paths start from the run file's folder")
 
 
 def _from_s3(uri: str) -> Iterator[tuple[str, Path]]:
@@ -110,9 +114,10 @@ def _from_s3(uri: str) -> Iterator[tuple[str, Path]]:
         client = boto3.client("s3")
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=fixed)
         objects = sorted((one["Key"], one["ETag"]) for page in pages for one in page.get("Contents", ())
-                         if one["Key"] == key or fnmatch.fnmatchcase(one["Key"], key))
+                         if not one["Key"].endswith("/")  # what marks a folder
+                         and (one["Key"] == key or fnmatch.fnmatchcase(one["Key"], key)))
         if not objects:
-            raise FmloadError(f"{uri}: no such object")
+            raise FmloadError(f"{uri}: no such object", hint=_s3_remedy(bucket, key, fixed))
         for name, etag in objects:
             folder = cache.folder() / "s3" / hashlib.sha256(f"{bucket}/{name}/{etag}".encode()).hexdigest()
             path = folder / Path(name).name
@@ -120,8 +125,14 @@ def _from_s3(uri: str) -> Iterator[tuple[str, Path]]:
                 folder.mkdir(parents=True, exist_ok=True)
                 client.download_file(bucket, name, str(path))
             yield f"s3://{bucket}/{name}", path
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, OSError) as error:
         raise FmloadError(f"{uri}: {error}", hint="check the credentials (AWS_PROFILE), region and name") from error
+
+
+def _s3_remedy(bucket: str, key: str, fixed: str) -> str:
+    if not key or key.endswith("/"):
+        return f"name its files, for example s3://{bucket}/{key}*.jsonl"
+    return f"'aws s3 ls s3://{bucket}/{fixed}' shows what is there"
 
 
 def _from_hub(address: str) -> Path:
@@ -141,68 +152,26 @@ def _from_hub(address: str) -> Path:
                           hint="check the name; gated data sets need HF_TOKEN; or name a file that is here") from error
 
 
-def _read(file: Found) -> Iterator[dict[str, Any]]:
-    reader = _READERS.get(file.suffix)
-    if reader is None:
-        raise FmloadError(f"{file.name}: '{file.suffix}' files cannot be read",
-                          hint=f"known: {', '.join(sorted(_READERS))}")
-    try:
-        yield from reader(_content(file), file.name)
-    except (OSError, EOFError, KeyError, ValueError, csv.Error, zipfile.BadZipFile, zlib.error) as error:
-        raise FmloadError(f"{file.name}: cannot be read: {error}", hint="is the file whole, and UTF-8?") from error
-
-
 def _content(file: Found) -> bytes:
-    if file.member:
-        with zipfile.ZipFile(file.path) as archive:
-            content = archive.read(file.member)
-    else:
-        content = file.path.read_bytes()
-    return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-
-
-def _jsonl(content: bytes, name: str) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(content.decode("utf-8-sig").split("\n"), start=1):  # a text may hold U+2028
-        if line.strip():
-            yield _mapping(line, f"{name}:{number}")
-
-
-def _mapping(line: str, where: str) -> dict[str, Any]:
+    """The file's bytes, unpacked. Raises FmloadError when it cannot be read or is broken."""
     try:
-        value = json.loads(line)
-    except ValueError as error:
-        raise FmloadError(f"{where}: not JSON: {error}", hint="one JSON object a line") from error
-    if not isinstance(value, dict):
-        raise FmloadError(f"{where}: not a JSON object", hint='for example {"prompt": "…"}')
-    return value
+        content = _member(file.path, file.member) if file.member else file.path.read_bytes()
+        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise FmloadError(f"{file.name}: cannot be unpacked: {error}",
+                          hint="it is broken or cut short ('gzip -t FILE' tells): bring it here again") from error
+    except OSError as error:
+        raise FmloadError(f"{file.name}: {error.strerror or error}", hint="may it be read?") from error
 
 
-def _json(content: bytes, name: str) -> Iterator[dict[str, Any]]:
-    value = json.loads(content)
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise FmloadError(f"{name}: not a list of JSON objects")
-    yield from value
-
-
-def _csv(content: bytes, name: str) -> Iterator[dict[str, Any]]:
-    # The module's own limit of 131,072 characters is below a long context; it holds for the whole process.
-    csv.field_size_limit(max(csv.field_size_limit(), len(content) + 1))
-    for number, row in enumerate(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")), start=2):
-        if None in row or None in row.values():
-            raise FmloadError(f"{name}:{number}: the row has not as many columns as the first line")
-        yield row
-
-
-def _parquet(content: bytes, name: str) -> Iterator[dict[str, Any]]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
+def _member(path: Path, member: str) -> bytes:
     try:
-        yield from parquet.read_table(pa.BufferReader(content)).to_pylist()
-    except pa.ArrowException as error:
-        raise FmloadError(f"{name}: not a Parquet file: {error}") from error
-
-
-_READERS: dict[str, Callable[[bytes, str], Iterator[dict[str, Any]]]] = {
-    ".jsonl": _jsonl, ".ndjson": _jsonl, ".json": _json, ".csv": _csv, ".parquet": _parquet,
-}
+        with zipfile.ZipFile(path) as archive:
+            known = archive.namelist()
+            if member not in known:
+                raise FmloadError(f"{path}: no '{member}' in the archive{did_you_mean(member, known)}",
+                                  hint=f"it holds {', '.join(known[:10]) or 'nothing'}")
+            return archive.read(member)
+    except (zipfile.BadZipFile, RuntimeError) as error:
+        raise FmloadError(f"{path}: cannot be unpacked: {error}",
+                          hint="bring it here again if it is broken ('unzip -t FILE' tells), or unpack it") from error

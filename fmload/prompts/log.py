@@ -10,7 +10,7 @@ from pydantic import Field
 
 from fmload.config.model import Rule
 from fmload.config.schema import PromptSpec
-from fmload.errors import FmloadError
+from fmload.errors import Faults, FmloadError
 from fmload.prompt import Prompt
 from fmload.prompts import table
 from fmload.prompts.files import Row
@@ -56,30 +56,44 @@ class Log(Trace):
         options, values = self.options, row.values
         self._columns |= values.keys()
         at_s = _instant_s(values[options.timestamp_column], options.timestamp_unit)
-        output_tokens = table.whole(values, options.output_tokens_column, f"{row.file}:{row.number}")
+        output_tokens = table.whole(values, options.output_tokens_column, row.where, least=0)
         if options.input_tokens_column:
-            return Arrival(at_s, int(values[options.input_tokens_column]), output_tokens)
+            return Arrival(at_s, table.tokens(values, options.input_tokens_column), output_tokens)
         return Arrival(at_s, 0, output_tokens, row=row)
 
     def items(self, seed: str) -> Iterator[Item]:
-        """Raises FmloadError, too, for a column that no row has."""
+        """Raises FmloadError, too, for a column that no row has, and for rows of which no prompt can be made."""
         items = super().items(seed)
-        if not self.options.input_tokens_column:
-            self._table.check(self._columns)
-        return items
+        if self.options.input_tokens_column:
+            return items
+        self._table.check(self._columns)
+        return iter(self._proven(list(items)))
 
     def make(self, item: Item, tokenizer: Tokenizer, head: str) -> list[Prompt]:
-        """Raises FmloadError for a row without text: its arrival would be missing from the replay."""
         row = item.arrival.row
         if row is None:
             return super().make(item, tokenizer, head)
-        where = f"{row.file}:{row.number}"
-        prompts = self._table.make(table.Item(row.values, where, row.folder), tokenizer, head)
-        if not prompts:
-            raise FmloadError(f"{where}: no text in '{self.options.column}'",
-                              hint="leave the row out; or name input_tokens_column, which has texts made up")
+        prompts = self._prompts(row, head)
         for prompt in prompts:
             prompt.offset_s, prompt.output_tokens = round(item.offset_s, 6), self.output_tokens(item)
+        return prompts
+
+
+    def _proven(self, items: list[Item]) -> list[Item]:
+        faults = Faults()
+        for row in (item.arrival.row for item in items):
+            with faults.kept():
+                assert row is not None
+                self._prompts(row, "")
+        faults.check()
+        return items
+
+    def _prompts(self, row: Row, head: str) -> list[Prompt]:
+        """Raises FmloadError for a row without text: its arrival would be missing from the replay."""
+        prompts = self._table.prompts(table.Item(row.values, row.where, row.folder), head, least_output=0)
+        if not prompts:
+            raise FmloadError(f"{row.where}: no text in '{self.options.column}'",
+                              hint="leave the row out; or name input_tokens_column, which has texts made up")
         return prompts
 
 

@@ -29,4 +29,4 @@ class LongBench(Rows):
 
     def records(self, values: Values) -> list[Values]:
         answers = values.get("answers") or [None]
-        return [{**values, "reference": answers[0]}]
+        return [{**values, "reference": answers[0] if isinstance(answers, list) else answers}]

@@ -10,6 +10,7 @@ from fmload.config.schema import PromptSpec
 from fmload.errors import FmloadError
 from fmload.prompts.files import Row
 from fmload.prompts.synthetic import text_of
+from fmload.prompts.table import tokens
 from fmload.prompts.tokenizer import Tokenizer
 from fmload.prompts.trace import Arrival, Item, Trace, TraceOptions
 
@@ -41,8 +42,8 @@ class Mooncake(Trace):
 
     def arrival(self, row: Row) -> Arrival:
         values = row.values
-        return Arrival(float(values["timestamp"]) / 1000, int(values["input_length"]), int(values["output_length"]),
-                       tuple(map(int, values.get("hash_ids") or ())))
+        return Arrival(float(values["timestamp"]) / 1000, tokens(values, "input_length"),
+                       tokens(values, "output_length"), tuple(map(int, values.get("hash_ids") or ())))
 
     def text(self, item: Item, tokens: int, tokenizer: Tokenizer, head: str) -> str:
         """The whole blocks, then as much of the last as is wanted. Blocks begin with a space, so that most tokenizers

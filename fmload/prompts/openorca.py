@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import Field
 
+from fmload.config.schema import PromptSpec
 from fmload.prompt import Prompt
-from fmload.prompts.table import RowOptions, Rows
+from fmload.prompts.table import Item, RowOptions, Rows
 from fmload.prompts.tokenizer import Tokenizer
 
 
@@ -22,10 +23,15 @@ class OpenOrca(Rows):
         response_column: str = "response"
         answer_lengths: bool = Field(False, description="ask for answers as long as those in the file")
 
-    def check(self, columns: set[str]) -> None:
-        from fmload.prompts.template import Template
+    def __init__(self, spec: PromptSpec) -> None:
+        super().__init__(spec)
+        self.columns = (spec.options.question_column,)
 
-        Template(f"{{{self.options.question_column}}}", f"prompt set '{self.name}'").check(columns)
+    def check(self, columns: set[str]) -> None:
+        return
+
+    def prove(self, item: Item) -> None:
+        return
 
     def make(self, item: Any, tokenizer: Tokenizer, head: str) -> list[Prompt]:
         options, values = self.options, item.values

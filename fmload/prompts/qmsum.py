@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fmload.prompts.table import RowOptions, Rows, Values
+from fmload.prompts.table import RowOptions, Rows, Values, objects
 
 _QUERIES = ("general_query_list", "specific_query_list")
 
@@ -15,9 +15,13 @@ class QMSum(Rows):
     class Options(RowOptions):
         """Keys of `source: qmsum`."""
 
+    columns = ("meeting_transcripts",)
+
     def records(self, values: Values) -> list[Values]:
-        spoken = values.get("meeting_transcripts") or []
+        spoken = objects(values, "meeting_transcripts")
         transcript = "\n".join(f"{turn.get('speaker', '')}: {turn.get('content', '')}" for turn in spoken)
-        queries = [query for name in _QUERIES for query in values.get(name) or []]
-        return [{"transcript": transcript, "query": query.get("query"), "reference": query.get("answer")}
+        queries = [query for name in _QUERIES for query in objects(values, name)]
+        language = self.options.language_column
+        kept = {language: values[language]} if language in values else {}
+        return [{**kept, "transcript": transcript, "query": query.get("query"), "reference": query.get("answer")}
                 for query in queries]

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from fmload.config.values import Seconds
 from fmload.prompt import Prompt
-from fmload.prompts.table import RowOptions, Rows, Values
+from fmload.prompts.table import Item, RowOptions, Rows, Values, objects
 from fmload.prompts.tokenizer import Tokenizer
 
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "chatgpt": "assistant", "assistant": "assistant",
@@ -25,12 +25,17 @@ class ShareGPT(Rows):
         answer_lengths: bool = Field(True, description="ask for answers as long as those in the file")
         think_s: Seconds = Field(0.0, alias="think", description="pause before each later question")
 
+    columns = ("conversations",)
+
     def check(self, columns: set[str]) -> None:
+        return
+
+    def prove(self, item: Item) -> None:
         return
 
     def records(self, values: Values) -> list[Values]:
         said = [{"role": _ROLES.get(turn.get("from", ""), "user"), "content": turn.get("value", "")}
-                for turn in values.get("conversations") or []]
+                for turn in objects(values, "conversations")]
         return [{**values, "said": said}] if any(message["role"] == "user" for message in said) else []
 
     def make(self, item: Any, tokenizer: Tokenizer, head: str) -> list[Prompt]:

@@ -10,9 +10,10 @@ from typing import Any, ClassVar, NamedTuple, Self
 from pydantic import Field
 
 from fmload.config.model import Strict
+from fmload.config.problems import shown
 from fmload.config.schema import PromptSpec
 from fmload.config.values import RunPath
-from fmload.errors import FmloadError
+from fmload.errors import Faults, FmloadError
 from fmload.prompt import Prompt
 from fmload.prompts import files
 from fmload.prompts.images import image_part
@@ -43,6 +44,7 @@ class Rows:
     """The common half of sources that read rows. A source says what a row is (`records`) and what it becomes."""
 
     template: ClassVar[str] = "{prompt}"
+    columns: tuple[str, ...] = ()  # of the file, without which a row is none; a template's own are looked at besides
 
     def __init__(self, spec: PromptSpec) -> None:
         self.options: Any = spec.options
@@ -59,7 +61,8 @@ class Rows:
         return list(self.options.files)
 
     def records(self, values: Values) -> list[Values]:
-        """The flat records that one row of the file holds; one, unless a source knows better."""
+        """The flat records that one row of the file holds; one, unless a source knows better. Raises ValueError for a
+        row that is none."""
         return [values]
 
     def make(self, item: Any, tokenizer: Tokenizer, head: str) -> list[Prompt]:
@@ -71,20 +74,52 @@ class Rows:
         return f"{files.fingerprint(self._found)}\n{template}"
 
     def items(self, seed: str) -> Iterator[Item]:
-        """The records in an order that the seed decides, those of the language asked for."""
-        made = [Item(values, f"{row.file}:{row.number}", row.folder)
-                for row in files.rows(self._found) for values in self.records(row.values)]
+        """The records in an order that the seed decides, those of the language asked for.
+
+        Raises FmloadError with all rows of which no prompt can be made.
+        """
+        faults = Faults()
+        made = self._items(faults)
+        with faults.kept():
+            if made:
+                self.check({column for item in made for column in item.values})
+                made = self._of_language(made)
+                self._prove(made, faults)
+        faults.check()
         if not made:
-            raise FmloadError(f"prompt set '{self.name}': no rows in {', '.join(self.names())}")
-        self.check({column for item in made for column in item.values})
-        made = self._of_language(made)
+            raise FmloadError(f"prompt set '{self.name}': no rows in {', '.join(self.names())}",
+                              hint="name files that hold some")
         if self.options.shuffle:
             random.Random(seed).shuffle(made)
         return iter(made)
 
     def check(self, columns: set[str]) -> None:
-        """Raises FmloadError when a column that is needed is not there."""
+        """Raises FmloadError when a column that is needed is in no record."""
         self._template.check(columns)
+
+    def prove(self, item: Item) -> None:
+        """Raises FmloadError when no prompt can be made of a record, because a column is missing."""
+        require(self._template.fields, item.values, item.where)
+
+    def _items(self, faults: Faults) -> list[Item]:
+        """The records of all rows, whatever their language."""
+        made = []
+        for row in files.rows(self._found, faults):
+            with faults.kept():
+                require(self.columns, row.values, row.where)
+                made += [Item(values, row.where, row.folder) for values in self._records(row)]
+        return made
+
+    def _prove(self, items: list[Item], faults: Faults) -> None:
+        for item in items:
+            with faults.kept():
+                self.prove(item)
+
+    def _records(self, row: files.Row) -> list[Values]:
+        try:
+            return self.records(row.values)
+        except ValueError as error:
+            raise FmloadError(f"{row.where}: {error}", hint="docs/prompts.md says which rows a source takes") from error
 
     def _of_language(self, items: list[Item]) -> list[Item]:
         column = self.options.language_column
@@ -145,41 +180,96 @@ class Table(Rows):
                                   f"{did_you_mean(column, sorted(columns))}",
                                   hint=f"columns: {', '.join(sorted(columns))}")
 
+    def prove(self, item: Item) -> None:
+        """Raises FmloadError when no prompt can be made of a row."""
+        self.prompts(item, "")
+
     def make(self, item: Any, tokenizer: Tokenizer, head: str) -> list[Prompt]:
+        return self.prompts(item, head)
+
+    def prompts(self, item: Item, head: str, least_output: int = 1) -> list[Prompt]:
+        """The prompt of a row; none when its text is empty. Raises FmloadError naming the row and the column."""
         options, values = self.options, item.values
         prompt = Prompt(id="", prompt_set=self.name, reference=_optional(values, options.reference_column),
-                        output_tokens=whole(values, options.output_tokens_column, item.where))
-        if not self.written and options.messages_column in values:
-            prompt.messages = _with_head(values[options.messages_column], head, item.where)
+                        output_tokens=whole(values, options.output_tokens_column, item.where, least_output))
+        if not self.written and values.get(options.messages_column) is not None:
+            prompt.messages = _with_head(values[options.messages_column], head,
+                                         f"{item.where}: {options.messages_column}")
             return [prompt]
-        text = head + (self.written.render(values) if self.written else str(values.get(options.column) or ""))
+        text = self._text(values, item.where)
+        if not text:
+            return []
         if options.image_column:
-            image = image_part(values.get(options.image_column), item.folder, item.where)
-            prompt.messages = [{"role": "user", "content": [{"type": "text", "text": text}, image]}]
+            image = image_part(values.get(options.image_column), item.folder, f"{item.where}: {options.image_column}")
+            prompt.messages = [{"role": "user", "content": [{"type": "text", "text": head + text}, image]}]
         else:
-            prompt.text = text
-        return [prompt] if text else []
+            prompt.text = head + text
+        return [prompt]
+
+    def _text(self, values: Values, where: str) -> str:
+        column = self.options.column
+        require(self.written.fields if self.written else [column], values, where)
+        if self.written:
+            return self.written.render(values)
+        value = values[column]
+        if value is None or isinstance(value, str):
+            return value or ""
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return str(value)
+        raise FmloadError(f"{where}: {column}: must be text, not {shown(value)}",
+                          hint="chat messages belong in a column of their own (messages_column)")
+
+
+def require(columns: Sequence[str], values: Values, where: str) -> None:
+    """Raises FmloadError when the row lacks one of the columns."""
+    for column in columns:
+        if column not in values:
+            raise FmloadError(f"{where}: no '{column}'{did_you_mean(column, list(values))}",
+                              hint=f"the row has {', '.join(values) or 'nothing'}")
+
+
+def objects(values: Values, column: str) -> list[Values]:
+    """The list of objects in a column; empty where there is none. Raises ValueError for anything else."""
+    value = values.get(column)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise ValueError(f"{column}: must be a list of objects, not {shown(value)}")
+    return value
 
 
 def _optional(values: Values, column: str | None) -> str | None:
     return None if column is None or values.get(column) is None else str(values[column])
 
 
-def whole(values: Values, column: str | None, where: str) -> int | None:
-    """The whole number in a column; None where there is none. Raises FmloadError naming `where` for anything else."""
+def whole(values: Values, column: str | None, where: str, least: int = 1) -> int | None:
+    """The number of tokens in a column; None where it is empty. Raises FmloadError naming `where` for anything else."""
     if column is None or values.get(column) in (None, ""):
         return None
     try:
-        return int(values[column])
-    except (TypeError, ValueError) as error:
-        raise FmloadError(f"{where}: {column} is not a whole number: {values[column]!r}") from error
+        return tokens(values, column, least)
+    except ValueError as error:
+        raise FmloadError(f"{where}: {error}", hint="mend it, or leave it empty") from error
+
+
+def tokens(values: Values, column: str, least: int = 0) -> int:
+    """The number of tokens in a column. Raises ValueError for what is none, KeyError without the column."""
+    value = values[column]
+    try:
+        number = float("nan" if isinstance(value, bool) else value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if number < least or not number.is_integer():
+        raise ValueError(f"{column}: must be a whole number of at least {least}, not {shown(value)}")
+    return int(number)
 
 
 def _with_head(messages: Any, head: str, where: str) -> list[dict[str, Any]]:
     """The messages, the first text of a user's beginning with `head`; nulls, with which Parquet fills absent keys,
     left out."""
     if not isinstance(messages, list) or not all(isinstance(one, dict) and "role" in one for one in messages):
-        raise FmloadError(f"{where}: not a list of chat messages", hint='[{"role": "user", "content": "…"}]')
+        raise FmloadError(f"{where}: not a list of chat messages, but {shown(messages)}",
+                          hint='[{"role": "user", "content": "…"}]')
     said = [{key: value for key, value in one.items() if value is not None} for one in messages]
     asked = next((one for one in said if one["role"] == "user" and isinstance(one.get("content"), str)), None)
     if asked is not None:

@@ -25,8 +25,10 @@ class Template:
     def load(cls, path: str) -> Template:
         """The template in a file, which may be in S3 or on the Hub. Raises FmloadError when it cannot be read."""
         found = files.find([path])
+        if len(found) > 1:
+            raise FmloadError(f"template {path}: {len(found)} files", hint="name one")
         try:
-            return cls(found[0].path.read_text(encoding="utf-8"), path)
+            return cls(found[0].path.read_text(encoding="utf-8-sig"), path)
         except (OSError, UnicodeDecodeError) as error:
             raise FmloadError(f"template {path}: {error}", hint="templates are UTF-8 text") from error
 

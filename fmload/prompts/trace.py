@@ -18,7 +18,7 @@ from pydantic import Field
 from fmload.config.model import Strict
 from fmload.config.schema import PromptSpec
 from fmload.config.values import RunPath
-from fmload.errors import FmloadError
+from fmload.errors import Faults, FmloadError
 from fmload.prompt import Prompt
 from fmload.prompts import files
 from fmload.prompts.synthetic import text_of
@@ -122,22 +122,30 @@ class Trace:
         return text_of(tokens, tokenizer.count, random.Random(item.seed), head)
 
     def _arrivals(self) -> Iterator[Arrival]:
-        for row in files.each(self._found):
-            try:
-                arrival = self.arrival(row)
-                if arrival is not None and not math.isfinite(arrival.at_s):
-                    raise ValueError(f"the instant is {arrival.at_s}")
-            except KeyError as error:
-                raise self._without_column(str(error.args[0]), row) from error
-            except (TypeError, ValueError) as error:
-                raise FmloadError(f"{row.file}:{row.number}: not a row of the trace: {error}",
-                                  hint=f"it needs {', '.join(self.columns)}") from error
-            if arrival is not None:
-                yield arrival
+        """The arrivals of all rows. Raises FmloadError with all rows that are none."""
+        faults = Faults()
+        for row in files.rows(self._found, faults):
+            with faults.kept():
+                arrival = self._arrival(row)
+                if arrival is not None:
+                    yield arrival
+        faults.check()
+
+    def _arrival(self, row: files.Row) -> Arrival | None:
+        try:
+            arrival = self.arrival(row)
+            if arrival is not None and not math.isfinite(arrival.at_s):
+                raise ValueError(f"the instant is {arrival.at_s}")
+        except KeyError as error:
+            raise self._without_column(str(error.args[0]), row) from error
+        except (TypeError, ValueError) as error:
+            raise FmloadError(f"{row.where}: not a row of the trace: {error}",
+                              hint=f"it needs {', '.join(self.columns)}") from error
+        return arrival
 
     def _without_column(self, column: str, row: files.Row) -> FmloadError:
         known = sorted(row.values)
-        return FmloadError(f"{row.file}:{row.number}: no column '{column}'{did_you_mean(column, known)}",
+        return FmloadError(f"{row.where}: no column '{column}'{did_you_mean(column, known)}",
                            hint=f"columns: {', '.join(known)}; this source needs {', '.join(self.columns)}")
 
     @cached_property

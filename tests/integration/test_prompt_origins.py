@@ -20,7 +20,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from fmload.config.schema import PromptSpec
-from fmload.errors import FmloadError
+from fmload.errors import Faults, FmloadError
 from fmload.prompt import Prompt
 from fmload.prompts import SOURCES, files, read, selection
 from fmload.prompts.tokenizer import Tokenizer
@@ -54,18 +54,28 @@ def test_s3_patterns_bring_their_objects_and_a_changed_object_is_brought_anew(s3
         s3.put_object(Bucket="sets", Key=key, Body=ROWS)
     found = files.find(["s3://sets/qa/*.jsonl"])
     assert [file.name for file in found] == ["s3://sets/qa/one.jsonl", "s3://sets/qa/two.jsonl"]
-    assert len(files.rows(found)) == 12
+    assert len(list(files.rows(found, Faults()))) == 12
     before = files.fingerprint(files.find(["s3://sets/qa/one.jsonl"]))
     s3.put_object(Bucket="sets", Key="qa/one.jsonl", Body=ROWS + '{"prompt": "new"}\n')
     again = files.find(["s3://sets/qa/one.jsonl"])
-    assert len(files.rows(again)) == 7
+    assert len(list(files.rows(again, Faults()))) == 7
     assert files.fingerprint(again) != before
 
 
-@pytest.mark.parametrize("address", ["s3://sets/nothing.jsonl", "s3://no-such-bucket/a.jsonl"])
-def test_s3_addresses_that_find_nothing_are_named(s3: Any, address: str) -> None:
-    with pytest.raises(FmloadError, match=address):
+@pytest.mark.parametrize(("address", "remedy"), [
+    ("s3://sets/nothing.jsonl", "aws s3 ls s3://sets/nothing.jsonl"), ("s3://no-such-bucket/a.jsonl", "credentials"),
+    ("s3://sets/qa/", "s3://sets/qa/*.jsonl"), ("s3://sets", "s3://sets/*.jsonl")])
+def test_s3_addresses_that_find_nothing_are_named_with_the_remedy(s3: Any, address: str, remedy: str) -> None:
+    s3.put_object(Bucket="sets", Key="qa/one.jsonl", Body=ROWS)
+    with pytest.raises(FmloadError, match=address) as raised:
         files.find([address])
+    assert remedy in (raised.value.hint or "")
+
+
+def test_what_marks_a_folder_in_s3_is_no_file(s3: Any) -> None:
+    for key in ("marked/", "marked/one.jsonl"):
+        s3.put_object(Bucket="sets", Key=key, Body=ROWS if key.endswith("l") else "")
+    assert [file.name for file in files.find(["s3://sets/marked/*"])] == ["s3://sets/marked/one.jsonl"]
 
 
 class _Hub(BaseHTTPRequestHandler):

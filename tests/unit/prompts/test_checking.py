@@ -47,7 +47,7 @@ def test_every_problem_of_every_set_is_told_at_its_line_of_the_run_file(tmp_path
         "run.yml:12: prompts[1].files[2]: lost/*.jsonl: no such file",
         "run.yml:13: prompts[1].template: lost.txt: no such file",
         "run.yml:14: prompts[2]: bad.jsonl:2: not JSON: "
-        "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+        "Expecting property name enclosed in double quotes (character 2)",
         "run.yml:15: prompts[3]: prompt set 'd': filter.language needs a column 'language'",
     ]
     assert all("; " in problem for problem in problems), "each has its remedy"

@@ -105,9 +105,10 @@ def test_a_language_nobody_speaks_is_said(tmp_path: Path) -> None:
         made("jsonl", files=[write(tmp_path / "a.jsonl")], filter={"language": "xx"})
 
 
-def test_rows_without_text_make_no_prompts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("nonce", [False, True])
+def test_rows_without_text_make_no_prompts(tmp_path: Path, nonce: bool) -> None:
     with pytest.raises(FmloadError, match="no row makes a prompt"):
-        made("jsonl", files=[write(tmp_path / "a.jsonl", [{"prompt": ""}])])
+        made("jsonl", files=[write(tmp_path / "a.jsonl", [{"prompt": ""}])], nonce=nonce)
 
 
 def test_a_language_filter_needs_its_column(tmp_path: Path) -> None:
@@ -180,17 +181,29 @@ def test_images_in_parquet_are_bytes(tmp_path: Path) -> None:
 
 def test_what_is_no_image_is_said_with_its_row(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", [{"prompt": "x", "image": base64.b64encode(b"text").decode()}])
-    with pytest.raises(FmloadError, match=r"a\.jsonl:1: not a PNG"):
+    with pytest.raises(FmloadError, match=r"a\.jsonl:1: image: not a PNG"):
         made("jsonl", files=[path], image_column="image")
 
 
 @pytest.mark.parametrize(("name", "content", "expected"), [
     ("a.jsonl", '{"prompt": "x"}\n{oops}\n', r"a\.jsonl:2: not JSON"),
     ("a.jsonl", '["x"]\n', r"a\.jsonl:1: not a JSON object"),
-    ("a.jsonl", "", "no rows"),
-    ("a.jsonl", '{"prompt": "\\ud83d"}\n', r"a\.jsonl:1: half of a surrogate pair \(\\ud83d\)"),
-    ("a.jsonl", '{"prompt": "\xff"}'.encode("latin-1"), "cannot be read: 'utf-8' codec"),
-    ("a.jsonl.gz", gzip.compress(b'{"prompt": "x"}', mtime=0)[:-9], "cannot be read"),
+    ("a.jsonl", "", r"a\.jsonl: the file is empty"),
+    ("a.csv", "prompt\n", "no rows"),
+    ("a.jsonl", '{"prompt": "\\ud83d"}\n', r"a\.jsonl:1: prompt: half of a surrogate pair \(\\ud83d\)"),
+    ("a.jsonl", '{"prompt": "\xff"}'.encode("latin-1"), r"a\.jsonl:1: not UTF-8 text \(byte 0xff\)"),
+    ("a.csv", "\ufeffprompt\nno\nnaïve\n".encode("utf-8-sig")[3:].replace(b"\xc3\xaf", b"\xef"),
+     r"a\.csv:3: not UTF-8 text \(byte 0xef\)(.|\n)*iconv"),
+    ("a.jsonl", '{"prompt": "x"}'.encode("utf-16"), r"a\.jsonl:1: UTF-16 text"),
+    ("a.jsonl.gz", gzip.compress(b'{"prompt": "x"}', mtime=0)[:-9], "cannot be unpacked(.|\n)*gzip -t"),
+    ("a.json", '[{"prompt": "x"},\n oops]', r"a\.json:2: not JSON"),
+    ("a.json", '{"prompt": "x"}\n{"prompt": "y"}', r"a\.json:2: not JSON(.|\n)*named \.jsonl"),
+    ("a.json", '[{"prompt": "x"}, 3]', r"a\.json: entry 2: not a JSON object: 3"),
+    ("a.csv", 'prompt,b\n"two\nlines",1\n\ny\n', r"a\.csv:5: the row has not as many columns \(1\)"),
+    ("a.csv", 'prompt\nx\n"never closed\ny\n', r"a\.csv:3: not CSV: unexpected end of data"),
+    ("a.csv", "prompt;answer\nx;y\n", r"a\.csv:1: one column(.|\n)*not by ';'"),
+    ("a.csv", "prompt,prompt\nx,y\n", r"a\.csv:1: two columns are named 'prompt'"),
+    ("a.zip", "x", r"name a file in it: .*a\.zip!inside\.jsonl"),
     ("a.json", '{"a": 1}', "not a list of JSON objects"),
     ("a.csv", "prompt,b\nx,1\ny\n", r"a\.csv:3: the row has not as many columns"),
     ("a.parquet", "junk", "not a Parquet file"),
@@ -276,3 +289,86 @@ def test_only_a_newline_ends_a_line_whatever_stands_inside_a_text(
     (tmp_path / name).write_bytes(lines.replace("<>", mark).encode())
     prompts = made("jsonl", files=[str(tmp_path / name)], shuffle=False)
     assert [prompt.text for prompt in prompts] == [f"one{mark}two", "three"]
+
+
+def problems(tmp_path: Path, content: str, name: str = "a.jsonl", **options: Any) -> str:
+    """What is said of a file with this content."""
+    (tmp_path / name).write_text(content)
+    with pytest.raises(FmloadError) as raised:
+        made(options.pop("source", "jsonl"), files=[str(tmp_path / name)], **options)
+    return str(raised.value).replace(f"{tmp_path}/", "")
+
+
+def test_bad_rows_are_told_together_whatever_is_wrong_with_each(tmp_path: Path) -> None:
+    rows = [{"prompt": "x", "n": 5}, {"promt": "x"}, {"prompt": ["x"]}, {"prompt": "x", "n": "many"},
+            {"prompt": "x", "n": 0}]
+    content = "".join(json.dumps(row) + "\n" for row in rows) + "\n{oops}\n"
+    assert problems(tmp_path, content, output_tokens_column="n").splitlines() == [
+        "5 problems",
+        "a.jsonl:7: not JSON: Expecting property name enclosed in double quotes (character 2); "
+        "one JSON object a line; a list of objects is a .json file",
+        "a.jsonl:2: no 'prompt'; did you mean 'promt'?; the row has promt",
+        "a.jsonl:3: prompt: must be text, not a list; chat messages belong in a column of their own (messages_column)",
+        "a.jsonl:4: n: must be a whole number of at least 1, not 'many'; mend it, or leave it empty",
+        "a.jsonl:5: n: must be a whole number of at least 1, not 0; mend it, or leave it empty",
+    ]
+
+
+def test_of_many_bad_rows_the_first_are_told_and_the_others_counted(tmp_path: Path) -> None:
+    lines = problems(tmp_path, '{"prompt": "x"}\n' + "oops\n" * 2000).splitlines()
+    assert lines[0] == "2,000 problems"
+    assert [line.split(": ")[0] for line in lines[1:6]] == [f"a.jsonl:{number}" for number in range(2, 7)]
+    assert lines[6:] == ["… and 1,995 more", "hint: one JSON object a line; a list of objects is a .json file"]
+
+
+def test_a_broken_file_does_not_hide_the_bad_rows_of_the_next(tmp_path: Path) -> None:
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(b"x" * 99)[:-9])
+    (tmp_path / "c.jsonl").write_text("oops\n")
+    with pytest.raises(FmloadError, match=r"2 problems\n.*b\.jsonl\.gz: cannot be unpacked.*\n.*c\.jsonl:1: not JSON"):
+        made("jsonl", files=[str(tmp_path / "b.jsonl.gz"), str(tmp_path / "c.jsonl")])
+
+
+def test_a_row_of_csv_is_named_by_the_line_on_which_it_begins(tmp_path: Path) -> None:
+    content = 'prompt,n\r\n"two\r\nlines",5\r\n\r\n"and\r\nmore",many\r\n'
+    assert problems(tmp_path, content, "a.csv", output_tokens_column="n").startswith("a.csv:5: n: must be a whole")
+
+
+def test_rows_of_another_language_need_not_be_whole(tmp_path: Path) -> None:
+    rows = [{"prompt": "x", "language": "en"}, {"language": "fr"}]
+    assert len(made("jsonl", files=[write(tmp_path / "a.jsonl", rows)], filter={"language": "en"})) == 1
+
+
+@pytest.mark.parametrize(("source", "row", "expected"), [
+    ("sharegpt", {"id": "1"}, "a.jsonl:1: no 'conversations'"),
+    ("sharegpt", {"conversations": "hello"}, "a.jsonl:1: conversations: must be a list of objects, not 'hello'"),
+    ("qmsum", {"meeting_transcripts": ["x"]}, "a.jsonl:1: meeting_transcripts: must be a list of objects, not a list"),
+    ("openorca", {"questoin": "x"}, "a.jsonl:1: no 'question'; did you mean 'questoin'?"),
+    ("longbench", {"input": "x"}, "no column 'context'"),
+])
+def test_rows_of_published_sets_that_are_none_are_named(tmp_path: Path, source: str, row: dict[str, Any],
+                                                        expected: str) -> None:
+    assert expected in problems(tmp_path, json.dumps(row) + "\n", source=source)
+
+
+@pytest.mark.parametrize(("name", "expected"), [
+    ("lost.jsonl", "did you mean 'last.jsonl'"), ("", "a folder, not a file"),
+    ("nowhere/a.jsonl", "there is no folder"),
+    ("*.csv", "nothing there has a name like this"), ("a.zip!rows.jsonl", "no 'rows.jsonl' in the archive")])
+def test_a_name_that_finds_nothing_is_told_with_what_is_there(tmp_path: Path, name: str, expected: str) -> None:
+    (tmp_path / "last.jsonl").write_text("{}")
+    write(tmp_path / "a.zip")
+    with pytest.raises(FmloadError, match=expected):
+        made("jsonl", files=[f"{tmp_path}/{name}"])
+
+
+def test_numbers_are_taken_for_text_and_marks_of_byte_order_are_not(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'\xef\xbb\xbf{"prompt": 0}\r\n{"prompt": 1.5}\r\n')
+    (tmp_path / "t.txt").write_bytes("\ufeff{prompt}.".encode())
+    prompts = made("jsonl", files=[str(tmp_path / "a.jsonl")], shuffle=False, template=str(tmp_path / "t.txt"))
+    assert [prompt.text for prompt in prompts] == ["0.", "1.5."]
+    assert [prompt.text for prompt in made("jsonl", files=[str(tmp_path / "a.jsonl")], shuffle=False)] == ["0", "1.5"]
+
+
+def test_a_base64_image_longer_than_a_files_name_can_be_is_taken(tmp_path: Path) -> None:
+    row = {"prompt": "What?", "image": base64.b64encode(PNG + b"\0" * 300).decode()}
+    assert made("jsonl", files=[write(tmp_path / "a.jsonl", [row])], image_column="image")[0].messages

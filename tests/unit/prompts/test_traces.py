@@ -147,10 +147,10 @@ def test_a_nonce_would_undo_what_mooncake_is_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("source", "content", "words"), [
-    ("azure_trace", AZURE.replace("374", "many"), r"trace.csv:1: not a row of the trace: .*'many'"),
-    ("azure_trace", AZURE.replace("18:15:50.9951690", "noon"), r"trace.csv:2: not a row of the trace"),
+    ("azure_trace", AZURE.replace("374", "many"), r"trace.csv:2: .*: ContextTokens: must be .*, not 'many'"),
+    ("azure_trace", AZURE.replace("18:15:50.9951690", "noon"), r"trace.csv:3: not a row of the trace"),
     ("azure_trace", AZURE.replace("ContextTokens", "Contexttokens"), r"no column 'ContextTokens'; did you mean"),
-    ("burstgpt", BURSTGPT.replace("\n45,", "\nnan,", 1), r"trace.csv:2: .*the instant is nan"),
+    ("burstgpt", BURSTGPT.replace("\n45,", "\nnan,", 1), r"trace.csv:3: .*the instant is nan"),
     ("mooncake", jsonl((0, 1, 1, [])) + '{"timestamp": 3}\n', r"trace.jsonl:2: no column 'input_length'"),
     ("mooncake", jsonl((0, 1, 1, [])) + "oops\n", r"trace.jsonl:2: not JSON"),
     ("azure_trace", AZURE.splitlines()[0] + "\n", "no rows in .* that can be replayed")])
