@@ -30,9 +30,10 @@ def evaluate(cases: Sequence[Case], panel: Panel | None = None, entries: Entries
     scores = {name: SCORES.load(name) for name in SCORES} | ({"cosine": cosine} if cosine else {})
     quality = [_quality(key, group, scores) for key, group in by_endpoint(cases).items()]
     found: Json = {"schema": SCHEMA_VERSION, "quality": quality, "judges": [], "agreement": [], "panel": None,
-                   "comparisons": [], "usd": None}
+                   "comparisons": [], "usd": None, "embedding": None}
     if panel is not None:
         found |= _judged(one_each(cases), panel, entries or {}, pricing or {}, quality)
+        found["embedding"] = panel.spec.embedding and panel.spec.embedding.label
     for group in quality:
         group["correct"] = group["judged"] or _exact(group)
     return found

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from analysis import formats, judges
-from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
+from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table, literal
 from analysis.formats import cell, name, percent, usd
 from analysis.pipeline import Analysis
 from analysis.sections.cost import capacities
@@ -146,7 +146,9 @@ def _scores(found: Json) -> Table:
         figures = [groups.get((prompt_set, endpoint), {}).get(score) for endpoint in endpoints]
         n = min((figure["n"] for figure in figures if figure), default=None)
         rows.append([name(prompt_set), name(_SCORES.get(score, score)), cell(n, formats.count), *map(_score, figures)])
-    return Table(columns, rows, "**Scores against ground truth**, means over prompts with 95 % intervals; 1 is best")
+    by = f"; cosine by {literal(found['embedding'])}" if found.get("embedding") else ""
+    return Table(columns, rows,
+                 "**Scores against ground truth**, means over prompts with 95 % intervals; 1 is best" + by)
 
 
 def _ordered(found: Json) -> list[str]:

@@ -59,9 +59,11 @@ def run(args: argparse.Namespace) -> int:
         panel = Panel(load_judges(args.judges))
         with Ledger(results.verdicts_jsonl) as ledger:
             pricing = _pricing(panel.spec)
+            with console.status("embedding"):  # first: should it fail, nothing has been paid for
+                cosine = _cosine(panel.spec, cases)
             complete = _ask(panel, panel.questions(one_each(cases)), ledger, pricing, args, console)
             with console.status("scoring"):
-                evaluation = evaluate(cases, panel, ledger.entries, pricing, _cosine(panel.spec, cases))
+                evaluation = evaluate(cases, panel, ledger.entries, pricing, cosine)
     results.evaluation_json.write_text(json.dumps(evaluation, indent=1))
     analysis = analyse(args.run)
     tell_quality(evaluation, results.prompts, Console())
@@ -86,11 +88,15 @@ def _ask(panel: Panel, questions: list[Question], ledger: Ledger, pricing: dict[
 
 
 def _cosine(spec: JudgesFile, cases: list[Case]) -> Score | None:
+    from analysis.evaluate.embedding_models import local_model
+    from analysis.evaluate.embedding_server import EmbeddingServer
     from analysis.evaluate.embeddings import Embeddings
 
     if spec.embedding is None:
         return None
-    embeddings = Embeddings(spec.embedding, spec.attempts, spec.backoff_s)
+    server = spec.embedding.url is not None
+    embeddings = Embeddings(EmbeddingServer(spec.embedding, spec.attempts, spec.backoff_s) if server
+                            else local_model(spec.embedding))
     embeddings.fetch(text for case in cases if case.references for text in (case.answer, *case.references))
     return embeddings.cosine
 

@@ -24,7 +24,7 @@ from fmload.config.control import UntilSpec, Warmup, WarmupSpec
 from fmload.config.find import FindSpec
 from fmload.config.model import Extensible, Rule, Strict, also
 from fmload.config.safe_check import SafeCheckSpec
-from fmload.config.values import RunPath, Seconds, Share, TokenizerName
+from fmload.config.values import ModelName, RunPath, Seconds, Share
 from fmload.endpoints import ENDPOINTS
 from fmload.errors import FmloadError
 from fmload.mix import shares, spread
@@ -72,7 +72,7 @@ class EndpointSpec(Extensible):
     balance: Balance | None = Field(None, description="of several addresses: each in turn (round_robin, the default), "
                                                       "or the one with the fewest requests of this worker in flight")
     model: str | None = Field(None, description="as the server calls it")
-    tokenizer: TokenizerName = Field("bundled", description="bundled, a Hugging Face name, or a folder")
+    tokenizer: ModelName = Field("bundled", description="bundled, a Hugging Face name, or a folder")
     stream: bool = Field(True, description="false waits for whole answers: no TTFT, TPOT or ITL then")
     parameters: dict[str, Any] = Field(default_factory=dict, description="inference parameters, sent as they are")
     headers: dict[str, str] = Field(default_factory=dict, description="sent with every request")

@@ -1,4 +1,4 @@
-"""Kinds of value that many parts of the run file have: durations, paths, tokenizers, regions."""
+"""Kinds of value that many parts of the run file have: durations, paths, models, regions."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def _folder_of_run_file(value: str, info: ValidationInfo) -> str:
 
 # A path in the run file: relative ones start from the run file's folder; s3:// and hf: stay as they are.
 RunPath = Annotated[str, AfterValidator(_from_run_file)]
-# A tokenizer's name, or a folder: relative to the run file where there is such a folder.
-TokenizerName = Annotated[str, AfterValidator(_folder_of_run_file)]
+# The name of a model, or a folder: relative to the run file where there is such a folder.
+ModelName = Annotated[str, AfterValidator(_folder_of_run_file)]
 
 
 def _region_of_run(value: str | None, info: ValidationInfo) -> str | None:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from handmade import request, stage, write
 
+from analysis.evaluate.embedding_server import EmbeddingServer
 from analysis.evaluate.embeddings import Embeddings, EmbeddingSpec
 from fmload import answers
 from fmload.cli import main
@@ -288,7 +289,8 @@ def test_without_judges_a_correct_answer_is_an_exact_match(tmp_path: Path) -> No
 def test_cosine_similarity_is_of_the_vectors_of_an_embedding_server() -> None:
     with judges() as server:
         server.throttled["mini"] = 2
-        embeddings = Embeddings(EmbeddingSpec(url=server.url, model="mini"), attempts=3, backoff_s=0.01)
+        spec = EmbeddingSpec(url=server.url, model="mini")
+        embeddings = Embeddings(EmbeddingServer(spec, attempts=3, backoff_s=0.01))
         embeddings.fetch(["aab", "b", "a", "aab", " ", *("a" * size for size in range(2, 40))])
         assert set(server.answered.values()) == {1}
         server.throttled["mini"] = 3
@@ -307,6 +309,15 @@ def test_an_embedding_adds_a_score_without_any_judge(tmp_path: Path) -> None:
         found = evaluated(results, "--judges", str(path))
     assert {group["correct"]["by"] for group in found["quality"]} == {"exact_match"}
     assert found["quality"][0]["scores"]["cosine"]["n"] == PROMPTS
+    assert "cosine by `mini`" in results.report_md.read_text()
+
+
+def test_no_judge_is_asked_where_the_embedding_fails(tmp_path: Path) -> None:
+    results = answered_run(tmp_path / "run")
+    with judges(fair=fair) as server:
+        path = panel_file(tmp_path, server, embedding={"model": str(tmp_path)})  # a folder without a model
+        assert main(["evaluate", str(results.root), "--judges", str(path)]) == 2
+        assert not server.answered
 
 
 def test_a_run_without_answers_and_a_wrong_judges_file_are_told(tmp_path: Path,
