@@ -6,7 +6,7 @@ its `Options` model, and stand flat beside the common keys; `Extensible` routes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -172,6 +172,23 @@ class PromptSpec(Extensible):
     count: int | None = Field(None, ge=1, description="prompts to prepare; the source decides when absent")
     unique: bool = Field(True, description="no two prompts of the set are alike")
     nonce: bool = Field(False, description="begin every prompt with a mark that no earlier run has sent")
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        source = given.get("source")
+        without = _without(source)
+        if "template" in given and "template" in without:
+            yield "template", f"source '{source}' takes no template; leave it out"
+        if _key(given.get("filter"), "language") is not None and "filter.language" in without:
+            yield ("filter", "language"), f"source '{source}' knows no languages; leave it out"
+
+
+def _without(source: object) -> Sequence[str]:
+    """Keys that mean nothing to this source. One that cannot be loaded is told elsewhere."""
+    try:
+        return getattr(SOURCES.load(source), "without", ()) if isinstance(source, str) else ()
+    except (FmloadError, ImportError):
+        return ()
 
 
 class ArrivalSpec(Extensible):

@@ -22,6 +22,7 @@ class Conversation:
     """Conversations whose earlier answers are synthetic too: the lengths of every turn are known, and drawn."""
 
     endless = True
+    without = ("template", "filter.language")
 
     class Options(Strict):
         """Keys of `source: conversation`."""

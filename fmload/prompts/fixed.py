@@ -22,6 +22,7 @@ class Fixed:
     """Synthetic texts of each length in turn."""
 
     endless = True
+    without = ("template", "filter.language")
 
     class Options(Strict):
         """Keys of `source: fixed`."""

@@ -38,6 +38,8 @@ class Log(Trace):
                 yield "max_input_tokens", ("cuts made-up texts (input_tokens_column); those of the log are sent whole: "
                                            "leave long ones out with filter.tokens")
 
+    without = ("filter.language",)
+
     def __init__(self, spec: PromptSpec) -> None:
         """Raises FmloadError for a template or an image where texts are made up."""
         super().__init__(spec)

@@ -23,6 +23,8 @@ class OpenOrca(Rows):
         response_column: str = "response"
         answer_lengths: bool = Field(False, description="ask for answers as long as those in the file")
 
+    without = ("template",)
+
     def __init__(self, spec: PromptSpec) -> None:
         super().__init__(spec)
         self.columns = (spec.options.question_column,)

@@ -22,6 +22,7 @@ class RandomTokens:
     """Random tokens, decoded; decoding and encoding again may merge some, so the last few tokens are words."""
 
     endless = True
+    without = ("template", "filter.language")
 
     class Options(Strict):
         """Keys of `source: random`."""

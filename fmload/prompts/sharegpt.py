@@ -26,6 +26,7 @@ class ShareGPT(Rows):
         think_s: Seconds = Field(0.0, alias="think", description="pause before each later question")
 
     columns = ("conversations",)
+    without = ("template",)
 
     def check(self, columns: set[str]) -> None:
         return

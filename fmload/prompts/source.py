@@ -15,7 +15,8 @@ class Source(Protocol):
     `items` yields, in an order that only the seed decides, what one prompt (or one conversation) is made from:
     cheap, picklable, endless for sources that invent text. `make` is the costly half, run in several processes: it
     must depend on nothing but its arguments. Ids, unique prompts, token ranges, counting (where `input_tokens` is
-    None) and output lengths (where `output_tokens` is None) are the preparation's affair.
+    None) and output lengths (where `output_tokens` is None) are the preparation's affair. Keys of a set that the source
+    has no use for (`template`, `filter.language`) stand in its `without`: they are refused when the run file is read.
     """
 
     def items(self, seed: str) -> Iterator[Any]: ...

@@ -59,13 +59,10 @@ class Trace:
     """Rows of a trace, by their instants. A source says what a row is (`arrival`) and which columns it needs."""
 
     timed = True
+    without: tuple[str, ...] = ("template", "filter.language")
     columns: tuple[str, ...]
 
     def __init__(self, spec: PromptSpec) -> None:
-        """Raises FmloadError for a filter by language, which no trace has."""
-        if spec.filter and spec.filter.language:
-            raise FmloadError(f"prompt set '{spec.name}': filter.language: source '{spec.source}' knows no languages",
-                              hint="leave it out")
         self.options: Any = spec.options
         self.name = spec.name
         self.start_s = 0.0

@@ -179,3 +179,29 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, content: bytes | No
 def test_a_folder_in_place_of_a_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(FmloadError, match="Is a directory"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(("source", "knows"), [
+    ("synthetic, input_tokens: 9", ()), ("fixed", ()), ("random, input_tokens: 9", ()),
+    ("shared_prefix, prefix_tokens: 9, input_tokens: 9", ()),
+    ("conversation, turns: 2, input_tokens: 9, answer_tokens: 9", ()), ("mooncake, files: [x]", ()),
+    ("log, files: [x]", ("template",)), ("sharegpt, files: [x]", ("language",)),
+    ("openorca, files: [x]", ("language",)), ("jsonl, files: [x]", ("template", "language")),
+    ("qmsum, files: [x]", ("template", "language")),
+    ("longbench", ("template", "language"))])
+def test_keys_that_a_source_cannot_apply_are_refused(source: str, knows: tuple[str, ...]) -> None:
+    text = f"""name: t
+endpoints: [{{name: e, protocol: openai, url: "http://127.0.0.1:1/v1"}}]
+load: {{concurrency: [1]}}
+prompts: [{{name: p, template: t.txt, filter: {{language: en}}, source: {source}}}]
+"""
+    try:
+        parse(text, "x.yml", Path("/base"))
+        problems = []
+    except RunFileError as error:
+        problems = [str(problem) for problem in error.problems]
+    name = source.split(",")[0]
+    assert problems == [told for key, told in (
+        ("template", f"x.yml:4: prompts[0].template: source '{name}' takes no template; leave it out"),
+        ("language", f"x.yml:4: prompts[0].filter.language: source '{name}' knows no languages; leave it out"))
+        if key not in knows]

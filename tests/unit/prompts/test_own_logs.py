@@ -114,7 +114,7 @@ def test_options_that_contradict_each_other_are_told(tmp_path: Path) -> None:
         logged(path, max_input_tokens=100)
     with pytest.raises(FmloadError, match="neither template nor image_column"):
         logged(path, input_tokens_column="tokens", image_column="picture")
-    with pytest.raises(FmloadError, match="source 'log' knows no languages"):
+    with pytest.raises(ValidationError, match="source 'log' knows no languages"):
         logged(path, filter={"language": "en"})
 
 
