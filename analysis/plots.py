@@ -23,6 +23,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 SHAPES = ("o", "s", "^", "D", "v", "P")
 LIMIT = "#B3261E"
 DPI = 150
+NARROW = 5  # 1, 2 and 5 of so short a logarithmic axis may be two ticks
 _STYLE: Any = {
     "font.size": 13, "axes.titlesize": 14, "axes.labelsize": 13, "legend.fontsize": 12, "axes.edgecolor": "#59626e",
     "axes.labelcolor": "#1b2027", "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
@@ -82,6 +83,9 @@ def _set_ranges(axes: Axes, chart: Chart) -> None:
         value for point in points for value in (point.y, point.low, point.high) if value is not None]
     from_zero = not any(series.bars for series in chart.series)
     axes.set_ylim(_range(heights, chart.y, rules["y"], margin, from_zero))
+    for axis, (low, high), ticks in ((chart.x, axes.get_xlim(), axes.xaxis), (chart.y, axes.get_ylim(), axes.yaxis)):
+        if axis.log and not axis.ticks and high < NARROW * low:
+            ticks.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
 
 
 def _stacked(chart: Chart) -> list[float]:

@@ -26,16 +26,17 @@ class Figure:
 
 
 FIGURES = (
-    Figure("achieved_concurrency", "In flight", "mean", formats.significant),
+    Figure("achieved_concurrency", "In flight", "mean", formats.significant, detail=True),
     Figure("transactions_per_minute", "Transactions", "1/min", formats.significant),
     Figure("requests_per_s", "Requests", "1/s", formats.significant, detail=True),
-    Figure("input_tokens_mean", "Input", "tokens", formats.count),
-    Figure("output_tokens_mean", "Output", "tokens", formats.count),
+    Figure("input_tokens_mean", "Input", "tokens", formats.count, detail=True),
+    Figure("output_tokens_mean", "Output", "tokens", formats.count, detail=True),
     Figure("input_tokens_per_s", "Input", "tokens/s", formats.significant, detail=True),
     Figure("output_tokens_per_s", "Output", "tokens/s", formats.significant),
     Figure("output_tokens_per_s_per_accelerator", "Output", "tokens/s per accelerator", formats.significant, True),
+    Figure("price_per_10k_transactions", "Per 10k", "USD", formats.usd),
     Figure("ttft_p50", "TTFT p50", "ms", formats.milliseconds),
-    Figure("ttft_p95", "TTFT p95", "ms", formats.milliseconds),
+    Figure("ttft_p95", "TTFT p95", "ms", formats.milliseconds, detail=True),
     Figure("tpot_p50", "TPOT p50", "ms", formats.milliseconds),
     Figure("itl_p99", "ITL p99", "ms", formats.milliseconds, detail=True),
     Figure("e2e_mean", "E2E mean", "s", formats.seconds, detail=True),
@@ -44,9 +45,9 @@ FIGURES = (
     Figure("e2e_p99", "E2E p99", "s", formats.seconds, detail=True),
     Figure("goodput_per_s", "Goodput", "1/s", formats.significant, detail=True),
     Figure("cached_share", "Cached input", "", formats.percent, detail=True),
-    Figure("price_per_transaction", "Price per transaction", "USD", formats.usd),
-    Figure("price_per_token", "Price per token", "USD", formats.usd, detail=True),
-    Figure("price_per_1m_output_tokens", "Price per 1M output", "USD", formats.usd),
+    Figure("price_per_transaction", "Per transaction", "USD", formats.usd, detail=True),
+    Figure("price_per_token", "Per token", "USD", formats.usd, detail=True),
+    Figure("price_per_1m_output_tokens", "1M output", "USD", formats.usd),
 )
 
 
@@ -56,11 +57,11 @@ def render(analysis: Analysis) -> Section:
         return Section("stages", "Stages", [
             Callout("warn", "No stage was measured", "The run ended before one began.")])
     columns = [
-        *STAGE_COLUMNS, Column("Instance", numeric=False, detail=True), Column("Window", "s", detail=True),
+        *STAGE_COLUMNS, Column("Objectives", numeric=False), Column("Audit", numeric=False),
+        Column("Instance", numeric=False, detail=True), Column("Window", "s", detail=True),
         Column("Requests", "window", title="Requests that started inside the window, good and failed"),
         Column("Errors", title="Failed ÷ (failed + succeeded)"),
-        *(Column(figure.label, figure.unit, figure.metric, detail=figure.detail) for figure in FIGURES),
-        Column("Objectives", numeric=False), Column("Audit", numeric=False)]
+        *(Column(figure.label, figure.unit, figure.metric, detail=figure.detail) for figure in FIGURES)]
     threshold = (analysis.run.spec.get("report") or {}).get("threshold_tokens_per_s")
     if threshold:
         columns.append(Column(f"Slower than {threshold:g}", "tokens/s", "Share of successful requests"))
@@ -76,11 +77,11 @@ def _row(result: StageResult) -> list[Cell]:
     totals = result.totals
     error_rate = result.value("error_rate")
     return [
-        *stage_cells(result), name(result.instance_type), cell(totals.window_s, formats.seconds),
+        *stage_cells(result), objectives_cell(result), audit_cell(result), name(result.instance_type),
+        cell(totals.window_s, formats.seconds),
         cell(totals.succeeded + totals.failed, formats.count),
         cell(error_rate, formats.percent, "bad" if error_rate else None),
-        *(_figure(result, figure) for figure in FIGURES),
-        objectives_cell(result), audit_cell(result)]
+        *(_figure(result, figure) for figure in FIGURES)]
 
 
 def _figure(result: StageResult, figure: Figure) -> Cell:

@@ -28,7 +28,7 @@ function logTicks(low, high, wanted) {
   const decades = Math.log10(high / low), factors = decades > wanted ? [1] : decades > wanted / 3 ? [1, 3] : [1, 2, 5], ticks = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
     for (const factor of factors) { const tick = factor * 10 ** power; if (tick >= low * 0.999 && tick <= high * 1.001) ticks.push(tick); }
-  return ticks.length > 1 ? ticks : linearTicks(low, high, wanted).filter(tick => tick > 0);
+  return ticks.length > 2 ? ticks : linearTicks(low, high, wanted).filter(tick => tick > 0);
 }
 
 // As much of a panel's title as fits, at some 7 pixels a letter.
