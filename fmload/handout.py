@@ -84,7 +84,7 @@ class Handout:
         """The prompt of a shard with which an endpoint begins: one that no earlier session has sent. Workers that
         hold the same shard, as those that join late, begin far from each other."""
         prompts = store.of_endpoint(shard, endpoint)
-        first = self._history.goes_on(endpoint.name, prompts)
+        first = self._history.goes_on(endpoint.name, prompts, len(self._shards))
         return prompts[first + int(holders * _GOLDEN_RATIO % 1 * (len(prompts) - first))].id
 
     def give_slots(self, crew: Crew, step: int, stages: list[Stage], ramps_s: list[float], since_ns: int) -> None:

@@ -67,6 +67,14 @@ class Folder:
             log.append(pack(Record(f"{endpoint}-{prompt}", "w", 0, endpoint, "p", prompt, scheduled_ns=1)))
         log.close()
 
+    def was_killed(self, workers: int, in_flight: int) -> None:
+        """The files say so; earlier, in a stage that is done, there was more in flight. The last line is torn."""
+        stages = [{"status": "done", "workers": ["early"]},
+                  {"status": "interrupted", "workers": [str(index) for index in range(workers)]}]
+        self.results.stages_json.write_text(json.dumps({"stages": stages}))
+        told = [{"worker": "early", "in_flight": 99}, {"worker": "0", "in_flight": in_flight}]
+        self.results.health_jsonl.write_text("".join(json.dumps(line) + "\n" for line in told) + '{"worker": "w", "in')
+
 
 def taken(deal: Deal, count: int) -> list[str]:
     return [deal.take(0.0).id for _ in range(count)]
@@ -100,17 +108,18 @@ def test_an_endpoint_that_was_sent_nothing_begins_with_the_first_prompts(tmp_pat
     assert taken(deals["0b"], 2) == numbers([0, 1])
 
 
-def test_what_a_kill_left_without_a_record_is_not_sent_either(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("workers", "first"), [(1, [9, 10]), (2, [10, 12]), (3, [9, 12])])
+def test_what_a_kill_left_without_a_record_is_not_sent_either(tmp_path: Path, workers: int, first: list[int]) -> None:
     folder = Folder(tmp_path)
-    folder.journal(numbers([0, 2]))
-    folder.results.health_jsonl.write_text(json.dumps({"worker": "w", "in_flight": 3}) + '\n{"worker": "w", "in_fl')
-    assert taken(folder.session(1)["0a"], 2) == numbers([6, 7])
+    folder.journal(numbers([0, 1, 2]))
+    folder.was_killed(workers=2, in_flight=3)
+    assert taken(folder.session(workers)["0a"], 2) == numbers(first)
 
 
 def test_the_last_new_prompts_are_sent_although_they_may_have_been_in_flight(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.journal(numbers(range(18)))
-    folder.results.health_jsonl.write_text(json.dumps({"worker": "w", "in_flight": 3}) + "\n")
+    folder.was_killed(workers=1, in_flight=3)
     assert taken(folder.session(1)["0a"], 3) == numbers([18, 19, 0])
 
 
