@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.reuse import Reuse, reuse_of
 from analysis.stats import finite, nearest_rank
 from analysis.timeline import Requests
 from analysis.windows import at_edges, inside
@@ -53,14 +54,13 @@ class Evidence:
     late: int = 0  # requests of the window that were sent more than LATE_S after they were due
     drift: Drift | None = None
     warmed_up_s: float | None = None
-    prompts: Ints = field(default_factory=lambda: np.array([], dtype=np.int64))  # their ids, hashed, each once
-    prompts_repeated: int = 0
+    reuse: Reuse = field(default_factory=Reuse)
 
 
 def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, chunks: int, gaps: float,
-                gaps_censored: float) -> Evidence:
+                gaps_censored: float, earlier_prompts: Ints) -> Evidence:
     """The evidence in the columns of a stage's requests. `window` is in nanoseconds; `chunks` and gaps are counted
-    over the requests that started inside it and succeeded."""
+    over the requests that started inside it and succeeded; `earlier_prompts` as `reuse_of` takes them."""
     good = requests.succeeded
     ended = inside(table["ended"], window) & np.isfinite(table["sent"])
     residence_s = (table["ended"] - table["sent"]) / NS
@@ -68,7 +68,6 @@ def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, ch
     lateness = np.sort(finite(table["send_lateness"], requests.in_window))
     lag = np.sort(finite(table["lag_max"], good))
     e2e = table["e2e"]
-    prompts = np.unique(table["prompt"][requests.in_window])
     return Evidence(
         ended=int(ended.sum()), residence_mean_s=float(residence_s[ended].mean()) if ended.any() else None,
         edge_residence_s=float(residence_s[at_edge].sum()), edge_tokens=float(table["delivered"][at_edge].sum()),
@@ -80,7 +79,7 @@ def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, ch
         late=int((requests.in_window & (table["send_lateness"] > LATE_S)).sum()),
         drift=drift(table["begun"][good], e2e[good], window / 2),
         warmed_up_s=_warmed_up_s(table["begun"][good] / NS, e2e[good]),
-        prompts=prompts, prompts_repeated=int(requests.in_window.sum()) - len(prompts),
+        reuse=reuse_of(table, requests.in_window, earlier_prompts),
         **_shape_of_streams(table, good), **_token_counts(table, good),
         tokens_source=_counted(table["tokens_source"][good]), finish_reason=_counted(table["finish_reason"][good]),
         stamp=_counted(table["stamp"][good]))

@@ -16,6 +16,7 @@ from fmload.config.schema import PriceSpec
 from fmload.errors import FmloadError
 from fmload.resources import read_yaml
 from fmload.results import Results
+from fmload.same_server import server_of
 from fmload.stages import SCHEMA_VERSION
 
 _SPOILT = "it was cut off or edited: take it from a copy; the records of the folder are as they were"
@@ -145,6 +146,11 @@ class Run:
             if entry.get("name") == name:
                 return _endpoint(entry)
         return Endpoint(name)
+
+    def server(self, endpoint: str) -> str:
+        """What it shares with the other endpoints of the same server, by which its prefix cache is shared, too."""
+        entries = (entry for entry in self.spec.get("endpoints") or [] if entry.get("name") == endpoint)
+        return server_of(next(entries, {"name": endpoint}))
 
     def exact_output(self, prompt_set: str) -> bool:
         """Whether the run file asks for answers exactly as long as it says."""

@@ -21,7 +21,7 @@ from analysis.objectives import Objective, judge, limits_of, parse_objectives
 from analysis.own_timings import own_times_s
 from analysis.recommend import Recommendation, per_instance, per_prompt_set
 from analysis.stats import PERCENTILES
-from analysis.summarize import StageSummary, summarize
+from analysis.summarize import NO_PROMPTS, StageSummary, summarize
 from analysis.table import StageResult, summary_row, write_csv
 from analysis.telemetry import ServerView, server_view
 from fmload.errors import EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK
@@ -71,16 +71,25 @@ def analyse_run(run: Run) -> Analysis:
     pricing = {name: pricing_of(run.endpoint(name), table, run.spec.get("region"))
                for name in dict.fromkeys(stage.endpoint for stage in run.stages)}
     health = {stage.stage: health_of(run, stage) for stage in run.stages}
-    results: list[StageResult] = []
-    seen: dict[str, Ints] = {}
-    summaries = [summarize(run, stage, _wanted(run, objectives)) for stage in run.stages if stage.status != "skipped"]
-    for summary in summaries:
-        stage = summary.stage
-        earlier = seen.get(stage.endpoint, np.array([], dtype=np.int64))
-        given = Given(objectives, health[stage.stage], earlier, told_by_server(run, stage), part_of(summary, summaries))
-        results.append(_result(summary, pricing[stage.endpoint], given))
-        seen[stage.endpoint] = np.union1d(earlier, summary.evidence.prompts)
+    summaries = _summaries(run, _wanted(run, objectives))
+    results = [_result(summary, pricing[summary.stage.endpoint],
+                       Given(objectives, health[summary.stage.stage], told_by_server(run, summary.stage),
+                             part_of(summary, summaries))) for summary in summaries]
     return Analysis(run, tuple(results), objectives, per_prompt_set(results), per_instance(results), health, pricing)
+
+
+def _summaries(run: Run, wanted: Wanted) -> list[StageSummary]:
+    """Of all stages that were not skipped, in their order. They are read in the order in which they were run, as each
+    is told which prompts its server had been sent before."""
+    sent: dict[str, Ints] = {}
+    found: dict[int, StageSummary] = {}
+    for stage in sorted(run.stages, key=lambda stage: (stage.step, stage.stage)):
+        if stage.status != "skipped":
+            server = run.server(stage.endpoint)
+            earlier = sent.get(server, NO_PROMPTS)
+            summary = found[stage.stage] = summarize(run, stage, wanted, earlier)
+            sent[server] = np.union1d(earlier, summary.evidence.reuse.prompts)
+    return [found[stage.stage] for stage in run.stages if stage.stage in found]
 
 
 def told_by_server(run: Run, stage: Stage) -> ServerView:
@@ -109,7 +118,6 @@ class Given:
 
     objectives: tuple[Objective, ...]
     health: tuple[WorkerHealth, ...]
-    earlier_prompts: Ints
     server: ServerView
     part: Part | None = None
 
@@ -119,7 +127,7 @@ def _result(summary: StageSummary, pricing: Pricing | None, given: Given) -> Sta
     totals = replace(priced(summary.totals, pricing, own), accelerators=_accelerators(summary, pricing))
     result = StageResult(summary, totals, pricing, cost_of(totals, pricing, stage_s(summary.stage) * own))
     result = replace(result, verdicts=judge(given.objectives, result.value))
-    facts = Facts(result.value, summary, given.health, given.earlier_prompts, given.server, given.part)
+    facts = Facts(result.value, summary, given.health, given.server, given.part)
     return replace(result, checks=auditing.audit(facts))
 
 

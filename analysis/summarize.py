@@ -25,6 +25,7 @@ from fmload.intervals import Interval, throughput_interval
 from fmload.metrics import NS, Bools, Floats, Ints, Totals, gaps, icl, itl, of_level
 from fmload.record import NEITHER
 
+NO_PROMPTS: Ints = np.array([], dtype=np.int64)
 REQUEST_METRICS = tuple(metric.name for metric in of_level("request"))
 
 
@@ -71,12 +72,16 @@ class StageSummary:
         return self.evidence.gaps_censored / self.evidence.gaps if self.evidence.gaps else None
 
 
-def summarize(run: Run, stage: Stage, wanted: Wanted | None = None) -> StageSummary:
-    """The summary of one stage. Memory is bounded by a batch of records plus some 200 bytes a request."""
+def summarize(run: Run, stage: Stage, wanted: Wanted | None = None,
+              earlier_prompts: Ints = NO_PROMPTS) -> StageSummary:
+    """The summary of one stage. `earlier_prompts`: what earlier stages sent to the same server (`evidence.reuse`).
+
+    Memory is bounded by a batch of records plus some 200 bytes a request.
+    """
     gathered = _Gathering(stage.window_ns, run.count(stage))
     for batch in run.batches(stage):
         gathered.take(batch)
-    return replace(_summary(gathered, stage, run, wanted or Wanted()), asked_s=asked_s(run, stage))
+    return replace(_summary(gathered, stage, run, wanted or Wanted(), earlier_prompts), asked_s=asked_s(run, stage))
 
 
 class _Gathering:
@@ -158,7 +163,7 @@ class _Gathering:
         return self.tokens["itl"].n + self.gaps_censored
 
 
-def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted) -> StageSummary:
+def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted, earlier_prompts: Ints) -> StageSummary:
     endpoint = run.endpoint(stage.endpoint)
     table = gathered.table or _EMPTY
     started = inside(table["begun"], gathered.window_ns)
@@ -172,7 +177,7 @@ def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted) -> St
         stage=stage, endpoint=endpoint, totals=totals, distributions=_distributions(gathered, requests, totals, wanted),
         outcomes=dict(Counter(requests.outcome[started].tolist()).most_common()),
         evidence=evidence_of(table, requests, gathered.window_ns, chunks=gathered.chunks, gaps=gathered.gaps,
-                             gaps_censored=gathered.gaps_censored),
+                             gaps_censored=gathered.gaps_censored, earlier_prompts=earlier_prompts),
         intervals=_intervals(table, completed, window_s),
         timeline=timeline_of(requests, window_s, gathered.tokens_by_second), sample=sample_of(requests),
         slower_than_threshold=None if slow is None else _slower(requests, slow),

@@ -20,6 +20,7 @@ from fmload.live import request_limits_s
 from fmload.prompt import Prompt
 from fmload.prompts import store
 from fmload.results import Results
+from fmload.same_server import server_of
 from fmload.stages import Stage
 
 PROMPT_BATCH_BYTES = 512 * 1024  # messages above 1 MB stall the loops at both ends
@@ -84,7 +85,9 @@ class Handout:
         """The prompt of a shard with which an endpoint begins: one that no earlier session has sent. Workers that
         hold the same shard, as those that join late, begin far from each other."""
         prompts = store.of_endpoint(shard, endpoint)
-        first = self._history.goes_on(endpoint.name, prompts, len(self._shards))
+        server = server_of(endpoint.model_dump())
+        sharing = [spec.name for spec in self._run.endpoints if server_of(spec.model_dump()) == server]
+        first = self._history.goes_on(sharing, prompts, len(self._shards))
         return prompts[first + int(holders * _GOLDEN_RATIO % 1 * (len(prompts) - first))].id
 
     def give_slots(self, crew: Crew, step: int, stages: list[Stage], ramps_s: list[float], since_ns: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,16 +17,16 @@ from fmload.results import Results
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`sent`: ids of the prompts that each endpoint was sent. `in_flight`: the most requests at a time in the stages
-    that were interrupted, of which a kill leaves no record."""
+    """`sent`: ids of the prompts that each endpoint, by name, was sent. `in_flight`: the most requests at a time in the
+    stages that were interrupted, of which a kill leaves no record."""
 
     sent: Mapping[str, frozenset[str]]
     in_flight: int = 0
 
-    def goes_on(self, endpoint: str, prompts: Sequence[Prompt], workers: int) -> int:
-        """The place in the shard of one of `workers` at which an endpoint goes on: after all that was sent, and after
-        what may have been in flight, as long as that leaves any; 0 when nothing was sent, or all."""
-        sent = self.sent.get(endpoint, frozenset())
+    def goes_on(self, endpoints: Iterable[str], prompts: Sequence[Prompt], workers: int) -> int:
+        """The place in the shard of one of `workers` at which the endpoints of one server go on: after all that was
+        sent, and after what may have been in flight, as long as that leaves any; 0 when nothing was sent, or all."""
+        sent = frozenset[str]().union(*(self.sent.get(endpoint, ()) for endpoint in endpoints))
         after = max((place for place, prompt in enumerate(prompts, 1) if prompt.id in sent), default=0)
         doubtful = math.ceil(self.in_flight / workers)
         if after and after + doubtful < len(prompts):

@@ -22,7 +22,7 @@ from fmload.endpoints.base import Endpoint, Reading
 from fmload.lanes import Lane, Lanes
 from fmload.pacing import Alarm
 from fmload.prompt import Prompt
-from fmload.prompts.deal import Deal
+from fmload.prompts.deal import deals_of
 from fmload.prompts.store import of_endpoint
 from fmload.record import Record
 from fmload.safe_check import SafeCheck
@@ -105,12 +105,10 @@ class Sender:
         self._balancers = {
             spec.name: Balancer(self._endpoints[spec.name].addresses(), spec.balance or "round_robin", index)
             for spec in run.endpoints}
-        # Each endpoint walks through the whole shard by itself: endpoints are compared on the same prompts.
         self._specs = {spec.name: spec for spec in run.endpoints}
         self._prompts = {(endpoint, name): of_endpoint(shard, spec)
                          for endpoint, spec in self._specs.items() for name, shard in prompts.items()}
-        self._deals = {(endpoint, name): Deal(shard, begins.get(endpoint, {}).get(name))
-                       for (endpoint, name), shard in self._prompts.items()}
+        self._deals = deals_of(run.endpoints, prompts, begins)
         checks = run.load.safe_check
         self._safe_check = SafeCheck(checks, run.seed) if checks is not None else None
         self._exact = any(spec.exact_output for spec in run.prompts)

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from analysis.health import WorkerHealth
 from analysis.mixes import Part
 from analysis.summarize import StageSummary
 from analysis.table import Check
 from analysis.telemetry import ServerView
-from fmload.metrics import Ints
 
 PASS, WARN, FAIL, NOT_APPLICABLE = "PASS", "WARN", "FAIL", "NOT APPLICABLE"
 CLOSE, FAR = 0.05, 0.20  # relative differences up to which figures agree, and beyond which they contradict
@@ -25,7 +22,6 @@ class Facts:
     value: Callable[[str], float | None]
     summary: StageSummary
     health: tuple[WorkerHealth, ...] = ()
-    earlier_prompts: Ints = field(default_factory=lambda: np.array([], dtype=np.int64))
     server: ServerView = field(default_factory=ServerView)
     part: Part | None = None
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from analysis.checks.facts import CLOSE, FAIL, PASS, WARN, Facts
 from analysis.formats import several
 from analysis.table import Check
@@ -101,14 +99,19 @@ def cached_tokens(facts: Facts) -> Check | None:
 
 
 def repeated_prompts(facts: Facts) -> Check | None:
-    """Prompts sent more than once within the window, or already in an earlier stage of the same endpoint."""
-    evidence = facts.summary.evidence
-    sent = len(evidence.prompts) + evidence.prompts_repeated
-    if not sent:
+    """Prompts that the server had been sent before: in the stage, its warm-up included, or in an earlier one."""
+    found = facts.summary.evidence.reuse
+    if not found.requests:
         return None
-    earlier = int(np.isin(evidence.prompts, facts.earlier_prompts).sum())
-    share = (evidence.prompts_repeated + earlier) / sent
-    return Check(7, "prompts are new", PASS if share <= CLOSE else WARN,
-                 f"Of {sent} requests {evidence.prompts_repeated} repeated a prompt of the window and {earlier} one of "
-                 "an earlier stage" + ("." if share <= CLOSE else ": a prefix cache may have answered."),
-                 {"requests": sent, "repeated": evidence.prompts_repeated, "earlier": earlier})
+    text = (f"None of {several(found.requests, 'request')} had a prompt that was sent before, in a warm-up or an "
+            "earlier stage") if not found.repeated else (
+        f"Of {several(found.requests, 'request')} {found.repeated} ({found.share:.1%}) had a prompt that was sent "
+        f"before: {found.in_stage} in this stage, its warm-up included, {found.in_earlier} in an earlier one")
+    if found.repeated and found.cached is not None:
+        text += f"; the server told of cached tokens in {found.cached} of them"
+    harmless = found.share <= CLOSE or found.cached == 0
+    return Check(7, "prompts are new", PASS if harmless else WARN,
+                 text + ("." if harmless else ". A prefix cache makes TTFT and throughput look better than they are "
+                         "with new prompts."),
+                 {"requests": found.requests, "repeated": found.in_stage, "earlier": found.in_earlier,
+                  "share": found.share, "cached": found.cached})

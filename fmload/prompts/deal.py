@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from fmload.prompt import Prompt
+from fmload.prompts.store import counted_by, of_endpoint
+from fmload.same_server import server_of
+
+if TYPE_CHECKING:
+    from fmload.config.schema import EndpointSpec
 
 
 class Deal:
@@ -48,3 +54,21 @@ class Deal:
         following = self._following.get(prompt.id)
         if following is not None:
             heapq.heappush(self._due, (now_s + following.think_s, next(self._order), following))
+
+
+def deals_of(endpoints: Sequence[EndpointSpec], shards: Mapping[str, list[Prompt]],
+             begins: Mapping[str, Mapping[str, str]]) -> dict[tuple[str, str], Deal]:
+    """The deal of every endpoint with every set, by their names; `begins` as `Deal` takes it, by endpoint and set.
+
+    Every server walks through the whole shard by itself: servers are compared on the same prompts. Endpoints of one
+    server share its prefix cache, so they share a deal and are sent different ones.
+    """
+    of_server: dict[tuple[str, str, str], Deal] = {}
+    deals: dict[tuple[str, str], Deal] = {}
+    for spec in endpoints:
+        for name, shard in shards.items():
+            key = server_of(spec.model_dump()), counted_by(spec), name
+            if key not in of_server:
+                of_server[key] = Deal(of_endpoint(shard, spec), begins.get(spec.name, {}).get(name))
+            deals[spec.name, name] = of_server[key]
+    return deals

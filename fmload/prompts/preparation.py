@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from fmload.prompts import SOURCES, store
 from fmload.prompts.selection import Progress, make_set
 from fmload.results import Results
+from fmload.same_server import server_of
 
 if TYPE_CHECKING:
     from fmload.config.schema import EndpointSpec, PromptSpec, RunFile
@@ -50,7 +52,8 @@ def wanted(run_file: RunFile, spec: PromptSpec) -> int | None:
         at_once = load.requests * len(levels) + sum(levels) * (load.ramp_s + load.warmup.limit_s) / _SHORTEST_REQUEST_S
     if load.find is not None:
         at_once = _MOST
-    return int(min(max(at_once * load.repeat, _LEAST), _MOST))
+    servers = Counter(server_of(endpoint.model_dump()) for endpoint in run_file.endpoints)
+    return int(min(max(at_once * load.repeat * max(servers.values()), _LEAST), _MOST))
 
 
 def source_of(run_file: RunFile, spec: PromptSpec) -> Source:

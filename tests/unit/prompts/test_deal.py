@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fmload.config.schema import EndpointSpec
 from fmload.prompt import Prompt
-from fmload.prompts.deal import Deal
+from fmload.prompts.deal import Deal, deals_of
 
 
 def prompt(name: str, conversation: str | None = None, turn: int = 0, think_s: float = 0.0) -> Prompt:
@@ -50,3 +51,14 @@ def test_a_conversation_that_lost_a_turn_to_a_filter_goes_on() -> None:
 def test_two_conversations_of_one_name_are_not_mixed() -> None:
     deal = Deal([A0, A1, prompt("c0", "a"), prompt("c1", "a", 1)])
     assert [deal.take(0.0).id for _ in range(3)] == ["a0", "c0", "a0"]
+
+
+def endpoint(name: str, **keys: object) -> EndpointSpec:
+    return EndpointSpec.model_validate({"name": name, "protocol": "openai", "url": "http://h/v1", "model": "m", **keys})
+
+
+def test_endpoints_of_one_server_are_sent_different_prompts_and_those_of_two_the_same() -> None:
+    endpoints = [endpoint("a"), endpoint("b", parameters={"temperature": 1}, stream=False), endpoint("c", model="n"),
+                 endpoint("d", url="http://i/v1")]
+    deals = deals_of(endpoints, {"s": [prompt("0"), prompt("1")]}, {"d": {"s": "1"}})
+    assert [deals[name, "s"].take(0.0).id for name in "abcd"] == ["0", "1", "0", "1"]

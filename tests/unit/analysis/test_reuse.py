@@ -1,0 +1,81 @@
+"""How many requests had a prompt that the server had been sent before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from handmade import request, stage, write
+
+from analysis.load import open_run
+from analysis.pipeline import analyse_run
+from analysis.table import Check, StageResult
+from fmload.record import Record
+
+
+def sent(number: int, prompt: str, at_ms: float, **columns: Any) -> Record:
+    return request(f"{number}-{prompt}-{at_ms}", at_ms, [at_ms + 5, at_ms + 10], stage=number, prompt_id=prompt,
+                   **columns)
+
+
+def check_of(result: StageResult) -> Check:
+    return next(check for check in result.checks if check.name == "prompts are new")
+
+
+def checks(folder: Path, stages: list[dict[str, Any]], records: list[Record], **spec: Any) -> list[Check]:
+    write(folder, stages, records, spec=spec)
+    return [check_of(result) for result in analyse_run(open_run(folder)).results]
+
+
+def figures(check: Check) -> tuple[Any, ...]:
+    return tuple(check.figures[name] for name in ("requests", "repeated", "earlier", "cached"))
+
+
+def test_a_prompt_is_new_once_in_a_window(tmp_path: Path) -> None:
+    [found] = checks(tmp_path, [stage()], [sent(0, "x", 20), sent(0, "x", 10), sent(0, "y", 30)])
+    assert (found.result, figures(found)) == ("WARN", (3, 1, 0, None))
+    assert "Of 3 requests 1 (33.3%) had a prompt that was sent before: 1 in this stage" in found.sentence
+
+
+def test_a_prompt_of_the_warm_up_is_not_new_in_the_window(tmp_path: Path) -> None:
+    [found] = checks(tmp_path, [stage()], [sent(0, "x", -50), sent(0, "x", 10), sent(0, "y", 30)])
+    assert figures(found) == (2, 1, 0, None)
+
+
+def test_a_prompt_of_an_earlier_stage_is_not_new_even_if_it_was_sent_outside_its_window(tmp_path: Path) -> None:
+    first, second = checks(tmp_path, [stage(), stage(1)],
+                           [sent(0, "x", -50), sent(0, "y", 10), sent(1, "x", 10), sent(1, "z", 20)])
+    assert (first.result, figures(first)) == ("PASS", (1, 0, 0, None))
+    assert (second.result, figures(second)) == ("WARN", (2, 0, 1, None))
+
+
+def test_a_stage_that_was_run_again_after_an_interruption_comes_before_the_next_step(tmp_path: Path) -> None:
+    stages = [stage(0, status="interrupted"), stage(1), stage(2, step=0)]
+    records = [sent(0, "w", 10), sent(1, "x", 10), sent(2, "x", 10)]
+    assert [figures(found)[2] for found in checks(tmp_path, stages, records)] == [0, 1, 0]
+
+
+def test_what_another_endpoint_of_the_same_server_was_sent_is_not_new(tmp_path: Path) -> None:
+    url = {"protocol": "openai", "url": "http://h/v1"}
+    stages = [stage(0), stage(1, endpoint="b"), stage(2, endpoint="c")]
+    records = [sent(number, "x", 10, endpoint=name) for number, name in enumerate("abc")]
+    endpoints = [{"name": "a", **url}, {"name": "b", **url, "stream": False}, {"name": "c", **url, "model": "other"}]
+    assert [figures(found)[2] for found in checks(tmp_path, stages, records, endpoints=endpoints)] == [0, 1, 0]
+
+
+def test_requests_that_were_never_sent_are_not_counted(tmp_path: Path) -> None:
+    unsent = request("blocked", 20, outcome="blocked", prompt_id="x", send_ns=None)
+    [found] = checks(tmp_path, [stage()], [sent(0, "x", 10), unsent, sent(0, "y", 30)])
+    assert figures(found)[:2] == (2, 0)
+
+
+def test_the_cached_tokens_of_repeated_prompts_are_told(tmp_path: Path) -> None:
+    [found] = checks(tmp_path, [stage()], [sent(0, "x", 10, cached_tokens=0), sent(0, "x", 20, cached_tokens=8),
+                                           sent(0, "x", 30, cached_tokens=0), sent(0, "y", 40, cached_tokens=9)])
+    assert (found.result, figures(found)) == ("WARN", (4, 2, 0, 1))
+    assert "the server told of cached tokens in 1 of them" in found.sentence
+
+
+def test_repeated_prompts_do_no_harm_where_the_server_says_that_it_cached_none(tmp_path: Path) -> None:
+    [found] = checks(tmp_path, [stage()], [sent(0, "x", at, cached_tokens=0) for at in (10, 20, 30)])
+    assert (found.result, figures(found)) == ("PASS", (3, 2, 0, 0))
