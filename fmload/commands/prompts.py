@@ -16,6 +16,7 @@ from fmload.errors import EXIT_OK
 from fmload.prompt import Prompt
 from fmload.prompts import prepare, read
 from fmload.prompts.aligned import difference
+from fmload.prompts.checking import check
 from fmload.prompts.store import counted_by, prompts_for
 from fmload.prompts.tokenizer import Tokenizer
 
@@ -33,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the sets and print a histogram of each."""
-    run_file = config.load(config.find(args.config), args.set)
+    path = config.find(args.config)
+    run_file = config.load(path, args.set)
+    check(run_file, path, args.set)
     console = Console(highlight=False)
     with progress_bars() as bars:
         paths = prepare(run_file, args.out, Bars(bars))

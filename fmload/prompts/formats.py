@@ -130,7 +130,8 @@ def _parquet(content: bytes, name: str) -> Read:
     try:
         values = parquet.read_table(pa.BufferReader(content)).to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise FmloadError(f"{name}: not a Parquet file: {str(error).strip()}", hint="is the file whole?") from error
+        raise FmloadError(f"{name}: not a Parquet file: {str(error).strip().rstrip('.')}",
+                          hint="is the file whole?") from error
     return ((f"{name}: row {number}", row) for number, row in enumerate(values, start=1))
 
 

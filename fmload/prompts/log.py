@@ -10,7 +10,7 @@ from pydantic import Field
 
 from fmload.config.model import Rule
 from fmload.config.schema import PromptSpec
-from fmload.errors import Faults, FmloadError
+from fmload.errors import FmloadError
 from fmload.prompt import Prompt
 from fmload.prompts import table
 from fmload.prompts.files import Row
@@ -57,19 +57,19 @@ class Log(Trace):
     def arrival(self, row: Row) -> Arrival | None:
         options, values = self.options, row.values
         self._columns |= values.keys()
-        at_s = _instant_s(values[options.timestamp_column], options.timestamp_unit)
+        at_s = self._at_s(values)
         output_tokens = table.whole(values, options.output_tokens_column, row.where, least=0)
         if options.input_tokens_column:
             return Arrival(at_s, table.tokens(values, options.input_tokens_column), output_tokens)
+        self._prompts(row, "")
         return Arrival(at_s, 0, output_tokens, row=row)
 
     def items(self, seed: str) -> Iterator[Item]:
-        """Raises FmloadError, too, for a column that no row has, and for rows of which no prompt can be made."""
+        """Raises FmloadError, too, for a column that no row has."""
         items = super().items(seed)
-        if self.options.input_tokens_column:
-            return items
-        self._table.check(self._columns)
-        return iter(self._proven(list(items)))
+        if not self.options.input_tokens_column:
+            self._table.check(self._columns)
+        return items
 
     def make(self, item: Item, tokenizer: Tokenizer, head: str) -> list[Prompt]:
         row = item.arrival.row
@@ -80,15 +80,12 @@ class Log(Trace):
             prompt.offset_s, prompt.output_tokens = round(item.offset_s, 6), self.output_tokens(item)
         return prompts
 
-
-    def _proven(self, items: list[Item]) -> list[Item]:
-        faults = Faults()
-        for row in (item.arrival.row for item in items):
-            with faults.kept():
-                assert row is not None
-                self._prompts(row, "")
-        faults.check()
-        return items
+    def _at_s(self, values: Mapping[str, Any]) -> float:
+        column = self.options.timestamp_column
+        try:
+            return _instant_s(values[column], self.options.timestamp_unit)
+        except ValueError as error:
+            raise ValueError(f"{column}: {error}") from error
 
     def _prompts(self, row: Row, head: str) -> list[Prompt]:
         """Raises FmloadError for a row without text: its arrival would be missing from the replay."""
@@ -117,4 +114,8 @@ def _read(value: str) -> float | datetime:
     try:
         return float(value)
     except ValueError:
+        pass
+    try:
         return datetime.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is neither a number nor a date and time (ISO 8601)") from error

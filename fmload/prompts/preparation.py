@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fmload.errors import Faults, FmloadError
 from fmload.prompts import SOURCES, store
 from fmload.prompts.selection import Progress, make_set
 from fmload.results import Results
@@ -26,11 +27,22 @@ def prepare(run_file: RunFile, into: Results | Path, progress: Progress | None =
 
     `into` is a results folder (its `prompts` is used) or any folder. A set is made once for each tokenizer that
     the endpoints name, one after the other in the same file; `store.prompts_for` picks those of one endpoint.
+
+    Raises FmloadError with all sets that cannot be made; those that can are there.
     """
     folder = into.prompts if isinstance(into, Results) else into
-    folder.mkdir(parents=True, exist_ok=True)
-    return {spec.name: _prepare_set(run_file, spec, folder / f"{spec.name}.jsonl", progress or _silent)
-            for spec in run_file.prompts}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FmloadError(f"{folder}: cannot be the prompts' folder: {error.strerror}",
+                          hint="name another (--out)") from error
+    paths = {spec.name: folder / f"{spec.name}.jsonl" for spec in run_file.prompts}
+    faults = Faults()
+    for spec in run_file.prompts:
+        with faults.kept():
+            _prepare_set(run_file, spec, paths[spec.name], progress or _silent)
+    faults.check()
+    return paths
 
 
 def wanted(run_file: RunFile, spec: PromptSpec) -> int | None:
@@ -71,14 +83,13 @@ def _silent(name: str, done: int, total: int | None) -> None:
     return
 
 
-def _prepare_set(run_file: RunFile, spec: PromptSpec, path: Path, progress: Progress) -> Path:
+def _prepare_set(run_file: RunFile, spec: PromptSpec, path: Path, progress: Progress) -> None:
     counters = {store.counted_by(endpoint): endpoint for endpoint in reversed(run_file.endpoints)}
     names = dict.fromkeys(map(store.counted_by, run_file.endpoints))
     parts = [_for_tokenizer(run_file, spec, _tokenizer(name, counters[name]),
                             f"{spec.name}-" if index == 0 else f"{spec.name}-t{index}-", progress)
              for index, name in enumerate(names)]
     path.write_bytes(b"".join(parts))
-    return path
 
 
 def _tokenizer(name: str, endpoint: EndpointSpec) -> Tokenizer:

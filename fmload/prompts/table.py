@@ -174,11 +174,12 @@ class Table(Rows):
         named = [self.options.image_column, self.options.reference_column, self.options.output_tokens_column]
         if not self.written and self.options.messages_column not in columns:
             named.append(self.options.column)
+        known = sorted(columns)
         for column in named:
             if column is not None and column not in columns:
+                remedy = "; name the one with the text: column" if column == self.options.column else ""
                 raise FmloadError(f"prompt set '{self.name}': no column '{column}' in {', '.join(self.names())}"
-                                  f"{did_you_mean(column, sorted(columns))}",
-                                  hint=f"columns: {', '.join(sorted(columns))}")
+                                  f"{did_you_mean(column, known)}", hint=f"columns: {', '.join(known)}{remedy}")
 
     def prove(self, item: Item) -> None:
         """Raises FmloadError when no prompt can be made of a row."""
@@ -216,8 +217,9 @@ class Table(Rows):
             return value or ""
         if isinstance(value, int | float) and not isinstance(value, bool):
             return str(value)
-        raise FmloadError(f"{where}: {column}: must be text, not {shown(value)}",
-                          hint="chat messages belong in a column of their own (messages_column)")
+        chat = isinstance(value, list | dict)
+        raise FmloadError(f"{where}: {column}: must be text, not {shown(value)}", hint=(
+            "chat messages belong in a column of their own (messages_column)" if chat else "write it as text"))
 
 
 def require(columns: Sequence[str], values: Values, where: str) -> None:
@@ -264,12 +266,23 @@ def tokens(values: Values, column: str, least: int = 0) -> int:
     return int(number)
 
 
+def _no_chat(messages: Any) -> str:
+    """What stands in place of chat messages; nothing when they are some."""
+    if not isinstance(messages, list):
+        return shown(messages)
+    if not messages:
+        return "an empty list"
+    wrong = [one for one in messages if not isinstance(one, dict) or not isinstance(one.get("role"), str)]
+    return f"one without a role: {shown(wrong[0])}" if wrong else ""
+
+
 def _with_head(messages: Any, head: str, where: str) -> list[dict[str, Any]]:
     """The messages, the first text of a user's beginning with `head`; nulls, with which Parquet fills absent keys,
     left out."""
-    if not isinstance(messages, list) or not all(isinstance(one, dict) and "role" in one for one in messages):
-        raise FmloadError(f"{where}: not a list of chat messages, but {shown(messages)}",
-                          hint='[{"role": "user", "content": "…"}]')
+    wrong = _no_chat(messages)
+    if wrong:
+        raise FmloadError(f"{where}: not a list of chat messages, but {wrong}",
+                          hint='for example [{"role": "user", "content": "…"}]')
     said = [{key: value for key, value in one.items() if value is not None} for one in messages]
     asked = next((one for one in said if one["role"] == "user" and isinstance(one.get("content"), str)), None)
     if asked is not None:

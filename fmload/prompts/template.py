@@ -38,8 +38,12 @@ class Template:
         return list(dict.fromkeys(match[2] for match in _FIELD.finditer(self.text) if match[2]))
 
     def check(self, columns: Iterable[str]) -> None:
-        """Raises FmloadError naming line and column of the template when a field is no column."""
+        """Raises FmloadError naming line and column of the template when a field is no column, or when
+        there is none."""
         known = sorted(columns)
+        if not self.fields:
+            raise FmloadError(f"{self.source}: no field in it; every prompt would be the same",
+                              hint=f"put {{…}} around a column's name: {', '.join(known)}")
         for match in _FIELD.finditer(self.text):
             if match[2] and match[2] not in known:
                 line = self.text.count("\n", 0, match.start()) + 1

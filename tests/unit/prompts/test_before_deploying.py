@@ -38,6 +38,14 @@ def test_a_filter_that_keeps_nothing_is_told_before_anything_is_deployed(
     assert "no prompt passes the filter" in capsys.readouterr().err
 
 
+def test_every_filter_that_keeps_nothing_is_told(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    sets = (f"- {{name: {name}, source: jsonl, files: [p.jsonl], filter: {{tokens: [1000, 2000]}}}}\n" for name in "ab")
+    assert run(tmp_path, monkeypatch, "", "".join(sets)) == 2
+    err = capsys.readouterr().err
+    assert "prompt set 'a': no prompt passes" in err and "prompt set 'b': no prompt passes" in err
+
+
 def test_prompts_that_can_be_made_are_there_when_the_deployment_begins(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tmp_path, monkeypatch, "", "- {name: p, source: jsonl, files: [p.jsonl]}")

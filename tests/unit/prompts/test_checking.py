@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fmload.cli import main
 from fmload.config import RunFileError, load
 from fmload.prompts.checking import check
 
@@ -77,3 +78,15 @@ def test_a_trace_is_checked_as_the_part_of_it_that_is_replayed(tmp_path: Path) -
     assert told(tmp_path, prompts, "load={trace: {start: 5s}}") == []
     [problem] = told(tmp_path, prompts, "load={trace: {start: 6s}}")
     assert "nothing arrives in the part that is asked for" in problem
+
+
+@pytest.mark.parametrize("command", ["prompts", "validate"])
+def test_commands_tell_the_problems_of_all_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                                command: str) -> None:
+    path = tmp_path / "run.yml"
+    path.write_text(RUN + "".join(f"  - {{name: {name}, source: jsonl, files: [{name}.jsonl]}}\n" for name in "ab"))
+    out = ["--out", str(tmp_path / "sets")] if command == "prompts" else []
+    assert main([command, str(path), *out]) == 2
+    err = capsys.readouterr().err
+    assert "run.yml:5: prompts[0].files[0]" in err and "run.yml:6: prompts[1].files[0]" in err
+    assert not (tmp_path / "sets").exists()

@@ -104,8 +104,19 @@ def test_a_column_that_no_row_has_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "log.jsonl", ROWS)
     with pytest.raises(FmloadError, match=r"no column 'tim'(.|\n)*this source needs tim"):
         logged(path, timestamp_column="tim")
-    with pytest.raises(FmloadError, match=r"no column 'prompts'.*did you mean 'prompt'"):
+    with pytest.raises(FmloadError, match=r"log.jsonl:1: no 'prompts'; did you mean 'prompt'"):
         logged(path, column="prompts")
+
+
+def test_what_is_wrong_with_the_rows_of_a_log_is_told_in_one_pass(tmp_path: Path) -> None:
+    rows = [{"timestamp": "yesterday", "prompt": "x"}, {"prompt": "x"}, {"timestamp": 1, "prompt": ""}, ROWS[0]]
+    with pytest.raises(FmloadError) as raised:
+        logged(write(tmp_path / "log.jsonl", rows))
+    lines = raised.value.message.replace(f"{tmp_path}/", "").splitlines()
+    assert [line.split("; ")[0] for line in lines] == [
+        "3 problems", "log.jsonl:1: not a row of the trace: "
+        "timestamp: 'yesterday' is neither a number nor a date and time (ISO 8601)",
+        "log.jsonl:2: no column 'timestamp'", "log.jsonl:3: no text in 'prompt'"]
 
 
 def test_options_that_contradict_each_other_are_told(tmp_path: Path) -> None:

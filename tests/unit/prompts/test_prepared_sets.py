@@ -153,3 +153,9 @@ def test_as_many_prompts_as_the_plan_can_use(load: dict[str, Any], expected: int
 def test_a_count_is_a_count_and_files_give_all_they_have() -> None:
     run = run_file(prompts=[PROMPTS, {"name": "f", "source": "jsonl", "files": ["x"]}])
     assert [wanted(run, spec) for spec in run.prompts] == [12, None]
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FmloadError, match="file: cannot be the prompts' folder: File exists"):
+        prepare(run_file(), tmp_path / "file")

@@ -130,6 +130,12 @@ def test_a_template_field_that_is_no_column_names_line_and_columns(tmp_path: Pat
     assert "columns: answer, language, prompt, size" in str(raised.value.hint)
 
 
+def test_a_template_without_a_field_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("Sum it up.")
+    with pytest.raises(FmloadError, match=r"t\.txt: no field in it"):
+        made("jsonl", files=[write(tmp_path / "a.jsonl")], template=str(tmp_path / "t.txt"))
+
+
 def test_a_template_cannot_reach_into_values() -> None:
     assert Template("{a.__class__} {a[0]}").render({"a": "x"}) == "{a.__class__} {a[0]}"
 
@@ -255,6 +261,13 @@ def test_qmsum_makes_a_prompt_of_every_query(tmp_path: Path) -> None:
     assert all((prompt.text or "").startswith("Bo: Let us begin.\nAl: Yes.\n\n") for prompt in prompts)
 
 
+def test_meetings_can_be_filtered_by_language(tmp_path: Path) -> None:
+    rows = [{"language": language, "specific_query_list": [{"query": "Who?", "answer": "Bo."}],
+             "meeting_transcripts": [{"speaker": "Bo", "content": language}]} for language in ("en", "fr")]
+    [prompt] = made("qmsum", files=[write(tmp_path / "q.jsonl", rows)], filter={"language": "fr"})
+    assert (prompt.text or "").startswith("Bo: fr")
+
+
 SHAREGPT = [{"id": "c1", "conversations": [
     {"from": "human", "value": "First question?"}, {"from": "gpt", "value": "The first answer is long."},
     {"from": "human", "value": "Second question?"}, {"from": "gpt", "value": "Short."}]},
@@ -331,6 +344,15 @@ def test_a_broken_file_does_not_hide_the_bad_rows_of_the_next(tmp_path: Path) ->
 def test_a_row_of_csv_is_named_by_the_line_on_which_it_begins(tmp_path: Path) -> None:
     content = 'prompt,n\r\n"two\r\nlines",5\r\n\r\n"and\r\nmore",many\r\n'
     assert problems(tmp_path, content, "a.csv", output_tokens_column="n").startswith("a.csv:5: n: must be a whole")
+
+
+@pytest.mark.parametrize(("messages", "expected"), [
+    ("hello", "but 'hello'"), ([], "but an empty list"), ([{"content": "x"}], "but one without a role: a mapping"),
+    ([{"role": "user"}, "x"], "but one without a role: 'x'")])
+def test_messages_that_are_no_chat_are_told_with_what_stands_there(tmp_path: Path, messages: Any,
+                                                                   expected: str) -> None:
+    content = json.dumps({"messages": messages}) + "\n"
+    assert f"a.jsonl:1: messages: not a list of chat messages, {expected}" in problems(tmp_path, content)
 
 
 def test_rows_of_another_language_need_not_be_whole(tmp_path: Path) -> None:
