@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis import formats
 from analysis.cost import PRICES
 from analysis.pipeline import Analysis
 from analysis.repeats import Key, grouped, spread
@@ -16,7 +17,7 @@ from analysis.stats import finite
 from analysis.table import StageResult
 from fmload.errors import FmloadError
 from fmload.intervals import Interval
-from fmload.metrics import METRICS, Floats
+from fmload.metrics import METRICS, Floats, Metric
 from fmload.steadiness import mann_whitney
 
 DEFAULT_METRICS = ("ttft_p50", "ttft_p95", "tpot_p50", "e2e_p50", "e2e_p95", "requests_per_s", "output_tokens_per_s",
@@ -70,7 +71,12 @@ def better_of(metric: str) -> str | None:
     """`lower` or `higher`; None for metrics that are neither."""
     if metric in PRICES:
         return "lower"
-    return METRICS[metric if metric in METRICS else metric.rpartition("_")[0]].better
+    return _metric(metric).better
+
+
+def _metric(metric: str) -> Metric:
+    """That of `ttft_p95` is `ttft`."""
+    return METRICS[metric if metric in METRICS else metric.rpartition("_")[0]]
 
 
 def compare(baseline: Analysis, candidate: Analysis, metrics: Sequence[str] = DEFAULT_METRICS,
@@ -95,11 +101,18 @@ def compare(baseline: Analysis, candidate: Analysis, metrics: Sequence[str] = DE
 
 def unlikenesses(a: Analysis, b: Analysis) -> list[str]:
     """What differs between two runs that is not what they measured: the client, the emulation, the prompts."""
-    found = [f"{name}: {a.run.environment.get(name)} and {b.run.environment.get(name)}"
+    found = [f"{name}: {_told(a.run.environment.get(name))} and {_told(b.run.environment.get(name))}"
              for name in ("fmload", "cpus", "emulated") if a.run.environment.get(name) != b.run.environment.get(name)]
     found += [f"{name} of the run files differ" for name in ("prompts", "seed")
               if _plain(a.run.spec.get(name)) != _plain(b.run.spec.get(name))]
     return found
+
+
+def _told(value: Any) -> str:
+    """`a as llama3-8b, b as gpt` of what is emulated, else as it is."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} as {what}" for name, what in value.items()) or "nothing"
+    return str(value)
 
 
 def _plain(value: Any) -> str:
@@ -215,9 +228,18 @@ def _line(difference: Difference) -> str:
         mark += ", better"
     effect = "" if difference.effect is None else f"{difference.effect:.0%}"
     stage = difference.stage + (" (failed its audit)" if difference.audit == "FAIL" else "")
-    return (f"| {stage} | {difference.metric} | {_number(difference.baseline)} | {_number(difference.candidate)} "
-            f"| {change} | {mark} | {effect} |")
+    before, after = (_shown(difference.metric, value) for value in (difference.baseline, difference.candidate))
+    return (f"| {stage} | {difference.metric} | {before} | {after} | {change} | {mark} | {effect} |")
 
 
-def _number(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.4g}"
+def _shown(metric: str, value: float | None) -> str:
+    """With its unit where it has one: 101 ms, 0.4 %, $0.0000425."""
+    if metric in PRICES:
+        return formats.text(value, formats.usd)
+    unit = _metric(metric).unit
+    form = formats.duration if unit in ("s", "s/token") else formats.percent if unit == "share" else _four
+    return formats.text(value, form)
+
+
+def _four(value: float) -> str:
+    return formats.significant(value, 4)

@@ -88,6 +88,20 @@ def test_unlike_environments_are_refused_unless_forced_and_then_named(tmp_path: 
     assert "cpus: 2 and 64" in as_markdown(compare(a, b, force=True))
 
 
+def test_what_is_emulated_is_told_in_words(tmp_path: Path) -> None:
+    a = run_of(tmp_path / "a", requests(1, 1), environment={"emulated": {"a": "llama3-8b", "b": "gpt"}})
+    b = run_of(tmp_path / "b", requests(1, 2), environment={"emulated": {}})
+    with pytest.raises(FmloadError, match="emulated: a as llama3-8b, b as gpt and nothing"):
+        compare(a, b)
+
+
+def test_values_have_their_units(tmp_path: Path) -> None:
+    a, b = run_of(tmp_path / "a", requests(1, 1)), run_of(tmp_path / "b", requests(1, 1))
+    table = as_markdown(compare(a, b, ["e2e_p50", "ttft_p50", "error_rate", "requests_per_s"]))
+    cells = {line.split(" | ")[1]: line.split(" | ")[2] for line in table.splitlines() if line.startswith("| a")}
+    assert cells == {"e2e_p50": "99.8 ms", "ttft_p50": "49.9 ms", "error_rate": "0 %", "requests_per_s": "10.00"}
+
+
 def test_the_gate_exits_with_3_and_prints_a_markdown_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_of(tmp_path / "a", requests(1, 1))
     run_of(tmp_path / "b", requests(1.3, 2))
