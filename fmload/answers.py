@@ -1,11 +1,13 @@
 """Answers: what the endpoints said, kept where the run file asks for it (`keep_answers`).
 
 They travel as frames of their own through the same journals, batches and acknowledgements as the records: a record's
-frame is a msgpack array, an answer's a map, which its first byte tells. Texts beyond LIMIT_BYTES are cut, and say so.
+frame is a msgpack array, an answer's a map, which its first byte tells. Long texts are cut, and say so; beyond a
+worker's share of the run's limit no more are kept.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgpack
@@ -17,14 +19,31 @@ from fmload.record import Record
 SCHEMA = pa.schema([("request_id", pa.string()), ("stage", pa.int32()), ("endpoint", pa.string()),
                     ("prompt_set", pa.string()), ("prompt_id", pa.string()), ("text", pa.string()),
                     ("reasoning", pa.string()), ("cut", pa.bool_())])
-LIMIT_BYTES = 64 * 1024  # of UTF-8: of the answer, and of the reasoning
+ANSWERS_FULL = "answers_full"  # the event of a worker that keeps no more
 _FIXMAP = range(0x80, 0x90)
 
 
-def pack(record: Record, reading: Reading) -> bytes:
+@dataclass(slots=True)
+class Keeper:
+    """What one worker keeps: of each text at most `each_bytes` of UTF-8, as long as `left_bytes` of frames last.
+
+    Once an answer is too much none is kept any more: shorter ones that would fit are no fair choice.
+    """
+
+    each_bytes: int
+    left_bytes: int
+
+    def keep(self, record: Record, reading: Reading) -> bytes | None:
+        """The frame of an answer; None when there is no room for it."""
+        packed = pack(record, reading, self.each_bytes)
+        self.left_bytes -= len(packed)
+        return packed if self.left_bytes >= 0 else None
+
+
+def pack(record: Record, reading: Reading, each_bytes: int) -> bytes:
     """The answer of one request: its text, and the text of its reasoning beside it (None when there is none)."""
-    text, text_cut = _limited(_said(reading, "answer"))
-    reasoning, reasoning_cut = _limited(_said(reading, "reasoning"))
+    text, text_cut = _limited(_said(reading, "answer"), each_bytes)
+    reasoning, reasoning_cut = _limited(_said(reading, "reasoning"), each_bytes)
     return msgpack.packb({  # type: ignore[no-any-return]
         "request_id": record.request_id, "stage": record.stage, "endpoint": record.endpoint,
         "prompt_set": record.prompt_set, "prompt_id": record.prompt_id, "text": text,
@@ -35,12 +54,12 @@ def _said(reading: Reading, channel: Channel) -> str:
     return "".join(chunk.text for chunk in reading.chunks if chunk.channel == channel)
 
 
-def _limited(text: str) -> tuple[str, bool]:
-    """The text, at most LIMIT_BYTES of it, and whether that is not all."""
-    if len(text) * 4 <= LIMIT_BYTES:  # no character takes more than four bytes
+def _limited(text: str, limit_bytes: int) -> tuple[str, bool]:
+    """The text, at most so much of it, and whether that is not all."""
+    if len(text) * 4 <= limit_bytes:  # no character takes more than four bytes
         return text, False
     encoded = text.encode()
-    return encoded[:LIMIT_BYTES].decode(errors="ignore"), len(encoded) > LIMIT_BYTES
+    return encoded[:limit_bytes].decode(errors="ignore"), len(encoded) > limit_bytes
 
 
 def is_answer(packed: bytes) -> bool:

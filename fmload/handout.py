@@ -8,7 +8,7 @@ from typing import Any
 
 import msgpack
 
-from fmload import arrivals, replay
+from fmload import arrivals, journal, replay
 from fmload.clocks import boot_id
 from fmload.collector import host_name
 from fmload.config.dumping import values
@@ -42,6 +42,15 @@ def deal(slots: list[int], users: Mapping[str, int]) -> dict[str, list[int]]:
     return dealt
 
 
+def _answers(run: RunFile, results: Results, workers: int) -> dict[str, int] | None:
+    """What one worker may keep of the answers: its share of what earlier sessions have left. None: nothing."""
+    limits = run.keep_answers
+    if limits is None:
+        return None
+    left_bytes = max(0, limits.total_bytes - journal.answer_bytes(results))
+    return {"each_bytes": limits.each_bytes, "left_bytes": left_bytes // workers}
+
+
 class Handout:
     """The shards of one run, and the messages that carry plan, prompts and steps."""
 
@@ -61,6 +70,7 @@ class Handout:
                         for index in range(workers)]
         self._empty = {(name, index) for name in sets for index in range(workers) if not dealt[name][index]}
         self._shard_of: dict[str, int] = {}
+        self._answers = _answers(run, results, workers)
         self._history = history_of(results)
 
     def give_plan(self, crew: Crew, worker: str, index: int, trial: bool) -> None:
@@ -71,7 +81,7 @@ class Handout:
         shard = self._shards[number]
         crew.send("fmload_plan", {
             "run": values(self._run), "run_id": self._run_id, "index": index, "trial": trial,
-            "keep_answers": self._run.keep_answers,
+            "answers": self._answers,
             "prompts": {name: len(prompts) for name, prompts in shard.items()},
             "begins": {spec.name: {name: self._begin(spec, prompts, holders) for name, prompts in shard.items()}
                        for spec in self._run.endpoints},

@@ -119,6 +119,11 @@ def compact(results: Results) -> Compaction:
     return done
 
 
+def answer_bytes(results: Results) -> int:
+    """What the answers in the journals take, each counted once."""
+    return sum(len(packed) for packed in _frames(results, Compaction()) if answers.is_answer(packed))
+
+
 def _frames(results: Results, done: Compaction) -> Iterator[bytes]:
     """Every frame of every journal once. Equal frames are duplicates: a record and its answer name their request."""
     seen: set[bytes] = set()

@@ -23,6 +23,26 @@ def write_duration(seconds: float) -> str:
     return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
 
 
+_SIZE_BYTES = {"B": 1, "kB": 1000, "KB": 1000, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+               "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?i?B)")
+
+
+def parse_size_bytes(text: str) -> int:
+    """Bytes from `64KiB`, `1.5 GB`. Raises ValueError when no unit is given or it is unknown."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None or found[2] not in _SIZE_BYTES:
+        raise ValueError(f"'{text}' is not a size; write a number with its unit, such as 64KiB, 500MB or 1GiB")
+    return round(float(found[1]) * _SIZE_BYTES[found[2]])
+
+
+def write_size(size_bytes: int) -> str:
+    """Bytes in the largest unit that holds them in a whole number: `64KiB`. `parse_size_bytes` reads it."""
+    units = ("TiB", "GiB", "MiB", "KiB") if size_bytes else ()
+    unit = next((unit for unit in units if size_bytes % _SIZE_BYTES[unit] == 0), "B")
+    return f"{size_bytes // _SIZE_BYTES[unit]}{unit}"
+
+
 def format_duration(seconds: float | None) -> str:
     """`12 ms`, `3.46 s`, `2 m 05 s`; `n/a` for None."""
     if seconds is None or math.isnan(seconds):

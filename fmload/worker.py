@@ -19,7 +19,7 @@ import gevent
 import msgpack
 from gevent.event import Event
 
-from fmload import answers
+from fmload.answers import ANSWERS_FULL, Keeper
 from fmload.clocks import boot_id
 from fmload.config.schema import RunFile
 from fmload.endpoints.base import Reading
@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 SHIP_EVERY_S = 0.5
 GC_THRESHOLD = 50_000  # objects made, less those that went
 RESEND_AFTER_S = 5.0
+NO_STAGE = -1  # of an event that befell no stage: none is marked
 LEASE_S = 10.0  # a worker that has not heard of its master for so long stops sending
 
 
@@ -62,6 +63,7 @@ class Worker:
         self._outbox = Outbox()
         self._tally = Tally()
         self._journal: Journal | None = None
+        self._answers: Keeper | None = None
         self._plan: dict[str, Any] = {}
         self._prompts: dict[str, list[Prompt]] = {}
         self._offset_ns = 0
@@ -86,6 +88,7 @@ class Worker:
         self._prompts = {name: [] for name in data["prompts"]}
         self._outbox = Outbox()
         self._tally = Tally(data["limits_s"])
+        self._answers = Keeper(**data["answers"]) if data["answers"] else None
         self._journal = self._open_journal(data)
         self._heard = time.monotonic()
         self._begin_if_complete()
@@ -184,14 +187,24 @@ class Worker:
     def _keep(self, record: Record, reading: Reading) -> None:
         """The journal comes before everything else."""
         frames = [pack(record)]
-        if self._plan["keep_answers"]:
-            frames.append(answers.pack(record, reading))
+        if self._answers is not None and (kept := self._kept_answer(self._answers, record, reading)):
+            frames.append(kept)
         for frame in frames:
             self._append(frame)
             self._outbox.add(frame)
         self.health.observe(record)
         self._tally.add(record, self._offset_ns)
         self._finished(record, reading)
+
+    def _kept_answer(self, keeper: Keeper, record: Record, reading: Reading) -> bytes | None:
+        """None when this worker may keep no more; the master is told once."""
+        kept = keeper.keep(record, reading)
+        if kept is None:
+            self._answers = None
+            self._send("fmload_event", {"kind": ANSWERS_FULL, "stage": NO_STAGE, "detail": (
+                "this worker's share of keep_answers.total is used up: later requests are measured, their answers not "
+                "kept")})
+        return kept
 
     def _append(self, packed: bytes) -> None:
         if self._journal is not None:

@@ -8,10 +8,24 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from analysis import formats, judges
-from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table, literal
+from analysis.document import (
+    Axis,
+    Block,
+    Callout,
+    Cell,
+    Chart,
+    Column,
+    Paragraph,
+    Point,
+    Section,
+    Series,
+    Table,
+    literal,
+)
 from analysis.formats import cell, name, percent, usd
 from analysis.pipeline import Analysis
 from analysis.sections.cost import capacities
+from fmload.answers import ANSWERS_FULL
 
 _SCORES = {"exact_match": "Exact match", "token_f1": "Token F1", "rouge_l": "ROUGE-L", "levenshtein": "Levenshtein",
            "token_set": "Token set", "cosine": "Cosine"}
@@ -25,7 +39,7 @@ def render(analysis: Analysis) -> Section | None:
     if not path.exists():
         return None
     found = json.loads(path.read_text())
-    blocks: list[Block] = [Paragraph(_how(found)), _quality(found, analysis),
+    blocks: list[Block] = [Paragraph(_how(found)), *_not_all_kept(analysis), _quality(found, analysis),
                            *_unpriced(found, analysis), *_charts(found, analysis)]
     blocks += [table for table in (_scores(found), _comparisons(found)) if table.rows]
     if found["judges"]:
@@ -44,6 +58,12 @@ def _how(found: Json) -> str:
                 "asked. Each prompt counts once, however often it was sent.")
     return ("Neither ground truths nor verdicts are known: what is correct cannot be told. Name the prompts' "
             "`reference_column` in the run file, or call `fmload evaluate` with `--references` or `--judges`.")
+
+
+def _not_all_kept(analysis: Analysis) -> Iterator[Callout]:
+    if any(event.get("kind") == ANSWERS_FULL for event in analysis.run.events):
+        yield Callout("warn", "Not all answers were kept", "The run reached its limit, `keep_answers: {total: …}`: "
+                      "what follows is about the answers that came before. Later ones were measured and not kept.")
 
 
 def _price(analysis: Analysis, group: Json) -> float | None:

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from fmload.config.json_schema import entries
 from fmload.config.model import Extensible, NoOptions
 from fmload.config.schema import Distribution, RunFile
-from fmload.units import write_duration
+from fmload.config.values import SIZE_EXAMPLES
+from fmload.units import write_duration, write_size
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "run-file.md"
@@ -83,6 +84,8 @@ def _row(name: str, schema: dict[str, Any], required: bool) -> str:
 def _default(value: Any, kind: str) -> str:
     if value in (None, [], {}):
         return ""
+    if kind == "size":
+        return f"`{write_size(value)}`"
     return f"`{write_duration(value)}`" if kind == "duration" else f"`{json.dumps(value).strip(chr(34))}`"
 
 
@@ -102,6 +105,8 @@ def _kind(schema: dict[str, Any]) -> str:
         return f"list of {_kind(schema['items'])}" if "items" in schema else "list"
     if schema.get("examples") == ["500ms", "10s", "2m"]:
         return "duration"
+    if schema.get("examples") == SIZE_EXAMPLES:
+        return "size"
     return _KINDS.get(schema.get("type", ""), "anything")
 
 

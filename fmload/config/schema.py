@@ -24,7 +24,7 @@ from fmload.config.control import UntilSpec, Warmup, WarmupSpec
 from fmload.config.find import FindSpec
 from fmload.config.model import Extensible, Rule, Strict, also
 from fmload.config.safe_check import SafeCheckSpec
-from fmload.config.values import ModelName, RunPath, Seconds, Share
+from fmload.config.values import Bytes, ModelName, RunPath, Seconds, Share
 from fmload.endpoints import ENDPOINTS
 from fmload.errors import FmloadError
 from fmload.mix import shares, spread
@@ -368,6 +368,21 @@ class ReportSpec(Strict):
     threshold_tokens_per_s: float | None = Field(None, gt=0, description="count requests slower than this")
 
 
+class AnswersSpec(Strict):
+    """How much of the answers is kept; `true` in place of the mapping keeps so much."""
+
+    each_bytes: Bytes = Field(64 << 10, alias="each", description="of an answer, and of its reasoning; the rest is cut")
+    total_bytes: Bytes = Field(1 << 30, alias="total", description="of all answers of the run; then no more are kept")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return also(handler, core, {"type": "boolean"})
+
+
+def _kept(value: object) -> object:
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+
 class TelemetrySpec(Extensible):
     """One collector that runs beside the load."""
 
@@ -390,7 +405,8 @@ class RunFile(Strict):
     timeouts: TimeoutSpec = Field(default_factory=TimeoutSpec, description="limits of one request")
     objectives: dict[str, Any] = Field(default_factory=dict, description="limits on metrics, for example ttft_p95: 2s")
     report: ReportSpec = Field(default_factory=ReportSpec, description="what the report shows")
-    keep_answers: bool = Field(False, description="keep the text of the answers, in answers.parquet")
+    keep_answers: Annotated[AnswersSpec | None, BeforeValidator(_kept)] = Field(
+        None, description="true, or limits: keep the text of the answers, in answers.parquet")
     prices: RunPath | None = Field(None, description="a price table of your own, over the one that ships")
     max_cost: float | None = Field(None, ge=0, description="USD; a run that would pass it is stopped before")
     telemetry: list[TelemetrySpec] = Field(default_factory=list, description="what the endpoints did meanwhile")

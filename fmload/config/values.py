@@ -1,4 +1,4 @@
-"""Kinds of value that many parts of the run file have: durations, paths, models, regions."""
+"""Kinds of value that many parts of the run file have: durations, sizes, paths, models, regions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from fmload.units import parse_duration_s, write_duration
+from fmload.units import parse_duration_s, parse_size_bytes, write_duration, write_size
 
 
 def duration(value: object, info: ValidationInfo) -> object:
@@ -28,6 +28,20 @@ def duration(value: object, info: ValidationInfo) -> object:
 
 Seconds = Annotated[float, BeforeValidator(duration), Field(ge=0), PlainSerializer(write_duration, when_used="json"),
                     WithJsonSchema({"anyOf": [{"type": "string", "examples": ["500ms", "10s", "2m"]}, {"const": 0}]})]
+
+
+def _size(value: object, info: ValidationInfo) -> object:
+    """Bytes from text with a unit. A bare number is refused in a run file, and taken as bytes from code."""
+    if isinstance(value, str):
+        return parse_size_bytes(value)
+    if info.context is not None and isinstance(value, int | float):
+        raise ValueError(f"{value} has no unit; write a size such as 64KiB, 500MB or 1GiB")
+    return value
+
+
+SIZE_EXAMPLES = ["64KiB", "500MB", "1GiB"]
+Bytes = Annotated[int, BeforeValidator(_size), Field(ge=0), PlainSerializer(write_size, when_used="json"),
+                  WithJsonSchema({"type": "string", "examples": SIZE_EXAMPLES})]
 
 
 def _share(value: object) -> object:

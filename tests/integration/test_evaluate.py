@@ -335,10 +335,11 @@ def test_a_run_without_answers_and_a_wrong_judges_file_are_told(tmp_path: Path,
     assert "keep_answers" in capsys.readouterr().err
 
 
-def test_answers_of_a_real_run_reach_the_master_and_are_evaluated(tmp_path: Path) -> None:
+def test_answers_of_a_real_run_reach_the_master_up_to_the_limit_and_are_evaluated(tmp_path: Path) -> None:
     with emulator(tmp_path, "--ttft", "10ms", "--gap", "2ms") as server:
         load = {"concurrency": [2], "ramp": 0, "warmup": "200ms", "requests": 20, "drain": "10s", "workers": 2}
-        with sweep(tmp_path, run_file(tmp_path, {"a": server.url}, load, keep_answers=True)) as run:
+        with sweep(tmp_path, run_file(tmp_path, {"a": server.url}, load,
+                                      keep_answers={"total": "4KiB"})) as run:
             assert run.wait() == 0, run.output()
     results = run.results
     for path in results.journal.glob("*.log"):
@@ -350,5 +351,8 @@ def test_answers_of_a_real_run_reach_the_master_and_are_evaluated(tmp_path: Path
     assert not records
     found = evaluated(results)
     rows = pq.read_table(results.answers_parquet).to_pylist()
-    assert rows and {row["request_id"] for row in rows} == ids(run.records())
+    kept = {row["request_id"] for row in rows}
+    assert kept < ids(run.records()) and 0 < sum(len(row["text"]) for row in rows) < 4096
+    assert "Not all answers were kept" in results.report_md.read_text()
+    assert not any(stage["marks"] for stage in run.stages())  # the measurement is as good as any
     assert found["quality"][0]["answers"] == len(rows) and found["quality"][0]["correct"] is None

@@ -1,4 +1,4 @@
-"""Durations as people write them, and as they are written for people."""
+"""Durations and sizes as people write them, and as they are written for people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmload.units import format_duration, parse_duration_s, write_duration
+from fmload.units import format_duration, parse_duration_s, parse_size_bytes, write_duration, write_size
 
 
 @pytest.mark.parametrize(("text", "seconds"), [
@@ -25,6 +25,23 @@ def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
 @given(st.integers(0, 10**18))
 def test_what_is_written_is_read_to_the_nanosecond(ns: int) -> None:
     assert parse_duration_s(write_duration(ns / 1e9)) == pytest.approx(ns / 1e9, abs=1e-9, rel=1e-15)
+
+
+@pytest.mark.parametrize(("text", "size_bytes"), [
+    ("0B", 0), ("64KiB", 65536), ("1.5 GB", 1_500_000_000), (" 2 GiB ", 2 << 30), ("10kB", 10_000), ("1TiB", 1 << 40)])
+def test_a_size_is_its_number_times_its_unit(text: str, size_bytes: int) -> None:
+    assert parse_size_bytes(text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "5", "MB", "5 mb", "-5MB", "5MB 3kB", "5Mi", "1iB"])
+def test_what_is_no_size_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(ValueError, match="such as 64KiB"):
+        parse_size_bytes(text)
+
+
+@given(st.integers(0, 1 << 50))
+def test_a_size_that_is_written_is_read_to_the_byte(size_bytes: int) -> None:
+    assert parse_size_bytes(write_size(size_bytes)) == size_bytes
 
 
 @pytest.mark.parametrize(("seconds", "text"), [

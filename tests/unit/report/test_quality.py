@@ -39,7 +39,7 @@ def panel(*members: dict[str, Any], kappa: float | None = 0.8) -> dict[str, Any]
                            "usd": sum(known) if known else None}
 
 
-def rendered(root: Path, found: dict[str, Any], **prices: float | None) -> Section:
+def rendered(root: Path, found: dict[str, Any], events: str = "", **prices: float | None) -> Section:
     """A run in which each endpoint serves 10 requests a second, at these USD an hour (None: not known)."""
     records = [request(f"{name}{k}", 100 * k, [100 * k + 50, 100 * k + 90], stage=number, endpoint=name)
                for number, name in enumerate(prices) for k in range(10)]
@@ -47,6 +47,7 @@ def rendered(root: Path, found: dict[str, Any], **prices: float | None) -> Secti
                           for name, usd in prices.items()]}
     results = write(root, [stage(number, endpoint=name) for number, name in enumerate(prices)], records, spec=spec)
     results.evaluation_json.write_text(json.dumps(found))
+    results.events_jsonl.write_text(events)
     section = quality.render(analyse_run(open_run(results.root)))
     assert section is not None
     return section
@@ -66,6 +67,14 @@ def test_a_missing_price_is_told_with_its_reason(tmp_path: Path) -> None:
     assert len([text for text in told if text.startswith("No price")]) == 2
     assert any("**b** (p): the run file names none" in text for text in told)
     assert any("**gone** (p): at none of its loads" in text for text in told)
+
+
+def test_a_run_that_kept_only_a_part_of_the_answers_says_so(tmp_path: Path) -> None:
+    section = rendered(tmp_path / "whole", evaluation(group("a", 0.5)), a=1.0)
+    assert not [block for block in section.blocks if isinstance(block, Callout)]
+    told = json.dumps({"kind": "answers_full", "at_ns": 1, "stage": None, "worker": "w0", "detail": "full"})
+    section = rendered(tmp_path / "part", evaluation(group("a", 0.5)), events=told, a=1.0)
+    assert [block.title for block in section.blocks if isinstance(block, Callout)] == ["Not all answers were kept"]
 
 
 def test_scores_stand_in_lines_with_the_endpoints_side_by_side(tmp_path: Path) -> None:
