@@ -70,7 +70,7 @@ def rows(found: Sequence[Found], faults: Faults) -> Iterator[Row]:
     """All rows of all files, in order; what cannot be read goes to `faults`, with file and line."""
     for file in found:
         with faults.kept():
-            for where, values in formats.rows(_content(file), file.suffix, file.name):
+            for where, values in formats.rows(content(file), file.suffix, file.name):
                 if isinstance(values, FmloadError):
                     faults.add(values)
                 else:
@@ -85,11 +85,16 @@ def _find(name: str) -> list[Found]:
         return [Found(name, _from_hub(outer), member or None)]
     there = sorted(glob(outer, recursive=True))  # noqa: PTH207  (may be absolute)
     paths = [path for path in there if Path(path).is_file()]
-    if there and not paths:
-        raise FmloadError(f"{outer}: a folder, not a file", hint=f"name its files, for example {outer}/*.jsonl")
     if not paths:
-        raise _not_there(outer)
+        raise _no_file(outer, there) if there else _not_there(outer)
     return [Found(path, Path(path), member or None) for path in paths]
+
+
+def _no_file(name: str, there: Sequence[str]) -> FmloadError:
+    folder = next((path for path in there if Path(path).is_dir()), None)
+    if folder is None:
+        return FmloadError(f"{name}: not a file, or a link to one that is gone", hint="name the file itself")
+    return FmloadError(f"{name}: a folder, not a file", hint=f"name its files, for example {folder}/*.jsonl")
 
 
 def _not_there(name: str) -> FmloadError:
@@ -152,11 +157,11 @@ def _from_hub(address: str) -> Path:
                           hint="check the name; gated data sets need HF_TOKEN; or name a file that is here") from error
 
 
-def _content(file: Found) -> bytes:
+def content(file: Found) -> bytes:
     """The file's bytes, unpacked. Raises FmloadError when it cannot be read or is broken."""
     try:
-        content = _member(file.path, file.member) if file.member else file.path.read_bytes()
-        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        packed = _member(file.path, file.member) if file.member else file.path.read_bytes()
+        return gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise FmloadError(f"{file.name}: cannot be unpacked: {error}",
                           hint="it is broken or cut short ('gzip -t FILE' tells): bring it here again") from error

@@ -44,7 +44,8 @@ def _sendable(values: Values, where: str) -> Values | FmloadError:
     return values
 
 
-def _text(content: bytes, name: str) -> str:
+def text(content: bytes, name: str) -> str:
+    """The text of a file, without a byte-order mark. Raises FmloadError naming the line that is not UTF-8."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise FmloadError(f"{name}:1: UTF-16 text", hint="save the file as UTF-8")
     try:
@@ -56,7 +57,7 @@ def _text(content: bytes, name: str) -> str:
 
 
 def _jsonl(content: bytes, name: str) -> Read:
-    for number, line in enumerate(_text(content, name).split("\n"), start=1):  # a text may hold U+2028
+    for number, line in enumerate(text(content, name).split("\n"), start=1):  # a text may hold U+2028
         if line.strip():
             yield f"{name}:{number}", _object(line, f"{name}:{number}")
 
@@ -64,10 +65,16 @@ def _jsonl(content: bytes, name: str) -> Read:
 def _object(line: str, where: str) -> Values | FmloadError:
     try:
         value = json.loads(line)
-    except json.JSONDecodeError as error:
-        return FmloadError(f"{where}: not JSON: {error.msg} (character {error.colno})",
+    except (ValueError, RecursionError) as error:
+        return FmloadError(f"{where}: {_no_json(error)}",
                            hint="one JSON object a line; a list of objects is a .json file")
     return value if isinstance(value, dict) else _no_object(value, where)
+
+
+def _no_json(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON: {error.msg} (character {error.colno})"
+    return f"JSON that cannot be read: {error}"  # too deep, or a number of too many digits
 
 
 def _no_object(value: Any, where: str) -> FmloadError:
@@ -76,11 +83,10 @@ def _no_object(value: Any, where: str) -> FmloadError:
 
 def _json(content: bytes, name: str) -> Read:
     try:
-        value = json.loads(_text(content, name))
-    except json.JSONDecodeError as error:
-        remedy = "a file of one object a line is named .jsonl" if error.msg == "Extra data" else "is the file whole?"
-        raise FmloadError(f"{name}:{error.lineno}: not JSON: {error.msg} (character {error.colno})",
-                          hint=remedy) from error
+        value = json.loads(text(content, name))
+    except (ValueError, RecursionError) as error:
+        remedy = "a file of one object a line is named .jsonl" if "Extra data" in str(error) else "is the file whole?"
+        raise FmloadError(f"{name}:{getattr(error, 'lineno', 1)}: {_no_json(error)}", hint=remedy) from error
     if not isinstance(value, list):
         raise FmloadError(f"{name}: not a list of JSON objects, but {shown(value)}",
                           hint='write [{"prompt": "…"}, …], or one object a line in a .jsonl file')
@@ -92,7 +98,7 @@ def _json(content: bytes, name: str) -> Read:
 def _csv(content: bytes, name: str) -> Read:
     # The module's own limit of 131,072 characters is below a long context; it holds for the whole process.
     csv.field_size_limit(max(csv.field_size_limit(), len(content) + 1))
-    reader = csv.reader(io.StringIO(_text(content, name), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text(content, name), newline=""), strict=True)
     header: list[str] = []
     begin = 1  # the line on which the row begins: quoted texts may have several
     try:

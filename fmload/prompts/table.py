@@ -213,8 +213,10 @@ class Table(Rows):
         if self.written:
             return self.written.render(values)
         value = values[column]
-        if value is None or isinstance(value, str):
-            return value or ""
+        if value is None or value != value:  # NaN, which pandas writes where nothing is
+            return ""
+        if isinstance(value, str):
+            return value
         if isinstance(value, int | float) and not isinstance(value, bool):
             return str(value)
         chat = isinstance(value, list | dict)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fmload.errors import FmloadError
-from fmload.prompts import files
+from fmload.prompts import files, formats
 from fmload.registry import did_you_mean
 
 _FIELD = re.compile(r"\{\{(\w+)\}\}|\{(\w+)\}")
@@ -27,10 +27,7 @@ class Template:
         found = files.find([path])
         if len(found) > 1:
             raise FmloadError(f"template {path}: {len(found)} files", hint="name one")
-        try:
-            return cls(found[0].path.read_text(encoding="utf-8-sig"), path)
-        except (OSError, UnicodeDecodeError) as error:
-            raise FmloadError(f"template {path}: {error}", hint="templates are UTF-8 text") from error
+        return cls(formats.text(files.content(found[0]), path), path)
 
     @property
     def fields(self) -> list[str]:

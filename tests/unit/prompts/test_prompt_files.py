@@ -130,6 +130,20 @@ def test_a_template_field_that_is_no_column_names_line_and_columns(tmp_path: Pat
     assert "columns: answer, language, prompt, size" in str(raised.value.hint)
 
 
+def test_a_template_may_be_packed_and_is_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "t.txt.gz").write_bytes(gzip.compress(b"Of {prompt}."))
+    path = write(tmp_path / "a.jsonl", [{"prompt": "x"}])
+    assert made("jsonl", files=[path], template=str(tmp_path / "t.txt.gz"))[0].text == "Of x."
+    (tmp_path / "t.txt").write_bytes(b"Of\n\xff {prompt}.")
+    with pytest.raises(FmloadError, match=r"t\.txt:2: not UTF-8 text"):
+        made("jsonl", files=[path], template=str(tmp_path / "t.txt"))
+
+
+def test_nan_is_no_text(tmp_path: Path) -> None:
+    rows = [{"prompt": float("nan")}, {"prompt": "x"}]
+    assert texts(made("jsonl", files=[write(tmp_path / "a.jsonl", rows)])) == {"x"}
+
+
 def test_a_template_without_a_field_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("Sum it up.")
     with pytest.raises(FmloadError, match=r"t\.txt: no field in it"):
@@ -209,6 +223,8 @@ def test_what_is_no_image_is_said_with_its_row(tmp_path: Path) -> None:
     ("a.csv", 'prompt\nx\n"never closed\ny\n', r"a\.csv:3: not CSV: unexpected end of data"),
     ("a.csv", "prompt;answer\nx;y\n", r"a\.csv:1: one column(.|\n)*not by ';'"),
     ("a.csv", "prompt,prompt\nx,y\n", r"a\.csv:1: two columns are named 'prompt'"),
+    ("a.jsonl", '{"prompt": ' + "[" * 100_000, r"a\.jsonl:1: JSON that cannot be read"),
+    ("a.json", "[" * 100_000, r"a\.json:1: JSON that cannot be read"),
     ("a.zip", "x", r"name a file in it: .*a\.zip!inside\.jsonl"),
     ("a.json", '{"a": 1}', "not a list of JSON objects"),
     ("a.csv", "prompt,b\nx,1\ny\n", r"a\.csv:3: the row has not as many columns"),
@@ -374,10 +390,12 @@ def test_rows_of_published_sets_that_are_none_are_named(tmp_path: Path, source: 
 
 @pytest.mark.parametrize(("name", "expected"), [
     ("lost.jsonl", "did you mean 'last.jsonl'"), ("", "a folder, not a file"),
+    ("broken.jsonl", "a link to one that is gone"),
     ("nowhere/a.jsonl", "there is no folder"),
     ("*.csv", "nothing there has a name like this"), ("a.zip!rows.jsonl", "no 'rows.jsonl' in the archive")])
 def test_a_name_that_finds_nothing_is_told_with_what_is_there(tmp_path: Path, name: str, expected: str) -> None:
     (tmp_path / "last.jsonl").write_text("{}")
+    (tmp_path / "broken.jsonl").symlink_to("gone.jsonl")
     write(tmp_path / "a.zip")
     with pytest.raises(FmloadError, match=expected):
         made("jsonl", files=[f"{tmp_path}/{name}"])
