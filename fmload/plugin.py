@@ -37,6 +37,8 @@ from fmload.config import RunFile, dump
 from fmload.endpoints.base import Reading
 from fmload.errors import EXIT_INTERRUPTED, FmloadError
 from fmload.exposition.watching import watch
+from fmload.prompts import read
+from fmload.prompts.shortage import shortages
 from fmload.record import NEITHER, Record
 from fmload.results import Results, new_results
 from fmload.shape import StageShape
@@ -227,6 +229,9 @@ class Plugin:
         _write_environment(results, run)
         _prepare_prompts(run, results)
         replay.bound_windows(stages, results)
+        for told in shortages(run, stages, {spec.name: read(results.prompts / f"{spec.name}.jsonl")
+                                            for spec in run.prompts}):
+            logger.warning("%s", told)
         return run, results, stages
 
     def end_run(self, reason: str) -> None:

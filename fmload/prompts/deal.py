@@ -14,6 +14,8 @@ from fmload.same_server import server_of
 if TYPE_CHECKING:
     from fmload.config.schema import EndpointSpec
 
+DealKey = tuple[str, str, str]
+
 
 class Deal:
     """Deals the prompts of one shard to whoever is free.
@@ -56,6 +58,11 @@ class Deal:
             heapq.heappush(self._due, (now_s + following.think_s, next(self._order), following))
 
 
+def deal_key(endpoint: EndpointSpec, prompt_set: str) -> DealKey:
+    """What endpoints and sets that share one deal have in common."""
+    return server_of(endpoint.model_dump()), counted_by(endpoint), prompt_set
+
+
 def deals_of(endpoints: Sequence[EndpointSpec], shards: Mapping[str, list[Prompt]],
              begins: Mapping[str, Mapping[str, str]]) -> dict[tuple[str, str], Deal]:
     """The deal of every endpoint with every set, by their names; `begins` as `Deal` takes it, by endpoint and set.
@@ -63,11 +70,11 @@ def deals_of(endpoints: Sequence[EndpointSpec], shards: Mapping[str, list[Prompt
     Every server walks through the whole shard by itself: servers are compared on the same prompts. Endpoints of one
     server share its prefix cache, so they share a deal and are sent different ones.
     """
-    of_server: dict[tuple[str, str, str], Deal] = {}
+    of_server: dict[DealKey, Deal] = {}
     deals: dict[tuple[str, str], Deal] = {}
     for spec in endpoints:
         for name, shard in shards.items():
-            key = server_of(spec.model_dump()), counted_by(spec), name
+            key = deal_key(spec, name)
             if key not in of_server:
                 of_server[key] = Deal(of_endpoint(shard, spec), begins.get(spec.name, {}).get(name))
             deals[spec.name, name] = of_server[key]

@@ -1,0 +1,51 @@
+"""Prompt sets that have fewer prompts than the plan will send, as far as that is known before the load. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from fmload import arrivals
+from fmload.config.schema import RunFile
+from fmload.prompt import Prompt
+from fmload.prompts.deal import DealKey, deal_key
+from fmload.prompts.store import of_endpoint
+from fmload.stages import Stage
+
+
+def shortages(run: RunFile, stages: Iterable[Stage], sets: Mapping[str, list[Prompt]]) -> Iterator[str]:
+    """A sentence for every prompt set that a server will be sent more than once. What a closed loop sends within a
+    time is not known before: it is taken for one request a user. `sets`: all prompts by set."""
+    specs = {spec.name: spec for spec in run.endpoints}
+    least: Counter[DealKey] = Counter()
+    told: dict[DealKey, tuple[str, str, int]] = {}
+    for stage in stages:
+        spec = specs[stage.endpoint]
+        prompts = of_endpoint(sets[stage.prompt_set], spec)
+        key = deal_key(spec, stage.prompt_set)
+        least[key] += requests_at_least(run, stage, prompts)
+        told.setdefault(key, (stage.endpoint, stage.prompt_set, len(prompts)))
+    for key, (endpoint, prompt_set, count) in told.items():
+        if least[key] > count:
+            yield (f"prompt set '{prompt_set}' has {count:,} prompts, and '{endpoint}' will be sent {least[key]:,} or "
+                   "more: prompts will repeat, and a prefix cache makes repeated ones fast. Give the set more prompts "
+                   "(count, files), or the load less time")
+
+
+def requests_at_least(run: RunFile, stage: Stage, prompts: list[Prompt]) -> int:
+    """How many requests a stage sends at least, as far as its plan says; `prompts` are those of its set."""
+    if stage.load.kind == "trace":
+        return sum(prompt.offset_s is not None for prompt in prompts)
+    counted = int(stage.warmup.get("requests", 0)) + (stage.requests or 0 if stage.window_s is None else 0)
+    if stage.load.kind == "rate" and not (stage.find or stage.until or stage.stop_when_saturated):
+        timed_s = stage.ramp_s + (0.0 if stage.warmup else stage.warmup_s) + (stage.window_s or 0.0)
+        return counted + sum(1 for _ in itertools.takewhile(lambda due_s: due_s < timed_s, _due_s(run, stage)))
+    return max(counted, stage.slots)
+
+
+def _due_s(run: RunFile, stage: Stage) -> Iterator[float]:
+    seed = arrivals.seed_of(run.seed, stage.mix["first"] if stage.mix else stage.stage)
+    asked = {"arrivals": stage.load.arrivals, "value": stage.load.value, "seed": seed,
+             "lead_s": stage.ramp_s + stage.warmup_s, "mix": stage.mix}
+    return (due_s for due_s in arrivals.of_stage(asked) if due_s is not None)
