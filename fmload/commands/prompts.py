@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,9 +44,20 @@ def run(args: argparse.Namespace) -> int:
     for spec in run_file.prompts:
         prompts = read(paths[spec.name])
         _print_set(console, spec.name, paths[spec.name], prompts)
-        for told in alignments(run_file, spec, prompts):
-            console.print(told)
+        for told in remarks(run_file, spec, prompts):
+            console.print(told, soft_wrap=True)
     return EXIT_OK
+
+
+def remarks(run_file: RunFile, spec: PromptSpec, prompts: Sequence[Prompt]) -> list[str]:
+    """What is to be known of a prepared set: that it is smaller than asked for, and how tokenizers differ."""
+    return [*_shortage(spec, prompts), *alignments(run_file, spec, prompts)]
+
+
+def _shortage(spec: PromptSpec, prompts: Sequence[Prompt]) -> list[str]:
+    made = Counter(prompt.tokenizer for prompt in prompts)
+    return [f"{number:,} prompts under the tokenizer {name}, not the {spec.count:,} of count: no more differ and pass "
+            "the filter" for name, number in made.items() if spec.count is not None and number < spec.count]
 
 
 def alignments(run_file: RunFile, spec: PromptSpec, prompts: Sequence[Prompt]) -> list[str]:

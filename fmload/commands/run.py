@@ -123,8 +123,8 @@ def prepare_prompts(run_file: RunFile, results: Results, progress: Progress) -> 
     with prompts.progress_bars() as bars:
         paths = prepare(run_file, results, prompts.Bars(bars))
     for spec in run_file.prompts:
-        if _needs_server(run_file):
-            for told in prompts.alignments(run_file, spec, read(paths[spec.name])):
+        if spec.count is not None or _needs_server(run_file):
+            for told in prompts.remarks(run_file, spec, read(paths[spec.name])):
                 progress.say(f"{spec.name}: {told}")
 
 

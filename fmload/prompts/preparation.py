@@ -89,7 +89,9 @@ def _prepare_set(run_file: RunFile, spec: PromptSpec, path: Path, progress: Prog
     parts = [_for_tokenizer(run_file, spec, _tokenizer(name, counters[name]),
                             f"{spec.name}-" if index == 0 else f"{spec.name}-t{index}-", progress)
              for index, name in enumerate(names)]
-    path.write_bytes(b"".join(parts))
+    part = path.with_name(f"{path.name}.part")  # a run that is resumed takes what has the set's name for whole
+    part.write_bytes(b"".join(parts))
+    part.replace(path)
 
 
 def _tokenizer(name: str, endpoint: EndpointSpec) -> Tokenizer:

@@ -90,3 +90,14 @@ def test_commands_tell_the_problems_of_all_sets(tmp_path: Path, capsys: pytest.C
     err = capsys.readouterr().err
     assert "run.yml:5: prompts[0].files[0]" in err and "run.yml:6: prompts[1].files[0]" in err
     assert not (tmp_path / "sets").exists()
+
+
+@pytest.mark.parametrize(("count", "told"), [(2, False), (5, True)])
+def test_a_set_smaller_than_asked_for_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], count: int,
+                                              told: bool) -> None:
+    (tmp_path / "a.jsonl").write_text('{"prompt": "x"}\n{"prompt": "y"}\n{"prompt": "x"}\n')
+    path = tmp_path / "run.yml"
+    path.write_text(RUN + f"  - {{name: a, source: jsonl, files: [a.jsonl], count: {count}}}\n")
+    assert main(["prompts", str(path), "--out", str(tmp_path / "sets")]) == 0
+    shortage = "2 prompts under the tokenizer bundled, not the 5 of count: no more differ and pass the filter"
+    assert (shortage in capsys.readouterr().out) == told

@@ -159,3 +159,15 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FmloadError, match="file: cannot be the prompts' folder: File exists"):
         prepare(run_file(), tmp_path / "file")
+
+
+def test_a_set_whose_writing_was_cut_short_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[:len(content) // 2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", cut)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(run_file(), tmp_path)
+    assert not (tmp_path / "short.jsonl").exists()
