@@ -11,10 +11,11 @@ from typing import Any
 from analysis.cost import Pricing, usd_of_tokens
 from analysis.evaluate import agreement
 from analysis.evaluate.cases import Case, by_endpoint, one_each
+from analysis.evaluate.differences import Correct, differences
 from analysis.evaluate.intervals import bootstrap
 from analysis.evaluate.ledger import Entry
 from analysis.evaluate.panel import Pair, Panel, pairs_of
-from analysis.evaluate.scores import SCORES, Score, best
+from analysis.evaluate.scores import SCORES, Score, best, exact_match
 from fmload.intervals import Interval, wilson
 
 SCHEMA_VERSION = 1
@@ -30,12 +31,17 @@ def evaluate(cases: Sequence[Case], panel: Panel | None = None, entries: Entries
     scores = {name: SCORES.load(name) for name in SCORES} | ({"cosine": cosine} if cosine else {})
     quality = [_quality(key, group, scores) for key, group in by_endpoint(cases).items()]
     found: Json = {"schema": SCHEMA_VERSION, "quality": quality, "judges": [], "agreement": [], "panel": None,
-                   "comparisons": [], "usd": None, "embedding": None}
+                   "comparisons": [], "differences": [], "usd": None, "embedding": None}
+    correct = _matched(cases)
     if panel is not None:
         found |= _judged(one_each(cases), panel, entries or {}, pricing or {}, quality)
         found["embedding"] = panel.spec.embedding and panel.spec.embedding.label
+        correct |= _voted(one_each(cases), panel, entries or {})
     for group in quality:
         group["correct"] = group["judged"] or _exact(group)
+    by = {(group["endpoint"], group["prompt_set"]): group["correct"]["by"] for group in quality if group["correct"]}
+    found["differences"] = [asdict(each) for each in differences(correct)
+                            if by[each.first, each.prompt_set] == by[each.second, each.prompt_set]]
     return found
 
 
@@ -49,7 +55,15 @@ def _quality(key: tuple[str, str], cases: Sequence[Case], scores: Mapping[str, S
 
 
 def _score(name: str, score: Score, cases: Sequence[Case]) -> Json:
-    """Each prompt counts once, with the mean over its answers."""
+    """Each prompt counts once."""
+    means = list(_by_prompt(score, cases).values())
+    mean = math.fsum(means) / len(means)
+    interval = wilson(mean, len(means)) if name == "exact_match" else bootstrap(means)
+    return {"mean": mean, "n": len(means), **_ends(interval)}
+
+
+def _by_prompt(score: Score, cases: Sequence[Case]) -> dict[str, float]:
+    """By question the mean over its answers."""
     known: dict[tuple[str, tuple[str, ...]], float] = {}
     prompts: dict[str, list[float]] = defaultdict(list)
     for case in cases:
@@ -57,10 +71,13 @@ def _score(name: str, score: Score, cases: Sequence[Case]) -> Json:
         if key not in known:
             known[key] = best(score, *key)
         prompts[case.question].append(known[key])
-    means = [math.fsum(values) / len(values) for values in prompts.values()]
-    mean = math.fsum(means) / len(means)
-    interval = wilson(mean, len(means)) if name == "exact_match" else bootstrap(means)
-    return {"mean": mean, "n": len(means), **_ends(interval)}
+    return {question: math.fsum(values) / len(values) for question, values in prompts.items()}
+
+
+def _matched(cases: Sequence[Case]) -> dict[tuple[str, str], Correct]:
+    """By endpoint and prompt set, what matched a ground truth exactly."""
+    with_truth = by_endpoint(case for case in cases if case.references)
+    return {key: _by_prompt(exact_match, group) for key, group in with_truth.items()}
 
 
 def _exact(group: Json) -> Json | None:
@@ -101,6 +118,16 @@ def _votes(case: Case, panel: Panel, entries: Entries) -> dict[str, str]:
     """What each judge said of an answer; judges that gave no verdict are left out."""
     found = {judge: entries.get(panel.grade(judge, case).key) for judge in panel.names}
     return {judge: entry.choice for judge, entry in found.items() if entry is not None and entry.choice is not None}
+
+
+def _voted(cases: Sequence[Case], panel: Panel, entries: Entries) -> dict[tuple[str, str], Correct]:
+    """By endpoint and prompt set, what the panel called correct, of the answers with a verdict."""
+    found: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+    for case in cases:
+        if given := _votes(case, panel, entries):
+            found[case.endpoint, case.prompt_set][case.question] = float(
+                agreement.majority(given.values()) == "correct")
+    return dict(found)
 
 
 def _share_correct(votes: Iterable[Mapping[str, str]]) -> Json | None:

@@ -17,6 +17,7 @@ from analysis.evaluate.judging import Judge
 from analysis.evaluate.ledger import Entry
 from analysis.evaluate.panel import Question
 from analysis.formats import percent, several, usd
+from analysis.sections.quality import comparisons_told
 
 _PLAIN = str.maketrans("", "", "*`")  # a text of the report without its markup
 
@@ -98,6 +99,8 @@ def tell_quality(evaluation: dict[str, Any], prompts: Path, console: Console) ->
                 correct["by"].replace("_", " ")) if correct else ("n/a", "", "")
         table.add_row(group["endpoint"], group["prompt_set"], f"{group['answers']:,}", *told)
     console.print(table)
+    for sentence in comparisons_told(evaluation):
+        console.print(sentence, highlight=False, markup=False)
     if evaluation["judges"]:
         console.print(f"judges: {judges.cost_told(evaluation)}", highlight=False)
         for warning in judges.warnings(evaluation):

@@ -41,7 +41,7 @@ def render(analysis: Analysis) -> Section | None:
     found = json.loads(path.read_text())
     blocks: list[Block] = [Paragraph(_how(found)), *_not_all_kept(analysis), _quality(found, analysis),
                            *_unpriced(found, analysis), *_charts(found, analysis)]
-    blocks += [table for table in (_scores(found), _comparisons(found)) if table.rows]
+    blocks += [table for table in (_differences(found), _scores(found), _comparisons(found)) if table.rows]
     if found["judges"]:
         agreement = judges.agreement_table(found)
         blocks += [judges.judges_table(found), *judges.warnings(found), *([agreement] if agreement.rows else [])]
@@ -150,6 +150,35 @@ def _marks(group: Json, price: float) -> list[Point]:
     correct = group["correct"]
     tip = f"{group['endpoint']} · {group['prompt_set']}: {_share(correct).text} of {correct['n']} prompts"
     return [Point(price, correct[end] * 100, tip=tip) for end in ("low", "share", "high")]
+
+
+def _differences(found: Json) -> Table:
+    """Endpoints on the same prompts: what two intervals side by side cannot tell."""
+    columns = [Column("First", numeric=False), Column("Second", numeric=False), Column("Prompts", numeric=False),
+               Column("n", title="Prompts that both answered"),
+               Column("First − second", "percentage points", "With its 95 % interval"), Column("", numeric=False)]
+    rows = [[*map(name, (each["first"], each["second"], each["prompt_set"])), cell(each["n"], formats.count),
+             Cell(_points(each), each["difference"]), name(_who_is_better(each))]
+            for each in found.get("differences", ())]
+    return Table(columns, rows, "**Which is right more often?** Prompt by prompt, over those that both answered")
+
+
+def _points(each: Json) -> str:
+    low, high = each["interval"]["low"], each["interval"]["high"]
+    return f"{each['difference'] * 100:+.0f} ({low * 100:+.0f} to {high * 100:+.0f})".replace("-", "−")
+
+
+def _who_is_better(each: Json) -> str:
+    if each["interval"]["low"] > 0 or each["interval"]["high"] < 0:
+        return f"{each['first' if each['difference'] > 0 else 'second']} is right more often"
+    return "no difference shown"
+
+
+def comparisons_told(found: Json) -> Iterator[str]:
+    """Each comparison of two endpoints as a sentence."""
+    for each in found["differences"]:
+        yield (f"{each['prompt_set']}: {each['first']} − {each['second']} = {_points(each)} percentage points of "
+               f"{each['n']} prompts: {_who_is_better(each)}")
 
 
 def _scores(found: Json) -> Table:

@@ -93,6 +93,8 @@ def test_vote_agreement_and_swap_check_are_what_arithmetic_says(tmp_path: Path) 
     # Two fair judges outvote the kind one.
     assert (quality["cheap"]["correct"], quality["cheap"]["incorrect"], quality["cheap"]["undecided"]) == (6, 4, 0)
     assert (quality["dear"]["share"], quality["dear"]["n"], quality["dear"]["by"]) == (0.9, 10, "panel")
+    difference, = found["differences"]  # dear is right where cheap is wrong in three of ten, never the other way round
+    assert (difference["first"], difference["n"], difference["difference"]) == ("cheap", 10, pytest.approx(-0.3))
     # fair and kind: 15 of 20 the same; by chance 15/20 · 1 + 5/20 · 0; so kappa = 0. fair and second: all the same.
     pairs = {tuple(each["judges"]): each for each in found["agreement"]}
     assert pairs["fair", "kind"]["observed"] == 0.75 and pairs["fair", "kind"]["kappa"] == pytest.approx(0)

@@ -86,6 +86,20 @@ def test_scores_stand_in_lines_with_the_endpoints_side_by_side(tmp_path: Path) -
         ["Exact match", 0.5, 0.75], ["Token F1", 0.25, None], ["mine", 1.0, None]]
 
 
+def test_one_endpoint_is_called_right_more_often_only_where_the_interval_leaves_out_nothing(tmp_path: Path) -> None:
+    def difference(value: float, low: float, high: float) -> dict[str, Any]:
+        return {"prompt_set": "p", "first": "a", "second": "b", "n": 40, "difference": value,
+                "interval": {"low": low, "high": high}}
+
+    found = evaluation(group("a", 0.5), group("b", 0.5)) | {"differences": [
+        difference(-0.25, -0.4, -0.1), difference(0.3, 0.1, 0.5), difference(0.1, -0.1, 0.3)]}
+    table = next(block for block in rendered(tmp_path, found, a=1.0, b=1.0).blocks
+                 if isinstance(block, Table) and "more often" in block.caption)
+    assert [[row[4].text, row[5].text] for row in table.rows] == [
+        ["−25 (−40 to −10)", "b is right more often"], ["+30 (+10 to +50)", "a is right more often"],
+        ["+10 (−10 to +30)", "no difference shown"]]
+
+
 def test_what_the_judges_cost_names_those_whose_price_is_unknown() -> None:
     assert judges.cost_told(panel(judge("a"), judge("b"))) == "the replies cost $2.00"
     assert judges.cost_told(panel(judge("a"), judge("b", usd=None), judge("c", usd=None))) == (
