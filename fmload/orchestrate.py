@@ -8,13 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from fmload.config import RunFile, yaml_lines
 from fmload.config.dumping import values
@@ -69,7 +68,7 @@ def drive(run: RunFile, results: Results, workers: int, progress: Progress, resu
     the main thread only (signals). Every process that was started is gone on return. Raises FmloadError with the
     master's own words when it failed.
     """
-    with _private_run_file(run) as run_file, _fleet(run_file, results, workers, resume, remote, watched) as fleet:
+    with _run_file_in_memory(run) as run_file, _fleet(run_file, results, workers, resume, remote, watched) as fleet:
         interrupted = _watch(fleet, results, progress)
         code = fleet.master.returncode
     whole = _close_stages(results)
@@ -145,32 +144,32 @@ def _live(results: Results) -> Path:
 
 
 @contextmanager
-def _fleet(run_file: Path, results: Results, workers: int, resume: bool, remote: Remote | None,
+def _fleet(run_file: int, results: Results, workers: int, resume: bool, remote: Remote | None,
            watched: Sequence[str]) -> Iterator[Fleet]:
     host, port = (remote.host, remote.port) if remote else ("127.0.0.1", _free_port())
     expected, limit_s = (remote.workers, REMOTE_CONNECT_LIMIT_S) if remote else (workers, CONNECT_LIMIT_S)
     locust = [sys.executable, "-m", "locust", "-f", str(resource("locustfiles", "openai.py")), "--only-summary",
-              "--fmload-config", str(run_file), "--fmload-out", str(results.root)]
+              "--fmload-config", f"/dev/fd/{run_file}", "--fmload-out", str(results.root)]
     _live(results).unlink(missing_ok=True)
     master = _start([*locust, "--master", "--headless", "--master-bind-host", host, "--master-bind-port", str(port),
                      "--expect-workers", str(expected), "--expect-workers-max-wait", str(limit_s),
-                     *(["--fmload-resume"] if resume else []), *watched], results.logs / "master.log")
+                     *(["--fmload-resume"] if resume else []), *watched], results.logs / "master.log", run_file)
     fleet = Fleet(master)
     try:
         for number in range(0 if remote else workers):
             fleet.workers.append(_start([*locust, "--worker", "--master-host", "127.0.0.1", "--master-port", str(port)],
-                                        results.logs / f"worker-{number}.log"))
+                                        results.logs / f"worker-{number}.log", run_file))
         yield fleet
     finally:
         with _undisturbed():
             _end(fleet, LEAVE_LIMIT_S if _live(results).exists() else 0.0)  # before it, workers have nothing to tell
 
 
-def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+def _start(command: list[str], log: Path, run_file: int) -> subprocess.Popen[bytes]:
     """A process in a session of its own: Ctrl-C reaches this process alone, which passes it on in order."""
     with log.open("ab") as output:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                                start_new_session=True, env=_environment())
+                                start_new_session=True, env=_environment(), pass_fds=(run_file,))
 
 
 def _environment() -> dict[str, str]:
@@ -212,13 +211,13 @@ def _await_all(fleet: Fleet, limit_s: float) -> None:
 
 
 @contextmanager
-def _private_run_file(run: RunFile) -> Iterator[Path]:
-    """The resolved run file with its secrets, readable by this user alone, for as long as the run lasts."""
-    file: IO[str]
-    with tempfile.NamedTemporaryFile("w", prefix="fmload-", suffix=".yml", encoding="utf-8") as file:
+def _run_file_in_memory(run: RunFile) -> Iterator[int]:
+    """The resolved run file with its secrets, as a descriptor that children inherit. It has no name on any disk:
+    nothing is left of it, whatever ends this process."""
+    with os.fdopen(os.memfd_create("fmload-run-file"), "w", encoding="utf-8") as file:
         file.write(yaml_lines.write(values(run)))
         file.flush()
-        yield Path(file.name)
+        yield file.fileno()
 
 
 def _free_port() -> int:
