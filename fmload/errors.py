@@ -38,7 +38,8 @@ class SeveralErrors(FmloadError):
         self.errors, self.more = errors, count - len(errors)
         hints = list(dict.fromkeys(error.hint for error in errors))
         lines = self.told() if len(hints) > 1 else [error.message for error in errors] + self._rest()
-        super().__init__("\n".join((f"{count:,} problems", *lines)), hints[0] if len(hints) == 1 else None)
+        super().__init__("\n".join((f"{count:,} problems", *lines)), hints[0] if len(hints) == 1 else None,
+                         max(error.exit_code for error in errors))
 
     def told(self) -> list[str]:
         return [line for error in self.errors for line in error.told()] + self._rest()
@@ -63,9 +64,11 @@ class Faults:
             self.add(error)
 
     def add(self, error: FmloadError) -> None:
-        """Keep one failure, or those that came together; many are counted only."""
-        parts = error.errors if isinstance(error, SeveralErrors) else [error]
-        self._count += len(parts) + (error.more if isinstance(error, SeveralErrors) else 0)
+        """Keep one failure, or those that came together, each once; many are counted only."""
+        known = [one.message for one in self._errors]
+        several = error if isinstance(error, SeveralErrors) else SeveralErrors([error], 1)
+        parts = [one for one in several.errors if one.message not in known]
+        self._count += len(parts) + several.more
         self._errors += parts[:_TOLD - len(self._errors)]
 
     def check(self) -> None:

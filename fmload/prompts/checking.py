@@ -33,9 +33,10 @@ def check(run_file: RunFile, path: Path, sets: Sequence[str] = (), fetch: bool =
 def _wrong(run_file: RunFile, spec: PromptSpec, fetch: bool) -> list[tuple[Key, FmloadError]]:
     """The problems of one set, each with the key of the set that it belongs to."""
     needed = list(_needed(spec))
-    here = [(key, name, look) for key, name, look in needed if fetch or not files.is_elsewhere(name)]
-    missing = [(key, error) for key, name, look in here if (error := _error_of(look, name))]
-    if missing or len(here) < len(needed):
+    away = [name for _, name, _ in needed if not fetch and files.is_elsewhere(name)]
+    missing = [(key, error) for key, name, look in needed
+               if (error := _error_of(files.check_form if name in away else look, name))]
+    if missing or away:
         return missing
     error = _error_of(_read_rows, run_file, spec, fetch)
     return [((), error)] if error else []

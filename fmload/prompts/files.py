@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import gzip
 import hashlib
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,9 @@ from typing import Any
 from fmload.errors import Faults, FmloadError
 from fmload.prompts import cache, formats
 from fmload.registry import did_you_mean
+
+_S3_FORM = re.compile(r"s3://[\w.:-]+(/|$)")
+_HUB_FORM = re.compile(r"hf:[^/]+/[^/]+/.*[^/]$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,17 @@ def is_elsewhere(name: str) -> bool:
     return name.startswith(("s3://", "hf:"))
 
 
+def check_form(name: str) -> None:
+    """Raises FmloadError for an address in S3 or on the Hub that can be none."""
+    address = name.partition("!")[0]
+    if address.startswith("s3://") and not _S3_FORM.match(address):
+        raise FmloadError(f"{address}: not of the form s3://bucket/key; patterns (*) go into the key",
+                          hint="for example s3://my-bucket/prompts/*.jsonl")
+    if address.startswith("hf:") and not _HUB_FORM.match(address):
+        raise FmloadError(f"{address}: not of the form hf:organisation/name/path/of/file",
+                          hint="for example hf:THUDM/LongBench/data.zip!data/hotpotqa.jsonl")
+
+
 def fingerprint(found: Sequence[Found]) -> str:
     """Changes when the content of any of the files changes."""
     return "\n".join(f"{file.name} {cache.file_hash(file.path)}" for file in found)
@@ -78,6 +93,7 @@ def rows(found: Sequence[Found], faults: Faults) -> Iterator[Row]:
 
 
 def _find(name: str) -> list[Found]:
+    check_form(name)
     outer, _, member = name.partition("!")
     if outer.startswith("s3://"):
         return [Found(uri, path, member or None) for uri, path in _from_s3(outer)]
@@ -131,7 +147,8 @@ def _from_s3(uri: str) -> Iterator[tuple[str, Path]]:
                 client.download_file(bucket, name, str(path))
             yield f"s3://{bucket}/{name}", path
     except (BotoCoreError, ClientError, OSError) as error:
-        raise FmloadError(f"{uri}: {error}", hint="check the credentials (AWS_PROFILE), region and name") from error
+        raise FmloadError(f"{uri}: {_first_line(error)}",
+                          hint="check the credentials (AWS_PROFILE), region and name") from error
 
 
 def _s3_remedy(bucket: str, key: str, fixed: str) -> str:
@@ -146,15 +163,16 @@ def _from_hub(address: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     parts = address.removeprefix("hf:").split("/", 2)
-    if len(parts) < 3:
-        raise FmloadError(f"{address}: not of the form hf:organisation/name/path/of/file",
-                          hint="for example hf:THUDM/LongBench/data.zip!data/hotpotqa.jsonl")
     name, _, revision = parts[1].partition("@")
     try:
         return Path(hf_hub_download(f"{parts[0]}/{name}", parts[2], repo_type="dataset", revision=revision or None))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        raise FmloadError(f"{address}: {str(error).strip().splitlines()[0]}",
+        raise FmloadError(f"{address}: {_first_line(error)}",
                           hint="check the name; gated data sets need HF_TOKEN; or name a file that is here") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).partition("\n")[0].removesuffix(".")
 
 
 def content(file: Found) -> bytes:

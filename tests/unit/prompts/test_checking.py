@@ -101,3 +101,12 @@ def test_a_set_smaller_than_asked_for_is_told(tmp_path: Path, capsys: pytest.Cap
     assert main(["prompts", str(path), "--out", str(tmp_path / "sets")]) == 0
     shortage = "2 prompts under the tokenizer bundled, not the 5 of count: no more differ and pass the filter"
     assert (shortage in capsys.readouterr().out) == told
+
+
+def test_addresses_that_can_be_none_are_told_without_being_looked_up(tmp_path: Path) -> None:
+    names = ["s3://b*cket/a.jsonl", "s3:///a.jsonl", "hf:org/name", "hf:org/name/"]
+    good = ["s3://my-bucket/a/*.jsonl", "s3://arn:aws:s3:us-east-1:123456789012:accesspoint:a/b.jsonl",
+            "hf:org/name@main/data.zip!b.jsonl"]
+    problems = told(tmp_path, f"  - {{name: a, source: jsonl, files: {[*names, *good]}}}\n")
+    assert [problem.split(": not of the form ")[0] for problem in problems] == [
+        f"run.yml:5: prompts[0].files[{index}]: {name}" for index, name in enumerate(names)]
