@@ -77,8 +77,8 @@ def warnings(found: Json) -> Iterator[Callout]:
 def _weak(panel: Json | None) -> Iterator[Callout]:
     if panel and panel["kappa"] is not None and panel["kappa"] <= WEAK_KAPPA:
         yield Callout("warn", "Weak agreement", f"Over {several(panel['n'], 'answer')} the panel's κ is "
-                      f"{_kappa(panel['kappa'])}: other judges might well have voted otherwise. Read their replies in "
-                      "`verdicts.jsonl`, and sharpen the rubric or replace a judge.")
+                      f"{_kappa(panel['kappa'])}: other judges might well have voted otherwise. Read their reasons in "
+                      "`evaluated.jsonl`, and sharpen the rubric or replace a judge.")
 
 
 def _one_sided(judge: Json, judges: Sequence[Json]) -> Iterator[Callout]:

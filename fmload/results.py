@@ -117,6 +117,11 @@ class Results:
         """How good the kept answers were."""
         return self.root / "evaluation.json"
 
+    @property
+    def evaluated_jsonl(self) -> Path:
+        """The answers that were evaluated, with their scores and verdicts."""
+        return self.root / "evaluated.jsonl"
+
     def create(self) -> Results:
         """Make the folder and those inside it. Raises FmloadError when the disk refuses."""
         try:

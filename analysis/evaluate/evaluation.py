@@ -25,10 +25,15 @@ Entries = Mapping[str, Entry]
 Json = dict[str, Any]
 
 
+def all_scores(cosine: Score | None = None) -> dict[str, Score]:
+    """The registered scores by name, and `cosine` where there is one."""
+    return {name: SCORES.load(name) for name in SCORES} | ({"cosine": cosine} if cosine else {})
+
+
 def evaluate(cases: Sequence[Case], panel: Panel | None = None, entries: Entries | None = None,
              pricing: Mapping[str, Pricing | None] | None = None, cosine: Score | None = None) -> Json:
     """The content of evaluation.json; without a panel scores alone. `entries`: the ledger's, by key."""
-    scores = {name: SCORES.load(name) for name in SCORES} | ({"cosine": cosine} if cosine else {})
+    scores = all_scores(cosine)
     quality = [_quality(key, group, scores) for key, group in by_endpoint(cases).items()]
     found: Json = {"schema": SCHEMA_VERSION, "quality": quality, "judges": [], "agreement": [], "panel": None,
                    "comparisons": [], "differences": [], "usd": None, "embedding": None}

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 
 from fmload.commands.arguments import dollars, positive
 from fmload.config.schema import PriceSpec
 from fmload.errors import EXIT_INVALID, EXIT_OK
+from fmload.results import Results
 
 if TYPE_CHECKING:
     from analysis.cost import Pricing
     from analysis.evaluate.cases import Case
-    from analysis.evaluate.ledger import Ledger
+    from analysis.evaluate.ledger import Entry, Ledger
     from analysis.evaluate.panel import JudgesFile, Panel, Question
     from analysis.evaluate.scores import Score
 
@@ -35,15 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write evaluation.json and the report anew. Verdicts that the folder has are not asked for again.
+    """Write evaluation.json, evaluated.jsonl and the report anew. Verdicts that the folder has are not asked for again.
 
     Exit codes: 0; 2 no answers, or a file that cannot be used; 4 a judge gave up, or the money was used up: call again
     to go on.
     """
     from analysis.evaluate.cases import load_cases, one_each
-    from analysis.evaluate.evaluation import evaluate
-    from analysis.evaluate.ledger import Ledger
-    from analysis.evaluate.panel import Panel, load_judges
+    from analysis.evaluate.evaluation import all_scores, evaluate
+    from analysis.evaluate.review import reviewed
     from analysis.evaluate.terminal import tell_quality
     from analysis.load import open_run
     from analysis.pipeline import analyse
@@ -51,24 +53,47 @@ def run(args: argparse.Namespace) -> int:
     console = Console(stderr=True)
     results = open_run(args.run).results
     cases = load_cases(results, args.references, args.limit)
-    if args.judges is None:
-        complete = True
-        with console.status("scoring"):
-            evaluation = evaluate(cases)
-    else:
-        panel = Panel(load_judges(args.judges))
-        with Ledger(results.verdicts_jsonl) as ledger:
-            pricing = _pricing(panel.spec)
-            with console.status("embedding"):  # first: should it fail, nothing has been paid for
-                cosine = _cosine(panel.spec, cases)
-            complete = _ask(panel, panel.questions(one_each(cases)), ledger, pricing, args, console)
-            with console.status("scoring"):
-                evaluation = evaluate(cases, panel, ledger.entries, pricing, cosine)
-    results.evaluation_json.write_text(json.dumps(evaluation, indent=1))
+    judged = _judged(args, one_each(cases), cases, results, console) if args.judges else Judged()
+    with console.status("scoring"):
+        evaluation = evaluate(cases, judged.panel, judged.entries, judged.pricing, judged.cosine)
+        answers = list(reviewed(one_each(cases), all_scores(judged.cosine), judged.panel, judged.entries))
+    _write(results, evaluation, answers)
     analysis = analyse(args.run)
     tell_quality(evaluation, results.prompts, Console())
-    print(f"report: {analysis.run.results.report_html}")
-    return EXIT_OK if complete else EXIT_INVALID
+    print(f"answers: {results.evaluated_jsonl}\nreport: {analysis.run.results.report_html}")
+    return EXIT_OK if judged.complete else EXIT_INVALID
+
+
+class Judged(NamedTuple):
+    """What the judges file brought; `complete`: nothing that was to be asked is left."""
+
+    panel: Panel | None = None
+    cosine: Score | None = None
+    pricing: Mapping[str, Pricing | None] = MappingProxyType({})
+    entries: Mapping[str, Entry] = MappingProxyType({})
+    complete: bool = True
+
+
+def _judged(args: argparse.Namespace, seen: list[Case], cases: list[Case], results: Results,
+            console: Console) -> Judged:
+    """Embed all cases, and ask the panel about those that it sees."""
+    from analysis.evaluate.ledger import Ledger
+    from analysis.evaluate.panel import Panel, load_judges
+
+    panel = Panel(load_judges(args.judges))
+    pricing = _pricing(panel.spec)
+    with console.status("embedding"):  # first: should it fail, nothing has been paid for
+        cosine = _cosine(panel.spec, cases)
+    with Ledger(results.verdicts_jsonl) as ledger:
+        complete = _ask(panel, panel.questions(seen), ledger, pricing, args, console)
+        return Judged(panel, cosine, pricing, ledger.entries, complete)
+
+
+def _write(results: Results, evaluation: dict[str, Any], answers: list[dict[str, Any]]) -> None:
+    """Both files. A judge's JSON can spell half a character; it stays spelt."""
+    lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in answers)
+    results.evaluated_jsonl.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+    results.evaluation_json.write_text(json.dumps(evaluation, indent=1))
 
 
 def _ask(panel: Panel, questions: list[Question], ledger: Ledger, pricing: dict[str, Pricing | None],

@@ -63,8 +63,8 @@ def fair(text: str) -> str:
 
 
 def kind(text: str) -> str:
-    """Everything is correct; the first answer is always the better one."""
-    return '```json\n{"correct": true}\n```' if "<answer>" in text else '{"winner": "A"}'
+    """Everything is correct, for half a character of a reason; the first answer is always the better one."""
+    return '```json\n{"correct": true, "reason": "\\ud83d"}\n```' if "<answer>" in text else '{"winner": "A"}'
 
 
 def garbage(text: str) -> str:
@@ -93,6 +93,10 @@ def test_vote_agreement_and_swap_check_are_what_arithmetic_says(tmp_path: Path) 
     # Two fair judges outvote the kind one.
     assert (quality["cheap"]["correct"], quality["cheap"]["incorrect"], quality["cheap"]["undecided"]) == (6, 4, 0)
     assert (quality["dear"]["share"], quality["dear"]["n"], quality["dear"]["by"]) == (0.9, 10, "panel")
+    answers = [json.loads(line) for line in results.evaluated_jsonl.read_text().splitlines()]
+    assert len(answers) == 20 and sum(answer["verdict"] == "correct" for answer in answers) == 6 + 9
+    said = {"choice": "correct", "outcome": "ok", "told": "\ud83d"}
+    assert all(answer["judges"]["kind"] == said for answer in answers)
     difference, = found["differences"]  # dear is right where cheap is wrong in three of ten, never the other way round
     assert (difference["first"], difference["n"], difference["difference"]) == ("cheap", 10, pytest.approx(-0.3))
     # fair and kind: 15 of 20 the same; by chance 15/20 · 1 + 5/20 · 0; so kappa = 0. fair and second: all the same.
