@@ -43,6 +43,11 @@ def get(name: str) -> bytes | None:
         return None
 
 
+def has(name: str) -> bool:
+    """Whether there is a file under this key."""
+    return (folder() / f"{name}.jsonl").exists()
+
+
 def put(name: str, content: bytes) -> None:
     """Keep a file under this key; a cache that cannot be written is no error, the next run prepares again."""
     try:

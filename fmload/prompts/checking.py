@@ -11,7 +11,7 @@ from fmload.config.problems import Problem, RunFileError, written
 from fmload.config.schema import PromptSpec, RunFile
 from fmload.errors import FmloadError
 from fmload.prompts import files
-from fmload.prompts.preparation import source_of
+from fmload.prompts.preparation import is_kept, source_of
 from fmload.prompts.template import Template
 
 Key = tuple[str | int, ...]
@@ -20,8 +20,8 @@ Key = tuple[str | int, ...]
 def check(run_file: RunFile, path: Path, sets: Sequence[str] = (), fetch: bool = True) -> None:
     """Raises RunFileError with every problem of every prompt set, each at its line of the run file at `path`.
 
-    Rows are read, but no text is made or counted. Files in S3 and on the Hub are brought here; without `fetch` they
-    are not looked up.
+    Rows are read, but no text is made or counted. Files in S3 and on the Hub are brought here, and what lies prepared
+    in the cache is taken for good; without `fetch` neither is looked up.
     """
     found = [(("prompts", index, *key), error) for index, spec in enumerate(run_file.prompts)
              for key, error in _wrong(run_file, spec, fetch)]
@@ -32,6 +32,8 @@ def check(run_file: RunFile, path: Path, sets: Sequence[str] = (), fetch: bool =
 
 def _wrong(run_file: RunFile, spec: PromptSpec, fetch: bool) -> list[tuple[Key, FmloadError]]:
     """The problems of one set, each with the key of the set that it belongs to."""
+    if fetch and is_kept(run_file, spec):
+        return []
     needed = list(_needed(spec))
     away = [name for _, name, _ in needed if not fetch and files.is_elsewhere(name)]
     missing = [(key, error) for key, name, look in needed

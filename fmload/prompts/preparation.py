@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +39,10 @@ def prepare(run_file: RunFile, into: Results | Path, progress: Progress | None =
                           hint="name another (--out)") from error
     paths = {spec.name: folder / f"{spec.name}.jsonl" for spec in run_file.prompts}
     faults = Faults()
+    for spec in run_file.prompts:
+        with faults.kept():
+            _keep_from(paths.values(), spec)
+    faults.check()
     for spec in run_file.prompts:
         with faults.kept():
             _prepare_set(run_file, spec, paths[spec.name], progress or _silent)
@@ -79,19 +84,49 @@ def source_of(run_file: RunFile, spec: PromptSpec) -> Source:
     return source
 
 
+def _keep_from(written: Iterable[Path], spec: PromptSpec) -> None:
+    """Raises FmloadError when the user's own file would be written over."""
+    from fmload.prompts import files
+
+    names = [name for name in getattr(spec.options, "files", None) or () if not files.is_elsewhere(name)]
+    mine = {file.path.resolve() for file in files.find(names)}
+    for path in written:
+        if path.resolve() in mine:
+            raise FmloadError(f"prompt set '{spec.name}' is made from {path}, which would be written over",
+                              hint="name another folder (--out)")
+
+
 def _silent(name: str, done: int, total: int | None) -> None:
     return
 
 
+def is_kept(run_file: RunFile, spec: PromptSpec) -> bool:
+    """Whether a set lies in the cache for every tokenizer, and nothing that it depends on has changed."""
+    from fmload.prompts import cache
+
+    if any(store.counted_by(endpoint) != endpoint.tokenizer for endpoint in run_file.endpoints):
+        return False
+    try:
+        source, parts = source_of(run_file, spec), list(_parts(run_file, spec))
+        keys = [_key(run_file, spec, source, tokenizer, prefix) for tokenizer, prefix in parts]
+    except FmloadError:
+        return False
+    return all(key is not None and cache.has(key) for key in keys)
+
+
 def _prepare_set(run_file: RunFile, spec: PromptSpec, path: Path, progress: Progress) -> None:
-    counters = {store.counted_by(endpoint): endpoint for endpoint in reversed(run_file.endpoints)}
-    names = dict.fromkeys(map(store.counted_by, run_file.endpoints))
-    parts = [_for_tokenizer(run_file, spec, _tokenizer(name, counters[name]),
-                            f"{spec.name}-" if index == 0 else f"{spec.name}-t{index}-", progress)
-             for index, name in enumerate(names)]
+    parts = [_for_tokenizer(run_file, spec, tokenizer, prefix, progress)
+             for tokenizer, prefix in _parts(run_file, spec)]
     part = path.with_name(f"{path.name}.part")  # a run that is resumed takes what has the set's name for whole
     part.write_bytes(b"".join(parts))
     part.replace(path)
+
+
+def _parts(run_file: RunFile, spec: PromptSpec) -> Iterator[tuple[Tokenizer, str]]:
+    """The tokenizers under which a set is made, with what the ids of its prompts begin with under each."""
+    counters = {store.counted_by(endpoint): endpoint for endpoint in reversed(run_file.endpoints)}
+    for index, name in enumerate(dict.fromkeys(map(store.counted_by, run_file.endpoints))):
+        yield _tokenizer(name, counters[name]), f"{spec.name}-" if index == 0 else f"{spec.name}-t{index}-"
 
 
 def _tokenizer(name: str, endpoint: EndpointSpec) -> Tokenizer:
@@ -102,16 +137,24 @@ def _tokenizer(name: str, endpoint: EndpointSpec) -> Tokenizer:
     return local if name == endpoint.tokenizer else aligned(endpoint, name, local)
 
 
+def _key(run_file: RunFile, spec: PromptSpec, source: Source, tokenizer: Tokenizer, prefix: str) -> str | None:
+    """The set's name in the cache; None for one that is not kept."""
+    from fmload.prompts import cache
+
+    if spec.nonce or tokenizer.remote:
+        return None
+    return cache.key(spec, source, tokenizer, run_file.seed, wanted(run_file, spec), prefix)
+
+
 def _for_tokenizer(run_file: RunFile, spec: PromptSpec, tokenizer: Tokenizer, prefix: str, progress: Progress) -> bytes:
     """The set under one tokenizer, from the cache when nothing that it depends on has changed."""
     from fmload.prompts import cache
 
     source = source_of(run_file, spec)
-    count = wanted(run_file, spec)
-    key = None if spec.nonce or tokenizer.remote else cache.key(spec, source, tokenizer, run_file.seed, count, prefix)
+    key = _key(run_file, spec, source, tokenizer, prefix)
     content = cache.get(key) if key else None
     if content is None:
-        prompts = make_set(spec, source, tokenizer, f"{run_file.seed}/{spec.name}", count, progress)
+        prompts = make_set(spec, source, tokenizer, f"{run_file.seed}/{spec.name}", wanted(run_file, spec), progress)
         content = store.dumps(replace(prompt, id=f"{prefix}{index:06d}") for index, prompt in enumerate(prompts))
         if key:
             cache.put(key, content)

@@ -191,7 +191,7 @@ class Table(Rows):
     def prompts(self, item: Item, head: str, least_output: int = 1) -> list[Prompt]:
         """The prompt of a row; none when its text is empty. Raises FmloadError naming the row and the column."""
         options, values = self.options, item.values
-        prompt = Prompt(id="", prompt_set=self.name, reference=_optional(values, options.reference_column),
+        prompt = Prompt(id="", prompt_set=self.name, reference=self._reference(values, item.where),
                         output_tokens=whole(values, options.output_tokens_column, item.where, least_output))
         if not self.written and values.get(options.messages_column) is not None:
             prompt.messages = _with_head(values[options.messages_column], head,
@@ -207,21 +207,16 @@ class Table(Rows):
             prompt.text = head + text
         return [prompt]
 
+    def _reference(self, values: Values, where: str) -> str | None:
+        column = self.options.reference_column
+        return plain(values, column, where) if column else None
+
     def _text(self, values: Values, where: str) -> str:
         column = self.options.column
         require(self.written.fields if self.written else [column], values, where)
         if self.written:
             return self.written.render(values)
-        value = values[column]
-        if value is None or value != value:  # NaN, which pandas writes where nothing is
-            return ""
-        if isinstance(value, str):
-            return value
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return str(value)
-        chat = isinstance(value, list | dict)
-        raise FmloadError(f"{where}: {column}: must be text, not {shown(value)}", hint=(
-            "chat messages belong in a column of their own (messages_column)" if chat else "write it as text"))
+        return plain(values, column, where) or ""
 
 
 def require(columns: Sequence[str], values: Values, where: str) -> None:
@@ -242,13 +237,22 @@ def objects(values: Values, column: str) -> list[Values]:
     return value
 
 
-def _optional(values: Values, column: str | None) -> str | None:
-    return None if column is None or values.get(column) is None else str(values[column])
+def plain(values: Values, column: str, where: str) -> str | None:
+    """The text or number in a column, as text; None where it is empty. Raises FmloadError naming `where` for anything
+    else."""
+    value = values.get(column)
+    if value is None or value != value:  # NaN, which pandas writes where nothing is
+        return None
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value)
+    chat = isinstance(value, list | dict)
+    raise FmloadError(f"{where}: {column}: must be text, not {shown(value)}", hint=(
+        "chat messages belong in a column of their own (messages_column)" if chat else "write it as text"))
 
 
 def whole(values: Values, column: str | None, where: str, least: int = 1) -> int | None:
     """The number of tokens in a column; None where it is empty. Raises FmloadError naming `where` for anything else."""
-    if column is None or values.get(column) in (None, ""):
+    if column is None or values.get(column) in (None, "") or values[column] != values[column]:
         return None
     try:
         return tokens(values, column, least)

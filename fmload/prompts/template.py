@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -53,4 +54,7 @@ class Template:
 
 
 def _text(value: Any) -> str:
+    """Text as it stands; lists, mappings, true and false as JSON."""
+    if isinstance(value, list | dict | bool):
+        return json.dumps(value, ensure_ascii=False, default=str)
     return "" if value is None else str(value)

@@ -8,6 +8,8 @@ import pytest
 
 from fmload.cli import main
 from fmload.config import RunFileError, load
+from fmload.errors import FmloadError
+from fmload.prompts import prepare
 from fmload.prompts.checking import check
 
 RUN = """name: t
@@ -110,3 +112,18 @@ def test_addresses_that_can_be_none_are_told_without_being_looked_up(tmp_path: P
     problems = told(tmp_path, f"  - {{name: a, source: jsonl, files: {[*names, *good]}}}\n")
     assert [problem.split(": not of the form ")[0] for problem in problems] == [
         f"run.yml:5: prompts[0].files[{index}]: {name}" for index, name in enumerate(names)]
+
+
+def test_a_set_that_lies_in_the_cache_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.jsonl").write_text('{"prompt": "x"}\n')
+    prompts = "  - {name: a, source: jsonl, files: [a.jsonl]}\n"
+    assert told(tmp_path, prompts) == []
+    prepare(load(tmp_path / "run.yml"), tmp_path / "sets")
+
+    def read(*file: object) -> None:
+        raise FmloadError("read again")
+
+    monkeypatch.setattr("fmload.prompts.formats.rows", read)
+    assert told(tmp_path, prompts, fetch=True) == []
+    (tmp_path / "a.jsonl").write_text('{"prompt": "y"}\n')
+    assert told(tmp_path, prompts, fetch=True) == ["run.yml:5: prompts[0]: read again"]

@@ -171,3 +171,12 @@ def test_a_set_whose_writing_was_cut_short_is_not_there(tmp_path: Path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         prepare(run_file(), tmp_path)
     assert not (tmp_path / "short.jsonl").exists()
+
+
+def test_the_users_own_file_is_never_written_over(tmp_path: Path) -> None:
+    (tmp_path / "b.jsonl").write_text('{"prompt": "x"}\n')
+    sets = [{"name": name, "source": "jsonl", "files": [str(tmp_path / "*.jsonl")]} for name in "ab"]
+    with pytest.raises(FmloadError, match=r"prompt set 'a' is made from .*b\.jsonl, which would be written over"):
+        prepare(run_file(prompts=sets), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["b.jsonl"]
+    assert (tmp_path / "b.jsonl").read_text() == '{"prompt": "x"}\n'

@@ -139,9 +139,23 @@ def test_a_template_may_be_packed_and_is_utf_8(tmp_path: Path) -> None:
         made("jsonl", files=[path], template=str(tmp_path / "t.txt"))
 
 
-def test_nan_is_no_text(tmp_path: Path) -> None:
-    rows = [{"prompt": float("nan")}, {"prompt": "x"}]
-    assert texts(made("jsonl", files=[write(tmp_path / "a.jsonl", rows)])) == {"x"}
+def test_nan_is_nothing(tmp_path: Path) -> None:
+    rows = [{"prompt": float("nan")}, {"prompt": "x", "n": float("nan"), "answer": float("nan")}]
+    path = write(tmp_path / "a.jsonl", rows)
+    [prompt] = made("jsonl", files=[path], output_tokens_column="n", reference_column="answer")
+    assert (prompt.text, prompt.output_tokens, prompt.reference) == ("x", None, None)
+
+
+def test_lists_and_mappings_in_a_template_are_json(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("{prompt} {options} {sure}")
+    rows = [{"prompt": "x", "options": ["é", {"a": None}], "sure": True}]
+    [prompt] = made("jsonl", files=[write(tmp_path / "a.jsonl", rows)], template=str(tmp_path / "t.txt"))
+    assert prompt.text == 'x ["é", {"a": null}] true'
+
+
+def test_a_ground_truth_is_one_text(tmp_path: Path) -> None:
+    said = problems(tmp_path, '{"prompt": "x", "answers": ["a"]}\n', reference_column="answers")
+    assert said.startswith("a.jsonl:1: answers: must be text, not a list")
 
 
 def test_a_template_without_a_field_is_refused(tmp_path: Path) -> None:
