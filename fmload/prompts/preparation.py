@@ -15,12 +15,14 @@ from fmload.results import Results
 from fmload.same_server import server_of
 
 if TYPE_CHECKING:
-    from fmload.config.schema import EndpointSpec, PromptSpec, RunFile
+    from fmload.config.schema import Distribution, EndpointSpec, LoadSpec, PromptSpec, RunFile
     from fmload.prompts.source import Source
     from fmload.prompts.tokenizer import Tokenizer
 
-# Prompts to prepare where neither the run file nor the source says: enough for requests of a quarter of a second.
-_SHORTEST_REQUEST_S, _LEAST, _MOST = 0.25, 50, 10_000
+# Prompts to prepare where neither the run file nor the source says.
+_LEAST, _MOST = 50, 10_000
+_SHORT_REQUEST_S = 0.25
+_FAST_ANSWER_S, _FAST_TOKENS_PER_S = 0.01, 500.0  # an answer of few tokens may be there sooner
 
 
 def prepare(run_file: RunFile, into: Results | Path, progress: Progress | None = None) -> dict[str, Path]:
@@ -53,24 +55,43 @@ def prepare(run_file: RunFile, into: Results | Path, progress: Progress | None =
 def wanted(run_file: RunFile, spec: PromptSpec) -> int | None:
     """How many prompts a set needs so that none is sent twice to one endpoint; None: all that the source has.
 
-    `count` where it is given; else, for sources that invent text, what the plan can use up when a request takes at
-    least 0.25 s, between 50 and 10,000. A trace invents text, too; it is whole where it is replayed.
+    `count` where it is given; else, for sources that invent text, what the plan can use up, between 50 and 10,000:
+    its arrivals, or as many requests as users can make when each takes 0.25 s, or less where the answers are short.
+    A trace invents text, too; it is whole where it is replayed.
     """
+    from fmload.prompts.shortage import needed
+    from fmload.stages import plan
+
     if spec.count is not None:
         return spec.count
     load, source = run_file.load, SOURCES.load(spec.source)
     if not getattr(source, "endless", False) and (load.trace is not None or not getattr(source, "timed", False)):
         return None
-    window_s = load.until.at_most_s if load.until is not None else load.window_s or 60.0
-    stage_s = load.ramp_s + load.warmup.limit_s + window_s
-    at_once = sum(load.concurrency or ()) * stage_s / _SHORTEST_REQUEST_S + sum(load.rate or ()) * stage_s
-    if load.requests is not None:
-        levels = [*(load.concurrency or ()), *(load.rate or ())]
-        at_once = load.requests * len(levels) + sum(levels) * (load.ramp_s + load.warmup.limit_s) / _SHORTEST_REQUEST_S
-    if load.find is not None:
-        at_once = _MOST
     servers = Counter(server_of(endpoint.model_dump()) for endpoint in run_file.endpoints)
-    return int(min(max(at_once * load.repeat * max(servers.values()), _LEAST), _MOST))
+    estimated = _MOST if load.find is not None else _at_most(load, _shortest_s(spec)) * load.repeat * max(
+        servers.values())
+    planned = max((count for key, count in needed(run_file, plan(run_file), {}).items() if key[-1] == spec.name),
+                  default=0)
+    return int(min(max(estimated, planned, _LEAST), _MOST))
+
+
+def _at_most(load: LoadSpec, shortest_s: float) -> float:
+    """Requests of all levels together when none is shorter than that."""
+    window_s = load.until.at_most_s if load.until is not None else load.window_s or 60.0
+    lead_s = load.ramp_s + load.warmup.limit_s
+    if load.requests is not None:
+        levels: list[float] = [*(load.concurrency or ()), *(load.rate or ())]
+        return load.requests * len(levels) + sum(levels) * lead_s / shortest_s
+    stage_s = lead_s + window_s
+    return sum(load.concurrency or ()) * stage_s / shortest_s + sum(load.rate or ()) * stage_s
+
+
+def _shortest_s(spec: PromptSpec) -> float:
+    length: Distribution | None = spec.output_tokens or getattr(spec.options, "answer_tokens", None)
+    if length is None:
+        return _SHORT_REQUEST_S
+    tokens = length.mean or ((length.min or 0) + (length.max or 0)) / 2
+    return min(_SHORT_REQUEST_S, _FAST_ANSWER_S + tokens / _FAST_TOKENS_PER_S)
 
 
 def source_of(run_file: RunFile, spec: PromptSpec) -> Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from fmload import arrivals
 from fmload.config.schema import RunFile
@@ -14,23 +14,29 @@ from fmload.prompts.store import of_endpoint
 from fmload.stages import Stage
 
 
-def shortages(run: RunFile, stages: Iterable[Stage], sets: Mapping[str, list[Prompt]]) -> Iterator[str]:
-    """A sentence for every prompt set that a server will be sent more than once. What a closed loop sends within a
-    time is not known before: it is taken for one request a user. `sets`: all prompts by set."""
+def shortages(run: RunFile, stages: Sequence[Stage], sets: Mapping[str, list[Prompt]]) -> Iterator[str]:
+    """A sentence for every prompt set that a server will be sent more than once. `sets`: all prompts by set."""
     specs = {spec.name: spec for spec in run.endpoints}
-    least: Counter[DealKey] = Counter()
-    told: dict[DealKey, tuple[str, str, int]] = {}
+    lanes = {deal_key(specs[stage.endpoint], stage.prompt_set): stage for stage in reversed(stages)}
+    for key, count in needed(run, stages, sets).items():
+        stage = lanes[key]
+        there = len(of_endpoint(sets[stage.prompt_set], specs[stage.endpoint]))
+        if count > there:
+            yield (f"prompt set '{stage.prompt_set}' has {there:,} prompts, and '{stage.endpoint}' will be sent "
+                   f"{count:,} or more: prompts will repeat, and a prefix cache makes repeated ones fast. Give the set "
+                   "more prompts (count, files), or the load less time")
+
+
+def needed(run: RunFile, stages: Sequence[Stage], sets: Mapping[str, list[Prompt]]) -> Counter[DealKey]:
+    """How many prompts of each set each server will be sent at least. What a closed loop sends within a time is not
+    known before: it is taken for one request a user. `sets`: those of traces that are replayed."""
+    specs = {spec.name: spec for spec in run.endpoints}
+    found: Counter[DealKey] = Counter()
     for stage in stages:
         spec = specs[stage.endpoint]
-        prompts = of_endpoint(sets[stage.prompt_set], spec)
-        key = deal_key(spec, stage.prompt_set)
-        least[key] += requests_at_least(run, stage, prompts)
-        told.setdefault(key, (stage.endpoint, stage.prompt_set, len(prompts)))
-    for key, (endpoint, prompt_set, count) in told.items():
-        if least[key] > count:
-            yield (f"prompt set '{prompt_set}' has {count:,} prompts, and '{endpoint}' will be sent {least[key]:,} or "
-                   "more: prompts will repeat, and a prefix cache makes repeated ones fast. Give the set more prompts "
-                   "(count, files), or the load less time")
+        prompts = of_endpoint(sets.get(stage.prompt_set, []), spec)
+        found[deal_key(spec, stage.prompt_set)] += requests_at_least(run, stage, prompts)
+    return found
 
 
 def requests_at_least(run: RunFile, stage: Stage, prompts: list[Prompt]) -> int:

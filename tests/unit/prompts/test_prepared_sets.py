@@ -16,7 +16,9 @@ from fmload.config import RunFile, parse
 from fmload.errors import FmloadError
 from fmload.prompt import Prompt
 from fmload.prompts import cache, prepare, prompts_for, read, shards, store, tokenizer, wanted
+from fmload.prompts.shortage import shortages
 from fmload.results import Results
+from fmload.stages import plan
 
 ENDPOINT = {"name": "one", "protocol": "openai", "url": "http://h/v1"}
 PROMPTS = {"name": "short", "source": "synthetic", "input_tokens": 30, "count": 12}
@@ -148,6 +150,23 @@ def test_the_cache_key_changes_with_the_code_and_the_libraries(tmp_path: Path, m
 def test_as_many_prompts_as_the_plan_can_use(load: dict[str, Any], expected: int) -> None:
     run = run_file(load=load, prompts=[{"name": "s", "source": "synthetic", "input_tokens": 9}])
     assert wanted(run, run.prompts[0]) == expected
+
+
+@pytest.mark.parametrize(("length", "expected"), [
+    (20, 2 * 20 / 0.05), ({"min": 5, "max": 15}, 2 * 20 / 0.03), (500, 2 * 20 / 0.25)])
+def test_short_answers_use_up_more_prompts(length: Any, expected: float) -> None:
+    run = run_file(load={"concurrency": [2], "ramp": "5s", "warmup": "5s", "window": "10s"},
+                   prompts=[{"name": "s", "source": "synthetic", "input_tokens": 9, "output_tokens": length}])
+    assert wanted(run, run.prompts[0]) == int(expected)
+
+
+@pytest.mark.parametrize("arrivals", ["poisson", {"process": "step", "levels": [3], "every": "5s"}])
+def test_every_arrival_of_an_open_loop_has_a_prompt_of_its_own(arrivals: Any) -> None:
+    for seed in range(10):
+        run = run_file(load={"rate": [10], "arrivals": arrivals, "ramp": 0, "warmup": "5s", "window": "5s"}, seed=seed,
+                       prompts=[{"name": "s", "source": "synthetic", "input_tokens": 9}])
+        prompts = [Prompt(str(number), "s", text="x") for number in range(wanted(run, run.prompts[0]) or 0)]
+        assert not list(shortages(run, plan(run), {"s": prompts}))
 
 
 def test_a_count_is_a_count_and_files_give_all_they_have() -> None:
