@@ -96,7 +96,8 @@ class Code:
 class Axis:
     """`categories` makes the axis one of names: a point's coordinate is then an index into them.
 
-    `ticks` are the places worth a label, where not every place is (the levels of a sweep).
+    `ticks` are the places worth a label, where not every place is (the levels of a sweep). `span` is the range of a
+    linear axis, whatever the points: charts one under the other show the same.
     """
 
     label: str
@@ -104,6 +105,7 @@ class Axis:
     log: bool = False
     categories: Sequence[str] = ()
     ticks: Sequence[float] = ()
+    span: tuple[float, float] | None = None
 
     @property
     def text(self) -> str:

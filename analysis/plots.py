@@ -98,7 +98,9 @@ def _stacked(chart: Chart) -> list[float]:
 
 def _range(values: list[float], axis: Axis, rules: list[float], margin: float,
            from_zero: bool = False) -> tuple[float, float]:
-    """From zero what starts near it or is told to; else, or in logarithms, around the values."""
+    """Its span; else from zero what starts near it or is told to; else, or in logarithms, around the values."""
+    if axis.span:
+        return axis.span
     usable = [value for value in values if not axis.log or value > 0] or [1.0]
     low, high = min(usable), max(usable)
     low, high = (min([low, *(rule for rule in rules if rule >= low / 1.6)]),

@@ -94,4 +94,4 @@ def _short(value: float | None) -> float | None:
 
 def _axis(axis: Axis) -> dict[str, Any]:
     return {"label": axis.label, "unit": axis.unit, "text": axis.text, "log": axis.log,
-            "categories": list(axis.categories), "ticks": list(axis.ticks)}
+            "categories": list(axis.categories), "ticks": list(axis.ticks), "span": axis.span}

@@ -27,7 +27,7 @@ from analysis.formats import cell, name
 from analysis.gauges import QUANTITIES
 from analysis.naming import stage_name
 from analysis.pipeline import Analysis
-from analysis.sections.timeline import stage_marks, start_ns
+from analysis.sections.timeline import stage_marks, start_ns, time_axis
 from analysis.table import StageResult
 from analysis.utilisation import Metered, metered
 
@@ -101,7 +101,7 @@ def _chart(metric: str, series: list[Metered], analysis: Analysis) -> Chart:
              for place, one in enumerate(series)]
     marks = stage_marks(analysis.run.stages, origin_ns)
     safe = "".join(letter if letter.isalnum() else "_" for letter in metric)
-    return Chart(f"endpoint_{safe}", metric, "xy", Axis("Time since the run began", "s"),
+    return Chart(f"endpoint_{safe}", metric, "xy", time_axis(analysis),
                  Axis("Rate", "1/s") if metric.endswith("/s") else Axis("Value"), drawn, marks)
 
 

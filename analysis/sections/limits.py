@@ -15,7 +15,7 @@ from analysis.limits import limit_of, observed, tokens_per_joule
 from analysis.load import Run
 from analysis.naming import STAGE_COLUMNS, stage_cells
 from analysis.pipeline import Analysis
-from analysis.sections.timeline import stage_marks, start_ns
+from analysis.sections.timeline import stage_marks, start_ns, time_axis
 from analysis.table import StageResult
 from analysis.telemetry import server_view
 from analysis.utilisation import metered
@@ -119,7 +119,7 @@ def _pictures(endpoint: str, gauges: Gauges, analysis: Analysis) -> Iterator[Cha
                          place, place, bare=True) for place, (curve, points) in enumerate(curves.items()) if points]
         if series:
             yield Chart(f"endpoint_{title.replace(' ', '_')}_{safe}", f"{endpoint}: {title}", "xy",
-                        Axis("Time since the run began", "s"), Axis(title.capitalize(), unit), series, marks)
+                        time_axis(analysis), Axis(title.capitalize(), unit), series, marks)
 
 
 def _moves(gauge: Gauge) -> bool:

@@ -41,6 +41,13 @@ def start_ns(analysis: Analysis) -> int:
     return min((instant for instant in begun if instant), default=0)
 
 
+def time_axis(analysis: Analysis) -> Axis:
+    """Seconds from the run's first stage to the end of its last: one axis for all charts over time."""
+    ends = [max(stage.drain_end_ns, stage.window_end_ns) - start_ns(analysis) for stage in analysis.run.stages]
+    last_s = round(max(ends, default=0) / 1e9, 1)
+    return Axis("Time since the run began", "s", span=(0.0, last_s) if last_s > 0 else None)
+
+
 def stage_marks(stages: Iterable[Stage], origin_ns: int) -> list[Rule]:
     """A rule where each window began, in seconds after the origin; stages that ran side by side share one."""
     names: dict[float, list[str]] = {}
@@ -59,7 +66,7 @@ def _chart(file_name: str, title: str, unit: str, column: str, found: list[Line]
     endpoints = {line.endpoint: line.color for line in found}
     series = [Series(line.endpoint, points, endpoints[line.endpoint], bare=True) for line in found
               for result in line.results if (points := _points(result, column, origin, stride))]
-    return Chart(file_name, title, "xy", Axis("Time since the run began", "s"), Axis(title, unit), series)
+    return Chart(file_name, title, "xy", time_axis(analysis), Axis(title, unit), series)
 
 
 def _points(result: StageResult, column: str, origin_ns: int, stride: int) -> list[Point]:

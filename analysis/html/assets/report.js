@@ -61,6 +61,7 @@ function makeScale(axis, [low, high], from, to, log, wanted) {
 // From zero what starts near it or is told to; else, or in logarithms, around the values.
 function domain(values, axis, log, rules, margin, fromZero) {
   if (axis.categories.length) return [-0.5, axis.categories.length - 0.5];
+  if (axis.span && !log) return axis.span;
   const usable = values.filter(value => value !== null && (!log || value > 0));
   if (!usable.length) return log ? [0.1, 1] : [0, 1];
   let low = usable.reduce((a, b) => Math.min(a, b)), high = usable.reduce((a, b) => Math.max(a, b));
@@ -241,7 +242,7 @@ class Plot {
     const crowded = xAxis.categories.length && Math.max(...xAxis.categories.map(text => text.length)) * 6.5 > (width - 70) / xAxis.categories.length;
     const bottom = height - (crowded ? 84 : 42);
     const y = makeScale(yAxis, range.y, bottom, top, this.log.y, wantedY);
-    const left = 26 + Math.max(...y.ticks.map(tick => y.label(tick).length), 2) * 6.6, right = width - 10;
+    const left = 26 + Math.max(...y.ticks.map(tick => y.label(tick).length), xAxis.span ? 6 : 2) * 6.6, right = width - 10;
     const x = makeScale(xAxis, range.x, left, right, this.log.x, Math.max(3, Math.floor((right - left) / 62)));
     const clip = `clip-${this.figure.dataset.chart}-${this.panels.length}-${Math.random().toString(36).slice(2)}`, spots = [];
     const shown = this.visible(name), frame = {x, y, floor: this.log.y ? range.y[0] : -Infinity, edges: [bottom, top], crowded: this.crowded, stack: new Map(), under: [], count: shown.length};

@@ -14,7 +14,7 @@ from handmade import BASE_NS, MS, request, stage, write
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import fmbench_csv, sections
+from analysis import fmbench_csv, plots, sections
 from analysis.deployment import deployed
 from analysis.document import Chart, Section, Table
 from analysis.failures import failures
@@ -142,6 +142,8 @@ def test_the_limits_pictures_have_one_unit_each_and_mark_the_stages(tmp_path: Pa
     requests = charts["a: requests"]
     assert [series.name for series in requests.series] == ["In flight, by the client", "Batch", "Queue"]
     assert [rule.label for rule in requests.rules] == ["0, 1"]  # they began together
+    assert len({chart.x.span for chart in charts.values()}) == 1  # the same seconds
+    assert plots.draw(requests).axes[0].get_xlim() == requests.x.span
     assert all(point.x >= 0 for chart in charts.values() for series in chart.series for point in series.points)
     medians = tables(section)[1]
     assert [row[6].text for row in medians.rows] == ["25 %"] * len(medians.rows)
