@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -52,7 +52,9 @@ class Ledger:
         except OSError as error:
             os.close(self._fd)
             raise FmloadError(f"{path} is in use by another evaluation", hint="wait until it has ended") from error
-        self.entries = {entry.key: entry for entry in _read(path, self._fd)}
+        self.entries: dict[str, Entry] = {}
+        for entry in _read(path, self._fd):
+            self._take(entry)
 
     def __enter__(self) -> Ledger:
         return self
@@ -74,6 +76,13 @@ class Ledger:
             raise FmloadError(f"{self._path} cannot be written: {error.strerror}") from error
         if written != len(line):
             raise FmloadError(f"{self._path} cannot be written: the disk is full")
+        self._take(entry)
+
+    def _take(self, entry: Entry) -> None:
+        """The newest entry of a question stands, with the attempts of those before it counted in."""
+        if (before := self.entries.get(entry.key)) is not None:
+            entry = replace(entry, attempts=before.attempts + entry.attempts,
+                            throttled=before.throttled + entry.throttled)
         self.entries[entry.key] = entry
 
 

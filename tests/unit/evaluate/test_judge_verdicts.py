@@ -52,6 +52,18 @@ def test_the_ledger_survives_and_is_open_to_one_process_at_a_time(tmp_path: Path
         assert set(ledger.entries) == {"k", "l", "m"}
 
 
+def test_refusals_of_earlier_calls_count_with_the_answer_that_came_at_last(tmp_path: Path) -> None:
+    path = tmp_path / "verdicts.jsonl"
+    with Ledger(path) as ledger:
+        ledger.append(Entry("k", "j", "grade", "throttled", attempts=6, throttled=6))
+    with Ledger(path) as ledger:
+        ledger.append(Entry("k", "j", "grade", "ok", "correct", attempts=2, throttled=1))
+        told = ledger.entries["k"]
+    assert (told.outcome, told.attempts, told.throttled) == ("ok", 8, 7)
+    with Ledger(path) as ledger:
+        assert ledger.entries["k"] == told
+
+
 def test_a_spoilt_ledger_names_the_line(tmp_path: Path) -> None:
     path = tmp_path / "verdicts.jsonl"
     path.write_text('{"key": "k", "judge": "j", "kind": "grade", "outcome": "ok"}\nnot JSON\n')
