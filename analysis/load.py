@@ -157,6 +157,11 @@ class Run:
         return any(entry.get("exact_output") for entry in self.spec.get("prompts") or []
                    if entry.get("name") == prompt_set)
 
+    def prompt_source(self, prompt_set: str) -> str | None:
+        """Where the run file takes the prompts of a set from."""
+        return next((entry.get("source") for entry in self.spec.get("prompts") or []
+                     if entry.get("name") == prompt_set), None)
+
     def count(self, stage: Stage) -> int:
         """How many records the stage has."""
         return sum(int(_parquet(path).metadata.num_rows) for path in self._files(stage))

@@ -46,6 +46,7 @@ class StageSummary:
     safe_checks: SafeChecks | None = None
     output_lengths: OutputLengths | None = None
     addresses: tuple[AddressSummary, ...] = ()  # empty where the endpoint has one address
+    prompt_source: str | None = None  # of its prompt set, as the run file names it
     asked_s: Floats | None = None  # when an open loop's requests were due, in seconds after the window's start
 
     @property
@@ -183,7 +184,8 @@ def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted, earli
         slower_than_threshold=None if slow is None else _slower(requests, slow),
         safe_checks=safe_checks(table, requests, gathered.window_ns, wanted),
         output_lengths=output_lengths(table, requests.succeeded, run.exact_output(stage.prompt_set)),
-        addresses=by_address(table, requests, gathered.window_ns, endpoint, wanted))
+        addresses=by_address(table, requests, gathered.window_ns, endpoint, wanted),
+        prompt_source=run.prompt_source(stage.prompt_set))
 
 
 _EMPTY: dict[str, np.ndarray[Any, Any]] = {

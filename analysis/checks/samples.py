@@ -9,6 +9,15 @@ from fmload.intervals import percentile_floor
 from fmload.metrics import NS
 from fmload.units import format_duration
 
+# Prompt sources whose prompts have beginnings in common, and what is to be known of them.
+ALIKE_ON_PURPOSE = {
+    "shared_prefix": "the set's prompts share their prefixes on purpose",
+    "mooncake": "the set's prompts share what those of the trace shared",
+    "conversation": "each turn repeats the turns before it, with earlier answers that are made up: a server that "
+                    "caches its own answers, too, finds less of them than in a real chat",
+    "sharegpt": "each turn repeats the turns before it, with the answers of the data set: a server that caches its own "
+                "answers, too, finds less of them than in a real chat",
+}
 FEW = 11  # the fewest samples for a median by the rule of the floors
 
 
@@ -89,13 +98,16 @@ def known_well_enough(facts: Facts) -> Check | None:
 
 
 def cached_tokens(facts: Facts) -> Check | None:
-    """Share of the input tokens that the server took from its cache."""
+    """Share of the input tokens that the server took from its cache; no reproach where prompts begin alike on
+    purpose."""
     share = facts.value("cached_share")
     if share is None:
         return None
-    return Check(7, "cached input tokens", PASS if share <= CLOSE else WARN,
-                 f"The server took {share:.1%} of the input tokens from its prefix cache"
-                 + ("." if share <= CLOSE else ": TTFT and throughput are those of a warm cache."), {"share": share})
+    on_purpose = ALIKE_ON_PURPOSE.get(facts.summary.prompt_source or "")
+    found = share > CLOSE
+    why = f"; {on_purpose}." if on_purpose else ": TTFT and throughput are those of a warm cache." if found else "."
+    return Check(7, "cached input tokens", WARN if found and not on_purpose else PASS,
+                 f"The server took {share:.1%} of the input tokens from its prefix cache{why}", {"share": share})
 
 
 def repeated_prompts(facts: Facts) -> Check | None:

@@ -141,6 +141,18 @@ def test_cached_input_tokens_warn(tmp_path: Path) -> None:
     assert result_of(judged(tmp_path, back_to_back(cached_tokens=5)), "cached input tokens") == "WARN"
 
 
+@pytest.mark.parametrize(("source", "result", "words"), [
+    ("synthetic", "WARN", "those of a warm cache"), ("shared_prefix", "PASS", "share their prefixes on purpose"),
+    ("conversation", "PASS", "earlier answers that are made up"), ("sharegpt", "PASS", "the answers of the data set")])
+def test_a_cache_that_the_prompts_are_made_for_is_no_reproach(tmp_path: Path, source: str, result: str,
+                                                              words: str) -> None:
+    write(tmp_path, [stage(window_ms=20_000)], back_to_back(cached_tokens=5),
+          spec={"prompts": [{"name": "p", "source": source}]})
+    [found] = [check for check in analyse_run(open_run(tmp_path)).results[0].checks
+               if check.name == "cached input tokens"]
+    assert found.result == result and words in found.sentence
+
+
 def health(cpu: float = 0.1, lag_ms: float = 0.1, host_cpu: float = 0.2) -> list[dict[str, Any]]:
     return [{"worker": "w0", "at_ns": BASE_NS + second * NS_A_SECOND, "cpu_fraction": cpu,
              "host_cpu_fraction": host_cpu, "loop_lag_p99_ns": round(lag_ms * MS),
