@@ -298,7 +298,11 @@ def _prepare_prompts(run: RunFile, results: Results) -> None:
     if all((results.prompts / f"{spec.name}.jsonl").exists() for spec in run.prompts):
         return
     command = [sys.executable, "-m", "fmload.cli", "prompts", str(results.run_yml), "--out", str(results.prompts)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PREPARE_LIMIT_S, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PREPARE_LIMIT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise FmloadError(f"the prompts were not prepared within {PREPARE_LIMIT_S:.0f} s",
+                          hint="ask for fewer or shorter ones (count), or use 'fmload run', which has no limit") from error
     if done.returncode:
         raise FmloadError(f"the prompts could not be prepared: {done.stderr.strip()}")
 

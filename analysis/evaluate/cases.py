@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from fmload.errors import FmloadError
 from fmload.prompt import Prompt
-from fmload.prompts import store
+from fmload.prompts import formats, store
 from fmload.results import Results
 
 References = Mapping[tuple[str, str], tuple[str, ...]]  # by prompt set and prompt id
@@ -71,10 +71,10 @@ def _own(prompts: Mapping[tuple[str, str], Prompt]) -> Iterator[tuple[tuple[str,
 def read_references(path: Path) -> Iterator[tuple[tuple[str, str], tuple[str, ...]]]:
     """Ground truths by prompt: lines of `{"prompt_set", "prompt_id", "reference"}`, the last one text or several.
 
-    Raises FmloadError naming the line that is none.
+    Raises FmloadError naming the line that is none, or is not UTF-8.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = formats.text(path.read_bytes(), str(path)).split("\n")  # a text may hold U+2028
     except OSError as error:
         raise FmloadError(f"{path}: {error.strerror or error}") from error
     for number, line in enumerate(lines, 1):

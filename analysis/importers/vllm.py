@@ -32,7 +32,7 @@ class VLLM:
         try:
             contents = [json.loads(text)]
         except ValueError:
-            contents = [json.loads(line) for line in text.splitlines() if line.strip()]
+            contents = [json.loads(line) for line in text.split("\n") if line.strip()]
         return Published("vllm", path, [_row(content) for content in contents], NOTES)
 
 

@@ -159,8 +159,9 @@ def _from_transformers(name: str) -> Any:
     try:
         return AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError, KeyError, ImportError) as error:
+        told = str(error).strip().splitlines() or [type(error).__name__]
         raise FmloadError(
-            f"tokenizer '{name}' cannot be loaded: {str(error).strip().splitlines()[0]}",
+            f"tokenizer '{name}' cannot be loaded: {told[0]}",
             hint="use 'bundled', a folder with tokenizer.json, or a Hugging Face name (gated ones need HF_TOKEN; "
                  "without a network, download it beforehand and name the folder)") from error
 

@@ -103,6 +103,15 @@ def test_ground_truths_are_one_text_or_several_and_wrong_lines_are_named(tmp_pat
             list(read_references(path))
 
 
+def test_ground_truths_may_hold_any_letter_and_are_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "truths.jsonl"
+    path.write_text('{"prompt_set": "qa", "prompt_id": "1", "reference": "a\u2028b"}\n', encoding="utf-8")
+    assert dict(read_references(path)) == {("qa", "1"): ("a\u2028b",)}
+    path.write_bytes(b'{"prompt_set": "qa", "prompt_id": "1", "reference": "caf\xe9"}')
+    with pytest.raises(FmloadError, match=r"truths\.jsonl:1: not UTF-8"):
+        list(read_references(path))
+
+
 def test_a_judges_file_is_checked_like_a_run_file(tmp_path: Path) -> None:
     path = tmp_path / "judges.yml"
     judge = "{name: a, protocol: openai, url: 'http://h'}"
