@@ -302,7 +302,7 @@ def _prepare_prompts(run: RunFile, results: Results) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PREPARE_LIMIT_S, check=False)
     except subprocess.TimeoutExpired as error:
         raise FmloadError(f"the prompts were not prepared within {PREPARE_LIMIT_S:.0f} s",
-                          hint="ask for fewer or shorter ones (count), or use 'fmload run', which has no limit") from error
+                          hint="ask for fewer or shorter ones (count); 'fmload run' has no limit") from error
     if done.returncode:
         raise FmloadError(f"the prompts could not be prepared: {done.stderr.strip()}")
 
