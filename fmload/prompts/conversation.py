@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 import random
-from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import Field
 
 from fmload.config.model import Strict
-from fmload.config.schema import Length, PromptSpec
+from fmload.config.schema import Length
 from fmload.config.values import Seconds
 from fmload.prompt import Prompt
+from fmload.prompts.invented import Invented, Item
 from fmload.prompts.lengths import draw_length
 from fmload.prompts.synthetic import text_of
 from fmload.prompts.tokenizer import Tokenizer
 
 
-class Conversation:
+class Conversation(Invented):
     """Conversations whose earlier answers are synthetic too: the lengths of every turn are known, and drawn."""
 
     endless = True
@@ -34,20 +33,7 @@ class Conversation:
         think_s: Seconds = Field(0.0, alias="think", description="mean pause before each later question")
         think_kind: Literal["fixed", "exponential"] = "exponential"
 
-    def __init__(self, name: str, options: Options) -> None:
-        self.name, self.options = name, options
-
-    @classmethod
-    def from_spec(cls, spec: PromptSpec) -> Conversation:
-        return cls(spec.name, spec.options)
-
-    def fingerprint(self) -> str:
-        return ""
-
-    def items(self, seed: str) -> Iterator[tuple[str, int]]:
-        return ((seed, index) for index in itertools.count())
-
-    def make(self, item: tuple[str, int], tokenizer: Tokenizer, head: str) -> list[Prompt]:
+    def make(self, item: Item, tokenizer: Tokenizer, head: str) -> list[Prompt]:
         seed, index = item
         draw = random.Random(f"{seed}/{index}")
         said: list[dict[str, Any]] = []

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import random
-from collections.abc import Iterator
 
 from pydantic import Field
 
 from fmload.config.model import Strict
-from fmload.config.schema import Length, PromptSpec
+from fmload.config.schema import Length
 from fmload.prompt import Prompt
+from fmload.prompts.invented import Invented, Item
 from fmload.prompts.lengths import draw_length
 from fmload.prompts.synthetic import text_of
 from fmload.prompts.tokenizer import Tokenizer
@@ -18,7 +17,7 @@ from fmload.prompts.tokenizer import Tokenizer
 _WORDS_AT_THE_END = 6  # tokens left to words, with which the length can be hit exactly
 
 
-class RandomTokens:
+class RandomTokens(Invented):
     """Random tokens, decoded; decoding and encoding again may merge some, so the last few tokens are words."""
 
     endless = True
@@ -29,21 +28,9 @@ class RandomTokens:
 
         input_tokens: Length = Field(description="length of the prompts")
 
-    def __init__(self, name: str, options: Options) -> None:
-        self.name, self.options = name, options
-
-    @classmethod
-    def from_spec(cls, spec: PromptSpec) -> RandomTokens:
-        return cls(spec.name, spec.options)
-
-    def fingerprint(self) -> str:
-        return ""
-
-    def items(self, seed: str) -> Iterator[str]:
-        return (f"{seed}/{index}" for index in itertools.count())
-
-    def make(self, item: str, tokenizer: Tokenizer, head: str) -> list[Prompt]:
-        draw = random.Random(item)
+    def make(self, item: Item, tokenizer: Tokenizer, head: str) -> list[Prompt]:
+        seed, index = item
+        draw = random.Random(f"{seed}/{index}")
         length = draw_length(self.options.input_tokens, draw)
         text = text_of(length, tokenizer.count, draw, head + _noise(length - _WORDS_AT_THE_END, tokenizer, draw, head))
         return [Prompt(id="", prompt_set=self.name, text=text, input_tokens=length)]

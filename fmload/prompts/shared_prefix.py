@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import random
-from collections.abc import Iterator
 
 from pydantic import Field
 
 from fmload.config.model import Strict
-from fmload.config.schema import Length, PromptSpec
+from fmload.config.schema import Length
 from fmload.prompt import Prompt
+from fmload.prompts.invented import Invented, Item
 from fmload.prompts.lengths import draw_length
 from fmload.prompts.synthetic import text_of
 from fmload.prompts.tokenizer import Tokenizer
 
 
-class SharedPrefix:
+class SharedPrefix(Invented):
     """A prefix of `prefix_tokens`, one of `prefixes`, before `share` of the prompts; then text of each prompt's own."""
 
     endless = True
@@ -31,20 +30,10 @@ class SharedPrefix:
         input_tokens: Length = Field(description="length of what follows the prefix")
 
     def __init__(self, name: str, options: Options) -> None:
-        self.name, self.options = name, options
+        super().__init__(name, options)
         self._texts: dict[tuple[str, str], str] = {}
 
-    @classmethod
-    def from_spec(cls, spec: PromptSpec) -> SharedPrefix:
-        return cls(spec.name, spec.options)
-
-    def fingerprint(self) -> str:
-        return ""
-
-    def items(self, seed: str) -> Iterator[tuple[str, int]]:
-        return ((seed, index) for index in itertools.count())
-
-    def make(self, item: tuple[str, int], tokenizer: Tokenizer, head: str) -> list[Prompt]:
+    def make(self, item: Item, tokenizer: Tokenizer, head: str) -> list[Prompt]:
         seed, index = item
         draw = random.Random(f"{seed}/{index}")
         length = draw_length(self.options.input_tokens, draw) + self.options.prefix_tokens

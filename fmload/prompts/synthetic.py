@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from pydantic import Field
 
 from fmload.config.model import Strict
-from fmload.config.schema import Length, PromptSpec
+from fmload.config.schema import Length
 from fmload.errors import FmloadError
 from fmload.prompt import Prompt
 from fmload.prompts import words
+from fmload.prompts.invented import Invented, Item
 from fmload.prompts.lengths import draw_length
 from fmload.prompts.tokenizer import Tokenizer
 
@@ -20,7 +21,7 @@ Count = Callable[[str], int]
 _TRIES = 2000
 
 
-class Synthetic:
+class Synthetic(Invented):
     """Texts whose token count is drawn, and hit exactly: the text itself is counted, so that nothing can drift."""
 
     endless = True
@@ -32,22 +33,9 @@ class Synthetic:
         input_tokens: Length = Field(description="length of the prompts")
         count_template: bool = Field(False, description="the length includes what the chat template adds")
 
-    def __init__(self, name: str, options: Options) -> None:
-        self.name = name
-        self.options = options
-
-    @classmethod
-    def from_spec(cls, spec: PromptSpec) -> Synthetic:
-        return cls(spec.name, spec.options)
-
-    def fingerprint(self) -> str:
-        return ""
-
-    def items(self, seed: str) -> Iterator[str]:
-        return (f"{seed}/{index}" for index in itertools.count())
-
-    def make(self, item: str, tokenizer: Tokenizer, head: str) -> list[Prompt]:
-        draw = random.Random(item)
+    def make(self, item: Item, tokenizer: Tokenizer, head: str) -> list[Prompt]:
+        seed, index = item
+        draw = random.Random(f"{seed}/{index}")
         length = draw_length(self.options.input_tokens, draw)
         count = chat_count_of(tokenizer) if self.options.count_template else tokenizer.count
         text = text_of(length, count, draw, head)
