@@ -158,7 +158,7 @@ class Columns(Strict):
     column: str = Field("prompt", description="the text, where there is neither template nor messages column")
     messages_column: str = Field("messages", description="chat messages; used where there is no template")
     image_column: str | None = Field(None, description="an image that goes with the text in one chat message")
-    reference_column: str | None = Field(None, description="the ground truth")
+    reference_column: str | None = Field(None, description="the ground truth; if not named, that of `reference`")
     output_tokens_column: str | None = Field(None, description="the length of the answer to ask for")
 
 
@@ -209,7 +209,9 @@ class Table(Rows):
 
     def _reference(self, values: Values, where: str) -> str | None:
         column = self.options.reference_column
-        return plain(values, column, where) if column else None
+        if column is None:
+            return values["reference"] if isinstance(values.get("reference"), str) else None
+        return plain(values, column, where)
 
     def _text(self, values: Values, where: str) -> str:
         column = self.options.column

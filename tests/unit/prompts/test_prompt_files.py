@@ -67,6 +67,13 @@ def test_every_format_gives_the_same_prompts(tmp_path: Path, name: str) -> None:
     assert all(prompt.input_tokens == BUNDLED.count(prompt.text or "") for prompt in prompts)
 
 
+def test_a_column_called_reference_is_the_ground_truth_where_none_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"prompt": "2 + 2?", "reference": "4", "other": "four"}\n{"prompt": "3?", "reference": ["3"]}\n')
+    assert [prompt.reference for prompt in made("jsonl", files=[str(path)], shuffle=False)] == ["4", None]
+    assert made("jsonl", 1, files=[str(path)], shuffle=False, reference_column="prompt")[0].reference == "2 + 2?"
+
+
 def test_patterns_take_all_their_files(tmp_path: Path) -> None:
     write(tmp_path / "one.jsonl", ROWS[:4])
     write(tmp_path / "two.jsonl", ROWS[4:])
