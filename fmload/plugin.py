@@ -38,6 +38,7 @@ from fmload.endpoints.base import Reading
 from fmload.errors import EXIT_INTERRUPTED, FmloadError
 from fmload.exposition.watching import watch
 from fmload.prompts import read
+from fmload.prompts.earlier_runs import sent_before
 from fmload.prompts.shortage import shortages
 from fmload.record import NEITHER, Record
 from fmload.results import Results, new_results
@@ -229,8 +230,8 @@ class Plugin:
         _write_environment(results, run)
         _prepare_prompts(run, results)
         replay.bound_windows(stages, results)
-        for told in shortages(run, stages, {spec.name: read(results.prompts / f"{spec.name}.jsonl")
-                                            for spec in run.prompts}):
+        sets = {spec.name: read(results.prompts / f"{spec.name}.jsonl") for spec in run.prompts}
+        for told in (*shortages(run, stages, sets), *sent_before(run, results)):
             logger.warning("%s", told)
         return run, results, stages
 

@@ -20,6 +20,7 @@ from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
 from fmload.exposition import watching
 from fmload.progress import Progress
 from fmload.prompts.checking import check
+from fmload.prompts.earlier_runs import sent_before
 from fmload.prompts.preparation import prepare
 from fmload.prompts.shortage import shortages
 from fmload.prompts.store import counted_by, read
@@ -129,9 +130,9 @@ def prepare_prompts(run_file: RunFile, results: Results, progress: Progress) -> 
 
 
 def tell_shortages(run_file: RunFile, results: Results, progress: Progress) -> None:
-    """Warn of prompt sets of which prompts will be sent more than once."""
+    """Warn of prompt sets of which prompts will be sent more than once, or were by an earlier run."""
     sets = {spec.name: read(results.prompts / f"{spec.name}.jsonl") for spec in run_file.prompts}
-    for told in shortages(run_file, plan(run_file), sets):
+    for told in (*shortages(run_file, plan(run_file), sets), *sent_before(run_file, results)):
         progress.say(f"warning: {told}")
 
 
