@@ -209,6 +209,7 @@ class Plugin:
         except FmloadError as error:
             logger.error("%s", error)
             self.environment.process_exit_code = error.exit_code
+            self._release()
             return False
         self.costs = costs_of(run)
         self.collector = Collector(results, uuid4().hex, self.link)
@@ -246,12 +247,16 @@ class Plugin:
     def _run_ended(self, conductor: Conductor) -> None:
         if self.conductor is conductor:
             self.conductor = None
-            if self._claim is not None:
-                self._claim.close()
+            self._release()
             self._run_watched()
             self.environment.stop_timeout = self._stop_timeout
             if self.environment.parsed_options.headless:
                 self.environment.process_exit_code = conductor.exit_code
+
+    def _release(self) -> None:
+        """Leave the results folder to the next run, of this process or another."""
+        if self._claim is not None:
+            self._claim.close()
 
     # -- signals --------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.load_rig import Run, emulator, free_port, ids, locust, wait_until
+from tests.load_rig import Run, emulator, free_port, ids, locust, run_file, wait_until
 
 
 def post(base: str, path: str, **form: str) -> dict[str, Any]:
@@ -62,3 +62,24 @@ def test_start_stop_and_start_again_leave_a_whole_results_folder_each(tmp_path: 
         second = newest(process)
         assert ids(second.records()) == {one.request_id for one in server.requests()} - served
     assert process.wait(30) is not None
+
+
+def test_a_start_that_failed_leaves_the_folder_to_the_next(tmp_path: Path) -> None:
+    web = free_port()
+    base = f"http://127.0.0.1:{web}"
+    with emulator(tmp_path, "--ttft", "20ms", "--gap", "10ms") as server:
+        load = {"concurrency": [1], "ramp": 0, "warmup": 0, "window": "1s", "drain": "5s"}
+        late = tmp_path / "late.jsonl"
+        path = run_file(tmp_path, {"a": server.url}, load, prompts=[
+            {"name": "p", "source": "jsonl", "files": [str(late)], "output_tokens": 5}])
+        with locust(tmp_path, "--processes", "2", "--web-host", "127.0.0.1", "--web-port", str(web),
+                    "--fmload-config", str(path)) as process:
+            wait_until(lambda: reachable(base), 30, "the web UI")
+            wait_until(lambda: len(get(base, "/stats/requests")["workers"]) == 2, 30, "both workers")
+            form = {"user_count": "1", "spawn_rate": "10", "host": f"{server.url}/v1"}
+            post(base, "/swarm", **form)
+            wait_until(lambda: "late.jsonl: no such file" in process.output(), 30, "the refusal")
+            late.write_text('{"prompt": "What is new?"}\n')
+            wait_until(lambda: get(base, "/stats/requests")["state"] in ("ready", "stopped"), 30, "the stop")
+            wait_until(lambda: post(base, "/swarm", **form)["success"], 30, "a second start")
+            wait_until(lambda: [stage["status"] for stage in process.stages()] == ["done"], 60, "the run")
