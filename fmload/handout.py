@@ -137,13 +137,11 @@ class Handout:
     def arrivals(self, stage: Stage) -> Iterator[float | None]:
         """When requests of a stage with a rate are due, in seconds from its start, over all workers; None in the place
         of arrivals of other components of its mix."""
-        return arrivals.of_stage(self._lane(stage))
+        return arrivals.of_stage(arrivals.asked_of(stage, self._run.seed))
 
     def _lane(self, stage: Stage) -> dict[str, Any]:
         return {"stage": stage.stage, "endpoint": stage.endpoint, "prompt_set": stage.prompt_set,
-                "start_ns": stage.ramp_start_ns, "kind": stage.load.kind, "value": stage.load.value,
-                "arrivals": stage.load.arrivals, "lead_s": stage.ramp_s + stage.warmup_s, "mix": stage.mix,
-                "seed": arrivals.seed_of(self._run.seed, stage.mix["first"] if stage.mix else stage.stage)}
+                "start_ns": stage.ramp_start_ns, "kind": stage.load.kind, **arrivals.asked_of(stage, self._run.seed)}
 
 
 def _batches(prompts: list[Prompt]) -> Iterator[bytes]:

@@ -37,9 +37,7 @@ from fmload.config import RunFile, dump
 from fmload.endpoints.base import Reading
 from fmload.errors import EXIT_INTERRUPTED, FmloadError
 from fmload.exposition.watching import watch
-from fmload.prompts import read
-from fmload.prompts.earlier_runs import sent_before
-from fmload.prompts.shortage import shortages
+from fmload.prompts.repeats import repeats
 from fmload.record import NEITHER, Record
 from fmload.results import Results, new_results
 from fmload.shape import StageShape
@@ -231,8 +229,7 @@ class Plugin:
         _write_environment(results, run)
         _prepare_prompts(run, results)
         replay.bound_windows(stages, results)
-        sets = {spec.name: read(results.prompts / f"{spec.name}.jsonl") for spec in run.prompts}
-        for told in (*shortages(run, stages, sets), *sent_before(run, results)):
+        for told in repeats(run, stages, results):
             logger.warning("%s", told)
         return run, results, stages
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from fmload.errors import FmloadError
 from fmload.mix import of_component
 from fmload.registry import Registry
+
+if TYPE_CHECKING:
+    from fmload.stages import Stage
 
 ARRIVALS = Registry("arrival process", {
     "constant": "fmload.arrivals.steady:constant",
@@ -66,6 +69,12 @@ def schedule(arrivals: Mapping[str, Any], rate_per_s: float, seed: str, lead_s: 
 def seed_of(run_seed: int, stage: int) -> str:
     """The seed of a stage's arrivals: the audit makes the schedule anew from it."""
     return f"{run_seed}/{stage}"
+
+
+def asked_of(stage: Stage, run_seed: int) -> dict[str, Any]:
+    """What `of_stage` takes, of a stage of the plan."""
+    return {"arrivals": stage.load.arrivals, "value": stage.load.value, "lead_s": stage.ramp_s + stage.warmup_s,
+            "mix": stage.mix, "seed": seed_of(run_seed, stage.mix["first"] if stage.mix else stage.stage)}
 
 
 def of_stage(asked: Mapping[str, Any]) -> Iterator[float | None]:

@@ -20,9 +20,8 @@ from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
 from fmload.exposition import watching
 from fmload.progress import Progress
 from fmload.prompts.checking import check
-from fmload.prompts.earlier_runs import sent_before
 from fmload.prompts.preparation import prepare
-from fmload.prompts.shortage import shortages
+from fmload.prompts.repeats import repeats
 from fmload.prompts.store import counted_by, read
 from fmload.results import Results, new_results
 from fmload.stages import plan
@@ -93,7 +92,8 @@ def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progres
         with deployed(run_file, results, yes=args.yes, keep=args.keep, say=progress.say) as ready:
             check_alive(ready)
             prepare_prompts(ready, results, progress)
-            tell_shortages(ready, results, progress)
+            for told in repeats(ready, plan(ready), results):
+                progress.say(f"warning: {told}")
             with recorded(ready, results, progress.say), progress:
                 return orchestrate.drive(ready, results, workers, progress, args.resume, remote, watched)
     except KeyboardInterrupt:
@@ -127,13 +127,6 @@ def prepare_prompts(run_file: RunFile, results: Results, progress: Progress) -> 
         if spec.count is not None or _needs_server(run_file):
             for told in prompts.remarks(run_file, spec, read(paths[spec.name])):
                 progress.say(f"{spec.name}: {told}")
-
-
-def tell_shortages(run_file: RunFile, results: Results, progress: Progress) -> None:
-    """Warn of prompt sets of which prompts will be sent more than once, or were by an earlier run."""
-    sets = {spec.name: read(results.prompts / f"{spec.name}.jsonl") for spec in run_file.prompts}
-    for told in (*shortages(run_file, plan(run_file), sets), *sent_before(run_file, results)):
-        progress.say(f"warning: {told}")
 
 
 def _needs_server(run_file: RunFile) -> bool:

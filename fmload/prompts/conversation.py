@@ -20,9 +20,6 @@ from fmload.prompts.tokenizer import Tokenizer
 class Conversation(Invented):
     """Conversations whose earlier answers are synthetic too: the lengths of every turn are known, and drawn."""
 
-    endless = True
-    without = ("template", "filter.language")
-
     class Options(Strict):
         """Keys of `source: conversation`."""
 

@@ -19,9 +19,6 @@ _LLAMA_RECIPES = (5, 25, 50, 100, 500, 1000, 2000)
 class Fixed(Invented):
     """Synthetic texts of each length in turn."""
 
-    endless = True
-    without = ("template", "filter.language")
-
     class Options(Strict):
         """Keys of `source: fixed`."""
 

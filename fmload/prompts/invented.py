@@ -15,6 +15,7 @@ class Invented:
     """The half of a source that says nothing of its prompts; what it makes is in its `make`."""
 
     endless = True
+    without = ("template", "filter.language")
 
     def __init__(self, name: str, options: Any) -> None:
         """`options`: the source's own `Options`."""

@@ -70,8 +70,8 @@ def wanted(run_file: RunFile, spec: PromptSpec) -> int | None:
     servers = Counter(server_of(endpoint.model_dump()) for endpoint in run_file.endpoints)
     estimated = _MOST if load.find is not None else _at_most(load, _shortest_s(spec)) * load.repeat * max(
         servers.values())
-    planned = max((count for key, count in needed(run_file, plan(run_file), {}).items() if key[-1] == spec.name),
-                  default=0)
+    mine = [stage for stage in plan(run_file) if stage.prompt_set == spec.name]
+    planned = max(needed(run_file, mine, {}).values(), default=0)
     return int(min(max(estimated, planned, _LEAST), _MOST))
 
 
@@ -128,15 +128,16 @@ def is_kept(run_file: RunFile, spec: PromptSpec) -> bool:
     if any(store.counted_by(endpoint) != endpoint.tokenizer for endpoint in run_file.endpoints):
         return False
     try:
-        source, parts = source_of(run_file, spec), list(_parts(run_file, spec))
-        keys = [_key(run_file, spec, source, tokenizer, prefix) for tokenizer, prefix in parts]
+        source, count = source_of(run_file, spec), wanted(run_file, spec)
+        keys = [_key(run_file, spec, source, tokenizer, prefix, count) for tokenizer, prefix in _parts(run_file, spec)]
     except FmloadError:
         return False
     return all(key is not None and cache.has(key) for key in keys)
 
 
 def _prepare_set(run_file: RunFile, spec: PromptSpec, path: Path, progress: Progress) -> None:
-    parts = [_for_tokenizer(run_file, spec, tokenizer, prefix, progress)
+    count = wanted(run_file, spec)
+    parts = [_for_tokenizer(run_file, spec, tokenizer, prefix, count, progress)
              for tokenizer, prefix in _parts(run_file, spec)]
     part = path.with_name(f"{path.name}.part")  # a run that is resumed takes what has the set's name for whole
     part.write_bytes(b"".join(parts))
@@ -158,24 +159,26 @@ def _tokenizer(name: str, endpoint: EndpointSpec) -> Tokenizer:
     return local if name == endpoint.tokenizer else aligned(endpoint, name, local)
 
 
-def _key(run_file: RunFile, spec: PromptSpec, source: Source, tokenizer: Tokenizer, prefix: str) -> str | None:
+def _key(run_file: RunFile, spec: PromptSpec, source: Source, tokenizer: Tokenizer, prefix: str,
+         count: int | None) -> str | None:
     """The set's name in the cache; None for one that is not kept."""
     from fmload.prompts import cache
 
     if spec.nonce or tokenizer.remote:
         return None
-    return cache.key(spec, source, tokenizer, run_file.seed, wanted(run_file, spec), prefix)
+    return cache.key(spec, source, tokenizer, run_file.seed, count, prefix)
 
 
-def _for_tokenizer(run_file: RunFile, spec: PromptSpec, tokenizer: Tokenizer, prefix: str, progress: Progress) -> bytes:
+def _for_tokenizer(run_file: RunFile, spec: PromptSpec, tokenizer: Tokenizer, prefix: str, count: int | None,
+                   progress: Progress) -> bytes:
     """The set under one tokenizer, from the cache when nothing that it depends on has changed."""
     from fmload.prompts import cache
 
     source = source_of(run_file, spec)
-    key = _key(run_file, spec, source, tokenizer, prefix)
+    key = _key(run_file, spec, source, tokenizer, prefix, count)
     content = cache.get(key) if key else None
     if content is None:
-        prompts = make_set(spec, source, tokenizer, f"{run_file.seed}/{spec.name}", wanted(run_file, spec), progress)
+        prompts = make_set(spec, source, tokenizer, f"{run_file.seed}/{spec.name}", count, progress)
         content = store.dumps(replace(prompt, id=f"{prefix}{index:06d}") for index, prompt in enumerate(prompts))
         if key:
             cache.put(key, content)

@@ -20,9 +20,6 @@ _WORDS_AT_THE_END = 6  # tokens left to words, with which the length can be hit 
 class RandomTokens(Invented):
     """Random tokens, decoded; decoding and encoding again may merge some, so the last few tokens are words."""
 
-    endless = True
-    without = ("template", "filter.language")
-
     class Options(Strict):
         """Keys of `source: random`."""
 

@@ -18,9 +18,6 @@ from fmload.prompts.tokenizer import Tokenizer
 class SharedPrefix(Invented):
     """A prefix of `prefix_tokens`, one of `prefixes`, before `share` of the prompts; then text of each prompt's own."""
 
-    endless = True
-    without = ("template", "filter.language")
-
     class Options(Strict):
         """Keys of `source: shared_prefix`."""
 

@@ -51,7 +51,4 @@ def requests_at_least(run: RunFile, stage: Stage, prompts: list[Prompt]) -> int:
 
 
 def _due_s(run: RunFile, stage: Stage) -> Iterator[float]:
-    seed = arrivals.seed_of(run.seed, stage.mix["first"] if stage.mix else stage.stage)
-    asked = {"arrivals": stage.load.arrivals, "value": stage.load.value, "seed": seed,
-             "lead_s": stage.ramp_s + stage.warmup_s, "mix": stage.mix}
-    return (due_s for due_s in arrivals.of_stage(asked) if due_s is not None)
+    return (due_s for due_s in arrivals.of_stage(arrivals.asked_of(stage, run.seed)) if due_s is not None)

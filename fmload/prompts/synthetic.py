@@ -24,9 +24,6 @@ _TRIES = 2000
 class Synthetic(Invented):
     """Texts whose token count is drawn, and hit exactly: the text itself is counted, so that nothing can drift."""
 
-    endless = True
-    without = ("template", "filter.language")
-
     class Options(Strict):
         """Keys of `source: synthetic`."""
 

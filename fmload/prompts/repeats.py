@@ -1,0 +1,19 @@
+"""What is to be known before a load of prompts that a server will have been sent already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from fmload.config.schema import RunFile
+from fmload.prompts import store
+from fmload.prompts.earlier_runs import sent_before
+from fmload.prompts.shortage import shortages
+from fmload.results import Results
+from fmload.stages import Stage
+
+
+def repeats(run: RunFile, stages: Sequence[Stage], results: Results) -> Iterator[str]:
+    """A sentence for every prepared set that is too small for the plan, and for every one that an earlier run sent."""
+    sets = {spec.name: store.read(results.prompts / f"{spec.name}.jsonl") for spec in run.prompts}
+    yield from shortages(run, stages, sets)
+    yield from sent_before(run, results)
