@@ -234,11 +234,7 @@ def _line(difference: Difference) -> str:
 
 def _shown(metric: str, value: float | None) -> str:
     """With its unit where it has one: 101 ms, 0.4 %, $0.0000425."""
-    if metric in PRICES:
-        return formats.text(value, formats.usd)
-    unit = _metric(metric).unit
-    form = formats.duration if unit in ("s", "s/token") else formats.percent if unit == "share" else _four
-    return formats.text(value, form)
+    return formats.text(value, formats.of_unit("USD" if metric in PRICES else _metric(metric).unit, _four))
 
 
 def _four(value: float) -> str:

@@ -57,11 +57,6 @@ def several(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
-def users(value: float) -> str:
-    """1 user, 2.5 users (a mean)."""
-    return f"{value:.3g} user{'' if value == 1 else 's'}" if value < 1000 else f"{value:g} users"
-
-
 def seconds(value: float) -> str:
     """Seconds in three digits, without the unit, for columns that name it."""
     return significant(value)
@@ -95,6 +90,11 @@ def limit(value_s: float) -> str:
 def percent(value: float) -> str:
     """A share of one as percent: 0 %, 0.4 %, 12 %."""
     return f"{significant(value * 100, 2) if abs(value) < 0.1 else f'{value * 100:.0f}'} %"
+
+
+def of_unit(unit: str, other: Format = significant) -> Format:
+    """How a figure is shown with its unit, where it has one: 101 ms, 0.4 %, $0.42."""
+    return {"s": duration, "s/token": duration, "share": percent, "USD": usd}.get(unit, other)
 
 
 def usd(value: float) -> str:

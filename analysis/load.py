@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 from analysis.columns import READ, Batch, to_batch
 from fmload.config.schema import PriceSpec
 from fmload.errors import FmloadError
-from fmload.resources import read_yaml
+from fmload.resources import read_json_lines, read_yaml
 from fmload.results import Results
 from fmload.same_server import server_of
 from fmload.stages import SCHEMA_VERSION
+from fmload.units import format_users
 
 _SPOILT = "it was cut off or edited: take it from a copy; the records of the folder are as they were"
 BATCH_ROWS = 4_096  # with 200 chunks a request: 0.8 M chunks, some 15 MB a copy
@@ -88,7 +89,7 @@ class Stage:
             return f"{value:g} requests/s"
         if self.load.get("kind") == "trace":
             return f"trace ×{value:g}"
-        return f"{value} user{'' if value == 1 else 's'}" if value is not None else "n/a"
+        return format_users(value) if value is not None else "n/a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,25 +143,24 @@ class Run:
 
     def endpoint(self, name: str) -> Endpoint:
         """The endpoint of that name in the run file; a bare one when the run file does not name it."""
-        for entry in self.spec.get("endpoints") or []:
-            if entry.get("name") == name:
-                return _endpoint(entry)
-        return Endpoint(name)
+        entry = self._entry("endpoints", name)
+        return _endpoint(entry) if entry else Endpoint(name)
 
     def server(self, endpoint: str) -> str:
         """What it shares with the other endpoints of the same server, by which its prefix cache is shared, too."""
-        entries = (entry for entry in self.spec.get("endpoints") or [] if entry.get("name") == endpoint)
-        return server_of(next(entries, {"name": endpoint}))
+        return server_of(self._entry("endpoints", endpoint) or {"name": endpoint})
 
     def exact_output(self, prompt_set: str) -> bool:
         """Whether the run file asks for answers exactly as long as it says."""
-        return any(entry.get("exact_output") for entry in self.spec.get("prompts") or []
-                   if entry.get("name") == prompt_set)
+        return bool(self._entry("prompts", prompt_set).get("exact_output"))
 
     def prompt_source(self, prompt_set: str) -> str | None:
         """Where the run file takes the prompts of a set from."""
-        return next((entry.get("source") for entry in self.spec.get("prompts") or []
-                     if entry.get("name") == prompt_set), None)
+        return self._entry("prompts", prompt_set).get("source")
+
+    def _entry(self, kind: str, name: str) -> Mapping[str, Any]:
+        """The entry of that name in a list of the run file; empty when there is none."""
+        return next((entry for entry in self.spec.get(kind) or [] if entry.get("name") == name), {})
 
     def count(self, stage: Stage) -> int:
         """How many records the stage has."""
@@ -202,8 +202,8 @@ def open_run(root: Path) -> Run:
     workers = {entry["worker"]: Worker(**_known(Worker, entry)) for entry in _json(results.workers_json, [])}
     stages = (_closed(stage, results, workers) for stage in _stages(results.stages_json, plan["stages"]))
     return Run(results=results, spec=_yaml(results.run_yml), stages=tuple(stages), workers=workers,
-               environment=_json(results.environment_json, {}), events=tuple(_json_lines(results.events_jsonl)),
-               health=tuple(_on_master_line(line, workers) for line in _json_lines(results.health_jsonl)),
+               environment=_json(results.environment_json, {}), events=tuple(read_json_lines(results.events_jsonl)),
+               health=tuple(_on_master_line(line, workers) for line in read_json_lines(results.health_jsonl)),
                run_id=str(plan.get("run_id", "")), started_utc=plan.get("started_utc"))
 
 
@@ -318,17 +318,6 @@ def _json(path: Path, default: Any = None) -> Any:
         return json.loads(path.read_text())
     except ValueError as error:
         raise FmloadError(f"{path} is not JSON: {error}", hint=_SPOILT) from error
-
-
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.exists():
-        return
-    with path.open() as file:
-        for line in file:
-            try:
-                yield json.loads(line)
-            except ValueError:
-                return  # a torn last line after a crash
 
 
 def _yaml(path: Path) -> dict[str, Any]:

@@ -20,8 +20,9 @@ from analysis.mixes import Part, part_of
 from analysis.objectives import Objective, judge, limits_of, parse_objectives
 from analysis.own_timings import own_times_s
 from analysis.recommend import Recommendation, per_instance, per_prompt_set
+from analysis.reuse import NO_PROMPTS
 from analysis.stats import PERCENTILES
-from analysis.summarize import NO_PROMPTS, StageSummary, summarize
+from analysis.summarize import StageSummary, summarize
 from analysis.table import StageResult, summary_row, write_csv
 from analysis.telemetry import ServerView, server_view
 from fmload.errors import EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK

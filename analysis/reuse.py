@@ -10,9 +10,7 @@ import numpy as np
 
 from fmload.metrics import Bools, Ints
 
-
-def _none() -> Ints:
-    return np.array([], dtype=np.int64)
+NO_PROMPTS: Ints = np.array([], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,7 @@ class Reuse:
     in_stage: int = 0
     in_earlier: int = 0
     cached: int | None = None
-    prompts: Ints = field(default_factory=_none)
+    prompts: Ints = field(default_factory=lambda: NO_PROMPTS)
 
     @property
     def repeated(self) -> int:

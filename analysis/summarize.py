@@ -16,6 +16,7 @@ from analysis.evidence import Evidence, evidence_of
 from analysis.load import Endpoint, Run, Stage
 from analysis.offered import asked_s
 from analysis.output_lengths import OutputLengths, output_lengths
+from analysis.reuse import NO_PROMPTS
 from analysis.safe_checks import EMPTY, SafeChecks, rows_of, safe_checks
 from analysis.samples import Samples
 from analysis.stats import finite
@@ -25,7 +26,6 @@ from fmload.intervals import Interval, throughput_interval
 from fmload.metrics import NS, Bools, Floats, Ints, Totals, gaps, icl, itl, of_level
 from fmload.record import NEITHER
 
-NO_PROMPTS: Ints = np.array([], dtype=np.int64)
 REQUEST_METRICS = tuple(metric.name for metric in of_level("request"))
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from fmload.errors import first_line
+
 
 def quotas_of(client: Any, model: str) -> list[str]:
     """`<name>: <value>` of every Bedrock quota that names the model; what kept them from being read, if something did.
@@ -19,7 +21,7 @@ def quotas_of(client: Any, model: str) -> list[str]:
         pages = client.get_paginator("list_service_quotas").paginate(ServiceCode="bedrock")
         quotas = [quota for page in pages for quota in page["Quotas"]]
     except (ClientError, BotoCoreError) as error:
-        return [f"quotas could not be read: {str(error).splitlines()[0]}"]
+        return [f"quotas could not be read: {first_line(error)}"]
     return [f"{quota['QuotaName']}: {quota['Value']:g}" for quota in quotas
             if words and words <= set(re.findall(r"[a-z0-9.]+", quota["QuotaName"].lower()))]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from fmload import answers, journal
 from fmload.prompt import Prompt
 from fmload.record import unpack
+from fmload.resources import read_json_lines
 from fmload.results import Results
 
 
@@ -49,13 +49,5 @@ def _in_flight(results: Results) -> int:
     """The busiest worker's most, times the workers: their prompts lie side by side in the set."""
     stages = json.loads(results.stages_json.read_text())["stages"] if results.stages_json.exists() else []
     workers = {worker for stage in stages if stage["status"] == "interrupted" for worker in stage["workers"]}
-    return len(workers) * max((most for worker, most in _samples(results.health_jsonl) if worker in workers), default=0)
-
-
-def _samples(path: Path) -> Iterator[tuple[str, int]]:
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            sample = json.loads(line)
-        except ValueError:
-            return  # a torn last line after a crash
-        yield sample["worker"], sample["in_flight"]
+    return len(workers) * max((sample["in_flight"] for sample in read_json_lines(results.health_jsonl)
+                               if sample["worker"] in workers), default=0)

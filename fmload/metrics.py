@@ -303,6 +303,11 @@ class Metric:
     function: Callable[..., Any]
 
     @property
+    def display_scale(self) -> int:
+        """The factor from `unit` to `display_unit`."""
+        return 1000 if self.display_unit == "ms" else 1
+
+    @property
     def definition(self) -> str:
         """The public definition, as one paragraph."""
         return " ".join((inspect.getdoc(self.function) or "").split())

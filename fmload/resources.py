@@ -1,7 +1,9 @@
-"""Files that travel with the project (configs, locustfiles), found in a checkout and in a wheel alike."""
+"""Files that travel with the project, in a checkout and in a wheel alike; and how YAML and JSON lines are read."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,18 @@ def resource(*parts: str) -> Path:
 def table(name: str) -> Any:
     """A table of `configs/` that ships (`images.yml`), read once."""
     return read_yaml(resource("configs", name))
+
+
+def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a file that a process appends to, up to one that a crash has torn; none where there is no file."""
+    if not path.exists():
+        return
+    with path.open() as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                return
 
 
 def read_yaml(path: Path) -> Any:

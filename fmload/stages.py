@@ -13,6 +13,7 @@ from fmload.config.objectives import searchable
 from fmload.config.schema import ArrivalSpec, ComponentSpec, EndpointSpec, LoadSpec, PromptSpec, RunFile
 from fmload.errors import FmloadError
 from fmload.mix import shares, spread
+from fmload.units import format_users
 
 SCHEMA_VERSION = 1
 # 1  first version
@@ -34,7 +35,7 @@ class Load:
     @property
     def text(self) -> str:
         """`8 users`, `2.5/s`, or `trace ×2`."""
-        return {"concurrency": f"{self.value:g} user{'' if self.value == 1 else 's'}", "rate": f"{self.value:g}/s",
+        return {"concurrency": format_users(self.value), "rate": f"{self.value:g}/s",
                 "trace": f"trace ×{self.value:g}"}[self.kind]
 
 

@@ -43,6 +43,12 @@ def write_size(size_bytes: int) -> str:
     return f"{size_bytes // _SIZE_BYTES[unit]}{unit}"
 
 
+def format_users(users: float) -> str:
+    """`1 user`, `16 users`, `2.5 users` (a mean)."""
+    number = f"{users:.3g}" if users < 1000 else f"{users:.0f}"
+    return f"{number} user{'' if users == 1 else 's'}"
+
+
 def format_duration(seconds: float | None) -> str:
     """`12 ms`, `3.46 s`, `2 m 05 s`; `n/a` for None."""
     if seconds is None or math.isnan(seconds):

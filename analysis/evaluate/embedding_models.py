@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from analysis.evaluate.embeddings import Embed, EmbeddingSpec, Vector
-from fmload.errors import FmloadError
+from fmload.errors import FmloadError, first_line
 
 _EXTRAS = {"model2vec": "embeddings", "sentence-transformers": "sentence-transformers"}
 
@@ -20,8 +20,8 @@ def local_model(spec: EmbeddingSpec) -> Embed:
     try:
         model = _LOADERS[spec.library](library, spec.model)
     except Exception as error:  # both libraries raise whatever their loaders, parsers and the Hub's client do
-        told = str(error).strip().splitlines() or [type(error).__name__]
-        raise FmloadError(f"embedding: {spec.library} cannot load '{spec.model}': {told[0]}", hint=_REMEDY) from error
+        raise FmloadError(f"embedding: {spec.library} cannot load '{spec.model}': {first_line(error)}",
+                          hint=_REMEDY) from error
     return lambda texts: _vectors(model, texts)
 
 

@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from analysis.formats import users
 from analysis.importers.markdown_tables import known
 from analysis.published import Published, Row
+from fmload.units import format_users
 
 NOTES = ("its inter-token latency is one value a request: our TPOT",
          "throughput is from the first request to the last response, ramp and tail included")
@@ -50,7 +50,7 @@ def _row(metrics: dict[str, Any], content: dict[str, Any]) -> Row:
     figures["requests"] = None if good is None else good + (figures["errors"] or 0.0)
     figures["concurrency"] = _concurrency(content.get("input_config") or {})
     told = known(figures)
-    return Row(users(told['concurrency']) if "concurrency" in told else "run", told)
+    return Row(format_users(told['concurrency']) if "concurrency" in told else "run", told)
 
 
 def _seconds(metric: dict[str, Any] | None, key: str) -> float | None:

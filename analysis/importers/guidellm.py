@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from analysis import formats
 from analysis.importers.markdown_tables import known
 from analysis.published import Published, Row
+from fmload.units import format_users
 
 NOTES = ("its ITL is (last − first token) ÷ (tokens − 1) of each request: our TPOT",
          "its TPOT counts the wait for the first token, and is left out")
@@ -50,7 +50,7 @@ def _row(benchmark: dict[str, Any]) -> Row:
         figures |= {f"{ours}_{stat}": value / scale for stat, value in found.items() if value is not None}
     told = known(figures)
     users = told.get("concurrency") or told.get("achieved_concurrency")
-    return Row(formats.users(users) if users else str(_strategy(benchmark).get("type_", "benchmark")), told)
+    return Row(format_users(users) if users else str(_strategy(benchmark).get("type_", "benchmark")), told)
 
 
 def _strategy(benchmark: dict[str, Any]) -> dict[str, Any]:

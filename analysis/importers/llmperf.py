@@ -15,9 +15,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.formats import users
 from analysis.importers.markdown_tables import known, number, tables
 from analysis.published import Published, Row
+from fmload.units import format_users
 
 NOTES = ("inter-token latency counts TTFT as a gap: it is E2E ÷ output tokens",
          "input tokens are the number asked for, output tokens a count by another model's tokenizer")
@@ -76,7 +76,7 @@ def _of_columns(table: list[list[str]], instance: re.Match[str] | None) -> list[
     rows = []
     for column in range(width):
         figures = known({name: _scaled(cells, column, scale) for (name, scale), cells in lines})
-        rows.append(Row(users(figures.get('concurrency', column + 1)), _with_requests(figures),
+        rows.append(Row(format_users(figures.get('concurrency', column + 1)), _with_requests(figures),
                         instance_type=instance[0] if instance else None))
     return rows
 
@@ -97,7 +97,7 @@ def _of_json(path: Path, content: Any) -> Row:
     if "results_error_rate" in content:
         return _of_summary(path, content)
     figures = known({name: content[key] / scale for key, (name, scale) in _LABELS.items() if key in content})
-    return Row(users(figures.get('concurrency', 0)), _with_requests(figures))
+    return Row(format_users(figures.get('concurrency', 0)), _with_requests(figures))
 
 
 def _of_summary(path: Path, summary: dict[str, Any]) -> Row:
@@ -112,7 +112,7 @@ def _of_summary(path: Path, summary: dict[str, Any]) -> Row:
         "transactions_per_minute": summary.get("results_num_completed_requests_per_min"),
     }
     told = known(figures)
-    label = users(told['concurrency']) if "concurrency" in told else path.stem
+    label = format_users(told['concurrency']) if "concurrency" in told else path.stem
     return Row(label, told, endpoint=summary.get("model"))
 
 

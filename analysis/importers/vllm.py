@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from analysis.formats import users
 from analysis.importers.markdown_tables import known
 from analysis.published import Published, Row
+from fmload.units import format_users
 
 NOTES = ("throughput is over the whole run, its first and last requests included",
          "ITL is one sample a chunk: our ICL")
@@ -53,7 +53,7 @@ def _row(content: dict[str, Any]) -> Row:
             if value is not None:
                 figures[f"{ours}_{'p50' if stat == 'median' else stat}"] = value / 1000
     concurrency = content.get("max_concurrency")
-    label = users(concurrency) if concurrency else f"{content.get('request_rate', '?')} requests/s"
+    label = format_users(concurrency) if concurrency else f"{content.get('request_rate', '?')} requests/s"
     return Row(label, known(figures), endpoint=content.get("model_id"))
 
 

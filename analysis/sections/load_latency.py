@@ -24,7 +24,7 @@ def render(analysis: Analysis) -> Section | None:
 
 
 def _chart(metric: Metric, kind: str, found: list[Line], analysis: Analysis) -> Chart:
-    scale = 1000 if metric.display_unit == "ms" else 1
+    scale = metric.display_scale
     axis = load_axis(kind, found)
     series = [Series(line.name, [point for result in line.results if (point := _point(result, metric, scale))],
                      line.color, line.shape) for line in found if line.kind == kind]

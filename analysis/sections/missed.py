@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from analysis import formats
 from analysis.document import Cell, Column, Paragraph, Section, Table
-from analysis.formats import Format
 from analysis.naming import STAGE_COLUMNS, stage_cells
 from analysis.objectives import Objective, Verdict
 from analysis.pipeline import Analysis
+
+_DURATIONS = ("s", "s/token")
 
 
 def render(analysis: Analysis) -> Section | None:
@@ -32,7 +33,8 @@ def verdict_cell(verdict: Verdict) -> Cell:
     """The value, marked; an unknown value is not met, and its title says why it is unknown."""
     if verdict.value is None:
         return Cell(formats.ABSENT, None, "warn", verdict.reason)
-    form = _form(verdict.objective)
+    unit = verdict.objective.unit
+    form = formats.significant if unit in _DURATIONS else formats.of_unit(unit)  # the column names it
     return formats.cell(verdict.value, form, "good" if verdict.met else "bad", limit_text(verdict.objective))
 
 
@@ -44,24 +46,14 @@ def limit_text(objective: Objective) -> str:
 
 def limit_value(objective: Objective) -> str:
     """The limit as people set it: 2 s, 1 %, $8.00."""
-    if _is_duration(objective):
+    if objective.unit in _DURATIONS:
         return formats.limit(objective.limit)
-    return f"{objective.limit * 100:g} %" if objective.unit == "share" else _form(objective)(objective.limit)
+    return f"{objective.limit * 100:g} %" if objective.unit == "share" else value_text(objective, objective.limit)
 
 
 def value_text(objective: Objective, value: float) -> str:
     """A value of the objective's metric, with its unit."""
-    return formats.duration(value) if _is_duration(objective) else _form(objective)(value)
-
-
-def _is_duration(objective: Objective) -> bool:
-    return objective.unit in ("s", "s/token")
-
-
-def _form(objective: Objective) -> Format:
-    if objective.unit == "USD":
-        return formats.usd
-    return formats.percent if objective.unit == "share" else formats.significant
+    return formats.of_unit(objective.unit)(value)
 
 
 def _unit(objective: Objective) -> str:

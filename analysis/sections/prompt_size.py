@@ -33,7 +33,7 @@ def _levels(found: list[Line]) -> list[str]:
 
 def _chart(name: str, found: list[Line], levels: list[str], analysis: Analysis) -> Chart:
     metric = METRICS[name]
-    scale = 1000 if metric.display_unit == "ms" else 1
+    scale = metric.display_scale
     shown = [(line, result) for level in levels for line in found for result in line.results
              if result.summary.stage.load_label == level]
     each = max(20, POINTS_IN_ALL // max(1, len(shown)))

@@ -25,12 +25,14 @@ from analysis.document import (
 from analysis.formats import cell, name, percent, usd
 from analysis.pipeline import Analysis
 from analysis.sections.cost import capacities
+from analysis.table import StageResult
 from fmload.answers import ANSWERS_FULL
 
 _SCORES = {"exact_match": "Exact match", "token_f1": "Token F1", "rouge_l": "ROUGE-L", "levenshtein": "Levenshtein",
            "token_set": "Token set", "cosine": "Cosine"}
 _WHO = (Column("Endpoint", numeric=False), Column("Prompts", numeric=False))
 Json = Mapping[str, Any]
+Sound = Mapping[tuple[str, str], StageResult]  # by endpoint and prompt set, as `capacities` finds them
 
 
 def render(analysis: Analysis) -> Section | None:
@@ -39,8 +41,9 @@ def render(analysis: Analysis) -> Section | None:
     if not path.exists():
         return None
     found = json.loads(path.read_text())
-    blocks: list[Block] = [Paragraph(_how(found)), *_not_all_kept(analysis), _quality(found, analysis),
-                           *_unpriced(found, analysis), *_charts(found, analysis)]
+    sound = capacities(analysis)
+    blocks: list[Block] = [Paragraph(_how(found)), *_not_all_kept(analysis), _quality(found, sound),
+                           *_unpriced(found, sound), *_charts(found, sound)]
     blocks += [table for table in (_differences(found), _scores(found), _comparisons(found)) if table.rows]
     if found["judges"]:
         agreement = judges.agreement_table(found)
@@ -66,13 +69,13 @@ def _not_all_kept(analysis: Analysis) -> Iterator[Callout]:
                       "what follows is about the answers that came before. Later ones were measured and not kept.")
 
 
-def _price(analysis: Analysis, group: Json) -> float | None:
+def _price(sound: Sound, group: Json) -> float | None:
     """Price of a transaction at the highest sound load within the objectives."""
-    result = capacities(analysis).get((group["endpoint"], group["prompt_set"]))
+    result = sound.get((group["endpoint"], group["prompt_set"]))
     return result.value("price_per_transaction") if result else None
 
 
-def _quality(found: Json, analysis: Analysis) -> Table:
+def _quality(found: Json, sound: Sound) -> Table:
     columns = [*_WHO, Column("n", title="Distinct prompts: each counts once"),
                Column("Correct", title="With its 95 % interval"),
                Column("Undecided", title="As many votes for as against: not correct", detail=not found["judges"]),
@@ -82,7 +85,7 @@ def _quality(found: Json, analysis: Analysis) -> Table:
                Column("Cut", title="Answers too long to be kept whole", detail=True)]
     rows = []
     for group in found["quality"]:
-        correct, price = group["correct"], _price(analysis, group)
+        correct, price = group["correct"], _price(sound, group)
         rows.append([
             name(group["endpoint"]), name(group["prompt_set"]), cell(correct and correct["n"], formats.count),
             _share(correct), cell(correct and correct.get("undecided"), formats.count),
@@ -92,14 +95,13 @@ def _quality(found: Json, analysis: Analysis) -> Table:
                                 "objectives; 95 % intervals in brackets")
 
 
-def _unpriced(found: Json, analysis: Analysis) -> Iterator[Paragraph]:
+def _unpriced(found: Json, sound: Sound) -> Iterator[Paragraph]:
     """Why a price is n/a."""
-    sound = capacities(analysis)
     for group in found["quality"]:
         who = f"**{group['endpoint']}** ({group['prompt_set']})"
         if (group["endpoint"], group["prompt_set"]) not in sound:
             yield Paragraph(f"No price for {who}: at none of its loads the numbers are sound and the objectives met.")
-        elif _price(analysis, group) is None:
+        elif _price(sound, group) is None:
             yield Paragraph(f"No price for {who}: the run file names none, and the price table holds none.")
 
 
@@ -128,10 +130,10 @@ def _dollars(value: float) -> str:
     return usd(value) if math.isfinite(value) else "∞"
 
 
-def _charts(found: Json, analysis: Analysis) -> Iterator[Chart]:
+def _charts(found: Json, sound: Sound) -> Iterator[Chart]:
     """Correct answers against price, where there are two endpoints to compare."""
     priced = [(group, price * 1e4) for group in found["quality"]
-              if group["correct"] and (price := _price(analysis, group)) is not None]
+              if group["correct"] and (price := _price(sound, group)) is not None]
     endpoints = list(dict.fromkeys(group["endpoint"] for group, _ in priced))
     prompt_sets = list(dict.fromkeys(group["prompt_set"] for group, _ in priced))
     if len(endpoints) > 1:

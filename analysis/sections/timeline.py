@@ -43,8 +43,8 @@ def start_ns(analysis: Analysis) -> int:
 
 def time_axis(analysis: Analysis) -> Axis:
     """Seconds from the run's first stage to the end of its last: one axis for all charts over time."""
-    ends = [max(stage.drain_end_ns, stage.window_end_ns) - start_ns(analysis) for stage in analysis.run.stages]
-    last_s = round(max(ends, default=0) / 1e9, 1)
+    last_ns = max((max(stage.drain_end_ns, stage.window_end_ns) for stage in analysis.run.stages), default=0)
+    last_s = round((last_ns - start_ns(analysis)) / 1e9, 1)
     return Axis("Time since the run began", "s", span=(0.0, last_s) if last_s > 0 else None)
 
 

@@ -93,7 +93,7 @@ def _interval(found: Distribution, form: Format) -> Cell:
 
 
 def _curves(metric: Metric, found: list[Line]) -> Chart:
-    scale = 1000 if metric.display_unit == "ms" else 1
+    scale = metric.display_scale
     series = [
         Series(result.summary.stage.load_label, _points(result.summary.distributions[metric.name], scale), place,
                panel=line.name, bare=True)

@@ -14,7 +14,7 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-from fmload.errors import Faults, FmloadError
+from fmload.errors import Faults, FmloadError, first_line
 from fmload.prompts import cache, formats
 from fmload.registry import did_you_mean
 
@@ -147,7 +147,7 @@ def _from_s3(uri: str) -> Iterator[tuple[str, Path]]:
                 client.download_file(bucket, name, str(path))
             yield f"s3://{bucket}/{name}", path
     except (BotoCoreError, ClientError, OSError) as error:
-        raise FmloadError(f"{uri}: {_first_line(error)}",
+        raise FmloadError(f"{uri}: {first_line(error).removesuffix('.')}",
                           hint="check the credentials (AWS_PROFILE), region and name") from error
 
 
@@ -167,12 +167,8 @@ def _from_hub(address: str) -> Path:
     try:
         return Path(hf_hub_download(f"{parts[0]}/{name}", parts[2], repo_type="dataset", revision=revision or None))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        raise FmloadError(f"{address}: {_first_line(error)}",
+        raise FmloadError(f"{address}: {first_line(error).removesuffix('.')}",
                           hint="check the name; gated data sets need HF_TOKEN; or name a file that is here") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).partition("\n")[0].removesuffix(".")
 
 
 def content(file: Found) -> bytes:

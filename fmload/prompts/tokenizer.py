@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any, ClassVar
 
-from fmload.errors import FmloadError
+from fmload.errors import FmloadError, first_line
 
 BUNDLED = "bundled"
 # Letters with the space before them, up to three digits, punctuation, white space: the pieces in which the bundled
@@ -159,9 +159,8 @@ def _from_transformers(name: str) -> Any:
     try:
         return AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        told = str(error).strip().splitlines() or [type(error).__name__]
         raise FmloadError(
-            f"tokenizer '{name}' cannot be loaded: {told[0]}",
+            f"tokenizer '{name}' cannot be loaded: {first_line(error)}",
             hint="use 'bundled', a folder with tokenizer.json, or a Hugging Face name (gated ones need HF_TOKEN; "
                  "without a network, download it beforehand and name the folder)") from error
 

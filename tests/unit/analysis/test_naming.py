@@ -8,13 +8,13 @@ import pytest
 from handmade import BASE_NS, MS, request, stage, write
 
 from analysis.document import Axis, Chart, Point, Series
-from analysis.formats import users
 from analysis.load import open_run
 from analysis.naming import lines
 from analysis.pipeline import analyse_run
 from analysis.plots import draw
 from analysis.sections.timeline import stage_marks
 from fmload.stages import Load
+from fmload.units import format_users
 
 
 def test_lines_that_differ_by_their_parameters_say_so_in_words(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_lines_that_differ_by_their_parameters_say_so_in_words(tmp_path: Path) -
 
 @pytest.mark.parametrize(("count", "shown"), [(1, "1 user"), (16, "16 users"), (2.5, "2.5 users")])
 def test_one_user_is_no_users(count: float, shown: str) -> None:
-    assert users(count) == shown == Load("concurrency", count).text
+    assert format_users(count) == shown == Load("concurrency", count).text
 
 
 @pytest.mark.parametrize(("bars", "from_zero"), [(False, True), (True, False)])
