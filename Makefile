@@ -45,7 +45,7 @@ bench: $(VENV)/.dev  ## cost per token event, error against the truth, memory; b
 	@$(BIN)/python -m tests.bench
 
 docs: $(VENV)/.core  ## the generated parts of docs/: metrics and the run file's keys
-	@$(BIN)/python -m fmload.metrics > docs/metrics.md && $(BIN)/python -m fmload.config.reference
+	@$(BIN)/python -m fmload.metrics.definitions > docs/metrics.md && $(BIN)/python -m fmload.config.reference
 
 wheel: $(VENV)/.dev  ## build the wheel into dist/
 	@rm -rf dist && $(BIN)/python -m build --wheel --outdir dist . >/dev/null && ls dist

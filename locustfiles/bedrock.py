@@ -1,6 +1,6 @@
 """Load on Bedrock models under plain Locust: docs/locust.md."""
 
-from fmload.plugin import PromptUser, StageShape  # noqa: F401
+from fmload.locust.plugin import PromptUser, StageShape  # noqa: F401
 
 
 class Bedrock(PromptUser):

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
-from fmload.record import Record, to_table
-from fmload.results import Results
+from fmload.model.record import Record, to_table
+from fmload.results.folder import Results
 
 MS = 1_000_000
 BASE_NS = 1_000_000_000_000  # the window of stage 0 opens here, on the master's clock

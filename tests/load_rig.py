@@ -19,12 +19,12 @@ import psutil
 import pyarrow.parquet as pq
 import yaml
 
+from fmload.base.resources import resource
 from fmload.emulator import truth
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
+from fmload.model.record import Record, from_table
 from fmload.prompts import store
-from fmload.record import Record, from_table
-from fmload.resources import resource
-from fmload.results import Results
+from fmload.results.folder import Results
 
 START_LIMIT_S = 30.0
 RUN_LIMIT_S = 120.0
@@ -165,7 +165,7 @@ def give_prompts(folder: Path, count: int = 400) -> None:
 def fmload_run(folder: Path, path: Path, *options: str, out: str = "out") -> Any:
     """`fmload run` on a run file."""
     give_prompts(folder / out)
-    return started(["-m", "fmload.cli", "run", str(path), "--out", str(folder / out), *options], folder, out)
+    return started(["-m", "fmload", "run", str(path), "--out", str(folder / out), *options], folder, out)
 
 
 def locust(folder: Path, *options: str, out: str = "out") -> Any:

@@ -12,8 +12,8 @@ from typing import Any
 
 from handmade import BASE_NS, MS, request, stage, write
 
-from fmload.record import Record
-from fmload.results import Results
+from fmload.model.record import Record
+from fmload.results.folder import Results
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.safe_checks import Checks, checks_of
-from fmload.metrics import Bools, Columns, Floats, Ints
+from fmload.metrics.definitions import Bools, Columns, Floats, Ints
+from fmload_analysis.stage.safe_checks import Checks, checks_of
 
 NDArrayStr = np.ndarray[Any, np.dtype[np.object_]]
 _INSTANTS = ("scheduled_ns", "send_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "end_ns")

@@ -10,24 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from analysis import audit as auditing
-from analysis.checks.facts import Facts
-from analysis.cost import Pricing, cost_of, priced, pricing_of, total_usd
-from analysis.distribution import Wanted
-from analysis.health import WorkerHealth, health_of
-from analysis.load import Run, Stage, open_run
-from analysis.mixes import Part, part_of
-from analysis.objectives import Objective, judge, limits_of, parse_objectives
-from analysis.own_timings import own_times_s
-from analysis.recommend import Recommendation, per_instance, per_prompt_set
-from analysis.reuse import NO_PROMPTS
-from analysis.stats import PERCENTILES
-from analysis.summarize import StageSummary, summarize
-from analysis.table import StageResult, summary_row, write_csv
-from analysis.telemetry import ServerView, server_view
-from fmload.errors import EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK
-from fmload.metrics import NS, Ints
-from fmload.prices import accelerators_of, load_prices
+from fmload.base.errors import EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK
+from fmload.metrics.definitions import NS, Ints
+from fmload.pricing.table import accelerators_of, load_prices
+from fmload_analysis.audit import audit as auditing
+from fmload_analysis.audit.checks.facts import Facts
+from fmload_analysis.run import Run, Stage, open_run
+from fmload_analysis.stage.distribution import Wanted
+from fmload_analysis.stage.health import WorkerHealth, health_of
+from fmload_analysis.stage.mixes import Part, part_of
+from fmload_analysis.stage.own_timings import own_times_s
+from fmload_analysis.stage.reuse import NO_PROMPTS
+from fmload_analysis.stage.stats import PERCENTILES
+from fmload_analysis.stage.summarize import StageSummary, summarize
+from fmload_analysis.stage.telemetry import ServerView, server_view
+from fmload_analysis.verdict.cost import Pricing, cost_of, priced, pricing_of, total_usd
+from fmload_analysis.verdict.objectives import Objective, judge, limits_of, parse_objectives
+from fmload_analysis.verdict.recommend import Recommendation, per_instance, per_prompt_set
+from fmload_analysis.verdict.table import StageResult, summary_row, write_csv
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ def analyse(root: Path) -> Analysis:
     analysis = analyse_run(open_run(root))
     write_csv(analysis.run.results.summary_csv, analysis.rows())
     auditing.write_audit(analysis.run.results.audit_json, analysis.results)
-    if find_spec("analysis.report"):
-        from analysis.report import render
+    if find_spec("fmload_analysis.report.report"):
+        from fmload_analysis.report.report import render
 
         render(analysis)
     return analysis

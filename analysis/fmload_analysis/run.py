@@ -11,14 +11,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.columns import READ, Batch, to_batch
+from fmload.base.errors import FmloadError
+from fmload.base.resources import read_json_lines, read_yaml
+from fmload.base.units import format_users
 from fmload.config.schema import PriceSpec
-from fmload.errors import FmloadError
-from fmload.resources import read_json_lines, read_yaml
-from fmload.results import Results
-from fmload.same_server import server_of
-from fmload.stages import SCHEMA_VERSION
-from fmload.units import format_users
+from fmload.config.server_identity import server_of
+from fmload.plan.stages import SCHEMA_VERSION
+from fmload.results.folder import Results
+from fmload_analysis.columns import READ, Batch, to_batch
 
 _SPOILT = "it was cut off or edited: take it from a copy; the records of the folder are as they were"
 BATCH_ROWS = 4_096  # with 200 chunks a request: 0.8 M chunks, some 15 MB a copy
@@ -261,7 +261,7 @@ def _compact_if_needed(results: Results) -> None:
     newest_journal = max(path.stat().st_mtime_ns for path in journals)
     if stored and min(path.stat().st_mtime_ns for path in stored) >= newest_journal:
         return
-    from fmload.journal import compact
+    from fmload.results.journal import compact
 
     compact(results)
 

@@ -12,8 +12,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from deploy.base import RUN_TAG, Context, Resource
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_deploy.base import RUN_TAG, Context, Resource
 
 _CONFIG = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 4})
 _POLL_AWS_S, _POLL_HERE_S = 10.0, 0.05

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
-    from deploy.aws import Aws
-    from deploy.ledger import Ledger
     from fmload.config.schema import EndpointSpec
+    from fmload_deploy.aws import Aws
+    from fmload_deploy.ledger import Ledger
 
 RUN_TAG = "fmload:run"
 

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from deploy.base import Context, Plan, sum_or_none
-from deploy.ledger import Entry
-from fmload import stages
+from fmload.base.errors import FmloadError
+from fmload.base.units import format_duration
 from fmload.config.schema import RunFile
-from fmload.errors import FmloadError
-from fmload.units import format_duration
+from fmload.plan import stages
+from fmload_deploy.base import Context, Plan, sum_or_none
+from fmload_deploy.ledger import Entry
 
 _TEARDOWN_S = 300.0  # kept back from the limit, for what is still billed while it is deleted
 _ASSUMED_REQUESTS_S = 60.0  # a window that closes after a number of requests has no length of its own

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from deploy.base import Context, Kind, Resource
-from deploy.kinds import KINDS
+from fmload_deploy.base import Context, Kind, Resource
+from fmload_deploy.kinds import KINDS
 
 
 def ensure(context: Context, endpoint: str, resource: Resource,

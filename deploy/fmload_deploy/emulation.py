@@ -10,11 +10,11 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
-from deploy.base import Context, Resource
-from deploy.local import emulator_url, start_emulator
-from deploy.processes import alive, ensure_process, log_tail, process_resource, start
-from deploy.wait import wait_for
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_deploy.base import Context, Resource
+from fmload_deploy.local.processes import alive, ensure_process, log_tail, process_resource, start
+from fmload_deploy.local.target import emulator_url, start_emulator
+from fmload_deploy.wait import wait_for
 
 _START_LIMIT_S = 120.0
 REGION = "us-east-1"
@@ -72,7 +72,7 @@ class Emulation:
 
         def create() -> Mapping[str, Any]:
             ready.unlink(missing_ok=True)
-            command = [sys.executable, "-m", "deploy.emulated_aws", "--ready-file", str(ready)]
+            command = [sys.executable, "-m", "fmload_deploy.emulated_aws", "--ready-file", str(ready)]
             return start(resource, command, {}, log, self.context.keep)
 
         def look() -> str | None:

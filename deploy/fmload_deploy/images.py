@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from fmload.errors import FmloadError
-from fmload.registry import did_you_mean
-from fmload.resources import table
+from fmload.base.errors import FmloadError
+from fmload.base.registry import did_you_mean
+from fmload.base.resources import table
 
 Platform = Literal["sagemaker", "ec2"]
 Accelerator = Literal["gpu", "neuron"]

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
-from deploy.base import Context, Resource
-from deploy.kinds import KINDS
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_deploy.base import Context, Resource
+from fmload_deploy.kinds import KINDS
 
 LEASE_S = 1800.0
 _RENEW_EVERY_S = 300.0

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deploy.base import Resource
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_deploy.base import Resource
 
 NAME = "ledger.jsonl"
 

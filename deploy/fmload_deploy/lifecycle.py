@@ -12,17 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from deploy import bill
-from deploy.aws import Aws
-from deploy.base import Context, Deployment, Kind, Plan, Target
-from deploy.emulation import vanished
-from deploy.kinds import KINDS
-from deploy.lease import renewing
-from deploy.ledger import NAME, Entry, Ledger
+from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec, RunFile
-from fmload.errors import FmloadError
-from fmload.results import Results
+from fmload.results.folder import Results
 from fmload.targets import TARGETS
+from fmload_deploy import bill
+from fmload_deploy.aws import Aws
+from fmload_deploy.base import Context, Deployment, Kind, Plan, Target
+from fmload_deploy.emulation import vanished
+from fmload_deploy.kinds import KINDS
+from fmload_deploy.lease import renewing
+from fmload_deploy.ledger import NAME, Entry, Ledger
 
 Say = Callable[[str], None]
 Item = TypeVar("Item")

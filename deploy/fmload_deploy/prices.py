@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from deploy.base import Context
 from fmload.config.schema import PriceSpec
-from fmload.prices import PriceTable, load_prices
+from fmload.pricing.table import PriceTable, load_prices
+from fmload_deploy.base import Context
 
 
 def hourly_usd(context: Context, instance_type: str, count: int, purchase: str = "on_demand",

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deploy.aws import explained
-from deploy.base import RUN_TAG, Context, Kind, Resource
-from deploy.kinds import KINDS
-from deploy.ledger import NAME, Ledger
+from fmload_deploy.aws import explained
+from fmload_deploy.base import RUN_TAG, Context, Kind, Resource
+from fmload_deploy.kinds import KINDS
+from fmload_deploy.ledger import NAME, Ledger
 
 # What an ARN is, in the order in which things are created; they are deleted in the opposite order.
 _ARNS = (

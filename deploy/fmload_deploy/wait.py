@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from deploy.base import Context
-from fmload.errors import EXIT_INTERRUPTED, FmloadError
-from fmload.units import format_duration
+from fmload.base.errors import EXIT_INTERRUPTED, FmloadError
+from fmload.base.units import format_duration
+from fmload_deploy.base import Context
 
 Value = TypeVar("Value")
 _TELL_EVERY_S = 30.0

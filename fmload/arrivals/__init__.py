@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from fmload.errors import FmloadError
-from fmload.mix import of_component
-from fmload.registry import Registry
+from fmload.base.apportion import of_component
+from fmload.base.errors import FmloadError
+from fmload.base.registry import Registry
 
 if TYPE_CHECKING:
-    from fmload.stages import Stage
+    from fmload.plan.stages import Stage
 
 ARRIVALS = Registry("arrival process", {
     "constant": "fmload.arrivals.steady:constant",

@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 
 
 class Registry:

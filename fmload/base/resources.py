@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def resource(*parts: str) -> Path:

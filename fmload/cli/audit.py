@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmload.errors import EXIT_INVALID, EXIT_OK
+from fmload.base.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
-    from analysis.published import AuditedRow
-    from analysis.table import Check
+    from fmload_analysis.published.published import AuditedRow
+    from fmload_analysis.verdict.table import Check
 
 STYLES = {"PASS": "green", "WARN": "yellow", "FAIL": "bold red", "NOT APPLICABLE": "dim"}
 
@@ -33,10 +33,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_folder(args: argparse.Namespace) -> int:
-    from analysis.audit import audit_json, write_audit
-    from analysis.load import open_run
-    from analysis.pipeline import analyse_run
-    from analysis.recommend import describe
+    from fmload_analysis.audit.audit import audit_json, write_audit
+    from fmload_analysis.pipeline import analyse_run
+    from fmload_analysis.run import open_run
+    from fmload_analysis.verdict.recommend import describe
 
     analysis = analyse_run(open_run(args.path))
     write_audit(analysis.run.results.audit_json, analysis.results)
@@ -50,10 +50,10 @@ def _run_folder(args: argparse.Namespace) -> int:
 
 
 def _published_file(args: argparse.Namespace) -> int:
-    from analysis.audit_published import audit_published
-    from analysis.importers import read_published
-    from analysis.published_files import audit_content
-    from fmload.prices import load_prices
+    from fmload.pricing.table import load_prices
+    from fmload_analysis.published.audit_published import audit_published
+    from fmload_analysis.published.importers import read_published
+    from fmload_analysis.published.published_files import audit_content
 
     published = read_published(args.path, args.tool)
     rows = audit_published(published, load_prices())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fmload.errors import EXIT_OBJECTIVES, EXIT_OK, FmloadError
+from fmload.base.errors import EXIT_OBJECTIVES, EXIT_OK, FmloadError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +28,10 @@ def _share(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Print the comparison; 3 on a regression beyond --fail-on, else 0."""
-    from analysis.compare import DEFAULT_METRICS, as_markdown, compare
-    from analysis.load import open_run
-    from analysis.objectives import known_names
-    from analysis.pipeline import analyse_run
+    from fmload_analysis.pipeline import analyse_run
+    from fmload_analysis.run import open_run
+    from fmload_analysis.verdict.compare import DEFAULT_METRICS, as_markdown, compare
+    from fmload_analysis.verdict.objectives import known_names
 
     metrics = args.metrics.split(",") if args.metrics else list(DEFAULT_METRICS)
     unknown = [name for name in metrics if name not in known_names()]

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fmload.errors import EXIT_OK, FmloadError
+from fmload.base.errors import EXIT_OK, FmloadError
 
 if TYPE_CHECKING:
-    from deploy.base import Plan
-    from deploy.ledger import Entry, Ledger
     from fmload.config.schema import RunFile
+    from fmload_deploy.base import Plan
+    from fmload_deploy.ledger import Entry, Ledger
 
 _ACTIONS = """
 plan    what would be created, for which price; no effects
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from deploy import bill
+    from fmload_deploy import bill
     run_file = _run_file(args)
     print(bill.describe(_plans(run_file), run_file))
     return EXIT_OK
@@ -58,15 +58,15 @@ def _plans(run_file: RunFile) -> list[Plan]:
     """The plans, without a trace in results/."""
     import tempfile
 
-    from deploy import lifecycle
-    from fmload.results import Results
+    from fmload.results.folder import Results
+    from fmload_deploy import lifecycle
     with tempfile.TemporaryDirectory() as folder:
         return lifecycle.plans(run_file, lifecycle.context_for(run_file, Results(Path(folder))))
 
 
 def _up(args: argparse.Namespace) -> int:
-    from deploy import bill, lifecycle
-    from fmload.results import Results, new_results
+    from fmload.results.folder import Results, new_results
+    from fmload_deploy import bill, lifecycle
     run_file = _run_file(args)
     bill.approve(_plans(run_file), run_file, args.yes)
     known = _ledgers(run_file.name)
@@ -79,9 +79,9 @@ def _up(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from deploy import bill
-    from deploy.base import sum_or_none
-    from deploy.ledger import Ledger
+    from fmload_deploy import bill
+    from fmload_deploy.base import sum_or_none
+    from fmload_deploy.ledger import Ledger
     up = []
     for path in _named_ledgers(args):
         ledger = Ledger.open(path)
@@ -97,7 +97,7 @@ def _status(args: argparse.Namespace) -> int:
 
 def _state(entry: Entry, ledger: Ledger) -> str:
     """`up`, `gone`, or `unknown` when the provider cannot be asked."""
-    from deploy import lifecycle
+    from fmload_deploy import lifecycle
     try:
         return "up" if lifecycle.exists(entry, lifecycle.context_of(ledger)) else "gone"
     except FmloadError as error:
@@ -106,8 +106,8 @@ def _state(entry: Entry, ledger: Ledger) -> str:
 
 
 def _down(args: argparse.Namespace) -> int:
-    from deploy import lifecycle
-    from deploy.ledger import Ledger
+    from fmload_deploy import lifecycle
+    from fmload_deploy.ledger import Ledger
     if args.run:
         return _sweep(args)
     for path in _named_ledgers(args):
@@ -116,8 +116,8 @@ def _down(args: argparse.Namespace) -> int:
 
 
 def _sweep(args: argparse.Namespace) -> int:
-    from deploy import lifecycle, sweep
-    from deploy.ledger import Ledger
+    from fmload_deploy import lifecycle, sweep
+    from fmload_deploy.ledger import Ledger
     folder = args.out or Path("results") / "swept"
     region = args.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     looking = lifecycle.context_of(Ledger(folder / "none", args.run or ""), region)
@@ -152,7 +152,7 @@ def _config(args: argparse.Namespace) -> Path:
 
 def _named_ledgers(args: argparse.Namespace) -> list[Path]:
     """The ledgers that the arguments name: one, or those of a run file."""
-    from deploy.ledger import NAME
+    from fmload_deploy.ledger import NAME
     path = args.out or _config(args)
     if path.name == NAME:
         return [path]
@@ -166,6 +166,6 @@ def _named_ledgers(args: argparse.Namespace) -> list[Path]:
 
 def _ledgers(name: str) -> list[Path]:
     """Ledgers of the runs of one name that still have something up, oldest first."""
-    from deploy.ledger import NAME, Ledger
+    from fmload_deploy.ledger import NAME, Ledger
     paths = sorted(Path("results").glob(f"{name}-*/{NAME}"))
     return [path for path in paths if any(entry.up for entry in Ledger.open(path).entries())]

@@ -6,9 +6,9 @@ import argparse
 import resource
 import signal
 
+from fmload.base.errors import EXIT_OK
 from fmload.emulator.server import Server
 from fmload.emulator.settings import Settings, add_arguments, from_arguments
-from fmload.errors import EXIT_OK
 
 __all__ = ["add_arguments", "run"]
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 
-from fmload.commands.arguments import dollars, positive
+from fmload.base.errors import EXIT_INVALID, EXIT_OK
+from fmload.cli.arguments import dollars, positive
 from fmload.config.schema import PriceSpec
-from fmload.errors import EXIT_INVALID, EXIT_OK
-from fmload.results import Results
+from fmload.results.folder import Results
 
 if TYPE_CHECKING:
-    from analysis.cost import Pricing
-    from analysis.evaluate.cases import Case
-    from analysis.evaluate.ledger import Entry, Ledger
-    from analysis.evaluate.panel import JudgesFile, Panel, Question
-    from analysis.evaluate.scores import Score
+    from fmload_analysis.evaluate.cases import Case
+    from fmload_analysis.evaluate.ledger import Entry, Ledger
+    from fmload_analysis.evaluate.panel import JudgesFile, Panel, Question
+    from fmload_analysis.evaluate.scores import Score
+    from fmload_analysis.verdict.cost import Pricing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,12 +43,12 @@ def run(args: argparse.Namespace) -> int:
     Exit codes: 0; 2 no answers, or a file that cannot be used; 4 a judge gave up, or the money was used up: call again
     to go on.
     """
-    from analysis.evaluate.cases import load_cases, one_each
-    from analysis.evaluate.evaluation import all_scores, evaluate
-    from analysis.evaluate.review import reviewed
-    from analysis.evaluate.terminal import tell_quality
-    from analysis.load import open_run
-    from analysis.pipeline import analyse
+    from fmload_analysis.evaluate.cases import load_cases, one_each
+    from fmload_analysis.evaluate.evaluation import all_scores, evaluate
+    from fmload_analysis.evaluate.review import reviewed
+    from fmload_analysis.evaluate.terminal import tell_quality
+    from fmload_analysis.pipeline import analyse
+    from fmload_analysis.run import open_run
 
     console = Console(stderr=True)
     results = open_run(args.run).results
@@ -77,8 +77,8 @@ class Judged(NamedTuple):
 def _judged(args: argparse.Namespace, seen: list[Case], cases: list[Case], results: Results,
             console: Console) -> Judged:
     """Embed all cases, and ask the panel about those that it sees."""
-    from analysis.evaluate.ledger import Ledger
-    from analysis.evaluate.panel import Panel, load_judges
+    from fmload_analysis.evaluate.ledger import Ledger
+    from fmload_analysis.evaluate.panel import Panel, load_judges
 
     panel = Panel(load_judges(args.judges))
     pricing = _pricing(panel.spec)
@@ -99,9 +99,9 @@ def _write(results: Results, evaluation: dict[str, Any], answers: list[dict[str,
 def _ask(panel: Panel, questions: list[Question], ledger: Ledger, pricing: dict[str, Pricing | None],
          args: argparse.Namespace, console: Console) -> bool:
     """Tell what it will cost, and ask; whether all that was to be asked was."""
-    from analysis.evaluate.budget import budget_of
-    from analysis.evaluate.judging import ask_all
-    from analysis.evaluate.terminal import Bars, tell_estimate, tell_left
+    from fmload_analysis.evaluate.budget import budget_of
+    from fmload_analysis.evaluate.judging import ask_all
+    from fmload_analysis.evaluate.terminal import Bars, tell_estimate, tell_left
 
     budget = budget_of(panel, questions, ledger.entries, pricing, args.max_cost)
     pending = [question for question in questions if not ledger.settled(question.key)]
@@ -113,9 +113,9 @@ def _ask(panel: Panel, questions: list[Question], ledger: Ledger, pricing: dict[
 
 
 def _cosine(spec: JudgesFile, cases: list[Case]) -> Score | None:
-    from analysis.evaluate.embedding_models import local_model
-    from analysis.evaluate.embedding_server import EmbeddingServer
-    from analysis.evaluate.embeddings import Embeddings
+    from fmload_analysis.evaluate.embedding_models import local_model
+    from fmload_analysis.evaluate.embedding_server import EmbeddingServer
+    from fmload_analysis.evaluate.embeddings import Embeddings
 
     if spec.embedding is None:
         return None
@@ -127,9 +127,9 @@ def _cosine(spec: JudgesFile, cases: list[Case]) -> Score | None:
 
 
 def _pricing(spec: JudgesFile) -> dict[str, Pricing | None]:
-    from analysis.cost import pricing_of
-    from analysis.load import Endpoint
-    from fmload.prices import load_prices
+    from fmload.pricing.table import load_prices
+    from fmload_analysis.run import Endpoint
+    from fmload_analysis.verdict.cost import pricing_of
 
     table = load_prices()
     return {judge.name: pricing_of(Endpoint(judge.name, judge.price or PriceSpec(), model=judge.model), table,

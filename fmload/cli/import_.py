@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_file(path: Path, out: Path | None) -> int:
     """Print or write our run file of an FMBench one."""
-    from deploy.fmbench_config import read_fmbench_config
+    from fmload_deploy.fmbench.config import read_fmbench_config
 
     converted = read_fmbench_config(path)
     if out is None:
@@ -42,10 +42,10 @@ def _run_file(path: Path, out: Path | None) -> int:
 
 def _results(file: Path, args: argparse.Namespace) -> int:
     """Write published.csv, report.md and audit.json."""
-    from analysis.audit_published import audit_published
-    from analysis.importers import read_published
-    from analysis.published_files import write_published
-    from fmload.prices import load_prices
+    from fmload.pricing.table import load_prices
+    from fmload_analysis.published.audit_published import audit_published
+    from fmload_analysis.published.importers import read_published
+    from fmload_analysis.published.published_files import write_published
 
     published = read_published(file, args.tool)
     rows = audit_published(published, load_prices())

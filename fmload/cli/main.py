@@ -9,9 +9,9 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from fmload import __version__
-from fmload.commands import COMMANDS
-from fmload.errors import EXIT_INTERRUPTED, EXIT_USAGE, FmloadError
-from fmload.registry import did_you_mean
+from fmload.base.errors import EXIT_INTERRUPTED, EXIT_USAGE, FmloadError
+from fmload.base.registry import did_you_mean
+from fmload.cli import COMMANDS
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -28,7 +28,7 @@ def _show(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from fmload.prices import load_prices
+    from fmload.pricing.table import load_prices
 
     patterns = args.types.split(",")
     table = Table("instance type", "USD/hour", "purchase", "date", "source", box=None)
@@ -49,8 +49,8 @@ def _show(args: argparse.Namespace) -> int:
 def _refresh(args: argparse.Namespace) -> int:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from analysis import price_list
-    from fmload.errors import FmloadError
+    from fmload.base.errors import FmloadError
+    from fmload.pricing import aws_price_list as price_list
 
     wanted = _types(args.types.split(","))
     try:
@@ -68,7 +68,7 @@ def _refresh(args: argparse.Namespace) -> int:
 
 
 def _types(patterns: list[str]) -> list[str]:
-    from fmload.prices import load_prices
+    from fmload.pricing.table import load_prices
 
     known = list(dict.fromkeys(quote.instance_type for quote in load_prices()))
     return list(dict.fromkeys(name for pattern in patterns

@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from fmload import config
+from fmload.base.errors import EXIT_OK
 from fmload.config.schema import PromptSpec, RunFile
-from fmload.errors import EXIT_OK
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts import prepare, read
 from fmload.prompts.aligned import difference
 from fmload.prompts.checking import check

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from fmload.errors import EXIT_OK, FmloadError
+from fmload.base.errors import EXIT_OK, FmloadError
 
 if TYPE_CHECKING:
-    from analysis.pipeline import Analysis
+    from fmload_analysis.pipeline import Analysis
 
 FMBENCH_CSV = "fmbench.csv"
 
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     With `--as` nothing is written but to the terminal. Exit codes: 0; 2 no results folder; 3 objectives required and
     met by no stage; 4 nothing valid was measured.
     """
-    from analysis.pipeline import analyse, exit_code
+    from fmload_analysis.pipeline import analyse, exit_code
 
     if args.view:
         return _view(args.run, args.view)
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _headline(analysis: Analysis) -> None:
-    from analysis.terminal import headline
+    from fmload_analysis.report.terminal import headline
 
     results, console = analysis.run.results, Console()
     console.print(headline(analysis))
@@ -57,7 +57,7 @@ def _headline(analysis: Analysis) -> None:
 
 
 def _fmbench_csv(analysis: Analysis) -> None:
-    from analysis import fmbench_csv
+    from fmload_analysis.published import fmbench_csv
 
     path = analysis.run.results.root / FMBENCH_CSV
     fmbench_csv.write(path, analysis.results)
@@ -65,9 +65,9 @@ def _fmbench_csv(analysis: Analysis) -> None:
 
 
 def _view(root: Path, tool: str) -> int:
-    from analysis.load import open_run
-    from analysis.pipeline import analyse_run
-    from analysis.views import show
+    from fmload_analysis.pipeline import analyse_run
+    from fmload_analysis.published.views import show
+    from fmload_analysis.run import open_run
 
     Console().print(show(analyse_run(open_run(root)), tool))
     return EXIT_OK

@@ -10,25 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from fmload import config, orchestrate
-from fmload.claim import claim
-from fmload.commands import prompts
-from fmload.commands.arguments import positive
+from fmload import config
+from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
+from fmload.cli import prompts
+from fmload.cli.arguments import positive
 from fmload.config import RunFile
 from fmload.endpoints import ENDPOINTS
-from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
 from fmload.exposition import watching
-from fmload.progress import Progress
+from fmload.launch import processes as orchestrate
+from fmload.launch.progress import Progress
+from fmload.plan.stages import plan
 from fmload.prompts.checking import check
 from fmload.prompts.preparation import prepare
 from fmload.prompts.repeats import repeats
 from fmload.prompts.store import counted_by, read
-from fmload.results import Results, new_results
-from fmload.stages import plan
+from fmload.results.folder import Results, new_results
+from fmload.results.lock import claim
 from fmload.telemetry.recorder import recorded
 
 if TYPE_CHECKING:
-    from analysis.pipeline import Analysis
+    from fmload_analysis.pipeline import Analysis
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         console.print(f"nothing was measured; what there is lies in {results.root}")
         return code or EXIT_INVALID
     _print_headline(analysis, results)
-    from analysis.pipeline import exit_code
+    from fmload_analysis.pipeline import exit_code
 
     return code or exit_code(analysis, args.require_objectives)
 
@@ -80,7 +81,7 @@ def _results(args: argparse.Namespace, run_file: RunFile) -> Results:
 
 
 def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progress: Progress) -> int:
-    from deploy.lifecycle import deployed
+    from fmload_deploy.lifecycle import deployed
 
     watched = watching.checked(args)
     signal.signal(signal.SIGTERM, _as_ctrl_c)
@@ -138,13 +139,13 @@ def _analyse(results: Results) -> Analysis | None:
     """The analysis of what was measured; None when there is no record at all."""
     if not any(path.stat().st_size for path in results.journal.glob("*.log")):
         return None
-    from analysis.pipeline import analyse
+    from fmload_analysis.pipeline import analyse
 
     return analyse(results.root)
 
 
 def _print_headline(analysis: Analysis, results: Results) -> None:
-    from analysis.terminal import headline
+    from fmload_analysis.report.terminal import headline
 
     console = Console()
     console.print(headline(analysis))

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from fmload.errors import EXIT_OK, FmloadError
-from fmload.selftest import REQUESTS, TOKENS, Ladder, Rung, climb
+from fmload.base.errors import EXIT_OK, FmloadError
+from fmload.selftest.ladder import REQUESTS, TOKENS, Ladder, Rung, climb
 
 _LADDERS = {ladder.name: ladder for ladder in (TOKENS, REQUESTS)}
 

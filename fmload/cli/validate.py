@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from fmload import config
+from fmload.base.errors import EXIT_OK, FmloadError
+from fmload.base.units import format_duration
 from fmload.config import RunFile
 from fmload.config.control import WarmupSpec
-from fmload.errors import EXIT_OK, FmloadError
+from fmload.plan.stages import Stage, plan, steps_of
 from fmload.prompts import wanted
 from fmload.prompts.checking import check
 from fmload.prompts.store import counted_by
-from fmload.stages import Stage, plan, steps_of
-from fmload.units import format_duration
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

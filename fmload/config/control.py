@@ -16,10 +16,10 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from fmload.base.units import parse_duration_s, write_duration
 from fmload.config import objectives
 from fmload.config.model import Rule, Strict, also
 from fmload.config.values import Seconds, Share, duration
-from fmload.units import parse_duration_s, write_duration
 
 STEADY_BY = "e2e"
 

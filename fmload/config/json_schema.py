@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from fmload.base.errors import FmloadError
 from fmload.config.model import Extensible, NoOptions, options_model
 from fmload.config.schema import RunFile
-from fmload.errors import FmloadError
 
 _REFERENCE = "#/$defs/"
 

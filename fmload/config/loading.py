@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from fmload.base.errors import FmloadError
+from fmload.base.resources import resource
 from fmload.config import overrides, problems, yaml_lines
 from fmload.config.problems import Problem, RunFileError
 from fmload.config.schema import RunFile
-from fmload.errors import FmloadError
-from fmload.resources import resource
 
 Model = TypeVar("Model", bound=BaseModel)
 _HINT = "docs/run-file.md lists every key; 'fmload init' writes a run file that works"

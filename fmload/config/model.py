@@ -27,8 +27,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
-from fmload.errors import FmloadError
-from fmload.registry import Registry
+from fmload.base.errors import FmloadError
+from fmload.base.registry import Registry
 
 # The key that breaks it (or the path to it; empty: the whole mapping), and what is wrong.
 Rule = tuple[str | tuple[str | int, ...], str]

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fmload.errors import FmloadError
-from fmload.registry import did_you_mean
-from fmload.units import parse_duration_s
+from fmload.base.errors import FmloadError
+from fmload.base.registry import did_you_mean
+from fmload.base.units import parse_duration_s
 
 _NAME = re.compile(r"(?P<metric>.+?)(?:_(?P<stat>mean|min|max|p\d+(?:\.\d+)?))?")
 _STATS = ("mean", "p50", "p90", "p95", "p99")
@@ -52,7 +52,7 @@ def parse_objectives(given: Mapping[str, Any]) -> tuple[Objective, ...]:
 
 
 def _objective(name: str, limit: Any) -> Objective:
-    from fmload.metrics import METRICS
+    from fmload.metrics.definitions import METRICS
 
     if name not in METRICS and name.startswith("price_per_"):
         return Objective(name, name, None, _value(limit), "USD", "at most", "stage")
@@ -115,7 +115,7 @@ def not_estimable(name: str) -> str | None:
 
 def not_of_requests(name: str) -> str | None:
     """Why a name is not that of a metric with one value a request; None when it is."""
-    from fmload.metrics import of_level
+    from fmload.metrics.definitions import of_level
 
     known = [metric.name for metric in of_level("request")]
     return None if name in known else f"'{name}' is none of {', '.join(known)}{did_you_mean(name, known)}"
@@ -123,7 +123,7 @@ def not_of_requests(name: str) -> str | None:
 
 def known_names() -> list[str]:
     """The names an objective can have, with the usual statistics."""
-    from fmload.metrics import METRICS  # numpy: not before an objective is read
+    from fmload.metrics.definitions import METRICS  # numpy: not before an objective is read
 
     names = [f"price_per_{what}" for what in _PRICES]
     for metric in METRICS.values():
@@ -133,7 +133,7 @@ def known_names() -> list[str]:
 
 
 def _wrong_name(name: str) -> str | None:
-    from fmload.metrics import METRICS
+    from fmload.metrics.definitions import METRICS
 
     match = _NAME.fullmatch(name)
     metric = METRICS.get(match["metric"]) if match else None
@@ -145,7 +145,7 @@ def _wrong_name(name: str) -> str | None:
 
 
 def _wrong_limit(name: str, limit: Any) -> str | None:
-    from fmload.metrics import METRICS
+    from fmload.metrics.definitions import METRICS
 
     match = _NAME.fullmatch(name)
     metric = METRICS.get(name) or METRICS.get(match["metric"] if match else "")

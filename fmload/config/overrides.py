@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from fmload.base.errors import FmloadError
 from fmload.config import yaml_lines
-from fmload.errors import FmloadError
 
 Path = tuple[str | int, ...]
 _KEY = re.compile(r"[^.\[\]=]+(\[[^\]]+\])*(\.[^.\[\]=]+(\[[^\]]+\])*)*")

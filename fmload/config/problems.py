@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fmload.errors import FmloadError
-from fmload.registry import did_you_mean
+from fmload.base.errors import FmloadError
+from fmload.base.registry import did_you_mean
 
 Path = tuple[str | int, ...]
 

@@ -9,11 +9,11 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
+from fmload.base.units import write_duration, write_size
 from fmload.config.json_schema import entries
 from fmload.config.model import Extensible, NoOptions
 from fmload.config.schema import Distribution, RunFile
 from fmload.config.values import SIZE_EXAMPLES
-from fmload.units import write_duration, write_size
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "run-file.md"

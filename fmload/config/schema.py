@@ -18,7 +18,9 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from fmload.arrivals import ARRIVALS, is_steady
-from fmload.balancing import Balance
+from fmload.base.apportion import shares, spread
+from fmload.base.errors import FmloadError
+from fmload.base.registry import did_you_mean
 from fmload.config import objectives
 from fmload.config.control import UntilSpec, Warmup, WarmupSpec
 from fmload.config.find import FindSpec
@@ -26,13 +28,11 @@ from fmload.config.model import Extensible, Rule, Strict, also
 from fmload.config.safe_check import SafeCheckSpec
 from fmload.config.values import Bytes, ModelName, RunPath, Seconds, Share
 from fmload.endpoints import ENDPOINTS
-from fmload.errors import FmloadError
-from fmload.mix import shares, spread
 from fmload.prompts import SOURCES
-from fmload.registry import did_you_mean
 from fmload.targets import TARGETS
 from fmload.telemetry import COLLECTORS
 from fmload.wire.url import is_url
+from fmload.worker.load_balancer import Balance
 
 
 class PriceSpec(Strict):

@@ -14,7 +14,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from fmload.units import parse_duration_s, parse_size_bytes, write_duration, write_size
+from fmload.base.units import parse_duration_s, parse_size_bytes, write_duration, write_size
 
 
 def duration(value: object, info: ValidationInfo) -> object:

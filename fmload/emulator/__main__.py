@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from fmload.cli import main
+from fmload.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["emulate", *sys.argv[1:]]))

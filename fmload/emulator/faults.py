@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from fmload.errors import FmloadError
-from fmload.registry import did_you_mean
-from fmload.units import parse_duration_s
+from fmload.base.errors import FmloadError
+from fmload.base.registry import did_you_mean
+from fmload.base.units import parse_duration_s
 
 KINDS = {
     "status": "an HTTP error before any token (`code`, `retry_after`, `aws` for the AWS error code, `html=1`)",

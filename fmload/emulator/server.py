@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from fmload.base.errors import FmloadError
 from fmload.emulator.connection import Connection
 from fmload.emulator.engine import SECOND_NS
 from fmload.emulator.loop import Loop
@@ -19,7 +20,6 @@ from fmload.emulator.settings import Settings
 from fmload.emulator.sockets import Channel, PlainChannel, TlsChannel, listener
 from fmload.emulator.tls import make_certificate, server_context
 from fmload.emulator.words import of_tokenizer
-from fmload.errors import FmloadError
 
 
 class Server:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 
+from fmload.base.errors import FmloadError
 from fmload.emulator import openai, planes, tokenizing
 from fmload.emulator.answer import Answer
 from fmload.emulator.connection import Connection
@@ -20,7 +21,6 @@ from fmload.emulator.prefix import PrefixCache
 from fmload.emulator.settings import Settings
 from fmload.emulator.truth import Truth, TruthLog
 from fmload.emulator.words import Words
-from fmload.errors import FmloadError
 
 
 class Service:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from fmload.base.errors import FmloadError
+from fmload.base.registry import did_you_mean
+from fmload.base.units import parse_duration_s
 from fmload.emulator import faults
 from fmload.emulator.faults import Fault
 from fmload.emulator.profiles import PROFILES, Profile, steady
 from fmload.emulator.shape import Shape
-from fmload.errors import FmloadError
-from fmload.registry import did_you_mean
-from fmload.units import parse_duration_s
 
 _LOOPBACK = ("localhost", "127.0.0.1")
 

@@ -7,7 +7,7 @@ import subprocess
 from ipaddress import ip_address
 from pathlib import Path
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 
 
 def make_certificate(folder: Path, hosts: list[str]) -> Path:

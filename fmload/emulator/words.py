@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fmload.base.errors import FmloadError
 from fmload.emulator.dialect import Ask
-from fmload.errors import FmloadError
 from fmload.prompts.tokenizer import Tokenizer, bundled_count
 from fmload.prompts.words import classes
 

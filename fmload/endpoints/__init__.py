@@ -1,6 +1,6 @@
 """Endpoint protocols: prompt to request, response to chunks. One file each and one line here."""
 
-from fmload.registry import Registry
+from fmload.base.registry import Registry
 
 ENDPOINTS = Registry("endpoint protocol", {
     "openai": "fmload.endpoints.openai:OpenAI",

@@ -8,7 +8,7 @@ from typing import Any
 
 from fmload.endpoints.aws_errors import frame_failure
 from fmload.endpoints.base import Channel, Chunk, Reading
-from fmload.record import Outcome
+from fmload.model.record import Outcome
 from fmload.wire.eventstream import FrameError, frames
 from fmload.wire.exchange import Exchange, Failure
 

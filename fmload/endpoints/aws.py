@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from fmload import __version__
+from fmload.base.errors import FmloadError
 from fmload.config.model import Strict
 from fmload.config.schema import EndpointSpec
 from fmload.config.values import Region
-from fmload.errors import FmloadError
 from fmload.wire import botocore_transport
 from fmload.wire.exchange import Address
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from fmload.record import Outcome
+from fmload.model.record import Outcome
 from fmload.wire.eventstream import Frame
 from fmload.wire.exchange import Exchange, Failure
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
-from fmload.prompt import Prompt
-from fmload.record import TokensSource
+from fmload.model.prompt import Prompt
+from fmload.model.record import TokensSource
 from fmload.wire.exchange import Address, Exchange, Failure, Wire
 
 Channel = Literal["answer", "reasoning", "tool"]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import Field
 
+from fmload.base.errors import FmloadError
 from fmload.config.model import Rule, Strict
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints import aws
@@ -23,8 +24,7 @@ from fmload.endpoints.bedrock_bodies import (
     read_converse,
     read_converse_whole,
 )
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.wire import botocore_transport
 from fmload.wire.exchange import Address, Exchange, Wire
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fmload.endpoints.answer import Answer
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 
 Family = Literal["anthropic", "llama", "nova", "mistral"]
 Json = Mapping[str, Any]

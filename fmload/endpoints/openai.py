@@ -9,13 +9,13 @@ from typing import Any, Literal
 import orjson
 from pydantic import Field
 
+from fmload.base.errors import FmloadError
 from fmload.config.model import Strict
 from fmload.endpoints.base import Reading
 from fmload.endpoints.failures import http_failure
 from fmload.endpoints.openai_answer import read_stream, read_whole
 from fmload.endpoints.payloads import EXACT_OUTPUT, exact_output
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.wire.exchange import Address, Exchange, Failure, HttpRequest, Wire
 from fmload.wire.tls import client_context
 from fmload.wire.url import split_url, with_query

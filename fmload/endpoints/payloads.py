@@ -13,7 +13,7 @@ import orjson
 from fmload.endpoints.answer import Answer
 from fmload.endpoints.base import Chunk
 from fmload.endpoints.openai_answer import OpenAIAnswer
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 
 PayloadFormat = Literal["openai", "tgi", "djl", "jumpstart", "template"]
 Parameters = dict[str, Any]

@@ -14,7 +14,7 @@ from fmload.endpoints.answer import MALFORMED, Answer, read_events
 from fmload.endpoints.aws_errors import http_failure
 from fmload.endpoints.base import Reading
 from fmload.endpoints.sagemaker_images import format_of_endpoint
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.wire import botocore_transport
 from fmload.wire.exchange import Address, Exchange, Wire
 

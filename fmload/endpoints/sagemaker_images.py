@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from fmload.base.errors import FmloadError
 from fmload.endpoints.payloads import PayloadFormat
-from fmload.errors import FmloadError
 
 # The first that occurs in the image's repository and tag decides.
 _IMAGES: tuple[tuple[str, PayloadFormat], ...] = (

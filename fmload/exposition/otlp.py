@@ -18,9 +18,9 @@ import gevent
 from prometheus_client.core import Metric
 
 from fmload import __version__
-from fmload.collector import Collector
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 from fmload.exposition.families import BOUNDS_S, families
+from fmload.master.collector import Collector
 
 logger = logging.getLogger(__name__)
 

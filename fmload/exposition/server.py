@@ -9,8 +9,8 @@ from gevent.pywsgi import WSGIServer
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import Metric
 
-from fmload.collector import Collector
 from fmload.exposition.families import families
+from fmload.master.collector import Collector
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from fmload.collector import Collector
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload.master.collector import Collector
 
 DEFAULT_HOST = "127.0.0.1"
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
+from fmload.base.resources import resource
 from fmload.config import RunFile, yaml_lines
 from fmload.config.dumping import values
-from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
-from fmload.progress import Progress, read_snapshot
-from fmload.resources import resource
-from fmload.results import Results
+from fmload.launch.progress import Progress, read_snapshot
+from fmload.results.folder import Results
 
 WATCH_EVERY_S = 0.2
 CONNECT_LIMIT_S = 60

@@ -15,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fmload.live import stages_in_all
-from fmload.units import format_duration
+from fmload.base.units import format_duration
+from fmload.live.state import stages_in_all
 
 Snapshot = Mapping[str, Any]
 RATE_OVER_S = 5  # tokens a second are a mean over so many finished seconds

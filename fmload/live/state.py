@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fmload.record import NEITHER, Record
-from fmload.units import parse_duration_s
+from fmload.base.units import parse_duration_s
+from fmload.model.record import NEITHER, Record
 
 METRICS = ("ttft", "itl", "tpot", "e2e")
 QUANTILES = (0.5, 0.9, 0.95, 0.99)

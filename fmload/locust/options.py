@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
+from fmload.base.errors import FmloadError
+from fmload.base.units import parse_duration_s
 from fmload.config import RunFile, load, parse, yaml_lines
-from fmload.errors import FmloadError
 from fmload.exposition import watching
-from fmload.units import parse_duration_s
 
 DEFAULT_RUN_TIME_S = 60.0
 

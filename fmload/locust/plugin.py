@@ -29,22 +29,24 @@ from locust.event import EventHook
 from locust.exception import RPCError
 from locust.runners import STATE_MISSING, LocalRunner, MasterRunner, WorkerRunner
 
-from fmload import __version__, options, replay, webui
-from fmload.claim import claim
-from fmload.collector import Collector
-from fmload.conductor import Conductor
+from fmload import __version__
+from fmload.base.errors import EXIT_INTERRUPTED, FmloadError
 from fmload.config import RunFile, dump
 from fmload.endpoints.base import Reading
-from fmload.errors import EXIT_INTERRUPTED, FmloadError
 from fmload.exposition.watching import watch
+from fmload.locust import options, webui
+from fmload.locust.shape import StageShape
+from fmload.locust.user import PromptUser
+from fmload.locust.webui import Cost, LiveView, costs_of
+from fmload.master.collector import Collector
+from fmload.master.controller import Conductor
+from fmload.model.record import NEITHER, Record
+from fmload.plan.stages import Stage, plan, remaining
+from fmload.prompts import replay
 from fmload.prompts.repeats import repeats
-from fmload.record import NEITHER, Record
-from fmload.results import Results, new_results
-from fmload.shape import StageShape
-from fmload.stages import Stage, plan, remaining
-from fmload.users import PromptUser
-from fmload.webui import Cost, LiveView, costs_of
-from fmload.worker import Worker
+from fmload.results.folder import Results, new_results
+from fmload.results.lock import claim
+from fmload.worker.worker import Worker
 
 __all__ = ["PromptUser", "StageShape"]
 
@@ -300,7 +302,7 @@ def _prepare_prompts(run: RunFile, results: Results) -> None:
     """Prompts are made in a process of its own: tokenizing would block the master's loop."""
     if all((results.prompts / f"{spec.name}.jsonl").exists() for spec in run.prompts):
         return
-    command = [sys.executable, "-m", "fmload.cli", "prompts", str(results.run_yml), "--out", str(results.prompts)]
+    command = [sys.executable, "-m", "fmload", "prompts", str(results.run_yml), "--out", str(results.prompts)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PREPARE_LIMIT_S, check=False)
     except subprocess.TimeoutExpired as error:

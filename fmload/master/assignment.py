@@ -8,20 +8,21 @@ from typing import Any
 
 import msgpack
 
-from fmload import arrivals, journal, replay
-from fmload.clocks import boot_id
-from fmload.collector import host_name
+from fmload import arrivals
+from fmload.base.clock_offset import boot_id
+from fmload.base.errors import FmloadError
 from fmload.config.dumping import values
 from fmload.config.schema import EndpointSpec, RunFile
-from fmload.crew import Crew
-from fmload.errors import FmloadError
-from fmload.history import history_of
-from fmload.live import request_limits_s
-from fmload.prompt import Prompt
-from fmload.prompts import store
-from fmload.results import Results
-from fmload.same_server import server_of
-from fmload.stages import Stage
+from fmload.config.server_identity import server_of
+from fmload.live.state import request_limits_s
+from fmload.master.collector import host_name
+from fmload.master.worker_registry import Crew
+from fmload.model.prompt import Prompt
+from fmload.plan.stages import Stage
+from fmload.prompts import replay, store
+from fmload.results import journal
+from fmload.results.folder import Results
+from fmload.results.resume import history_of
 
 PROMPT_BATCH_BYTES = 512 * 1024  # messages above 1 MB stall the loops at both ends
 _GOLDEN_RATIO = (5 ** 0.5 - 1) / 2  # its multiples, less their whole parts, lie far from each other

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fmload.clocks import OffsetFilter, boot_id
-from fmload.journal import Journal
-from fmload.live import LiveState
-from fmload.observation import Observation
-from fmload.results import Results
-from fmload.shipping import Receipt
-from fmload.stages import SCHEMA_VERSION, Mark, Stage
-from fmload.worker import Link
+from fmload.base.clock_offset import OffsetFilter, boot_id
+from fmload.live.state import LiveState
+from fmload.plan.stages import SCHEMA_VERSION, Mark, Stage
+from fmload.protocol.delivery import Receipt
+from fmload.results.folder import Results
+from fmload.results.journal import Journal
+from fmload.statistics.observation import Observation
+from fmload.worker.worker import Link
 
 logger = logging.getLogger(__name__)
 

@@ -13,17 +13,17 @@ from collections.abc import Sequence
 import gevent
 from gevent.event import Event
 
-from fmload import barrier
-from fmload.collector import Collector
+from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
 from fmload.config.schema import RunFile
-from fmload.crew import Crew, Runner
-from fmload.demand import Demand
-from fmload.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
-from fmload.handout import Handout
-from fmload.patience import Interrupted, Patience
+from fmload.master import flush as barrier
+from fmload.master.assignment import Handout
+from fmload.master.collector import Collector
+from fmload.master.step_runner import Stepping
+from fmload.master.user_target import Demand
+from fmload.master.waits import Interrupted, Patience
+from fmload.master.worker_registry import Crew, Runner
+from fmload.plan.stages import Stage, planned_after_s
 from fmload.search import planner, saturation
-from fmload.stages import Stage, planned_after_s
-from fmload.stepping import Stepping
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from fmload.collector import Collector
-from fmload.crew import Crew
-from fmload.patience import Patience
+from fmload.master.collector import Collector
+from fmload.master.waits import Patience
+from fmload.master.worker_registry import Crew
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def flush(crew: Crew, collector: Collector, patience: Patience) -> None:
 def compact(root: Path) -> None:
     """Journals to Parquet, in a process of its own: neither its memory nor its time are the master's."""
     try:
-        done = subprocess.run([sys.executable, "-m", "fmload.journal", str(root)],
+        done = subprocess.run([sys.executable, "-m", "fmload.results.journal", str(root)],
                               capture_output=True, text=True, timeout=COMPACTION_LIMIT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         logger.error("the journals were not compacted (%s); 'fmload report' will do it", error)

@@ -6,14 +6,14 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from fmload import closing
-from fmload.collector import Collector
-from fmload.crew import Crew
-from fmload.demand import Demand
-from fmload.handout import Handout
-from fmload.patience import POLL_S, Patience
+from fmload.master import stop_conditions as closing
+from fmload.master.assignment import Handout
+from fmload.master.collector import Collector
+from fmload.master.user_target import Demand
+from fmload.master.waits import POLL_S, Patience
+from fmload.master.worker_registry import Crew
+from fmload.plan.stages import Stage
 from fmload.search import judging, saturation
-from fmload.stages import Stage
 
 USERS_LIMIT_S = 60.0
 INTERRUPT_DRAIN_S = 5.0

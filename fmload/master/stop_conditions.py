@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from fmload.config.objectives import RATES, Objective, statistic
-from fmload.estimates import Estimate, latency, rate
-from fmload.observation import Observation
+from fmload.plan.stages import Stage
 from fmload.search import judging, saturation
 from fmload.search.saturation import Due
-from fmload.stages import Stage
-from fmload.steadiness import settled
+from fmload.statistics.estimates import Estimate, latency, rate
+from fmload.statistics.observation import Observation
+from fmload.statistics.steady_state import settled
 
 NS = 1e9
 GROWTH = 1.25  # from one look at the requests to the next: what has come since then can change the picture

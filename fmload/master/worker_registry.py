@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import gevent
 
-from fmload.collector import Collector
-from fmload.worker import Link
+from fmload.master.collector import Collector
+from fmload.worker.worker import Link
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 Three levels. A *request* metric gives one value a request, a *token* metric one sample a chunk or token, a *stage*
 metric one value a stage. Columns are numpy arrays; NaN is null. `docs/metrics.md` is made from this file
-(`python -m fmload.metrics`).
+(`python -m fmload.metrics.definitions`).
 """
 
 from __future__ import annotations
@@ -362,8 +362,8 @@ _HEADINGS: dict[Level, str] = {"request": "Metrics of one request", "token": "Me
 
 def as_markdown() -> str:
     """The page docs/metrics.md."""
-    parts = ["# Metrics", "", "Made from `fmload/metrics.py` by `python -m fmload.metrics`; edit the docstrings there.",
-             "", _PREAMBLE]
+    parts = ["# Metrics", "", "Made from `fmload/metrics/definitions.py` by "
+             "`python -m fmload.metrics.definitions`; edit the docstrings there.", "", _PREAMBLE]
     for level, heading in _HEADINGS.items():
         parts += ["", f"## {heading}", "", "| name | title | unit | better | definition |", "|---|---|---|---|---|"]
         parts += [f"| `{m.name}` | {m.title} | {m.unit} | {m.better or '–'} | {m.definition} |"

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
+from fmload.base.apportion import shares, spread
+from fmload.base.errors import FmloadError
+from fmload.base.units import format_users
 from fmload.config.objectives import searchable
 from fmload.config.schema import ArrivalSpec, ComponentSpec, EndpointSpec, LoadSpec, PromptSpec, RunFile
-from fmload.errors import FmloadError
-from fmload.mix import shares, spread
-from fmload.units import format_users
 
 SCHEMA_VERSION = 1
 # 1  first version

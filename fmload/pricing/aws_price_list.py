@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 
 API_REGION = "us-east-1"  # the API is served there and in few other regions; it prices them all
 SOURCE = "AWS Price List API"

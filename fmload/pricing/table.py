@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from fmload.errors import FmloadError
-from fmload.resources import read_yaml, resource, table
+from fmload.base.errors import FmloadError
+from fmload.base.resources import read_yaml, resource, table
 
 DEFAULT_REGION = "us-east-1"
 # Inference profiles name a geography before the model; global profiles are sold at list price.

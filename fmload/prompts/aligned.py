@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 from fmload.prompts.tokenizer import Message, Tokenizer
 from fmload.wire.url import split_url
 
 if TYPE_CHECKING:
     from fmload.config.schema import EndpointSpec, PromptSpec
-    from fmload.prompt import Prompt
+    from fmload.model.prompt import Prompt
 
 CONNECTIONS = 8
 _TIMEOUT_S = 30.0

@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import Field
 
+from fmload.base.errors import FmloadError
+from fmload.base.registry import did_you_mean
 from fmload.config.schema import PromptSpec
-from fmload.errors import FmloadError
 from fmload.prompts.files import Row
 from fmload.prompts.table import tokens
 from fmload.prompts.trace import Arrival, Item, Trace, TraceOptions
-from fmload.registry import did_you_mean
 
 
 class BurstGPT(Trace):

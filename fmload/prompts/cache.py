@@ -70,7 +70,7 @@ def file_hash(path: Path) -> str:
 def _code() -> str:
     """One hash over the modules and data that make prompts."""
     root = Path(fmload.prompts.__file__).parent
-    paths = sorted([*root.glob("*.py"), *root.glob("data/*.*"), root.parent / "prompt.py"])
+    paths = sorted([*root.glob("*.py"), *root.glob("data/*.*"), root.parent / "model" / "prompt.py"])
     return hashlib.sha256("".join(file_hash(path) for path in paths).encode()).hexdigest()
 
 

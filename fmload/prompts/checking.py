@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from fmload.base.errors import FmloadError
 from fmload.config.loading import places
 from fmload.config.problems import Problem, RunFileError, written
 from fmload.config.schema import PromptSpec, RunFile
-from fmload.errors import FmloadError
 from fmload.prompts import files
 from fmload.prompts.preparation import is_kept, source_of
 from fmload.prompts.template import Template

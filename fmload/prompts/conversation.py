@@ -10,7 +10,7 @@ from pydantic import Field
 from fmload.config.model import Strict
 from fmload.config.schema import Length
 from fmload.config.values import Seconds
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts.invented import Invented, Item
 from fmload.prompts.lengths import draw_length
 from fmload.prompts.synthetic import text_of

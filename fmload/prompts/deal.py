@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from fmload.prompt import Prompt
+from fmload.config.server_identity import server_of
+from fmload.model.prompt import Prompt
 from fmload.prompts.store import counted_by, of_endpoint
-from fmload.same_server import server_of
 
 if TYPE_CHECKING:
     from fmload.config.schema import EndpointSpec

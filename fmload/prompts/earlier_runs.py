@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
+from fmload.base.resources import read_yaml
 from fmload.config.schema import EndpointSpec, RunFile
-from fmload.resources import read_yaml
-from fmload.results import Results
-from fmload.same_server import server_of
+from fmload.config.server_identity import server_of
+from fmload.results.folder import Results
 
 
 def sent_before(run: RunFile, results: Results) -> Iterator[str]:

@@ -14,9 +14,9 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-from fmload.errors import Faults, FmloadError, first_line
+from fmload.base.errors import Faults, FmloadError, first_line
+from fmload.base.registry import did_you_mean
 from fmload.prompts import cache, formats
-from fmload.registry import did_you_mean
 
 _S3_FORM = re.compile(r"s3://[\w.:-]+(/|$)")
 _HUB_FORM = re.compile(r"hf:[^/]+/[^/]+/.*[^/]$")

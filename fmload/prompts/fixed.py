@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from fmload.config.model import Strict
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts.invented import Invented, Item
 from fmload.prompts.synthetic import text_of
 from fmload.prompts.tokenizer import Tokenizer

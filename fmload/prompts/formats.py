@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from fmload.base.errors import FmloadError
 from fmload.config.problems import shown
-from fmload.errors import FmloadError
 
 Values = dict[str, Any]
 Read = Iterator[tuple[str, Values | FmloadError]]  # `file:line`, or `file: row 3` where there are no lines

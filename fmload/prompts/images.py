@@ -6,8 +6,8 @@ import base64
 from pathlib import Path
 from typing import Any
 
+from fmload.base.errors import FmloadError
 from fmload.config.problems import shown
-from fmload.errors import FmloadError
 
 _MAGIC = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"RIFF": "image/webp"}
 

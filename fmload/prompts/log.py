@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from fmload.base.errors import FmloadError
 from fmload.config.model import Rule
 from fmload.config.schema import PromptSpec
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts import table
 from fmload.prompts.files import Row
 from fmload.prompts.tokenizer import Tokenizer

@@ -6,8 +6,8 @@ import random
 
 from pydantic import Field
 
+from fmload.base.errors import FmloadError
 from fmload.config.schema import PromptSpec
-from fmload.errors import FmloadError
 from fmload.prompts.files import Row
 from fmload.prompts.synthetic import text_of
 from fmload.prompts.table import tokens

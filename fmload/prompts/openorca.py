@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from fmload.config.schema import PromptSpec
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts.table import Item, RowOptions, Rows
 from fmload.prompts.tokenizer import Tokenizer
 

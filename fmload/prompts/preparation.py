@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fmload.errors import Faults, FmloadError
+from fmload.base.errors import Faults, FmloadError
+from fmload.config.server_identity import server_of
 from fmload.prompts import SOURCES, store
 from fmload.prompts.selection import Progress, make_set
-from fmload.results import Results
-from fmload.same_server import server_of
+from fmload.results.folder import Results
 
 if TYPE_CHECKING:
     from fmload.config.schema import Distribution, EndpointSpec, LoadSpec, PromptSpec, RunFile
@@ -59,8 +59,8 @@ def wanted(run_file: RunFile, spec: PromptSpec) -> int | None:
     its arrivals, or as many requests as users can make when each takes 0.25 s, or less where the answers are short.
     A trace invents text, too; it is whole where it is replayed.
     """
+    from fmload.plan.stages import plan
     from fmload.prompts.shortage import needed
-    from fmload.stages import plan
 
     if spec.count is not None:
         return spec.count

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fmload.config.schema import RunFile
+from fmload.plan.stages import Stage
 from fmload.prompts import store
 from fmload.prompts.earlier_runs import sent_before
 from fmload.prompts.shortage import shortages
-from fmload.results import Results
-from fmload.stages import Stage
+from fmload.results.folder import Results
 
 
 def repeats(run: RunFile, stages: Sequence[Stage], results: Results) -> Iterator[str]:

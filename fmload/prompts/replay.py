@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.base.errors import FmloadError
+from fmload.model.prompt import Prompt
+from fmload.plan.stages import Stage
 from fmload.prompts import store
-from fmload.results import Results
-from fmload.stages import Stage
+from fmload.results.folder import Results
 
 Due = tuple[float, Prompt]  # seconds after the stage's start
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.base.errors import FmloadError
+from fmload.model.prompt import Prompt
 from fmload.prompts.aligned import CONNECTIONS
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fmload import arrivals
 from fmload.config.schema import RunFile
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
+from fmload.plan.stages import Stage
 from fmload.prompts.deal import DealKey, deal_key
 from fmload.prompts.store import of_endpoint
-from fmload.stages import Stage
 
 
 def shortages(run: RunFile, stages: Sequence[Stage], sets: Mapping[str, list[Prompt]]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts.tokenizer import Tokenizer
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.base.errors import FmloadError
+from fmload.model.prompt import Prompt
 
 if TYPE_CHECKING:
     from fmload.config.schema import EndpointSpec

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from pydantic import Field
 
+from fmload.base.errors import FmloadError
 from fmload.config.model import Strict
 from fmload.config.schema import Length
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts import words
 from fmload.prompts.invented import Invented, Item
 from fmload.prompts.lengths import draw_length

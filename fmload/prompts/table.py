@@ -9,17 +9,17 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field
 
+from fmload.base.errors import Faults, FmloadError
+from fmload.base.registry import did_you_mean
 from fmload.config.model import Strict
 from fmload.config.problems import shown
 from fmload.config.schema import PromptSpec
 from fmload.config.values import RunPath
-from fmload.errors import Faults, FmloadError
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts import files
 from fmload.prompts.images import image_part
 from fmload.prompts.template import Template
 from fmload.prompts.tokenizer import Tokenizer
-from fmload.registry import did_you_mean
 
 Values = dict[str, Any]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload.base.registry import did_you_mean
 from fmload.prompts import files, formats
-from fmload.registry import did_you_mean
 
 _FIELD = re.compile(r"\{\{(\w+)\}\}|\{(\w+)\}")
 

@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any, ClassVar
 
-from fmload.errors import FmloadError, first_line
+from fmload.base.errors import FmloadError, first_line
 
 BUNDLED = "bundled"
 # Letters with the space before them, up to three digits, punctuation, white space: the pieces in which the bundled

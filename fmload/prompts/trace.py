@@ -15,15 +15,15 @@ from typing import Any, NamedTuple, Self
 
 from pydantic import Field
 
+from fmload.base.errors import Faults, FmloadError
+from fmload.base.registry import did_you_mean
 from fmload.config.model import Strict
 from fmload.config.schema import PromptSpec
 from fmload.config.values import RunPath
-from fmload.errors import Faults, FmloadError
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts import files
 from fmload.prompts.synthetic import text_of
 from fmload.prompts.tokenizer import Tokenizer
-from fmload.registry import did_you_mean
 
 
 class Arrival(NamedTuple):

@@ -14,7 +14,7 @@ import msgpack
 import pyarrow as pa
 
 from fmload.endpoints.base import Channel, Reading
-from fmload.record import Record
+from fmload.model.record import Record
 
 SCHEMA = pa.schema([("request_id", pa.string()), ("stage", pa.int32()), ("endpoint", pa.string()),
                     ("prompt_set", pa.string()), ("prompt_id", pa.string()), ("text", pa.string()),

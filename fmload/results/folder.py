@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 
 
 @dataclass(frozen=True, slots=True)

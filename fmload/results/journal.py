@@ -1,7 +1,7 @@
 """Append-only logs of packed records, and the Parquet files that are made from them.
 
 A frame is length (u32), CRC-32 (u32) and the packed record. A process appends each record as its request ends; what a
-crash tears off the end is dropped on reading, and reported. `python -m fmload.journal RESULTS` compacts.
+crash tears off the end is dropped on reading, and reported. `python -m fmload.results.journal RESULTS` compacts.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fmload import answers
-from fmload.record import SCHEMA, Record, to_table, unpack
-from fmload.results import Results
+from fmload.results import answers
+from fmload.model.record import SCHEMA, Record, to_table, unpack
+from fmload.results.folder import Results
 
 _HEADER = struct.Struct("<II")
 _READ_BYTES = 1 << 20
@@ -185,7 +185,7 @@ def _part(path: Path) -> Path:
 
 
 def main(argv: list[str]) -> int:
-    """`python -m fmload.journal RESULTS`: compact, say what was found."""
+    """`python -m fmload.results.journal RESULTS`: compact, say what was found."""
     done = compact(Results(Path(argv[0])))
     print(f"{done.records} records in {len(done.by_stage)} stages, {done.duplicates} duplicates removed")
     for torn in done.torn:

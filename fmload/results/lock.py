@@ -6,8 +6,8 @@ import fcntl
 import os
 from typing import IO
 
-from fmload.errors import FmloadError
-from fmload.results import Results
+from fmload.base.errors import FmloadError
+from fmload.results.folder import Results
 
 
 def claim(results: Results) -> IO[str]:

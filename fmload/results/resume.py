@@ -8,11 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fmload import answers, journal
-from fmload.prompt import Prompt
-from fmload.record import unpack
-from fmload.resources import read_json_lines
-from fmload.results import Results
+from fmload.results import answers, journal
+from fmload.model.prompt import Prompt
+from fmload.model.record import unpack
+from fmload.base.resources import read_json_lines
+from fmload.results.folder import Results
 
 
 @dataclass(frozen=True, slots=True)

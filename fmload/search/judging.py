@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fmload.config.objectives import parse_objectives
-from fmload.observation import Observation, Seen
+from fmload.plan.stages import Stage
 from fmload.search.verdicts import Verdict, confidence_of_look, judge, looks
-from fmload.stages import Stage
+from fmload.statistics.observation import Observation, Seen
 
 NS = 1e9
 

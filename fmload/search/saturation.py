@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from fmload import estimates
-from fmload.observation import Observation, Seen
-from fmload.stages import Mark, Stage
+from fmload.plan.stages import Mark, Stage
+from fmload.statistics import estimates
+from fmload.statistics.observation import Observation, Seen
 
 CONFIDENCE = 0.95
 SHORT = 0.05  # completions so much below the arrivals, or a throughput that grows by no more, are no chance

@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fmload import estimates, intervals
 from fmload.config.objectives import Objective
-from fmload.estimates import Estimate
-from fmload.observation import Seen
+from fmload.statistics import estimates, intervals
+from fmload.statistics.estimates import Estimate
+from fmload.statistics.observation import Seen
 
 Result = Literal["meets", "fails", "unclear"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmload.emulator.truth import Truth
-from fmload.record import NEITHER, Record
+from fmload.model.record import NEITHER, Record
 
 Instants = npt.NDArray[np.int64]
 

@@ -1,7 +1,7 @@
 """What this machine's client can measure: rising loads against the emulator's truth, by number of client processes.
 
 A client process is what a Locust worker is without Locust: users as greenlets, the wire, `measure`, packed records.
-As a program (`python -m fmload.selftest JOB`) this module is one such process.
+As a program (`python -m fmload.selftest.ladder JOB`) this module is one such process.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from uuid import uuid4
 import gevent
 import msgpack
 
+from fmload.base.errors import FmloadError
 from fmload.emulator import truth
 from fmload.endpoints.openai import OpenAI
-from fmload.errors import FmloadError
-from fmload.measure import measure
-from fmload.prompt import Prompt
-from fmload.record import pack, unpack
-from fmload.truthful import Errors, Seen, compare, percentile_ms
+from fmload.model.prompt import Prompt
+from fmload.model.record import pack, unpack
+from fmload.selftest.accuracy import Errors, Seen, compare, percentile_ms
 from fmload.wire.http1 import Http1Wire
+from fmload.worker.measure import measure
 
 MAX_STREAMS = 16384
 _START_LIMIT_S = 30.0
@@ -148,7 +148,7 @@ def _emulator(folder: Path, ladder: Ladder) -> Iterator[str]:
 
 
 def _run_clients(jobs: Sequence[Job], seconds: float) -> None:
-    processes = [subprocess.Popen([sys.executable, "-m", "fmload.selftest", json.dumps(asdict(job))],
+    processes = [subprocess.Popen([sys.executable, "-m", "fmload.selftest.ladder", json.dumps(asdict(job))],
                                   stderr=subprocess.PIPE, text=True) for job in jobs]
     try:
         for process in processes:

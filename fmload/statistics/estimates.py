@@ -13,11 +13,11 @@ from fractions import Fraction
 
 import numpy as np
 
-from fmload import intervals
 from fmload.config.objectives import RATES, Objective
-from fmload.intervals import Interval
-from fmload.metrics import Bools, Floats, Ints
-from fmload.observation import Seen
+from fmload.metrics.definitions import Bools, Floats, Ints
+from fmload.statistics import intervals
+from fmload.statistics.intervals import Interval
+from fmload.statistics.observation import Seen
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from functools import cached_property
 
 import numpy as np
 
-from fmload import answers, metrics
-from fmload.metrics import METRICS, Bools, Columns, Floats, Ints
-from fmload.record import NEITHER, Record, unpack
+from fmload.metrics import definitions as metrics
+from fmload.metrics.definitions import METRICS, Bools, Columns, Floats, Ints
+from fmload.model.record import NEITHER, Record, unpack
+from fmload.results import answers
 
 Told = tuple[Record, int]  # a record, and how far its worker's clock is ahead of the master's
 

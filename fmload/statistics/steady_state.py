@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fmload.metrics import Floats
+from fmload.metrics.definitions import Floats
 
 LEAST_SETTLED = 40
 

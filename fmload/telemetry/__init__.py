@@ -1,6 +1,6 @@
 """What the endpoints were doing while they were measured. One file a collector and one line here."""
 
-from fmload.registry import Registry
+from fmload.base.registry import Registry
 
 COLLECTORS = Registry("telemetry collector", {
     "prometheus": "fmload.telemetry.prometheus:Prometheus",

@@ -14,11 +14,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from fmload.base.errors import FmloadError
+from fmload.base.units import format_duration
 from fmload.config.model import Rule, Strict
 from fmload.config.values import Seconds
-from fmload.errors import FmloadError
 from fmload.telemetry.sample import Sample, Window
-from fmload.units import format_duration
 
 # namespace: metric, its statistic. AWS documentation: "Metrics for monitoring Amazon SageMaker AI", "Amazon Bedrock
 # runtime metrics".

@@ -8,7 +8,7 @@ import urllib.error
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 
 OF_STATUS = {
     401: "give it credentials that the server takes (api_key_env, headers or auth)",

@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.request
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 from fmload.telemetry.failures import failure, shown
 
 PIECE = 64 * 1024

@@ -12,9 +12,9 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import Field
 
+from fmload.base.errors import FmloadError
 from fmload.config.model import Rule, Strict
 from fmload.config.values import Seconds
-from fmload.errors import FmloadError
 from fmload.telemetry.http import fetched
 from fmload.telemetry.sample import Sample, Window
 

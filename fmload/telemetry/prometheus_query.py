@@ -17,9 +17,9 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic import Field
 
+from fmload.base.errors import FmloadError
 from fmload.config.model import Rule, Strict
 from fmload.config.values import Region, Seconds
-from fmload.errors import FmloadError
 from fmload.telemetry.failures import of_status
 from fmload.telemetry.http import fetched
 from fmload.telemetry.prometheus import bearing

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec, RunFile, TelemetrySpec
-from fmload.errors import FmloadError
-from fmload.results import Results
+from fmload.results.folder import Results
 from fmload.telemetry import COLLECTORS
 from fmload.telemetry.failures import Failure, failure
 from fmload.telemetry.sample import Collector, SampleLog, Window, to_parquet

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from fmload.record import Outcome
+from fmload.model.record import Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from functools import lru_cache
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 from fmload.wire.exchange import Address
 
 _RECORD_BYTES = 64 * 1024

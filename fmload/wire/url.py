@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 from fmload.wire.exchange import Address
 
 

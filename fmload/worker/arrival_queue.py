@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from operator import itemgetter
 
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 
 Due = tuple[int, Prompt | None]  # an instant of the worker's clock, and what is sent; None: whatever comes next
 

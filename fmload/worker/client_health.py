@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 import psutil
 
-from fmload.record import Record
+from fmload.model.record import Record
 
 TICK_S = 0.005  # how often the loop is asked to be on time
 PERIOD_S = 1.0

@@ -13,22 +13,24 @@ from uuid import uuid4
 
 import gevent
 
-from fmload import arrivals, measure, replay
-from fmload.balancing import Balancer
-from fmload.cancelling import Cancelling
+from fmload import arrivals
 from fmload.config.schema import RunFile
 from fmload.endpoints import ENDPOINTS
 from fmload.endpoints.base import Endpoint, Reading
-from fmload.lanes import Lane, Lanes
-from fmload.pacing import Alarm
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
+from fmload.model.record import Record
+from fmload.prompts import replay
 from fmload.prompts.deal import deals_of
 from fmload.prompts.store import of_endpoint
-from fmload.record import Record
-from fmload.safe_check import SafeCheck
-from fmload.schedule import Due, Schedule
 from fmload.wire.exchange import Address, Timeouts
 from fmload.wire.http1 import Http1Wire
+from fmload.worker import measure
+from fmload.worker.arrival_queue import Due, Schedule
+from fmload.worker.cancellation import Cancelling
+from fmload.worker.load_balancer import Balancer
+from fmload.worker.safe_check import SafeCheck
+from fmload.worker.slots import Lane, Lanes
+from fmload.worker.timer import Alarm
 
 KILL_LIMIT_S = 5.0
 TRIAL_LIMIT_S = 60.0  # an endpoint that takes longer to answer at first is left to the load

@@ -20,8 +20,8 @@ from gevent import GreenletExit
 
 from fmload.endpoints.base import Chunk, Endpoint, Reading
 from fmload.endpoints.failures import http_failure
-from fmload.prompt import Prompt
-from fmload.record import Record
+from fmload.model.prompt import Prompt
+from fmload.model.record import Record
 from fmload.wire.exchange import Address, Exchange, Failure, Mark, Wire
 
 _SECRET = re.compile(

@@ -19,17 +19,17 @@ import gevent
 import orjson
 from gevent import GreenletExit
 
+from fmload.base.errors import FmloadError
 from fmload.config.safe_check import CheckSpec, Latency, SafeCheckSpec
 from fmload.endpoints.base import Reading
 from fmload.endpoints.failures import http_failure
 from fmload.endpoints.payloads import filled, follow
-from fmload.errors import FmloadError
-from fmload.measure import redact
-from fmload.prompt import Prompt
-from fmload.record import Record
+from fmload.model.prompt import Prompt
+from fmload.model.record import Record
 from fmload.wire.exchange import Exchange, HttpRequest, Timeouts, Wire
 from fmload.wire.http1 import Http1Wire
 from fmload.wire.url import split_url, with_query
+from fmload.worker.measure import redact
 
 DETAIL = "safe_check"
 _TRIES = 1000

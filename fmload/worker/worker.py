@@ -19,18 +19,18 @@ import gevent
 import msgpack
 from gevent.event import Event
 
-from fmload.answers import ANSWERS_FULL, Keeper
-from fmload.clocks import boot_id
+from fmload.base.clock_offset import boot_id
+from fmload.base.errors import FmloadError
 from fmload.config.schema import RunFile
 from fmload.endpoints.base import Reading
-from fmload.errors import FmloadError
-from fmload.health import Health
-from fmload.journal import Journal
-from fmload.live import Tally
-from fmload.prompt import Prompt
-from fmload.record import Record, pack
-from fmload.sender import KILL_LIMIT_S, Sender
-from fmload.shipping import Outbox
+from fmload.live.state import Tally
+from fmload.model.prompt import Prompt
+from fmload.model.record import Record, pack
+from fmload.protocol.delivery import Outbox
+from fmload.results.answers import ANSWERS_FULL, Keeper
+from fmload.results.journal import Journal
+from fmload.worker.client_health import Health
+from fmload.worker.dispatcher import KILL_LIMIT_S, Sender
 
 logger = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ import boto3
 import pytest
 import yaml
 
-from deploy import lifecycle
-from deploy.base import RUN_TAG, Context
 from fmload.config.loading import parse
 from fmload.config.schema import RunFile
-from fmload.results import Results
+from fmload.results.folder import Results
+from fmload_deploy import lifecycle
+from fmload_deploy.base import RUN_TAG, Context
 
 
 class EmulatedAws:
@@ -62,7 +62,7 @@ def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("aws")
     ready = folder / "ready.json"
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "deploy.emulated_aws", "--ready-file", str(ready)],
+        process = subprocess.Popen([sys.executable, "-m", "fmload_deploy.emulated_aws", "--ready-file", str(ready)],
                                    stdout=log, stderr=log)
     end = time.monotonic() + 120
     while not ready.exists():

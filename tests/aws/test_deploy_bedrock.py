@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deploy import lifecycle, sweep
-from deploy.base import Context
-from deploy.bedrock_quotas import words_of
-from deploy.ledger import Ledger
-from fmload.errors import FmloadError
-from fmload.results import Results
+from fmload.base.errors import FmloadError
+from fmload.results.folder import Results
+from fmload_deploy import lifecycle, sweep
+from fmload_deploy.base import Context
+from fmload_deploy.bedrock.quotas import words_of
+from fmload_deploy.ledger import Ledger
 
 if TYPE_CHECKING:
     from conftest import EmulatedAws, MakeRunFile

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from deploy.ledger import NAME, Ledger
-from fmload.resources import resource
+from fmload.base.resources import resource
+from fmload_deploy.ledger import NAME, Ledger
 
 if TYPE_CHECKING:
     from conftest import EmulatedAws
@@ -28,7 +28,7 @@ CONFIG = {
 
 
 def fmload(*arguments: str, cwd: Path, timeout_s: float = 200) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "fmload.cli", *arguments], cwd=cwd, capture_output=True, text=True,
+    return subprocess.run([sys.executable, "-m", "fmload", *arguments], cwd=cwd, capture_output=True, text=True,
                           timeout=timeout_s, env=os.environ, stdin=subprocess.DEVNULL, check=False)
 
 

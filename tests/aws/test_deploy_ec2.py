@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from deploy import lease, lifecycle, sweep
-from deploy.base import Context
-from deploy.ec2_kinds import LEASE_TAG
-from deploy.ledger import NAME, Ledger
-from fmload.errors import FmloadError
-from fmload.results import Results
+from fmload.base.errors import FmloadError
+from fmload.results.folder import Results
+from fmload_deploy import lease, lifecycle, sweep
+from fmload_deploy.base import Context
+from fmload_deploy.ec2.kinds import LEASE_TAG
+from fmload_deploy.ledger import NAME, Ledger
 
 if TYPE_CHECKING:
     from conftest import EmulatedAws, MakeRunFile
@@ -33,7 +33,7 @@ def endpoint(name: str = "g5", **deploy: Any) -> dict[str, Any]:
 @pytest.fixture
 def on_server(aws: EmulatedAws, monkeypatch: pytest.MonkeyPatch) -> EmulatedAws:
     """Emulated deployments use the test's own server for the control plane, where the test can look at it."""
-    from deploy.emulation import Emulation
+    from fmload_deploy.emulation import Emulation
 
     def serve(self: Emulation) -> tuple[Any, str]:
         return self._process("aws"), aws.url

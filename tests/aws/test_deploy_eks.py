@@ -13,13 +13,13 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from deploy import images, lifecycle
-from deploy.base import Context
-from deploy.kubernetes import eks_token
-from deploy.ledger import NAME, Ledger
-from deploy.manifests import manifests
-from fmload.errors import FmloadError
-from fmload.results import Results
+from fmload.base.errors import FmloadError
+from fmload.results.folder import Results
+from fmload_deploy import images, lifecycle
+from fmload_deploy.base import Context
+from fmload_deploy.eks.client import eks_token
+from fmload_deploy.eks.manifests import manifests
+from fmload_deploy.ledger import NAME, Ledger
 
 if TYPE_CHECKING:
     from conftest import EmulatedAws, MakeRunFile

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from deploy import lifecycle, sweep
-from deploy.base import Context
-from deploy.ledger import NAME, Ledger
+from fmload.base.errors import FmloadError
 from fmload.config.schema import RunFile
-from fmload.errors import FmloadError
-from fmload.results import Results
+from fmload.results.folder import Results
+from fmload_deploy import lifecycle, sweep
+from fmload_deploy.base import Context
+from fmload_deploy.ledger import NAME, Ledger
 
 if TYPE_CHECKING:
     from conftest import EmulatedAws, MakeRunFile
@@ -111,7 +111,7 @@ def test_a_failed_endpoint_says_why_with_the_containers_last_words_and_can_be_de
 
 
 def context_name(context: Context, name: str) -> str:
-    from deploy.names import name_for
+    from fmload_deploy.names import name_for
     return name_for(context.run_id, name)
 
 

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from fmload.record import SCHEMA
-from fmload.results import Results
+from fmload.model.record import SCHEMA
+from fmload.results.folder import Results
 
 ROWS = 10_000
 BASE_NS = 1_000_000_000_000

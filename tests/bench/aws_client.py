@@ -27,9 +27,9 @@ import msgpack  # noqa: E402
 
 from fmload.config.schema import EndpointSpec  # noqa: E402
 from fmload.endpoints import ENDPOINTS  # noqa: E402
-from fmload.measure import measure  # noqa: E402
-from fmload.prompt import Prompt  # noqa: E402
+from fmload.model.prompt import Prompt  # noqa: E402
 from fmload.wire.http1 import Http1Wire  # noqa: E402
+from fmload.worker.measure import measure  # noqa: E402
 
 TEXT = "word " * 64
 MODEL = "amazon.nova-lite-v1:0"

@@ -26,10 +26,10 @@ from rich.console import Console
 from rich.table import Table
 
 from fmload.endpoints.openai import OpenAI
-from fmload.measure import measure
-from fmload.prompt import Prompt
-from fmload.record import Record
+from fmload.model.prompt import Prompt
+from fmload.model.record import Record
 from fmload.wire.http1 import Http1Wire
+from fmload.worker.measure import measure
 from tests.bench.wire import cores
 from tests.load_rig import emulator
 

@@ -16,10 +16,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from analysis.audit_published import audit_published
-from analysis.importers import read_published
-from analysis.published import AuditedRow
-from fmload.prices import load_prices
+from fmload.pricing.table import load_prices
+from fmload_analysis.published.audit_published import audit_published
+from fmload_analysis.published.importers import read_published
+from fmload_analysis.published.published import AuditedRow
 from tests.published_data import published_data
 
 FILE = "llmperf-llama3-8b-inf2.xlarge-tgi.md"

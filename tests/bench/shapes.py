@@ -18,13 +18,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from analysis.document import Axis, Chart, Point, Rule, Series
-from analysis.load import open_run
-from analysis.pipeline import analyse_run
-from analysis.plots import save
-from analysis.sections.arrivals import asked_and_sent
-from analysis.table import StageResult
-from fmload.resources import resource
+from fmload.base.resources import resource
+from fmload_analysis.document.document import Axis, Chart, Point, Rule, Series
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.report.plots import save
+from fmload_analysis.report.sections.arrivals import asked_and_sent
+from fmload_analysis.run import open_run
+from fmload_analysis.verdict.table import StageResult
 from tests.load_rig import emulator, run_file, sweep
 
 RATE, WINDOW_S, USERS, STALL_AT_S, STALL_S = 20.0, 24.0, 8, 12.0, 2.0

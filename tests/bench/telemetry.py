@@ -83,7 +83,7 @@ def measure(name: str, rate: float, seconds: float) -> Result:
         folder = Path(place)
         with emulator(folder, "--ttft", "50ms", "--gap", "20ms") as server:
             path = run_file(folder, {"a": server.url}, load, prompts=prompts, telemetry=collectors(name, server.url))
-            with started(["-m", "fmload.cli", "run", str(path), "--out", str(folder / "out")], folder) as run:
+            with started(["-m", "fmload", "run", str(path), "--out", str(folder / "out")], folder) as run:
                 wait_until(run.in_window, 60, "the window")
                 watched = psutil.Process(run.process.pid)
                 before, begun = watched.cpu_times(), time.monotonic()

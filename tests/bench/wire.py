@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fmload.emulator import truth
-from fmload.truthful import Seen, compare, percentile_ms
+from fmload.selftest.accuracy import Seen, compare, percentile_ms
 from tests.load_rig import Run, Server, emulator, free_port, started, wait_until
 
 TTFT_S, GAP_S, TOKENS = 0.2, 0.02, 128
@@ -110,7 +110,7 @@ def product(server: Server, streams: int, seconds: float, folder: Path, ca_file:
         "load": {"concurrency": [streams], "ramp": f"{CYCLE_S}s", "warmup": "4s", "window": f"{seconds + 1}s",
                  "drain": "30s", "workers": 1}}))
     server_core, client_core = cores()
-    with started(["-m", "fmload.cli", "run", str(path), "--out", str(folder / "out")], folder) as run:
+    with started(["-m", "fmload", "run", str(path), "--out", str(folder / "out")], folder) as run:
         wait_until(lambda: run.stages() and run.stages()[0]["ramp_start_ns"], LIMIT_S, "the ramp")
         worker = _pinned(run, server_core, client_core)
         _prefer(worker, nice)

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fmload.journal import compact
-from fmload.record import Record
+from fmload.model.record import Record
+from fmload.results.journal import compact
 from tests.load_rig import Cluster, Run, Server, cluster, emulator, ids, run_file, wait_until
 
 UNREAD_S = 0.25

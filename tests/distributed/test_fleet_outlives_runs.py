@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fmload.resources import resource
+from fmload.base.resources import resource
 from tests.load_rig import emulator, fmload_run, free_port, ids, run_file, wait_until
 
 LOAD = {"concurrency": [2, 4], "ramp": "100ms", "warmup": "100ms", "window": "2s", "drain": "5s"}

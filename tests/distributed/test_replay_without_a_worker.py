@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis.load import open_run
-from analysis.pipeline import analyse_run
+from fmload.base.resources import resource
+from fmload.master.step_runner import HANDOVER_S
 from fmload.prompts import store
-from fmload.resources import resource
-from fmload.stepping import HANDOVER_S
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.run import open_run
 from tests.load_rig import cluster, emulator, run_file, wait_until
 
 SPEED = 5.0

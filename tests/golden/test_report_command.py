@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from handmade import request, stage, write
 
-from fmload.cli import main
-from fmload.results import Results
+from fmload.cli.main import main
+from fmload.results.folder import Results
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from handmade import BASE_NS, MS, request, stage, write
 from rich.console import Console
 from simulated import G5, sweep
 
-from analysis.pipeline import Analysis, analyse
-from analysis.terminal import headline
-from fmload.record import Outcome, Record
-from fmload.results import Results
+from fmload.model.record import Outcome, Record
+from fmload.results.folder import Results
+from fmload_analysis.pipeline import Analysis, analyse
+from fmload_analysis.report.terminal import headline
 
 Golden = Callable[[str, str], None]
 PRICED = {"name": "a", "protocol": "openai", "url": "http://127.0.0.1:8000/v1", "price": {"hourly": 0.76}}

@@ -18,9 +18,10 @@ from typing import Protocol
 import pytest
 import yaml
 
-from fmload import cli, config
+from fmload import config
+from fmload.base.resources import resource
+from fmload.cli import main as cli
 from fmload.prompts import read
-from fmload.resources import resource
 
 LIMIT_S = 120
 
@@ -56,7 +57,7 @@ def fmload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 def in_a_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "fmload.cli", *arguments], capture_output=True, text=True, cwd=cwd,
+    return subprocess.run([sys.executable, "-m", "fmload", *arguments], capture_output=True, text=True, cwd=cwd,
                           env={**os.environ, "XDG_CACHE_HOME": str(cwd / "cache")}, timeout=LIMIT_S, check=False,
                           stdin=subprocess.DEVNULL)
 
@@ -152,7 +153,7 @@ def test_init_writes_what_each_protocol_needs(
 def test_init_asks_at_a_terminal(tmp_path: Path, url: str) -> None:
     ours, theirs = pty.openpty()
     os.write(ours, f"openai\n{url}/v1\n\n2,4\n\n".encode())
-    done = subprocess.run([sys.executable, "-m", "fmload.cli", "init"], stdin=theirs, capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-m", "fmload", "init"], stdin=theirs, capture_output=True, text=True,
                           cwd=tmp_path, timeout=LIMIT_S, check=False)
     os.close(ours)
     os.close(theirs)

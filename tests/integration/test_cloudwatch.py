@@ -15,9 +15,9 @@ import pytest
 import requests
 from moto.server import ThreadedMotoServer
 
+from fmload.base.errors import FmloadError
 from fmload.config.schema import TelemetrySpec
-from fmload.errors import FmloadError
-from fmload.results import Results
+from fmload.results.folder import Results
 from fmload.telemetry.cloudwatch import CloudWatch
 from fmload.telemetry.recorder import Recorder
 from fmload.telemetry.sample import Sample, Window

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from fmload.config.schema import TelemetrySpec
-from fmload.results import Results
+from fmload.results.folder import Results
 from fmload.telemetry.recorder import Recorder
 from tests.integration.test_telemetry import FOR_EVER, series_of
 from tests.load_rig import emulator, wait_until

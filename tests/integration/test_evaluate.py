@@ -14,14 +14,14 @@ import pytest
 import yaml
 from handmade import request, stage, write
 
-from analysis.evaluate.embedding_server import EmbeddingServer
-from analysis.evaluate.embeddings import Embeddings, EmbeddingSpec
-from fmload import answers
-from fmload.cli import main
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.base.errors import FmloadError
+from fmload.cli.main import main
+from fmload.model.prompt import Prompt
 from fmload.prompts import store
-from fmload.results import Results
+from fmload.results import answers
+from fmload.results.folder import Results
+from fmload_analysis.evaluate.embedding_server import EmbeddingServer
+from fmload_analysis.evaluate.embeddings import Embeddings, EmbeddingSpec
 from tests.integration.judges import INPUT_TOKENS, OUTPUT_TOKENS, Judges, judges, tag
 from tests.load_rig import emulator, ids, run_file, started, sweep, wait_until
 
@@ -214,7 +214,7 @@ def test_a_judge_that_keeps_failing_gives_up_and_is_asked_again_next_time(tmp_pa
 def test_a_killed_evaluation_goes_on_without_paying_twice(tmp_path: Path) -> None:
     results = answered_run(tmp_path / "run")
     with judges(fair=fair) as server:
-        command = ["-m", "fmload.cli", "evaluate", str(results.root), "--judges", str(panel_file(tmp_path, server)),
+        command = ["-m", "fmload", "evaluate", str(results.root), "--judges", str(panel_file(tmp_path, server)),
                    "--concurrency", "2"]
         server.silent_after["fair"] = 15
         with started(command, tmp_path) as run:
@@ -266,7 +266,7 @@ def test_an_interrupted_evaluation_keeps_its_verdicts_and_shows_no_traceback(tmp
     results = answered_run(tmp_path / "run")
     with judges(fair=fair) as server:
         server.silent_after["fair"] = 5
-        with started(["-m", "fmload.cli", "evaluate", str(results.root), "--judges",
+        with started(["-m", "fmload", "evaluate", str(results.root), "--judges",
                       str(panel_file(tmp_path, server))], tmp_path) as run:
             wait_until(lambda: results.verdicts_jsonl.exists()
                        and results.verdicts_jsonl.read_bytes().count(b"\n") == 5, 60, "five verdicts")

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fmload.config.schema import TelemetrySpec
-from fmload.results import Results
+from fmload.results.folder import Results
 from fmload.telemetry.recorder import Recorder
 from tests.load_rig import emulator, fmload_run, run_file, wait_until
 

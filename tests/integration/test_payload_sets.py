@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fmload import cli
+from fmload.cli import main as cli
 from fmload.prompts import read
 from tests.load_rig import emulator, run_file, started
 
@@ -29,7 +29,7 @@ def test_payload_sets_are_written_shown_sent_and_reported_by_their_names(
     with emulator(tmp_path, "--ttft", "10ms", "--gap", "2ms") as server:
         path = run_file(tmp_path, {"a": server.url}, LOAD, prompts=prompts)
         assert cli.main(["prompts", str(path), "--out", str(tmp_path / "sets")]) == 0
-        with started(["-m", "fmload.cli", "run", str(path), "--out", str(tmp_path / "out")], tmp_path) as run:
+        with started(["-m", "fmload", "run", str(path), "--out", str(tmp_path / "out")], tmp_path) as run:
             assert run.wait() == 0, run.output()
     shown, sent = capsys.readouterr().out, run.records()
     for name, (language, (least, most)) in SETS.items():

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from fmload.cli import main
-from fmload.prices import load_prices
+from fmload.cli.main import main
+from fmload.pricing.table import load_prices
 
 ON_DEMAND = {"inf2.xlarge": ["0.7582"], "g5.xlarge": ["1.006"], "ml.inf2.xlarge": ["0.99"], "twice.xlarge": ["1", "2"]}
 RESERVED = {"g5.xlarge": "0.634"}

@@ -20,7 +20,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 from fmload.telemetry.prometheus_query import PrometheusQuery
 from fmload.telemetry.sample import Sample, Window
 from tests.integration.test_telemetry import LOAD, series_of

@@ -19,9 +19,9 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from fmload.base.errors import Faults, FmloadError
 from fmload.config.schema import PromptSpec
-from fmload.errors import Faults, FmloadError
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts import SOURCES, files, read, selection
 from fmload.prompts.tokenizer import Tokenizer
 
@@ -126,7 +126,7 @@ def serve() -> Iterator[Serve]:
 
 
 def fmload(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "fmload.cli", *arguments], capture_output=True, text=True,
+    return subprocess.run([sys.executable, "-m", "fmload", *arguments], capture_output=True, text=True,
                           timeout=120, check=False, env={**os.environ, **environment})
 
 

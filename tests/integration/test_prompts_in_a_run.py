@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fmload.base.resources import resource
 from fmload.prompts import read
-from fmload.resources import resource
 from tests.load_rig import emulator, run_file, started
 
 TALK = {"name": "talk", "source": "conversation", "turns": 3, "input_tokens": 8, "answer_tokens": 5, "think": "200ms",

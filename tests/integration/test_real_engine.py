@@ -17,14 +17,14 @@ import pytest
 
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.openai import OpenAI
-from fmload.measure import measure
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
+from fmload.model.record import Record
 from fmload.prompts.aligned import aligned
 from fmload.prompts.synthetic import chat_count_of, text_of
 from fmload.prompts.tokenizer import Tokenizer
-from fmload.record import Record
 from fmload.wire.exchange import Timeouts
 from fmload.wire.http1 import Http1Wire
+from fmload.worker.measure import measure
 from tests.integration import random_llama
 from tests.load_rig import fmload_run, run_file
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from analysis.load import open_run
-from analysis.pipeline import analyse_run
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.run import open_run
 from tests.load_rig import emulator, run_file, sweep
 
 BEFORE_S, AFTER_S = 0.05, 0.1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fmload.cli import main
-from fmload.selftest import Ladder, Rung, climb, step
+from fmload.cli.main import main
+from fmload.selftest.ladder import Ladder, Rung, climb, step
 
 pytestmark = pytest.mark.alone
 

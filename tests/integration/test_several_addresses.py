@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from analysis.load import open_run
-from analysis.pipeline import analyse_run
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.run import open_run
 from tests.load_rig import emulator, locust
 
 

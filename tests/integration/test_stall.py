@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.distribution import Distribution
-from analysis.load import open_run
-from analysis.pipeline import analyse_run
-from analysis.table import StageResult
-from fmload.record import Record
+from fmload.model.record import Record
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.run import open_run
+from fmload_analysis.stage.distribution import Distribution
+from fmload_analysis.verdict.table import StageResult
 from tests.load_rig import Run, Server, emulator, locust, run_file, wait_until
 
 STALL_S, WINDOW_S, USERS, RATE = 2.0, 6.0, 2, 40

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from fmload.config.schema import TelemetrySpec
-from fmload.results import Results
+from fmload.results.folder import Results
 from fmload.telemetry.recorder import Recorder
 from tests.load_rig import emulator, run_file, started, wait_until
 
@@ -42,7 +42,7 @@ def test_a_run_keeps_what_its_endpoint_did_on_the_runs_own_clock_and_warns_of_wh
             {"name": "gpu", "collector": "nvidia_smi", "command": ["no-such-nvidia-smi"]},
             {"name": "gone", "collector": "prometheus", "url": "http://127.0.0.1:9/metrics"}]
         path = run_file(tmp_path, {"steady": server.url}, LOAD, telemetry=telemetry)
-        with started(["-m", "fmload.cli", "run", str(path), "--out", str(tmp_path / "out")], tmp_path) as run:
+        with started(["-m", "fmload", "run", str(path), "--out", str(tmp_path / "out")], tmp_path) as run:
             assert run.wait() == 0, run.output()
         finished = len(server.requests())
     series = series_of(run.results.telemetry_parquet)

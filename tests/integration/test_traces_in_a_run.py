@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from analysis.load import open_run
-from analysis.pipeline import analyse_run
-from fmload.prompt import Prompt
+from fmload.base.resources import resource
+from fmload.model.prompt import Prompt
+from fmload.model.record import Record
 from fmload.prompts import store
-from fmload.record import Record
-from fmload.resources import resource
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.run import open_run
 from tests.load_rig import Run, Server, emulator, run_file, sweep, wait_until
 
 SPEED = 10.0

@@ -8,7 +8,7 @@ from flask import redirect
 from flask_login import UserMixin, login_user
 from locust import events
 
-from fmload.plugin import PromptUser, StageShape  # noqa: F401
+from fmload.locust.plugin import PromptUser, StageShape  # noqa: F401
 
 
 class OpenAI(PromptUser):

@@ -10,8 +10,7 @@ from playwright.sync_api import Page, expect
 from simulated import sweep
 from watched import Watched
 
-from analysis import html
-from analysis.document import (
+from fmload_analysis.document.document import (
     Axis,
     Callout,
     Cell,
@@ -28,9 +27,10 @@ from analysis.document import (
     Table,
     literal,
 )
-from analysis.load import open_run
-from analysis.pipeline import analyse_run
-from analysis.sections import rendered
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.report import html
+from fmload_analysis.report.sections import rendered
+from fmload_analysis.run import open_run
 
 pytestmark = pytest.mark.browser
 HOSTILE = "</script><script>fail()</script><img src=http://192.0.2.1/x>"

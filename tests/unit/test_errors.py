@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fmload.errors import Faults, FmloadError, SeveralErrors
+from fmload.base.errors import Faults, FmloadError, SeveralErrors
 
 
 def failed(*errors: FmloadError) -> FmloadError:

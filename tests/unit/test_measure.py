@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmload.endpoints.base import Chunk, Reading
-from fmload.measure import arrivals, measure, outcome, redact
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.wire.exchange import Address, CarriesToken, Exchange, Failure, HttpRequest, Mark
+from fmload.worker.measure import arrivals, measure, outcome, redact
 
 ADDRESS = Address("10.0.0.5", 8080)
 

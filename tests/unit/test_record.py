@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmload.record import COLUMNS, SCHEMA, Record, from_table, pack, to_table, unpack
+from fmload.model.record import COLUMNS, SCHEMA, Record, from_table, pack, to_table, unpack
 
 instants = st.integers(min_value=0, max_value=2**62)
 

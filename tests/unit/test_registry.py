@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from fmload.errors import FmloadError
-from fmload.registry import Registry
+from fmload.base.errors import FmloadError
+from fmload.base.registry import Registry
 
 
 def test_nothing_is_imported_before_it_is_loaded() -> None:

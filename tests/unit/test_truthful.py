@@ -7,8 +7,8 @@ from array import array
 import numpy as np
 
 from fmload.emulator.truth import Truth
-from fmload.record import Record
-from fmload.truthful import Seen, compare, percentile_ms
+from fmload.model.record import Record
+from fmload.selftest.accuracy import Seen, compare, percentile_ms
 
 
 def seen(request_id: str, send_ns: int, *token_ns: int, censored: tuple[bool, ...] | None = None,

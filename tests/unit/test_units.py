@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmload.units import format_duration, parse_duration_s, parse_size_bytes, write_duration, write_size
+from fmload.base.units import format_duration, parse_duration_s, parse_size_bytes, write_duration, write_size
 
 
 @pytest.mark.parametrize(("text", "seconds"), [

@@ -13,12 +13,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from analysis.checks.addresses import addresses
-from analysis.checks.client import client_cpu, client_host, client_lag, stamping_delay
-from analysis.checks.facts import FAIL, NOT_APPLICABLE, CheckFunction, Facts
-from analysis.checks.load import all_sent, littles_law, offered_load, send_lateness, undisturbed
-from analysis.checks.mixes import share_of_mix
-from analysis.checks.samples import (
+from fmload_analysis.audit.checks.addresses import addresses
+from fmload_analysis.audit.checks.client import client_cpu, client_host, client_lag, stamping_delay
+from fmload_analysis.audit.checks.facts import FAIL, NOT_APPLICABLE, CheckFunction, Facts
+from fmload_analysis.audit.checks.load import all_sent, littles_law, offered_load, send_lateness, undisturbed
+from fmload_analysis.audit.checks.mixes import share_of_mix
+from fmload_analysis.audit.checks.samples import (
     cached_tokens,
     enough_samples,
     known_well_enough,
@@ -27,9 +27,9 @@ from analysis.checks.samples import (
     warmed_up,
     warmup_ended,
 )
-from analysis.checks.server import prefix_cache, throttles
-from analysis.checks.timing import buffered_streams, censored_tokens, order_of_instants, server_times
-from analysis.checks.tokens import (
+from fmload_analysis.audit.checks.server import prefix_cache, throttles
+from fmload_analysis.audit.checks.timing import buffered_streams, censored_tokens, order_of_instants, server_times
+from fmload_analysis.audit.checks.tokens import (
     echoes,
     output_lengths,
     output_limit,
@@ -39,7 +39,7 @@ from analysis.checks.tokens import (
     token_sums,
     tokens_per_chunk,
 )
-from analysis.table import Check, StageResult
+from fmload_analysis.verdict.table import Check, StageResult
 
 GROUPS = {1: "Little's law", 2: "Tokens", 3: "Time", 4: "Load", 5: "Client", 6: "Samples", 7: "Cache"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from analysis.document import Cell, Mark
+from fmload_analysis.document.document import Cell, Mark
 
 ABSENT = "n/a"
 Format = Callable[[float], str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from analysis.document import (
+from fmload_analysis.document.document import (
     SYMBOLS,
     Block,
     Bullets,

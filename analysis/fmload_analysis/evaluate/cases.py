@@ -11,10 +11,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.base.errors import FmloadError
+from fmload.model.prompt import Prompt
 from fmload.prompts import formats, store
-from fmload.results import Results
+from fmload.results.folder import Results
 
 References = Mapping[tuple[str, str], tuple[str, ...]]  # by prompt set and prompt id
 

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from fmload.intervals import Interval, wilson
+from fmload.statistics.intervals import Interval, wilson
 
 Correct = Mapping[str, float]  # by question: 1 right, 0 wrong, between them the share of several answers
 LEAST = 2  # prompts

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.evaluate.embeddings import Embed, EmbeddingSpec, Vector
-from fmload.errors import FmloadError, first_line
+from fmload.base.errors import FmloadError, first_line
+from fmload_analysis.evaluate.embeddings import Embed, EmbeddingSpec, Vector
 
 _EXTRAS = {"model2vec": "embeddings", "sentence-transformers": "sentence-transformers"}
 

@@ -12,13 +12,13 @@ import numpy as np
 import orjson
 from gevent import sleep
 
-from analysis.evaluate.embeddings import EmbeddingSpec, Vector
-from analysis.evaluate.retrying import PASSING, wait_s
+from fmload.base.errors import FmloadError
 from fmload.endpoints.failures import http_failure
-from fmload.errors import FmloadError
-from fmload.measure import redact
 from fmload.wire.exchange import Address, Exchange, HttpRequest
 from fmload.wire.http1 import Http1Wire
+from fmload.worker.measure import redact
+from fmload_analysis.evaluate.embeddings import EmbeddingSpec, Vector
+from fmload_analysis.evaluate.retrying import PASSING, wait_s
 
 BATCH = 32
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fmload.intervals import CONFIDENCE, Interval
+from fmload.statistics.intervals import CONFIDENCE, Interval
 
 RESAMPLES = 2000
 

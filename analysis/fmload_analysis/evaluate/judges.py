@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from analysis import formats
-from analysis.document import Callout, Column, Table
-from analysis.formats import cell, name, percent, several, usd
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Callout, Column, Table
+from fmload_analysis.document.formats import cell, name, percent, several, usd
 
 WEAK_KAPPA = 0.4  # up to here agreement is "fair" at best (Landis and Koch 1977)
 MANY = 10  # verdicts, of which one word alone is worth a remark

@@ -11,18 +11,18 @@ from dataclasses import dataclass, field, replace
 
 import gevent
 
-from analysis.evaluate.budget import Budget
-from analysis.evaluate.ledger import Entry, Ledger
-from analysis.evaluate.panel import JudgesFile, Question
-from analysis.evaluate.retrying import PASSING, wait_s
-from analysis.evaluate.verdicts import parse
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints import ENDPOINTS
 from fmload.endpoints.base import Endpoint, Reading
-from fmload.measure import outcome, redact
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.wire.exchange import Exchange, Failure, Timeouts
 from fmload.wire.http1 import Http1Wire
+from fmload.worker.measure import outcome, redact
+from fmload_analysis.evaluate.budget import Budget
+from fmload_analysis.evaluate.ledger import Entry, Ledger
+from fmload_analysis.evaluate.panel import JudgesFile, Question
+from fmload_analysis.evaluate.retrying import PASSING, wait_s
+from fmload_analysis.evaluate.verdicts import parse
 
 GIVE_UP_AFTER = 10  # questions in a row that a judge failed: the rest is left for another time
 _REPLY_CHARS = 500

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 
 SETTLED = ("ok", "garbage")
 

@@ -15,14 +15,14 @@ from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import Field
 
-from analysis.evaluate.cases import Case
-from analysis.evaluate.embeddings import EmbeddingSpec
-from analysis.evaluate.verdicts import Kind
+from fmload.base.errors import FmloadError
 from fmload.config.loading import load_as
 from fmload.config.model import Rule, Strict
 from fmload.config.schema import EndpointSpec, TimeoutSpec
 from fmload.config.values import RunPath, Seconds
-from fmload.errors import FmloadError
+from fmload_analysis.evaluate.cases import Case
+from fmload_analysis.evaluate.embeddings import EmbeddingSpec
+from fmload_analysis.evaluate.verdicts import Kind
 
 _BUNDLED = Path(__file__).parent / "rubrics"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from analysis.evaluate.agreement import majority
-from analysis.evaluate.cases import Case
-from analysis.evaluate.ledger import Entry
-from analysis.evaluate.panel import Panel
-from analysis.evaluate.scores import Score, best, exact_match
+from fmload_analysis.evaluate.agreement import majority
+from fmload_analysis.evaluate.cases import Case
+from fmload_analysis.evaluate.ledger import Entry
+from fmload_analysis.evaluate.panel import Panel
+from fmload_analysis.evaluate.scores import Score, best, exact_match
 
 
 def reviewed(cases: Sequence[Case], scores: Mapping[str, Score], panel: Panel | None,

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from analysis import judges
-from analysis.evaluate.budget import Budget
-from analysis.evaluate.judging import Judge
-from analysis.evaluate.ledger import Entry
-from analysis.evaluate.panel import Question
-from analysis.formats import percent, several, usd
-from analysis.sections.quality import comparisons_told
+from fmload_analysis.document.formats import percent, several, usd
+from fmload_analysis.evaluate import judges
+from fmload_analysis.evaluate.budget import Budget
+from fmload_analysis.evaluate.judging import Judge
+from fmload_analysis.evaluate.ledger import Entry
+from fmload_analysis.evaluate.panel import Question
+from fmload_analysis.report.sections.quality import comparisons_told
 
 _PLAIN = str.maketrans("", "", "*`")  # a text of the report without its markup
 

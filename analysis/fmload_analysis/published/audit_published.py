@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from analysis.checks.facts import FAIL, FAR, PASS, WARN, graded, relative
-from analysis.published import AuditedRow, Correction, Published, Row
-from analysis.table import Check
-from fmload.prices import PriceTable
-from fmload.units import format_duration
+from fmload.base.units import format_duration
+from fmload.pricing.table import PriceTable
+from fmload_analysis.audit.checks.facts import FAIL, FAR, PASS, WARN, graded, relative
+from fmload_analysis.published.published import AuditedRow, Correction, Published, Row
+from fmload_analysis.verdict.table import Check
 
 Finding = tuple[Check, list[Correction]]
 PRICE_TOLERANCE = 0.01

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from analysis.objectives import Verdict
-from analysis.table import StageResult
+from fmload_analysis.verdict.objectives import Verdict
+from fmload_analysis.verdict.table import StageResult
 
 COLUMNS = (
     "experiment_name", "payload_file", "instance_type", "instance_count", "concurrency", "error_rate",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analysis.table import Check
+from fmload_analysis.verdict.table import Check
 
 
 @dataclass(frozen=True, slots=True)

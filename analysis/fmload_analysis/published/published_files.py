@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from analysis.published import AuditedRow, Published
+from fmload_analysis.published.published import AuditedRow, Published
 
 FIXED = ("stage", "endpoint", "instance_type", "prompt_set", "audit")
 

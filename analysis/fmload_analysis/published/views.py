@@ -14,17 +14,17 @@ import numpy as np
 from rich.console import Group
 from rich.table import Table
 
-from analysis.load import Run, Stage
-from analysis.samples import Samples
-from analysis.stats import nearest_rank
-from analysis.table import StageResult
-from analysis.windows import begun_ns, ended_ns, inside
-from fmload.errors import FmloadError
-from fmload.metrics import NS, Floats, gaps
-from fmload.registry import did_you_mean
+from fmload.base.errors import FmloadError
+from fmload.base.registry import did_you_mean
+from fmload.metrics.definitions import NS, Floats, gaps
+from fmload_analysis.run import Run, Stage
+from fmload_analysis.stage.samples import Samples
+from fmload_analysis.stage.stats import nearest_rank
+from fmload_analysis.stage.windows import begun_ns, ended_ns, inside
+from fmload_analysis.verdict.table import StageResult
 
 if TYPE_CHECKING:
-    from analysis.pipeline import Analysis
+    from fmload_analysis.pipeline import Analysis
 
 Figures = dict[str, float | None]
 

@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from analysis.document import Axis, Chart, Point, Series
-from analysis.formats import significant
+from fmload_analysis.document.document import Axis, Chart, Point, Series
+from fmload_analysis.document.formats import significant
 
 # Okabe & Ito, "Color Universal Design" (2008); the yellow darkened to stand on white, black made grey.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B", "#B8A900")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis import formats, html, markdown, plots
-from analysis.document import Chart, Section
-from analysis.pipeline import Analysis
-from analysis.sections import rendered
+from fmload_analysis.document import formats, markdown
+from fmload_analysis.document.document import Chart, Section
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.report import html, plots
+from fmload_analysis.report.sections import rendered
 
 
 def render(analysis: Analysis) -> tuple[Path, Path]:

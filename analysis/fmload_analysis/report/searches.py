@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from analysis import formats
-from analysis.load import Stage
 from fmload.search.bracket import Bracket, Tried, bracket_of
 from fmload.search.knee import Point, knee_of
 from fmload.search.verdicts import met
+from fmload_analysis.document import formats
+from fmload_analysis.run import Stage
 
 _UNITS = {"concurrency": "users", "rate": "requests/s"}
 

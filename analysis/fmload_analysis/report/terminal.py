@@ -10,13 +10,13 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from analysis import formats
-from analysis.failures import failures
-from analysis.pipeline import Analysis
-from analysis.report import title
-from analysis.searches import searches
-from analysis.sections.headline import emulated
-from analysis.table import StageResult
+from fmload_analysis.document import formats
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.report.report import title
+from fmload_analysis.report.searches import searches
+from fmload_analysis.report.sections.headline import emulated
+from fmload_analysis.stage.failures import failures
+from fmload_analysis.verdict.table import StageResult
 
 _COLORS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
 MOST_LINES = 3  # of failures, and of failed checks; the report has all

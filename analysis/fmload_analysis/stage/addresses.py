@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from analysis.distribution import Distribution, Wanted, of_requests
-from analysis.load import Endpoint
-from analysis.stats import finite
-from analysis.timeline import Requests
-from fmload.metrics import NS, Bools, ratio
-from fmload.record import NEITHER
-from fmload.steadiness import RankTest, mann_whitney
+from fmload.metrics.definitions import NS, Bools, ratio
+from fmload.model.record import NEITHER
+from fmload.statistics.steady_state import RankTest, mann_whitney
 from fmload.wire.url import split_url
+from fmload_analysis.run import Endpoint
+from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests
+from fmload_analysis.stage.stats import finite
+from fmload_analysis.stage.timeline import Requests
 
 
 @dataclass(frozen=True, slots=True)

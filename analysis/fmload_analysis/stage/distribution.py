@@ -8,15 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from analysis.samples import Samples
-from analysis.stats import (
-    PERCENTILES,
-    mean_interval,
-    nearest_rank,
-    percentile_interval,
-)
-from fmload.intervals import Interval, percentile_floor
-from fmload.metrics import Floats, ratio
+from fmload.metrics.definitions import Floats, ratio
+from fmload.statistics.intervals import Interval, percentile_floor
+from fmload_analysis.stage.samples import Samples
+from fmload_analysis.stage.stats import PERCENTILES, mean_interval, nearest_rank, percentile_interval
 
 CURVE = tuple(float(p) for p in range(0, 101, 2))
 

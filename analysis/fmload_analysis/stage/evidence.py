@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.reuse import Reuse, reuse_of
-from analysis.stats import finite, nearest_rank
-from analysis.timeline import Requests
-from analysis.windows import at_edges, inside
-from fmload.metrics import NS, Bools, Floats, Ints
-from fmload.steadiness import Drift, drift, warmed_up_at
+from fmload.metrics.definitions import NS, Bools, Floats, Ints
+from fmload.statistics.steady_state import Drift, drift, warmed_up_at
+from fmload_analysis.stage.reuse import Reuse, reuse_of
+from fmload_analysis.stage.stats import finite, nearest_rank
+from fmload_analysis.stage.timeline import Requests
+from fmload_analysis.stage.windows import at_edges, inside
 
 LATE_S = 0.01
 TEMPLATE_PROMPTS = 10  # different ones of which another tokenizer would not make so many more tokens each

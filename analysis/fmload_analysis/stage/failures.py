@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pyarrow.parquet as pq
 
-from analysis.load import BATCH_ROWS, Run
-from fmload.record import NEITHER
+from fmload.model.record import NEITHER
+from fmload_analysis.run import BATCH_ROWS, Run
 
 MOST_KINDS = 500  # distinct messages that are told apart; further ones are counted without their text
 LONGEST = 300  # characters of a message that are shown

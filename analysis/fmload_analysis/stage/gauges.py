@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from analysis.utilisation import Metered
+from fmload_analysis.stage.utilisation import Metered
 
 Quantity = Literal["running", "waiting", "kv_cache", "accelerator", "memory_bandwidth", "memory", "power"]
 Floats = npt.NDArray[np.float64]

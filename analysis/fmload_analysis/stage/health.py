@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.load import Run, Stage
-from fmload.metrics import NS
+from fmload.metrics.definitions import NS
+from fmload_analysis.run import Run, Stage
 
 
 @dataclass(frozen=True, slots=True)

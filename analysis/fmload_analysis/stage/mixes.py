@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fmload.metrics import ratio
+from fmload.metrics.definitions import ratio
 
 if TYPE_CHECKING:
-    from analysis.summarize import StageSummary
+    from fmload_analysis.stage.summarize import StageSummary
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 import orjson
 
-from analysis.load import Run, Stage
 from fmload import arrivals
-from fmload.errors import FmloadError
-from fmload.metrics import NS, Floats
+from fmload.base.errors import FmloadError
+from fmload.metrics.definitions import NS, Floats
+from fmload_analysis.run import Run, Stage
 
 
 def asked_s(run: Run, stage: Stage) -> Floats | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fmload.metrics import Bools
+from fmload.metrics.definitions import Bools
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pyarrow.compute as pc
 
-from analysis.load import Run, Stage
+from fmload_analysis.run import Run, Stage
 
 MOST_REQUESTS = 20_000  # of a stage, the first ones that are stored; a mean needs no more
 

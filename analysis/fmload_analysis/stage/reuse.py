@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fmload.metrics import Bools, Ints
+from fmload.metrics.definitions import Bools, Ints
 
 NO_PROMPTS: Ints = np.array([], dtype=np.int64)
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import orjson
 
-from analysis.distribution import Distribution, Wanted, of_requests
-from analysis.timeline import Requests
-from analysis.windows import overlap_ns
-from fmload.metrics import NS, Floats
+from fmload.metrics.definitions import NS, Floats
+from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests
+from fmload_analysis.stage.timeline import Requests
+from fmload_analysis.stage.windows import overlap_ns
 
 STEPS = ("before", "after")
-KEY = "safe_check"  # in a record's detail; `fmload.safe_check` writes it
+KEY = "safe_check"  # in a record's detail; `fmload.worker.safe_check` writes it
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from analysis.stats import PERCENTILES, rank_of
-from fmload.metrics import Floats, Ints
+from fmload.metrics.definitions import Floats, Ints
+from fmload_analysis.stage.stats import PERCENTILES, rank_of
 
 
 class Samples:

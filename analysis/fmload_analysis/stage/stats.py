@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from fmload.intervals import Interval, binomial_ranks
-from fmload.metrics import Bools, Floats
+from fmload.metrics.definitions import Bools, Floats
+from fmload.statistics.intervals import Interval, binomial_ranks
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0)
 

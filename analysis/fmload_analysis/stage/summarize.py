@@ -9,22 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from analysis.addresses import AddressSummary, by_address
-from analysis.columns import Batch
-from analysis.distribution import Distribution, Wanted, of_requests, of_samples
-from analysis.evidence import Evidence, evidence_of
-from analysis.load import Endpoint, Run, Stage
-from analysis.offered import asked_s
-from analysis.output_lengths import OutputLengths, output_lengths
-from analysis.reuse import NO_PROMPTS
-from analysis.safe_checks import EMPTY, SafeChecks, rows_of, safe_checks
-from analysis.samples import Samples
-from analysis.stats import finite
-from analysis.timeline import Requests, Timeline, sample_of, timeline_of
-from analysis.windows import begun_ns, delivered_tokens, ended_ns, inside, overlap_ns, tokens_inside
-from fmload.intervals import Interval, throughput_interval
-from fmload.metrics import NS, Bools, Floats, Ints, Totals, gaps, icl, itl, of_level
-from fmload.record import NEITHER
+from fmload.metrics.definitions import NS, Bools, Floats, Ints, Totals, gaps, icl, itl, of_level
+from fmload.model.record import NEITHER
+from fmload.statistics.intervals import Interval, throughput_interval
+from fmload_analysis.columns import Batch
+from fmload_analysis.run import Endpoint, Run, Stage
+from fmload_analysis.stage.addresses import AddressSummary, by_address
+from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests, of_samples
+from fmload_analysis.stage.evidence import Evidence, evidence_of
+from fmload_analysis.stage.offered import asked_s
+from fmload_analysis.stage.output_lengths import OutputLengths, output_lengths
+from fmload_analysis.stage.reuse import NO_PROMPTS
+from fmload_analysis.stage.safe_checks import EMPTY, SafeChecks, rows_of, safe_checks
+from fmload_analysis.stage.samples import Samples
+from fmload_analysis.stage.stats import finite
+from fmload_analysis.stage.timeline import Requests, Timeline, sample_of, timeline_of
+from fmload_analysis.stage.windows import begun_ns, delivered_tokens, ended_ns, inside, overlap_ns, tokens_inside
 
 REQUEST_METRICS = tuple(metric.name for metric in of_level("request"))
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.load import Run, Stage
-from fmload.metrics import NS
+from fmload.metrics.definitions import NS
+from fmload_analysis.run import Run, Stage
 
 # our name: (numerator, denominator), each the first of these that the server has
 _RATIOS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fmload.metrics import Bools, Floats, Ints
-from fmload.record import NEITHER
+from fmload.metrics.definitions import Bools, Floats, Ints
+from fmload.model.record import NEITHER
 
 SAMPLE_ROWS = 2_000
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fmload.metrics import Bools, Columns, Floats
+from fmload.metrics.definitions import Bools, Columns, Floats
 
 
 def begun_ns(columns: Columns) -> Floats:

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from analysis import formats
-from analysis.cost import PRICES
-from analysis.pipeline import Analysis
-from analysis.repeats import Key, grouped, spread
-from analysis.stats import finite
-from analysis.table import StageResult
-from fmload.errors import FmloadError
-from fmload.intervals import Interval
-from fmload.metrics import METRICS, Floats, Metric
-from fmload.steadiness import mann_whitney
+from fmload.base.errors import FmloadError
+from fmload.metrics.definitions import METRICS, Floats, Metric
+from fmload.statistics.intervals import Interval
+from fmload.statistics.steady_state import mann_whitney
+from fmload_analysis.document import formats
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.stage.stats import finite
+from fmload_analysis.verdict.cost import PRICES
+from fmload_analysis.verdict.repeats import Key, grouped, spread
+from fmload_analysis.verdict.table import StageResult
 
 DEFAULT_METRICS = ("ttft_p50", "ttft_p95", "tpot_p50", "e2e_p50", "e2e_p95", "requests_per_s", "output_tokens_per_s",
                    "error_rate", "price_per_transaction")

@@ -9,10 +9,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from analysis.load import Endpoint
-from fmload import metrics
-from fmload.metrics import Totals, ratio
-from fmload.prices import PriceTable
+from fmload.metrics import definitions as metrics
+from fmload.metrics.definitions import Totals, ratio
+from fmload.pricing.table import PriceTable
+from fmload_analysis.run import Endpoint
 
 HOURS_PER_MONTH = 730.0
 

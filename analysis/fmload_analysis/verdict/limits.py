@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.gauges import Floats, Gauge, Quantity
-from fmload.metrics import ratio
+from fmload.metrics.definitions import ratio
+from fmload_analysis.stage.gauges import Floats, Gauge, Quantity
 
 FULL = 0.9  # a cache or an accelerator that is so full or busy at the median leaves no room
 BANDWIDTH = 0.7  # what decoding reaches of the memory's bandwidth when it is bound by it

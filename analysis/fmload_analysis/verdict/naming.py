@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.document import Axis, Cell, Column
-from analysis.formats import name
-from analysis.pipeline import Analysis
-from analysis.table import StageResult
+from fmload_analysis.document.document import Axis, Cell, Column
+from fmload_analysis.document.formats import name
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.verdict.table import StageResult
 
 _LOAD_AXES = {"concurrency": ("Concurrency", "users"), "rate": ("Arrival rate", "requests/s"),
               "trace": ("Speed of the trace", "×")}

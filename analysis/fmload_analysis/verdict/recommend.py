@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from analysis.formats import significant, usd
-from analysis.table import StageResult
-from fmload.units import format_duration
+from fmload.base.units import format_duration
+from fmload_analysis.document.formats import significant, usd
+from fmload_analysis.verdict.table import StageResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.table import StageResult
-from fmload.intervals import Interval, student_t
+from fmload.statistics.intervals import Interval, student_t
+from fmload_analysis.verdict.table import StageResult
 
 Key = tuple[str, str, str, str]
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.cost import PRICES, Cost, Pricing
-from analysis.objectives import Verdict
-from analysis.summarize import StageSummary
-from fmload.metrics import METRICS, Totals
+from fmload.metrics.definitions import METRICS, Totals
+from fmload_analysis.stage.summarize import StageSummary
+from fmload_analysis.verdict.cost import PRICES, Cost, Pricing
+from fmload_analysis.verdict.objectives import Verdict
 
 STATISTICS = ("mean", "p50", "p90", "p95", "p99")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fmload.errors import first_line
+from fmload.base.errors import first_line
 
 
 def quotas_of(client: Any, model: str) -> list[str]:

@@ -9,17 +9,17 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 from pydantic import Field
 
-from deploy.aws import client_for, code, described, explained, gone, message, poll_s, tag_map
-from deploy.base import Context, Deployment, Plan, Resource
-from deploy.bedrock_quotas import quotas_of
-from deploy.create import ensure
-from deploy.emulation import REGION, Emulation
-from deploy.names import name_for
-from deploy.wait import wait_for
+from fmload.base.errors import FmloadError
 from fmload.config.model import Rule, Strict
 from fmload.config.schema import EndpointSpec
 from fmload.config.values import Seconds
-from fmload.errors import FmloadError
+from fmload_deploy.aws import client_for, code, described, explained, gone, message, poll_s, tag_map
+from fmload_deploy.base import Context, Deployment, Plan, Resource
+from fmload_deploy.bedrock.quotas import quotas_of
+from fmload_deploy.create import ensure
+from fmload_deploy.emulation import REGION, Emulation
+from fmload_deploy.names import name_for
+from fmload_deploy.wait import wait_for
 
 Commitment = Literal["OneMonth", "SixMonths"]
 _COMMITTED_HOURS = {"OneMonth": 30 * 24, "SixMonths": 180 * 24}

@@ -11,9 +11,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deploy.aws import code, tags
-from deploy.base import Context, Resource
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_deploy.aws import code, tags
+from fmload_deploy.base import Context, Resource
 
 PATH = "/fmload/"
 _TRUST = {"Version": "2012-10-17", "Statement": [

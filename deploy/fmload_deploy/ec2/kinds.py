@@ -8,9 +8,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deploy.aws import client_for, code, described, explained, gone, poll_s
-from deploy.base import Context, Resource
-from deploy.wait import wait_for
+from fmload_deploy.aws import client_for, code, described, explained, gone, poll_s
+from fmload_deploy.base import Context, Resource
+from fmload_deploy.wait import wait_for
 
 LEASE_TAG = "fmload-lease-until"
 _LIMIT_S = 900.0

@@ -10,22 +10,23 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deploy import ec2_access, images
-from deploy.aws import client_for, code, explained, poll_s, tag_map
-from deploy.base import Context, Deployment, Plan, Resource
-from deploy.create import ensure
-from deploy.ec2_kinds import LEASE_TAG, Instance
-from deploy.ec2_options import Options
-from deploy.emulation import REGION, Emulation
-from deploy.health import healthy
-from deploy.lease import LEASE_S
-from deploy.names import name_for
-from deploy.prices import hourly_usd, instance_price
-from deploy.user_data import Script, copies_of
-from deploy.wait import wait_for
+from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
-from fmload.errors import FmloadError
-from fmload.prices import accelerators_of
+from fmload.pricing.table import accelerators_of
+from fmload_deploy import images
+from fmload_deploy.aws import client_for, code, explained, poll_s, tag_map
+from fmload_deploy.base import Context, Deployment, Plan, Resource
+from fmload_deploy.create import ensure
+from fmload_deploy.ec2 import access as ec2_access
+from fmload_deploy.ec2.kinds import LEASE_TAG, Instance
+from fmload_deploy.ec2.options import Options
+from fmload_deploy.ec2.user_data import Script, copies_of
+from fmload_deploy.emulation import REGION, Emulation
+from fmload_deploy.lease import LEASE_S
+from fmload_deploy.local.health import healthy
+from fmload_deploy.names import name_for
+from fmload_deploy.prices import hourly_usd, instance_price
+from fmload_deploy.wait import wait_for
 
 _STARTUP_S = {"gpu": 600.0, "neuron": 1200.0}  # typical, for the plan's estimate
 _MARKETS: dict[str, dict[str, Any]] = {

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import jinja2
 
-from deploy.images import Accelerator
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_deploy.images import Accelerator
 
 LIMIT_BYTES = 16_384  # EC2 takes no more
 _BEHIND_BALANCER = 18_000  # first port of the copies when a balancer stands before them
@@ -91,7 +91,7 @@ def _render(name: str, **values: object) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parents[1] / "templates"),
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
                                      autoescape=False)
     environment.filters["quote"] = lambda value: shlex.quote(str(value))

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from ssl import SSLError
 from typing import TYPE_CHECKING, Any
 
-from deploy.aws import explained
-from deploy.base import Context
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_deploy.aws import explained
+from fmload_deploy.base import Context
 
 if TYPE_CHECKING:
     from lightkube import Client

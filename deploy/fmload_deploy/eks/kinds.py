@@ -7,10 +7,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deploy.aws import client_for, described, explained, gone, poll_s
-from deploy.base import Context, Resource
-from deploy.kubernetes import kube_client, kube_explained
-from deploy.wait import wait_for
+from fmload_deploy.aws import client_for, described, explained, gone, poll_s
+from fmload_deploy.base import Context, Resource
+from fmload_deploy.eks.client import kube_client, kube_explained
+from fmload_deploy.wait import wait_for
 
 _LIMIT_S = 1800.0
 _LOOK_EVERY_S = 0.5

@@ -12,7 +12,7 @@ import yaml
 
 def manifests(**values: Any) -> list[dict[str, Any]]:
     """The objects in the order in which they are created; `values` are those of templates/kubernetes.yml.j2."""
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parents[1] / "templates"),
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
                                      autoescape=False)
     environment.filters["json"] = json.dumps  # JSON is YAML: any value keeps its meaning

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 
 _HOPELESS = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CrashLoopBackOff", "CreateContainerConfigError",
              "CreateContainerError", "RunContainerError")

@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from deploy import images
-from deploy.aws import client_for, explained, poll_s, tag_map
-from deploy.base import Context, Deployment, Plan, Resource
-from deploy.create import ensure
-from deploy.eks_kinds import NodeGroup
-from deploy.eks_options import NodeGroupSpec, Options
-from deploy.kubernetes import kube_client, kube_explained
-from deploy.manifests import manifests
-from deploy.names import name_for
-from deploy.pods import look_at_pods
-from deploy.prices import hourly_usd, instance_price
-from deploy.wait import wait_for
+from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
-from fmload.errors import FmloadError
+from fmload_deploy import images
+from fmload_deploy.aws import client_for, explained, poll_s, tag_map
+from fmload_deploy.base import Context, Deployment, Plan, Resource
+from fmload_deploy.create import ensure
+from fmload_deploy.eks.client import kube_client, kube_explained
+from fmload_deploy.eks.kinds import NodeGroup
+from fmload_deploy.eks.manifests import manifests
+from fmload_deploy.eks.options import NodeGroupSpec, Options
+from fmload_deploy.eks.pods import look_at_pods
+from fmload_deploy.names import name_for
+from fmload_deploy.prices import hourly_usd, instance_price
+from fmload_deploy.wait import wait_for
 
 _RESOURCES = {"gpu": "nvidia.com/gpu", "neuron": "aws.amazon.com/neuron"}
 _AMI_TYPES = {"gpu": "AL2023_x86_64_NVIDIA", "neuron": "AL2023_x86_64_NEURON"}

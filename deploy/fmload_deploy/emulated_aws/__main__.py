@@ -1,4 +1,4 @@
-"""`python -m deploy.emulated_aws --ready-file F`: serve until ended; F gets `{"url": …, "pid": …}` once it listens."""
+"""`python -m fmload_deploy.emulated_aws --ready-file F`: serves; F gets `{"url": …, "pid": …}` once it listens."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve on a free loopback port; returns when the process is told to end."""
-    parser = argparse.ArgumentParser(prog="deploy.emulated_aws", description="An emulated AWS control plane.")
+    parser = argparse.ArgumentParser(prog="fmload_deploy.emulated_aws", description="An emulated AWS control plane.")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ready-file", type=Path, required=True)
     args = parser.parse_args(argv)
     os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # read by moto when it is imported
     from werkzeug.serving import make_server
 
-    from deploy.emulated_aws.server import application
+    from fmload_deploy.emulated_aws.server import application
     server = make_server("127.0.0.1", args.port, application(), threaded=True)
     partial = args.ready_file.with_suffix(".partial")
     partial.write_text(json.dumps({"url": f"http://127.0.0.1:{server.server_port}", "pid": os.getpid()}))

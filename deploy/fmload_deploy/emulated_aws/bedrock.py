@@ -17,7 +17,7 @@ from moto.moto_api import state_manager
 from moto.moto_api._internal.managed_state_model import ManagedState
 from moto.resourcegroupstaggingapi.models import ResourceGroupsTaggingAPIBackend
 
-from deploy.emulated_aws.layer import lay
+from fmload_deploy.emulated_aws.layer import lay
 
 MODELS = ("amazon.nova-micro-v1:0", "amazon.nova-lite-v1:0", "meta.llama3-1-8b-instruct-v1:0",
           "anthropic.claude-haiku-4-5-20251001-v1:0")

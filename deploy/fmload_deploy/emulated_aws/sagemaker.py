@@ -19,7 +19,7 @@ from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import FakeEndpoint, FakeEndpointConfig, SageMakerModelBackend
 from moto.sagemaker.responses import SageMakerResponse
 
-from deploy.emulated_aws.layer import lay
+from fmload_deploy.emulated_aws.layer import lay
 
 _MODEL = "sagemaker::endpoint"
 _PING_FAILED = ("The primary container for production variant AllTraffic did not pass the ping health check. "

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from deploy.emulated_aws import bedrock, sagemaker, service_quotas, ssm
+from fmload_deploy.emulated_aws import bedrock, sagemaker, service_quotas, ssm
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]

@@ -7,7 +7,7 @@ from typing import Any
 
 from moto.servicequotas.responses import ServiceQuotasResponse
 
-from deploy.emulated_aws.layer import lay
+from fmload_deploy.emulated_aws.layer import lay
 
 _BEDROCK = {"On-demand model inference requests per minute for Amazon Nova Micro": 2000.0,
             "On-demand model inference tokens per minute for Amazon Nova Micro": 4_000_000.0,

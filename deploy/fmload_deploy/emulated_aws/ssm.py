@@ -6,7 +6,7 @@ from typing import Any
 
 from moto.ssm.models import Parameter, SimpleSystemManagerBackend
 
-from deploy.emulated_aws.layer import lay
+from fmload_deploy.emulated_aws.layer import lay
 
 _PREFIXES = ("/aws/service/deeplearning/ami/", "/aws/service/neuron/dlami/")
 _IMAGE = "ami-dca37ea5"  # a Deep Learning AMI that moto knows

@@ -24,7 +24,7 @@ case "$FMLOAD_PACKAGE" in
 esac
 /opt/fmload/bin/pip install --quiet "$FMLOAD_PACKAGE"
 
-locustfile="$(/opt/fmload/bin/python -c 'from fmload.resources import resource; print(resource("locustfiles", "openai.py"))')"
+locustfile="$(/opt/fmload/bin/python -c 'from fmload.base.resources import resource; print(resource("locustfiles", "openai.py"))')"
 ulimit -n 65536
 # --processes -1: one worker a core. Restarted when a run ends, ready for the next, until the host's time is up.
 while true; do

@@ -1,4 +1,4 @@
-"""Copies a results folder to S3 before its host is gone: `python -m deploy.fleet.upload FOLDER s3://bucket/prefix`."""
+"""Copies a results folder to S3 before its host is gone: `python -m fmload_deploy.fleet.upload FOLDER s3://bucket/prefix`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 
 
 def upload(folder: Path, destination: str, client: Any) -> list[str]:
@@ -32,7 +32,7 @@ def split_s3_url(url: str) -> tuple[str, str]:
 def main(argv: list[str]) -> int:
     """The command line: folder and S3 URL."""
     if len(argv) != 2:
-        print("usage: python -m deploy.fleet.upload FOLDER s3://bucket/prefix", file=sys.stderr)
+        print("usage: python -m fmload_deploy.fleet.upload FOLDER s3://bucket/prefix", file=sys.stderr)
         return 2
     import boto3
 

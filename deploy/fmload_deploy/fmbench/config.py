@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from deploy.fmbench_targets import endpoint_of
-from deploy.key_reader import KeyReader
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_deploy.ec2.key_reader import KeyReader
+from fmload_deploy.fmbench.targets import endpoint_of
 
 _LONGBENCH = ("2wikimqa", "hotpotqa", "narrativeqa", "triviaqa")
 _OURS = {  # keys that are settled here in another way, and how

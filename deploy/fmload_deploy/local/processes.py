@@ -12,9 +12,9 @@ from typing import Any
 
 import psutil
 
-from deploy.base import Context, Resource
-from deploy.create import ensure
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_deploy.base import Context, Resource
+from fmload_deploy.create import ensure
 
 MARK = "FMLOAD_RESOURCE"
 _KEPT = "FMLOAD_KEPT"  # set for those that nobody holds, on purpose

@@ -12,14 +12,14 @@ from urllib.parse import urljoin
 
 from pydantic import Field
 
-from deploy.base import Context, Deployment, Plan, Resource
-from deploy.health import healthy
-from deploy.processes import alive, ensure_process, log_tail, process_resource, start
-from deploy.wait import wait_for
+from fmload.base.errors import FmloadError
 from fmload.config.model import Rule, Strict
 from fmload.config.schema import EndpointSpec
 from fmload.config.values import Seconds
-from fmload.errors import FmloadError
+from fmload_deploy.base import Context, Deployment, Plan, Resource
+from fmload_deploy.local.health import healthy
+from fmload_deploy.local.processes import alive, ensure_process, log_tail, process_resource, start
+from fmload_deploy.wait import wait_for
 
 
 class Options(Strict):

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy import images
-from deploy.jumpstart import jumpstart_model
-from deploy.sagemaker_options import Options
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_deploy import images
+from fmload_deploy.sagemaker.jumpstart import jumpstart_model
+from fmload_deploy.sagemaker.options import Options
 
 WEIGHTS_FOLDER = "/opt/ml/model"  # where SageMaker puts model_data
 

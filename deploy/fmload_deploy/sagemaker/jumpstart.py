@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.aws import explained
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_deploy.aws import explained
 
 _HUB = "SageMakerPublicHub"
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from deploy.aws import client_for, described, explained, gone, poll_s
-from deploy.base import Context, Resource
-from deploy.wait import wait_for
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_deploy.aws import client_for, described, explained, gone, poll_s
+from fmload_deploy.base import Context, Resource
+from fmload_deploy.wait import wait_for
 
 _DELETE_LIMIT_S = 1800.0
 _MOVING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")

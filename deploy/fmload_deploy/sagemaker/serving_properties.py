@@ -9,8 +9,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deploy.aws import client_for, described, explained, gone
-from deploy.base import Context, Resource
+from fmload_deploy.aws import client_for, described, explained, gone
+from fmload_deploy.base import Context, Resource
 
 
 class PropertiesFile:

@@ -6,19 +6,19 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from deploy import images
-from deploy.aws import client_for, explained, tags
-from deploy.base import Context, Deployment, Plan, Resource
-from deploy.create import ensure
-from deploy.emulation import REGION, Emulation
-from deploy.names import name_for
-from deploy.prices import hourly_usd, instance_price
-from deploy.sagemaker_container import Served, image_of, served
-from deploy.sagemaker_kinds import wait_in_service
-from deploy.sagemaker_options import Component, Options
-from deploy.serving_properties import PropertiesFile
+from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
-from fmload.errors import FmloadError
+from fmload_deploy import images
+from fmload_deploy.aws import client_for, explained, tags
+from fmload_deploy.base import Context, Deployment, Plan, Resource
+from fmload_deploy.create import ensure
+from fmload_deploy.emulation import REGION, Emulation
+from fmload_deploy.names import name_for
+from fmload_deploy.prices import hourly_usd, instance_price
+from fmload_deploy.sagemaker.container import Served, image_of, served
+from fmload_deploy.sagemaker.kinds import wait_in_service
+from fmload_deploy.sagemaker.options import Component, Options
+from fmload_deploy.sagemaker.serving_properties import PropertiesFile
 
 VARIANT = "AllTraffic"
 _METRICS = {"EnableEnhancedMetrics": True, "MetricPublishFrequencyInSeconds": 10}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from fmload.config.schema import PriceSpec, RunFile
-from fmload.prices import PriceTable, load_prices
-from fmload.webui.view import Cost
+from fmload.locust.webui.view import Cost
+from fmload.pricing.table import PriceTable, load_prices
 
 HOUR_S = 3600.0
 MILLION = 1e6

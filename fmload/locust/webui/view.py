@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fmload.collector import Collector
-from fmload.live import SETTLING_S, Totals, quantile_s, stages_in_all
-from fmload.stages import Stage
+from fmload.live.state import SETTLING_S, Totals, quantile_s, stages_in_all
+from fmload.master.collector import Collector
+from fmload.plan.stages import Stage
 
 HISTORY_S = 900
 NS = 1_000_000_000

@@ -10,11 +10,11 @@ import pytest
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints import ENDPOINTS
 from fmload.endpoints.base import Endpoint
-from fmload.measure import measure
-from fmload.prompt import Prompt
-from fmload.record import Outcome, Record
+from fmload.model.prompt import Prompt
+from fmload.model.record import Outcome, Record
 from fmload.wire.exchange import Timeouts
 from fmload.wire.http1 import Http1Wire
+from fmload.worker.measure import measure
 
 Server = dict[str, Any]
 TOKENS = 6

@@ -17,10 +17,10 @@ from fmload.config.schema import EndpointSpec
 from fmload.emulator import truth
 from fmload.endpoints import ENDPOINTS
 from fmload.endpoints.base import Endpoint, Reading
-from fmload.measure import measure
-from fmload.prompt import Prompt
-from fmload.record import Record
+from fmload.model.prompt import Prompt
+from fmload.model.record import Record
 from fmload.wire.http1 import Http1Wire
+from fmload.worker.measure import measure
 
 Server = dict[str, Any]
 TOKENS = 8

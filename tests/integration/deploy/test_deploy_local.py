@@ -14,13 +14,13 @@ import psutil
 import pytest
 import yaml
 
-from deploy import lifecycle
-from deploy.ledger import NAME, Ledger
-from deploy.processes import MARK
+from fmload.base.errors import FmloadError
 from fmload.config.loading import parse
 from fmload.config.schema import RunFile
-from fmload.errors import FmloadError
-from fmload.results import Results
+from fmload.results.folder import Results
+from fmload_deploy import lifecycle
+from fmload_deploy.ledger import NAME, Ledger
+from fmload_deploy.local.processes import MARK
 
 SERVE = ["python3", "-m", "http.server", "{port}", "--bind", "127.0.0.1"]
 MakeRunFile = Callable[..., RunFile]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from deploy import images
-from deploy.user_data import Script, copies_of
+from fmload_deploy import images
+from fmload_deploy.ec2.user_data import Script, copies_of
 
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 

@@ -19,7 +19,7 @@ FMBENCH = {
 
 
 def fmload(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "fmload.cli", "import", *arguments], capture_output=True, text=True,
+    return subprocess.run([sys.executable, "-m", "fmload", "import", *arguments], capture_output=True, text=True,
                           timeout=120, check=False)
 
 

@@ -319,6 +319,6 @@ def test_what_it_prints_can_be_pasted_into_a_run_file(emulate: Emulate) -> None:
 
 def test_a_taken_port_is_named(emulate: Emulate, tmp_path: Path) -> None:
     server = emulate("--profile", "instant")
-    from fmload.cli import main
+    from fmload.cli.main import main
 
     assert main(["emulate", "--port", str(urlsplit(server.url).port), "--truth", str(tmp_path / "t")]) == 2

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fmload.base.errors import FmloadError
 from fmload.emulator.tls import make_certificate, server_context
-from fmload.errors import FmloadError
 from fmload.wire.exchange import Address, Exchange, HttpRequest, Timeouts
 from fmload.wire.http1 import Http1Wire
 from fmload.wire.tls import client_context

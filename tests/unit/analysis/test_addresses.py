@@ -7,11 +7,11 @@ from typing import Any
 
 from handmade import request, stage, write
 
-from analysis.load import open_run
-from analysis.pipeline import analyse_run
-from analysis.sections import addresses
-from analysis.table import Check, StageResult
-from fmload.record import Record
+from fmload.model.record import Record
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.report.sections import addresses
+from fmload_analysis.run import open_run
+from fmload_analysis.verdict.table import Check, StageResult
 
 A, B = "http://a:80", "http://b:80"
 

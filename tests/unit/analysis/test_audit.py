@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from handmade import BASE_NS, MS, request, stage, write
 
-from analysis.audit import GROUPS
-from analysis.checks.facts import Facts
-from analysis.checks.tokens import server_counters
-from analysis.load import open_run
-from analysis.pipeline import analyse_run
-from analysis.table import StageResult
-from analysis.telemetry import ServerView
-from fmload.record import Record
+from fmload.model.record import Record
+from fmload_analysis.audit.audit import GROUPS
+from fmload_analysis.audit.checks.facts import Facts
+from fmload_analysis.audit.checks.tokens import server_counters
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.run import open_run
+from fmload_analysis.stage.telemetry import ServerView
+from fmload_analysis.verdict.table import StageResult
 
 NS_A_SECOND = 1_000_000_000
 

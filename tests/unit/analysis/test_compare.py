@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from handmade import request, stage, write
 
-from analysis.compare import as_markdown, compare
-from analysis.load import open_run
-from analysis.pipeline import Analysis, analyse_run
-from fmload.cli import main
-from fmload.errors import FmloadError
-from fmload.record import Record
+from fmload.base.errors import FmloadError
+from fmload.cli.main import main
+from fmload.model.record import Record
+from fmload_analysis.pipeline import Analysis, analyse_run
+from fmload_analysis.run import open_run
+from fmload_analysis.verdict.compare import as_markdown, compare
 
 
 def requests(scale: float, seed: int, count: int = 200, **columns: Any) -> list[Record]:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from analysis.cost import Cost, Pricing, break_even, cost_of, month_at, pricing_of, usd_of_tokens
-from analysis.load import Endpoint
+from fmload.base.errors import FmloadError
 from fmload.config.schema import PriceSpec
-from fmload.errors import FmloadError
-from fmload.metrics import Totals
-from fmload.prices import PriceTable, accelerators_of, load_prices
+from fmload.metrics.definitions import Totals
+from fmload.pricing.table import PriceTable, accelerators_of, load_prices
+from fmload_analysis.run import Endpoint
+from fmload_analysis.verdict.cost import Cost, Pricing, break_even, cost_of, month_at, pricing_of, usd_of_tokens
 
 
 @pytest.fixture(scope="module")

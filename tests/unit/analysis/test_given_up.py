@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from handmade import request, stage, write
 
-from analysis.document import Chart, Table
-from analysis.load import open_run
-from analysis.pipeline import Analysis, analyse_run
-from analysis.sections import errors
+from fmload_analysis.document.document import Chart, Table
+from fmload_analysis.pipeline import Analysis, analyse_run
+from fmload_analysis.report.sections import errors
+from fmload_analysis.run import open_run
 
 
 def half_given_up(root: Path) -> Analysis:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from analysis.importers import IMPORTERS, read_published
-from analysis.published import Row
-from fmload.cli import main
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload.cli.main import main
+from fmload_analysis.published.importers import IMPORTERS, read_published
+from fmload_analysis.published.published import Row
 
 
 def only(tmp_path: Path, content: Any, name: str = "result.json") -> tuple[str, Row]:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.checks.facts import Facts
-from analysis.checks.server import prefix_cache, throttles
-from analysis.gauges import gauges_of
-from analysis.limits import Observed, limit_of, observed, tokens_per_joule
-from analysis.telemetry import ServerView
-from analysis.utilisation import Metered
+from fmload_analysis.audit.checks.facts import Facts
+from fmload_analysis.audit.checks.server import prefix_cache, throttles
+from fmload_analysis.stage.gauges import gauges_of
+from fmload_analysis.stage.telemetry import ServerView
+from fmload_analysis.stage.utilisation import Metered
+from fmload_analysis.verdict.limits import Observed, limit_of, observed, tokens_per_joule
 
 
 def series(metric: str, *values: float, labels: str = "") -> Metered:

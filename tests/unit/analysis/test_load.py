@@ -9,14 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 from handmade import MS, request, stage, write
 
-from analysis.load import open_run
-from analysis.pipeline import analyse_run
-from fmload.cli import main
-from fmload.errors import FmloadError
-from fmload.journal import Journal
-from fmload.record import pack
-from fmload.results import Results
+from fmload.base.errors import FmloadError
+from fmload.cli.main import main
+from fmload.model.record import pack
+from fmload.results.folder import Results
+from fmload.results.journal import Journal
 from fmload.telemetry.sample import Sample, SampleLog
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.run import open_run
 
 
 def test_records_are_made_from_the_journals_where_they_are_missing(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis.document import Table
-from analysis.load import open_run
-from analysis.pipeline import analyse_run
-from analysis.recommend import recommend
-from analysis.sections import cost, mix
+from fmload_analysis.document.document import Table
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.report.sections import cost, mix
+from fmload_analysis.run import open_run
+from fmload_analysis.verdict.recommend import recommend
 from tests import handmade
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from handmade import BASE_NS, MS, request, stage, write
 
-from analysis.document import Axis, Chart, Point, Series
-from analysis.load import open_run
-from analysis.naming import lines
-from analysis.pipeline import analyse_run
-from analysis.plots import draw
-from analysis.sections.timeline import stage_marks
-from fmload.stages import Load
-from fmload.units import format_users
+from fmload.base.units import format_users
+from fmload.plan.stages import Load
+from fmload_analysis.document.document import Axis, Chart, Point, Series
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.report.plots import draw
+from fmload_analysis.report.sections.timeline import stage_marks
+from fmload_analysis.run import open_run
+from fmload_analysis.verdict.naming import lines
 
 
 def test_lines_that_differ_by_their_parameters_say_so_in_words(tmp_path: Path) -> None:

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from handmade import BASE_NS, MS, request, stage, write
 
-from analysis.load import open_run
-from analysis.pipeline import analyse_run
-from analysis.sections import arrivals
-from analysis.summarize import StageSummary
-from analysis.table import StageResult
 from fmload.arrivals import schedule, seed_of
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts import store
-from fmload.results import Results
+from fmload.results.folder import Results
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.report.sections import arrivals
+from fmload_analysis.run import open_run
+from fmload_analysis.stage.summarize import StageSummary
+from fmload_analysis.verdict.table import StageResult
 
 LEAD = {"ramp_s": 1.0, "warmup_s": 1.0, "ramp_start_ns": BASE_NS - 2000 * MS}
 RAMP = {"process": "ramp", "from": 0.0, "over": "10s", "base": "constant"}

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from handmade import request, stage, write
 
-from analysis.load import open_run
-from analysis.pipeline import Analysis, analyse_run
-from analysis.sections import output_lengths
-from analysis.table import Check
-from fmload.record import Record
+from fmload.model.record import Record
+from fmload_analysis.pipeline import Analysis, analyse_run
+from fmload_analysis.report.sections import output_lengths
+from fmload_analysis.run import open_run
+from fmload_analysis.verdict.table import Check
 
 
 def answers(got: list[int], asked: int | None = 10, source: str = "server") -> list[Record]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.load import open_run
-from analysis.own_timings import own_times_s
-from analysis.pipeline import analyse_run
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.run import open_run
+from fmload_analysis.stage.own_timings import own_times_s
 from tests import handmade
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from published_data import published_data
 
-from analysis.audit_published import audit_published
-from analysis.cost import Pricing, cost_of, priced
-from analysis.importers import read_published
-from analysis.importers.fmbench import budgets
-from analysis.importers.llmperf import recomputed
-from analysis.objectives import judge, parse_objectives
-from analysis.published import AuditedRow
-from fmload.metrics import Totals
-from fmload.prices import PriceTable, load_prices
+from fmload.metrics.definitions import Totals
+from fmload.pricing.table import PriceTable, load_prices
+from fmload_analysis.published.audit_published import audit_published
+from fmload_analysis.published.importers import read_published
+from fmload_analysis.published.importers.fmbench import budgets
+from fmload_analysis.published.importers.llmperf import recomputed
+from fmload_analysis.published.published import AuditedRow
+from fmload_analysis.verdict.cost import Pricing, cost_of, priced
+from fmload_analysis.verdict.objectives import judge, parse_objectives
 
 
 def of_a_minute(usd_per_hour: float, transactions: int, tokens_in: float = 0, tokens_out: float = 0) -> Totals:

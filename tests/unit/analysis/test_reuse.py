@@ -7,10 +7,10 @@ from typing import Any
 
 from handmade import request, stage, write
 
-from analysis.load import open_run
-from analysis.pipeline import analyse_run
-from analysis.table import Check, StageResult
-from fmload.record import Record
+from fmload.model.record import Record
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.run import open_run
+from fmload_analysis.verdict.table import Check, StageResult
 
 
 def sent(number: int, prompt: str, at_ms: float, **columns: Any) -> Record:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from handmade import request, stage, write
 
-from analysis.load import open_run
-from analysis.pipeline import Analysis, analyse_run
-from analysis.sections import safe_check
-from analysis.table import StageResult
-from fmload.record import Record
+from fmload.model.record import Record
+from fmload_analysis.pipeline import Analysis, analyse_run
+from fmload_analysis.report.sections import safe_check
+from fmload_analysis.run import open_run
+from fmload_analysis.verdict.table import StageResult
 
 SPEC = {"load": {"safe_check": {"before": {"latency": "100ms"}, "after": {"latency": "50ms"}}}}
 

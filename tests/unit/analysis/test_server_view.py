@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.checks.facts import Facts
-from analysis.checks.timing import server_times
-from analysis.checks.tokens import server_counters
-from analysis.load import open_run
-from analysis.pipeline import analyse_run
-from analysis.table import Check
-from analysis.telemetry import ServerView, growth, server_view
+from fmload_analysis.audit.checks.facts import Facts
+from fmload_analysis.audit.checks.timing import server_times
+from fmload_analysis.audit.checks.tokens import server_counters
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.run import open_run
+from fmload_analysis.stage.telemetry import ServerView, growth, server_view
+from fmload_analysis.verdict.table import Check
 from tests import handmade
 
 

@@ -9,14 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.samples import Samples
-from analysis.stats import (
-    nearest_rank,
-    percentile_interval,
-    rank_of,
-)
-from fmload.intervals import percentile_floor, throughput_interval
-from fmload.steadiness import drift, mann_whitney, warmed_up_at
+from fmload.statistics.intervals import percentile_floor, throughput_interval
+from fmload.statistics.steady_state import drift, mann_whitney, warmed_up_at
+from fmload_analysis.stage.samples import Samples
+from fmload_analysis.stage.stats import nearest_rank, percentile_interval, rank_of
 
 FLOATS = st.floats(min_value=1e-6, max_value=1e4)
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from handmade import BASE_NS, MS, request, stage, write
 
-from analysis.distribution import Wanted
-from analysis.load import open_run
-from analysis.summarize import StageSummary, summarize
-from fmload import metrics
-from fmload.record import Record
+from fmload.metrics import definitions as metrics
+from fmload.model.record import Record
+from fmload_analysis.run import open_run
+from fmload_analysis.stage.distribution import Wanted
+from fmload_analysis.stage.summarize import StageSummary, summarize
 
 
 def summary_of(tmp_path: Path, records: list[Record], wanted: Wanted | None = None,
@@ -195,7 +195,7 @@ def test_timeline_adds_up_to_the_totals(tmp_path: Path) -> None:
 def test_batches_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records = [request(f"r{i}", 3 * i, [3 * i + 20, 3 * i + 30, 3 * i + 45]) for i in range(50)]
     whole = summary_of(tmp_path / "a", records)
-    monkeypatch.setattr("analysis.load.BATCH_ROWS", 7)
+    monkeypatch.setattr("fmload_analysis.run.BATCH_ROWS", 7)
     parts = summary_of(tmp_path / "b", records)
     assert parts.totals == whole.totals
     assert parts.distributions == whole.distributions

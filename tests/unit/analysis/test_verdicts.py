@@ -9,11 +9,11 @@ import pytest
 from handmade import request, stage, write
 from test_audit import back_to_back, health
 
-from analysis.load import open_run
-from analysis.objectives import judge, limits_of, parse_objectives
-from analysis.pipeline import Analysis, analyse_run, exit_code
-from fmload.errors import FmloadError
-from fmload.record import Record
+from fmload.base.errors import FmloadError
+from fmload.model.record import Record
+from fmload_analysis.pipeline import Analysis, analyse_run, exit_code
+from fmload_analysis.run import open_run
+from fmload_analysis.verdict.objectives import judge, limits_of, parse_objectives
 
 
 def test_units_are_read_and_bounds_follow_the_metric() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from handmade import request, stage, write
 
-from analysis.load import open_run
-from analysis.pipeline import analyse_run
-from analysis.views import VIEWS, show, view
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.published.views import VIEWS, show, view
+from fmload_analysis.run import open_run
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.windows import at_edges, inside, overlap_ns, tokens_inside
-from fmload.metrics import Columns
+from fmload.metrics.definitions import Columns
+from fmload_analysis.stage.windows import at_edges, inside, overlap_ns, tokens_inside
 
 INSTANT = st.integers(-50, 150)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fmload.cli import main
-from fmload.commands import COMMANDS
+from fmload.cli import COMMANDS
+from fmload.cli.main import main
 
 
 @pytest.mark.parametrize(("arguments", "told"), [

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from fmload.base.errors import FmloadError
 from fmload.config import RunFile, dump, parse
-from fmload.errors import FmloadError
-from fmload.stages import plan
+from fmload.plan.stages import plan
 
 TEXT = """\
 name: r

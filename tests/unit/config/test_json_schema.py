@@ -10,9 +10,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from fmload.base.resources import resource
 from fmload.config.json_schema import entries, json_schema
 from fmload.config.schema import ArrivalSpec, DeploySpec, EndpointSpec, PromptSpec
-from fmload.resources import resource
 from fmload.targets import TARGETS
 
 SCHEMA = json_schema()

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from analysis.cost import PRICES
+from fmload.base.errors import FmloadError
 from fmload.config.objectives import broken, known_names, parse_objectives
-from fmload.errors import FmloadError
+from fmload_analysis.verdict.cost import PRICES
 
 
 def judged(name: str, limit: Any) -> bool:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fmload.base.errors import FmloadError
 from fmload.config import RunFile, RunFileError, load, parse
-from fmload.errors import FmloadError
 
 GOOD = """\
 name: sample

@@ -10,11 +10,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fmload.base.errors import FmloadError
 from fmload.config import LoadSpec, RunFile, RunFileError, dump, parse
 from fmload.config.overrides import split
 from fmload.config.yaml_lines import parse as parse_yaml
 from fmload.config.yaml_lines import write
-from fmload.errors import FmloadError
 
 TEXT = """\
 name: sample

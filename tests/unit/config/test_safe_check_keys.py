@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from fmload.base.errors import FmloadError
 from fmload.config import RunFile, dump, parse
-from fmload.errors import FmloadError
 
 
 def run_file(safe_check: Any) -> RunFile:

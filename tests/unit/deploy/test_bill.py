@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy import bill, lifecycle
-from deploy.base import Plan, Resource
-from deploy.ledger import Entry
-from deploy.names import name_for
+from fmload.base.errors import FmloadError
 from fmload.config.loading import parse
 from fmload.config.schema import RunFile
-from fmload.errors import FmloadError
-from fmload.results import Results
+from fmload.results.folder import Results
+from fmload_deploy import bill, lifecycle
+from fmload_deploy.base import Plan, Resource
+from fmload_deploy.ledger import Entry
+from fmload_deploy.names import name_for
 
 HOURLY = Resource("ec2-instance", "i", "us-east-1", hourly=6.0)
 UNKNOWN = replace(HOURLY, name="u", hourly=None)

@@ -7,9 +7,9 @@ import inspect
 import pytest
 from pydantic import BaseModel
 
-from deploy.kinds import KINDS
-from deploy.sweep import _ORDER
 from fmload.targets import TARGETS
+from fmload_deploy.kinds import KINDS
+from fmload_deploy.sweep import _ORDER
 
 OUTSIDE_TAGS = {"process", "k8s-namespace"}  # this host's, and a cluster's: the tagging API does not know them
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from deploy.fmbench_config import convert, read_fmbench_config
+from fmload.base.errors import FmloadError
 from fmload.config.loading import parse
-from fmload.errors import FmloadError
+from fmload_deploy.fmbench.config import convert, read_fmbench_config
 
 SHARED = Path(os.environ.get("FMLOAD_SHARED", Path(__file__).parents[4] / "shared"))
 REPORT = SHARED / "data/published/fmbench-llama3.1-8b-g5.4xlarge.md"

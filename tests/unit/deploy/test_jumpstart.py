@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploy.jumpstart import read_document
+from fmload_deploy.sagemaker.jumpstart import read_document
 
 DOCUMENT: dict[str, Any] = {
     "HostingEcrUri": "acct.dkr.ecr/lmi:1", "HostingArtifactUri": "s3://cache/llama/artifacts/",

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy import bill, images, lifecycle
+from fmload.base.resources import resource
 from fmload.config.loading import load
 from fmload.config.schema import RunFile
-from fmload.resources import resource
-from fmload.results import Results
+from fmload.results.folder import Results
+from fmload_deploy import bill, images, lifecycle
 
 RECIPES = sorted(path for path in resource("configs").glob("*.yml") if "\nendpoints:" in path.read_text())
 UNPRICED = {"llama3.3-70b-trn2.48xlarge"}  # sold in capacity blocks only

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.user_data import Script, copies_of
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_deploy.ec2.user_data import Script, copies_of
 
 
 def script(**changes: Any) -> Script:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fmload.base.errors import FmloadError
 from fmload.emulator.faults import KINDS, Fault, parse, pick
-from fmload.errors import FmloadError
 
 
 def test_short_forms_mean_what_they_say() -> None:

@@ -6,9 +6,9 @@ import argparse
 
 import pytest
 
+from fmload.base.errors import FmloadError
 from fmload.emulator.settings import Settings, add_arguments, from_arguments, parse_shape
 from fmload.emulator.shape import Shape
-from fmload.errors import FmloadError
 
 
 def settings(*options: str) -> Settings:

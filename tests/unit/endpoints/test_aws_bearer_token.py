@@ -9,11 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.aws import bearer_token
 from fmload.endpoints.openai import OpenAI
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.wire.exchange import Address, CarriesToken, Exchange, HttpRequest
 
 pytestmark = pytest.mark.usefixtures("aws_environment")

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fmload.cancelling import Enough
+from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.base import Reading
 from fmload.endpoints.bedrock import Bedrock
 from fmload.endpoints.bedrock_bodies import family_of
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
-from fmload.record import Outcome
+from fmload.model.prompt import Prompt
+from fmload.model.record import Outcome
 from fmload.wire.exchange import Address, CarriesToken, Exchange, HttpRequest
+from fmload.worker.cancellation import Enough
 from tests.aws_frames import chunk, error, event, exception
 
 NOVA = "amazon.nova-lite-v1:0"

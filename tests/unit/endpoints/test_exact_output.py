@@ -10,7 +10,7 @@ import pytest
 
 from fmload.endpoints.openai import OpenAI
 from fmload.endpoints.payloads import PayloadFormat, request_body
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 
 PROMPT = Prompt("p", "s", text="Hi", output_tokens=7, exact_output=True)
 

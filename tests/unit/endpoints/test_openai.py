@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.base import Reading
 from fmload.endpoints.openai import OpenAI
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.wire.exchange import Address, Exchange
 
 

@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fmload.cancelling import Enough
+from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.base import Reading
 from fmload.endpoints.sagemaker import SageMaker
 from fmload.endpoints.sagemaker_images import format_of_image
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
-from fmload.record import Outcome
+from fmload.model.prompt import Prompt
+from fmload.model.record import Outcome
 from fmload.wire.exchange import Address, CarriesToken, Exchange, Failure, HttpRequest
+from fmload.worker.cancellation import Enough
 from tests.aws_frames import error, event, exception
 
 

@@ -9,8 +9,8 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from fmload.base.errors import FmloadError
 from fmload.endpoints.sagemaker_images import format_of_endpoint
-from fmload.errors import FmloadError
 
 VLLM = "763104351884.dkr.ecr.us-east-1.amazonaws.com/vllm:0.30.0-gpu-py312-cu130-ubuntu24.04-sagemaker"
 _ARN = "arn:aws:sagemaker:us-east-1:123456789012:x/x"

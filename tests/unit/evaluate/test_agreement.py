@@ -4,9 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.evaluate.agreement import Agreement, between, cohen, fleiss, majority, of_panel, order_bias, settled
-from analysis.evaluate.intervals import bootstrap
-from fmload.intervals import wilson
+from fmload.statistics.intervals import wilson
+from fmload_analysis.evaluate.agreement import (
+    Agreement,
+    between,
+    cohen,
+    fleiss,
+    majority,
+    of_panel,
+    order_bias,
+    settled,
+)
+from fmload_analysis.evaluate.intervals import bootstrap
 
 CHOICES = st.sampled_from(["first", "second", "tie"])
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.cost import Pricing
-from analysis.evaluate.budget import Budget, Expectation, budget_of
-from analysis.evaluate.ledger import Entry
-from analysis.evaluate.panel import JudgesFile, Panel, Question
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_analysis.evaluate.budget import Budget, Expectation, budget_of
+from fmload_analysis.evaluate.ledger import Entry
+from fmload_analysis.evaluate.panel import JudgesFile, Panel, Question
+from fmload_analysis.verdict.cost import Pricing
 
 DEAR = Pricing("test", input_per_1m=1000, output_per_1m=10_000)  # a token in costs 0.001, a token out 0.01
 

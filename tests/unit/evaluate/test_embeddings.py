@@ -13,10 +13,10 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from analysis.evaluate.embedding_models import local_model
-from analysis.evaluate.embeddings import Embeddings, EmbeddingSpec
-from analysis.evaluate.panel import load_judges
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_analysis.evaluate.embedding_models import local_model
+from fmload_analysis.evaluate.embeddings import Embeddings, EmbeddingSpec
+from fmload_analysis.evaluate.panel import load_judges
 
 WORDS = {"[UNK]": (0, 0), "paris": (1, 0), "lutetia": (1, 0), "berlin": (0, 1), "near": (3, 4)}
 

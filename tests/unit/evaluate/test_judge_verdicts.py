@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.evaluate.ledger import Entry, Ledger
-from analysis.evaluate.retrying import wait_s
-from analysis.evaluate.verdicts import Verdict, parse
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_analysis.evaluate.ledger import Entry, Ledger
+from fmload_analysis.evaluate.retrying import wait_s
+from fmload_analysis.evaluate.verdicts import Verdict, parse
 
 
 @pytest.mark.parametrize(("reply", "verdict"), [

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis.evaluate.cases import Case, one_each, read_references
-from analysis.evaluate.evaluation import evaluate
-from analysis.evaluate.ledger import Entry
-from analysis.evaluate.panel import JudgesFile, Panel, load_judges, pairs_of
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_analysis.evaluate.cases import Case, one_each, read_references
+from fmload_analysis.evaluate.evaluation import evaluate
+from fmload_analysis.evaluate.ledger import Entry
+from fmload_analysis.evaluate.panel import JudgesFile, Panel, load_judges, pairs_of
 
 CASE = Case("a", "qa", "qa-0", 0, "What is 1 + 1?", "2", ("2",))
 OTHER = replace(CASE, endpoint="b", prompt_id="qa-t1-0", answer="{{ 3 }} {% raw %}")

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from analysis.evaluate.cases import Case
-from analysis.evaluate.ledger import Entry
-from analysis.evaluate.panel import JudgesFile, Panel
-from analysis.evaluate.review import reviewed
-from analysis.evaluate.scores import exact_match
+from fmload_analysis.evaluate.cases import Case
+from fmload_analysis.evaluate.ledger import Entry
+from fmload_analysis.evaluate.panel import JudgesFile, Panel
+from fmload_analysis.evaluate.review import reviewed
+from fmload_analysis.evaluate.scores import exact_match
 
 CASE = Case("a", "qa", "qa-0", 0, "What is 1 + 1?", "2", ("2", "two"))
 JUDGES = [{"name": name, "protocol": "openai", "url": "http://127.0.0.1:1", "model": "m"} for name in ("j", "k", "l")]

@@ -13,12 +13,12 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 from fmload.exposition import dashboard, otlp
 from fmload.exposition.families import BOUNDS_S, cumulative, families
 from fmload.exposition.server import registry_of
-from fmload.live import LiveState, Tally, buckets
-from fmload.stages import Load, Stage
+from fmload.live.state import LiveState, Tally, buckets
+from fmload.plan.stages import Load, Stage
 from tests.unit.load.one_record import MS, record
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from lightkube.codecs import load_all_yaml
 
-FLEET = Path(__file__).parents[3] / "deploy" / "fleet"
+FLEET = Path(__file__).parents[3] / "deploy" / "fmload_deploy" / "fleet"
 MANIFESTS = [FLEET / "kubernetes" / name for name in ("master.yaml", "workers.yaml", "results.yaml")]
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.fleet.upload import split_s3_url, upload
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
+from fmload_deploy.fleet.upload import split_s3_url, upload
 
 
 def test_an_s3_url_is_a_bucket_and_a_prefix_without_slashes_at_its_ends() -> None:

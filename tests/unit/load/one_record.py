@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 
-from fmload.record import Outcome, Record
+from fmload.model.record import Outcome, Record
 
 MS = 10**6
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from fmload import answers
-from fmload.clocks import boot_id
+from fmload.base.clock_offset import boot_id
 from fmload.config import parse
 from fmload.endpoints.base import Chunk, Reading
-from fmload.handout import Handout
-from fmload.journal import Journal, answer_bytes, compact, read
-from fmload.prompt import Prompt
+from fmload.master.assignment import Handout
+from fmload.model.prompt import Prompt
+from fmload.model.record import pack
 from fmload.prompts import store
-from fmload.record import pack
-from fmload.results import Results
-from fmload.worker import Worker
+from fmload.results import answers
+from fmload.results.folder import Results
+from fmload.results.journal import Journal, answer_bytes, compact, read
+from fmload.worker.worker import Worker
 from tests.unit.load.one_record import record
 
 EACH = 1024

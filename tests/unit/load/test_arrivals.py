@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmload.arrivals import ARRIVALS, schedule, share
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 
 STEADY: list[dict[str, Any]] = [
     {"process": "constant"}, {"process": "poisson"}, {"process": "gamma", "burstiness": 0.5}]

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from fmload.balancing import Balance, Balancer
 from fmload.wire.exchange import Address
+from fmload.worker.load_balancer import Balance, Balancer
 
 A, B, C = (Address(name, 80) for name in "abc")
 

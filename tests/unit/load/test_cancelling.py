@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from fmload.cancelling import Enough
 from fmload.config.schema import RunFile
 from fmload.endpoints.openai import OpenAI
+from fmload.worker.cancellation import Enough
 
 HEAD = b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 40
 ROLE = b'data: {"choices": [{"delta": {"role": "assistant", "content": ""}}]}\n\n'

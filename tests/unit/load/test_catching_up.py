@@ -9,8 +9,8 @@ from typing import Any
 import gevent
 
 from fmload.config import parse
-from fmload.prompt import Prompt
-from fmload.sender import SPAWNED_AT_ONCE, Sender
+from fmload.model.prompt import Prompt
+from fmload.worker.dispatcher import SPAWNED_AT_ONCE, Sender
 
 RUN = """
 name: t

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fmload.claim import claim
-from fmload.errors import FmloadError
-from fmload.results import Results
+from fmload.base.errors import FmloadError
+from fmload.results.folder import Results
+from fmload.results.lock import claim
 
 
 def test_a_folder_in_which_a_run_goes_on_is_refused_until_it_has_ended(tmp_path: Path) -> None:

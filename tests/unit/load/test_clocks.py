@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmload.clocks import Offset, OffsetFilter
+from fmload.base.clock_offset import Offset, OffsetFilter
 
 delays = st.integers(0, 10**8)
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fmload import closing, estimates
 from fmload.config.objectives import statistic
-from fmload.observation import Observation, Seen
-from fmload.record import Record, pack
-from fmload.stages import Load, Stage
-from fmload.steadiness import settled
+from fmload.master import stop_conditions as closing
+from fmload.model.record import Record, pack
+from fmload.plan.stages import Load, Stage
+from fmload.statistics import estimates
+from fmload.statistics.observation import Observation, Seen
+from fmload.statistics.steady_state import settled
 from tests.handmade import BASE_NS, MS
 from tests.handmade import request as record
 

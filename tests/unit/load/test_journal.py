@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmload import journal
-from fmload.journal import Journal, Torn, compact, read
-from fmload.record import SCHEMA, Record, from_table, pack
-from fmload.results import Results
+from fmload.model.record import SCHEMA, Record, from_table, pack
+from fmload.results import journal
+from fmload.results.folder import Results
+from fmload.results.journal import Journal, Torn, compact, read
 
 
 def record(number: int, stage: int = 0) -> Record:

@@ -4,8 +4,8 @@ import gevent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmload.handout import deal
-from fmload.lanes import Lane, Lanes
+from fmload.master.assignment import deal
+from fmload.worker.slots import Lane, Lanes
 
 
 def lane(stage: int, slots: int, opened: int | None = None) -> Lane:

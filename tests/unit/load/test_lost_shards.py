@@ -10,11 +10,11 @@ import msgpack
 import pytest
 
 from fmload.config import parse
-from fmload.handout import Handout
-from fmload.prompt import Prompt
+from fmload.master.assignment import Handout
+from fmload.model.prompt import Prompt
+from fmload.plan.stages import Stage, plan
 from fmload.prompts import store
-from fmload.results import Results
-from fmload.stages import Stage, plan
+from fmload.results.folder import Results
 
 RUN = """
 name: t

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fmload import arrivals
+from fmload.base.apportion import shares, spread
 from fmload.config import RunFile
-from fmload.mix import shares, spread
-from fmload.stages import plan, remaining, steps_of
+from fmload.plan.stages import plan, remaining, steps_of
 
 WEIGHTS = st.lists(st.floats(0.01, 100), min_size=1, max_size=6)
 

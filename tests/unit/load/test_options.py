@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from fmload.errors import FmloadError
-from fmload.options import add_arguments, run_file
-from fmload.stages import plan
+from fmload.base.errors import FmloadError
+from fmload.locust.options import add_arguments, run_file
+from fmload.plan.stages import plan
 
 
 class LocustParser(argparse.ArgumentParser):

@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
-from fmload.live import LiveState, Tally
-from fmload.progress import Progress, line, render
+from fmload.launch.progress import Progress, line, render
+from fmload.live.state import LiveState, Tally
 from tests.unit.load.one_record import record
 
 RUN = {"phase": "window", "stages": [0], "labels": ["e · p · 4 users"], "stages_done": 2, "stages_in_all": 6,

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fmload.base.errors import FmloadError
 from fmload.config import parse
 from fmload.config.problems import RunFileError
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
+from fmload.plan.stages import plan
 from fmload.prompts import store
-from fmload.replay import bound_windows, due, length_s
-from fmload.results import Results
-from fmload.stages import plan
+from fmload.prompts.replay import bound_windows, due, length_s
+from fmload.results.folder import Results
 
 RUN = """
 name: t

@@ -10,15 +10,15 @@ from typing import Any
 import msgpack
 import pytest
 
+from fmload.base.errors import FmloadError
 from fmload.config import parse
-from fmload.errors import FmloadError
-from fmload.handout import Handout
-from fmload.journal import Journal
-from fmload.prompt import Prompt
+from fmload.master.assignment import Handout
+from fmload.model.prompt import Prompt
+from fmload.model.record import Record, pack
 from fmload.prompts import store
 from fmload.prompts.deal import Deal
-from fmload.record import Record, pack
-from fmload.results import Results
+from fmload.results.folder import Results
+from fmload.results.journal import Journal
 
 RUN = """
 name: t

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fmload.config.loading import load, parse
-from fmload.orchestrate import _run_file_in_memory
+from fmload.launch.processes import _run_file_in_memory
 
 TEXT = """
 name: t

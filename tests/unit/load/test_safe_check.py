@@ -10,14 +10,14 @@ import orjson
 import pytest
 from gevent import GreenletExit
 
-from fmload import safe_check
+from fmload.base.errors import FmloadError
 from fmload.config.safe_check import CheckSpec, Latency, SafeCheckSpec
 from fmload.endpoints.base import Chunk, Reading
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
-from fmload.record import Record
-from fmload.safe_check import Found, SafeCheck, Service, draw_s
+from fmload.model.prompt import Prompt
+from fmload.model.record import Record
 from fmload.wire.exchange import Address, Exchange, Failure, HttpRequest
+from fmload.worker import safe_check
+from fmload.worker.safe_check import Found, SafeCheck, Service, draw_s
 
 PROMPT = Prompt("p1", "s", text="How do I bake bread?")
 SERVICE = {"url": "http://check:8000/v1/check/?x=1"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fmload.same_server import server_of
+from fmload.config.server_identity import server_of
 
 URL = {"protocol": "openai", "url": "http://h/v1", "model": "m"}
 SAGEMAKER = {"protocol": "sagemaker", "region": "us-east-1"}

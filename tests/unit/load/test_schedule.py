@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmload.prompt import Prompt
-from fmload.schedule import Schedule
+from fmload.model.prompt import Prompt
+from fmload.worker.arrival_queue import Schedule
 
 INSTANTS = st.lists(st.integers(0, 100), max_size=30).map(sorted)
 

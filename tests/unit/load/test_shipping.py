@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from fmload import shipping
-from fmload.shipping import Outbox, Receipt
+from fmload.protocol import delivery as shipping
+from fmload.protocol.delivery import Outbox, Receipt
 
 
 @given(sizes=st.lists(st.integers(0, 300_000), max_size=30))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fmload.conductor import READY_LIMIT_S
-from fmload.orchestrate import SILENT_S, Silence
-from fmload.results import Results
-from fmload.sender import TRIAL_LIMIT_S
+from fmload.launch.processes import SILENT_S, Silence
+from fmload.master.controller import READY_LIMIT_S
+from fmload.results.folder import Results
+from fmload.worker.dispatcher import TRIAL_LIMIT_S
 
 
 def written(results: Results, at_s: float) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from fmload.config import parse
-from fmload.handout import Handout
-from fmload.prompt import Prompt
+from fmload.master.assignment import Handout
+from fmload.model.prompt import Prompt
+from fmload.plan.stages import plan
 from fmload.prompts import store
-from fmload.results import Results
-from fmload.stages import plan
-from fmload.worker import Worker
+from fmload.results.folder import Results
+from fmload.worker.worker import Worker
 
 RUN = """
 name: t

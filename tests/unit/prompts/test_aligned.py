@@ -11,8 +11,8 @@ from fake_tokenizer import ThreeLetters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec, PromptSpec
-from fmload.errors import FmloadError
 from fmload.prompts import SOURCES
 from fmload.prompts.aligned import Aligned, Refused, _root, difference
 from fmload.prompts.selection import make_set

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fmload.cli import main
+from fmload.cli.main import main
 
 RUN = """name: t
 endpoints:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fmload.cli import main
+from fmload.base.errors import FmloadError
+from fmload.cli.main import main
 from fmload.config import RunFileError, load
-from fmload.errors import FmloadError
 from fmload.prompts import prepare
 from fmload.prompts.checking import check
 

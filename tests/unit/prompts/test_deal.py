@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmload.config.schema import EndpointSpec
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts.deal import Deal, deals_of
 
 

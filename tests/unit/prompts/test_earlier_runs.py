@@ -9,10 +9,10 @@ import pytest
 
 from fmload.config import dump
 from fmload.config.schema import RunFile
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts import store
 from fmload.prompts.earlier_runs import sent_before
-from fmload.results import Results
+from fmload.results.folder import Results
 
 A = {"name": "a", "protocol": "openai", "url": "http://a/v1", "model": "m"}
 

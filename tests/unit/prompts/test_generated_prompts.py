@@ -12,9 +12,9 @@ from fake_tokenizer import ThreeLetters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fmload.base.errors import FmloadError
 from fmload.config.schema import Distribution, PromptSpec
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts import SOURCES, selection, words
 from fmload.prompts.lengths import draw_length
 from fmload.prompts.selection import make_set

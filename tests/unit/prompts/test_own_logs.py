@@ -12,9 +12,9 @@ import pytest
 from pyarrow import parquet
 from pydantic import ValidationError
 
+from fmload.base.errors import FmloadError
 from fmload.config.schema import PromptSpec
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts import SOURCES
 from fmload.prompts.selection import make_set
 from fmload.prompts.tokenizer import Tokenizer

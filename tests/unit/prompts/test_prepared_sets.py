@@ -12,13 +12,13 @@ from fake_tokenizer import ThreeLetters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fmload.base.errors import FmloadError
 from fmload.config import RunFile, parse
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
+from fmload.plan.stages import plan
 from fmload.prompts import cache, prepare, prompts_for, read, shards, store, tokenizer, wanted
 from fmload.prompts.shortage import shortages
-from fmload.results import Results
-from fmload.stages import plan
+from fmload.results.folder import Results
 
 ENDPOINT = {"name": "one", "protocol": "openai", "url": "http://h/v1"}
 PROMPTS = {"name": "short", "source": "synthetic", "input_tokens": 30, "count": 12}

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from fmload.base.errors import FmloadError
 from fmload.config.schema import PromptSpec
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts import SOURCES, files
 from fmload.prompts.selection import make_set
 from fmload.prompts.template import Template

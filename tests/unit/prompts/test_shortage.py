@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from fmload.config.schema import RunFile
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
+from fmload.plan.stages import plan
 from fmload.prompts.shortage import shortages
-from fmload.stages import plan
 
 A = {"name": "a", "protocol": "openai", "url": "http://a/v1"}
 HALVED = {"process": "step", "levels": [1, 0.5], "every": "5s", "base": "constant"}  # 5 s after the window opened

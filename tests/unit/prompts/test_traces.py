@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from fmload.base.errors import FmloadError
+from fmload.base.resources import resource
 from fmload.config.schema import PromptSpec
-from fmload.errors import FmloadError
-from fmload.prompt import Prompt
+from fmload.model.prompt import Prompt
 from fmload.prompts import SOURCES
 from fmload.prompts.selection import make_set
 from fmload.prompts.tokenizer import Tokenizer
 from fmload.prompts.trace import Trace
-from fmload.resources import resource
 
 BUNDLED = Tokenizer.load("bundled")
 AZURE = """TIMESTAMP,ContextTokens,GeneratedTokens

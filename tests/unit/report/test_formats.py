@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import formats
+from fmload_analysis.document import formats
 
 
 @pytest.mark.parametrize(("value", "text"), [

@@ -8,9 +8,9 @@ import pytest
 from handmade import BASE_NS, request, stage, write
 from rich.console import Console
 
-from analysis.load import open_run
-from analysis.pipeline import Analysis, analyse_run
-from analysis.terminal import headline
+from fmload_analysis.pipeline import Analysis, analyse_run
+from fmload_analysis.report.terminal import headline
+from fmload_analysis.run import open_run
 
 
 @pytest.fixture

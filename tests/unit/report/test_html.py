@@ -8,8 +8,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import html
-from analysis.document import Axis, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
+from fmload_analysis.document.document import Axis, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
+from fmload_analysis.report import html
 
 
 def page(*blocks: object) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from analysis import markdown
-from analysis.document import (
+from fmload_analysis.document import markdown
+from fmload_analysis.document.document import (
     Axis,
     Callout,
     Cell,

@@ -8,11 +8,11 @@ from typing import Any
 
 from handmade import request, stage, write
 
-from analysis import judges
-from analysis.document import Callout, Chart, Paragraph, Section, Table
-from analysis.load import open_run
-from analysis.pipeline import analyse_run
-from analysis.sections import quality
+from fmload_analysis.document.document import Callout, Chart, Paragraph, Section, Table
+from fmload_analysis.evaluate import judges
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.report.sections import quality
+from fmload_analysis.run import open_run
 
 ENDS = {"low": 0.0, "high": 0.5, "method": "wilson"}
 

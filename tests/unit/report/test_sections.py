@@ -14,14 +14,15 @@ from handmade import BASE_NS, MS, request, stage, write
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import fmbench_csv, plots, sections
-from analysis.deployment import deployed
-from analysis.document import Chart, Section, Table
-from analysis.failures import failures
-from analysis.load import open_run
-from analysis.pipeline import Analysis, analyse_run
-from analysis.sections import cost, endpoint_metrics, headline, limits, repeats, throughput, timeline
-from fmload.results import Results
+from fmload.results.folder import Results
+from fmload_analysis.document.document import Chart, Section, Table
+from fmload_analysis.pipeline import Analysis, analyse_run
+from fmload_analysis.published import fmbench_csv
+from fmload_analysis.report import plots, sections
+from fmload_analysis.report.sections import cost, endpoint_metrics, headline, limits, repeats, throughput, timeline
+from fmload_analysis.run import open_run
+from fmload_analysis.stage.deployment import deployed
+from fmload_analysis.stage.failures import failures
 
 
 def two_levels(root: Path, **spec: object) -> Results:
@@ -187,6 +188,6 @@ def test_fmbench_names_hold_our_numbers(tmp_path: Path) -> None:
 
 def test_a_section_module_says_what_it_is(tmp_path: Path) -> None:
     for name in sections.SECTIONS:
-        module = importlib.import_module(f"analysis.sections.{name}")
+        module = importlib.import_module(f"fmload_analysis.report.sections.{name}")
         assert module.__doc__
         assert module.render.__doc__

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmload.config.objectives import parse_objectives
-from fmload.intervals import share_above
-from fmload.observation import Seen
 from fmload.search.verdicts import Judged, judge
+from fmload.statistics.intervals import share_above
+from fmload.statistics.observation import Seen
 from tests.handmade import request
 
 

@@ -16,13 +16,13 @@ from fmload.config import RunFile
 from fmload.config.objectives import parse_objectives
 from fmload.emulator.capacity import capacity, closed_loop
 from fmload.emulator.profiles import PROFILES
-from fmload.estimates import effect_of
-from fmload.intervals import share_above
-from fmload.observation import Seen
-from fmload.record import Record
+from fmload.model.record import Record
+from fmload.plan.stages import Stage, plan, remaining
 from fmload.search import bracket, knee, planner, saturation
 from fmload.search.verdicts import Verdict, confidence_of_look, judge, looks
-from fmload.stages import Stage, plan, remaining
+from fmload.statistics.estimates import effect_of
+from fmload.statistics.intervals import share_above
+from fmload.statistics.observation import Seen
 from tests.handmade import BASE_NS, MS, request
 
 S = 1000 * MS

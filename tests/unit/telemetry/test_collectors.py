@@ -9,9 +9,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from fmload.base.registry import Registry
 from fmload.config.schema import EndpointSpec, TelemetrySpec
-from fmload.registry import Registry
-from fmload.results import Results
+from fmload.results.folder import Results
 from fmload.telemetry import COLLECTORS
 from fmload.telemetry.docker_stats import DockerStats, size_bytes
 from fmload.telemetry.neuron_monitor import NeuronMonitor

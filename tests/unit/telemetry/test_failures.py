@@ -8,7 +8,7 @@ from email.message import Message
 
 import pytest
 
-from fmload.errors import FmloadError
+from fmload.base.errors import FmloadError
 from fmload.telemetry.failures import failure, shown
 
 

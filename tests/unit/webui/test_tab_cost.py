@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from fmload.config.schema import PriceSpec
-from fmload.prices import load_prices
-from fmload.webui.cost import cost_of
+from fmload.locust.webui.cost import cost_of
+from fmload.pricing.table import load_prices
 
 
 def _cost(served_s: float = 0, input_tokens: int = 0, output_tokens: int = 0, **price: object) -> float | None:

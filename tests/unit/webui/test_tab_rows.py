@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from fmload.config import RunFile
-from fmload.live import Totals
-from fmload.stages import Stage, plan
-from fmload.webui.view import LiveView
+from fmload.live.state import Totals
+from fmload.locust.webui.view import LiveView
+from fmload.plan.stages import Stage, plan
 
 HOUR_NS = 3600 * 10**9
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from analysis.addresses import AddressSummary
-from analysis.checks.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts
-from analysis.table import Check
-from fmload.units import format_duration
+from fmload.base.units import format_duration
+from fmload_analysis.audit.checks.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts
+from fmload_analysis.stage.addresses import AddressSummary
+from fmload_analysis.verdict.table import Check
 
 _CHANCE = 3.0  # standard errors beyond which a difference is no chance
 _RARE = 0.001  # of a rank test

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from analysis.checks.facts import FAIL, PASS, WARN, Facts
-from analysis.table import Check
-from fmload.units import format_duration
+from fmload.base.units import format_duration
+from fmload_analysis.audit.checks.facts import FAIL, PASS, WARN, Facts
+from fmload_analysis.verdict.table import Check
 
 HOST_FULL = 0.95
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from analysis.health import WorkerHealth
-from analysis.mixes import Part
-from analysis.summarize import StageSummary
-from analysis.table import Check
-from analysis.telemetry import ServerView
+from fmload_analysis.stage.health import WorkerHealth
+from fmload_analysis.stage.mixes import Part
+from fmload_analysis.stage.summarize import StageSummary
+from fmload_analysis.stage.telemetry import ServerView
+from fmload_analysis.verdict.table import Check
 
 PASS, WARN, FAIL, NOT_APPLICABLE = "PASS", "WARN", "FAIL", "NOT APPLICABLE"
 CLOSE, FAR = 0.05, 0.20  # relative differences up to which figures agree, and beyond which they contradict

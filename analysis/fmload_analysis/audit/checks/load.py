@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from analysis.checks.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts, graded, relative
-from analysis.evidence import LATE_S
-from analysis.table import Check
-from fmload.units import format_duration
+from fmload.base.units import format_duration
+from fmload_analysis.audit.checks.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts, graded, relative
+from fmload_analysis.stage.evidence import LATE_S
+from fmload_analysis.verdict.table import Check
 
 _UNSENT = 0.01  # of the requests; one more may be lost at the window's edge
 

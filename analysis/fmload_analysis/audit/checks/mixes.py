@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from analysis.checks.facts import CLOSE, PASS, WARN, Facts
-from analysis.table import Check
+from fmload_analysis.audit.checks.facts import CLOSE, PASS, WARN, Facts
+from fmload_analysis.verdict.table import Check
 
 _CHANCE = 3.0  # standard errors
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from analysis.checks.facts import CLOSE, FAIL, PASS, WARN, Facts
-from analysis.formats import several
-from analysis.table import Check
-from fmload.intervals import percentile_floor
-from fmload.metrics import NS
-from fmload.units import format_duration
+from fmload.base.units import format_duration
+from fmload.metrics.definitions import NS
+from fmload.statistics.intervals import percentile_floor
+from fmload_analysis.audit.checks.facts import CLOSE, FAIL, PASS, WARN, Facts
+from fmload_analysis.document.formats import several
+from fmload_analysis.verdict.table import Check
 
 # Prompt sources whose prompts have beginnings in common, and what is to be known of them.
 ALIKE_ON_PURPOSE = {

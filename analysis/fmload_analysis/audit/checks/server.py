@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from analysis.checks.facts import CLOSE, FAR, PASS, WARN, Facts
-from analysis.table import Check
+from fmload_analysis.audit.checks.facts import CLOSE, FAR, PASS, WARN, Facts
+from fmload_analysis.verdict.table import Check
 
 
 def prefix_cache(facts: Facts) -> Check | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from analysis.checks.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts
-from analysis.table import Check
-from fmload.units import format_duration
+from fmload.base.units import format_duration
+from fmload_analysis.audit.checks.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts
+from fmload_analysis.verdict.table import Check
 
 NETWORK_S = 0.25  # a round trip around the world
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from analysis.checks.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts, graded, relative
-from analysis.table import Check
+from fmload_analysis.audit.checks.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts, graded, relative
+from fmload_analysis.verdict.table import Check
 
 
 def token_sums(facts: Facts) -> Check | None:

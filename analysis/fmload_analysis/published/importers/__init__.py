@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.published import Published
-from fmload.errors import FmloadError
-from fmload.registry import Registry
+from fmload.base.errors import FmloadError
+from fmload.base.registry import Registry
+from fmload_analysis.published.published import Published
 
 IMPORTERS = Registry("importer", {
-    "fmbench": "analysis.importers.fmbench:FMBench",
-    "llmperf": "analysis.importers.llmperf:LLMPerf",
-    "vllm": "analysis.importers.vllm:VLLM",
-    "guidellm": "analysis.importers.guidellm:GuideLLM",
-    "aiperf": "analysis.importers.aiperf:AIPerf",
+    "fmbench": "fmload_analysis.published.importers.fmbench:FMBench",
+    "llmperf": "fmload_analysis.published.importers.llmperf:LLMPerf",
+    "vllm": "fmload_analysis.published.importers.vllm:VLLM",
+    "guidellm": "fmload_analysis.published.importers.guidellm:GuideLLM",
+    "aiperf": "fmload_analysis.published.importers.aiperf:AIPerf",
 })
 
 

@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from analysis.importers.markdown_tables import known
-from analysis.published import Published, Row
-from fmload.units import format_users
+from fmload.base.units import format_users
+from fmload_analysis.published.importers.markdown_tables import known
+from fmload_analysis.published.published import Published, Row
 
 NOTES = ("its inter-token latency is one value a request: our TPOT",
          "throughput is from the first request to the last response, ramp and tail included")

@@ -11,8 +11,8 @@ import io
 import re
 from pathlib import Path
 
-from analysis.importers.markdown_tables import known, number, tables
-from analysis.published import Published, Row
+from fmload_analysis.published.importers.markdown_tables import known, number, tables
+from fmload_analysis.published.published import Published, Row
 
 NOTES = ("percentiles are taken inside each chunk of concurrent requests and averaged over chunks",
          "transactions per minute are a mean of rates, truncated")

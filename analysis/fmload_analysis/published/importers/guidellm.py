@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from analysis.importers.markdown_tables import known
-from analysis.published import Published, Row
-from fmload.units import format_users
+from fmload.base.units import format_users
+from fmload_analysis.published.importers.markdown_tables import known
+from fmload_analysis.published.published import Published, Row
 
 NOTES = ("its ITL is (last − first token) ÷ (tokens − 1) of each request: our TPOT",
          "its TPOT counts the wait for the first token, and is left out")

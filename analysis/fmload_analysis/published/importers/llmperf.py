@@ -15,9 +15,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.importers.markdown_tables import known, number, tables
-from analysis.published import Published, Row
-from fmload.units import format_users
+from fmload.base.units import format_users
+from fmload_analysis.published.importers.markdown_tables import known, number, tables
+from fmload_analysis.published.published import Published, Row
 
 NOTES = ("inter-token latency counts TTFT as a gap: it is E2E ÷ output tokens",
          "input tokens are the number asked for, output tokens a count by another model's tokenizer")

@@ -12,7 +12,7 @@ import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from analysis.document import SYMBOLS, Axis, Chart, Section, Table
+from fmload_analysis.document.document import SYMBOLS, Axis, Chart, Section, Table
 
 FILTER_FROM_ROWS = 6  # a shorter table is read faster than it is filtered
 _INLINE = re.compile(r"`([^`]+)`|\*\*(.+?)\*\*|\[([^\]]+)\]\(([^)\s]+)\)")
@@ -30,7 +30,7 @@ def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("analysis.html", "templates"), autoescape=True,
+        loader=PackageLoader("fmload_analysis.report.html", "templates"), autoescape=True,
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["inline"] = inline
     environment.filters["kind"] = lambda block: type(block).__name__.lower()
@@ -45,7 +45,7 @@ def _has_details(table: Table) -> bool:
 
 
 def _asset(name: str) -> str:
-    return (files("analysis.html") / "assets" / name).read_text(encoding="utf-8")
+    return (files("fmload_analysis.report.html") / "assets" / name).read_text(encoding="utf-8")
 
 
 def inline(text: str) -> Markup:

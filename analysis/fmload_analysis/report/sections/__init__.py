@@ -7,37 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from analysis.document import Section
-from analysis.pipeline import Analysis
-from fmload.registry import Registry
+from fmload.base.registry import Registry
+from fmload_analysis.document.document import Section
+from fmload_analysis.pipeline import Analysis
 
 _TABLE = {
-    "headline": "analysis.sections.headline:render",
-    "price_performance": "analysis.sections.price_performance:render",
-    "recommendations": "analysis.sections.recommendations:render",
-    "search": "analysis.sections.search:render",
-    "stages": "analysis.sections.stages:render",
-    "token_latency": "analysis.sections.token_latency:render",
-    "arrivals": "analysis.sections.arrivals:render",
-    "load_latency": "analysis.sections.load_latency:render",
-    "prompt_size": "analysis.sections.prompt_size:render",
-    "output_lengths": "analysis.sections.output_lengths:render",
-    "throughput": "analysis.sections.throughput:render",
-    "mix": "analysis.sections.mix:render",
-    "addresses": "analysis.sections.addresses:render",
-    "repeats": "analysis.sections.repeats:render",
-    "missed": "analysis.sections.missed:render",
-    "errors": "analysis.sections.errors:render",
-    "safe_check": "analysis.sections.safe_check:render",
-    "cost": "analysis.sections.cost:render",
-    "quality": "analysis.sections.quality:render",
-    "limits": "analysis.sections.limits:render",
-    "endpoint_metrics": "analysis.sections.endpoint_metrics:render",
-    "audit": "analysis.sections.audit:render",
-    "client": "analysis.sections.client:render",
-    "timeline": "analysis.sections.timeline:render",
-    "configuration": "analysis.sections.configuration:render",
-    "glossary": "analysis.sections.glossary:render",
+    "headline": "fmload_analysis.report.sections.headline:render",
+    "price_performance": "fmload_analysis.report.sections.price_performance:render",
+    "recommendations": "fmload_analysis.report.sections.recommendations:render",
+    "search": "fmload_analysis.report.sections.search:render",
+    "stages": "fmload_analysis.report.sections.stages:render",
+    "token_latency": "fmload_analysis.report.sections.token_latency:render",
+    "arrivals": "fmload_analysis.report.sections.arrivals:render",
+    "load_latency": "fmload_analysis.report.sections.load_latency:render",
+    "prompt_size": "fmload_analysis.report.sections.prompt_size:render",
+    "output_lengths": "fmload_analysis.report.sections.output_lengths:render",
+    "throughput": "fmload_analysis.report.sections.throughput:render",
+    "mix": "fmload_analysis.report.sections.mix:render",
+    "addresses": "fmload_analysis.report.sections.addresses:render",
+    "repeats": "fmload_analysis.report.sections.repeats:render",
+    "missed": "fmload_analysis.report.sections.missed:render",
+    "errors": "fmload_analysis.report.sections.errors:render",
+    "safe_check": "fmload_analysis.report.sections.safe_check:render",
+    "cost": "fmload_analysis.report.sections.cost:render",
+    "quality": "fmload_analysis.report.sections.quality:render",
+    "limits": "fmload_analysis.report.sections.limits:render",
+    "endpoint_metrics": "fmload_analysis.report.sections.endpoint_metrics:render",
+    "audit": "fmload_analysis.report.sections.audit:render",
+    "client": "fmload_analysis.report.sections.client:render",
+    "timeline": "fmload_analysis.report.sections.timeline:render",
+    "configuration": "fmload_analysis.report.sections.configuration:render",
+    "glossary": "fmload_analysis.report.sections.glossary:render",
 }
 SECTIONS = Registry("report section", _TABLE)
 

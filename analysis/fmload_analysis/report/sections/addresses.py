@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from analysis import formats
-from analysis.addresses import AddressSummary
-from analysis.document import Cell, Column, Paragraph, Section, Table
-from analysis.formats import cell, name
-from analysis.naming import STAGE_COLUMNS, stage_cells
-from analysis.pipeline import Analysis
-from analysis.table import StageResult
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Cell, Column, Paragraph, Section, Table
+from fmload_analysis.document.formats import cell, name
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.stage.addresses import AddressSummary
+from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
+from fmload_analysis.verdict.table import StageResult
 
 _WAYS = {"round_robin": "each address in turn", "least_busy": "the address with the fewest requests of the worker in "
                                                               "flight"}

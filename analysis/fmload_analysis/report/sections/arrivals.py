@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from analysis import formats
-from analysis.document import Axis, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
-from analysis.formats import cell
-from analysis.naming import STAGE_COLUMNS, stage_cells
-from analysis.pipeline import Analysis
-from analysis.table import StageResult
-from fmload.metrics import Floats, Ints
+from fmload.metrics.definitions import Floats, Ints
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Axis, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
+from fmload_analysis.document.formats import cell
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
+from fmload_analysis.verdict.table import StageResult
 
 MOST_PANELS = 9
 MOST_BINS = 120

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from analysis.audit import GROUPS
-from analysis.document import Block, Bullets, Cell, Column, Mark, Paragraph, Section, Table
-from analysis.formats import several
-from analysis.naming import STAGE_COLUMNS, stage_cells, stage_name
-from analysis.pipeline import Analysis
-from analysis.sections.stages import AUDIT_MARKS, audit_cell
-from analysis.table import Check, StageResult
+from fmload_analysis.audit.audit import GROUPS
+from fmload_analysis.document.document import Block, Bullets, Cell, Column, Mark, Paragraph, Section, Table
+from fmload_analysis.document.formats import several
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.report.sections.stages import AUDIT_MARKS, audit_cell
+from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells, stage_name
+from fmload_analysis.verdict.table import Check, StageResult
 
 _RANK = ("FAIL", "WARN", "PASS", "NOT APPLICABLE")
 MOST_BULLETS = 12

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from analysis import formats
-from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
-from analysis.formats import Format, cell, name
-from analysis.load import Run
-from analysis.pipeline import Analysis
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
+from fmload_analysis.document.formats import Format, cell, name
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.run import Run
 
 MOST_POINTS = 600  # of a worker's line
 LONGEST_NAME = 24

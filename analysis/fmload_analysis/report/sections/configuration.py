@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from analysis import formats
-from analysis.document import Block, Cell, Code, Column, Section, Table, literal
-from analysis.formats import name
-from analysis.pipeline import Analysis
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Block, Cell, Code, Column, Section, Table, literal
+from fmload_analysis.document.formats import name
+from fmload_analysis.pipeline import Analysis
 
 _PAIR = (Column("What", numeric=False), Column("Value", numeric=False, wide=True))
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from analysis import formats
-from analysis.cost import BreakEven, break_even, month_at
-from analysis.deployment import deployed
-from analysis.document import Block, Cell, Column, Paragraph, Section, Table
-from analysis.formats import cell, name, text
-from analysis.naming import STAGE_COLUMNS, stage_cells
-from analysis.pipeline import Analysis, stage_s
-from analysis.sections.throughput import is_sound
-from analysis.table import StageResult
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Block, Cell, Column, Paragraph, Section, Table
+from fmload_analysis.document.formats import cell, name, text
+from fmload_analysis.pipeline import Analysis, stage_s
+from fmload_analysis.report.sections.throughput import is_sound
+from fmload_analysis.stage.deployment import deployed
+from fmload_analysis.verdict.cost import BreakEven, break_even, month_at
+from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
+from fmload_analysis.verdict.table import StageResult
 
 DEMANDS_PER_MINUTE = (1, 10, 100, 1_000, 10_000)
 

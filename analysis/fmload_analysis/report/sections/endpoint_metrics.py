@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis import formats
-from analysis.document import (
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import (
     Axis,
     Block,
     Callout,
@@ -23,13 +23,13 @@ from analysis.document import (
     Table,
     literal,
 )
-from analysis.formats import cell, name
-from analysis.gauges import QUANTITIES
-from analysis.naming import stage_name
-from analysis.pipeline import Analysis
-from analysis.sections.timeline import stage_marks, start_ns, time_axis
-from analysis.table import StageResult
-from analysis.utilisation import Metered, metered
+from fmload_analysis.document.formats import cell, name
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.report.sections.timeline import stage_marks, start_ns, time_axis
+from fmload_analysis.stage.gauges import QUANTITIES
+from fmload_analysis.stage.utilisation import Metered, metered
+from fmload_analysis.verdict.naming import stage_name
+from fmload_analysis.verdict.table import StageResult
 
 MOST_CHARTS = 6
 MOST_POINTS = 800

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from analysis import formats
-from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table, literal
-from analysis.failures import failures
-from analysis.formats import cell, name
-from analysis.naming import STAGE_COLUMNS, Line, kinds, lines, load_axis, load_value, stage_cells
-from analysis.pipeline import Analysis
-from analysis.summarize import pooled
-from fmload.record import NEITHER
+from fmload.model.record import NEITHER
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import (
+    Axis,
+    Block,
+    Cell,
+    Chart,
+    Column,
+    Paragraph,
+    Point,
+    Section,
+    Series,
+    Table,
+    literal,
+)
+from fmload_analysis.document.formats import cell, name
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.stage.failures import failures
+from fmload_analysis.stage.summarize import pooled
+from fmload_analysis.verdict.naming import STAGE_COLUMNS, Line, kinds, lines, load_axis, load_value, stage_cells
 
 MOST_MESSAGES = 20
 _COLORS = (1, 4, 3, 6, 5, 7, 2, 0)  # the warm ones first

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from analysis.document import Block, Cell, Column, Section, Table
-from analysis.pipeline import Analysis
-from analysis.sections.errors import MEANINGS
-from fmload.metrics import METRICS
+from fmload.metrics.definitions import METRICS
+from fmload_analysis.document.document import Block, Cell, Column, Section, Table
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.report.sections.errors import MEANINGS
 
 
 def render(analysis: Analysis) -> Section:

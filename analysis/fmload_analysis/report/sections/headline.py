@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from analysis import formats
-from analysis.document import Block, Callout, Fact, Facts, Mark, Section, literal
-from analysis.formats import text
-from analysis.pipeline import Analysis
-from analysis.recommend import Recommendation
-from analysis.sections.missed import limit_text, limit_value, value_text
-from analysis.sections.stages import AUDIT_MARKS
-from analysis.table import StageResult
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Block, Callout, Fact, Facts, Mark, Section, literal
+from fmload_analysis.document.formats import text
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.report.sections.missed import limit_text, limit_value, value_text
+from fmload_analysis.report.sections.stages import AUDIT_MARKS
+from fmload_analysis.verdict.recommend import Recommendation
+from fmload_analysis.verdict.table import StageResult
 
 _LATENCIES = ("e2e", "ttft", "tpot")
 

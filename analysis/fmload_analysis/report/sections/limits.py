@@ -6,20 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from analysis import formats
-from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
-from analysis.formats import cell, name
-from analysis.gauges import QUANTITIES, Gauge, Quantity, gauges_of
-from analysis.health import health_of
-from analysis.limits import limit_of, observed, tokens_per_joule
-from analysis.load import Run
-from analysis.naming import STAGE_COLUMNS, stage_cells
-from analysis.pipeline import Analysis
-from analysis.sections.timeline import stage_marks, start_ns, time_axis
-from analysis.table import StageResult
-from analysis.telemetry import server_view
-from analysis.utilisation import metered
-from fmload.prices import accelerators_of
+from fmload.pricing.table import accelerators_of
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
+from fmload_analysis.document.formats import cell, name
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.report.sections.timeline import stage_marks, start_ns, time_axis
+from fmload_analysis.run import Run
+from fmload_analysis.stage.gauges import QUANTITIES, Gauge, Quantity, gauges_of
+from fmload_analysis.stage.health import health_of
+from fmload_analysis.stage.telemetry import server_view
+from fmload_analysis.stage.utilisation import metered
+from fmload_analysis.verdict.limits import limit_of, observed, tokens_per_joule
+from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
+from fmload_analysis.verdict.table import StageResult
 
 MOST_POINTS = 600
 STILL = 0.02  # memory that moves by no more than this part of itself makes no picture

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from analysis import formats
-from analysis.document import Axis, Block, Chart, Paragraph, Point, Rule, Section, Series
-from analysis.naming import Line, kinds, lines, load_axis, load_value, stage_name
-from analysis.pipeline import Analysis
-from analysis.table import StageResult
-from fmload.metrics import METRICS, Metric
+from fmload.metrics.definitions import METRICS, Metric
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Axis, Block, Chart, Paragraph, Point, Rule, Section, Series
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.verdict.naming import Line, kinds, lines, load_axis, load_value, stage_name
+from fmload_analysis.verdict.table import StageResult
 
 SHOWN = ("e2e", "ttft", "tpot")
 

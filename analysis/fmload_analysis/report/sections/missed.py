@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from analysis import formats
-from analysis.document import Cell, Column, Paragraph, Section, Table
-from analysis.naming import STAGE_COLUMNS, stage_cells
-from analysis.objectives import Objective, Verdict
-from analysis.pipeline import Analysis
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Cell, Column, Paragraph, Section, Table
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
+from fmload_analysis.verdict.objectives import Objective, Verdict
 
 _DURATIONS = ("s", "s/token")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis import formats
-from analysis.document import Cell, Column, Paragraph, Section, Table
-from analysis.formats import cell
-from analysis.mixes import per_million, whole
-from analysis.naming import STAGE_COLUMNS, stage_cells
-from analysis.pipeline import Analysis
-from analysis.table import StageResult
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Cell, Column, Paragraph, Section, Table
+from fmload_analysis.document.formats import cell
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.stage.mixes import per_million, whole
+from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
+from fmload_analysis.verdict.table import StageResult
 
 _COLUMNS = (*STAGE_COLUMNS, Column("Share", "asked / sent"), Column("Sent", "window", detail=True),
             Column("Errors"), Column("Done", "1/s"), Column("Output", "tokens/s"), Column("E2E p50", "s", detail=True),

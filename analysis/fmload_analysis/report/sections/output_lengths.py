@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from analysis import formats
-from analysis.document import Cell, Column, Mark, Paragraph, Section, Table
-from analysis.formats import cell, name
-from analysis.naming import STAGE_COLUMNS, stage_cells
-from analysis.output_lengths import OutputLengths
-from analysis.pipeline import Analysis
-from analysis.table import StageResult
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Cell, Column, Mark, Paragraph, Section, Table
+from fmload_analysis.document.formats import cell, name
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.stage.output_lengths import OutputLengths
+from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
+from fmload_analysis.verdict.table import StageResult
 
 _EXPLAINED = (
     "The length asked for is the most that an answer may have, unless the prompt set says `exact_output: true`. An "

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from analysis.document import Axis, Chart, Paragraph, Point, Rule, Section, Series
-from analysis.formats import limit, usd
-from analysis.naming import lines, stage_name
-from analysis.pipeline import Analysis
-from analysis.sections.throughput import is_sound
-from analysis.table import StageResult
+from fmload_analysis.document.document import Axis, Chart, Paragraph, Point, Rule, Section, Series
+from fmload_analysis.document.formats import limit, usd
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.report.sections.throughput import is_sound
+from fmload_analysis.verdict.naming import lines, stage_name
+from fmload_analysis.verdict.table import StageResult
 
 _PER_10K = {"price_per_transaction": 1e4, "price_per_1k_transactions": 10.0, "price_per_10k_transactions": 1.0}
 

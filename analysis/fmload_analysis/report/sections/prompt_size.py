@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.document import Axis, Block, Chart, Paragraph, Point, Section, Series
-from analysis.naming import Line, lines, load_value
-from analysis.pipeline import Analysis
-from analysis.sections.load_latency import limits
-from analysis.table import StageResult
-from fmload.metrics import METRICS
+from fmload.metrics.definitions import METRICS
+from fmload_analysis.document.document import Axis, Block, Chart, Paragraph, Point, Section, Series
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.report.sections.load_latency import limits
+from fmload_analysis.verdict.naming import Line, lines, load_value
+from fmload_analysis.verdict.table import StageResult
 
 POINTS_IN_ALL = 3_000  # of a chart; more would tell nothing more and open slowly
 MOST_PANELS = 12

@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from analysis import formats, judges
-from analysis.document import (
+from fmload.results.answers import ANSWERS_FULL
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import (
     Axis,
     Block,
     Callout,
@@ -22,11 +23,11 @@ from analysis.document import (
     Table,
     literal,
 )
-from analysis.formats import cell, name, percent, usd
-from analysis.pipeline import Analysis
-from analysis.sections.cost import capacities
-from analysis.table import StageResult
-from fmload.answers import ANSWERS_FULL
+from fmload_analysis.document.formats import cell, name, percent, usd
+from fmload_analysis.evaluate import judges
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.report.sections.cost import capacities
+from fmload_analysis.verdict.table import StageResult
 
 _SCORES = {"exact_match": "Exact match", "token_f1": "Token F1", "rouge_l": "ROUGE-L", "levenshtein": "Levenshtein",
            "token_set": "Token set", "cosine": "Cosine"}

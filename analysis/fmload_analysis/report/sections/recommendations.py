@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from analysis.document import Cell, Column, Section, Table
-from analysis.pipeline import Analysis
-from analysis.sections.stages import AUDIT_MARKS
+from fmload_analysis.document.document import Cell, Column, Section, Table
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.report.sections.stages import AUDIT_MARKS
 
 
 def render(analysis: Analysis) -> Section | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis import formats
-from analysis.document import Cell, Column, Section, Table
-from analysis.formats import Format, cell, name
-from analysis.pipeline import Analysis
-from analysis.repeats import grouped, spread
-from analysis.table import StageResult
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Cell, Column, Section, Table
+from fmload_analysis.document.formats import Format, cell, name
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.verdict.repeats import grouped, spread
+from fmload_analysis.verdict.table import StageResult
 
 SHOWN: tuple[tuple[str, str, Format], ...] = (
     ("output_tokens_per_s", "tokens/s", formats.significant), ("ttft_p50", "ms", formats.milliseconds),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from analysis import formats
-from analysis.distribution import Distribution
-from analysis.document import Block, Callout, Cell, Column, Paragraph, Section, Table
-from analysis.formats import Format, cell
-from analysis.naming import STAGE_COLUMNS, stage_cells
-from analysis.pipeline import Analysis
-from analysis.safe_checks import STEPS, Step
-from analysis.table import StageResult
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Block, Callout, Cell, Column, Paragraph, Section, Table
+from fmload_analysis.document.formats import Format, cell
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.stage.distribution import Distribution
+from fmload_analysis.stage.safe_checks import STEPS, Step
+from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
+from fmload_analysis.verdict.table import StageResult
 
 _SHOWN = ("p50", "p95", "p99")
 _EXPLAINED = (

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis import formats
-from analysis.document import (
+from fmload.config.objectives import Objective, parse_objectives
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import (
     Axis,
     Block,
     Bullets,
@@ -22,11 +23,10 @@ from analysis.document import (
     Series,
     Table,
 )
-from analysis.formats import name
-from analysis.load import Stage
-from analysis.pipeline import Analysis
-from analysis.searches import Search, points_of, searches
-from fmload.config.objectives import Objective, parse_objectives
+from fmload_analysis.document.formats import name
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.report.searches import Search, points_of, searches
+from fmload_analysis.run import Stage
 
 _MARKS: dict[str, Mark] = {"meets": "good", "fails": "bad", "unclear": "warn"}
 LABELS = 14  # along an axis

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis import formats
-from analysis.document import Callout, Cell, Column, Mark, Section, Table, literal
-from analysis.formats import Format, cell, name
-from analysis.naming import STAGE_COLUMNS, stage_cells
-from analysis.pipeline import Analysis
-from analysis.table import StageResult
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Callout, Cell, Column, Mark, Section, Table, literal
+from fmload_analysis.document.formats import Format, cell, name
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
+from fmload_analysis.verdict.table import StageResult
 
 AUDIT_MARKS: dict[str, Mark] = {"PASS": "good", "WARN": "warn", "FAIL": "bad"}
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from analysis.document import Axis, Block, Chart, Point, Section, Series
-from analysis.naming import Line, lines, stage_name
-from analysis.pipeline import Analysis
-from analysis.table import StageResult
+from fmload_analysis.document.document import Axis, Block, Chart, Point, Section, Series
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.verdict.naming import Line, lines, stage_name
+from fmload_analysis.verdict.table import StageResult
 
 
 def render(analysis: Analysis) -> Section | None:

@@ -5,12 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Rule, Section, Series, Table, literal
-from analysis.formats import duration, name
-from analysis.load import Stage
-from analysis.naming import Line, lines
-from analysis.pipeline import Analysis
-from analysis.table import StageResult
+from fmload_analysis.document.document import (
+    Axis,
+    Block,
+    Cell,
+    Chart,
+    Column,
+    Paragraph,
+    Point,
+    Rule,
+    Section,
+    Series,
+    Table,
+    literal,
+)
+from fmload_analysis.document.formats import duration, name
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.run import Stage
+from fmload_analysis.verdict.naming import Line, lines
+from fmload_analysis.verdict.table import StageResult
 
 MOST_POINTS = 4_000  # of a chart
 SIDE_BY_SIDE_S = 0.5  # windows that began so close began together

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis import formats
-from analysis.distribution import CURVE, Distribution
-from analysis.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
-from analysis.formats import Format, cell
-from analysis.naming import STAGE_COLUMNS, Line, lines, stage_cells
-from analysis.pipeline import Analysis
-from analysis.plots import PALETTE
-from analysis.table import StageResult
-from fmload.intervals import percentile_floor
-from fmload.metrics import METRICS, Metric
+from fmload.metrics.definitions import METRICS, Metric
+from fmload.statistics.intervals import percentile_floor
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
+from fmload_analysis.document.formats import Format, cell
+from fmload_analysis.pipeline import Analysis
+from fmload_analysis.report.plots import PALETTE
+from fmload_analysis.stage.distribution import CURVE, Distribution
+from fmload_analysis.verdict.naming import STAGE_COLUMNS, Line, lines, stage_cells
+from fmload_analysis.verdict.table import StageResult
 
 SHOWN = ("ttft", "tpot", "itl", "e2e")
 OPEN_LOOP = ("ttft_scheduled", "e2e_scheduled")

@@ -1,0 +1,1 @@
+"""The parts of a document, and how values are written."""

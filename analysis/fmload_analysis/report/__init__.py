@@ -1,0 +1,1 @@
+"""From an analysis to report.html, report.md and the terminal."""

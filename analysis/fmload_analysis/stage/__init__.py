@@ -1,0 +1,1 @@
+"""The figures of one stage, from its records and telemetry."""

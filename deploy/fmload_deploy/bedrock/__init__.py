@@ -1,0 +1,1 @@
+"""Deploy target: Bedrock models and provisioned throughput."""

@@ -1,0 +1,1 @@
+"""Deploy target: EC2 instances."""

@@ -1,0 +1,1 @@
+"""Deploy target: Kubernetes on EKS."""

@@ -1,0 +1,1 @@
+"""Run files from FMBench configurations."""

@@ -1,0 +1,1 @@
+"""Deploy target: processes on this host."""

@@ -1,0 +1,1 @@
+"""Deploy target: SageMaker endpoints."""

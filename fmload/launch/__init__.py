@@ -1,0 +1,1 @@
+"""Starts a run: folder, lock, plan, prompts, warnings, processes, progress."""

@@ -1,0 +1,1 @@
+"""The live state of a run: counters and histograms, merged over workers."""

@@ -1,0 +1,1 @@
+"""The only part that imports Locust: plugin, user, shape, options, web UI."""

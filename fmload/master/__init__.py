@@ -1,0 +1,1 @@
+"""The master: drives steps, deals prompts, collects records."""

@@ -1,0 +1,1 @@
+"""Every metric: definition, unit, and its form per record and live."""

@@ -1,0 +1,1 @@
+"""The nouns: prompt, record, reading, outcome, stage."""

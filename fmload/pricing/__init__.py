@@ -1,0 +1,1 @@
+"""Price tables, and one rule for every price."""
