@@ -48,7 +48,7 @@ def test_the_kustomization_names_files_that_are_there() -> None:
 
 
 def test_compose_builds_the_image_and_passes_no_value_of_a_secret() -> None:
-    compose = yaml.safe_load((FLEET.parents[1] / "compose.yml").read_text())
+    compose = yaml.safe_load((FLEET.parents[2] / "compose.yml").read_text())
     for service in compose["services"].values():
         assert service["build"] == "."
         assert all("=" not in name for name in service["environment"])
