@@ -13,7 +13,6 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from fmload.base.errors import FmloadError
-from fmload_deploy.base import RUN_TAG, Context, Resource
 
 _CONFIG = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 4})
 _POLL_AWS_S, _POLL_HERE_S = 10.0, 0.05
@@ -64,24 +63,9 @@ def _make_client(service: str, region: str | None, endpoint_url: str | None) -> 
                           hint="write region: us-east-1 in the run file, or set AWS_REGION") from error
 
 
-def client_for(resource: Resource, context: Context, service: str) -> Any:
-    """The client of the account and region where `resource` lives."""
-    return context.aws.client(service, resource.region, resource.detail.get("endpoint_url"))
-
-
 def poll_s(client: Any) -> float:
     """Seconds between two looks: AWS throttles the impatient, an emulation on this host does not."""
     return _POLL_HERE_S if urlsplit(client.meta.endpoint_url).hostname in ("127.0.0.1", "localhost") else _POLL_AWS_S
-
-
-def tags(context: Context, resource: Resource) -> list[dict[str, str]]:
-    """The tags that everything gets, in AWS's usual form."""
-    return [{"Key": key, "Value": value} for key, value in tag_map(context, resource).items()]
-
-
-def tag_map(context: Context, resource: Resource) -> dict[str, str]:
-    """The tags that everything gets: which run made it, and under which name the ledger has it."""
-    return {RUN_TAG: context.run_id, "fmload:resource": resource.name}
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from fmload.base.errors import FmloadError
 from fmload.base.units import format_duration
 from fmload.config.schema import RunFile
 from fmload.plan import stages
-from fmload_deploy.base import Context, Plan, sum_or_none
+from fmload_deploy.base import Context, Plan
 from fmload_deploy.ledger import Entry
+from fmload_deploy.resource import sum_or_none
 
 _TEARDOWN_S = 300.0  # kept back from the limit, for what is still billed while it is deleted
 _ASSUMED_REQUESTS_S = 60.0  # a window that closes after a number of requests has no length of its own

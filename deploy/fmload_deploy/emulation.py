@@ -11,9 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fmload.base.errors import FmloadError
-from fmload_deploy.base import Context, Resource
+from fmload_deploy.base import Context
 from fmload_deploy.local.processes import alive, ensure_process, log_tail, process_resource, start
 from fmload_deploy.local.target import emulator_url, start_emulator
+from fmload_deploy.resource import Resource
 from fmload_deploy.wait import wait_for
 
 _START_LIMIT_S = 120.0

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fmload.base.errors import FmloadError
-from fmload_deploy.base import Resource
+from fmload_deploy.resource import Resource
 
 NAME = "ledger.jsonl"
 

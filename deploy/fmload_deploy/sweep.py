@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fmload_deploy.aws import explained
-from fmload_deploy.base import RUN_TAG, Context, Kind, Resource
+from fmload_deploy.base import Context, Kind
 from fmload_deploy.kinds import KINDS
 from fmload_deploy.ledger import NAME, Ledger
+from fmload_deploy.resource import RUN_TAG, Resource
 
 # What an ARN is, in the order in which things are created; they are deleted in the opposite order.
 _ARNS = (

@@ -80,8 +80,8 @@ def _up(args: argparse.Namespace) -> int:
 
 def _status(args: argparse.Namespace) -> int:
     from fmload_deploy import bill
-    from fmload_deploy.base import sum_or_none
     from fmload_deploy.ledger import Ledger
+    from fmload_deploy.resource import sum_or_none
     up = []
     for path in _named_ledgers(args):
         ledger = Ledger.open(path)

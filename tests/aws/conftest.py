@@ -19,7 +19,8 @@ from fmload.config.loading import parse
 from fmload.config.schema import RunFile
 from fmload.results.folder import Results
 from fmload_deploy import lifecycle
-from fmload_deploy.base import RUN_TAG, Context
+from fmload_deploy.base import Context
+from fmload_deploy.resource import RUN_TAG
 
 
 class EmulatedAws:

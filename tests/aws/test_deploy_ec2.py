@@ -141,10 +141,10 @@ CREATIONS = ["CreateRole", "PutRolePolicy", "CreateInstanceProfile", "AddRoleToI
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from deploy import emulation, lifecycle
-from deploy.aws import Aws
+from fmload_deploy import emulation, lifecycle
+from fmload_deploy.aws import Aws
 from fmload.config.loading import load
-from fmload.results import Results
+from fmload.results.folder import Results
 
 class Dying(Aws):
     def client(self, *arguments):

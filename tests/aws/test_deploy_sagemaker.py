@@ -200,10 +200,10 @@ CREATIONS = ["CreateModel", "CreateEndpointConfig", "CreateEndpoint", "CreateInf
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from deploy import lifecycle
-from deploy.aws import Aws
+from fmload_deploy import lifecycle
+from fmload_deploy.aws import Aws
 from fmload.config.loading import load
-from fmload.results import Results
+from fmload.results.folder import Results
 
 class Dying(Aws):  # dies as soon as AWS has answered the call, before anything can be written down
     def client(self, *arguments):

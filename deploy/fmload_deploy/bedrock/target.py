@@ -13,12 +13,14 @@ from fmload.base.errors import FmloadError
 from fmload.config.model import Rule, Strict
 from fmload.config.schema import EndpointSpec
 from fmload.config.values import Seconds
-from fmload_deploy.aws import client_for, code, described, explained, gone, message, poll_s, tag_map
-from fmload_deploy.base import Context, Deployment, Plan, Resource
+from fmload_deploy.account import client_for, tag_map
+from fmload_deploy.aws import code, described, explained, gone, message, poll_s
+from fmload_deploy.base import Context, Deployment, Plan
 from fmload_deploy.bedrock.quotas import quotas_of
 from fmload_deploy.create import ensure
 from fmload_deploy.emulation import REGION, Emulation
 from fmload_deploy.names import name_for
+from fmload_deploy.resource import Resource
 from fmload_deploy.wait import wait_for
 
 Commitment = Literal["OneMonth", "SixMonths"]

@@ -12,8 +12,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from fmload.base.errors import FmloadError
-from fmload_deploy.aws import code, tags
-from fmload_deploy.base import Context, Resource
+from fmload_deploy.account import tags
+from fmload_deploy.aws import code
+from fmload_deploy.base import Context
+from fmload_deploy.resource import Resource
 
 PATH = "/fmload/"
 _TRUST = {"Version": "2012-10-17", "Statement": [

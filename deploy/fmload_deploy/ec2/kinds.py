@@ -8,8 +8,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from fmload_deploy.aws import client_for, code, described, explained, gone, poll_s
-from fmload_deploy.base import Context, Resource
+from fmload_deploy.account import client_for
+from fmload_deploy.aws import code, described, explained, gone, poll_s
+from fmload_deploy.base import Context
+from fmload_deploy.resource import Resource
 from fmload_deploy.wait import wait_for
 
 LEASE_TAG = "fmload-lease-until"

@@ -14,8 +14,9 @@ from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
 from fmload.pricing.table import accelerators_of
 from fmload_deploy import images
-from fmload_deploy.aws import client_for, code, explained, poll_s, tag_map
-from fmload_deploy.base import Context, Deployment, Plan, Resource
+from fmload_deploy.account import client_for, tag_map
+from fmload_deploy.aws import code, explained, poll_s
+from fmload_deploy.base import Context, Deployment, Plan
 from fmload_deploy.create import ensure
 from fmload_deploy.ec2 import access as ec2_access
 from fmload_deploy.ec2.kinds import LEASE_TAG, Instance
@@ -26,6 +27,7 @@ from fmload_deploy.lease import LEASE_S
 from fmload_deploy.local.health import healthy
 from fmload_deploy.names import name_for
 from fmload_deploy.prices import hourly_usd, instance_price
+from fmload_deploy.resource import Resource
 from fmload_deploy.wait import wait_for
 
 _STARTUP_S = {"gpu": 600.0, "neuron": 1200.0}  # typical, for the plan's estimate

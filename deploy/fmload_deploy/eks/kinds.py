@@ -7,9 +7,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from fmload_deploy.aws import client_for, described, explained, gone, poll_s
-from fmload_deploy.base import Context, Resource
+from fmload_deploy.account import client_for
+from fmload_deploy.aws import described, explained, gone, poll_s
+from fmload_deploy.base import Context
 from fmload_deploy.eks.client import kube_client, kube_explained
+from fmload_deploy.resource import Resource
 from fmload_deploy.wait import wait_for
 
 _LIMIT_S = 1800.0

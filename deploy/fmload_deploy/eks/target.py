@@ -8,8 +8,9 @@ from typing import Any
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
 from fmload_deploy import images
-from fmload_deploy.aws import client_for, explained, poll_s, tag_map
-from fmload_deploy.base import Context, Deployment, Plan, Resource
+from fmload_deploy.account import client_for, tag_map
+from fmload_deploy.aws import explained, poll_s
+from fmload_deploy.base import Context, Deployment, Plan
 from fmload_deploy.create import ensure
 from fmload_deploy.eks.client import kube_client, kube_explained
 from fmload_deploy.eks.kinds import NodeGroup
@@ -18,6 +19,7 @@ from fmload_deploy.eks.options import NodeGroupSpec, Options
 from fmload_deploy.eks.pods import look_at_pods
 from fmload_deploy.names import name_for
 from fmload_deploy.prices import hourly_usd, instance_price
+from fmload_deploy.resource import Resource
 from fmload_deploy.wait import wait_for
 
 _RESOURCES = {"gpu": "nvidia.com/gpu", "neuron": "aws.amazon.com/neuron"}

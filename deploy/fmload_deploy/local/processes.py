@@ -13,8 +13,9 @@ from typing import Any
 import psutil
 
 from fmload.base.errors import FmloadError
-from fmload_deploy.base import Context, Resource
+from fmload_deploy.base import Context
 from fmload_deploy.create import ensure
+from fmload_deploy.resource import Resource
 
 MARK = "FMLOAD_RESOURCE"
 _KEPT = "FMLOAD_KEPT"  # set for those that nobody holds, on purpose

@@ -16,9 +16,10 @@ from fmload.base.errors import FmloadError
 from fmload.config.model import Rule, Strict
 from fmload.config.schema import EndpointSpec
 from fmload.config.values import Seconds
-from fmload_deploy.base import Context, Deployment, Plan, Resource
+from fmload_deploy.base import Context, Deployment, Plan
 from fmload_deploy.local.health import healthy
 from fmload_deploy.local.processes import alive, ensure_process, log_tail, process_resource, start
+from fmload_deploy.resource import Resource
 from fmload_deploy.wait import wait_for
 
 

@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 from botocore.exceptions import ClientError
 
 from fmload.base.errors import FmloadError
-from fmload_deploy.aws import client_for, described, explained, gone, poll_s
-from fmload_deploy.base import Context, Resource
+from fmload_deploy.account import client_for
+from fmload_deploy.aws import described, explained, gone, poll_s
+from fmload_deploy.base import Context
+from fmload_deploy.resource import Resource
 from fmload_deploy.wait import wait_for
 
 _DELETE_LIMIT_S = 1800.0

@@ -9,8 +9,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from fmload_deploy.aws import client_for, described, explained, gone
-from fmload_deploy.base import Context, Resource
+from fmload_deploy.account import client_for
+from fmload_deploy.aws import described, explained, gone
+from fmload_deploy.base import Context
+from fmload_deploy.resource import Resource
 
 
 class PropertiesFile:

@@ -9,12 +9,14 @@ from typing import Any
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
 from fmload_deploy import images
-from fmload_deploy.aws import client_for, explained, tags
-from fmload_deploy.base import Context, Deployment, Plan, Resource
+from fmload_deploy.account import client_for, tags
+from fmload_deploy.aws import explained
+from fmload_deploy.base import Context, Deployment, Plan
 from fmload_deploy.create import ensure
 from fmload_deploy.emulation import REGION, Emulation
 from fmload_deploy.names import name_for
 from fmload_deploy.prices import hourly_usd, instance_price
+from fmload_deploy.resource import Resource
 from fmload_deploy.sagemaker.container import Served, image_of, served
 from fmload_deploy.sagemaker.kinds import wait_in_service
 from fmload_deploy.sagemaker.options import Component, Options

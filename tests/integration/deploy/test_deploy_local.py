@@ -160,9 +160,9 @@ def test_a_server_that_never_gets_healthy_meets_the_limit(tmp_path: Path, make_r
 DRIVER = textwrap.dedent("""
     import signal, sys, time
     from pathlib import Path
-    from deploy import lifecycle
+    from fmload_deploy import lifecycle
     from fmload.config.loading import load
-    from fmload.results import Results
+    from fmload.results.folder import Results
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))  # as fmload run has it
     with lifecycle.deployed(load(Path(sys.argv[1])), Results(Path(sys.argv[2])), keep=sys.argv[3] == "keep"):
         print("up", flush=True)

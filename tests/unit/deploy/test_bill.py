@@ -16,9 +16,10 @@ from fmload.config.loading import parse
 from fmload.config.schema import RunFile
 from fmload.results.folder import Results
 from fmload_deploy import bill, lifecycle
-from fmload_deploy.base import Plan, Resource
+from fmload_deploy.base import Plan
 from fmload_deploy.ledger import Entry
 from fmload_deploy.names import name_for
+from fmload_deploy.resource import Resource
 
 HOURLY = Resource("ec2-instance", "i", "us-east-1", hourly=6.0)
 UNKNOWN = replace(HOURLY, name="u", hourly=None)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmload.base.errors import FmloadError
-from fmload_deploy.base import Resource
 from fmload_deploy.ledger import NAME, Ledger
+from fmload_deploy.resource import Resource
 
 MODEL = Resource("sagemaker-model", "m", "us-east-1")
 ENDPOINT = Resource("sagemaker-endpoint", "e", "us-east-1", hourly=0.99)
