@@ -1,0 +1,1 @@
+"""The results folder: the only contract between measuring and analysing."""
