@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from fmload.base.errors import EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK
+from fmload.config.goodput import limits_of
 from fmload.metrics.definitions import NS, Ints
 from fmload.pricing.table import accelerators_of, load_prices
 from fmload_analysis.audit import audit as auditing
 from fmload_analysis.audit.checks.facts import Facts
+from fmload_analysis.model import Analysis
 from fmload_analysis.run import Run, Stage, open_run
 from fmload_analysis.stage.distribution import Wanted
 from fmload_analysis.stage.health import WorkerHealth, health_of
@@ -24,32 +26,10 @@ from fmload_analysis.stage.reuse import NO_PROMPTS
 from fmload_analysis.stage.stats import PERCENTILES
 from fmload_analysis.stage.summarize import StageSummary, summarize
 from fmload_analysis.stage.telemetry import ServerView, server_view
-from fmload_analysis.verdict.cost import Pricing, cost_of, priced, pricing_of, total_usd
-from fmload_analysis.verdict.objectives import Objective, judge, limits_of, parse_objectives
-from fmload_analysis.verdict.recommend import Recommendation, per_instance, per_prompt_set
-from fmload_analysis.verdict.table import StageResult, summary_row, write_csv
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """Everything that a report shows; the single input of its sections."""
-
-    run: Run
-    results: tuple[StageResult, ...]
-    objectives: tuple[Objective, ...]
-    best: tuple[Recommendation, ...]  # one a prompt set
-    per_instance: tuple[Recommendation, ...]  # one an instance type and prompt set
-    health: Mapping[int, tuple[WorkerHealth, ...]]  # by stage
-    pricing: Mapping[str, Pricing | None]  # by endpoint
-
-    @property
-    def total_usd(self) -> float | None:
-        """What the measured stages cost; None when no price is known."""
-        return total_usd([result.cost for result in self.results])
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The rows of summary.csv."""
-        return [summary_row(result) for result in self.results]
+from fmload_analysis.verdict.cost import Pricing, cost_of, priced, pricing_of
+from fmload_analysis.verdict.objectives import Objective, judge, parse_objectives
+from fmload_analysis.verdict.recommend import per_instance, per_prompt_set
+from fmload_analysis.verdict.table import StageResult, write_csv
 
 
 def analyse(root: Path) -> Analysis:

@@ -16,7 +16,7 @@ from fmload.base.resources import read_json_lines, read_yaml
 from fmload.base.units import format_users
 from fmload.config.schema import PriceSpec
 from fmload.config.server_identity import server_of
-from fmload.plan.stages import SCHEMA_VERSION
+from fmload.model.stage import SCHEMA_VERSION
 from fmload.results.folder import Results
 from fmload_analysis.columns import READ, Batch, to_batch
 

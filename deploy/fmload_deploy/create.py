@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from fmload.plugins import KINDS
 from fmload_deploy.base import Context, Kind
-from fmload_deploy.kinds import KINDS
 from fmload_deploy.resource import Resource
 
 

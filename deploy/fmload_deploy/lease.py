@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 from fmload.base.errors import FmloadError
+from fmload.plugins import KINDS
 from fmload_deploy.base import Context
-from fmload_deploy.kinds import KINDS
 from fmload_deploy.resource import Resource
 
 LEASE_S = 1800.0

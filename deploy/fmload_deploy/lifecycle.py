@@ -14,13 +14,12 @@ from typing import Any, TypeVar
 
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec, RunFile
+from fmload.plugins import KINDS, TARGETS
 from fmload.results.folder import Results
-from fmload.targets import TARGETS
 from fmload_deploy import bill
 from fmload_deploy.aws import Aws
 from fmload_deploy.base import Context, Deployment, Kind, Plan, Target
 from fmload_deploy.emulation import vanished
-from fmload_deploy.kinds import KINDS
 from fmload_deploy.lease import renewing
 from fmload_deploy.ledger import NAME, Entry, Ledger
 

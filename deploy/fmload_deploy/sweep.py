@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fmload.plugins import KINDS
 from fmload_deploy.aws import explained
 from fmload_deploy.base import Context, Kind
-from fmload_deploy.kinds import KINDS
 from fmload_deploy.ledger import NAME, Ledger
 from fmload_deploy.resource import RUN_TAG, Resource
 

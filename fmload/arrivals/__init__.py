@@ -2,7 +2,7 @@
 
 A process is a function `(rate_per_s, lead_s, draw, options)` that yields arrival instants in seconds from the stage's
 start, ascending, for ever. `lead_s` is the time before the window opens (ramp and warm-up); `options` is its `Options`
-model, declared with `takes`. It is one function and one line in ARRIVALS.
+model, declared with `takes`. It is one function and one line in `fmload.plugins`.
 """
 
 from __future__ import annotations
@@ -10,25 +10,13 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from fmload.base.apportion import of_component
+from fmload.arrivals.mix import of_component
 from fmload.base.errors import FmloadError
-from fmload.base.registry import Registry
-
-if TYPE_CHECKING:
-    from fmload.plan.stages import Stage
-
-ARRIVALS = Registry("arrival process", {
-    "constant": "fmload.arrivals.steady:constant",
-    "poisson": "fmload.arrivals.steady:poisson",
-    "gamma": "fmload.arrivals.steady:gamma",
-    "ramp": "fmload.arrivals.profiles:ramp",
-    "step": "fmload.arrivals.profiles:step",
-    "diurnal": "fmload.arrivals.profiles:diurnal",
-})
+from fmload.plugins import ARRIVALS
 
 Process = TypeVar("Process", bound=Callable[..., Iterator[float]])
 
@@ -40,11 +28,6 @@ def takes(options: type[BaseModel], steady: bool = True) -> Callable[[Process], 
         process.Options, process.steady = options, steady  # type: ignore[attr-defined]
         return process
     return declared
-
-
-def is_steady(process: str) -> bool:
-    """Whether the rate of a process stays the same. True for a name that is not known, which is told of elsewhere."""
-    return process not in ARRIVALS.names() or getattr(ARRIVALS.load(process), "steady", True)
 
 
 def schedule(arrivals: Mapping[str, Any], rate_per_s: float, seed: str, lead_s: float = 0.0) -> Iterator[float]:
@@ -64,17 +47,6 @@ def schedule(arrivals: Mapping[str, Any], rate_per_s: float, seed: str, lead_s: 
         where = ".".join(["load.arrivals", *map(str, first["loc"])])
         raise FmloadError(f"{where}: {first['msg']}") from error
     return process(rate_per_s, lead_s, random.Random(seed), options)  # type: ignore[no-any-return]
-
-
-def seed_of(run_seed: int, stage: int) -> str:
-    """The seed of a stage's arrivals: the audit makes the schedule anew from it."""
-    return f"{run_seed}/{stage}"
-
-
-def asked_of(stage: Stage, run_seed: int) -> dict[str, Any]:
-    """What `of_stage` takes, of a stage of the plan."""
-    return {"arrivals": stage.load.arrivals, "value": stage.load.value, "lead_s": stage.ramp_s + stage.warmup_s,
-            "mix": stage.mix, "seed": seed_of(run_seed, stage.mix["first"] if stage.mix else stage.stage)}
 
 
 def of_stage(asked: Mapping[str, Any]) -> Iterator[float | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,3 +48,9 @@ def boot_id() -> str:
         return f"{boot}/{Path('/proc/self/ns/time').readlink()}"
     except OSError:
         return ""
+
+
+
+def host_name() -> str:
+    """This machine's name, as workers compare it."""
+    return socket.gethostname()

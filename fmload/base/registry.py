@@ -36,6 +36,10 @@ class Registry:
         """All registered names, sorted."""
         return sorted(self._all())
 
+    def in_order(self) -> list[str]:
+        """All names in the order of the table; those of other distributions come last."""
+        return list(dict.fromkeys((*self._table, *self.names())))
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from fmload import config
 from fmload.base.errors import EXIT_OK, FmloadError
 from fmload.config import yaml_lines
-from fmload.endpoints import ENDPOINTS
+from fmload.plugins import ENDPOINTS
 
 _DETECT_LIMIT_S = 3.0
 _TEMPLATE = """\

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from fmload import config
 from fmload.base.errors import EXIT_OK
-from fmload.config.schema import PromptSpec, RunFile
+from fmload.launch.prompt_bars import Bars, progress_bars
 from fmload.model.prompt import Prompt
 from fmload.prompts import prepare, read
-from fmload.prompts.aligned import difference
 from fmload.prompts.checking import check
-from fmload.prompts.store import counted_by, prompts_for
-from fmload.prompts.tokenizer import Tokenizer
+from fmload.prompts.remarks import remarks
 
 _BINS = 12
 _BAR_WIDTH = 40
@@ -47,43 +43,6 @@ def run(args: argparse.Namespace) -> int:
         for told in remarks(run_file, spec, prompts):
             console.print(told, soft_wrap=True)
     return EXIT_OK
-
-
-def remarks(run_file: RunFile, spec: PromptSpec, prompts: Sequence[Prompt]) -> list[str]:
-    """What is to be known of a prepared set: that it is smaller than asked for, and how tokenizers differ."""
-    return [*_shortage(spec, prompts), *alignments(run_file, spec, prompts)]
-
-
-def _shortage(spec: PromptSpec, prompts: Sequence[Prompt]) -> list[str]:
-    made = Counter(prompt.tokenizer for prompt in prompts)
-    return [f"{number:,} prompts under the tokenizer {name}, not the {spec.count:,} of count: no more differ and pass "
-            "the filter" for name, number in made.items() if spec.count is not None and number < spec.count]
-
-
-def alignments(run_file: RunFile, spec: PromptSpec, prompts: Sequence[Prompt]) -> list[str]:
-    """For every endpoint with `align: server`: what its server and its tokenizer count."""
-    return [f"{endpoint.name}: {difference(spec, mine, Tokenizer.load(endpoint.tokenizer))}"
-            for endpoint in run_file.endpoints if counted_by(endpoint) != endpoint.tokenizer
-            if (mine := prompts_for(prompts, counted_by(endpoint)))]
-
-
-def progress_bars() -> Progress:
-    """A bar for each prompt set, on stderr, gone when all is done."""
-    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                    console=Console(stderr=True), transient=True)
-
-
-class Bars:
-    """A progress bar for each set, made when its first news comes."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, name: str, done: int, total: int | None) -> None:
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=total)
-        self._progress.update(self._tasks[name], completed=done, total=total)
 
 
 def _print_set(console: Console, name: str, path: Path, prompts: Sequence[Prompt]) -> None:

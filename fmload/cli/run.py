@@ -12,16 +12,17 @@ from rich.console import Console
 
 from fmload import config
 from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
-from fmload.cli import prompts
 from fmload.cli.arguments import positive
 from fmload.config import RunFile
-from fmload.endpoints import ENDPOINTS
 from fmload.exposition import watching
 from fmload.launch import processes as orchestrate
 from fmload.launch.progress import Progress
+from fmload.launch.prompt_bars import Bars, progress_bars
 from fmload.plan.stages import plan
+from fmload.plugins import ENDPOINTS
 from fmload.prompts.checking import check
 from fmload.prompts.preparation import prepare
+from fmload.prompts.remarks import remarks
 from fmload.prompts.repeats import repeats
 from fmload.prompts.store import counted_by, read
 from fmload.results.folder import Results, new_results
@@ -29,7 +30,7 @@ from fmload.results.lock import claim
 from fmload.telemetry.recorder import recorded
 
 if TYPE_CHECKING:
-    from fmload_analysis.pipeline import Analysis
+    from fmload_analysis.model import Analysis
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -122,11 +123,11 @@ def prepare_prompts(run_file: RunFile, results: Results, progress: Progress) -> 
     if all((results.prompts / f"{spec.name}.jsonl").exists() for spec in run_file.prompts):
         return
     progress.say("preparing the prompts")
-    with prompts.progress_bars() as bars:
-        paths = prepare(run_file, results, prompts.Bars(bars))
+    with progress_bars() as bars:
+        paths = prepare(run_file, results, Bars(bars))
     for spec in run_file.prompts:
         if spec.count is not None or _needs_server(run_file):
-            for told in prompts.remarks(run_file, spec, read(paths[spec.name])):
+            for told in remarks(run_file, spec, read(paths[spec.name])):
                 progress.say(f"{spec.name}: {told}")
 
 

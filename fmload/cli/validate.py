@@ -15,7 +15,8 @@ from fmload.base.errors import EXIT_OK, FmloadError
 from fmload.base.units import format_duration
 from fmload.config import RunFile
 from fmload.config.control import WarmupSpec
-from fmload.plan.stages import Stage, plan, steps_of
+from fmload.model.stage import Stage
+from fmload.plan.stages import plan, steps_of
 from fmload.prompts import wanted
 from fmload.prompts.checking import check
 from fmload.prompts.store import counted_by

@@ -17,7 +17,6 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from fmload.arrivals import ARRIVALS, is_steady
 from fmload.base.apportion import shares, spread
 from fmload.base.errors import FmloadError
 from fmload.base.registry import did_you_mean
@@ -26,13 +25,9 @@ from fmload.config.control import UntilSpec, Warmup, WarmupSpec
 from fmload.config.find import FindSpec
 from fmload.config.model import Extensible, Rule, Strict, also
 from fmload.config.safe_check import SafeCheckSpec
-from fmload.config.values import Bytes, ModelName, RunPath, Seconds, Share
-from fmload.endpoints import ENDPOINTS
-from fmload.prompts import SOURCES
-from fmload.targets import TARGETS
-from fmload.telemetry import COLLECTORS
+from fmload.config.values import Balance, Bytes, ModelName, RunPath, Seconds, Share
+from fmload.plugins import ARRIVALS, COLLECTORS, ENDPOINTS, SOURCES, TARGETS, is_steady
 from fmload.wire.url import is_url
-from fmload.worker.load_balancer import Balance
 
 
 class PriceSpec(Strict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -82,3 +82,5 @@ def _region_of_run(value: str | None, info: ValidationInfo) -> str | None:
 
 # An AWS region; where none is given, the run's. To be used with `Field(None, validate_default=True)`.
 Region = Annotated[str | None, AfterValidator(_region_of_run)]
+
+Balance = Literal["round_robin", "least_busy"]

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fmload.endpoints.aws_errors import frame_failure
-from fmload.endpoints.base import Channel, Chunk, Reading
-from fmload.model.record import Outcome
+from fmload.model.outcome import Failure, Outcome
+from fmload.model.reading import Channel, Chunk, Reading
 from fmload.wire.eventstream import FrameError, frames
-from fmload.wire.exchange import Exchange, Failure
+from fmload.wire.exchange import Exchange
 
 _MAX_COUNT = 2**31 - 1  # what a record's column holds
 # What strange JSON does to code that expects the documented shape.

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from fmload.model.record import Outcome
+from fmload.model.outcome import Failure, Outcome
 from fmload.wire.eventstream import Frame
-from fmload.wire.exchange import Exchange, Failure
+from fmload.wire.exchange import Exchange
 
 # Codes that mean "too much at once", whatever the status beside them; in lower case.
 _THROTTLED = frozenset({

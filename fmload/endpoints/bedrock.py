@@ -15,7 +15,6 @@ from fmload.config.schema import EndpointSpec
 from fmload.endpoints import aws
 from fmload.endpoints.answer import MALFORMED, Answer, read_events
 from fmload.endpoints.aws_errors import http_failure
-from fmload.endpoints.base import Reading
 from fmload.endpoints.bedrock_bodies import (
     DIALECTS,
     Family,
@@ -25,6 +24,7 @@ from fmload.endpoints.bedrock_bodies import (
     read_converse_whole,
 )
 from fmload.model.prompt import Prompt
+from fmload.model.reading import Reading
 from fmload.wire import botocore_transport
 from fmload.wire.exchange import Address, Exchange, Wire
 

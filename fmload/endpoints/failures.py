@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from fmload.wire.exchange import Exchange, Failure
+from fmload.model.outcome import Failure
+from fmload.wire.exchange import Exchange
 
 _MESSAGE_LIMIT = 500
 

@@ -11,12 +11,13 @@ from pydantic import Field
 
 from fmload.base.errors import FmloadError
 from fmload.config.model import Strict
-from fmload.endpoints.base import Reading
 from fmload.endpoints.failures import http_failure
 from fmload.endpoints.openai_answer import read_stream, read_whole
 from fmload.endpoints.payloads import EXACT_OUTPUT, exact_output
+from fmload.model.outcome import Failure
 from fmload.model.prompt import Prompt
-from fmload.wire.exchange import Address, Exchange, Failure, HttpRequest, Wire
+from fmload.model.reading import Reading
+from fmload.wire.exchange import Address, Exchange, HttpRequest, Wire
 from fmload.wire.tls import client_context
 from fmload.wire.url import split_url, with_query
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 
-from fmload.endpoints.base import Channel, Chunk, Reading
 from fmload.endpoints.failures import error_text
-from fmload.wire.exchange import Exchange, Failure
+from fmload.model.outcome import Failure
+from fmload.model.reading import Channel, Chunk, Reading
+from fmload.wire.exchange import Exchange
 from fmload.wire.sse import events
 
 _DONE = b"[DONE]"

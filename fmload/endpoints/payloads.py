@@ -11,9 +11,9 @@ from typing import Any, Literal
 import orjson
 
 from fmload.endpoints.answer import Answer
-from fmload.endpoints.base import Chunk
 from fmload.endpoints.openai_answer import OpenAIAnswer
 from fmload.model.prompt import Prompt
+from fmload.model.reading import Chunk
 
 PayloadFormat = Literal["openai", "tgi", "djl", "jumpstart", "template"]
 Parameters = dict[str, Any]

@@ -12,9 +12,9 @@ from fmload.config.schema import EndpointSpec
 from fmload.endpoints import aws, payloads
 from fmload.endpoints.answer import MALFORMED, Answer, read_events
 from fmload.endpoints.aws_errors import http_failure
-from fmload.endpoints.base import Reading
 from fmload.endpoints.sagemaker_images import format_of_endpoint
 from fmload.model.prompt import Prompt
+from fmload.model.reading import Reading
 from fmload.wire import botocore_transport
 from fmload.wire.exchange import Address, Exchange, Wire
 

@@ -15,9 +15,10 @@ import numpy as np
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from fmload import __version__
-from fmload.live.state import Histogram, Totals, middles_s
+from fmload.live.state import Totals
 from fmload.master.collector import Collector
-from fmload.plan.stages import Stage
+from fmload.metrics.histogram import Histogram, middles_s
+from fmload.model.stage import Stage
 
 BOUNDS_S = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75,
             1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)

@@ -5,82 +5,22 @@ For the screen only; reports come from the records. Nothing here knows Locust.
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from fmload.base.units import parse_duration_s
-from fmload.model.record import NEITHER, Record
+from fmload.metrics.histogram import Histogram, buckets, quantile_s
+from fmload.metrics.per_record import request_metrics_ns
+from fmload.model.outcome import NEITHER
+from fmload.model.record import Record
 
 METRICS = ("ttft", "itl", "tpot", "e2e")
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
-_DOUBLE, _DOUBLE_BITS = struct.Struct("<d"), struct.Struct("<q")
-_SHIFT = 52 - 7  # 128 buckets an octave: any quantile is within 0.4 % of the true value
 KEPT_SECONDS = 3600
 SETTLING_S = 3  # the newest seconds are still coming in from the workers
 
 Group = tuple[int, str, str]  # stage, endpoint, prompt set
-Histogram = Counter[int]
-
-
-def buckets(values_ns: npt.NDArray[np.int64]) -> Histogram:
-    """An HDR (log-linear) histogram: bucket number → count. The bucket is the head of the double's bits.
-
-    Histograms of several workers are merged exactly, by adding. Values below 1 ns count as 1 ns.
-    """
-    if len(values_ns) == 1:  # most metrics have one value a request, and numpy takes 20 µs for that
-        return Counter((_DOUBLE_BITS.unpack(_DOUBLE.pack(max(int(values_ns[0]), 1)))[0] >> _SHIFT,))
-    bits = np.maximum(values_ns, 1).astype(np.float64).view(np.int64) >> _SHIFT
-    numbers, counts = np.unique(bits, return_counts=True)
-    return Counter(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
-
-
-def quantile_s(histogram: Mapping[int, int], q: float) -> float | None:
-    """The nearest-rank quantile in seconds (middle of its bucket); None of an empty histogram."""
-    rank, seen = q * sum(histogram.values()), 0
-    for number in sorted(histogram):
-        seen += histogram[number]
-        if seen >= rank:
-            return float(middles_s(np.array([number]))[0])
-    return None
-
-
-def middles_s(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """The middles of buckets in seconds: no value is further than 0.4 % from that of its bucket."""
-    low, high = ((edge << _SHIFT).view(np.float64) for edge in (numbers, numbers + 1))
-    return (low + high) / 2e9
-
-
-def request_metrics_ns(record: Record) -> dict[str, npt.NDArray[np.int64]]:
-    """TTFT, ITL, TPOT and E2E of one request by the definitions of docs/metrics, as far as it has them."""
-    found: dict[str, npt.NDArray[np.int64]] = {}
-    if record.send_ns is None or record.first_token_ns is None or record.last_token_ns is None:
-        return found
-    found["ttft"] = np.array([record.first_token_ns - record.send_ns])
-    found["e2e"] = np.array([record.last_token_ns - record.send_ns])
-    tokens = np.frombuffer(record.chunk_tokens, np.int32)
-    if len(tokens) > 1:
-        gaps = np.diff(np.frombuffer(record.chunk_ns, np.int64))
-        found["itl"] = np.repeat(gaps // np.maximum(tokens[1:], 1), tokens[1:])
-        after_first = (record.output_tokens or int(tokens.sum())) - int(tokens[0])
-        if record.streamed and after_first > 0:
-            found["tpot"] = (found["e2e"] - found["ttft"]) // after_first
-    return found
-
-
-def request_limits_s(objectives: Mapping[str, Any]) -> dict[str, float]:
-    """The limits on TTFT, TPOT and E2E among the objectives, whatever their statistic: those of a good request."""
-    found: dict[str, float] = {}
-    for name, limit in objectives.items():
-        metric = name.partition("_")[0]
-        if metric in ("ttft", "tpot", "e2e") and isinstance(limit, str):
-            found[metric] = min(parse_duration_s(limit), found.get(metric, float("inf")))
-    return found
 
 
 @dataclass(slots=True)

@@ -32,7 +32,6 @@ from locust.runners import STATE_MISSING, LocalRunner, MasterRunner, WorkerRunne
 from fmload import __version__
 from fmload.base.errors import EXIT_INTERRUPTED, FmloadError
 from fmload.config import RunFile, dump
-from fmload.endpoints.base import Reading
 from fmload.exposition.watching import watch
 from fmload.locust import options, webui
 from fmload.locust.shape import StageShape
@@ -40,8 +39,11 @@ from fmload.locust.user import PromptUser
 from fmload.locust.webui import Cost, LiveView, costs_of
 from fmload.master.collector import Collector
 from fmload.master.controller import Conductor
-from fmload.model.record import NEITHER, Record
-from fmload.plan.stages import Stage, plan, remaining
+from fmload.model.outcome import NEITHER
+from fmload.model.reading import Reading
+from fmload.model.record import Record
+from fmload.model.stage import Stage
+from fmload.plan.stages import plan, remaining
 from fmload.prompts import replay
 from fmload.prompts.repeats import repeats
 from fmload.results.folder import Results, new_results

@@ -9,16 +9,16 @@ from typing import Any
 import msgpack
 
 from fmload import arrivals
-from fmload.base.clock_offset import boot_id
+from fmload.base.clock_offset import boot_id, host_name
 from fmload.base.errors import FmloadError
 from fmload.config.dumping import values
+from fmload.config.goodput import request_limits_s
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.config.server_identity import server_of
-from fmload.live.state import request_limits_s
-from fmload.master.collector import host_name
 from fmload.master.worker_registry import Crew
 from fmload.model.prompt import Prompt
-from fmload.plan.stages import Stage
+from fmload.model.stage import Stage
+from fmload.plan.arrivals import asked_of
 from fmload.prompts import replay, store
 from fmload.results import journal
 from fmload.results.folder import Results
@@ -138,11 +138,11 @@ class Handout:
     def arrivals(self, stage: Stage) -> Iterator[float | None]:
         """When requests of a stage with a rate are due, in seconds from its start, over all workers; None in the place
         of arrivals of other components of its mix."""
-        return arrivals.of_stage(arrivals.asked_of(stage, self._run.seed))
+        return arrivals.of_stage(asked_of(stage, self._run.seed))
 
     def _lane(self, stage: Stage) -> dict[str, Any]:
         return {"stage": stage.stage, "endpoint": stage.endpoint, "prompt_set": stage.prompt_set,
-                "start_ns": stage.ramp_start_ns, "kind": stage.load.kind, **arrivals.asked_of(stage, self._run.seed)}
+                "start_ns": stage.ramp_start_ns, "kind": stage.load.kind, **asked_of(stage, self._run.seed)}
 
 
 def _batches(prompts: list[Prompt]) -> Iterator[bytes]:

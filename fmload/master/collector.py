@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,12 +16,12 @@ from typing import Any
 
 from fmload.base.clock_offset import OffsetFilter, boot_id
 from fmload.live.state import LiveState
-from fmload.plan.stages import SCHEMA_VERSION, Mark, Stage
+from fmload.model.stage import SCHEMA_VERSION, Mark, Stage
 from fmload.protocol.delivery import Receipt
+from fmload.protocol.link import Link
 from fmload.results.folder import Results
 from fmload.results.journal import Journal
 from fmload.statistics.observation import Observation
-from fmload.worker.worker import Link
 
 logger = logging.getLogger(__name__)
 
@@ -206,11 +205,6 @@ class Collector:
         self.write_live()
         self._journal.close()
         self._closed = True
-
-
-def host_name() -> str:
-    """This machine's name, as workers compare it."""
-    return socket.gethostname()
 
 
 def _append(path: Path, text: str) -> None:

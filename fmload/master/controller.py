@@ -22,7 +22,8 @@ from fmload.master.step_runner import Stepping
 from fmload.master.user_target import Demand
 from fmload.master.waits import Interrupted, Patience
 from fmload.master.worker_registry import Crew, Runner
-from fmload.plan.stages import Stage, planned_after_s
+from fmload.model.stage import Stage
+from fmload.plan.stages import planned_after_s
 from fmload.search import planner, saturation
 
 logger = logging.getLogger(__name__)

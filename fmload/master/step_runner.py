@@ -12,7 +12,7 @@ from fmload.master.collector import Collector
 from fmload.master.user_target import Demand
 from fmload.master.waits import POLL_S, Patience
 from fmload.master.worker_registry import Crew
-from fmload.plan.stages import Stage
+from fmload.model.stage import Stage
 from fmload.search import judging, saturation
 
 USERS_LIMIT_S = 60.0

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fmload.config.objectives import RATES, Objective, statistic
-from fmload.plan.stages import Stage
+from fmload.model.stage import Stage
 from fmload.search import judging, saturation
 from fmload.search.saturation import Due
 from fmload.statistics.estimates import Estimate, latency, rate

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import gevent
 
 from fmload.master.collector import Collector
-from fmload.worker.worker import Link
+from fmload.protocol.link import Link
 
 logger = logging.getLogger(__name__)
 

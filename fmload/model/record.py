@@ -13,14 +13,11 @@ from typing import Any, Literal
 import msgpack
 import pyarrow as pa
 
+from fmload.model.outcome import Outcome
+
 SCHEMA_VERSION = 1
 # 1  first version
 
-Outcome = Literal[
-    "ok", "connect", "tls", "timeout_connect", "timeout_first_token", "timeout_idle", "timeout_total", "http_4xx",
-    "throttled", "http_5xx", "stream_error", "truncated", "decode", "empty", "cancelled", "censored", "blocked",
-]
-NEITHER: tuple[Outcome, ...] = ("cancelled", "blocked")  # the client's own doing: neither success nor failure
 Stamp = Literal["kernel", "user"]
 TokensSource = Literal["server", "tokenizer", "chunks"]
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from fmload.base.errors import Faults, FmloadError
 from fmload.config.server_identity import server_of
-from fmload.prompts import SOURCES, store
+from fmload.plugins import SOURCES
+from fmload.prompts import store
 from fmload.prompts.selection import Progress, make_set
 from fmload.results.folder import Results
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fmload.config.schema import RunFile
-from fmload.plan.stages import Stage
+from fmload.model.stage import Stage
 from fmload.prompts import store
 from fmload.prompts.earlier_runs import sent_before
 from fmload.prompts.shortage import shortages

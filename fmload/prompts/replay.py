@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from fmload.base.errors import FmloadError
 from fmload.model.prompt import Prompt
-from fmload.plan.stages import Stage
+from fmload.model.stage import Stage
 from fmload.prompts import store
 from fmload.results.folder import Results
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from fmload import arrivals
 from fmload.config.schema import RunFile
 from fmload.model.prompt import Prompt
-from fmload.plan.stages import Stage
+from fmload.model.stage import Stage
+from fmload.plan.arrivals import asked_of
 from fmload.prompts.deal import DealKey, deal_key
 from fmload.prompts.store import of_endpoint
 
@@ -51,4 +52,4 @@ def requests_at_least(run: RunFile, stage: Stage, prompts: list[Prompt]) -> int:
 
 
 def _due_s(run: RunFile, stage: Stage) -> Iterator[float]:
-    return (due_s for due_s in arrivals.of_stage(arrivals.asked_of(stage, run.seed)) if due_s is not None)
+    return (due_s for due_s in arrivals.of_stage(asked_of(stage, run.seed)) if due_s is not None)

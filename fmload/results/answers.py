@@ -13,7 +13,7 @@ from typing import Any
 import msgpack
 import pyarrow as pa
 
-from fmload.endpoints.base import Channel, Reading
+from fmload.model.reading import Channel, Reading
 from fmload.model.record import Record
 
 SCHEMA = pa.schema([("request_id", pa.string()), ("stage", pa.int32()), ("endpoint", pa.string()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmload.config.objectives import parse_objectives
-from fmload.plan.stages import Stage
+from fmload.model.stage import Stage
 from fmload.search.verdicts import Verdict, confidence_of_look, judge, looks
 from fmload.statistics.observation import Observation, Seen
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 
 from fmload.config.find import FindSpec
 from fmload.config.schema import EndpointSpec, PromptSpec, RunFile
-from fmload.plan.stages import Stage, another, steps_of
+from fmload.model.stage import Stage
+from fmload.plan.stages import another, steps_of
 from fmload.search import bracket, knee
 from fmload.search.verdicts import met
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fmload.plan.stages import Mark, Stage
+from fmload.model.stage import Mark, Stage
 from fmload.statistics import estimates
 from fmload.statistics.observation import Observation, Seen
 

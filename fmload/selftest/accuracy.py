@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fmload.emulator.truth import Truth
-from fmload.model.record import NEITHER, Record
+from fmload.model.outcome import NEITHER
+from fmload.model.record import Record
 
 Instants = npt.NDArray[np.int64]
 

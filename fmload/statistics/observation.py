@@ -16,7 +16,8 @@ import numpy as np
 
 from fmload.metrics import definitions as metrics
 from fmload.metrics.definitions import METRICS, Bools, Columns, Floats, Ints
-from fmload.model.record import NEITHER, Record, unpack
+from fmload.model.outcome import NEITHER
+from fmload.model.record import Record, unpack
 from fmload.results import answers
 
 Told = tuple[Record, int]  # a record, and how far its worker's clock is ahead of the master's

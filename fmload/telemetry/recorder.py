@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec, RunFile, TelemetrySpec
+from fmload.plugins import COLLECTORS
 from fmload.results.folder import Results
-from fmload.telemetry import COLLECTORS
 from fmload.telemetry.failures import Failure, failure
 from fmload.telemetry.sample import Collector, SampleLog, Window, to_parquet
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from fmload.wire.exchange import Address, CarriesToken, Exchange, Failure, HttpRequest, Wire
+from fmload.model.outcome import Failure
+from fmload.wire.exchange import Address, CarriesToken, Exchange, HttpRequest, Wire
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from fmload.model.record import Outcome
+from fmload.model.outcome import Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +55,6 @@ class Mark(NamedTuple):
     ns: int
     lag_ns: int
     kernel: bool
-
-
-@dataclass(slots=True)
-class Failure:
-    """Why an exchange did not end well: an outcome of measurement.md and a message fit for people."""
-
-    outcome: Outcome
-    message: str
 
 
 @dataclass(slots=True)

@@ -10,8 +10,9 @@ from typing import Any
 
 from gevent.hub import Waiter, get_hub
 
+from fmload.model.outcome import Failure
 from fmload.wire.clock import NO_STAMP
-from fmload.wire.exchange import CarriesToken, Exchange, Failure, GivesUp, Mark, Timeouts
+from fmload.wire.exchange import CarriesToken, Exchange, GivesUp, Mark, Timeouts
 from fmload.wire.framing import FramingError, ResponseParser, decode_content
 
 _SECOND_NS = 1_000_000_000

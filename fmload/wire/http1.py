@@ -16,8 +16,9 @@ from gevent import getcurrent
 from gevent.pool import Pool
 
 from fmload import __version__
+from fmload.model.outcome import Failure
 from fmload.wire.connection import Connection, StaleConnection, connect
-from fmload.wire.exchange import Address, CarriesToken, Exchange, Failure, GivesUp, HttpRequest, Timeouts
+from fmload.wire.exchange import Address, CarriesToken, Exchange, GivesUp, HttpRequest, Timeouts
 from fmload.wire.flight import Flight
 from fmload.wire.framing import MAX_BODY_BYTES
 

@@ -15,10 +15,11 @@ import gevent
 
 from fmload import arrivals
 from fmload.config.schema import RunFile
-from fmload.endpoints import ENDPOINTS
-from fmload.endpoints.base import Endpoint, Reading
+from fmload.endpoints.base import Endpoint
 from fmload.model.prompt import Prompt
+from fmload.model.reading import Reading
 from fmload.model.record import Record
+from fmload.plugins import ENDPOINTS
 from fmload.prompts import replay
 from fmload.prompts.deal import deals_of
 from fmload.prompts.store import of_endpoint

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from fmload.config.values import Balance
 
 if TYPE_CHECKING:
     from fmload.wire.exchange import Address
-
-Balance = Literal["round_robin", "least_busy"]
 
 
 class Balancer:

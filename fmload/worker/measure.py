@@ -18,11 +18,13 @@ from collections.abc import Sequence
 import orjson
 from gevent import GreenletExit
 
-from fmload.endpoints.base import Chunk, Endpoint, Reading
+from fmload.endpoints.base import Endpoint
 from fmload.endpoints.failures import http_failure
+from fmload.model.outcome import Failure
 from fmload.model.prompt import Prompt
+from fmload.model.reading import Chunk, Reading
 from fmload.model.record import Record
-from fmload.wire.exchange import Address, Exchange, Failure, Mark, Wire
+from fmload.wire.exchange import Address, Exchange, Mark, Wire
 
 _SECRET = re.compile(
     r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}|\b(sk|hf|pk|gsk|xai|nvapi|bedrock-api-key)[-_][\w-]{8,}|\b(AKIA|ASIA)[0-9A-Z]{12,}"

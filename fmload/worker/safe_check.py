@@ -21,10 +21,10 @@ from gevent import GreenletExit
 
 from fmload.base.errors import FmloadError
 from fmload.config.safe_check import CheckSpec, Latency, SafeCheckSpec
-from fmload.endpoints.base import Reading
 from fmload.endpoints.failures import http_failure
 from fmload.endpoints.payloads import filled, follow
 from fmload.model.prompt import Prompt
+from fmload.model.reading import Reading
 from fmload.model.record import Record
 from fmload.wire.exchange import Exchange, HttpRequest, Timeouts, Wire
 from fmload.wire.http1 import Http1Wire

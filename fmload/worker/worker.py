@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import gevent
 import msgpack
@@ -22,11 +22,12 @@ from gevent.event import Event
 from fmload.base.clock_offset import boot_id
 from fmload.base.errors import FmloadError
 from fmload.config.schema import RunFile
-from fmload.endpoints.base import Reading
 from fmload.live.state import Tally
 from fmload.model.prompt import Prompt
+from fmload.model.reading import Reading
 from fmload.model.record import Record, pack
 from fmload.protocol.delivery import Outbox
+from fmload.protocol.link import Link
 from fmload.results.answers import ANSWERS_FULL, Keeper
 from fmload.results.journal import Journal
 from fmload.worker.client_health import Health
@@ -39,12 +40,6 @@ GC_THRESHOLD = 50_000  # objects made, less those that went
 RESEND_AFTER_S = 5.0
 NO_STAGE = -1  # of an event that befell no stage: none is marked
 LEASE_S = 10.0  # a worker that has not heard of its master for so long stops sending
-
-
-class Link(Protocol):
-    """Messages between master and workers. `send` raises ConnectionError when the other side cannot be reached."""
-
-    def send(self, kind: str, data: Any, worker: str | None = None) -> None: ...
 
 
 Finished = Callable[[Record, Reading], None]

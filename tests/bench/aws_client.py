@@ -26,8 +26,8 @@ import gevent  # noqa: E402
 import msgpack  # noqa: E402
 
 from fmload.config.schema import EndpointSpec  # noqa: E402
-from fmload.endpoints import ENDPOINTS  # noqa: E402
 from fmload.model.prompt import Prompt  # noqa: E402
+from fmload.plugins import ENDPOINTS  # noqa: E402
 from fmload.wire.http1 import Http1Wire  # noqa: E402
 from fmload.worker.measure import measure  # noqa: E402
 

@@ -13,9 +13,11 @@ from handmade import BASE_NS, MS, request, stage, write
 from rich.console import Console
 from simulated import G5, sweep
 
-from fmload.model.record import Outcome, Record
+from fmload.model.outcome import Outcome
+from fmload.model.record import Record
 from fmload.results.folder import Results
-from fmload_analysis.pipeline import Analysis, analyse
+from fmload_analysis.model import Analysis
+from fmload_analysis.pipeline import analyse
 from fmload_analysis.report.terminal import headline
 
 Golden = Callable[[str, str], None]

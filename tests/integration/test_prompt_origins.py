@@ -22,7 +22,8 @@ from moto.server import ThreadedMotoServer
 from fmload.base.errors import Faults, FmloadError
 from fmload.config.schema import PromptSpec
 from fmload.model.prompt import Prompt
-from fmload.prompts import SOURCES, files, read, selection
+from fmload.plugins import SOURCES
+from fmload.prompts import files, read, selection
 from fmload.prompts.tokenizer import Tokenizer
 
 ROWS = "".join(json.dumps({"prompt": f"question {number} of the set"}) + "\n" for number in range(6))

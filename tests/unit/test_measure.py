@@ -9,9 +9,10 @@ from gevent import GreenletExit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmload.endpoints.base import Chunk, Reading
+from fmload.model.outcome import Failure
 from fmload.model.prompt import Prompt
-from fmload.wire.exchange import Address, CarriesToken, Exchange, Failure, HttpRequest, Mark
+from fmload.model.reading import Chunk, Reading
+from fmload.wire.exchange import Address, CarriesToken, Exchange, HttpRequest, Mark
 from fmload.worker.measure import arrivals, measure, outcome, redact
 
 ADDRESS = Address("10.0.0.5", 8080)

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 import gevent
 
 from fmload.config.schema import EndpointSpec
-from fmload.endpoints import ENDPOINTS
-from fmload.endpoints.base import Endpoint, Reading
+from fmload.endpoints.base import Endpoint
+from fmload.model.outcome import Failure
 from fmload.model.prompt import Prompt
-from fmload.wire.exchange import Exchange, Failure, Timeouts
+from fmload.model.reading import Reading
+from fmload.plugins import ENDPOINTS
+from fmload.wire.exchange import Exchange, Timeouts
 from fmload.wire.http1 import Http1Wire
 from fmload.worker.measure import outcome, redact
 from fmload_analysis.evaluate.budget import Budget

@@ -10,16 +10,8 @@ from functools import cache
 from typing import Any
 
 from fmload.base.errors import FmloadError
-from fmload.base.registry import Registry
 
 Score = Callable[[str, str], float]  # answer, ground truth
-SCORES = Registry("answer score", {
-    "exact_match": "fmload_analysis.evaluate.scores:exact_match",
-    "token_f1": "fmload_analysis.evaluate.scores:token_f1",
-    "rouge_l": "fmload_analysis.evaluate.scores:rouge_l",
-    "levenshtein": "fmload_analysis.evaluate.scores:levenshtein",
-    "token_set": "fmload_analysis.evaluate.scores:token_set",
-})
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 

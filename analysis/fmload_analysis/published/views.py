@@ -14,9 +14,8 @@ import numpy as np
 from rich.console import Group
 from rich.table import Table
 
-from fmload.base.errors import FmloadError
-from fmload.base.registry import did_you_mean
 from fmload.metrics.definitions import NS, Floats, gaps
+from fmload.plugins import VIEWS
 from fmload_analysis.run import Run, Stage
 from fmload_analysis.stage.samples import Samples
 from fmload_analysis.stage.stats import nearest_rank
@@ -24,7 +23,7 @@ from fmload_analysis.stage.windows import begun_ns, ended_ns, inside
 from fmload_analysis.verdict.table import StageResult
 
 if TYPE_CHECKING:
-    from fmload_analysis.pipeline import Analysis
+    from fmload_analysis.model import Analysis
 
 Figures = dict[str, float | None]
 
@@ -202,16 +201,12 @@ def fmbench(facts: Facts) -> Figures:
         "price_per_token": round(price / (given + made), 8) if price is not None and given + made else None}
 
 
-VIEWS: dict[str, Callable[[Facts], Figures]] = {
-    "fmbench": fmbench, "genai-perf": genai_perf, "guidellm": guidellm, "llmperf": llmperf, "mlperf": mlperf,
-    "vllm": vllm}
 
 
 def view(run: Run, result: StageResult, tool: str) -> Figures:
     """One stage under a tool's definitions. Raises FmloadError for a tool that is not in VIEWS."""
-    if tool not in VIEWS:
-        raise FmloadError(f"unknown tool '{tool}'{did_you_mean(tool, list(VIEWS))}", hint=f"known: {', '.join(VIEWS)}")
-    return VIEWS[tool](facts_of(run, result))
+    show_stage: Callable[[Facts], Figures] = VIEWS.load(tool)
+    return show_stage(facts_of(run, result))
 
 
 def show(analysis: Analysis, tool: str, abreast: int = 4) -> Group:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fmload_analysis.document import formats, markdown
 from fmload_analysis.document.document import Chart, Section
-from fmload_analysis.pipeline import Analysis
+from fmload_analysis.model import Analysis
 from fmload_analysis.report import html, plots
 from fmload_analysis.report.sections import rendered
 

@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from fmload_analysis.document import formats
-from fmload_analysis.pipeline import Analysis
+from fmload_analysis.model import Analysis
 from fmload_analysis.report.report import title
 from fmload_analysis.report.searches import searches
 from fmload_analysis.report.sections.headline import emulated

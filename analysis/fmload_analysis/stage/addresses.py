@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fmload.metrics.definitions import NS, Bools, ratio
-from fmload.model.record import NEITHER
+from fmload.model.outcome import NEITHER
 from fmload.statistics.steady_state import RankTest, mann_whitney
 from fmload.wire.url import split_url
 from fmload_analysis.run import Endpoint

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow.parquet as pq
 
-from fmload.model.record import NEITHER
+from fmload.model.outcome import NEITHER
 from fmload_analysis.run import BATCH_ROWS, Run
 
 MOST_KINDS = 500  # distinct messages that are told apart; further ones are counted without their text

@@ -14,6 +14,7 @@ import orjson
 from fmload import arrivals
 from fmload.base.errors import FmloadError
 from fmload.metrics.definitions import NS, Floats
+from fmload.plan.arrivals import seed_of
 from fmload_analysis.run import Run, Stage
 
 
@@ -33,7 +34,7 @@ def asked_s(run: Run, stage: Stage) -> Floats | None:
 
 
 def _scheduled(run: Run, stage: Stage) -> Iterator[float | None] | None:
-    seed = arrivals.seed_of(run.spec.get("seed") or 0, stage.mix["first"] if stage.mix else stage.stage)
+    seed = seed_of(run.spec.get("seed") or 0, stage.mix["first"] if stage.mix else stage.stage)
     asked = {**stage.load, "seed": seed, "lead_s": stage.ramp_s + stage.warmup_s, "mix": stage.mix}
     try:
         return arrivals.of_stage(asked)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fmload.metrics.definitions import NS, Bools, Floats, Ints, Totals, gaps, icl, itl, of_level
-from fmload.model.record import NEITHER
+from fmload.model.outcome import NEITHER
 from fmload.statistics.intervals import Interval, throughput_interval
 from fmload_analysis.columns import Batch
 from fmload_analysis.run import Endpoint, Run, Stage

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fmload.metrics.definitions import Bools, Floats, Ints
-from fmload.model.record import NEITHER
+from fmload.model.outcome import NEITHER
 
 SAMPLE_ROWS = 2_000
 

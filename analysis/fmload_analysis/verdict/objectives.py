@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fmload.config.objectives import Objective, known_names, parse_objectives
 
-__all__ = ["Objective", "Verdict", "judge", "known_names", "limits_of", "parse_objectives"]
+__all__ = ["Objective", "Verdict", "judge", "known_names", "parse_objectives"]
 
 Value = Callable[[str], float | None]
 
@@ -20,21 +20,6 @@ class Verdict:
     value: float | None
     met: bool
     reason: str | None = None
-
-
-def limits_of(objectives: Iterable[Objective]) -> dict[str, float]:
-    """Per-request limits, for goodput: those given for each request, else the limit of the highest percentile.
-
-    `e2e_p95: 5s` makes a request good when it takes at most 5 s.
-    """
-    found: dict[str, tuple[float, float]] = {}
-    for objective in objectives:
-        rank = 101.0 if objective.per_request else objective.percentile
-        if rank is None or objective.level != "request" or objective.bound != "at most":
-            continue
-        if objective.metric not in found or rank > found[objective.metric][0]:
-            found[objective.metric] = (rank, objective.limit)
-    return {metric: limit for metric, (_, limit) in found.items()}
 
 
 def judge(objectives: Iterable[Objective], value_of: Value) -> tuple[Verdict, ...]:

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fmload.live.state import SETTLING_S, Totals, quantile_s, stages_in_all
+from fmload.live.state import SETTLING_S, Totals, stages_in_all
 from fmload.master.collector import Collector
-from fmload.plan.stages import Stage
+from fmload.metrics.histogram import quantile_s
+from fmload.model.stage import Stage
 
 HISTORY_S = 900
 NS = 1_000_000_000

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from fmload.config.schema import EndpointSpec
-from fmload.endpoints import ENDPOINTS
 from fmload.endpoints.base import Endpoint
+from fmload.model.outcome import Outcome
 from fmload.model.prompt import Prompt
-from fmload.model.record import Outcome, Record
+from fmload.model.record import Record
+from fmload.plugins import ENDPOINTS
 from fmload.wire.exchange import Timeouts
 from fmload.wire.http1 import Http1Wire
 from fmload.worker.measure import measure

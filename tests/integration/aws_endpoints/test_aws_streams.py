@@ -15,10 +15,11 @@ from botocore.config import Config
 
 from fmload.config.schema import EndpointSpec
 from fmload.emulator import truth
-from fmload.endpoints import ENDPOINTS
-from fmload.endpoints.base import Endpoint, Reading
+from fmload.endpoints.base import Endpoint
 from fmload.model.prompt import Prompt
+from fmload.model.reading import Reading
 from fmload.model.record import Record
+from fmload.plugins import ENDPOINTS
 from fmload.wire.http1 import Http1Wire
 from fmload.worker.measure import measure
 

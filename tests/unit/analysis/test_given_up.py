@@ -8,7 +8,8 @@ import pytest
 from handmade import request, stage, write
 
 from fmload_analysis.document.document import Chart, Table
-from fmload_analysis.pipeline import Analysis, analyse_run
+from fmload_analysis.model import Analysis
+from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.report.sections import errors
 from fmload_analysis.run import open_run
 

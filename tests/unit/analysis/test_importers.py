@@ -11,7 +11,8 @@ import pytest
 
 from fmload.base.errors import FmloadError
 from fmload.cli.main import main
-from fmload_analysis.published.importers import IMPORTERS, read_published
+from fmload.plugins import IMPORTERS
+from fmload_analysis.published.importers import read_published
 from fmload_analysis.published.published import Row
 
 

@@ -8,7 +8,7 @@ import pytest
 from handmade import BASE_NS, MS, request, stage, write
 
 from fmload.base.units import format_users
-from fmload.plan.stages import Load
+from fmload.model.stage import Load
 from fmload_analysis.document.document import Axis, Chart, Point, Series
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.report.plots import draw

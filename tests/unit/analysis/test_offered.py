@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from handmade import BASE_NS, MS, request, stage, write
 
-from fmload.arrivals import schedule, seed_of
+from fmload.arrivals import schedule
 from fmload.model.prompt import Prompt
+from fmload.plan.arrivals import seed_of
 from fmload.prompts import store
 from fmload.results.folder import Results
 from fmload_analysis.pipeline import analyse_run

@@ -8,8 +8,9 @@ import pytest
 from handmade import request, stage, write
 
 from fmload.base.errors import FmloadError
+from fmload.plugins import VIEWS
 from fmload_analysis.pipeline import analyse_run
-from fmload_analysis.published.views import VIEWS, show, view
+from fmload_analysis.published.views import show, view
 from fmload_analysis.run import open_run
 
 

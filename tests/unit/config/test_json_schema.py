@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from fmload.base.resources import resource
 from fmload.config.json_schema import entries, json_schema
 from fmload.config.schema import ArrivalSpec, DeploySpec, EndpointSpec, PromptSpec
-from fmload.targets import TARGETS
+from fmload.plugins import TARGETS
 
 SCHEMA = json_schema()
 VALIDATOR = Draft202012Validator(SCHEMA)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fmload.config.problems import RunFileError
 from fmload.config.reference import PAGE, rewritten
-from fmload.prompts import SOURCES
+from fmload.plugins import SOURCES
 
 
 def test_the_tables_of_the_page_are_those_of_the_schema() -> None:

@@ -7,8 +7,7 @@ import inspect
 import pytest
 from pydantic import BaseModel
 
-from fmload.targets import TARGETS
-from fmload_deploy.kinds import KINDS
+from fmload.plugins import KINDS, TARGETS
 from fmload_deploy.sweep import _ORDER
 
 OUTSIDE_TAGS = {"process", "k8s-namespace"}  # this host's, and a cluster's: the tagging API does not know them

@@ -11,7 +11,7 @@ from botocore.model import ServiceModel
 from botocore.parsers import ResponseParserFactory
 
 from fmload.endpoints.aws_errors import http_failure
-from fmload.model.record import Outcome
+from fmload.model.outcome import Outcome
 from fmload.wire.exchange import Exchange
 
 

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
-from fmload.endpoints.base import Reading
 from fmload.endpoints.bedrock import Bedrock
 from fmload.endpoints.bedrock_bodies import family_of
+from fmload.model.outcome import Outcome
 from fmload.model.prompt import Prompt
-from fmload.model.record import Outcome
+from fmload.model.reading import Reading
 from fmload.wire.exchange import Address, CarriesToken, Exchange, HttpRequest
 from fmload.worker.cancellation import Enough
 from tests.aws_frames import chunk, error, event, exception

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
-from fmload.endpoints.base import Reading
 from fmload.endpoints.openai import OpenAI
 from fmload.model.prompt import Prompt
+from fmload.model.reading import Reading
 from fmload.wire.exchange import Address, Exchange
 
 

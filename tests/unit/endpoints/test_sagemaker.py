@@ -13,12 +13,12 @@ from pydantic import ValidationError
 
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
-from fmload.endpoints.base import Reading
 from fmload.endpoints.sagemaker import SageMaker
 from fmload.endpoints.sagemaker_images import format_of_image
+from fmload.model.outcome import Failure, Outcome
 from fmload.model.prompt import Prompt
-from fmload.model.record import Outcome
-from fmload.wire.exchange import Address, CarriesToken, Exchange, Failure, HttpRequest
+from fmload.model.reading import Reading
+from fmload.wire.exchange import Address, CarriesToken, Exchange, HttpRequest
 from fmload.worker.cancellation import Enough
 from tests.aws_frames import error, event, exception
 

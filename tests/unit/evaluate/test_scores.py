@@ -4,16 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmload_analysis.evaluate.scores import (
-    SCORES,
-    best,
-    exact_match,
-    levenshtein,
-    normalized,
-    rouge_l,
-    token_f1,
-    token_set,
-)
+from fmload.plugins import SCORES
+from fmload_analysis.evaluate.scores import best, exact_match, levenshtein, normalized, rouge_l, token_f1, token_set
 
 
 def test_squad_normalisation_drops_case_punctuation_articles_and_spaces() -> None:

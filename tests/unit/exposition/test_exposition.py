@@ -17,8 +17,9 @@ from fmload.base.errors import FmloadError
 from fmload.exposition import dashboard, otlp
 from fmload.exposition.families import BOUNDS_S, cumulative, families
 from fmload.exposition.server import registry_of
-from fmload.live.state import LiveState, Tally, buckets
-from fmload.plan.stages import Load, Stage
+from fmload.live.state import LiveState, Tally
+from fmload.metrics.histogram import buckets
+from fmload.model.stage import Load, Stage
 from tests.unit.load.one_record import MS, record
 
 

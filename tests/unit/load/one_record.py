@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 
-from fmload.model.record import Outcome, Record
+from fmload.model.outcome import Outcome
+from fmload.model.record import Record
 
 MS = 10**6
 

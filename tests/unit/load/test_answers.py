@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 
 from fmload.base.clock_offset import boot_id
 from fmload.config import parse
-from fmload.endpoints.base import Chunk, Reading
 from fmload.master.assignment import Handout
 from fmload.model.prompt import Prompt
+from fmload.model.reading import Chunk, Reading
 from fmload.model.record import pack
 from fmload.prompts import store
 from fmload.results import answers

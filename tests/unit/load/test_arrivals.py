@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmload.arrivals import ARRIVALS, schedule, share
+from fmload.arrivals import schedule, share
 from fmload.base.errors import FmloadError
+from fmload.plugins import ARRIVALS
 
 STEADY: list[dict[str, Any]] = [
     {"process": "constant"}, {"process": "poisson"}, {"process": "gamma", "burstiness": 0.5}]

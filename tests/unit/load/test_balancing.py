@@ -5,8 +5,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from fmload.config.values import Balance
 from fmload.wire.exchange import Address
-from fmload.worker.load_balancer import Balance, Balancer
+from fmload.worker.load_balancer import Balancer
 
 A, B, C = (Address(name, 80) for name in "abc")
 

@@ -12,7 +12,7 @@ import pytest
 from fmload.config.objectives import statistic
 from fmload.master import stop_conditions as closing
 from fmload.model.record import Record, pack
-from fmload.plan.stages import Load, Stage
+from fmload.model.stage import Load, Stage
 from fmload.statistics import estimates
 from fmload.statistics.observation import Observation, Seen
 from fmload.statistics.steady_state import settled

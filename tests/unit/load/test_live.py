@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmload.live.state import LiveState, Tally, buckets, quantile_s, request_limits_s, request_metrics_ns
+from fmload.config.goodput import request_limits_s
+from fmload.live.state import LiveState, Tally
+from fmload.metrics.histogram import buckets, quantile_s
+from fmload.metrics.per_record import request_metrics_ns
 from tests.unit.load.one_record import MS, record
 
 durations = st.lists(st.integers(1, 10**13), min_size=1, max_size=60)

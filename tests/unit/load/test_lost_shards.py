@@ -12,7 +12,8 @@ import pytest
 from fmload.config import parse
 from fmload.master.assignment import Handout
 from fmload.model.prompt import Prompt
-from fmload.plan.stages import Stage, plan
+from fmload.model.stage import Stage
+from fmload.plan.stages import plan
 from fmload.prompts import store
 from fmload.results.folder import Results
 

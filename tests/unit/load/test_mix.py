@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from fmload import arrivals
 from fmload.base.apportion import shares, spread
 from fmload.config import RunFile
+from fmload.plan.arrivals import seed_of
 from fmload.plan.stages import plan, remaining, steps_of
 
 WEIGHTS = st.lists(st.floats(0.01, 100), min_size=1, max_size=6)
@@ -67,7 +68,7 @@ def sent(process: dict[str, Any], workers: int, rate: float = 50.0, until_s: flo
     stages = plan(run_file(rate=[rate], arrivals=process, mix=[*MIX, {"endpoint": "b", "prompts": "p", "weight": 2}]))
     found: list[list[float]] = []
     for stage in stages:
-        asked = {**stage.to_json()["load"], "mix": stage.mix, "lead_s": 0.0, "seed": arrivals.seed_of(3, 0)}
+        asked = {**stage.to_json()["load"], "mix": stage.mix, "lead_s": 0.0, "seed": seed_of(3, 0)}
         mine: list[float] = []
         for worker in range(workers):
             share = arrivals.share(arrivals.of_stage(asked), worker, workers)
@@ -81,7 +82,7 @@ def sent(process: dict[str, Any], workers: int, rate: float = 50.0, until_s: flo
                                      {"process": "gamma", "burstiness": 0.5}])
 def test_all_workers_and_components_together_are_the_process_that_was_asked_for(process: dict[str, Any]) -> None:
     parts = sent(process, workers=3)
-    whole = list(itertools.takewhile(lambda due: due < 400.0, arrivals.schedule(process, 50.0, arrivals.seed_of(3, 0))))
+    whole = list(itertools.takewhile(lambda due: due < 400.0, arrivals.schedule(process, 50.0, seed_of(3, 0))))
     assert sorted(itertools.chain(*parts)) == whole
     assert parts == sent(process, workers=1)
 

@@ -12,10 +12,11 @@ from gevent import GreenletExit
 
 from fmload.base.errors import FmloadError
 from fmload.config.safe_check import CheckSpec, Latency, SafeCheckSpec
-from fmload.endpoints.base import Chunk, Reading
+from fmload.model.outcome import Failure
 from fmload.model.prompt import Prompt
+from fmload.model.reading import Chunk, Reading
 from fmload.model.record import Record
-from fmload.wire.exchange import Address, Exchange, Failure, HttpRequest
+from fmload.wire.exchange import Address, Exchange, HttpRequest
 from fmload.worker import safe_check
 from fmload.worker.safe_check import Found, SafeCheck, Service, draw_s
 

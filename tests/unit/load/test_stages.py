@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from fmload.config import RunFile
-from fmload.plan.stages import Mark, Stage, plan, planned_after_s, remaining, steps_of
+from fmload.model.stage import Mark, Stage
+from fmload.plan.stages import plan, planned_after_s, remaining, steps_of
 
 
 def run_file(load: dict[str, Any], endpoints: int = 2, prompts: int = 1, seed: int = 0) -> RunFile:

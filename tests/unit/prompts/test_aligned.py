@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec, PromptSpec
-from fmload.prompts import SOURCES
+from fmload.plugins import SOURCES
 from fmload.prompts.aligned import Aligned, Refused, _root, difference
 from fmload.prompts.selection import make_set
 from fmload.prompts.store import counted_by

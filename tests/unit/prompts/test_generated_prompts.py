@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from fmload.base.errors import FmloadError
 from fmload.config.schema import Distribution, PromptSpec
 from fmload.model.prompt import Prompt
-from fmload.prompts import SOURCES, selection, words
+from fmload.plugins import SOURCES
+from fmload.prompts import selection, words
 from fmload.prompts.lengths import draw_length
 from fmload.prompts.selection import make_set
 from fmload.prompts.synthetic import text_of

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from fmload.base.errors import FmloadError
 from fmload.config.schema import PromptSpec
 from fmload.model.prompt import Prompt
-from fmload.prompts import SOURCES
+from fmload.plugins import SOURCES
 from fmload.prompts.selection import make_set
 from fmload.prompts.tokenizer import Tokenizer
 from fmload.prompts.trace import Trace

@@ -109,7 +109,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch:
 
 def keys(tmp_path: Path, text: str, **changes: Any) -> str:
     """The key of a set whose file and template hold `text`."""
-    from fmload.prompts import SOURCES
+    from fmload.plugins import SOURCES
 
     (tmp_path / "a.jsonl").write_text(json.dumps({"prompt": text}) + "\n")
     (tmp_path / "t.txt").write_text(changes.pop("template_text", "{prompt}"))

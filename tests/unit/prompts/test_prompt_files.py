@@ -17,7 +17,8 @@ from pyarrow import parquet
 from fmload.base.errors import FmloadError
 from fmload.config.schema import PromptSpec
 from fmload.model.prompt import Prompt
-from fmload.prompts import SOURCES, files
+from fmload.plugins import SOURCES
+from fmload.prompts import files
 from fmload.prompts.selection import make_set
 from fmload.prompts.template import Template
 from fmload.prompts.tokenizer import Tokenizer

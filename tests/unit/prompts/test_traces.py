@@ -12,7 +12,7 @@ from fmload.base.errors import FmloadError
 from fmload.base.resources import resource
 from fmload.config.schema import PromptSpec
 from fmload.model.prompt import Prompt
-from fmload.prompts import SOURCES
+from fmload.plugins import SOURCES
 from fmload.prompts.selection import make_set
 from fmload.prompts.tokenizer import Tokenizer
 from fmload.prompts.trace import Trace

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from fmload.results.folder import Results
 from fmload_analysis.document.document import Chart, Section, Table
-from fmload_analysis.pipeline import Analysis, analyse_run
+from fmload_analysis.model import Analysis
+from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.published import fmbench_csv
 from fmload_analysis.report import plots, sections
 from fmload_analysis.report.sections import cost, endpoint_metrics, headline, limits, repeats, throughput, timeline

@@ -17,7 +17,8 @@ from fmload.config.objectives import parse_objectives
 from fmload.emulator.capacity import capacity, closed_loop
 from fmload.emulator.profiles import PROFILES
 from fmload.model.record import Record
-from fmload.plan.stages import Stage, plan, remaining
+from fmload.model.stage import Stage
+from fmload.plan.stages import plan, remaining
 from fmload.search import bracket, knee, planner, saturation
 from fmload.search.verdicts import Verdict, confidence_of_look, judge, looks
 from fmload.statistics.estimates import effect_of

@@ -11,8 +11,8 @@ import pytest
 
 from fmload.base.registry import Registry
 from fmload.config.schema import EndpointSpec, TelemetrySpec
+from fmload.plugins import COLLECTORS
 from fmload.results.folder import Results
-from fmload.telemetry import COLLECTORS
 from fmload.telemetry.docker_stats import DockerStats, size_bytes
 from fmload.telemetry.neuron_monitor import NeuronMonitor
 from fmload.telemetry.nvidia_smi import NvidiaSmi

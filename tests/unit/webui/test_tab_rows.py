@@ -11,7 +11,8 @@ import pytest
 from fmload.config import RunFile
 from fmload.live.state import Totals
 from fmload.locust.webui.view import LiveView
-from fmload.plan.stages import Stage, plan
+from fmload.model.stage import Stage
+from fmload.plan.stages import plan
 
 HOUR_NS = 3600 * 10**9
 

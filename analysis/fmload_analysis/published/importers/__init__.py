@@ -5,16 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from fmload.base.errors import FmloadError
-from fmload.base.registry import Registry
+from fmload.plugins import IMPORTERS
 from fmload_analysis.published.published import Published
-
-IMPORTERS = Registry("importer", {
-    "fmbench": "fmload_analysis.published.importers.fmbench:FMBench",
-    "llmperf": "fmload_analysis.published.importers.llmperf:LLMPerf",
-    "vllm": "fmload_analysis.published.importers.vllm:VLLM",
-    "guidellm": "fmload_analysis.published.importers.guidellm:GuideLLM",
-    "aiperf": "fmload_analysis.published.importers.aiperf:AIPerf",
-})
 
 
 def read_published(path: Path, tool: str | None = None) -> Published:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Block, Cell, Column, Paragraph, Section, Table
 from fmload_analysis.document.formats import cell, name, text
-from fmload_analysis.pipeline import Analysis, stage_s
+from fmload_analysis.model import Analysis
+from fmload_analysis.pipeline import stage_s
 from fmload_analysis.report.sections.throughput import is_sound
 from fmload_analysis.stage.deployment import deployed
 from fmload_analysis.verdict.cost import BreakEven, break_even, month_at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fmload.model.record import NEITHER
+from fmload.model.outcome import NEITHER
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import (
     Axis,
@@ -18,7 +18,7 @@ from fmload_analysis.document.document import (
     literal,
 )
 from fmload_analysis.document.formats import cell, name
-from fmload_analysis.pipeline import Analysis
+from fmload_analysis.model import Analysis
 from fmload_analysis.stage.failures import failures
 from fmload_analysis.stage.summarize import pooled
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, Line, kinds, lines, load_axis, load_value, stage_cells

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fmload.metrics.definitions import METRICS
 from fmload_analysis.document.document import Block, Cell, Column, Section, Table
-from fmload_analysis.pipeline import Analysis
+from fmload_analysis.model import Analysis
 from fmload_analysis.report.sections.errors import MEANINGS
 
 

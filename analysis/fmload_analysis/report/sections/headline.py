@@ -7,7 +7,7 @@ from collections import Counter
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Block, Callout, Fact, Facts, Mark, Section, literal
 from fmload_analysis.document.formats import text
-from fmload_analysis.pipeline import Analysis
+from fmload_analysis.model import Analysis
 from fmload_analysis.report.sections.missed import limit_text, limit_value, value_text
 from fmload_analysis.report.sections.stages import AUDIT_MARKS
 from fmload_analysis.verdict.recommend import Recommendation

@@ -10,7 +10,7 @@ from fmload.pricing.table import accelerators_of
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
 from fmload_analysis.document.formats import cell, name
-from fmload_analysis.pipeline import Analysis
+from fmload_analysis.model import Analysis
 from fmload_analysis.report.sections.timeline import stage_marks, start_ns, time_axis
 from fmload_analysis.run import Run
 from fmload_analysis.stage.gauges import QUANTITIES, Gauge, Quantity, gauges_of

@@ -25,7 +25,7 @@ from fmload_analysis.document.document import (
 )
 from fmload_analysis.document.formats import cell, name, percent, usd
 from fmload_analysis.evaluate import judges
-from fmload_analysis.pipeline import Analysis
+from fmload_analysis.model import Analysis
 from fmload_analysis.report.sections.cost import capacities
 from fmload_analysis.verdict.table import StageResult
 

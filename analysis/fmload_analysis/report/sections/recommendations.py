@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmload_analysis.document.document import Cell, Column, Section, Table
-from fmload_analysis.pipeline import Analysis
+from fmload_analysis.model import Analysis
 from fmload_analysis.report.sections.stages import AUDIT_MARKS
 
 

@@ -24,7 +24,7 @@ from fmload_analysis.document.document import (
     Table,
 )
 from fmload_analysis.document.formats import name
-from fmload_analysis.pipeline import Analysis
+from fmload_analysis.model import Analysis
 from fmload_analysis.report.searches import Search, points_of, searches
 from fmload_analysis.run import Stage
 

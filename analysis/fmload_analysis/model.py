@@ -1,0 +1,36 @@
+"""The analysis of a run: its stages, figures, verdicts, prices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fmload_analysis.run import Run
+from fmload_analysis.stage.health import WorkerHealth
+from fmload_analysis.verdict.cost import Pricing, total_usd
+from fmload_analysis.verdict.objectives import Objective
+from fmload_analysis.verdict.recommend import Recommendation
+from fmload_analysis.verdict.table import StageResult, summary_row
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Everything that a report shows; the single input of its sections."""
+
+    run: Run
+    results: tuple[StageResult, ...]
+    objectives: tuple[Objective, ...]
+    best: tuple[Recommendation, ...]  # one a prompt set
+    per_instance: tuple[Recommendation, ...]  # one an instance type and prompt set
+    health: Mapping[int, tuple[WorkerHealth, ...]]  # by stage
+    pricing: Mapping[str, Pricing | None]  # by endpoint
+
+    @property
+    def total_usd(self) -> float | None:
+        """What the measured stages cost; None when no price is known."""
+        return total_usd([result.cost for result in self.results])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of summary.csv."""
+        return [summary_row(result) for result in self.results]

@@ -1,0 +1,21 @@
+"""How a request ended: ok, or one kind of failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Outcome = Literal[
+    "ok", "connect", "tls", "timeout_connect", "timeout_first_token", "timeout_idle", "timeout_total", "http_4xx",
+    "throttled", "http_5xx", "stream_error", "truncated", "decode", "empty", "cancelled", "censored", "blocked",
+]
+NEITHER: tuple[Outcome, ...] = ("cancelled", "blocked")  # the client's own doing: neither success nor failure
+
+
+
+@dataclass(slots=True)
+class Failure:
+    """Why an exchange did not end well: an outcome of measurement.md and a message fit for people."""
+
+    outcome: Outcome
+    message: str

@@ -1,0 +1,145 @@
+"""Every table that a stranger may add to from outside, as strings: nothing here is imported before it is used.
+
+A distribution adds an entry by an entry point in the group that the table names, for example
+`[project.entry-points."fmload.endpoint_protocol"]`.
+"""
+
+from __future__ import annotations
+
+from fmload.base.registry import Registry
+
+# Protocols: a class like `fmload.endpoints.base.Endpoint` with `from_spec` and `Options`.
+ENDPOINTS = Registry("endpoint protocol", {
+    "openai": "fmload.endpoints.openai:OpenAI",
+    "sagemaker": "fmload.endpoints.sagemaker:SageMaker",
+    "bedrock": "fmload.endpoints.bedrock:Bedrock",
+})
+
+# Prompt sources: a class like `fmload.prompts.source.Source`.
+SOURCES = Registry("prompt source", {
+    "synthetic": "fmload.prompts.synthetic:Synthetic",
+    "fixed": "fmload.prompts.fixed:Fixed",
+    "random": "fmload.prompts.random_tokens:RandomTokens",
+    "shared_prefix": "fmload.prompts.shared_prefix:SharedPrefix",
+    "conversation": "fmload.prompts.conversation:Conversation",
+    "jsonl": "fmload.prompts.table:Table",
+    "csv": "fmload.prompts.table:Table",
+    "parquet": "fmload.prompts.table:Table",
+    "longbench": "fmload.prompts.longbench:LongBench",
+    "qmsum": "fmload.prompts.qmsum:QMSum",
+    "sharegpt": "fmload.prompts.sharegpt:ShareGPT",
+    "openorca": "fmload.prompts.openorca:OpenOrca",
+    "azure_trace": "fmload.prompts.azure_trace:AzureTrace",
+    "burstgpt": "fmload.prompts.burstgpt:BurstGPT",
+    "mooncake": "fmload.prompts.mooncake:Mooncake",
+    "log": "fmload.prompts.log:Log",
+})
+
+# Arrival processes: a function declared with `fmload.arrivals.takes`.
+ARRIVALS = Registry("arrival process", {
+    "constant": "fmload.arrivals.steady:constant",
+    "poisson": "fmload.arrivals.steady:poisson",
+    "gamma": "fmload.arrivals.steady:gamma",
+    "ramp": "fmload.arrivals.profiles:ramp",
+    "step": "fmload.arrivals.profiles:step",
+    "diurnal": "fmload.arrivals.profiles:diurnal",
+})
+
+# Deploy targets: a class like `fmload_deploy.local.target.Local`.
+TARGETS = Registry("deploy target", {
+    "local": "fmload_deploy.local.target:Local",
+    "sagemaker": "fmload_deploy.sagemaker.target:SageMaker",
+    "ec2": "fmload_deploy.ec2.target:EC2",
+    "eks": "fmload_deploy.eks.target:EKS",
+    "bedrock": "fmload_deploy.bedrock.target:Bedrock",
+})
+
+# Kinds of resources that a deployment creates: a class like `fmload_deploy.base.Resource`; `down` needs no more.
+KINDS = Registry("resource kind", {
+    "process": "fmload_deploy.local.processes:Process",
+    "iam-role": "fmload_deploy.ec2.kinds:Role",
+    "iam-instance-profile": "fmload_deploy.ec2.kinds:InstanceProfile",
+    "ec2-security-group": "fmload_deploy.ec2.kinds:SecurityGroup",
+    "ec2-instance": "fmload_deploy.ec2.kinds:Instance",
+    "eks-nodegroup": "fmload_deploy.eks.kinds:NodeGroup",
+    "k8s-namespace": "fmload_deploy.eks.kinds:Namespace",
+    "bedrock-provisioned-throughput": "fmload_deploy.bedrock.target:ProvisionedThroughput",
+    "s3-object": "fmload_deploy.sagemaker.serving_properties:S3Object",
+    "sagemaker-model": "fmload_deploy.sagemaker.kinds:Model",
+    "sagemaker-endpoint-config": "fmload_deploy.sagemaker.kinds:EndpointConfig",
+    "sagemaker-endpoint": "fmload_deploy.sagemaker.kinds:Endpoint",
+    "sagemaker-inference-component": "fmload_deploy.sagemaker.kinds:InferenceComponent",
+})
+
+# Telemetry collectors: what the endpoints were doing while they were measured.
+COLLECTORS = Registry("telemetry collector", {
+    "prometheus": "fmload.telemetry.prometheus:Prometheus",
+    "prometheus_query": "fmload.telemetry.prometheus_query:PrometheusQuery",
+    "nvidia_smi": "fmload.telemetry.nvidia_smi:NvidiaSmi",
+    "neuron_monitor": "fmload.telemetry.neuron_monitor:NeuronMonitor",
+    "docker": "fmload.telemetry.docker_stats:DockerStats",
+    "cloudwatch": "fmload.telemetry.cloudwatch:CloudWatch",
+})
+
+# Scores of an answer: a function of answer and ground truth, 0 to 1.
+SCORES = Registry("answer score", {
+    "exact_match": "fmload_analysis.evaluate.scores:exact_match",
+    "token_f1": "fmload_analysis.evaluate.scores:token_f1",
+    "rouge_l": "fmload_analysis.evaluate.scores:rouge_l",
+    "levenshtein": "fmload_analysis.evaluate.scores:levenshtein",
+    "token_set": "fmload_analysis.evaluate.scores:token_set",
+})
+
+# Importers of other tools' results: `recognises(path, text)` and `read(path, text)`.
+IMPORTERS = Registry("importer", {
+    "fmbench": "fmload_analysis.published.importers.fmbench:FMBench",
+    "llmperf": "fmload_analysis.published.importers.llmperf:LLMPerf",
+    "vllm": "fmload_analysis.published.importers.vllm:VLLM",
+    "guidellm": "fmload_analysis.published.importers.guidellm:GuideLLM",
+    "aiperf": "fmload_analysis.published.importers.aiperf:AIPerf",
+})
+
+# Sections of the report, in its order: a function of the analysis that gives a Section or None.
+SECTIONS = Registry("report section", {
+    "headline": "fmload_analysis.report.sections.headline:render",
+    "price_performance": "fmload_analysis.report.sections.price_performance:render",
+    "recommendations": "fmload_analysis.report.sections.recommendations:render",
+    "search": "fmload_analysis.report.sections.search:render",
+    "stages": "fmload_analysis.report.sections.stages:render",
+    "token_latency": "fmload_analysis.report.sections.token_latency:render",
+    "arrivals": "fmload_analysis.report.sections.arrivals:render",
+    "load_latency": "fmload_analysis.report.sections.load_latency:render",
+    "prompt_size": "fmload_analysis.report.sections.prompt_size:render",
+    "output_lengths": "fmload_analysis.report.sections.output_lengths:render",
+    "throughput": "fmload_analysis.report.sections.throughput:render",
+    "mix": "fmload_analysis.report.sections.mix:render",
+    "addresses": "fmload_analysis.report.sections.addresses:render",
+    "repeats": "fmload_analysis.report.sections.repeats:render",
+    "missed": "fmload_analysis.report.sections.missed:render",
+    "errors": "fmload_analysis.report.sections.errors:render",
+    "safe_check": "fmload_analysis.report.sections.safe_check:render",
+    "cost": "fmload_analysis.report.sections.cost:render",
+    "quality": "fmload_analysis.report.sections.quality:render",
+    "limits": "fmload_analysis.report.sections.limits:render",
+    "endpoint_metrics": "fmload_analysis.report.sections.endpoint_metrics:render",
+    "audit": "fmload_analysis.report.sections.audit:render",
+    "client": "fmload_analysis.report.sections.client:render",
+    "timeline": "fmload_analysis.report.sections.timeline:render",
+    "configuration": "fmload_analysis.report.sections.configuration:render",
+    "glossary": "fmload_analysis.report.sections.glossary:render",
+})
+
+# Views `--as` another tool: a function of a stage's facts that gives that tool's figures.
+VIEWS = Registry("view", {
+    "fmbench": "fmload_analysis.published.views:fmbench",
+    "genai-perf": "fmload_analysis.published.views:genai_perf",
+    "guidellm": "fmload_analysis.published.views:guidellm",
+    "llmperf": "fmload_analysis.published.views:llmperf",
+    "mlperf": "fmload_analysis.published.views:mlperf",
+    "vllm": "fmload_analysis.published.views:vllm",
+})
+
+
+def is_steady(process: str) -> bool:
+    """Whether the rate of a process stays the same. True for a name that is not known, which is told of elsewhere."""
+    return process not in ARRIVALS.names() or getattr(ARRIVALS.load(process), "steady", True)

@@ -1,0 +1,11 @@
+"""What a master or worker uses of Locust's runner to talk to the other side."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Link(Protocol):
+    """Messages between master and workers. `send` raises ConnectionError when the other side cannot be reached."""
+
+    def send(self, kind: str, data: Any, worker: str | None = None) -> None: ...
