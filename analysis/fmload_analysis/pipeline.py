@@ -12,12 +12,12 @@ import numpy as np
 
 from fmload.base.errors import EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK
 from fmload.config.goodput import limits_of
-from fmload.metrics.definitions import NS, Ints
+from fmload.metrics.definitions import Ints
 from fmload.pricing.table import accelerators_of, load_prices
 from fmload_analysis.audit import audit as auditing
 from fmload_analysis.audit.checks.facts import Facts
 from fmload_analysis.model import Analysis
-from fmload_analysis.run import Run, Stage, open_run
+from fmload_analysis.run import Run, Stage, open_run, stage_s
 from fmload_analysis.stage.distribution import Wanted
 from fmload_analysis.stage.health import WorkerHealth, health_of
 from fmload_analysis.stage.mixes import Part, part_of
@@ -117,13 +117,6 @@ def _accelerators(summary: StageSummary, pricing: Pricing | None) -> int | None:
         return summary.totals.accelerators
     each = accelerators_of((pricing.instance_type if pricing else None) or summary.endpoint.instance_type)
     return each * (pricing.count if pricing else 1) if each else None
-
-
-def stage_s(stage: Stage) -> float:
-    """Seconds from the stage's ramp to the end of its drain; 0 when it never ran."""
-    start = stage.ramp_start_ns or stage.warmup_start_ns or stage.window_start_ns
-    end = stage.drain_end_ns or stage.window_end_ns
-    return max(end - start, 0) / NS if start and end else 0.0
 
 
 def exit_code(analysis: Analysis, require_objectives: bool = False) -> int:

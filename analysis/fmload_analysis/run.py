@@ -16,6 +16,7 @@ from fmload.base.resources import read_json_lines, read_yaml
 from fmload.base.units import format_users
 from fmload.config.schema import PriceSpec
 from fmload.config.server_identity import server_of
+from fmload.metrics.definitions import NS
 from fmload.model.stage import SCHEMA_VERSION
 from fmload.results.folder import Results
 from fmload_analysis.columns import READ, Batch, to_batch
@@ -327,3 +328,11 @@ def _yaml(path: Path) -> dict[str, Any]:
 def _on_master_line(line: dict[str, Any], workers: Mapping[str, Worker]) -> dict[str, Any]:
     worker = workers.get(line.get("worker", ""))
     return {**line, "at_ns": line["at_ns"] - (worker.clock_offset_ns if worker else 0)}
+
+
+
+def stage_s(stage: Stage) -> float:
+    """Seconds from the stage's ramp to the end of its drain; 0 when it never ran."""
+    start = stage.ramp_start_ns or stage.warmup_start_ns or stage.window_start_ns
+    end = stage.drain_end_ns or stage.window_end_ns
+    return max(end - start, 0) / NS if start and end else 0.0

@@ -8,6 +8,7 @@ from typing import Literal
 Outcome = Literal[
     "ok", "connect", "tls", "timeout_connect", "timeout_first_token", "timeout_idle", "timeout_total", "http_4xx",
     "throttled", "http_5xx", "stream_error", "truncated", "decode", "empty", "cancelled", "censored", "blocked",
+    "client",
 ]
 NEITHER: tuple[Outcome, ...] = ("cancelled", "blocked")  # the client's own doing: neither success nor failure
 

@@ -15,11 +15,12 @@ import pyarrow as pa
 
 from fmload.model.outcome import Outcome
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # 1  first version
+# 2  chunk_tokens_known, choices, remark; outcome `client`; tokens_source `approximate`
 
 Stamp = Literal["kernel", "user"]
-TokensSource = Literal["server", "tokenizer", "chunks"]
+TokensSource = Literal["server", "tokenizer", "approximate", "chunks"]
 
 
 @dataclass(slots=True)
@@ -61,15 +62,20 @@ class Record:
     status: int | None = None
     error: str | None = None
     detail: str | None = None  # JSON: what the server said of itself (timings, latencyMs), step times, turn
+    chunk_tokens_known: bool = False  # whether `chunk_tokens` is what each chunk really held; ITL is null where not
+    choices: int = 1  # answers to this one prompt (`n`); counts are of all of them
+    remark: str | None = None  # what was strange about a count and set aside
 
 
 COLUMNS = tuple(column.name for column in fields(Record))
+_WIDTHS = (len(COLUMNS) - 3, len(COLUMNS))  # of schema 1 and 2: columns are only ever added at the end
 _LISTS = {"chunk_ns": "q", "chunk_tokens": "i", "chunk_censored": "b"}
 _dictionary = pa.dictionary(pa.int32(), pa.string())
 _TYPES: dict[str, pa.DataType] = {
     "request_id": pa.string(), "prompt_id": pa.string(), "error": pa.string(), "detail": pa.string(),
     "chunk_ns": pa.list_(pa.int64()), "chunk_tokens": pa.list_(pa.int32()), "chunk_censored": pa.list_(pa.int8()),
-    "streamed": pa.bool_(), "stage": pa.int32(), "status": pa.int32(), "reads": pa.int32(),
+    "streamed": pa.bool_(), "chunk_tokens_known": pa.bool_(), "choices": pa.int32(), "remark": pa.string(),
+    "stage": pa.int32(), "status": pa.int32(), "reads": pa.int32(),
     **dict.fromkeys(("prompt_tokens", "max_output_tokens", "input_tokens", "output_tokens", "cached_tokens",
                      "reasoning_tokens"), pa.int32()),
     **dict.fromkeys(("scheduled_ns", "send_ns", "connected_ns", "headers_ns", "first_token_ns", "first_answer_ns",
@@ -87,11 +93,12 @@ def pack(record: Record) -> bytes:
 
 
 def unpack(data: bytes) -> Record:
-    """The inverse of `pack`. Raises ValueError on bytes that `pack` did not write."""
+    """The inverse of `pack`; columns that an earlier schema lacked have their defaults. Raises ValueError on bytes that
+    `pack` did not write."""
     row = msgpack.unpackb(data)
-    if not isinstance(row, list) or len(row) != len(COLUMNS):
+    if not isinstance(row, list) or len(row) not in _WIDTHS:
         raise ValueError(f"not a record of schema {SCHEMA_VERSION}")
-    values: dict[str, Any] = dict(zip(COLUMNS, row, strict=True))
+    values: dict[str, Any] = dict(zip(COLUMNS, row, strict=False))
     for name, code in _LISTS.items():
         values[name] = array(code, values[name])
     return Record(**values)
