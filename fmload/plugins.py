@@ -54,7 +54,7 @@ TARGETS = Registry("deploy target", {
     "bedrock": "fmload_deploy.bedrock.target:Bedrock",
 })
 
-# Kinds of resources that a deployment creates: a class like `fmload_deploy.base.Resource`; `down` needs no more.
+# Kinds of resources that a deployment creates: a class like `fmload_deploy.resource.Resource`; `down` needs no more.
 KINDS = Registry("resource kind", {
     "process": "fmload_deploy.local.processes:Process",
     "iam-role": "fmload_deploy.ec2.kinds:Role",
