@@ -36,10 +36,11 @@ test: $(VENV)/.dev  ## all tests
 unit: $(VENV)/.dev  ## the unit tests only: no sockets, seconds
 	@$(BIN)/python -m pytest tests/unit
 
-lint: $(VENV)/.dev  ## ruff, mypy, import-linter
+lint: $(VENV)/.dev  ## ruff, mypy, import-linter, the floors of the house
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.architecture --check
 
 bench: $(VENV)/.dev  ## cost per token event, error against the truth, memory; beside the alternatives
 	@$(BIN)/python -m tests.bench

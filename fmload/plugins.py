@@ -99,6 +99,43 @@ IMPORTERS = Registry("importer", {
     "aiperf": "fmload_analysis.published.importers.aiperf:AIPerf",
 })
 
+# Checks of the audit, in the order in which they are told: a function of a stage's `Facts` that gives a Check or
+# None.
+CHECKS = Registry("audit check", {
+    "littles_law": "fmload_analysis.audit.checks.load:littles_law",
+    "token_sums": "fmload_analysis.audit.checks.tokens:token_sums",
+    "token_counts": "fmload_analysis.audit.checks.tokens:token_counts",
+    "token_source": "fmload_analysis.audit.checks.tokens:token_source",
+    "output_limit": "fmload_analysis.audit.checks.tokens:output_limit",
+    "output_lengths": "fmload_analysis.audit.checks.tokens:output_lengths",
+    "echoes": "fmload_analysis.audit.checks.tokens:echoes",
+    "tokens_per_chunk": "fmload_analysis.audit.checks.tokens:tokens_per_chunk",
+    "server_counters": "fmload_analysis.audit.checks.tokens:server_counters",
+    "order_of_instants": "fmload_analysis.audit.checks.timing:order_of_instants",
+    "buffered_streams": "fmload_analysis.audit.checks.timing:buffered_streams",
+    "censored_tokens": "fmload_analysis.audit.checks.timing:censored_tokens",
+    "server_times": "fmload_analysis.audit.checks.timing:server_times",
+    "offered_load": "fmload_analysis.audit.checks.load:offered_load",
+    "send_lateness": "fmload_analysis.audit.checks.load:send_lateness",
+    "all_sent": "fmload_analysis.audit.checks.load:all_sent",
+    "addresses": "fmload_analysis.audit.checks.addresses:addresses",
+    "share_of_mix": "fmload_analysis.audit.checks.mixes:share_of_mix",
+    "undisturbed": "fmload_analysis.audit.checks.load:undisturbed",
+    "client_cpu": "fmload_analysis.audit.checks.client:client_cpu",
+    "client_host": "fmload_analysis.audit.checks.client:client_host",
+    "client_lag": "fmload_analysis.audit.checks.client:client_lag",
+    "stamping_delay": "fmload_analysis.audit.checks.client:stamping_delay",
+    "enough_samples": "fmload_analysis.audit.checks.samples:enough_samples",
+    "steady": "fmload_analysis.audit.checks.samples:steady",
+    "warmed_up": "fmload_analysis.audit.checks.samples:warmed_up",
+    "warmup_ended": "fmload_analysis.audit.checks.samples:warmup_ended",
+    "known_well_enough": "fmload_analysis.audit.checks.samples:known_well_enough",
+    "cached_tokens": "fmload_analysis.audit.checks.samples:cached_tokens",
+    "repeated_prompts": "fmload_analysis.audit.checks.samples:repeated_prompts",
+    "prefix_cache": "fmload_analysis.audit.checks.server:prefix_cache",
+    "throttles": "fmload_analysis.audit.checks.server:throttles",
+})
+
 # Sections of the report, in its order: a function of the analysis that gives a Section or None.
 SECTIONS = Registry("report section", {
     "headline": "fmload_analysis.report.sections.headline:render",

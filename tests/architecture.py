@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {"fmload": ROOT / "fmload", "fmload_analysis": ROOT / "analysis" / "fmload_analysis",
             "fmload_deploy": ROOT / "deploy" / "fmload_deploy"}
 MOST_FLOORS = 10
+SHIMS = {"fmload/plugin.py"}
 FACES = {"fmload/__init__.py", "fmload/__main__.py", "fmload/api.py", "fmload/plugin.py", "fmload/plugins.py"}
 
 Graph = Mapping[str, set[str]]
@@ -54,7 +55,7 @@ def files() -> dict[str, set[str]]:
 
 
 def room_of(module: str) -> str:
-    """The folder in which a module lies; files of the packages themselves are rooms of their own."""
+    """The folder in which a module lies; files of the packages themselves are rooms of their own, entries are none."""
     path = known()[module]
     return str((path if path.parent in PACKAGES.values() else path.parent).relative_to(ROOT))
 
@@ -63,6 +64,8 @@ def rooms() -> dict[str, set[str]]:
     """Room to room."""
     graph: dict[str, set[str]] = {}
     for module, targets in files().items():
+        if known()[module].name == "__main__.py" or str(known()[module].relative_to(ROOT)) in SHIMS:
+            continue
         graph.setdefault(room_of(module), set()).update(room_of(target) for target in targets)
     return {room: targets - {room} for room, targets in graph.items()}
 

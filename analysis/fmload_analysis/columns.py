@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fmload.metrics.definitions import Bools, Columns, Floats, Ints
-from fmload_analysis.stage.safe_checks import Checks, checks_of
 
 NDArrayStr = np.ndarray[Any, np.dtype[np.object_]]
 _INSTANTS = ("scheduled_ns", "send_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "end_ns")
@@ -94,3 +94,28 @@ def _ragged(column: pa.ListArray) -> tuple[Ints, Ints]:
     offsets = column.offsets.to_numpy().astype(np.int64)
     values = column.flatten().to_numpy(zero_copy_only=False)
     return offsets - offsets[0], values.astype(np.int64, copy=False)
+
+STEPS = ("before", "after")
+KEY = "safe_check"  # in a record's detail; `fmload.worker.safe_check` writes it
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """The checks of some requests, one row a request: seconds (NaN: none) and verdict (None: none) by step."""
+
+    seconds: Mapping[str, Floats]
+    verdicts: Mapping[str, np.ndarray[Any, Any]]
+
+    @property
+    def total_s(self) -> Floats:
+        """Time of both steps; NaN for a request that had neither."""
+        taken = np.array([self.seconds[step] for step in STEPS])
+        return np.where(np.isnan(taken).all(axis=0), np.nan, np.nansum(taken, axis=0))
+
+
+def checks_of(details: Sequence[str | None]) -> Checks:
+    """From the records' `detail`."""
+    notes = [orjson.loads(detail).get(KEY) or {} if detail else {} for detail in details]
+    return Checks(
+        {step: np.array([note.get(step, {}).get("s", np.nan) for note in notes], dtype=np.float64) for step in STEPS},
+        {step: np.array([note.get(step, {}).get("verdict") for note in notes], dtype=object) for step in STEPS})

@@ -15,8 +15,7 @@ from fmload.config.goodput import limits_of
 from fmload.metrics.definitions import Ints
 from fmload.pricing.table import accelerators_of, load_prices
 from fmload_analysis.audit import audit as auditing
-from fmload_analysis.audit.checks.facts import Facts
-from fmload_analysis.model import Analysis
+from fmload_analysis.audit.facts import Facts
 from fmload_analysis.run import Run, Stage, open_run, stage_s
 from fmload_analysis.stage.distribution import Wanted
 from fmload_analysis.stage.health import WorkerHealth, health_of
@@ -26,6 +25,7 @@ from fmload_analysis.stage.reuse import NO_PROMPTS
 from fmload_analysis.stage.stats import PERCENTILES
 from fmload_analysis.stage.summarize import StageSummary, summarize
 from fmload_analysis.stage.telemetry import ServerView, server_view
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.cost import Pricing, cost_of, priced, pricing_of
 from fmload_analysis.verdict.objectives import Objective, judge, parse_objectives
 from fmload_analysis.verdict.recommend import per_instance, per_prompt_set

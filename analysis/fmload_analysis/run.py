@@ -271,7 +271,7 @@ def _telemetry_if_needed(results: Results) -> None:
     """Of a run that was killed there are the collectors' lines alone."""
     log, columns = results.telemetry_log, results.telemetry_parquet
     if log.exists() and not (columns.exists() and columns.stat().st_mtime_ns > log.stat().st_mtime_ns):
-        from fmload.telemetry.sample import to_parquet
+        from fmload.results.samples import to_parquet
 
         to_parquet(log, columns)
 

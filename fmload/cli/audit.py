@@ -52,8 +52,7 @@ def _run_folder(args: argparse.Namespace) -> int:
 def _published_file(args: argparse.Namespace) -> int:
     from fmload.pricing.table import load_prices
     from fmload_analysis.published.audit_published import audit_published
-    from fmload_analysis.published.importers import read_published
-    from fmload_analysis.published.published_files import audit_content
+    from fmload_analysis.published.published_files import audit_content, read_published
 
     published = read_published(args.path, args.tool)
     rows = audit_published(published, load_prices())

@@ -44,8 +44,7 @@ def _results(file: Path, args: argparse.Namespace) -> int:
     """Write published.csv, report.md and audit.json."""
     from fmload.pricing.table import load_prices
     from fmload_analysis.published.audit_published import audit_published
-    from fmload_analysis.published.importers import read_published
-    from fmload_analysis.published.published_files import write_published
+    from fmload_analysis.published.published_files import read_published, write_published
 
     published = read_published(file, args.tool)
     rows = audit_published(published, load_prices())

@@ -12,7 +12,7 @@ from rich.console import Console
 from fmload.base.errors import EXIT_OK, FmloadError
 
 if TYPE_CHECKING:
-    from fmload_analysis.model import Analysis
+    from fmload_analysis.verdict.analysis import Analysis
 
 FMBENCH_CSV = "fmbench.csv"
 

@@ -30,7 +30,7 @@ from fmload.results.lock import claim
 from fmload.telemetry.recorder import recorded
 
 if TYPE_CHECKING:
-    from fmload_analysis.model import Analysis
+    from fmload_analysis.verdict.analysis import Analysis
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

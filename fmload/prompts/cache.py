@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import fmload.prompts
 from fmload.config.schema import PromptSpec
 from fmload.prompts.source import Source
 from fmload.prompts.tokenizer import Tokenizer
@@ -69,7 +68,7 @@ def file_hash(path: Path) -> str:
 @cache
 def _code() -> str:
     """One hash over the modules and data that make prompts."""
-    root = Path(fmload.prompts.__file__).parent
+    root = Path(__file__).parent
     paths = sorted([*root.glob("*.py"), *root.glob("data/*.*"), root.parent / "model" / "prompt.py"])
     return hashlib.sha256("".join(file_hash(path) for path in paths).encode()).hexdigest()
 

@@ -18,7 +18,7 @@ from fmload.base.errors import FmloadError
 from fmload.base.units import format_duration
 from fmload.config.model import Rule, Strict
 from fmload.config.values import Seconds
-from fmload.telemetry.sample import Sample, Window
+from fmload.results.samples import Sample, Window
 
 # namespace: metric, its statistic. AWS documentation: "Metrics for monitoring Amazon SageMaker AI", "Amazon Bedrock
 # runtime metrics".

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from fmload.config.model import Strict
 from fmload.config.values import Seconds
-from fmload.telemetry.sample import Sample, Window
+from fmload.results.samples import Sample, Window
 
 LIMIT_S = 15.0
 _SIZE = re.compile(r"([\d.]+)\s*([kKMGT]?i?)B")

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from fmload.config.model import Strict
-from fmload.telemetry.sample import Sample, Window
+from fmload.results.samples import Sample, Window
 
 LATENCIES = ("p50", "p99")
 ECC = ("mem_ecc_corrected", "mem_ecc_uncorrected", "sram_ecc_corrected", "sram_ecc_uncorrected")

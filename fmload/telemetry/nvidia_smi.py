@@ -12,7 +12,7 @@ from pydantic import Field
 
 from fmload.config.model import Strict
 from fmload.config.values import Seconds
-from fmload.telemetry.sample import Sample, Window
+from fmload.results.samples import Sample, Window
 
 # nvidia-smi's field: metric, unit in its name
 FIELDS = {"utilization.gpu": "gpu_utilization_percent", "utilization.memory": "gpu_memory_utilization_percent",

@@ -15,8 +15,8 @@ from pydantic import Field
 from fmload.base.errors import FmloadError
 from fmload.config.model import Rule, Strict
 from fmload.config.values import Seconds
+from fmload.results.samples import Sample, Window
 from fmload.telemetry.http import fetched
-from fmload.telemetry.sample import Sample, Window
 
 MOST_BYTES = 16 * 1024 * 1024
 # Of a family, the serving engines' and the accelerators'; a node exporter's thousand series come by name only.

@@ -20,10 +20,10 @@ from pydantic import Field
 from fmload.base.errors import FmloadError
 from fmload.config.model import Rule, Strict
 from fmload.config.values import Region, Seconds
+from fmload.results.samples import Sample, Window
 from fmload.telemetry.failures import of_status
 from fmload.telemetry.http import fetched
 from fmload.telemetry.prometheus import bearing
-from fmload.telemetry.sample import Sample, Window
 
 NS = 1e9
 MOST_BYTES = 64 * 1024 * 1024

@@ -18,8 +18,8 @@ from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec, RunFile, TelemetrySpec
 from fmload.plugins import COLLECTORS
 from fmload.results.folder import Results
+from fmload.results.samples import Collector, SampleLog, Window, to_parquet
 from fmload.telemetry.failures import Failure, failure
-from fmload.telemetry.sample import Collector, SampleLog, Window, to_parquet
 
 logger = logging.getLogger(__name__)
 

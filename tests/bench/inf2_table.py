@@ -18,8 +18,8 @@ from rich.table import Table
 
 from fmload.pricing.table import load_prices
 from fmload_analysis.published.audit_published import audit_published
-from fmload_analysis.published.importers import read_published
 from fmload_analysis.published.published import AuditedRow
+from fmload_analysis.published.published_files import read_published
 from tests.published_data import published_data
 
 FILE = "llmperf-llama3-8b-inf2.xlarge-tgi.md"

@@ -20,8 +20,8 @@ from rich.table import Table
 
 from fmload.base.resources import resource
 from fmload_analysis.document.document import Axis, Chart, Point, Rule, Series
+from fmload_analysis.document.plots import save
 from fmload_analysis.pipeline import analyse_run
-from fmload_analysis.report.plots import save
 from fmload_analysis.report.sections.arrivals import asked_and_sent
 from fmload_analysis.run import open_run
 from fmload_analysis.verdict.table import StageResult

@@ -16,9 +16,9 @@ from simulated import G5, sweep
 from fmload.model.outcome import Outcome
 from fmload.model.record import Record
 from fmload.results.folder import Results
-from fmload_analysis.model import Analysis
 from fmload_analysis.pipeline import analyse
 from fmload_analysis.report.terminal import headline
+from fmload_analysis.verdict.analysis import Analysis
 
 Golden = Callable[[str, str], None]
 PRICED = {"name": "a", "protocol": "openai", "url": "http://127.0.0.1:8000/v1", "price": {"hourly": 0.76}}

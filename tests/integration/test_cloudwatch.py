@@ -18,9 +18,9 @@ from moto.server import ThreadedMotoServer
 from fmload.base.errors import FmloadError
 from fmload.config.schema import TelemetrySpec
 from fmload.results.folder import Results
+from fmload.results.samples import Sample, Window
 from fmload.telemetry.cloudwatch import CloudWatch
 from fmload.telemetry.recorder import Recorder
-from fmload.telemetry.sample import Sample, Window
 from tests.integration.test_collectors_that_die import hung
 from tests.integration.test_telemetry import series_of
 

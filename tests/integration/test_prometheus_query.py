@@ -21,8 +21,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from fmload.base.errors import FmloadError
+from fmload.results.samples import Sample, Window
 from fmload.telemetry.prometheus_query import PrometheusQuery
-from fmload.telemetry.sample import Sample, Window
 from tests.integration.test_telemetry import LOAD, series_of
 from tests.load_rig import emulator, fmload_run, run_file, wait_until
 from tests.prometheus import asked, prometheus

@@ -29,7 +29,7 @@ from fmload_analysis.document.document import (
 )
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.report import html
-from fmload_analysis.report.sections import rendered
+from fmload_analysis.report.report import rendered
 from fmload_analysis.run import open_run
 
 pytestmark = pytest.mark.browser

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from fmload.statistics.intervals import Interval, wilson
 
 Correct = Mapping[str, float]  # by question: 1 right, 0 wrong, between them the share of several answers
 LEAST = 2  # prompts
+Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +62,24 @@ def _correlation(first: Sequence[float], second: Sequence[float]) -> float:
     """Of the pairs; 0 where one side is all the same."""
     spread = float(np.std(first) * np.std(second))
     return float(np.mean(np.multiply(first, second)) - np.mean(first) * np.mean(second)) / spread if spread else 0.0
+
+
+
+def points(each: Json) -> str:
+    """The difference in percentage points with its interval: `+4 (+1 to +7)`."""
+    low, high = each["interval"]["low"], each["interval"]["high"]
+    return f"{each['difference'] * 100:+.0f} ({low * 100:+.0f} to {high * 100:+.0f})".replace("-", "−")
+
+
+def who_is_better(each: Json) -> str:
+    """Which of two endpoints is right more often, in words, where the interval shows it."""
+    if each["interval"]["low"] > 0 or each["interval"]["high"] < 0:
+        return f"{each['first' if each['difference'] > 0 else 'second']} is right more often"
+    return "no difference shown"
+
+
+def comparisons_told(found: Json) -> Iterator[str]:
+    """Each comparison of two endpoints as a sentence."""
+    for each in found["differences"]:
+        yield (f"{each['prompt_set']}: {each['first']} − {each['second']} = {points(each)} percentage points of "
+               f"{each['n']} prompts: {who_is_better(each)}")

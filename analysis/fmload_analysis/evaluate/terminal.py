@@ -14,10 +14,10 @@ from rich.table import Table
 from fmload_analysis.document.formats import percent, several, usd
 from fmload_analysis.evaluate import judges
 from fmload_analysis.evaluate.budget import Budget
+from fmload_analysis.evaluate.differences import comparisons_told
 from fmload_analysis.evaluate.judging import Judge
 from fmload_analysis.evaluate.ledger import Entry
 from fmload_analysis.evaluate.panel import Question
-from fmload_analysis.report.sections.quality import comparisons_told
 
 _PLAIN = str.maketrans("", "", "*`")  # a text of the report without its markup
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from fmload.base.units import format_duration
 from fmload.pricing.table import PriceTable
-from fmload_analysis.audit.checks.facts import FAIL, FAR, PASS, WARN, graded, relative
+from fmload_analysis.audit.facts import FAIL, FAR, PASS, WARN, graded, relative
 from fmload_analysis.published.published import AuditedRow, Correction, Published, Row
 from fmload_analysis.verdict.table import Check
 

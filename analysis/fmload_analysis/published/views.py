@@ -23,7 +23,7 @@ from fmload_analysis.stage.windows import begun_ns, ended_ns, inside
 from fmload_analysis.verdict.table import StageResult
 
 if TYPE_CHECKING:
-    from fmload_analysis.model import Analysis
+    from fmload_analysis.verdict.analysis import Analysis
 
 Figures = dict[str, float | None]
 

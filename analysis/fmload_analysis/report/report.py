@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from fmload_analysis.document import formats, markdown
+from fmload.plugins import SECTIONS
+from fmload_analysis.document import formats, markdown, plots
 from fmload_analysis.document.document import Chart, Section
-from fmload_analysis.model import Analysis
-from fmload_analysis.report import html, plots
-from fmload_analysis.report.sections import rendered
+from fmload_analysis.report import html
+from fmload_analysis.verdict.analysis import Analysis
 
 
 def render(analysis: Analysis) -> tuple[Path, Path]:
@@ -18,6 +19,14 @@ def render(analysis: Analysis) -> tuple[Path, Path]:
     results.report_md.write_text(_markdown(analysis, sections), encoding="utf-8")
     results.report_html.write_text(html.render(title(analysis), _subtitle(analysis), sections), encoding="utf-8")
     return results.report_md, results.report_html
+
+
+def rendered(analysis: Analysis) -> Iterator[Section]:
+    """The sections that have something to say."""
+    for name in SECTIONS.in_order():
+        section = SECTIONS.load(name)(analysis)
+        if section is not None:
+            yield section
 
 
 def draw(sections: list[Section], folder: Path) -> list[Path]:

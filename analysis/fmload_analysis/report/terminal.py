@@ -11,11 +11,10 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from fmload_analysis.document import formats
-from fmload_analysis.model import Analysis
 from fmload_analysis.report.report import title
-from fmload_analysis.report.searches import searches
-from fmload_analysis.report.sections.headline import emulated
 from fmload_analysis.stage.failures import failures
+from fmload_analysis.verdict.analysis import Analysis, emulated
+from fmload_analysis.verdict.searches import searches
 from fmload_analysis.verdict.table import StageResult
 
 _COLORS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}

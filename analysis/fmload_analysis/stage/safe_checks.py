@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 
-from fmload.metrics.definitions import NS, Floats
+from fmload.metrics.definitions import NS
+from fmload_analysis.columns import STEPS, Checks
 from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests
 from fmload_analysis.stage.timeline import Requests
 from fmload_analysis.stage.windows import overlap_ns
-
-STEPS = ("before", "after")
-KEY = "safe_check"  # in a record's detail; `fmload.worker.safe_check` writes it
-
-
-@dataclass(frozen=True, slots=True)
-class Checks:
-    """The checks of some requests, one row a request: seconds (NaN: none) and verdict (None: none) by step."""
-
-    seconds: Mapping[str, Floats]
-    verdicts: Mapping[str, np.ndarray[Any, Any]]
-
-    @property
-    def total_s(self) -> Floats:
-        """Time of both steps; NaN for a request that had neither."""
-        taken = np.array([self.seconds[step] for step in STEPS])
-        return np.where(np.isnan(taken).all(axis=0), np.nan, np.nansum(taken, axis=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +32,6 @@ class SafeChecks:
 
     steps: Mapping[str, Step]
     under_check: float
-
-
-def checks_of(details: Sequence[str | None]) -> Checks:
-    """From the records' `detail`."""
-    notes = [orjson.loads(detail).get(KEY) or {} if detail else {} for detail in details]
-    return Checks(
-        {step: np.array([note.get(step, {}).get("s", np.nan) for note in notes], dtype=np.float64) for step in STEPS},
-        {step: np.array([note.get(step, {}).get("verdict") for note in notes], dtype=object) for step in STEPS})
 
 
 def rows_of(checks: Checks | None, rows: int) -> dict[str, np.ndarray[Any, Any]]:

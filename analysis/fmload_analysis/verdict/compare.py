@@ -14,8 +14,8 @@ from fmload.metrics.definitions import METRICS, Floats, Metric
 from fmload.statistics.intervals import Interval
 from fmload.statistics.steady_state import mann_whitney
 from fmload_analysis.document import formats
-from fmload_analysis.model import Analysis
 from fmload_analysis.stage.stats import finite
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.cost import PRICES
 from fmload_analysis.verdict.repeats import Key, grouped, spread
 from fmload_analysis.verdict.table import StageResult

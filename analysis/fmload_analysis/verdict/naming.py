@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fmload_analysis.document.document import Axis, Cell, Column
 from fmload_analysis.document.formats import name
-from fmload_analysis.model import Analysis
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.table import StageResult
 
 _LOAD_AXES = {"concurrency": ("Concurrency", "users"), "rate": ("Arrival rate", "requests/s"),

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from fmload.base.errors import FmloadError
-from fmload_deploy.ec2.key_reader import KeyReader
+from fmload_deploy.fmbench.key_reader import KeyReader
 from fmload_deploy.fmbench.targets import endpoint_of
 
 _LONGBENCH = ("2wikimqa", "hotpotqa", "narrativeqa", "triviaqa")

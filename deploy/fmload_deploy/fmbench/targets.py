@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from fmload_deploy.ec2.key_reader import KeyReader
+from fmload_deploy.fmbench.key_reader import KeyReader
 
 _EC2_CONTAINERS = {"djl": "lmi", "vllm": "vllm-neuronx", "vllm_gpu": "vllm", "sglang": "sglang", "ollama": "ollama",
                    "triton": "triton-vllm"}

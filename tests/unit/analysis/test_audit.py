@@ -10,8 +10,8 @@ from handmade import BASE_NS, MS, request, stage, write
 
 from fmload.model.record import Record
 from fmload_analysis.audit.audit import GROUPS
-from fmload_analysis.audit.checks.facts import Facts
 from fmload_analysis.audit.checks.tokens import server_counters
+from fmload_analysis.audit.facts import Facts
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.run import open_run
 from fmload_analysis.stage.telemetry import ServerView

@@ -13,9 +13,9 @@ from handmade import request, stage, write
 from fmload.base.errors import FmloadError
 from fmload.cli.main import main
 from fmload.model.record import Record
-from fmload_analysis.model import Analysis
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.run import open_run
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.compare import as_markdown, compare
 
 

@@ -8,10 +8,10 @@ import pytest
 from handmade import request, stage, write
 
 from fmload_analysis.document.document import Chart, Table
-from fmload_analysis.model import Analysis
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.report.sections import errors
 from fmload_analysis.run import open_run
+from fmload_analysis.verdict.analysis import Analysis
 
 
 def half_given_up(root: Path) -> Analysis:

@@ -12,8 +12,8 @@ import pytest
 from fmload.base.errors import FmloadError
 from fmload.cli.main import main
 from fmload.plugins import IMPORTERS
-from fmload_analysis.published.importers import read_published
 from fmload_analysis.published.published import Row
+from fmload_analysis.published.published_files import read_published
 
 
 def only(tmp_path: Path, content: Any, name: str = "result.json") -> tuple[str, Row]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fmload_analysis.audit.checks.facts import Facts
 from fmload_analysis.audit.checks.server import prefix_cache, throttles
+from fmload_analysis.audit.facts import Facts
 from fmload_analysis.stage.gauges import gauges_of
 from fmload_analysis.stage.telemetry import ServerView
 from fmload_analysis.stage.utilisation import Metered

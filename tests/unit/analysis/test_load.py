@@ -14,7 +14,7 @@ from fmload.cli.main import main
 from fmload.model.record import pack
 from fmload.results.folder import Results
 from fmload.results.journal import Journal
-from fmload.telemetry.sample import Sample, SampleLog
+from fmload.results.samples import Sample, SampleLog
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.run import open_run
 

@@ -10,8 +10,8 @@ from handmade import BASE_NS, MS, request, stage, write
 from fmload.base.units import format_users
 from fmload.model.stage import Load
 from fmload_analysis.document.document import Axis, Chart, Point, Series
+from fmload_analysis.document.plots import draw
 from fmload_analysis.pipeline import analyse_run
-from fmload_analysis.report.plots import draw
 from fmload_analysis.report.sections.timeline import stage_marks
 from fmload_analysis.run import open_run
 from fmload_analysis.verdict.naming import lines

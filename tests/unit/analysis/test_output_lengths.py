@@ -8,10 +8,10 @@ import pytest
 from handmade import request, stage, write
 
 from fmload.model.record import Record
-from fmload_analysis.model import Analysis
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.report.sections import output_lengths
 from fmload_analysis.run import open_run
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.table import Check
 
 

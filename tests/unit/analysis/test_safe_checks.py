@@ -10,10 +10,10 @@ import pytest
 from handmade import request, stage, write
 
 from fmload.model.record import Record
-from fmload_analysis.model import Analysis
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.report.sections import safe_check
 from fmload_analysis.run import open_run
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.table import StageResult
 
 SPEC = {"load": {"safe_check": {"before": {"latency": "100ms"}, "after": {"latency": "50ms"}}}}

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from fmload_analysis.audit.checks.facts import Facts
 from fmload_analysis.audit.checks.timing import server_times
 from fmload_analysis.audit.checks.tokens import server_counters
+from fmload_analysis.audit.facts import Facts
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.run import open_run
 from fmload_analysis.stage.telemetry import ServerView, growth, server_view

@@ -12,9 +12,9 @@ from test_audit import back_to_back, health
 from fmload.base.errors import FmloadError
 from fmload.config.goodput import limits_of
 from fmload.model.record import Record
-from fmload_analysis.model import Analysis
 from fmload_analysis.pipeline import analyse_run, exit_code
 from fmload_analysis.run import open_run
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.objectives import judge, parse_objectives
 
 

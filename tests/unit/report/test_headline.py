@@ -8,10 +8,10 @@ import pytest
 from handmade import BASE_NS, request, stage, write
 from rich.console import Console
 
-from fmload_analysis.model import Analysis
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.report.terminal import headline
 from fmload_analysis.run import open_run
+from fmload_analysis.verdict.analysis import Analysis
 
 
 @pytest.fixture

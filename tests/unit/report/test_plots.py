@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from matplotlib import image
 
+from fmload_analysis.document import plots
 from fmload_analysis.document.document import Axis, Chart, Kind, Point, Rule, Series
-from fmload_analysis.report import plots
 
 
 def chart(kind: Kind = "xy", panels: tuple[str, ...] = ("",), rules: tuple[Rule, ...] = (), **y: bool) -> Chart:

@@ -14,16 +14,19 @@ from handmade import BASE_NS, MS, request, stage, write
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fmload.plugins import SECTIONS
 from fmload.results.folder import Results
+from fmload_analysis.document import plots
 from fmload_analysis.document.document import Chart, Section, Table
-from fmload_analysis.model import Analysis
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.published import fmbench_csv
-from fmload_analysis.report import plots, sections
-from fmload_analysis.report.sections import cost, endpoint_metrics, headline, limits, repeats, throughput, timeline
+from fmload_analysis.report import sections
+from fmload_analysis.report.report import rendered
+from fmload_analysis.report.sections import cost, endpoint_metrics, limits, repeats, throughput, timeline
 from fmload_analysis.run import open_run
 from fmload_analysis.stage.deployment import deployed
 from fmload_analysis.stage.failures import failures
+from fmload_analysis.verdict.analysis import Analysis, emulated
 
 
 def two_levels(root: Path, **spec: object) -> Results:
@@ -47,11 +50,11 @@ def tables(section: Section | None) -> list[Table]:
 
 def test_every_section_file_is_registered() -> None:
     files = {module.name for module in pkgutil.iter_modules(sections.__path__)}
-    assert files == set(sections.SECTIONS)
+    assert files == set(SECTIONS)
 
 
 def test_every_section_renders_from_any_analysis_and_ids_differ(tmp_path: Path) -> None:
-    found = list(sections.rendered(analysed(two_levels(tmp_path / "r"))))
+    found = list(rendered(analysed(two_levels(tmp_path / "r"))))
     assert len({section.id for section in found}) == len(found)
     charts = [block.name for section in found for block in section.blocks if isinstance(block, Chart)]
     assert len(set(charts)) == len(charts)
@@ -59,18 +62,18 @@ def test_every_section_renders_from_any_analysis_and_ids_differ(tmp_path: Path) 
 
 def test_every_row_has_a_cell_for_every_column(tmp_path: Path) -> None:
     spec = {"objectives": {"e2e_p95": "1s"}, "report": {"threshold_tokens_per_s": 20, "percentile_floor": False}}
-    for section in sections.rendered(analysed(two_levels(tmp_path / "r", **spec))):
+    for section in rendered(analysed(two_levels(tmp_path / "r", **spec))):
         for table in tables(section):
             assert {len(row) for row in table.rows} <= {len(table.columns)}, table.caption
 
 
 def test_an_emulation_is_told_by_the_environment_and_by_the_run_file(tmp_path: Path) -> None:
     results = two_levels(tmp_path / "r")
-    assert headline.emulated(analysed(results)) == {}
+    assert emulated(analysed(results)) == {}
     results.environment_json.write_text(json.dumps({"emulated": {"a": "a g5"}}))
-    assert headline.emulated(analysed(results)) == {"a": "a g5"}
+    assert emulated(analysed(results)) == {"a": "a g5"}
     marked = two_levels(tmp_path / "s", endpoints=[{"name": "a", "emulated": "an inf2"}])
-    assert headline.emulated(analysed(marked)) == {"a": "an inf2"}
+    assert emulated(analysed(marked)) == {"a": "an inf2"}
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=30))
@@ -188,7 +191,7 @@ def test_fmbench_names_hold_our_numbers(tmp_path: Path) -> None:
 
 
 def test_a_section_module_says_what_it_is(tmp_path: Path) -> None:
-    for name in sections.SECTIONS:
+    for name in SECTIONS:
         module = importlib.import_module(f"fmload_analysis.report.sections.{name}")
         assert module.__doc__
         assert module.render.__doc__

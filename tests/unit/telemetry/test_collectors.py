@@ -13,13 +13,13 @@ from fmload.base.registry import Registry
 from fmload.config.schema import EndpointSpec, TelemetrySpec
 from fmload.plugins import COLLECTORS
 from fmload.results.folder import Results
+from fmload.results.samples import Sample, SampleLog, Window, to_parquet
 from fmload.telemetry.docker_stats import DockerStats, size_bytes
 from fmload.telemetry.neuron_monitor import NeuronMonitor
 from fmload.telemetry.nvidia_smi import NvidiaSmi
 from fmload.telemetry.prometheus import Prometheus
 from fmload.telemetry.prometheus_query import PrometheusQuery
 from fmload.telemetry.recorder import Recorder
-from fmload.telemetry.sample import Sample, SampleLog, Window, to_parquet
 
 
 def _values(samples: object) -> dict[tuple[str, str], float]:

@@ -1,1 +1,1 @@
-"""The checks of the audit, by what they look at; `fmload_analysis.audit.audit.CHECKS` is the list."""
+"""The checks of the audit, by what they look at; `fmload.plugins.CHECKS` is the table."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from fmload.base.units import format_duration
-from fmload_analysis.audit.checks.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts
+from fmload_analysis.audit.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts
 from fmload_analysis.stage.addresses import AddressSummary
 from fmload_analysis.verdict.table import Check
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmload.base.units import format_duration
-from fmload_analysis.audit.checks.facts import FAIL, PASS, WARN, Facts
+from fmload_analysis.audit.facts import FAIL, PASS, WARN, Facts
 from fmload_analysis.verdict.table import Check
 
 HOST_FULL = 0.95

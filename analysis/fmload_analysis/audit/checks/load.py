@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmload.base.units import format_duration
-from fmload_analysis.audit.checks.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts, graded, relative
+from fmload_analysis.audit.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts, graded, relative
 from fmload_analysis.stage.evidence import LATE_S
 from fmload_analysis.verdict.table import Check
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fmload_analysis.audit.checks.facts import CLOSE, PASS, WARN, Facts
+from fmload_analysis.audit.facts import CLOSE, PASS, WARN, Facts
 from fmload_analysis.verdict.table import Check
 
 _CHANCE = 3.0  # standard errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fmload.base.units import format_duration
 from fmload.metrics.definitions import NS
 from fmload.statistics.intervals import percentile_floor
-from fmload_analysis.audit.checks.facts import CLOSE, FAIL, PASS, WARN, Facts
+from fmload_analysis.audit.facts import CLOSE, FAIL, PASS, WARN, Facts
 from fmload_analysis.document.formats import several
 from fmload_analysis.verdict.table import Check
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fmload_analysis.audit.checks.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts, graded, relative
+from fmload_analysis.audit.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts, graded, relative
 from fmload_analysis.verdict.table import Check
 
 

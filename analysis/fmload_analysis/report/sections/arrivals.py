@@ -10,7 +10,7 @@ from fmload.metrics.definitions import Floats, Ints
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Axis, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
 from fmload_analysis.document.formats import cell
-from fmload_analysis.model import Analysis
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
 from fmload_analysis.verdict.table import StageResult
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fmload_analysis.audit.audit import GROUPS
 from fmload_analysis.document.document import Block, Bullets, Cell, Column, Mark, Paragraph, Section, Table
 from fmload_analysis.document.formats import several
-from fmload_analysis.model import Analysis
 from fmload_analysis.report.sections.stages import AUDIT_MARKS, audit_cell
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells, stage_name
 from fmload_analysis.verdict.table import Check, StageResult
 

@@ -9,8 +9,8 @@ from typing import Any
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
 from fmload_analysis.document.formats import Format, cell, name
-from fmload_analysis.model import Analysis
 from fmload_analysis.run import Run
+from fmload_analysis.verdict.analysis import Analysis
 
 MOST_POINTS = 600  # of a worker's line
 LONGEST_NAME = 24

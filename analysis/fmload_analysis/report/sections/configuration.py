@@ -11,7 +11,7 @@ import yaml
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Block, Cell, Code, Column, Section, Table, literal
 from fmload_analysis.document.formats import name
-from fmload_analysis.model import Analysis
+from fmload_analysis.verdict.analysis import Analysis
 
 _PAIR = (Column("What", numeric=False), Column("Value", numeric=False, wide=True))
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Block, Cell, Column, Paragraph, Section, Table
 from fmload_analysis.document.formats import cell, name, text
-from fmload_analysis.model import Analysis
 from fmload_analysis.report.sections.throughput import is_sound
 from fmload_analysis.run import stage_s
 from fmload_analysis.stage.deployment import deployed
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.cost import BreakEven, break_even, month_at
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
 from fmload_analysis.verdict.table import StageResult

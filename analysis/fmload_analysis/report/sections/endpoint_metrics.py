@@ -24,10 +24,10 @@ from fmload_analysis.document.document import (
     literal,
 )
 from fmload_analysis.document.formats import cell, name
-from fmload_analysis.model import Analysis
 from fmload_analysis.report.sections.timeline import stage_marks, start_ns, time_axis
 from fmload_analysis.stage.gauges import QUANTITIES
 from fmload_analysis.stage.utilisation import Metered, metered
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import stage_name
 from fmload_analysis.verdict.table import StageResult
 

@@ -18,9 +18,9 @@ from fmload_analysis.document.document import (
     literal,
 )
 from fmload_analysis.document.formats import cell, name
-from fmload_analysis.model import Analysis
 from fmload_analysis.stage.failures import failures
 from fmload_analysis.stage.summarize import pooled
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, Line, kinds, lines, load_axis, load_value, stage_cells
 
 MOST_MESSAGES = 20

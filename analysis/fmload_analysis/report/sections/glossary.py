@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fmload.metrics.definitions import METRICS
 from fmload_analysis.document.document import Block, Cell, Column, Section, Table
-from fmload_analysis.model import Analysis
 from fmload_analysis.report.sections.errors import MEANINGS
+from fmload_analysis.verdict.analysis import Analysis
 
 
 def render(analysis: Analysis) -> Section:

@@ -7,9 +7,9 @@ from collections import Counter
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Block, Callout, Fact, Facts, Mark, Section, literal
 from fmload_analysis.document.formats import text
-from fmload_analysis.model import Analysis
 from fmload_analysis.report.sections.missed import limit_text, limit_value, value_text
 from fmload_analysis.report.sections.stages import AUDIT_MARKS
+from fmload_analysis.verdict.analysis import Analysis, emulated
 from fmload_analysis.verdict.recommend import Recommendation
 from fmload_analysis.verdict.table import StageResult
 
@@ -24,13 +24,6 @@ def render(analysis: Analysis) -> Section:
         blocks.append(Callout("bad", "Nothing was measured", "The run ended before a stage began."))
     blocks.append(_audit(analysis))
     return Section("result", "Result", blocks)
-
-
-def emulated(analysis: Analysis) -> dict[str, str]:
-    """Endpoints that are emulations, with what they imitate."""
-    told = analysis.run.environment.get("emulated") or {}
-    named = {result.endpoint: result.summary.endpoint.emulated for result in analysis.results}
-    return {endpoint: str(told.get(endpoint) or what) for endpoint, what in named.items() if told.get(endpoint) or what}
 
 
 def _emulated(analysis: Analysis) -> list[Block]:

@@ -10,13 +10,13 @@ from fmload.pricing.table import accelerators_of
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
 from fmload_analysis.document.formats import cell, name
-from fmload_analysis.model import Analysis
 from fmload_analysis.report.sections.timeline import stage_marks, start_ns, time_axis
 from fmload_analysis.run import Run
 from fmload_analysis.stage.gauges import QUANTITIES, Gauge, Quantity, gauges_of
 from fmload_analysis.stage.health import health_of
 from fmload_analysis.stage.telemetry import server_view
 from fmload_analysis.stage.utilisation import metered
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.limits import limit_of, observed, tokens_per_joule
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
 from fmload_analysis.verdict.table import StageResult

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fmload.metrics.definitions import METRICS, Metric
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Axis, Block, Chart, Paragraph, Point, Rule, Section, Series
-from fmload_analysis.model import Analysis
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import Line, kinds, lines, load_axis, load_value, stage_name
 from fmload_analysis.verdict.table import StageResult
 

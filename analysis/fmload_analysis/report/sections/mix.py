@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Cell, Column, Paragraph, Section, Table
 from fmload_analysis.document.formats import cell
-from fmload_analysis.model import Analysis
 from fmload_analysis.stage.mixes import per_million, whole
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
 from fmload_analysis.verdict.table import StageResult
 

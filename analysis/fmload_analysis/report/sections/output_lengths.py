@@ -5,8 +5,8 @@ from __future__ import annotations
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Cell, Column, Mark, Paragraph, Section, Table
 from fmload_analysis.document.formats import cell, name
-from fmload_analysis.model import Analysis
 from fmload_analysis.stage.output_lengths import OutputLengths
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
 from fmload_analysis.verdict.table import StageResult
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from fmload.metrics.definitions import METRICS
 from fmload_analysis.document.document import Axis, Block, Chart, Paragraph, Point, Section, Series
-from fmload_analysis.model import Analysis
 from fmload_analysis.report.sections.load_latency import limits
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import Line, lines, load_value
 from fmload_analysis.verdict.table import StageResult
 

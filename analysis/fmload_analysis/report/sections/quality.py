@@ -25,8 +25,9 @@ from fmload_analysis.document.document import (
 )
 from fmload_analysis.document.formats import cell, name, percent, usd
 from fmload_analysis.evaluate import judges
-from fmload_analysis.model import Analysis
+from fmload_analysis.evaluate.differences import points, who_is_better
 from fmload_analysis.report.sections.cost import capacities
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.table import StageResult
 
 _SCORES = {"exact_match": "Exact match", "token_f1": "Token F1", "rouge_l": "ROUGE-L", "levenshtein": "Levenshtein",
@@ -161,27 +162,9 @@ def _differences(found: Json) -> Table:
                Column("n", title="Prompts that both answered"),
                Column("First − second", "percentage points", "With its 95 % interval"), Column("", numeric=False)]
     rows = [[*map(name, (each["first"], each["second"], each["prompt_set"])), cell(each["n"], formats.count),
-             Cell(_points(each), each["difference"]), name(_who_is_better(each))]
+             Cell(points(each), each["difference"]), name(who_is_better(each))]
             for each in found.get("differences", ())]
     return Table(columns, rows, "**Which is right more often?** Prompt by prompt, over those that both answered")
-
-
-def _points(each: Json) -> str:
-    low, high = each["interval"]["low"], each["interval"]["high"]
-    return f"{each['difference'] * 100:+.0f} ({low * 100:+.0f} to {high * 100:+.0f})".replace("-", "−")
-
-
-def _who_is_better(each: Json) -> str:
-    if each["interval"]["low"] > 0 or each["interval"]["high"] < 0:
-        return f"{each['first' if each['difference'] > 0 else 'second']} is right more often"
-    return "no difference shown"
-
-
-def comparisons_told(found: Json) -> Iterator[str]:
-    """Each comparison of two endpoints as a sentence."""
-    for each in found["differences"]:
-        yield (f"{each['prompt_set']}: {each['first']} − {each['second']} = {_points(each)} percentage points of "
-               f"{each['n']} prompts: {_who_is_better(each)}")
 
 
 def _scores(found: Json) -> Table:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fmload_analysis.document.document import Cell, Column, Section, Table
-from fmload_analysis.model import Analysis
 from fmload_analysis.report.sections.stages import AUDIT_MARKS
+from fmload_analysis.verdict.analysis import Analysis
 
 
 def render(analysis: Analysis) -> Section | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Cell, Column, Section, Table
 from fmload_analysis.document.formats import Format, cell, name
-from fmload_analysis.model import Analysis
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.repeats import grouped, spread
 from fmload_analysis.verdict.table import StageResult
 

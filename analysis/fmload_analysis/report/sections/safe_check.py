@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from fmload_analysis.columns import STEPS
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Block, Callout, Cell, Column, Paragraph, Section, Table
 from fmload_analysis.document.formats import Format, cell
-from fmload_analysis.model import Analysis
 from fmload_analysis.stage.distribution import Distribution
-from fmload_analysis.stage.safe_checks import STEPS, Step
+from fmload_analysis.stage.safe_checks import Step
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
 from fmload_analysis.verdict.table import StageResult
 

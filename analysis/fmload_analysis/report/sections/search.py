@@ -24,9 +24,9 @@ from fmload_analysis.document.document import (
     Table,
 )
 from fmload_analysis.document.formats import name
-from fmload_analysis.model import Analysis
-from fmload_analysis.report.searches import Search, points_of, searches
 from fmload_analysis.run import Stage
+from fmload_analysis.verdict.analysis import Analysis
+from fmload_analysis.verdict.searches import Search, points_of, searches
 
 _MARKS: dict[str, Mark] = {"meets": "good", "fails": "bad", "unclear": "warn"}
 LABELS = 14  # along an axis

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Callout, Cell, Column, Mark, Section, Table, literal
 from fmload_analysis.document.formats import Format, cell, name
-from fmload_analysis.model import Analysis
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
 from fmload_analysis.verdict.table import StageResult
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmload_analysis.document.document import Axis, Block, Chart, Point, Section, Series
-from fmload_analysis.model import Analysis
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import Line, lines, stage_name
 from fmload_analysis.verdict.table import StageResult
 

@@ -20,8 +20,8 @@ from fmload_analysis.document.document import (
     literal,
 )
 from fmload_analysis.document.formats import duration, name
-from fmload_analysis.model import Analysis
 from fmload_analysis.run import Stage
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import Line, lines
 from fmload_analysis.verdict.table import StageResult
 

@@ -9,9 +9,9 @@ from fmload.statistics.intervals import percentile_floor
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
 from fmload_analysis.document.formats import Format, cell
-from fmload_analysis.model import Analysis
-from fmload_analysis.report.plots import PALETTE
+from fmload_analysis.document.plots import PALETTE
 from fmload_analysis.stage.distribution import CURVE, Distribution
+from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, Line, lines, stage_cells
 from fmload_analysis.verdict.table import StageResult
 

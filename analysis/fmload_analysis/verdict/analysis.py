@@ -34,3 +34,11 @@ class Analysis:
     def rows(self) -> list[dict[str, Any]]:
         """The rows of summary.csv."""
         return [summary_row(result) for result in self.results]
+
+
+
+def emulated(analysis: Analysis) -> dict[str, str]:
+    """Endpoints that are emulations, with what they imitate."""
+    told = analysis.run.environment.get("emulated") or {}
+    named = {result.endpoint: result.summary.endpoint.emulated for result in analysis.results}
+    return {endpoint: str(told.get(endpoint) or what) for endpoint, what in named.items() if told.get(endpoint) or what}
