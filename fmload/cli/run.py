@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import socket
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from fmload.cli.arguments import positive
 from fmload.config import RunFile
 from fmload.exposition import watching
 from fmload.launch import processes as orchestrate
+from fmload.launch import session
 from fmload.launch.progress import Progress
 from fmload.launch.prompt_bars import Bars, progress_bars
 from fmload.plan.stages import plan
@@ -23,9 +25,8 @@ from fmload.plugins import ENDPOINTS
 from fmload.prompts.checking import check
 from fmload.prompts.preparation import prepare
 from fmload.prompts.remarks import remarks
-from fmload.prompts.repeats import repeats
 from fmload.prompts.store import counted_by, read
-from fmload.results.folder import Results, new_results
+from fmload.results.folder import Results
 from fmload.results.lock import claim
 from fmload.telemetry.recorder import recorded
 
@@ -57,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     plan(run_file)  # a load that cannot be planned is refused before anything is created
     if not args.resume:
         check(run_file, path, args.set)
-    results = _results(args, run_file)
+    results = session.open_folder(run_file.name, args.out, resume=args.resume)
+    claim(results).close()  # the master claims it for as long as it runs
     code = _load(args, run_file, results, Progress(console))
     analysis = _analyse(results)
     if analysis is None:
@@ -69,18 +71,6 @@ def run(args: argparse.Namespace) -> int:
     return code or exit_code(analysis, args.require_objectives)
 
 
-def _results(args: argparse.Namespace, run_file: RunFile) -> Results:
-    if args.out is None and not args.resume:
-        return new_results(run_file.name)
-    results = Results(args.out or Path("results/latest").resolve())
-    if args.resume and not results.stages_json.exists():
-        raise FmloadError(f"{results.root} holds no run to go on with", hint="name its folder with --out")
-    if not args.resume and results.stages_json.exists():
-        raise FmloadError(f"{results.root} holds a run already", hint="go on with it (--resume), or name another")
-    claim(results.create()).close()  # the master claims it for as long as it runs
-    return results
-
-
 def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progress: Progress) -> int:
     from fmload_deploy.lifecycle import deployed
 
@@ -89,13 +79,12 @@ def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progres
     workers = args.workers or run_file.load.workers
     remote = orchestrate.Remote.parse(args.remote_workers, args.bind) if args.remote_workers else None
     try:
+        here = partial(_prepare, progress)
         if not _needs_server(run_file):
-            prepare_prompts(run_file, results, progress)
+            session.prepare_prompts(run_file, results, here)
         with deployed(run_file, results, yes=args.yes, keep=args.keep, say=progress.say) as ready:
             check_alive(ready)
-            prepare_prompts(ready, results, progress)
-            for told in repeats(ready, plan(ready), results):
-                progress.say(f"warning: {told}")
+            session.prepare_prompts(ready, results, here)
             with recorded(ready, results, progress.say), progress:
                 return orchestrate.drive(ready, results, workers, progress, args.resume, remote, watched)
     except KeyboardInterrupt:
@@ -118,10 +107,8 @@ def check_alive(run_file: RunFile) -> None:
                                   exit_code=EXIT_INVALID) from error
 
 
-def prepare_prompts(run_file: RunFile, results: Results, progress: Progress) -> None:
-    """Make the prompt sets before anything is measured; a resumed run keeps those that it has."""
-    if all((results.prompts / f"{spec.name}.jsonl").exists() for spec in run_file.prompts):
-        return
+def _prepare(progress: Progress, run_file: RunFile, results: Results) -> None:
+    """Make the prompt sets in this process, with bars, and say what is remarkable about them."""
     progress.say("preparing the prompts")
     with progress_bars() as bars:
         paths = prepare(run_file, results, Bars(bars))

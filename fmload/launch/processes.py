@@ -89,13 +89,14 @@ def _watch(fleet: Fleet, results: Results, progress: Progress) -> bool:
     silence = Silence(results)
     while True:
         try:
-            if fleet.master.poll() is not None:
-                return interrupted_at is not None
-            time.sleep(WATCH_EVERY_S)
+            ended = fleet.master.poll() is not None
             if snapshot := read_snapshot(_live(results)):
                 progress.show(snapshot)
                 if news := silence.news(snapshot, time.time()):
                     progress.say(news)
+            if ended:
+                return interrupted_at is not None
+            time.sleep(WATCH_EVERY_S)
             if interrupted_at and time.monotonic() - interrupted_at > INTERRUPTED_LIMIT_S:
                 return True
         except KeyboardInterrupt:

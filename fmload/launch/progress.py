@@ -38,6 +38,7 @@ class Progress:
         self._console = console
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         self._last: tuple[str, tuple[int, ...]] | None = None
+        self._told: set[str] = set()
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -50,7 +51,11 @@ class Progress:
             self._live.stop()
 
     def show(self, snapshot: Snapshot) -> None:
-        """Show the newest state."""
+        """Show the newest state; a warning of it is said once."""
+        for told in snapshot.get("run", {}).get("warnings", ()):
+            if told not in self._told:
+                self._told.add(told)
+                self.say(f"warning: {told}")
         if self._live:
             self._live.update(render(snapshot, time.monotonic_ns()))
             return

@@ -7,18 +7,13 @@ process does both.
 from __future__ import annotations
 
 import functools
-import importlib.metadata
-import json
 import logging
 import os
-import platform
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from uuid import uuid4
 
 import gevent
@@ -29,10 +24,9 @@ from locust.event import EventHook
 from locust.exception import RPCError
 from locust.runners import STATE_MISSING, LocalRunner, MasterRunner, WorkerRunner
 
-from fmload import __version__
 from fmload.base.errors import EXIT_INTERRUPTED, FmloadError
-from fmload.config import RunFile, dump
 from fmload.exposition.watching import watch
+from fmload.launch import session as launch
 from fmload.locust import options, webui
 from fmload.locust.shape import StageShape
 from fmload.locust.user import PromptUser
@@ -42,12 +36,6 @@ from fmload.master.controller import Conductor
 from fmload.model.outcome import NEITHER
 from fmload.model.reading import Reading
 from fmload.model.record import Record
-from fmload.model.stage import Stage
-from fmload.plan.stages import plan, remaining
-from fmload.prompts import replay
-from fmload.prompts.repeats import repeats
-from fmload.results.folder import Results, new_results
-from fmload.results.lock import claim
 from fmload.worker.worker import Worker
 
 __all__ = ["PromptUser", "StageShape"]
@@ -107,7 +95,7 @@ class Plugin:
         self._run_watched: Callable[[], None] = lambda: None
         self._stop_timeout = environment.stop_timeout
         self._interrupts = 0
-        self._claim: IO[str] | None = None  # on the results folder of the run that is on
+        self._session: launch.Session | None = None  # of the run that is on
         if not isinstance(runner, MasterRunner):
             self._serve()
         if not isinstance(runner, WorkerRunner):
@@ -207,35 +195,32 @@ class Plugin:
 
     def _begin_run(self) -> bool:
         try:
-            run, results, stages = self._prepare()
+            session = self._session = self._open()
         except FmloadError as error:
             logger.error("%s", error)
             self.environment.process_exit_code = error.exit_code
-            self._release()
             return False
+        run = session.run
         self.costs = costs_of(run)
-        self.collector = Collector(results, uuid4().hex, self.link)
-        self.collector.stages = stages
-        self.conductor = Conductor(run, stages, self.collector, self.link)
+        self.collector = Collector(session.results, uuid4().hex, self.link)
+        self.collector.stages = session.stages
+        self.collector.live.run["warnings"] = session.warnings
+        self.conductor = Conductor(run, session.stages, self.collector, self.link)
         self._stop_timeout = self.environment.stop_timeout
         self.environment.stop_timeout = run.load.drain_s
         gevent.spawn(self.conductor.run)
         return True
 
-    def _prepare(self) -> tuple[RunFile, Results, list[Stage]]:
+    def _open(self) -> launch.Session:
         given = self.environment.parsed_options
         protocol = getattr(self.environment.user_classes[0], "protocol", "openai")
         run = options.run_file(given, self.environment.host, protocol)
-        results = _results(run, given)
-        self._claim = claim(results)
-        stages = _stages(run, results, given.fmload_resume)
-        results.run_yml.write_text(dump(run))
-        _write_environment(results, run)
-        _prepare_prompts(run, results)
-        replay.bound_windows(stages, results)
-        for told in repeats(run, stages, results):
+        out = Path(given.fmload_out) if given.fmload_out else None
+        results = launch.open_folder(run.name, out, resume=given.fmload_resume, beside=not given.headless)
+        session = launch.begin(run, results, launch.in_a_process, resume=given.fmload_resume)
+        for told in session.warnings:
             logger.warning("%s", told)
-        return run, results, stages
+        return session
 
     def end_run(self, reason: str) -> None:
         """End the run that is on, if any, and wait until its records are in."""
@@ -256,8 +241,8 @@ class Plugin:
 
     def _release(self) -> None:
         """Leave the results folder to the next run, of this process or another."""
-        if self._claim is not None:
-            self._claim.close()
+        if self._session is not None:
+            self._session.close()
 
     # -- signals --------------------------------------------------------------------------------------------------
 
@@ -274,53 +259,6 @@ class Plugin:
 
 def _worker_listener(handler: Any) -> Any:
     return lambda environment, msg, **_: handler(msg.data)
-
-
-def _results(run: RunFile, given: Any) -> Results:
-    """--fmload-out as it is; for the next runs of a process with a web UI the same with -2, -3, ... behind it."""
-    if not given.fmload_out:
-        return new_results(run.name)
-    folder, number = Path(given.fmload_out), 1
-    while not given.headless and not given.fmload_resume and Results(folder).stages_json.exists():
-        number += 1
-        folder = Path(f"{given.fmload_out}-{number}")
-    return Results(folder).create()
-
-
-def _stages(run: RunFile, results: Results, resume: bool) -> list[Stage]:
-    if not resume:
-        if results.stages_json.exists():
-            raise FmloadError(f"{results.root} holds a run already",
-                              hint="--resume goes on with it; or name another folder")
-        return plan(run)
-    if not results.stages_json.exists():
-        raise FmloadError(f"{results.root} holds no run to go on with", hint="leave --resume out")
-    stages = [Stage.from_json(entry) for entry in json.loads(results.stages_json.read_text())["stages"]]
-    remaining(stages)
-    return stages
-
-
-def _prepare_prompts(run: RunFile, results: Results) -> None:
-    """Prompts are made in a process of its own: tokenizing would block the master's loop."""
-    if all((results.prompts / f"{spec.name}.jsonl").exists() for spec in run.prompts):
-        return
-    command = [sys.executable, "-m", "fmload", "prompts", str(results.run_yml), "--out", str(results.prompts)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PREPARE_LIMIT_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise FmloadError(f"the prompts were not prepared within {PREPARE_LIMIT_S:.0f} s",
-                          hint="ask for fewer or shorter ones (count); 'fmload run' has no limit") from error
-    if done.returncode:
-        raise FmloadError(f"the prompts could not be prepared: {done.stderr.strip()}")
-
-
-def _write_environment(results: Results, run: RunFile) -> None:
-    packages = {name: importlib.metadata.version(name) for name in ("locust", "gevent", "pyarrow", "msgpack")}
-    results.environment_json.write_text(json.dumps({
-        "fmload": __version__, "python": platform.python_version(), "packages": packages, "host": platform.node(),
-        "kernel": platform.release(), "cpus": os.cpu_count(), "argv": sys.argv,
-        "emulated": {spec.name: spec.emulated for spec in run.endpoints if spec.emulated},
-        "started_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}, indent=1))
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]

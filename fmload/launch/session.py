@@ -1,0 +1,125 @@
+"""The start of a run, for `fmload run` and plain Locust alike: folder, lock, plan, prompts, and what is said before."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from fmload import __version__
+from fmload.base.errors import FmloadError
+from fmload.config import RunFile, dump
+from fmload.model.stage import Stage
+from fmload.plan.stages import plan, remaining
+from fmload.prompts import replay
+from fmload.prompts.repeats import repeats
+from fmload.results.folder import Results, new_results
+from fmload.results.lock import claim
+
+PREPARE_LIMIT_S = 3600.0
+
+Prepare = Callable[[RunFile, Results], None]  # makes the prompt sets of a run file, in its results folder
+
+
+@dataclass(slots=True)
+class Session:
+    """A run that may begin: its stages are planned, its prompts there, and its folder locked for this process."""
+
+    run: RunFile
+    results: Results
+    stages: list[Stage]
+    warnings: list[str]  # what is to be known before the load
+    lock: IO[str]
+
+    def close(self) -> None:
+        """Leave the folder to the next run, of this process or another."""
+        self.lock.close()
+
+
+def open_folder(name: str, out: Path | None, *, resume: bool = False, beside: bool = False) -> Results:
+    """The run's results folder, made: `out` as it is, or `results/<name>-<UTC>` without one.
+
+    A folder that holds a run is gone on with (`resume`); `beside` takes the same name with -2, -3, … behind it, for the
+    further runs of one process. Raises FmloadError for a folder that holds a run, or that holds none to go on with.
+    """
+    if out is None and not resume:
+        return new_results(name)
+    results = Results(out or Path("results/latest").resolve())
+    if resume and not results.stages_json.exists():
+        raise FmloadError(f"{results.root} holds no run to go on with",
+                          hint="name the folder of the run that was interrupted, or leave --resume out")
+    if not resume and results.stages_json.exists():
+        if not beside:
+            raise FmloadError(f"{results.root} holds a run already",
+                              hint="--resume goes on with it; or name another folder")
+        results = _beside(results.root)
+    return results.create()
+
+
+def _beside(taken: Path) -> Results:
+    number = 2
+    while (results := Results(Path(f"{taken}-{number}"))).stages_json.exists():
+        number += 1
+    return results
+
+
+def begin(run: RunFile, results: Results, prepare: Prepare, *, resume: bool = False) -> Session:
+    """Lock the folder, plan the stages, write run.yml and environment.json, have the prompts made.
+
+    Raises FmloadError when another process holds the folder, and for what cannot be planned or prepared; the folder is
+    free again then.
+    """
+    lock = claim(results)
+    try:
+        stages = _stages(run, results, resume)
+        results.run_yml.write_text(dump(run))
+        _write_environment(results, run)
+        prepare_prompts(run, results, prepare)
+        replay.bound_windows(stages, results)
+        return Session(run, results, stages, list(repeats(run, stages, results)), lock)
+    except BaseException:
+        lock.close()
+        raise
+
+
+def _stages(run: RunFile, results: Results, resume: bool) -> list[Stage]:
+    if not resume:
+        return plan(run)
+    stages = [Stage.from_json(entry) for entry in json.loads(results.stages_json.read_text())["stages"]]
+    remaining(stages)
+    return stages
+
+
+def prepare_prompts(run: RunFile, results: Results, prepare: Prepare) -> None:
+    """Have the prompt sets made, unless they are there: a resumed run keeps those that it has."""
+    if not all((results.prompts / f"{spec.name}.jsonl").exists() for spec in run.prompts):
+        prepare(run, results)
+
+
+def in_a_process(run: RunFile, results: Results) -> None:
+    """`Prepare` in a process of its own: tokenizing would block the master's loop. Reads run.yml."""
+    command = [sys.executable, "-m", "fmload", "prompts", str(results.run_yml), "--out", str(results.prompts)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PREPARE_LIMIT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise FmloadError(f"the prompts were not prepared within {PREPARE_LIMIT_S:.0f} s",
+                          hint="ask for fewer or shorter ones (count); 'fmload run' has no limit") from error
+    if done.returncode:
+        raise FmloadError(f"the prompts could not be prepared: {done.stderr.strip().removeprefix('error: ')}")
+
+
+def _write_environment(results: Results, run: RunFile) -> None:
+    packages = {name: importlib.metadata.version(name) for name in ("locust", "gevent", "pyarrow", "msgpack")}
+    results.environment_json.write_text(json.dumps({
+        "fmload": __version__, "python": platform.python_version(), "packages": packages, "host": platform.node(),
+        "kernel": platform.release(), "cpus": os.cpu_count(), "argv": sys.argv,
+        "emulated": {spec.name: spec.emulated for spec in run.endpoints if spec.emulated},
+        "started_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}, indent=1))
