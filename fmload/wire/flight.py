@@ -12,8 +12,9 @@ from gevent.hub import Waiter, get_hub
 
 from fmload.model.outcome import Failure
 from fmload.wire.clock import NO_STAMP
+from fmload.wire.content_coding import decode_content
 from fmload.wire.exchange import CarriesToken, Exchange, GivesUp, Mark, Timeouts
-from fmload.wire.framing import FramingError, ResponseParser, decode_content
+from fmload.wire.framing import FramingError, ResponseParser
 
 _SECOND_NS = 1_000_000_000
 _mark: Callable[[Any], Mark] = partial(tuple.__new__, Mark)  # Mark._make in C: once a token
@@ -56,14 +57,14 @@ class Flight:
         if self.ended:  # bytes beyond the message: the connection cannot be used again
             parser.keep(data)
             return
+        self._instants.append(ns)
+        self._lags.append(lag_ns)
+        self._ends.append(parser.received + len(data))
         try:
             ended = parser.feed(data)
         except FramingError as error:
             self.fail(Failure("decode", str(error)))
             return
-        self._ends.append(parser.received)
-        self._instants.append(ns)
-        self._lags.append(lag_ns)
         if self.exchange.headers_ns is None and parser.head is not None:
             self.exchange.headers_ns = ns
         if ended:

@@ -7,24 +7,31 @@ its last bytes; the body is put together once, afterwards.
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from fmload.base.units import write_size
+
 MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 256 * 1024 * 1024
+MAX_INTERIM_HEADS = 100
+_MAX_LENGTH_DIGITS = 18  # more are larger than any limit, and Python refuses to read very many
 _SCAN_BYTES = 64 * 1024  # chunks are checked at least this often, so that garbage is noticed before the end
 _MAX_CHUNK_LINE = 4096
 
 _head_end = re.compile(rb"\r?\n\r?\n").search
 _status_line = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: ([^\r\n]*))?\r?").fullmatch
-_header_line = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*?)[ \t]*\r?").fullmatch
+_header_name = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _chunk_line = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n").match
-_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
 class FramingError(ValueError):
     """The bytes are not an HTTP/1.1 response, or pass a limit."""
+
+
+def too_large(limit_bytes: int) -> str:
+    """Why a response is given up that passes the limit on its size."""
+    return f"the response is larger than {write_size(limit_bytes)} (max_response)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +60,19 @@ def parse_head(data: bytes) -> Head:
     status = _status_line(first)
     if status is None:
         raise FramingError(f"not an HTTP/1.x status line: {first[:60]!r}")
-    headers: dict[str, str] = {}
+    headers: dict[str, list[str]] = {}
     for line in lines:
-        match = _header_line(line)
-        if match is None:
-            raise FramingError(f"not a header line: {line[:60]!r}")
-        name, value = match[1].decode("ascii").lower(), match[2].decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return Head(int(status[2]), (status[3] or b"").decode("latin-1"), headers, int(status[1]))
+        name, value = _header(line)
+        headers.setdefault(name, []).append(value)
+    joined = {name: ", ".join(values) for name, values in headers.items()}
+    return Head(int(status[2]), (status[3] or b"").decode("latin-1"), joined, int(status[1]))
+
+
+def _header(line: bytes) -> tuple[str, str]:
+    name, colon, value = line.removesuffix(b"\r").partition(b":")
+    if not colon or _header_name(name) is None or b"\r" in value:
+        raise FramingError(f"not a header line: {line[:60]!r}")
+    return name.decode("ascii").lower(), value.strip(b" \t").decode("latin-1")
 
 
 class ResponseParser:
@@ -84,6 +96,8 @@ class ResponseParser:
         self._chunk_starts: list[int] = []
         self._chunk_ends: list[int] = []
         self._chunked = False
+        self._trailers: int | None = None  # where they begin, once the last chunk is in
+        self._interim_heads = 0
 
     @property
     def raw(self) -> bytearray:
@@ -126,44 +140,59 @@ class ResponseParser:
         return True
 
     def _in_head(self, data: bytes) -> bool:
-        raw = self.raw
-        if not raw.startswith(b"HTTP/1."[: len(raw) - self._start], self._start):
-            raise FramingError(f"not an HTTP/1.x response: {bytes(raw[self._start:self._start + 60])!r}")
-        match = _head_end(raw, max(self._start, len(raw) - len(data) - 3))
-        if match is None:
-            if len(raw) - self._start > MAX_HEAD_BYTES:
-                raise FramingError(f"response headers larger than {MAX_HEAD_BYTES} bytes")
-            return False
-        head = parse_head(bytes(raw[self._start:match.start()]))
-        self._start = self._position = match.end()
-        if 100 <= head.status < 200:
-            if head.status == 101:
-                raise FramingError("the server switched to another protocol")
-            return self._in_head(bytes(raw[self._start:])) if len(raw) > self._start else False
-        self.head = head
+        raw, look_from = self.raw, self.received - len(data) - 3
+        while self.head is None:
+            if not raw.startswith(b"HTTP/1."[: len(raw) - self._start], self._start):
+                raise FramingError(f"not an HTTP/1.x response: {bytes(raw[self._start:self._start + 60])!r}")
+            match = _head_end(raw, max(self._start, look_from))
+            if match is None:
+                if len(raw) - self._start > MAX_HEAD_BYTES:
+                    raise FramingError(f"response headers larger than {MAX_HEAD_BYTES} bytes")
+                return False
+            head = parse_head(bytes(raw[self._start:match.start()]))
+            self._start = self._position = match.end()
+            if not self._is_interim(head):
+                self.head = head
         return self._choose_framing(head)
+
+    def _is_interim(self, head: Head) -> bool:
+        if not 100 <= head.status < 200:
+            return False
+        if head.status == 101:
+            raise FramingError("the server switched to another protocol")
+        self._interim_heads += 1
+        if self._interim_heads > MAX_INTERIM_HEADS:
+            raise FramingError(f"more than {MAX_INTERIM_HEADS} interim responses (1xx) before the response itself")
+        return True
 
     def _choose_framing(self, head: Head) -> bool:
         """RFC 9112, section 6.3."""
         if self._method == "HEAD" or head.status in (204, 304):
             return self._finish(self._start)
-        transfer = head.tokens("transfer-encoding")
+        transfer = [coding for coding in head.tokens("transfer-encoding") if coding != "identity"]
+        if transfer == ["chunked"]:
+            self._chunked = True
+            self._advance = self._in_chunks
+            return self._scan_chunks()
         if transfer:
-            self._chunked = transfer[-1] == "chunked"
-            self._advance = self._in_chunks if self._chunked else self._until_close
-            return self._scan_chunks() if self._chunked else self._until_close(b"")
-        lengths = set(head.tokens("content-length"))
-        if not lengths:
+            raise FramingError(f"Transfer-Encoding: {head.headers['transfer-encoding'][:60]!r}, which was not asked for")
+        if "content-length" not in head.headers:
             self._advance = self._until_close
             return self._until_close(b"")
+        self._end = self._start + self._length(head)
+        self._advance = self._in_length
+        return self._in_length(b"")
+
+    def _length(self, head: Head) -> int:
+        """Of the body, as the one or several equal Content-Length fields say it."""
+        lengths = {length.strip() for length in head.headers["content-length"].split(",")}
         length = lengths.pop()
         if lengths or not (length.isascii() and length.isdigit()):
             raise FramingError(f"Content-Length: {head.headers['content-length'][:60]!r}")
-        if int(length) > self._max_body_bytes:
+        digits = length.lstrip("0") or "0"
+        if len(digits) > _MAX_LENGTH_DIGITS or int(digits) > self._max_body_bytes:
             raise FramingError(self._too_large())
-        self._end = self._start + int(length)
-        self._advance = self._in_length
-        return self._in_length(b"")
+        return int(digits)
 
     def _in_length(self, data: bytes) -> bool:
         return self.received >= self._end and self._finish(self._end)
@@ -175,16 +204,21 @@ class ResponseParser:
 
     def _in_chunks(self, data: bytes) -> bool:
         """A message ends with an empty line: only a read with one at its end, or a very small one, is looked at."""
+        if self._trailers is not None:
+            return self._in_trailers(max(self._trailers, self.received - len(data) - 3))
         if data.endswith(b"\r\n\r\n") or len(data) < 4 or self.received - self._position > _SCAN_BYTES:
             return self._scan_chunks()
         return False
 
     def _scan_chunks(self) -> bool:
+        if self._trailers is not None:
+            return self._in_trailers(self._trailers)
         raw, position = self.raw, self._position
         received = len(raw)
         while match := _chunk_line(raw, position):
             size, start = int(match[1], 16), match.end()
             if size == 0:
+                self._trailers = start
                 return self._in_trailers(start)
             end = start + size
             if end - self._start > self._max_body_bytes:
@@ -200,21 +234,22 @@ class ResponseParser:
             raise FramingError(f"not a chunk size: {bytes(raw[position:position + 60])!r}")
         return False
 
-    def _in_trailers(self, start: int) -> bool:
-        """`start` is after the last chunk's line; trailer fields are skipped."""
-        if self.raw.startswith(b"\r\n", start):
+    def _in_trailers(self, look_from: int) -> bool:
+        """After the last chunk's line; trailer fields are skipped. `look_from`: no empty line ends before it."""
+        raw, start = self.raw, self._trailers or 0
+        if raw.startswith(b"\r\n", start):
             return self._finish(start + 2)
-        empty_line = _head_end(self.raw, start)
-        if empty_line is None and len(self.raw) - start > MAX_HEAD_BYTES:
+        empty_line = _head_end(raw, look_from)
+        if empty_line is None and len(raw) - start > MAX_HEAD_BYTES:
             raise FramingError(f"trailers larger than {MAX_HEAD_BYTES} bytes")
         return empty_line is not None and self._finish(empty_line.end())
 
     def _too_large(self) -> str:
-        return f"the response is larger than {self._max_body_bytes} bytes"
+        return too_large(self._max_body_bytes)
 
     def _spans(self) -> tuple[Sequence[int], Sequence[int]]:
         """Where in the raw bytes the body lies: starts and ends, a chunk that is under way included."""
-        if self.head is None:
+        if self.head is None or self._advance == self._in_head:  # the head says nothing that can be followed
             return (), ()
         if not self._chunked:
             return (self._start,), (min(self._end or len(self.raw), len(self.raw)),)
@@ -243,29 +278,3 @@ def _body_ends(starts: Sequence[int], ends: Sequence[int], read_ends: Iterable[i
         inside = index < len(starts) and read_end > starts[index]
         lengths.append(before + read_end - starts[index] if inside else before)
     return lengths
-
-
-def decode_content(encoding: str, body: bytes, ends: list[int],
-                   max_body_bytes: int = MAX_BODY_BYTES) -> tuple[bytes, list[int]]:
-    """Body and read ends with a content coding (gzip, deflate) undone. Raises FramingError for any other."""
-    if encoding in ("", "identity"):
-        return body, ends
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise FramingError(f"the response is encoded as {encoding[:60]!r}, which was not asked for")
-    inflate, plain, lengths, before = _inflater(encoding, body), bytearray(), [], 0
-    try:
-        for end in ends:
-            plain += inflate.decompress(body[before:end], max_body_bytes + 1 - len(plain))
-            if len(plain) > max_body_bytes:
-                raise FramingError(f"the decoded response is larger than {max_body_bytes} bytes")
-            lengths.append(len(plain))
-            before = end
-    except zlib.error as error:
-        raise FramingError(f"the {encoding} body cannot be decoded: {error}") from error
-    return bytes(plain), lengths
-
-
-def _inflater(encoding: str, body: bytes) -> zlib._Decompress:
-    """Some servers send raw deflate for `deflate`; a zlib stream begins with method 8."""
-    raw_deflate = encoding == "deflate" and body[:1] != b"" and body[0] & 0x0F != 8
-    return zlib.decompressobj(-zlib.MAX_WBITS if raw_deflate else _GZIP_OR_ZLIB)

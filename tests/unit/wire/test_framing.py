@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmload.wire.framing import FramingError, ResponseParser, decode_content
+from fmload.wire.content_coding import decode_content
+from fmload.wire.framing import FramingError, ResponseParser
 
 ROUNDS = int(os.environ.get("FMLOAD_FUZZ", "3000"))
 BODY = b'data: {"a": 1}\n\ndata: 0\r\n\r\ndata: [DONE]\n\n'
