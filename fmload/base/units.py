@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+_LONGEST = 64  # characters of a duration or size; digits without end would be read for ever
 _DURATION_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|min|m|h|d)")
 
@@ -12,7 +13,7 @@ _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|min|m|h|d)")
 def parse_duration_s(text: str) -> float:
     """Seconds from `500ms`, `5s`, `1m30s`, `2h`. Raises ValueError when no unit is given or a part is unknown."""
     stripped = text.strip()
-    parts = _DURATION_PART.findall(stripped)
+    parts = _DURATION_PART.findall(stripped) if len(stripped) <= _LONGEST else []
     if not parts or _DURATION_PART.sub("", stripped).strip():
         raise ValueError(f"'{text}' is not a duration; write a number with its unit, such as 500ms, 10s, 2m or 1h")
     return math.fsum(float(number) * _DURATION_S[unit] for number, unit in parts)
@@ -30,7 +31,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?i?B)")
 
 def parse_size_bytes(text: str) -> int:
     """Bytes from `64KiB`, `1.5 GB`. Raises ValueError when no unit is given or it is unknown."""
-    found = _SIZE.fullmatch(text.strip())
+    found = _SIZE.fullmatch(text.strip()) if len(text) <= _LONGEST else None
     if found is None or found[2] not in _SIZE_BYTES:
         raise ValueError(f"'{text}' is not a size; write a number with its unit, such as 64KiB, 500MB or 1GiB")
     return round(float(found[1]) * _SIZE_BYTES[found[2]])

@@ -398,6 +398,8 @@ class RunFile(Strict):
     prompts: list[PromptSpec] = Field(min_length=1, description="what is sent")
     load: LoadSpec = Field(description="how much of it")
     timeouts: TimeoutSpec = Field(default_factory=TimeoutSpec, description="limits of one request")
+    max_response_bytes: Bytes = Field(256 << 20, alias="max_response", description="larger answers are cut off there, "
+                                                                                   "and have failed (decode)")
     objectives: dict[str, Any] = Field(default_factory=dict, description="limits on metrics, for example ttft_p95: 2s")
     report: ReportSpec = Field(default_factory=ReportSpec, description="what the report shows")
     keep_answers: Annotated[AnswersSpec | None, BeforeValidator(_kept)] = Field(

@@ -102,7 +102,7 @@ class PayloadReader:
     def __init__(self, answer: Answer, answer_path: str | None = None) -> None:
         self._answer = answer
         self._path = answer_path.split(".") if answer_path else None
-        self._rest = b""
+        self._rest: list[bytes] = []  # of a line that has not ended
         self._openai = OpenAIAnswer()
         self._openai.reading = answer.reading
 
@@ -114,13 +114,16 @@ class PayloadReader:
         if self._path == _RAW:
             self._plain(part, end)
             return
-        *lines, self._rest = (self._rest + part).split(b"\n")
-        for line in lines:
-            self._line(line.strip(), end)
+        first, *others = part.split(b"\n")
+        self._rest.append(first)
+        for following in others:
+            self.last_line(end)
+            self._rest.append(following)
 
     def last_line(self, end: int) -> None:
         """The last line, which need not end with a newline. Raises as `feed` does."""
-        line, self._rest = self._rest.strip(), b""
+        line = b"".join(self._rest).strip()
+        self._rest.clear()
         self._line(line, end)
 
     def document(self, body: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from array import array
 from collections.abc import Callable
 from functools import partial
@@ -10,11 +11,14 @@ from typing import Any
 
 from gevent.hub import Waiter, get_hub
 
+from fmload.base.offload import beside_the_loop
 from fmload.model.outcome import Failure
 from fmload.wire.clock import NO_STAMP
 from fmload.wire.content_coding import decode_content
 from fmload.wire.exchange import CarriesToken, Exchange, GivesUp, Mark, Timeouts
 from fmload.wire.framing import FramingError, ResponseParser
+
+logger = logging.getLogger(__name__)
 
 _SECOND_NS = 1_000_000_000
 _mark: Callable[[Any], Mark] = partial(tuple.__new__, Mark)  # Mark._make in C: once a token
@@ -76,8 +80,8 @@ class Flight:
         try:
             if gives_up(self._parser.received, self._body_now):
                 self.fail(Failure("cancelled", "given up by the client"))
-        except FramingError as error:
-            self.fail(Failure("decode", str(error)))
+        except Exception as error:
+            self.fail(_unreadable(error))
 
     def lost(self, reason: str | None) -> None:
         """The peer has closed, or reset the connection for `reason`."""
@@ -144,8 +148,8 @@ class Flight:
                 self._end(self._last_ns)
                 return
             failure = self._overdue(now_ns)
-        except FramingError as error:
-            failure = Failure("decode", str(error))
+        except Exception as error:
+            failure = _unreadable(error)
         if failure is None:
             self._arm(now_ns)
         else:
@@ -178,6 +182,9 @@ class Flight:
     def finish(self) -> None:
         """Put what came into the exchange; to be called once, by the greenlet, after the end."""
         self._disarm()
+        beside_the_loop(self._parser.received, self._fill_in)
+
+    def _fill_in(self) -> None:
         exchange, head = self.exchange, self._parser.head
         if head is not None:
             exchange.status, exchange.reason, exchange.headers = head.status, head.reason, head.headers
@@ -191,6 +198,14 @@ class Flight:
         lags = [max(lag_ns, 0) for lag_ns in self._lags]
         kernel = [lag_ns != NO_STAMP for lag_ns in self._lags]
         exchange.marks = list(map(_mark, zip(ends, self._instants, lags, kernel, strict=True)))
+
+
+def _unreadable(error: Exception) -> Failure:
+    """Of an answer that cannot be read while it comes. Nothing may be raised into the hub: the request would wait."""
+    if not isinstance(error, FramingError):
+        logger.error("a part of an answer cannot be read", exc_info=error)
+    return Failure("decode", str(error) if isinstance(error, FramingError) else
+                   f"the answer cannot be read ({type(error).__name__})")
 
 
 def _ns(seconds: float) -> int:

@@ -14,6 +14,7 @@ from fmload.endpoints.base import Endpoint
 from fmload.wire.exchange import Address, CarriesToken, Exchange, GivesUp, HttpRequest, Wire
 from fmload.wire.http1 import Http1Wire
 
+_LOOK_AGAIN = 0.05  # of the bytes so far, while it is not known how many a token takes
 _LOOK_AFTER = 0.25  # of the bytes that the missing tokens take, by those that came: parsing it all each time is dear
 
 
@@ -55,6 +56,7 @@ class Enough:
             return False
         reading = self._endpoint.read(Exchange("", status=200, body=body()))
         found = sum(chunk.tokens for chunk in reading.chunks)
+        self._look_at = received * (1 + _LOOK_AGAIN)  # where no token comes, each look is dearer than the one before
         if found:
             self._first = self._first or (received, found)
             bytes_before, tokens_before = self._first

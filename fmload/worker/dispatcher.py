@@ -100,7 +100,8 @@ class Sender:
         self._worker = worker
         self._keep = keep
         self._dead = dead
-        self._wire = Http1Wire(Timeouts(limits.connect_s, limits.first_token_s, limits.idle_s, limits.total_s))
+        self._wire = Http1Wire(Timeouts(limits.connect_s, limits.first_token_s, limits.idle_s, limits.total_s),
+                               max_body_bytes=run.max_response_bytes)
         self._endpoints: dict[str, Endpoint] = {
             spec.name: ENDPOINTS.load(spec.protocol).from_spec(spec) for spec in run.endpoints}
         self._variants = _variants(run)

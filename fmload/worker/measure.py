@@ -11,6 +11,7 @@ first token has an exact first token.
 
 from __future__ import annotations
 
+import logging
 import re
 from array import array
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 import orjson
 from gevent import GreenletExit
 
+from fmload.base.offload import beside_the_loop
 from fmload.endpoints.base import Endpoint
 from fmload.endpoints.failures import http_failure
 from fmload.model.outcome import Failure
@@ -25,6 +27,8 @@ from fmload.model.prompt import Prompt
 from fmload.model.reading import Chunk, Reading
 from fmload.model.record import Record
 from fmload.wire.exchange import Address, Exchange, Mark, Wire
+
+logger = logging.getLogger(__name__)
 
 _SECRET = re.compile(
     r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}|\b(sk|hf|pk|gsk|xai|nvapi|bedrock-api-key)[-_][\w-]{8,}|\b(AKIA|ASIA)[0-9A-Z]{12,}"
@@ -46,16 +50,30 @@ def measure(endpoint: Endpoint, prompt: Prompt, wire: Wire, address: Address, *,
         if partial is None:  # killed before anything was sent
             raise
         exchange = partial
-    reading = endpoint.read(exchange)
     record = unsent(endpoint, prompt, request_id=request_id, worker=worker, stage=stage, scheduled_ns=scheduled_ns,
                     max_output_tokens=max_output_tokens)
+    return record, beside_the_loop(len(exchange.body), _read_into, record, endpoint, exchange)
+
+
+def _read_into(record: Record, endpoint: Endpoint, exchange: Exchange) -> Reading:
+    """Read the answer, and note in the record what came of it."""
+    reading = _read(endpoint, exchange)
     _note_exchange(record, exchange)
     _note_chunks(record, reading.chunks, exchange.marks)
     _note_reading(record, reading)
     failure = outcome(exchange, reading)
     if failure is not None:
         record.outcome, record.error = failure.outcome, redact(failure.message)
-    return record, reading
+    return reading
+
+
+def _read(endpoint: Endpoint, exchange: Exchange) -> Reading:
+    """The endpoint's reading. An answer that it stumbles over is one failed request, not the end of its user."""
+    try:
+        return endpoint.read(exchange)
+    except Exception as error:
+        logger.exception("the answer of %s cannot be read", exchange.address)
+        return Reading(failure=Failure("decode", f"the answer cannot be read ({type(error).__name__})"))
 
 
 def unsent(endpoint: Endpoint, prompt: Prompt, *, request_id: str, worker: str, stage: int, scheduled_ns: int,
@@ -93,7 +111,7 @@ def _note_exchange(record: Record, exchange: Exchange) -> None:
 
 
 def _note_chunks(record: Record, chunks: Sequence[Chunk], marks: Sequence[Mark]) -> None:
-    if not chunks:
+    if not chunks or not marks:
         return
     record.chunk_ns, record.chunk_censored = arrivals(chunks, marks)
     record.chunk_tokens = array("i", [chunk.tokens for chunk in chunks])

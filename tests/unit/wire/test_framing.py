@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import zlib
@@ -264,3 +265,66 @@ def test_fuzz_the_parser_agrees_with_h11_and_never_breaks(capsys: pytest.Capture
         print(f"\nHTTP fuzz: {sum(counts.values())} responses, {counts}; {stricter} refused that h11 takes")
     assert stricter < ROUNDS / 100  # control characters in chunk extensions and the like
     assert min(counts.values()) > ROUNDS / 40
+
+
+LENGTHS = {"negative": b"-5", "absurd": b"99999999999999999", "of 5,000 digits": b"9" * 5000, "two unequal": b"5, 7",
+           "a superscript": "1²".encode("latin-1"), "a sign": b"+5", "none": b"", "hexadecimal": b"0x5", "a comma": b"5,"}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_a_content_length_that_is_none_is_refused_at_once_and_leaves_no_body(name: str) -> None:
+    parser = ResponseParser()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: " + LENGTHS[name] + b"\r\n\r\n"
+    with pytest.raises(FramingError):
+        parser.feed(head + b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n')
+    assert not parser.complete and parser.body([parser.received]) == (b"", [0])
+
+
+def test_equal_content_lengths_are_one() -> None:
+    parser = ResponseParser()
+    assert parser.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3, 3\r\n\r\nabc")
+    assert parser.body([parser.received])[0] == b"abc"
+
+
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"gzip", b"chunked, chunked", b"chunked, x"])
+def test_a_transfer_coding_that_was_not_asked_for_is_refused(coding: bytes) -> None:
+    with pytest.raises(FramingError, match="Transfer-Encoding"):
+        ResponseParser().feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + coding + b"\r\n\r\n")
+
+
+def test_interim_responses_are_skipped_up_to_a_bound() -> None:
+    interim = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    parser = ResponseParser()
+    assert parser.feed(interim * 100 + LENGTH)
+    assert parser.head is not None and parser.head.status == 200
+    with pytest.raises(FramingError, match="more than 100 interim"):
+        ResponseParser().feed(interim * 10_000)
+
+
+def test_a_header_line_with_a_carriage_return_inside_is_refused() -> None:
+    with pytest.raises(FramingError, match="not a header line"):
+        ResponseParser().feed(b"HTTP/1.1 200 OK\r\nx:" + b" " * 60_000 + b"\rb\r\n\r\n")
+
+
+def test_trailers_may_come_byte_by_byte() -> None:
+    parser = ResponseParser()
+    assert [parser.feed(TRAILERS[at:at + 1]) for at in range(len(TRAILERS))] == [False] * (len(TRAILERS) - 1) + [True]
+    assert parser.reusable
+
+
+def test_every_member_of_a_gzip_body_is_read() -> None:
+    pieces = [BODY[:20], BODY[20:25], b"", BODY[25:]]
+    body = b"".join(map(gzip.compress, pieces)) + b"\0" * 7  # padding, as tape archives have it
+    for read in (1, 7, 4096, len(body)):
+        ends = [*range(read, len(body), read), len(body)]
+        plain, lengths = decode_content("gzip", body, ends)
+        assert plain == BODY and lengths == sorted(lengths) and lengths[-1] == len(BODY)
+
+
+def test_what_follows_a_gzip_member_and_is_none_is_refused() -> None:
+    body = gzip.compress(BODY) + b"garbage"
+    with pytest.raises(FramingError, match="cannot be decoded"):
+        decode_content("gzip", body, [len(body)])
+    many = gzip.compress(b"") * 10_001
+    with pytest.raises(FramingError, match="more than 10000 members"):
+        decode_content("gzip", many, [len(many)])
