@@ -175,7 +175,8 @@ class ResponseParser:
             self._advance = self._in_chunks
             return self._scan_chunks()
         if transfer:
-            raise FramingError(f"Transfer-Encoding: {head.headers['transfer-encoding'][:60]!r}, which was not asked for")
+            coding = head.headers["transfer-encoding"][:60]
+            raise FramingError(f"Transfer-Encoding: {coding!r}, which was not asked for")
         if "content-length" not in head.headers:
             self._advance = self._until_close
             return self._until_close(b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import gevent
 import orjson
@@ -16,7 +17,8 @@ from fmload.wire.http1 import Http1Wire
 from fmload.worker.measure import measure
 from tests.integration.wire.served import Step, serving
 
-EVENT = b"data: " + orjson.dumps({"choices": [{"index": 0, "delta": {"content": "word "}}], "padding": "x" * 100}) + b"\n\n"
+WORD = {"choices": [{"index": 0, "delta": {"content": "word "}}], "padding": "x" * 100}
+EVENT = b"data: " + orjson.dumps(WORD) + b"\n\n"
 END = (b"data: " + orjson.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
        + b"\n\ndata: [DONE]\n\n")
 
@@ -72,7 +74,7 @@ def test_the_loop_goes_on_while_a_large_answer_is_read() -> None:
         ticker.kill()
     record, reading = request.get()
     assert (record.outcome, len(reading.chunks)) == ("ok", count)
-    gaps = [after - before for before, after in zip(ticks, ticks[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(ticks)]
     assert max(gaps) < read_s / 3, f"the loop stood still for {max(gaps):.2f} s of {read_s:.2f} s"
 
 

@@ -268,7 +268,8 @@ def test_fuzz_the_parser_agrees_with_h11_and_never_breaks(capsys: pytest.Capture
 
 
 LENGTHS = {"negative": b"-5", "absurd": b"99999999999999999", "of 5,000 digits": b"9" * 5000, "two unequal": b"5, 7",
-           "a superscript": "1²".encode("latin-1"), "a sign": b"+5", "none": b"", "hexadecimal": b"0x5", "a comma": b"5,"}
+           "a superscript": "1²".encode("latin-1"), "a sign": b"+5",
+           "none": b"", "hexadecimal": b"0x5", "a comma": b"5,"}
 
 
 @pytest.mark.parametrize("name", LENGTHS)
