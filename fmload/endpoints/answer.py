@@ -52,6 +52,11 @@ class Answer:
         if reading.output_tokens is not None:
             reading.tokens_source = "server"
 
+    def wrote(self, tokens: int | None, for_1h: int | None = None) -> None:
+        """Input tokens that the server wrote to its prefix cache, and those of them that it keeps for an hour."""
+        self.reading.cache_write_tokens = _known(tokens, self.reading.cache_write_tokens)
+        self.reading.cache_write_1h_tokens = _known(for_1h, self.reading.cache_write_1h_tokens)
+
     def note(self, name: str, value: Any) -> None:
         """A figure of the server's own, kept as it came."""
         if value is not None:

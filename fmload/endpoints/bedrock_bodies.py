@@ -156,8 +156,17 @@ def _converse_metadata(answer: Answer, payload: Json) -> None:
     read = usage.get("cacheReadInputTokens", usage.get("cacheReadInputTokenCount"))
     written = usage.get("cacheWriteInputTokens", usage.get("cacheWriteInputTokenCount"))
     answer.usage(_sum(usage.get("inputTokens"), read, written), usage.get("outputTokens"), read)
+    answer.wrote(written, _for_1h(usage.get("cacheDetails")))
     answer.note("latencyMs", (payload.get("metrics") or {}).get("latencyMs"))
     answer.note("serviceTier", (payload.get("serviceTier") or {}).get("type"))
+
+
+def _for_1h(details: Any) -> int | None:
+    """Tokens written for an hour, of Converse's `cacheDetails`; None where the service does not say."""
+    if not isinstance(details, list):
+        return None
+    counts = [each.get("inputTokens") for each in details if isinstance(each, Mapping) and each.get("ttl") == "1h"]
+    return sum(count for count in counts if isinstance(count, int))
 
 
 def _sum(fresh: int | None, read: int | None, written: int | None) -> int | None:
@@ -195,8 +204,9 @@ def _read_anthropic(answer: Answer, event: Json, end: int) -> None:
 
 def _anthropic_usage(answer: Answer, usage: Json) -> None:
     read = usage.get("cache_read_input_tokens")
-    answer.usage(_sum(usage.get("input_tokens"), read, usage.get("cache_creation_input_tokens")),
-                 usage.get("output_tokens"), read)
+    written = usage.get("cache_creation_input_tokens")
+    answer.usage(_sum(usage.get("input_tokens"), read, written), usage.get("output_tokens"), read)
+    answer.wrote(written, (usage.get("cache_creation") or {}).get("ephemeral_1h_input_tokens"))
 
 
 def _read_llama(answer: Answer, event: Json, end: int) -> None:

@@ -33,6 +33,8 @@ class Reading:
     output_tokens: int | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None  # of the input, written to the prefix cache; with those for 1 h
+    cache_write_1h_tokens: int | None = None
     tokens_source: TokensSource | None = None
     finish_reason: str | None = None
     failure: Failure | None = None

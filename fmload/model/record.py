@@ -17,7 +17,8 @@ from fmload.model.outcome import Outcome
 
 SCHEMA_VERSION = 2
 # 1  first version
-# 2  chunk_tokens_known, choices, remark; outcome `client`; tokens_source `approximate`
+# 2  chunk_tokens_known, choices, remark, cache_write_tokens, cache_write_1h_tokens; outcome `client`; tokens_source
+#    `approximate`
 
 Stamp = Literal["kernel", "user"]
 TokensSource = Literal["server", "tokenizer", "approximate", "chunks"]
@@ -65,10 +66,12 @@ class Record:
     chunk_tokens_known: bool = False  # whether `chunk_tokens` is what each chunk really held; ITL is null where not
     choices: int = 1  # answers to this one prompt (`n`); counts are of all of them
     remark: str | None = None  # what was strange about a count and set aside
+    cache_write_tokens: int | None = None  # of the input, written to the server's prefix cache; for 1 h ones, too
+    cache_write_1h_tokens: int | None = None  # of those, what is kept for an hour
 
 
 COLUMNS = tuple(column.name for column in fields(Record))
-_WIDTHS = (len(COLUMNS) - 3, len(COLUMNS))  # of schema 1 and 2: columns are only ever added at the end
+_WIDTHS = (len(COLUMNS) - 5, len(COLUMNS))  # of schema 1 and 2: columns are only ever added at the end
 _LISTS = {"chunk_ns": "q", "chunk_tokens": "i", "chunk_censored": "b"}
 _dictionary = pa.dictionary(pa.int32(), pa.string())
 _TYPES: dict[str, pa.DataType] = {
@@ -77,7 +80,7 @@ _TYPES: dict[str, pa.DataType] = {
     "streamed": pa.bool_(), "chunk_tokens_known": pa.bool_(), "choices": pa.int32(), "remark": pa.string(),
     "stage": pa.int32(), "status": pa.int32(), "reads": pa.int32(),
     **dict.fromkeys(("prompt_tokens", "max_output_tokens", "input_tokens", "output_tokens", "cached_tokens",
-                     "reasoning_tokens"), pa.int32()),
+                     "reasoning_tokens", "cache_write_tokens", "cache_write_1h_tokens"), pa.int32()),
     **dict.fromkeys(("scheduled_ns", "send_ns", "connected_ns", "headers_ns", "first_token_ns", "first_answer_ns",
                      "last_token_ns", "end_ns", "lag_max_ns", "lag_sum_ns"), pa.int64()),
     **dict.fromkeys(("worker", "endpoint", "prompt_set", "address", "stamp", "tokens_source", "finish_reason",

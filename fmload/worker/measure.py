@@ -144,6 +144,8 @@ def arrivals(chunks: Sequence[Chunk], marks: Sequence[Mark]) -> tuple[array[int]
 def _note_reading(record: Record, reading: Reading) -> None:
     record.input_tokens, record.output_tokens = reading.input_tokens, reading.output_tokens
     record.cached_tokens, record.reasoning_tokens = reading.cached_tokens, reading.reasoning_tokens
+    record.cache_write_tokens = reading.cache_write_tokens
+    record.cache_write_1h_tokens = reading.cache_write_1h_tokens
     record.tokens_source, record.finish_reason = reading.tokens_source, reading.finish_reason
     if record.output_tokens is None and reading.chunks:
         record.output_tokens, record.tokens_source = sum(chunk.tokens for chunk in reading.chunks), "chunks"

@@ -206,6 +206,15 @@ def test_cached_tokens_are_part_of_the_input() -> None:
     assert reading.tokens_source == "server"
 
 
+def test_tokens_written_to_the_cache_are_told_and_those_for_an_hour_apart() -> None:
+    written = event("metadata", {"usage": {"inputTokens": 5, "outputTokens": 3, "cacheWriteInputTokens": 30,
+                                           "cacheDetails": [{"ttl": "5m", "inputTokens": 10},
+                                                            {"ttl": "1h", "inputTokens": 20}]}})
+    reading = read(START + delta(text="A") + STOP + written)
+    assert (reading.input_tokens, reading.cache_write_tokens, reading.cache_write_1h_tokens) == (35, 30, 20)
+    assert read(START + delta(text="A") + STOP + METADATA).cache_write_1h_tokens is None
+
+
 def test_the_server_s_own_figures_are_kept() -> None:
     reading = read(START + delta(text="A") + STOP + METADATA, **{"x-amzn-requestid": "r-1"})
     assert reading.detail == {"request_id": "r-1", "latencyMs": 321, "serviceTier": "flex"}
