@@ -94,7 +94,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class MeasuredEndpoint:
     """What the analysis needs to know of an endpoint of the run file."""
 
     name: str
@@ -142,10 +142,10 @@ class Run:
         """The run file's name, or the folder's."""
         return str(self.spec.get("name") or self.results.root.name)
 
-    def endpoint(self, name: str) -> Endpoint:
+    def endpoint(self, name: str) -> MeasuredEndpoint:
         """The endpoint of that name in the run file; a bare one when the run file does not name it."""
         entry = self._entry("endpoints", name)
-        return _endpoint(entry) if entry else Endpoint(name)
+        return _endpoint(entry) if entry else MeasuredEndpoint(name)
 
     def server(self, endpoint: str) -> str:
         """What it shares with the other endpoints of the same server, by which its prefix cache is shared, too."""
@@ -297,14 +297,14 @@ def _price(entry: Mapping[str, Any]) -> PriceSpec | None:
     return None if given is None else PriceSpec.model_validate(given)
 
 
-def _endpoint(entry: Mapping[str, Any]) -> Endpoint:
+def _endpoint(entry: Mapping[str, Any]) -> MeasuredEndpoint:
     price = _price(entry)
-    values = _known(Endpoint, entry)
+    values = _known(MeasuredEndpoint, entry)
     values["price"] = price
     values["instance_type"] = entry.get("instance_type") or (price.instance_type if price else None)
     values["parameters"] = entry.get("parameters") or {}
     values["urls"], values["balance"] = tuple(entry.get("urls") or ()), entry.get("balance") or "round_robin"
-    return Endpoint(**values)
+    return MeasuredEndpoint(**values)
 
 
 def _known(kind: type[Any], entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -128,9 +128,9 @@ def _cosine(spec: JudgesFile, cases: list[Case]) -> Score | None:
 
 def _pricing(spec: JudgesFile) -> dict[str, Pricing | None]:
     from fmload.pricing.table import load_prices
-    from fmload_analysis.run import Endpoint
+    from fmload_analysis.run import MeasuredEndpoint
     from fmload_analysis.verdict.cost import pricing_of
 
     table = load_prices()
-    return {judge.name: pricing_of(Endpoint(judge.name, judge.price or PriceSpec(), model=judge.model), table,
+    return {judge.name: pricing_of(MeasuredEndpoint(judge.name, judge.price or PriceSpec(), model=judge.model), table,
                                    spec.region) for judge in spec.judges}

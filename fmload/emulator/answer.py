@@ -31,10 +31,10 @@ class Line(Protocol):
 
     def at(self, due_ns: int, call: Callable[[], None]) -> None: ...
 
-    def finished(self, answer: Answer, keep_alive: bool, reset: bool = False) -> None: ...
+    def finished(self, answer: EmulatedAnswer, keep_alive: bool, reset: bool = False) -> None: ...
 
 
-class Answer:
+class EmulatedAnswer:
     """The response to one request. The engine calls `token` for every token; everything else follows."""
 
     def __init__(self, line: Line, plane: Plane, opened: Opened, job: Job, truth: Truth, shape: Shape,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from fmload.emulator import http, openai
-from fmload.emulator.answer import Answer
+from fmload.emulator.answer import EmulatedAnswer
 from fmload.emulator.http import Refusal, Request
 from fmload.emulator.loop import Loop
 from fmload.emulator.sockets import Channel
@@ -26,7 +26,7 @@ class Handler(Protocol):
 
     def handle(self, connection: Connection, request: Request) -> None: ...
 
-    def finish(self, answer: Answer) -> None: ...
+    def finish(self, answer: EmulatedAnswer) -> None: ...
 
 
 class Connection:
@@ -36,7 +36,7 @@ class Connection:
         self._loop, self._handler, self.socket, self._channel = loop, handler, sock, channel
         self.headers = handler.headers
         self._reader = http.RequestReader()
-        self.answer: Answer | None = None
+        self.answer: EmulatedAnswer | None = None
         self._open = True
         self._closing = self._blocked = self._serving = False
         loop.add(self)
@@ -57,7 +57,7 @@ class Connection:
         """Calls back at `due_ns`."""
         self._loop.at(due_ns, call)
 
-    def finished(self, answer: Answer, keep_alive: bool, reset: bool = False) -> None:
+    def finished(self, answer: EmulatedAnswer, keep_alive: bool, reset: bool = False) -> None:
         """The answer is over: on to the next request, or the end of the connection."""
         self._handler.finish(answer)
         self.answer = None

@@ -10,7 +10,7 @@ from itertools import count
 
 from fmload.base.errors import FmloadError
 from fmload.emulator import openai, planes, tokenizing
-from fmload.emulator.answer import Answer
+from fmload.emulator.answer import EmulatedAnswer
 from fmload.emulator.connection import Connection
 from fmload.emulator.dialect import Ask, Plane
 from fmload.emulator.engine import Job
@@ -50,7 +50,7 @@ class Service:
     def step(self, now_ns: int) -> None:
         """Hands the engine's tokens to their answers."""
         for job in self._engine.advance(now_ns - self._stalled_ns):
-            answer: Answer = job.owner
+            answer: EmulatedAnswer = job.owner
             if job.failure is None:
                 answer.token(now_ns)
             else:
@@ -92,7 +92,7 @@ class Service:
         if request.headers.get("connection", "").lower() == "close":
             shape = replace(shape, close_each=True)
         job = self._job(opened.ask, number)
-        answer = Answer(connection, plane, opened, job, truth, shape, fault, self._words.text)
+        answer = EmulatedAnswer(connection, plane, opened, job, truth, shape, fault, self._words.text)
         job.owner = connection.answer = answer
         self._start(answer, fault)
 
@@ -103,7 +103,7 @@ class Service:
         truth.end_ns = time.monotonic_ns()
         self._record(truth)
 
-    def _start(self, answer: Answer, fault: Fault | None) -> None:
+    def _start(self, answer: EmulatedAnswer, fault: Fault | None) -> None:
         if fault is not None and fault.kind == "never":
             return
         now_ns = time.monotonic_ns()
@@ -139,7 +139,7 @@ class Service:
         except FmloadError as error:
             raise openai.refusal(400, str(error)) from error
 
-    def finish(self, answer: Answer) -> None:
+    def finish(self, answer: EmulatedAnswer) -> None:
         """An answer is over, well or not: cancels what is left of it, and keeps its truth."""
         job, truth = answer.job, answer.truth
         if not job.finished:

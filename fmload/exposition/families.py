@@ -15,7 +15,7 @@ import numpy as np
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from fmload import __version__
-from fmload.live.state import Totals
+from fmload.live.state import Counts
 from fmload.master.collector import Collector
 from fmload.metrics.histogram import Histogram, middles_s
 from fmload.model.stage import Stage
@@ -40,7 +40,7 @@ _HEALTH = {
                          "Lateness of sends against their schedule, p99 of a second.", 1e-9),
 }
 _LABELS = ("endpoint", "prompt_set")
-Groups = Mapping[tuple[str, str], Totals]
+Groups = Mapping[tuple[str, str], Counts]
 
 
 def families(collector: Collector | None) -> Iterator[Metric]:
@@ -55,9 +55,9 @@ def families(collector: Collector | None) -> Iterator[Metric]:
 
 
 def _by_endpoint(collector: Collector) -> Groups:
-    merged: dict[tuple[str, str], Totals] = {}
+    merged: dict[tuple[str, str], Counts] = {}
     for (_, endpoint, prompt_set), totals in sorted(collector.live.groups.items()):
-        merged.setdefault((endpoint, prompt_set), Totals()).add(totals)
+        merged.setdefault((endpoint, prompt_set), Counts()).add(totals)
     return merged
 
 

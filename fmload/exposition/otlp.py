@@ -28,7 +28,7 @@ DEFAULT_EVERY_S = 10.0
 LIMIT_S = 3.0  # of one attempt, the last one at the end of a run included
 
 
-class Sender:
+class Exporter:
     """Sends every OTEL_METRIC_EXPORT_INTERVAL milliseconds (10 s), in a greenlet; `send` sends once more."""
 
     def __init__(self, current: Callable[[], Collector | None], endpoint: str) -> None:

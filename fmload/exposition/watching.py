@@ -22,9 +22,9 @@ def checked(args: argparse.Namespace) -> list[str]:
         options += ["--fmload-prometheus-port", str(args.prometheus_port),
                     "--fmload-prometheus-host", args.prometheus_host]
     if args.otlp_endpoint:
-        from fmload.exposition.otlp import Sender
+        from fmload.exposition.otlp import Exporter
 
-        Sender(lambda: None, args.otlp_endpoint)
+        Exporter(lambda: None, args.otlp_endpoint)
         options += ["--fmload-otlp-endpoint", args.otlp_endpoint]
     return options
 
@@ -46,11 +46,11 @@ def watch(options: argparse.Namespace, current: Callable[[], Collector | None]) 
         serve(current, options.fmload_prometheus_host, options.fmload_prometheus_port)
     if not options.fmload_otlp_endpoint:
         return lambda: None
-    from fmload.exposition.otlp import Sender
+    from fmload.exposition.otlp import Exporter
 
-    sender = Sender(current, options.fmload_otlp_endpoint)
-    sender.start()
-    return sender.send
+    exporter = Exporter(current, options.fmload_otlp_endpoint)
+    exporter.start()
+    return exporter.send
 
 
 def add_arguments(add: Callable[..., Any], prefix: str = "", **more: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from fmload.results.folder import Results
 WATCH_EVERY_S = 0.2
 CONNECT_LIMIT_S = 60
 REMOTE_CONNECT_LIMIT_S = 900  # hosts may still be booting
-INTERRUPTED_LIMIT_S = 240.0  # drain, barrier and compaction after Ctrl-C
+INTERRUPTED_LIMIT_S = 240.0  # drain, flush and compaction after Ctrl-C
 SILENT_S = 60.0
 LEAVE_LIMIT_S = 15.0
 KILL_LIMIT_S = 5.0

@@ -22,7 +22,7 @@ from fmload.plan.stages import plan, remaining
 from fmload.prompts import replay
 from fmload.prompts.repeats import repeats
 from fmload.results.folder import Results, new_results
-from fmload.results.lock import claim
+from fmload.results.lock import lock
 
 PREPARE_LIMIT_S = 3600.0
 
@@ -77,7 +77,7 @@ def begin(run: RunFile, results: Results, prepare: Prepare, *, resume: bool = Fa
     Raises FmloadError when another process holds the folder, and for what cannot be planned or prepared; the folder is
     free again then.
     """
-    lock = claim(results)
+    lock = lock(results)
     try:
         stages = _stages(run, results, resume)
         results.run_yml.write_text(dump(run))

@@ -24,7 +24,7 @@ Group = tuple[int, str, str]  # stage, endpoint, prompt set
 
 
 @dataclass(slots=True)
-class Totals:
+class Counts:
     """What is counted of one group, or of one second."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -33,7 +33,7 @@ class Totals:
     good: int = 0
     histograms: dict[str, Histogram] = field(default_factory=dict)
 
-    def add(self, other: Totals) -> None:
+    def add(self, other: Counts) -> None:
         """Add up two counts."""
         self.outcomes.update(other.outcomes)
         self.output_tokens += other.output_tokens
@@ -50,7 +50,7 @@ class Totals:
                 {metric: dict(histogram) for metric, histogram in self.histograms.items()}]
 
     @classmethod
-    def load(cls, data: list[Any]) -> Totals:
+    def load(cls, data: list[Any]) -> Counts:
         """The inverse of `dump`."""
         outcomes, output_tokens, input_tokens, good, histograms = data
         return cls(Counter(outcomes), output_tokens, input_tokens, good,
@@ -75,8 +75,8 @@ class Tally:
 
     def __init__(self, limits_s: Mapping[str, float] | None = None) -> None:
         self._limits_ns = {metric: limit * 1e9 for metric, limit in (limits_s or {}).items()}
-        self._groups: dict[Group, Totals] = {}
-        self._seconds: dict[int, Totals] = {}
+        self._groups: dict[Group, Counts] = {}
+        self._seconds: dict[int, Counts] = {}
 
     def add(self, record: Record, offset_ns: int = 0) -> None:
         """Count one request. Seconds are of the master's monotonic clock: the worker's minus `offset_ns`."""
@@ -85,14 +85,14 @@ class Tally:
             metric in metrics and metrics[metric][0] <= limit for metric, limit in self._limits_ns.items())
         histograms = {metric: buckets(values) for metric, values in metrics.items()}
         output_tokens = record.output_tokens or sum(record.chunk_tokens)
-        group = self._groups.setdefault((record.stage, record.endpoint, record.prompt_set), Totals())
-        group.add(Totals(Counter([record.outcome]), output_tokens, record.input_tokens or 0, int(good), histograms))
+        group = self._groups.setdefault((record.stage, record.endpoint, record.prompt_set), Counts())
+        group.add(Counts(Counter([record.outcome]), output_tokens, record.input_tokens or 0, int(good), histograms))
         self._add_seconds(record, offset_ns, good, histograms)
 
     def _add_seconds(self, record: Record, offset_ns: int, good: bool, histograms: dict[str, Histogram]) -> None:
         if record.end_ns is not None:
             screen = {metric: found for metric, found in histograms.items() if metric in ("ttft", "itl")}
-            done = Totals(Counter([record.outcome]), 0, 0, int(good), screen)
+            done = Counts(Counter([record.outcome]), 0, 0, int(good), screen)
             self._second((record.end_ns - offset_ns) // 10**9).add(done)
         by_second: Counter[int] = Counter()
         for instant, tokens in zip(record.chunk_ns, record.chunk_tokens, strict=True):
@@ -100,8 +100,8 @@ class Tally:
         for second, tokens in by_second.items():
             self._second(second).output_tokens += tokens
 
-    def _second(self, second: int) -> Totals:
-        return self._seconds.setdefault(second, Totals())
+    def _second(self, second: int) -> Counts:
+        return self._seconds.setdefault(second, Counts())
 
     def drain(self) -> dict[str, Any]:
         """What was counted since the last call, as plain values for a message."""
@@ -124,18 +124,18 @@ class LiveState:
     """The master's side: everything that a screen needs, as plain values from `snapshot`."""
 
     def __init__(self) -> None:
-        self.groups: dict[Group, Totals] = {}
-        self.seconds: dict[int, Totals] = {}
+        self.groups: dict[Group, Counts] = {}
+        self.seconds: dict[int, Counts] = {}
         self.in_flight: dict[int, int] = {}
         self.workers: dict[str, WorkerState] = {}
-        self.run: dict[str, Any] = {}  # what the conductor says: phase, stages, time left
+        self.run: dict[str, Any] = {}  # what the controller says: phase, stages, time left
 
     def merge(self, worker: str, data: Mapping[str, Any]) -> None:
         """Add what one worker counted (`Tally.drain`)."""
         for *group, totals in data["groups"]:
-            self.groups.setdefault(_group(group), Totals()).add(Totals.load(totals))
+            self.groups.setdefault(_group(group), Counts()).add(Counts.load(totals))
         for second, totals in data["seconds"]:
-            self.seconds.setdefault(second, Totals()).add(Totals.load(totals))
+            self.seconds.setdefault(second, Counts()).add(Counts.load(totals))
         for second in sorted(self.seconds)[:-KEPT_SECONDS]:
             del self.seconds[second]
         self.workers.setdefault(worker, WorkerState())
@@ -173,7 +173,7 @@ class LiveState:
         }
 
     def _point(self, second: int, wall_anchor_ns: int) -> dict[str, Any]:
-        totals = self.seconds.get(second, Totals())
+        totals = self.seconds.get(second, Counts())
         quantiles = {f"{metric}_p{round(q * 100)}_s": quantile_s(totals.histograms.get(metric, {}), q)
                      for metric in ("ttft", "itl") for q in (0.5, 0.95, 0.99)}
         return {"at": second + wall_anchor_ns / 1e9, "output_tokens": totals.output_tokens,
@@ -186,7 +186,7 @@ def _group(values: list[Any]) -> Group:
     return stage, endpoint, prompt_set
 
 
-def _row(totals: Totals) -> dict[str, Any]:
+def _row(totals: Counts) -> dict[str, Any]:
     quantiles = {f"{metric}_p{round(q * 100)}_s": quantile_s(totals.histograms.get(metric, {}), q)
                  for metric in METRICS for q in QUANTILES}
     return {"requests": totals.requests, "ok": totals.outcomes["ok"], "errors": totals.errors, "good": totals.good,

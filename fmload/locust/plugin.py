@@ -1,4 +1,4 @@
-"""What a locustfile imports: ties the worker and the conductor to Locust's events, messages and signals.
+"""What a locustfile imports: ties the worker and the controller to Locust's events, messages and signals.
 
 In the process of the master `environment.fmload` conducts runs, in that of a worker it serves users; a single Locust
 process does both.
@@ -32,7 +32,7 @@ from fmload.locust.shape import StageShape
 from fmload.locust.user import PromptUser
 from fmload.locust.webui import Cost, LiveView, costs_of
 from fmload.master.collector import Collector
-from fmload.master.controller import Conductor
+from fmload.master.controller import Controller
 from fmload.model.outcome import NEITHER
 from fmload.model.reading import Reading
 from fmload.model.record import Record
@@ -49,7 +49,7 @@ PREPARE_LIMIT_S = 3600.0
 
 
 class RunnerLink:
-    """Locust's messages as the worker and the conductor want them; both ends of a single process, too."""
+    """Locust's messages as the worker and the controller want them; both ends of a single process, too."""
 
     def __init__(self, runner: Any) -> None:
         self._runner = runner
@@ -82,14 +82,14 @@ class RequestFailed(Exception):
 
 
 class Plugin:
-    """The tie of one process. `worker` serves users (None on a master), `conductor` and `collector` are of the run."""
+    """The tie of one process. `worker` serves users (None on a master), `controller` and `collector` are of the run."""
 
     def __init__(self, environment: Any, runner: Any) -> None:
         self.environment = environment
         self.runner = runner
         self.link = RunnerLink(runner)
         self.worker: Worker | None = None
-        self.conductor: Conductor | None = None
+        self.controller: Controller | None = None
         self.collector: Collector | None = None
         self.costs: dict[str, Cost] = {}
         self._run_watched: Callable[[], None] = lambda: None
@@ -179,16 +179,16 @@ class Plugin:
 
     def tick(self) -> tuple[int, float] | None:
         """What the shape asks Locust for. Begins a run when none is on; None when it has ended."""
-        if self.conductor is None and not self._begin_run():
+        if self.controller is None and not self._begin_run():
             return None
-        conductor = self.conductor
-        assert conductor is not None
-        while not conductor.demand.changed.wait(timeout=1.0) and conductor.demand.target is None:
+        controller = self.controller
+        assert controller is not None
+        while not controller.user_target.changed.wait(timeout=1.0) and controller.user_target.target is None:
             pass  # the plan is on its way: Locust has nothing to do yet
-        conductor.demand.changed.clear()
-        target = conductor.demand.target
+        controller.user_target.changed.clear()
+        target = controller.user_target.target
         if target is None:
-            self._run_ended(conductor)
+            self._run_ended(controller)
             return None
         # The turn makes equal targets differ by less than a millionth of the rate: Locust spreads users again.
         return target.users, target.rate + target.turn * 1e-6
@@ -205,10 +205,10 @@ class Plugin:
         self.collector = Collector(session.results, uuid4().hex, self.link)
         self.collector.stages = session.stages
         self.collector.live.run["warnings"] = session.warnings
-        self.conductor = Conductor(run, session.stages, self.collector, self.link)
+        self.controller = Controller(run, session.stages, self.collector, self.link)
         self._stop_timeout = self.environment.stop_timeout
         self.environment.stop_timeout = run.load.drain_s
-        gevent.spawn(self.conductor.run)
+        gevent.spawn(self.controller.run)
         return True
 
     def _open(self) -> launch.Session:
@@ -224,20 +224,20 @@ class Plugin:
 
     def end_run(self, reason: str) -> None:
         """End the run that is on, if any, and wait until its records are in."""
-        conductor = self.conductor
-        if conductor is not None:
-            conductor.interrupt(reason)
-            conductor.ended.wait(timeout=END_LIMIT_S)
-            self._run_ended(conductor)
+        controller = self.controller
+        if controller is not None:
+            controller.interrupt(reason)
+            controller.ended.wait(timeout=END_LIMIT_S)
+            self._run_ended(controller)
 
-    def _run_ended(self, conductor: Conductor) -> None:
-        if self.conductor is conductor:
-            self.conductor = None
+    def _run_ended(self, controller: Controller) -> None:
+        if self.controller is controller:
+            self.controller = None
             self._release()
             self._run_watched()
             self.environment.stop_timeout = self._stop_timeout
             if self.environment.parsed_options.headless:
-                self.environment.process_exit_code = conductor.exit_code
+                self.environment.process_exit_code = controller.exit_code
 
     def _release(self) -> None:
         """Leave the results folder to the next run, of this process or another."""

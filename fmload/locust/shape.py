@@ -1,4 +1,4 @@
-"""The load shape: asks Locust for the users that the conductor wants; the conductor keeps the time."""
+"""The load shape: asks Locust for the users that the controller wants; the controller keeps the time."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from fmload.config.dumping import values
 from fmload.config.goodput import request_limits_s
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.config.server_identity import server_of
-from fmload.master.worker_registry import Crew
+from fmload.master.worker_registry import WorkerRegistry
 from fmload.model.prompt import Prompt
 from fmload.model.stage import Stage
 from fmload.plan.arrivals import asked_of
@@ -52,7 +52,7 @@ def _answers(run: RunFile, results: Results, workers: int) -> dict[str, int] | N
     return {"each_bytes": limits.each_bytes, "left_bytes": left_bytes // workers}
 
 
-class Handout:
+class Assignment:
     """The shards of one run, and the messages that carry plan, prompts and steps."""
 
     def __init__(self, run: RunFile, run_id: str, results: Results, workers: int) -> None:
@@ -74,13 +74,13 @@ class Handout:
         self._answers = _answers(run, results, workers)
         self._history = history_of(results)
 
-    def give_plan(self, crew: Crew, worker: str, index: int, trial: bool) -> None:
+    def give_plan(self, registry: WorkerRegistry, worker: str, index: int, trial: bool) -> None:
         """The plan and shard number `index` (counted round) to one worker, which answers `fmload_ready`."""
         number = index % len(self._shards)
         holders = sum(held == number for other, held in self._shard_of.items() if other != worker)
         self._shard_of[worker] = number
         shard = self._shards[number]
-        crew.send("fmload_plan", {
+        registry.send("fmload_plan", {
             "run": values(self._run), "run_id": self._run_id, "index": index, "trial": trial,
             "answers": self._answers,
             "prompts": {name: len(prompts) for name, prompts in shard.items()},
@@ -90,7 +90,7 @@ class Handout:
             "limits_s": request_limits_s(self._run.objectives)}, worker)
         for name, prompts in shard.items():
             for batch in _batches(prompts):
-                crew.send("fmload_prompts", {"prompt_set": name, "prompts": batch}, worker)
+                registry.send("fmload_prompts", {"prompt_set": name, "prompts": batch}, worker)
 
     def _begin(self, endpoint: EndpointSpec, shard: list[Prompt], holders: int) -> str:
         """The prompt of a shard with which an endpoint begins: one that no earlier session has sent. Workers that
@@ -101,13 +101,14 @@ class Handout:
         first = self._history.goes_on(sharing, prompts, len(self._shards))
         return prompts[first + int(holders * _GOLDEN_RATIO % 1 * (len(prompts) - first))].id
 
-    def give_slots(self, crew: Crew, step: int, stages: list[Stage], ramps_s: list[float], since_ns: int) -> None:
+    def give_slots(self, registry: WorkerRegistry, step: int, stages: list[Stage], ramps_s: list[float],
+                   since_ns: int) -> None:
         """Every living worker's slots of every lane, or its share of the arrivals that are due after `since_ns`.
 
         A shard of a trace is replayed by one worker, though a late one may have got it, too; those of workers that are
         gone by all others. Writes into the stages how many slots were given, and to whom.
         """
-        users = crew.users()
+        users = registry.users()
         dealt = deal([stage.slots for stage in stages], users)
         for lane, stage in enumerate(stages):
             stage.workers = sorted({*stage.workers, *users})
@@ -120,11 +121,12 @@ class Handout:
                       "replays": shards[stage.prompt_set] not in replayed}
                      for stage, slots, ramp_s in zip(stages, dealt[worker], ramps_s, strict=True)]
             replayed.update(shards.values())
-            crew.send("fmload_step", {"step": step, "lanes": lanes, "offset_ns": crew.offset_ns(worker)}, worker)
+            told = {"step": step, "lanes": lanes, "offset_ns": registry.offset_ns(worker)}
+            registry.send("fmload_step", told, worker)
         for stage in {stage.prompt_set: stage for stage in stages if stage.load.kind == "trace"}.values():
-            self._give_orphans(crew, stage, list(users), replayed, since_ns)
+            self._give_orphans(registry, stage, list(users), replayed, since_ns)
 
-    def _give_orphans(self, crew: Crew, stage: Stage, workers: list[str], replayed: set[tuple[str, int]],
+    def _give_orphans(self, registry: WorkerRegistry, stage: Stage, workers: list[str], replayed: set[tuple[str, int]],
                       since_ns: int) -> None:
         """The rows of a trace that no living worker has in its shard and that are still to come, to all of them."""
         rows = [prompt for number, shard in enumerate(self._shards) if (stage.prompt_set, number) not in replayed
@@ -133,7 +135,7 @@ class Handout:
         to_come = [prompt for due_s, prompt in replay.due(rows, stage.load.value) if due_s >= since_s]
         for place, worker in enumerate(workers):
             for batch in _batches(to_come[place::len(workers)]):
-                crew.send("fmload_adopt", {"prompt_set": stage.prompt_set, "prompts": batch}, worker)
+                registry.send("fmload_adopt", {"prompt_set": stage.prompt_set, "prompts": batch}, worker)
 
     def arrivals(self, stage: Stage) -> Iterator[float | None]:
         """When requests of a stage with a rate are due, in seconds from its start, over all workers; None in the place

@@ -16,7 +16,7 @@ from typing import Any
 
 from fmload.base.clock_offset import OffsetFilter, boot_id
 from fmload.live.state import LiveState
-from fmload.model.stage import SCHEMA_VERSION, Mark, Stage
+from fmload.model.stage import SCHEMA_VERSION, Stage, StageMark
 from fmload.protocol.delivery import Receipt
 from fmload.protocol.link import Link
 from fmload.results.folder import Results
@@ -149,7 +149,7 @@ class Collector:
             lines = "".join(json.dumps({"worker": worker, **sample}) + "\n" for sample in health)
             _append(self.results.health_jsonl, lines)
 
-    # -- what the conductor asks ----------------------------------------------------------------------------------
+    # -- what the controller asks ----------------------------------------------------------------------------------
 
     def missing(self, workers: Iterable[str]) -> list[str]:
         """Workers whose records are not all here (or that have not said how many there are)."""
@@ -164,7 +164,7 @@ class Collector:
         marked = [stage for stage in self.running if only in (None, stage.stage)]
         logger.warning("%s (worker %s): %s", kind.replace("_", " "), worker or "none", detail)
         for stage in marked:
-            stage.marks.append(Mark(kind, now_ns, worker, detail))
+            stage.marks.append(StageMark(kind, now_ns, worker, detail))
         numbers: list[int | None] = [stage.stage for stage in marked]
         for number in numbers or [None]:
             _append(self.results.events_jsonl, json.dumps(

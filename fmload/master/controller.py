@@ -1,7 +1,7 @@
 """Conducts a run from the master: plan and prompts out, step after step, every record in.
 
-It keeps its own time (a shape's tick is a second coarse) and knows no Locust: `demand` is what the shape asks Locust
-for.
+It keeps its own time (a shape's tick is a second coarse) and knows no Locust: `user_target` is what the shape asks
+Locust for.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from gevent.event import Event
 
 from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
 from fmload.config.schema import RunFile
-from fmload.master import flush as barrier
-from fmload.master.assignment import Handout
+from fmload.master import flush
+from fmload.master.assignment import Assignment
 from fmload.master.collector import Collector
-from fmload.master.step_runner import Stepping
-from fmload.master.user_target import Demand
-from fmload.master.waits import Interrupted, Patience
-from fmload.master.worker_registry import Crew, Runner
+from fmload.master.step_runner import StepRunner
+from fmload.master.user_target import UserTarget
+from fmload.master.waits import Interrupted, Waits
+from fmload.master.worker_registry import Runner, WorkerRegistry
 from fmload.model.stage import Stage
 from fmload.plan.stages import planned_after_s
 from fmload.search import planner, saturation
@@ -33,21 +33,21 @@ READY_LIMIT_S = 120.0
 STALLED_S = 2.0
 
 
-class Conductor:
+class Controller:
     """One run, from the plan to the last record. `run` is a greenlet's body; `ended` is set when all is written."""
 
     def __init__(self, run: RunFile, stages: list[Stage], collector: Collector, runner: Runner) -> None:
-        self.demand = Demand()
+        self.user_target = UserTarget()
         self.ended = Event()
         self.exit_code: int | None = None
         self._run_file = run
         self._stages = stages
         self._collector = collector
         self._runner = runner
-        self._crew = Crew(runner, collector, self._lost, self._back, self._joined)
-        self._patience = Patience()
-        self._handout: Handout | None = None
-        self._stepping: Stepping | None = None
+        self._registry = WorkerRegistry(runner, collector, self._lost, self._back, self._joined)
+        self._waits = Waits()
+        self._assignment: Assignment | None = None
+        self._step_runner: StepRunner | None = None
         self._helpers: list[gevent.Greenlet] = []
 
     # -- the run --------------------------------------------------------------------------------------------------
@@ -55,14 +55,14 @@ class Conductor:
     def run(self) -> None:
         """The whole run. Expected failures end it with a message and an exit code; nothing is raised."""
         try:
-            stepping = self._begin()
+            step_runner = self._begin()
             while step := planner.next_step(self._run_file, self._stages):
-                stepping.run(step)
+                step_runner.run(step)
                 saturation.skip_higher(step, self._stages, time.monotonic_ns())
             self._collector.write_stages()
         except Interrupted:
-            logger.warning("the run is interrupted: %s", self._patience.reason)
-            self.exit_code = self._patience.exit_code or EXIT_INTERRUPTED
+            logger.warning("the run is interrupted: %s", self._waits.reason)
+            self.exit_code = self._waits.exit_code or EXIT_INTERRUPTED
         except FmloadError as error:
             self._fail(str(error), error.exit_code)
         except Exception as error:
@@ -72,8 +72,8 @@ class Conductor:
             self._end()
 
     def interrupt(self, reason: str, exit_code: int | None = None) -> None:
-        """End the run soon: no new requests, a short drain, the barrier. Returns at once; see `ended`."""
-        self._patience.interrupt(reason, exit_code)
+        """End the run soon: no new requests, a short drain, the flush. Returns at once; see `ended`."""
+        self._waits.interrupt(reason, exit_code)
 
     def _fail(self, message: str, exit_code: int) -> None:
         logger.error("%s", message)
@@ -94,24 +94,24 @@ class Conductor:
 
     # -- the beginning --------------------------------------------------------------------------------------------
 
-    def _begin(self) -> Stepping:
+    def _begin(self) -> StepRunner:
         """Plan and prompts to every worker; then wait until all are ready and their clocks known."""
         self._say("preparing")
         self._collector.write_stages()
-        self._patience.until(lambda: not self._runner.strangers(), GREET_LIMIT_S)
-        members = self._crew.muster()
+        self._waits.until(lambda: not self._runner.strangers(), GREET_LIMIT_S)
+        members = self._registry.muster()
         run_id, results = self._collector.run_id, self._collector.results
-        self._handout = Handout(self._run_file, run_id, results, len(members))
-        self._stepping = Stepping(self._crew, self._collector, self._handout, self.demand, self._patience, self._say,
-                                  self._run_file.timeouts.total_s)
+        self._assignment = Assignment(self._run_file, run_id, results, len(members))
+        self._step_runner = StepRunner(self._registry, self._collector, self._assignment, self.user_target,
+                                       self._waits, self._say, self._run_file.timeouts.total_s)
         for index, worker in enumerate(members):
-            self._handout.give_plan(self._crew, worker, index, trial=index == 0)
-        self._helpers = [gevent.spawn(self._crew.ping_for_ever), gevent.spawn(self._crew.watch_for_ever),
+            self._assignment.give_plan(self._registry, worker, index, trial=index == 0)
+        self._helpers = [gevent.spawn(self._registry.ping_for_ever), gevent.spawn(self._registry.watch_for_ever),
                          gevent.spawn(self._write_for_ever)]
-        if not self._patience.until(lambda: all(map(self._is_ready, self._crew.living())), READY_LIMIT_S):
+        if not self._waits.until(lambda: all(map(self._is_ready, self._registry.living())), READY_LIMIT_S):
             raise FmloadError(f"not all workers were ready within {READY_LIMIT_S:g} s", hint="their logs say why",
                               exit_code=EXIT_INVALID)
-        return self._stepping
+        return self._step_runner
 
     def _is_ready(self, worker: str) -> bool:
         entry = self._collector.workers[worker]
@@ -132,25 +132,25 @@ class Conductor:
     # -- workers that go and come ---------------------------------------------------------------------------------
 
     def _lost(self, worker: str) -> None:
-        if not self._crew.living():
+        if not self._registry.living():
             self.interrupt("no worker is left", EXIT_INVALID)
-        elif self._run_file.load.respread and self._stepping is not None:
-            gevent.spawn(self._stepping.deal_again)
+        elif self._run_file.load.respread and self._step_runner is not None:
+            gevent.spawn(self._step_runner.deal_again)
 
     def _back(self, worker: str) -> None:
         """It sends nothing more in this step, and takes part in the next."""
-        if self._stepping is not None:
-            self._crew.send("fmload_close", {"step": self._stepping.number}, worker)
+        if self._step_runner is not None:
+            self._registry.send("fmload_close", {"step": self._step_runner.number}, worker)
 
     def _joined(self, worker: str) -> None:
         """Locust gives it users of the others at once, so it gets their slots as soon as it is ready."""
-        assert self._handout is not None and self._stepping is not None
+        assert self._assignment is not None and self._step_runner is not None
         entry = self._collector.workers[worker]
-        entry.idle_step = self._stepping.number
-        self._handout.give_plan(self._crew, worker, entry.index, trial=False)
-        if self._patience.until(lambda: entry.ready and entry.clock.best() is not None, READY_LIMIT_S,
+        entry.idle_step = self._step_runner.number
+        self._assignment.give_plan(self._registry, worker, entry.index, trial=False)
+        if self._waits.until(lambda: entry.ready and entry.clock.best() is not None, READY_LIMIT_S,
                                 interruptible=False):
-            self._stepping.deal_again()
+            self._step_runner.deal_again()
 
     # -- the end --------------------------------------------------------------------------------------------------
 
@@ -164,17 +164,17 @@ class Conductor:
             logger.exception("the run's end failed; the journals hold its records ('fmload report' reads them)")
             self.exit_code = self.exit_code or EXIT_INVALID
         finally:
-            self._say("interrupted" if self._patience.reason else "failed" if self.exit_code else "ended")
+            self._say("interrupted" if self._waits.reason else "failed" if self.exit_code else "ended")
             self.ended.set()
-            self.demand.end()
+            self.user_target.end()
 
     def _close(self) -> None:
-        if self._stepping is not None and self._collector.running:
-            self._patience.reason = self._patience.reason or "the run failed"
-            self._stepping.abort()
-        self._say("collecting", (), barrier.FLUSH_LIMIT_S)
-        barrier.flush(self._crew, self._collector, self._patience)
+        if self._step_runner is not None and self._collector.running:
+            self._waits.reason = self._waits.reason or "the run failed"
+            self._step_runner.abort()
+        self._say("collecting", (), flush.FLUSH_LIMIT_S)
+        flush.flush(self._registry, self._collector, self._waits)
         self._say("writing")
         gevent.killall(self._helpers, block=False)
         self._collector.close()
-        barrier.compact(self._collector.results.root)
+        flush.compact(self._collector.results.root)

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from fmload.master.collector import Collector
-from fmload.master.waits import Patience
-from fmload.master.worker_registry import Crew
+from fmload.master.waits import Waits
+from fmload.master.worker_registry import WorkerRegistry
 
 logger = logging.getLogger(__name__)
 
@@ -19,21 +19,21 @@ ASK_AGAIN_S = 2.0
 COMPACTION_LIMIT_S = 1800.0
 
 
-def flush(crew: Crew, collector: Collector, patience: Patience) -> None:
+def flush(registry: WorkerRegistry, collector: Collector, waits: Waits) -> None:
     """Every living worker says how many records it made, and they are all here; an event says whose are not."""
     asked = -ASK_AGAIN_S
 
     def complete() -> bool:
         nonlocal asked
-        missing = collector.missing(crew.living())
+        missing = collector.missing(registry.living())
         if missing and time.monotonic() - asked > ASK_AGAIN_S:
             asked = time.monotonic()
             for worker in missing:
-                crew.send("fmload_flush", {}, worker)
+                registry.send("fmload_flush", {}, worker)
         return not missing
 
-    if not patience.until(complete, FLUSH_LIMIT_S, interruptible=False):
-        for worker in collector.missing(crew.living()):
+    if not waits.until(complete, FLUSH_LIMIT_S, interruptible=False):
+        for worker in collector.missing(registry.living()):
             collector.event("records_missing", worker, "its journal has them, if its disk can be reached")
 
 

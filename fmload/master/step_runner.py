@@ -6,12 +6,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from fmload.master import stop_conditions as closing
-from fmload.master.assignment import Handout
+from fmload.master import stop_conditions
+from fmload.master.assignment import Assignment
 from fmload.master.collector import Collector
-from fmload.master.user_target import Demand
-from fmload.master.waits import POLL_S, Patience
-from fmload.master.worker_registry import Crew
+from fmload.master.user_target import UserTarget
+from fmload.master.waits import POLL_S, Waits
+from fmload.master.worker_registry import WorkerRegistry
 from fmload.model.stage import Stage
 from fmload.search import judging, saturation
 
@@ -24,17 +24,17 @@ LEAD_S = 0.05  # a step begins so much ahead, so that every worker has its part 
 Say = Callable[[str, Sequence[Stage], float | None], None]  # phase, its stages, seconds left
 
 
-class Stepping:
+class StepRunner:
     """Runs steps one after the other. `say` shows the phase; `total_s` is the limit of one request."""
 
-    def __init__(self, crew: Crew, collector: Collector, handout: Handout, demand: Demand, patience: Patience,
-                 say: Say, total_s: float) -> None:
+    def __init__(self, registry: WorkerRegistry, collector: Collector, assignment: Assignment,
+                 user_target: UserTarget, waits: Waits, say: Say, total_s: float) -> None:
         self.number = -1
-        self._crew = crew
+        self._registry = registry
         self._collector = collector
-        self._handout = handout
-        self._demand = demand
-        self._patience = patience
+        self._assignment = assignment
+        self._user_target = user_target
+        self._waits = waits
         self._say = say
         self._total_s = total_s
         self._dealing = False  # whether slots of the running step may be dealt again
@@ -76,7 +76,7 @@ class Stepping:
             stage.status = "interrupted"
             if stage.window_start_ns is not None and stage.window_end_ns is None:
                 stage.window_end_ns = time.monotonic_ns()
-        self._collector.event("interrupted", None, self._patience.reason)
+        self._collector.event("interrupted", None, self._waits.reason)
         self._drain(stages, min(INTERRUPT_DRAIN_S, max(stage.drain_s for stage in stages)))
         self._collector.running = []
 
@@ -93,11 +93,11 @@ class Stepping:
 
     def _ask_for_users(self, stages: list[Stage]) -> None:
         """Have Locust hold a user for every slot; an open loop needs one a worker, so that Locust sees it running."""
-        workers = len(self._crew.living())
+        workers = len(self._registry.living())
         wanted = sum(stage.slots for stage in stages) or workers
-        self._demand.ask(wanted, workers)
-        if not self._patience.until(lambda: sum(self._crew.users().values()) >= wanted, USERS_LIMIT_S):
-            there = sum(self._crew.users().values())
+        self._user_target.ask(wanted, workers)
+        if not self._waits.until(lambda: sum(self._registry.users().values()) >= wanted, USERS_LIMIT_S):
+            there = sum(self._registry.users().values())
             self._collector.event("users_missing", None, f"{there} of {wanted} users after {USERS_LIMIT_S:g} s")
 
     def _ramp(self, stages: list[Stage]) -> None:
@@ -108,10 +108,10 @@ class Stepping:
         self._deal(stages, [stage.ramp_s for stage in stages], start_ns)
         seconds = max(stage.ramp_s for stage in stages)
         self._say("ramp", stages, seconds)
-        self._patience.sleep(LEAD_S + seconds)
+        self._waits.sleep(LEAD_S + seconds)
 
     def _deal(self, stages: list[Stage], ramps_s: list[float], since_ns: int) -> None:
-        self._handout.give_slots(self._crew, self.number, stages, ramps_s, since_ns)
+        self._assignment.give_slots(self._registry, self.number, stages, ramps_s, since_ns)
         self._collector.write_stages()
 
     def _warm_up(self, stages: list[Stage]) -> None:
@@ -124,8 +124,8 @@ class Stepping:
         def ended(stage: Stage, reason: str) -> None:
             stage.warmup_ended = reason
 
-        self._until_closed({stage.stage: closing.warmup(stage, self._collector.observation) for stage in stages},
-                           stages, ended)
+        observation = self._collector.observation
+        self._until_closed({stage.stage: stop_conditions.warmup(stage, observation) for stage in stages}, stages, ended)
 
     def _window(self, stages: list[Stage]) -> None:
         """All lanes stay loaded until the last of their windows has closed, so that each has its neighbours."""
@@ -139,13 +139,14 @@ class Stepping:
         def closed(stage: Stage, reason: str) -> None:
             stage.window_closed, stage.window_end_ns = reason, time.monotonic_ns()
 
-        self._until_closed({stage.stage: closing.window(stage, self._collector.observation, limits_s[stage.stage],
-                                                        self._due(stage)) for stage in stages}, stages, closed)
+        observation = self._collector.observation
+        self._until_closed({stage.stage: stop_conditions.window(stage, observation, limits_s[stage.stage],
+                                                                self._due(stage)) for stage in stages}, stages, closed)
 
     def _due(self, stage: Stage) -> saturation.Due | None:
-        return saturation.Due(self._handout.arrivals(stage)) if stage.load.kind == "rate" else None
+        return saturation.Due(self._assignment.arrivals(stage)) if stage.load.kind == "rate" else None
 
-    def _until_closed(self, closings: dict[int, list[closing.Closing]], stages: list[Stage],
+    def _until_closed(self, closings: dict[int, list[stop_conditions.StopCondition]], stages: list[Stage],
                       closed: Callable[[Stage, str], None]) -> None:
         """Ask the closings of each stage until one gives a reason, which goes to `closed`; wait for all stages."""
         still_open = list(stages)
@@ -157,9 +158,9 @@ class Stepping:
                     closed(stage, reason)
                     still_open.remove(stage)
             if still_open:
-                waits = (closing.waits_for(stage, self._collector.observation) for stage in still_open)
+                waits = (stop_conditions.waits_for(stage, self._collector.observation) for stage in still_open)
                 self._collector.live.run["waits_for"] = " | ".join(filter(None, waits))
-                self._patience.sleep(2 * POLL_S)
+                self._waits.sleep(2 * POLL_S)
 
     def _window_limit_s(self, stage: Stage) -> float:
         """The window's length; by requests alone, the longest that these requests can take."""
@@ -172,14 +173,14 @@ class Stepping:
         """Nothing new is sent; what is in flight may end until the limit, and is censored then."""
         self._dealing = False
         self._say("drain", stages, drain_s)
-        self._crew.tell_all("fmload_close", {"step": self.number})
-        ending = bool(self._patience.reason)
-        if not self._patience.until(self._all_idle, drain_s, interruptible=not ending):
-            self._crew.tell_all("fmload_censor", {"outcome": "cancelled" if ending else "censored"})
-            if not self._patience.until(self._all_idle, CENSOR_LIMIT_S, interruptible=False):
+        self._registry.tell_all("fmload_close", {"step": self.number})
+        ending = bool(self._waits.reason)
+        if not self._waits.until(self._all_idle, drain_s, interruptible=not ending):
+            self._registry.tell_all("fmload_censor", {"outcome": "cancelled" if ending else "censored"})
+            if not self._waits.until(self._all_idle, CENSOR_LIMIT_S, interruptible=False):
                 self._collector.event("drain_incomplete", None, "a worker did not say that it is idle")
         for stage in stages:
             stage.drain_end_ns = time.monotonic_ns()
 
     def _all_idle(self) -> bool:
-        return all(self._collector.workers[worker].idle_step >= self.number for worker in self._crew.living())
+        return all(self._collector.workers[worker].idle_step >= self.number for worker in self._registry.living())

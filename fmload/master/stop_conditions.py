@@ -1,6 +1,6 @@
 """What closes a stage's window, and what ends its warm-up: a time, a number of requests, or what its requests say.
 
-A closing is asked again and again while it goes on; it gives the reason once it is time, and None before.
+A stop condition is asked again and again while it goes on; it gives the reason once it is time, and None before.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ GROWTH = 1.25  # from one look at the requests to the next: what has come since 
 WARMUP_GROWTH, FIRST_LOOK_S = 1.1, 1.0
 LEAST_LATENCIES = 5  # a warm-up is no shorter than so many requests one after the other: that is what a queue remembers
 
-Closing = Callable[[int], str | None]  # an instant of the master's clock → why it is over
+StopCondition = Callable[[int], str | None]  # an instant of the master's clock → why it is over
 
 
-def after(seconds: float, start_ns: int, reason: str) -> Closing:
+def after(seconds: float, start_ns: int, reason: str) -> StopCondition:
     """Over at so many seconds after the start."""
     return lambda now_ns: reason if now_ns >= start_ns + int(seconds * NS) else None
 
 
-def window(stage: Stage, observation: Observation, limit_s: float, due: Due | None = None) -> list[Closing]:
+def window(stage: Stage, observation: Observation, limit_s: float, due: Due | None = None) -> list[StopCondition]:
     """What closes the window that opened at the stage's `window_start_ns`. `due`: its arrivals, of an open loop."""
     assert stage.window_start_ns is not None
-    watched: list[Closing] = [Overload(stage, observation, due)] if stage.stop_when_saturated and due else []
+    watched: list[StopCondition] = [Overload(stage, observation, due)] if stage.stop_when_saturated and due else []
     if stage.find is not None and stage.find["objective"] is not None:
         return [*watched, judging.Judging(stage, observation), after(limit_s, stage.window_start_ns, "at_most")]
     if stage.until is not None:
@@ -46,7 +46,7 @@ def window(stage: Stage, observation: Observation, limit_s: float, due: Due | No
     return [*watched, after(limit_s, stage.window_start_ns, "time")]
 
 
-def warmup(stage: Stage, observation: Observation) -> list[Closing]:
+def warmup(stage: Stage, observation: Observation) -> list[StopCondition]:
     """What ends the warm-up that began at the stage's `warmup_start_ns`."""
     assert stage.warmup_start_ns is not None
     begin_ns, asked = stage.warmup_start_ns, stage.warmup
@@ -58,7 +58,7 @@ def warmup(stage: Stage, observation: Observation) -> list[Closing]:
     return [after(stage.warmup_s, begin_ns, "time")]
 
 
-def completed(stage: int, requests: int, observation: Observation, since_ns: int) -> Closing:
+def completed(stage: int, requests: int, observation: Observation, since_ns: int) -> StopCondition:
     """Over once so many requests have ended since then, whatever became of them."""
     return lambda now_ns: "requests" if observation.ended_since(stage, since_ns) >= requests else None
 

@@ -1,4 +1,4 @@
-"""What Locust shall hold at this moment: the one thing that the load shape asks the conductor for."""
+"""What Locust shall hold at this moment: the one thing that the load shape asks the controller for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SPAWN_RATE_PER_WORKER = 90.0  # Locust warns above 100
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Users:
     """What Locust shall hold: users in all, and how many it may start a second."""
 
     users: int
@@ -18,18 +18,18 @@ class Target:
     turn: int = 0  # makes an equal target a new one, so that Locust spreads users again
 
 
-class Demand:
+class UserTarget:
     """The target of one run; None before the first step and after the last. `changed` is set at each change."""
 
     def __init__(self) -> None:
-        self.target: Target | None = None
+        self.target: Users | None = None
         self.changed = Event()
         self._turn = 0
 
     def ask(self, users: int, workers: int) -> None:
         """Ask for so many users on so many workers, to be spread evenly whatever was there before."""
         self._turn += 1
-        self.target = Target(users, SPAWN_RATE_PER_WORKER * workers, self._turn)
+        self.target = Users(users, SPAWN_RATE_PER_WORKER * workers, self._turn)
         self.changed.set()
 
     def end(self) -> None:

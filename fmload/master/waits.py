@@ -15,7 +15,7 @@ class Interrupted(Exception):
     """The run is to end now; what was measured is kept."""
 
 
-class Patience:
+class Waits:
     """How one run waits. `reason` says why it is to end early, once it is; `exit_code` what it then ends with."""
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ class Runner(Link, Protocol):
     def strangers(self) -> bool: ...
 
 
-class Crew:
+class WorkerRegistry:
     """The workers of one run. Every change is an event of the collector; the callbacks say what to do about it.
 
     `lost`: a worker is gone. `back`: one that was gone answers again. `joined`: one came after the start; called in a

@@ -29,7 +29,7 @@ class Load:
 
 
 @dataclass(slots=True)
-class Mark:
+class StageMark:
     """Something that befell a stage, at an instant of the master's clock."""
 
     kind: str
@@ -72,7 +72,7 @@ class Stage:
     reached: dict[str, Any] | None = None  # what was known of the metric of `until` at the last look
     users: int | None = None
     workers: list[str] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
+    marks: list[StageMark] = field(default_factory=list)
 
     @property
     def slots(self) -> int:
@@ -104,5 +104,5 @@ class Stage:
         known = {column.name for column in fields(cls)}
         values = {key: value for key, value in entry.items() if key in known}
         values["load"] = Load(**entry["load"])
-        values["marks"] = [Mark(**mark) for mark in entry.get("marks", [])]
+        values["marks"] = [StageMark(**mark) for mark in entry.get("marks", [])]
         return cls(**values)

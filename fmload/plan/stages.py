@@ -70,7 +70,7 @@ def _fresh_copy(stage: Stage, number: int) -> Stage:
                  stage.stop_when_saturated, mix, stage.until)
 
 
-class Lane(NamedTuple):
+class Combination(NamedTuple):
     """One endpoint × prompt set × load level of a step; of a mix one of its components."""
 
     endpoint: EndpointSpec
@@ -81,19 +81,19 @@ class Lane(NamedTuple):
     parameters: Mapping[str, Any] = {}
 
 
-def _steps(run: RunFile, levels: list[Load]) -> Iterator[list[Lane]]:
+def _steps(run: RunFile, levels: list[Load]) -> Iterator[list[Combination]]:
     if run.load.mix is not None:
         for load in levels:
             yield _components(run, run.load.mix, load)
     elif run.load.side_by_side:
         for prompts, load in itertools.product(run.prompts, levels):
-            yield [Lane(endpoint, prompts, load) for endpoint in run.endpoints]
+            yield [Combination(endpoint, prompts, load) for endpoint in run.endpoints]
     else:
         for endpoint, prompts, load in itertools.product(run.endpoints, run.prompts, levels):
-            yield [Lane(endpoint, prompts, load)]
+            yield [Combination(endpoint, prompts, load)]
 
 
-def _components(run: RunFile, mix: list[ComponentSpec], load: Load) -> list[Lane]:
+def _components(run: RunFile, mix: list[ComponentSpec], load: Load) -> list[Combination]:
     """The components of a mix at one level: each its users, or its part of the arrivals."""
     endpoints, prompts = {one.name: one for one in run.endpoints}, {one.name: one for one in run.prompts}
     parts = shares([one.weight for one in mix])
@@ -101,11 +101,11 @@ def _components(run: RunFile, mix: list[ComponentSpec], load: Load) -> list[Lane
     loads = [Load("concurrency", users[place]) if load.kind == "concurrency"
              else Load(load.kind, load.value * part, load.arrivals) for place, part in enumerate(parts)]
     rate = load.value if load.kind == "rate" else None
-    return [Lane(endpoints[one.endpoint], prompts[one.prompts], loads[place], place, rate, one.parameters)
+    return [Combination(endpoints[one.endpoint], prompts[one.prompts], loads[place], place, rate, one.parameters)
             for place, one in enumerate(mix)]
 
 
-def _mix(run: RunFile, lane: Lane, number: int) -> dict[str, Any] | None:
+def _mix(run: RunFile, lane: Combination, number: int) -> dict[str, Any] | None:
     """What a component's stage has to know of its mix: stages of one step follow each other."""
     if lane.component is None or run.load.mix is None:
         return None
@@ -114,7 +114,7 @@ def _mix(run: RunFile, lane: Lane, number: int) -> dict[str, Any] | None:
             "first": number - lane.component, "rate": lane.rate}
 
 
-def _stage(run: RunFile, number: int, step: int, repeat: int, lane: Lane) -> Stage:
+def _stage(run: RunFile, number: int, step: int, repeat: int, lane: Combination) -> Stage:
     spec, endpoint, load = run.load, lane.endpoint, lane.load
     window_s, ramp_s, until, find = spec.window_s, spec.ramp_s, None, None
     if load.kind == "trace":  # `replay` bounds its window by the trace's length, once that is known
@@ -136,7 +136,7 @@ def _stage(run: RunFile, number: int, step: int, repeat: int, lane: Lane) -> Sta
                  _mix(run, lane, number), until)
 
 
-def _requests(spec: LoadSpec, lane: Lane) -> int | None:
+def _requests(spec: LoadSpec, lane: Combination) -> int | None:
     """Requests that close the window; of a mix, each component's part of them."""
     if spec.requests is None or lane.component is None or spec.mix is None:
         return spec.requests
@@ -145,7 +145,7 @@ def _requests(spec: LoadSpec, lane: Lane) -> int | None:
 
 def another(run: RunFile, number: int, step: int, endpoint: EndpointSpec, prompts: PromptSpec, value: float) -> Stage:
     """One more stage, at a load that a search asks for."""
-    return _stage(run, number, step, 0, Lane(endpoint, prompts, _searched(run.load, value)))
+    return _stage(run, number, step, 0, Combination(endpoint, prompts, _searched(run.load, value)))
 
 
 def _objective(run: RunFile) -> dict[str, Any] | None:

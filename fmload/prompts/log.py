@@ -24,7 +24,7 @@ _LATEST_S = 1e11  # the year 5138
 class Log(Trace):
     """Rows of JSONL, CSV or Parquet with a `timestamp`, and what `source: jsonl` reads; or the lengths alone."""
 
-    class Options(table.Columns, TraceOptions):
+    class Options(table.ColumnNames, TraceOptions):
         """Keys of `source: log`."""
 
         timestamp_column: str = Field("timestamp", description="when it came: a number, or a date and time (ISO 8601)")

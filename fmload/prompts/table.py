@@ -152,7 +152,7 @@ def reference(values: Values) -> str | None:
     return None if value is None else str(value)
 
 
-class Columns(Strict):
+class ColumnNames(Strict):
     """Which columns of the user's own rows mean what."""
 
     column: str = Field("prompt", description="the text, where there is neither template nor messages column")
@@ -165,7 +165,7 @@ class Columns(Strict):
 class Table(Rows):
     """The user's own rows: a template, a column with chat messages, or a column with the prompt's text."""
 
-    class Options(Columns, RowOptions):
+    class Options(ColumnNames, RowOptions):
         """Keys of `source: jsonl`, `csv` and `parquet`."""
 
     def check(self, columns: set[str]) -> None:

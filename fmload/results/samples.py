@@ -45,7 +45,7 @@ class Window:
         return int(epoch_s * 1e9) - self.wall_anchor_ns
 
 
-class Collector(Protocol):
+class TelemetryCollector(Protocol):
     """One source of samples. `every_s` None: it is asked once, when the load has ended, by `after(window)`.
 
     `collect()` is called every `every_s` seconds in a thread of its own; both may raise OSError, ValueError or

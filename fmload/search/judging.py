@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fmload.config.objectives import parse_objectives
 from fmload.model.stage import Stage
-from fmload.search.verdicts import Verdict, confidence_of_look, judge, looks
+from fmload.search.verdicts import LoadVerdict, confidence_of_look, judge, looks
 from fmload.statistics.observation import Observation, Seen
 
 NS = 1e9
@@ -29,16 +29,16 @@ class Judging:
         return None if found.result == "unclear" else "clear"
 
 
-def final(stage: Stage, seen: Seen) -> Verdict:
+def final(stage: Stage, seen: Seen) -> LoadVerdict:
     """The verdict on all requests that began in the window, those that ended after it and those cut off included."""
     assert stage.window_start_ns is not None and stage.window_end_ns is not None
     found = _judged(stage, seen.begun_within(stage.window_start_ns, stage.window_end_ns))
     if stage.window_closed == "saturated":
-        return Verdict("fails", found.confidence, found.judged, "it could not keep up with the arrivals")
+        return LoadVerdict("fails", found.confidence, found.judged, "it could not keep up with the arrivals")
     return found
 
 
-def _judged(stage: Stage, seen: Seen) -> Verdict:
+def _judged(stage: Stage, seen: Seen) -> LoadVerdict:
     assert stage.find is not None
     confidence = confidence_of_look(stage.find["confidence"], stage.find["extend"])
     return judge(parse_objectives(stage.find["objective"]), seen, confidence)

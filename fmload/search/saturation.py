@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fmload.model.stage import Mark, Stage
+from fmload.model.stage import Stage, StageMark
 from fmload.statistics import estimates
 from fmload.statistics.observation import Observation, Seen
 
@@ -87,7 +87,8 @@ def skip_higher(step: Iterable[Stage], stages: list[Stage], now_ns: int) -> None
             for other in same:
                 if other.status == "pending" and other.load.value > stage.load.value:
                     other.status = "skipped"
-                    other.marks.append(Mark("skipped", now_ns, None, f"{stage.load.text} was more than it can take"))
+                    why = f"{stage.load.text} was more than it can take"
+                    other.marks.append(StageMark("skipped", now_ns, None, why))
 
 
 def _line(stage: Stage) -> tuple[str, str, str, str]:

@@ -47,7 +47,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LoadVerdict:
     """All objectives against one stage. `reason` says what decided where it was not the intervals."""
 
     result: Result
@@ -60,12 +60,12 @@ class Verdict:
         return asdict(self)
 
 
-def judge(objectives: Iterable[Objective], seen: Seen, confidence: float) -> Verdict:
+def judge(objectives: Iterable[Objective], seen: Seen, confidence: float) -> LoadVerdict:
     """The verdict on requests that began in one window. One missed objective decides; one unclear leaves it open."""
     judged = tuple(_judged(objective, seen, confidence) for objective in objectives)
     results = {one.result for one in judged}
     result: Result = "fails" if "fails" in results else "unclear" if "unclear" in results else "meets"
-    return Verdict(result, confidence, judged, "" if len(seen) else "no request began in the window")
+    return LoadVerdict(result, confidence, judged, "" if len(seen) else "no request began in the window")
 
 
 def looks(extend: int) -> list[int]:

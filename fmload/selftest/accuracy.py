@@ -16,7 +16,7 @@ Instants = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Measured:
     """What a client saw of one request: instants in ns; `censored` is all False where the client cannot know."""
 
     request_id: str
@@ -26,7 +26,7 @@ class Seen:
     outcome: str
 
     @classmethod
-    def of(cls, record: Record) -> Seen:
+    def of(cls, record: Record) -> Measured:
         """The same from one of our records."""
         return cls(record.request_id, record.send_ns or 0, np.frombuffer(record.chunk_ns, np.int64),
                    np.frombuffer(record.chunk_censored, np.bool_), record.outcome)
@@ -48,7 +48,7 @@ class Errors:
     failed: int
 
 
-def compare(seen: Iterable[Seen], truths: Sequence[Truth], start_ns: int, end_ns: int) -> Errors:
+def compare(seen: Iterable[Measured], truths: Sequence[Truth], start_ns: int, end_ns: int) -> Errors:
     """Errors of the tokens that arrived between two instants. Only requests that ended well on both sides count."""
     by_id = {item.request_id: item for item in truths}
     ttft: list[int] = []

@@ -28,7 +28,7 @@ from fmload.emulator import truth
 from fmload.endpoints.openai import OpenAI
 from fmload.model.prompt import Prompt
 from fmload.model.record import pack, unpack
-from fmload.selftest.accuracy import Errors, Seen, compare, percentile_ms
+from fmload.selftest.accuracy import Errors, Measured, compare, percentile_ms
 from fmload.wire.http1 import Http1Wire
 from fmload.worker.measure import measure
 
@@ -109,7 +109,7 @@ def step(ladder: Ladder, workers: int, users: int, limit_ms: float, seconds: flo
                     for index, share in enumerate(_shares(users, workers)) if share]
             _run_clients(jobs, seconds)
         results = [msgpack.unpackb(Path(job.out).read_bytes()) for job in jobs]
-        seen = [Seen.of(unpack(data)) for result in results for data in result["records"]]
+        seen = [Measured.of(unpack(data)) for result in results for data in result["records"]]
         errors = compare(seen, truth.read(folder / "truth"), start_ns, end_ns)
     return _rung(ladder, workers, users, limit_ms, seconds, errors, sum(result["cpu_s"] for result in results))
 

@@ -72,7 +72,7 @@ class CloudWatchOptions(Strict):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class MetricAnswer:
     """What CloudWatch has, whether it is worth asking again, and what is wrong with it (None: nothing)."""
 
     points: Points
@@ -116,7 +116,7 @@ class CloudWatch:
         first, last = (at // (period_s * 10**9) * period_s for at in (start_ns, end_ns))
         return range(first, last + period_s, period_s)
 
-    def _whole(self, periods: range) -> Answer:
+    def _whole(self, periods: range) -> MetricAnswer:
         """The first answer that is complete and the same twice, or the last one within the patience."""
         client = self._client()
         until = time.monotonic() + self._options.patience_s
@@ -135,18 +135,18 @@ class CloudWatch:
             connect_timeout=self._options.timeout_s, read_timeout=self._options.timeout_s,
             retries={"total_max_attempts": 1}))
 
-    def _ask(self, client: Any, periods: range, known: Points | None) -> Answer:
+    def _ask(self, client: Any, periods: range, known: Points | None) -> MetricAnswer:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             points = dict(self._fetch(client, periods))
         except (BotoCoreError, ClientError) as error:
-            return Answer(known or {}, _refused(error), _told(error))
+            return MetricAnswer(known or {}, _refused(error), _told(error))
         wrong = self._missing(points, periods)
         if wrong is None and points != known:
-            return Answer(points, False, FmloadError("CloudWatch's figures still changed when it was last asked",
+            return MetricAnswer(points, False, FmloadError("CloudWatch's figures still changed when it was last asked",
                                                      "raise its patience; or the last datapoints may be incomplete"))
-        return Answer(points, wrong is None, wrong)
+        return MetricAnswer(points, wrong is None, wrong)
 
     def _fetch(self, client: Any, periods: range) -> Iterator[tuple[tuple[str, int], float]]:
         queries = self._queries()

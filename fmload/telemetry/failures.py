@@ -24,39 +24,39 @@ _SLOW = "see why it hangs, or raise its timeout"
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class CollectorFailure:
     """`hint` None: the words say all that is known."""
 
     message: str
     hint: str | None = None
 
 
-def failure(error: BaseException) -> Failure:
+def failure(error: BaseException) -> CollectorFailure:
     """The failure behind an exception."""
     match error:
         case FmloadError():
-            return Failure(error.message, error.hint)
+            return CollectorFailure(error.message, error.hint)
         case KeyboardInterrupt():
-            return Failure("interrupted before its last figures were there", "let it wait, or lower its delay")
+            return CollectorFailure("interrupted before its last figures were there", "let it wait, or lower its delay")
         case urllib.error.HTTPError():
-            return Failure(f"{shown(error.url)}: HTTP {error.code} {error.reason}", of_status(error.code))
+            return CollectorFailure(f"{shown(error.url)}: HTTP {error.code} {error.reason}", of_status(error.code))
         case urllib.error.URLError(reason=OSError() as reason):
             return failure(reason)
         case subprocess.TimeoutExpired():
-            return Failure(f"{error.cmd[0]} did not end within {error.timeout:g} s", "see why it hangs")
+            return CollectorFailure(f"{error.cmd[0]} did not end within {error.timeout:g} s", "see why it hangs")
         case TimeoutError():
-            return Failure("no answer in time", _SLOW)
+            return CollectorFailure("no answer in time", _SLOW)
         case FileNotFoundError():
-            return Failure(f"there is no command '{error.filename}'", _COMMAND)
+            return CollectorFailure(f"there is no command '{error.filename}'", _COMMAND)
         case PermissionError():
-            return Failure(f"'{error.filename}' may not be run", _COMMAND)
+            return CollectorFailure(f"'{error.filename}' may not be run", _COMMAND)
         case http.client.HTTPException():
-            return Failure("the answer ended early", _RUNNING)
+            return CollectorFailure("the answer ended early", _RUNNING)
         case OSError():
-            return Failure(error.strerror or str(error) or type(error).__name__, _RUNNING)
+            return CollectorFailure(error.strerror or str(error) or type(error).__name__, _RUNNING)
         case RuntimeError() | ValueError() if str(error):
-            return Failure(str(error))
-    return Failure(f"{type(error).__name__}: {error}")
+            return CollectorFailure(str(error))
+    return CollectorFailure(f"{type(error).__name__}: {error}")
 
 
 def of_status(code: int) -> str:

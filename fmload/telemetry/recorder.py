@@ -18,8 +18,8 @@ from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec, RunFile, TelemetrySpec
 from fmload.plugins import COLLECTORS
 from fmload.results.folder import Results
-from fmload.results.samples import Collector, SampleLog, Window, to_parquet
-from fmload.telemetry.failures import Failure, failure
+from fmload.results.samples import SampleLog, TelemetryCollector, Window, to_parquet
+from fmload.telemetry.failures import CollectorFailure, failure
 
 logger = logging.getLogger(__name__)
 
@@ -62,25 +62,25 @@ class Recorder:
         if self.problems:
             self._results.telemetry_problems_json.write_text(json.dumps(self.problems, indent=1))
 
-    def _watch(self, source: str, collector: Collector) -> None:
+    def _watch(self, source: str, collector: TelemetryCollector) -> None:
         due = time.monotonic()
         while not self._stop.wait(max(0.0, due - time.monotonic())):
             self._attempt(source, collector, None)
             due = max(due + (collector.every_s or 1.0), time.monotonic())
 
-    def _attempt(self, source: str, collector: Collector, window: Window | None) -> None:
+    def _attempt(self, source: str, collector: TelemetryCollector, window: Window | None) -> None:
         try:
             self._log.add(collector.collect() if window is None else collector.after(window))
         except (Exception, KeyboardInterrupt) as error:  # whatever a stranger's metrics hold, the run goes on
             self._note(source, failure(error))
 
-    def _close(self, source: str, collector: Collector) -> None:
+    def _close(self, source: str, collector: TelemetryCollector) -> None:
         try:
             collector.close()
         except Exception as error:  # what the others brought is still to be written
             self._note(source, failure(error))
 
-    def _note(self, source: str, told: Failure) -> None:
+    def _note(self, source: str, told: CollectorFailure) -> None:
         known = self.problems.get(source)
         if known is None:
             logger.warning("telemetry '%s': %s%s", source, told.message, f"; {told.hint}" if told.hint else "")
@@ -89,7 +89,7 @@ class Recorder:
             known["times"] = int(known["times"]) + 1
 
 
-def _build(spec: TelemetrySpec, endpoints: Sequence[EndpointSpec]) -> list[Collector]:
+def _build(spec: TelemetrySpec, endpoints: Sequence[EndpointSpec]) -> list[TelemetryCollector]:
     """One collector; of an endpoint that is given by name, one for each of its addresses."""
     kind, options = COLLECTORS.load(spec.collector), spec.options
     if getattr(options, "url", "given") is not None:

@@ -44,7 +44,7 @@ class HttpRequest:
     body: bytes = b""
 
 
-class Mark(NamedTuple):
+class ReadMark(NamedTuple):
     """One read from the socket: the decoded body was `end` bytes long once it was in.
 
     `ns` is the arrival on the monotonic clock (kernel stamp where `kernel`, else user space); `lag_ns` the
@@ -75,12 +75,12 @@ class Exchange:
     reason: str = ""
     headers: dict[str, str] = field(default_factory=dict)  # names in lower case
     body: bytes = b""
-    marks: list[Mark] = field(default_factory=list)
+    marks: list[ReadMark] = field(default_factory=list)
     complete: bool = False
     reused: bool = False
     failure: Failure | None = None
 
-    def mark_at(self, end: int) -> Mark:
+    def mark_at(self, end: int) -> ReadMark:
         """The read that completed the first `end` bytes of the body. Raises IndexError beyond the last mark."""
         return self.marks[bisect_left(self.marks, end, key=lambda mark: mark.end)]
 

@@ -15,13 +15,13 @@ from fmload.base.offload import beside_the_loop
 from fmload.model.outcome import Failure
 from fmload.wire.clock import NO_STAMP
 from fmload.wire.content_coding import decode_content
-from fmload.wire.exchange import CarriesToken, Exchange, GivesUp, Mark, Timeouts
+from fmload.wire.exchange import CarriesToken, Exchange, GivesUp, ReadMark, Timeouts
 from fmload.wire.framing import FramingError, ResponseParser
 
 logger = logging.getLogger(__name__)
 
 _SECOND_NS = 1_000_000_000
-_mark: Callable[[Any], Mark] = partial(tuple.__new__, Mark)  # Mark._make in C: once a token
+_mark: Callable[[Any], ReadMark] = partial(tuple.__new__, ReadMark)  # Mark._make in C: once a token
 
 
 class Flight:

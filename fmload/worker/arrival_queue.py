@@ -11,7 +11,7 @@ from fmload.model.prompt import Prompt
 Due = tuple[int, Prompt | None]  # an instant of the worker's clock, and what is sent; None: whatever comes next
 
 
-class Schedule:
+class ArrivalQueue:
     """Arrivals, ascending, taken one by one. Pure; it knows no clock."""
 
     def __init__(self, due: Iterable[Due]) -> None:
@@ -25,14 +25,14 @@ class Schedule:
         taken, self.next = self.next, next(self._rest, None)
         return taken
 
-    def hand_over(self, since_ns: int, due: Iterable[Due]) -> Schedule:
+    def hand_over(self, since_ns: int, due: Iterable[Due]) -> ArrivalQueue:
         """A schedule of what this one has left before `since_ns`, and of `due` from then on."""
         before = itertools.takewhile(lambda one: one[0] < since_ns, self._left())
-        return Schedule(itertools.chain(before, _since(since_ns, due)))
+        return ArrivalQueue(itertools.chain(before, _since(since_ns, due)))
 
-    def adopt(self, since_ns: int, due: Iterable[Due]) -> Schedule:
+    def adopt(self, since_ns: int, due: Iterable[Due]) -> ArrivalQueue:
         """A schedule of what this one has left, which must end, and of `due` from `since_ns` on."""
-        return Schedule(sorted([*self._left(), *_since(since_ns, due)], key=itemgetter(0)))
+        return ArrivalQueue(sorted([*self._left(), *_since(since_ns, due)], key=itemgetter(0)))
 
     def _left(self) -> Iterator[Due]:
         while self.next is not None:

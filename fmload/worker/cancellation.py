@@ -18,7 +18,7 @@ _LOOK_AGAIN = 0.05  # of the bytes so far, while it is not known how many a toke
 _LOOK_AFTER = 0.25  # of the bytes that the missing tokens take, by those that came: parsing it all each time is dear
 
 
-class Cancelling:
+class Cancellation:
     """Gives up a share of the requests; each is a record with the outcome `cancelled`, which is neither success nor
     failure, and its connection is closed."""
 

@@ -21,7 +21,7 @@ def percentile_ns(values: Iterable[int], q: float) -> int:
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))] if ordered else 0
 
 
-class Health:
+class ClientHealth:
     """Samples of one worker: loop lag, CPU, memory, lag of stamps and of sends. `drain` gives the finished seconds.
 
     `in_flight` tells how many requests are under way now.

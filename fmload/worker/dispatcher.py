@@ -26,12 +26,12 @@ from fmload.prompts.store import of_endpoint
 from fmload.wire.exchange import Address, Timeouts
 from fmload.wire.http1 import Http1Wire
 from fmload.worker import measure
-from fmload.worker.arrival_queue import Due, Schedule
-from fmload.worker.cancellation import Cancelling
-from fmload.worker.load_balancer import Balancer
+from fmload.worker.arrival_queue import ArrivalQueue, Due
+from fmload.worker.cancellation import Cancellation
+from fmload.worker.load_balancer import LoadBalancer
 from fmload.worker.safe_check import SafeCheck
-from fmload.worker.slots import Lane, Lanes
-from fmload.worker.timer import Alarm
+from fmload.worker.slots import Lane, Slots
+from fmload.worker.timer import Timer
 
 KILL_LIMIT_S = 5.0
 TRIAL_LIMIT_S = 60.0  # an endpoint that takes longer to answer at first is left to the load
@@ -80,10 +80,10 @@ class Paced:
     start_ns: int
     since_ns: int  # what is due earlier belongs to an earlier deal
     speed: float  # of a replay
-    schedule: Schedule = field(default_factory=lambda: Schedule(()))
+    schedule: ArrivalQueue = field(default_factory=lambda: ArrivalQueue(()))
 
 
-class Sender:
+class Dispatcher:
     """What one worker sends in one run. `keep` gets every record, `dead` a stage whose endpoint is not reached.
 
     `offset_ns` (this worker's clock minus the master's) is kept up to date by its owner. Raises FmloadError for an
@@ -94,7 +94,7 @@ class Sender:
     def __init__(self, run: RunFile, prompts: Mapping[str, list[Prompt]], worker: str, keep: Keep, dead: Dead,
                  index: int = 0, begins: Mapping[str, Mapping[str, str]] = MappingProxyType({})) -> None:
         limits = run.timeouts
-        self.lanes = Lanes()
+        self.lanes = Slots()
         self.protocols = {spec.name: spec.protocol for spec in run.endpoints}
         self.offset_ns = 0
         self._worker = worker
@@ -107,7 +107,7 @@ class Sender:
         self._variants = _variants(run)
         self._output_limits = {spec.name: output_limit(spec.parameters) for spec in run.endpoints}
         self._balancers = {
-            spec.name: Balancer(self._endpoints[spec.name].addresses(), spec.balance or "round_robin", index)
+            spec.name: LoadBalancer(self._endpoints[spec.name].addresses(), spec.balance or "round_robin", index)
             for spec in run.endpoints}
         self._specs = {spec.name: spec for spec in run.endpoints}
         self._prompts = {(endpoint, name): of_endpoint(shard, spec)
@@ -119,7 +119,7 @@ class Sender:
         self._in_flight: dict[gevent.Greenlet, Lane] = {}
         self._helpers: list[gevent.Greenlet] = []
         self._paced: dict[int, Paced] = {}  # by stage, those of open loops
-        self._cancel = Cancelling(run.load.cancel, f"{run.seed}/{index}")
+        self._cancel = Cancellation(run.load.cancel, f"{run.seed}/{index}")
         self._censoring = False
         self._when_idle: Callable[[], None] | None = None
 
@@ -194,7 +194,7 @@ class Sender:
         else:
             mine = arrivals.share(arrivals.of_stage(asked), asked["index"], asked["workers"])
             due = ((paced.start_ns + round(due_s * 1e9), None) for due_s in mine if due_s is not None)
-        paced.schedule = (before.schedule if before else Schedule(())).hand_over(paced.since_ns, due)
+        paced.schedule = (before.schedule if before else ArrivalQueue(())).hand_over(paced.since_ns, due)
         return paced
 
     @staticmethod
@@ -204,9 +204,9 @@ class Sender:
     def _pace_all(self) -> None:
         self._helpers += [gevent.spawn(self._pace, paced.lane, paced.schedule) for paced in self._paced.values()]
 
-    def _pace(self, lane: Lane, schedule: Schedule) -> None:
+    def _pace(self, lane: Lane, schedule: ArrivalQueue) -> None:
         """Send what is due at its absolute instants, whatever the answers do."""
-        alarm = Alarm()
+        alarm = Timer()
         try:
             while schedule.next is not None:
                 alarm.sleep_until(schedule.next[0])
@@ -214,7 +214,7 @@ class Sender:
         finally:
             alarm.close()
 
-    def _spawn_due(self, lane: Lane, schedule: Schedule, now_ns: int) -> None:
+    def _spawn_due(self, lane: Lane, schedule: ArrivalQueue, now_ns: int) -> None:
         """All that is due by now, up to a bound: a round of the loop for each would not catch up after a burst."""
         for _ in range(SPAWNED_AT_ONCE):
             self._spawn(lane, *schedule.take())

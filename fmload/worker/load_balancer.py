@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fmload.wire.exchange import Address
 
 
-class Balancer:
+class LoadBalancer:
     """Lends the addresses of one endpoint to the requests of one worker, each for as long as the request takes.
 
     round_robin: one after the other. least_busy: the one with the fewest requests of this worker in flight, the next

@@ -26,7 +26,7 @@ from fmload.model.outcome import Failure
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Chunk, Reading
 from fmload.model.record import Record
-from fmload.wire.exchange import Address, Exchange, Mark, Wire
+from fmload.wire.exchange import Address, Exchange, ReadMark, Wire
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def _note_exchange(record: Record, exchange: Exchange) -> None:
         record.lag_max_ns, record.lag_sum_ns = max(lags), sum(lags)
 
 
-def _note_chunks(record: Record, chunks: Sequence[Chunk], marks: Sequence[Mark]) -> None:
+def _note_chunks(record: Record, chunks: Sequence[Chunk], marks: Sequence[ReadMark]) -> None:
     if not chunks or not marks:
         return
     record.chunk_ns, record.chunk_censored = arrivals(chunks, marks)
@@ -122,7 +122,7 @@ def _note_chunks(record: Record, chunks: Sequence[Chunk], marks: Sequence[Mark])
             break
 
 
-def arrivals(chunks: Sequence[Chunk], marks: Sequence[Mark]) -> tuple[array[int], array[int]]:
+def arrivals(chunks: Sequence[Chunk], marks: Sequence[ReadMark]) -> tuple[array[int], array[int]]:
     """Arrival of every chunk, and whether it is censored (1) or exact (0). Both ascend in their offsets.
 
     A chunk beyond the last mark, which only a response in no known framing has, gets the last mark's instant.

@@ -27,7 +27,7 @@ class Lane:
         return min(self.slots, self.opened) - self.busy
 
 
-class Lanes:
+class Slots:
     """Deals slots to users: a user that is free takes a slot of the lane with the most free ones, or waits."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ class _Itimerspec(ctypes.Structure):
     _fields_ = (("it_interval", _Timespec), ("it_value", _Timespec))
 
 
-class Alarm:
+class Timer:
     """Sleeps until instants of `time.monotonic_ns`; late ones return at once. Close it when done."""
 
     def __init__(self) -> None:

@@ -30,8 +30,8 @@ from fmload.protocol.delivery import Outbox
 from fmload.protocol.link import Link
 from fmload.results.answers import ANSWERS_FULL, Keeper
 from fmload.results.journal import Journal
-from fmload.worker.client_health import Health
-from fmload.worker.dispatcher import KILL_LIMIT_S, Sender
+from fmload.worker.client_health import ClientHealth
+from fmload.worker.dispatcher import KILL_LIMIT_S, Dispatcher
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +50,10 @@ class Worker:
 
     def __init__(self, link: Link, identity: str, finished: Finished) -> None:
         self.identity = identity
-        self.health = Health(lambda: self.in_flight)
+        self.health = ClientHealth(lambda: self.in_flight)
         self._link = link
         self._finished = finished
-        self._sender: Sender | None = None
+        self._dispatcher: Dispatcher | None = None
         self._sender_made = Event()
         self._outbox = Outbox()
         self._tally = Tally()
@@ -75,9 +75,9 @@ class Worker:
 
     def on_plan(self, data: dict[str, Any]) -> None:
         """A run begins: forget the one before, open the journal, wait for the shards."""
-        if self._sender is not None:
-            self._sender.close(KILL_LIMIT_S)
-        self._sender = None
+        if self._dispatcher is not None:
+            self._dispatcher.close(KILL_LIMIT_S)
+        self._dispatcher = None
         self._sender_made.clear()
         self._plan = data
         self._prompts = {name: [] for name in data["prompts"]}
@@ -114,11 +114,11 @@ class Worker:
         problem = None
         try:
             run = RunFile.model_validate(self._plan["run"])
-            sender = Sender(run, self._prompts, self.identity, self._keep, self._tell_of_dead_endpoint,
+            dispatcher = Dispatcher(run, self._prompts, self.identity, self._keep, self._tell_of_dead_endpoint,
                             self._plan["index"], self._plan["begins"])
-            problem = sender.try_endpoints() if self._plan["trial"] else None
-            sender.offset_ns = self._offset_ns
-            self._sender = sender
+            problem = dispatcher.try_endpoints() if self._plan["trial"] else None
+            dispatcher.offset_ns = self._offset_ns
+            self._dispatcher = dispatcher
             _calm_garbage_collection()
             self._sender_made.set()
         except FmloadError as error:
@@ -136,13 +136,13 @@ class Worker:
         """A step begins, or its slots are dealt again. Its instants are put on this clock by what is known of it now:
         the last ping may have told of an estimate that the master has dropped since."""
         self._take_offset(data["offset_ns"])
-        if self._sender is not None:
-            self._sender.serve(data["lanes"])
+        if self._dispatcher is not None:
+            self._dispatcher.serve(data["lanes"])
 
     def on_adopt(self, data: dict[str, Any]) -> None:
         """A batch of a trace's rows whose worker is gone: they are this one's in the step that is on."""
-        if self._sender is not None:
-            self._sender.adopt(data["prompt_set"], _unpacked(data["prompts"]))
+        if self._dispatcher is not None:
+            self._dispatcher.adopt(data["prompt_set"], _unpacked(data["prompts"]))
 
     def on_close(self, data: dict[str, Any]) -> None:
         """The window is over: nothing new is sent; say when nothing is in flight any more."""
@@ -150,32 +150,32 @@ class Worker:
             self.ship()  # the stage's records are there before the master goes on
             self._send("fmload_idle", {"step": data["step"]})
 
-        if self._sender is not None:
-            self._sender.stop(when_idle=tell)
+        if self._dispatcher is not None:
+            self._dispatcher.stop(when_idle=tell)
         else:
             tell()
 
     def on_censor(self, data: dict[str, Any]) -> None:
         """The drain's limit has come: end what is still in flight, and keep it."""
-        if self._sender is not None:
-            self._sender.cut(data["outcome"])
+        if self._dispatcher is not None:
+            self._dispatcher.cut(data["outcome"])
 
     def serve_one(self, idle: Callable[[], AbstractContextManager[None]]) -> None:
         """One request of a user, or the wait for a run; `idle()` is entered while the user waits."""
-        if self._sender is None:
+        if self._dispatcher is None:
             with idle():
                 self._sender_made.wait()
         else:
-            self._sender.serve_one(idle)
+            self._dispatcher.serve_one(idle)
 
     @property
     def in_flight(self) -> int:
         """Requests under way."""
-        return self._sender.in_flight if self._sender else 0
+        return self._dispatcher.in_flight if self._dispatcher else 0
 
     def protocol(self, endpoint: str) -> str:
         """The protocol of an endpoint, which names its requests in Locust's statistics."""
-        return self._sender.protocols[endpoint] if self._sender else ""
+        return self._dispatcher.protocols[endpoint] if self._dispatcher else ""
 
     # -- records --------------------------------------------------------------------------------------------------
 
@@ -226,10 +226,10 @@ class Worker:
             self._stop_if_forsaken()
 
     def _stop_if_forsaken(self) -> None:
-        sending = self._sender is not None and any(True for _ in self._sender.lanes)
-        if self._sender is not None and sending and time.monotonic() - self._heard > LEASE_S:
+        sending = self._dispatcher is not None and any(True for _ in self._dispatcher.lanes)
+        if self._dispatcher is not None and sending and time.monotonic() - self._heard > LEASE_S:
             logger.error("nothing heard of the master for %.0f s: sending stops", LEASE_S)
-            self._sender.stop()
+            self._dispatcher.stop()
 
     def ship(self) -> None:
         """Send what was not sent yet. What does not get through is sent again later."""
@@ -270,11 +270,11 @@ class Worker:
     def _take_offset(self, offset_ns: int | None) -> None:
         if offset_ns is not None:
             self._offset_ns = offset_ns
-            if self._sender is not None:
-                self._sender.offset_ns = offset_ns
+            if self._dispatcher is not None:
+                self._dispatcher.offset_ns = offset_ns
 
     def on_flush(self, data: dict[str, Any]) -> None:
-        """The barrier at the end: send all, say how many there were."""
+        """The flush at the end: send all, say how many there were."""
         self.ship()
         self._send("fmload_flushed", {"run_id": self._plan.get("run_id"), "count": self._outbox.added})
 
@@ -285,11 +285,11 @@ class Worker:
 
     def leave(self, drain_s: float, limit_s: float = 5.0) -> None:
         """End this worker alone: let requests finish for `drain_s`, cancel the rest, wait until all is acknowledged."""
-        if self._sender is None:
+        if self._dispatcher is None:
             return
-        self._sender.stop()
-        self._sender.drain(drain_s)
-        self._sender.cut("cancelled", KILL_LIMIT_S)
+        self._dispatcher.stop()
+        self._dispatcher.drain(drain_s)
+        self._dispatcher.cut("cancelled", KILL_LIMIT_S)
         self.on_flush({})
         with suppress(gevent.Timeout), gevent.Timeout(limit_s):
             while self._outbox.acknowledged < self._outbox.added:

@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fmload.emulator import truth
-from fmload.selftest.accuracy import Seen, compare, percentile_ms
+from fmload.selftest.accuracy import Measured, compare, percentile_ms
 from tests.load_rig import Run, Server, emulator, free_port, started, wait_until
 
 TTFT_S, GAP_S, TOKENS = 0.2, 0.02, 128
@@ -46,7 +46,7 @@ LIMIT_S = 300
 class Load:
     """What a client did in its window, and the CPU and memory that its worker took for it."""
 
-    seen: list[Seen]
+    seen: list[Measured]
     start_ns: int
     end_ns: int
     cpu_s: float
@@ -86,7 +86,7 @@ class Watch:
         times = self._process.cpu_times()
         return times.user + times.system
 
-    def load(self, seen: list[Seen]) -> Load:
+    def load(self, seen: list[Measured]) -> Load:
         """What it took until now, with nothing seen yet when `seen` comes later."""
         return Load(seen, self._begun_ns, time.monotonic_ns(), self._cpu_s() - self._begun_s,
                     self._process.memory_info().rss / 1e6)
@@ -120,7 +120,7 @@ def product(server: Server, streams: int, seconds: float, folder: Path, ca_file:
     files = sorted((folder / "out" / "records").glob("*.parquet"))
     rows = [row for file in files for row in pq.read_table(
         file, columns=["request_id", "send_ns", "chunk_ns", "chunk_censored", "outcome"]).to_pylist()]
-    seen = [Seen(row["request_id"], row["send_ns"] or 0, np.array(row["chunk_ns"], np.int64),
+    seen = [Measured(row["request_id"], row["send_ns"] or 0, np.array(row["chunk_ns"], np.int64),
                  np.array(row["chunk_censored"], bool), row["outcome"]) for row in rows]
     return Load(seen, load.start_ns, load.end_ns, load.cpu_s, load.rss_mb)
 
@@ -166,7 +166,7 @@ def written(client: str, server: Server, streams: int, seconds: float, folder: P
         load = watched(psutil.Process(worker.pid), seconds)
         main.wait(LIMIT_S)
         wait_until(out.exists, LIMIT_S, "what the worker saw")
-    seen = [Seen(request_id, send_ns, np.frombuffer(token_ns, np.int64), np.zeros(len(token_ns) // 8, bool), "ok")
+    seen = [Measured(request_id, send_ns, np.frombuffer(token_ns, np.int64), np.zeros(len(token_ns) // 8, bool), "ok")
             for request_id, send_ns, token_ns in msgpack.unpackb(out.read_bytes())]
     return Load(seen, load.start_ns, load.end_ns, load.cpu_s, load.rss_mb)
 

@@ -58,7 +58,7 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
 def _interrupt(run: Run, server: Server) -> None:
     wait_until(lambda: run.in_window() and len(server.requests()) >= 10, 60, "the replay")
     run.process.send_signal(signal.SIGUSR1)
-    wait_until(lambda: "Conductor.run" in run.output(), 10, "its greenlets in the log")  # and it goes on
+    wait_until(lambda: "Controller.run" in run.output(), 10, "its greenlets in the log")  # and it goes on
     run.process.send_signal(signal.SIGINT)
     assert run.wait() == 130, run.output()
 

@@ -18,7 +18,7 @@ from fmload_analysis.document.document import (
     Code,
     Column,
     Fact,
-    Facts,
+    FactList,
     Paragraph,
     Point,
     Rule,
@@ -70,7 +70,7 @@ def stage_table(rows: int) -> Table:
 
 def everything() -> list[Section]:
     return [
-        Section("headline", "Result", [Facts([Fact("E2E p95", "4.63 s", "objective 5 s", "good")], "Best: **inf2**.",
+        Section("headline", "Result", [FactList([Fact("E2E p95", "4.63 s", "objective 5 s", "good")], "Best: **inf2**.",
                                              Fact("Audit", "PASS", mark="good")),
                                        Callout("warn", "Emulated", f"by {literal(HOSTILE)}"), Paragraph(HOSTILE)]),
         Section("charts", "Charts", [latency_chart(), bars()]),

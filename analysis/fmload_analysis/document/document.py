@@ -67,7 +67,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class FactList:
     """Figures side by side; a two-column table in Markdown. `lead` is the sentence above them."""
 
     facts: Sequence[Fact]
@@ -177,7 +177,7 @@ class Chart:
         return list(dict.fromkeys(series.panel for series in self.series))
 
 
-Block = Paragraph | Bullets | Callout | Facts | Table | Code | Chart
+Block = Paragraph | Bullets | Callout | FactList | Table | Code | Chart
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from fmload_analysis.document.document import (
     Code,
     Column,
     Fact,
-    Facts,
+    FactList,
     Paragraph,
     Section,
     Table,
@@ -65,7 +65,7 @@ def escape(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
-def _facts(item: Facts) -> str:
+def _facts(item: FactList) -> str:
     facts = [*([item.badge] if item.badge else []), *item.facts]
     rows = [[Cell(fact.label), Cell(_fact(fact))] for fact in facts]
     listed = table([Column("Information", numeric=False), Column("Value", numeric=False)], rows) if rows else ""
@@ -119,7 +119,7 @@ _RENDERERS: dict[type[Any], Callable[[Any], str]] = {
     Paragraph: lambda item: item.text,
     Bullets: lambda item: "\n".join(f"- {text}" for text in item.items),
     Callout: _callout,
-    Facts: _facts,
+    FactList: _facts,
     Table: _table,
     Chart: _chart,
     Code: _code,

@@ -18,20 +18,20 @@ _KEYS: dict[Kind, str] = {"grade": "correct", "comparison": "winner"}
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class JudgeVerdict:
     """`choice` is `correct` or `incorrect` of a grade; `first`, `second` or `tie` of a comparison."""
 
     choice: str
     reason: str
 
 
-def parse(kind: Kind, reply: str) -> Verdict | None:
+def parse(kind: Kind, reply: str) -> JudgeVerdict | None:
     """The last verdict in a reply; None when there is none: prose is not guessed at."""
     found = None
     for entry in _objects(reply[-_READ_CHARS:]):
         choice = _WORDS[kind].get(str(entry.get(_KEYS[kind])).strip().lower())
         if choice is not None:
-            found = Verdict(choice, str(entry.get("reason") or ""))
+            found = JudgeVerdict(choice, str(entry.get("reason") or ""))
     return found
 
 

@@ -29,7 +29,7 @@ Figures = dict[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ViewFacts:
     """The successful requests of one window, in seconds, and their pooled chunk gaps."""
 
     scheduled: Floats
@@ -51,7 +51,7 @@ class Facts:
         return float(self.end.max() - self.send.min()) if len(self.send) else 0.0
 
 
-def facts_of(run: Run, result: StageResult) -> Facts:
+def facts_of(run: Run, result: StageResult) -> ViewFacts:
     """Reads the stage's records once more."""
     stage: Stage = result.summary.stage
     rows: list[Floats] = []
@@ -70,8 +70,8 @@ def facts_of(run: Run, result: StageResult) -> Facts:
         means.append(sums[counts > 0] / counts[counts > 0])
     table = np.concatenate(rows, axis=1) if rows else np.empty((8, 0))
     scheduled, send, first, last, end, tokens_in, tokens_out, chunks = table
-    return Facts(scheduled, send, first, last, end, tokens_in, tokens_out, chunks, np.concatenate(pooled or [_NONE]),
-                 np.concatenate(means or [_NONE]), result.totals.failed, result)
+    return ViewFacts(scheduled, send, first, last, end, tokens_in, tokens_out, chunks,
+                     np.concatenate(pooled or [_NONE]), np.concatenate(means or [_NONE]), result.totals.failed, result)
 
 
 _NONE = np.array([])
@@ -97,13 +97,13 @@ def _over(amount: float, seconds: float) -> float | None:
     return amount / seconds if seconds > 0 else None
 
 
-def _after_first(facts: Facts, spread: Floats) -> Floats:
+def _after_first(facts: ViewFacts, spread: Floats) -> Floats:
     """Spread ÷ (tokens − 1), without the requests of one token."""
     several = facts.tokens_out > 1
     return spread[several] / (facts.tokens_out[several] - 1)
 
 
-def vllm(facts: Facts) -> Figures:
+def vllm(facts: ViewFacts) -> Figures:
     """`vllm bench serve`: TPOT = (E2E − TTFT) ÷ (tokens − 1); ITL one sample a chunk; linear percentiles."""
     ttft, e2e = facts.first - facts.send, facts.last - facts.send
     return {
@@ -114,7 +114,7 @@ def vllm(facts: Facts) -> Figures:
         **_linear("itl_ms", facts.gaps, 1e3), **_linear("e2el_ms", e2e, 1e3)}
 
 
-def genai_perf(facts: Facts) -> Figures:
+def genai_perf(facts: ViewFacts) -> Figures:
     """GenAI-Perf and AIPerf: inter-token latency = (E2E − TTFT) ÷ (tokens − 1), one value a request."""
     ttft, e2e = facts.first - facts.send, facts.last - facts.send
     stats = "avg p50 p90 p95 p99 min max"
@@ -125,7 +125,7 @@ def genai_perf(facts: Facts) -> Figures:
         **_linear("inter_token_latency", _after_first(facts, e2e - ttft), 1e3, stats)}
 
 
-def llmperf(facts: Facts) -> Figures:
+def llmperf(facts: ViewFacts) -> Figures:
     """llmperf: E2E to the stream's end; inter-token latency = E2E ÷ tokens, TTFT included; a request's own speed."""
     e2e = facts.end - facts.send
     some = facts.tokens_out > 0
@@ -139,7 +139,7 @@ def llmperf(facts: Facts) -> Figures:
         **_linear("request_output_throughput_token_per_s", facts.tokens_out[some] / e2e[some], 1, stats)}
 
 
-def guidellm(facts: Facts) -> Figures:
+def guidellm(facts: ViewFacts) -> Figures:
     """GuideLLM: ITL = (last − first) ÷ (tokens − 1), TPOT = (last − send) ÷ tokens, both weighted by tokens."""
     several = facts.tokens_out > 1
     spread = facts.last - facts.first
@@ -162,7 +162,7 @@ def _weighted(name: str, values: Floats, weights: Floats) -> Figures:
     return {f"mean_{name}": samples.mean, **{f"p{p:g}_{name}": value for p, value in found.items()}}
 
 
-def mlperf(facts: Facts) -> Figures:
+def mlperf(facts: ViewFacts) -> Figures:
     """MLPerf LoadGen: from the scheduled instant; TPOT = (latency − TTFT) ÷ (tokens − 1); nearest rank."""
     latency, ttft = facts.last - facts.scheduled, facts.first - facts.scheduled
     window = float(facts.end.max() - facts.scheduled.min()) if len(latency) else 0.0
@@ -178,7 +178,7 @@ def mlperf(facts: Facts) -> Figures:
     return figures
 
 
-def fmbench(facts: Facts) -> Figures:
+def fmbench(facts: ViewFacts) -> Figures:
     """FMBench: counts and rates truncated to whole numbers, linear percentiles, TPOT the mean gap between chunks."""
     e2e, n = facts.end - facts.send, len(facts.send)
     per_minute = int(_over(60 * n, facts.duration) or 0)
@@ -205,7 +205,7 @@ def fmbench(facts: Facts) -> Figures:
 
 def view(run: Run, result: StageResult, tool: str) -> Figures:
     """One stage under a tool's definitions. Raises FmloadError for a tool that is not in VIEWS."""
-    show_stage: Callable[[Facts], Figures] = VIEWS.load(tool)
+    show_stage: Callable[[ViewFacts], Figures] = VIEWS.load(tool)
     return show_stage(facts_of(run, result))
 
 

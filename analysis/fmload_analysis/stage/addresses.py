@@ -12,7 +12,7 @@ from fmload.metrics.definitions import NS, Bools, ratio
 from fmload.model.outcome import NEITHER
 from fmload.statistics.steady_state import RankTest, mann_whitney
 from fmload.wire.url import split_url
-from fmload_analysis.run import Endpoint
+from fmload_analysis.run import MeasuredEndpoint
 from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests
 from fmload_analysis.stage.stats import finite
 from fmload_analysis.stage.timeline import Requests
@@ -44,7 +44,7 @@ class AddressSummary:
         return ratio(self.failed, self.counted)
 
 
-def by_address(table: Mapping[str, Any], requests: Requests, window: int, endpoint: Endpoint,
+def by_address(table: Mapping[str, Any], requests: Requests, window: int, endpoint: MeasuredEndpoint,
                wanted: Wanted) -> tuple[AddressSummary, ...]:
     """A summary of each address of the run file and of the records, in that order; empty when there is only one.
 

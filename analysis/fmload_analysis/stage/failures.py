@@ -15,7 +15,7 @@ LONGEST = 300  # characters of a message that are shown
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailureGroup:
     """Requests of one endpoint that failed alike. `status` and `message` are None where there was none."""
 
     endpoint: str
@@ -25,14 +25,14 @@ class Failure:
     count: int
 
 
-def failures(run: Run) -> list[Failure]:
+def failures(run: Run) -> list[FailureGroup]:
     """All failures of the run (not what the client cancelled), warm-up and drain included, the most frequent first."""
     counted: Counter[tuple[str, str, int | None, str | None]] = Counter()
     for path in sorted(run.results.records.glob("*.parquet")):
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=["endpoint", "outcome", "status", "error"]):
                 _count(counted, zip(*(batch.column(name).to_pylist() for name in batch.schema.names), strict=True))
-    return [Failure(*kind, count) for kind, count in counted.most_common()]
+    return [FailureGroup(*kind, count) for kind, count in counted.most_common()]
 
 
 def _count(counted: Counter[tuple[str, str, int | None, str | None]], rows: zip[tuple[str, str, int, str]]) -> None:

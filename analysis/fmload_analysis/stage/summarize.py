@@ -13,7 +13,7 @@ from fmload.metrics.definitions import NS, Bools, Floats, Ints, Totals, gaps, ic
 from fmload.model.outcome import NEITHER
 from fmload.statistics.intervals import Interval, throughput_interval
 from fmload_analysis.columns import Batch
-from fmload_analysis.run import Endpoint, Run, Stage
+from fmload_analysis.run import MeasuredEndpoint, Run, Stage
 from fmload_analysis.stage.addresses import AddressSummary, by_address
 from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests, of_samples
 from fmload_analysis.stage.evidence import Evidence, evidence_of
@@ -34,7 +34,7 @@ class StageSummary:
     """All that the records of one stage say."""
 
     stage: Stage
-    endpoint: Endpoint
+    endpoint: MeasuredEndpoint
     totals: Totals
     distributions: Mapping[str, Distribution]
     outcomes: Mapping[str, int]
@@ -200,7 +200,7 @@ _EMPTY: dict[str, np.ndarray[Any, Any]] = {
 
 
 def _totals(gathered: _Gathering, table: Mapping[str, Any], requests: Requests, completed: Bools,
-            endpoint: Endpoint, wanted: Wanted) -> Totals:
+            endpoint: MeasuredEndpoint, wanted: Wanted) -> Totals:
     started, outcome = requests.in_window, requests.outcome
     neither = np.isin(outcome, NEITHER)
     first_inside = inside(table["first_token"], gathered.window_ns)

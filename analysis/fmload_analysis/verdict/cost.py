@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fmload.metrics import definitions as metrics
 from fmload.metrics.definitions import Totals, ratio
 from fmload.pricing.table import PriceTable
-from fmload_analysis.run import Endpoint
+from fmload_analysis.run import MeasuredEndpoint
 
 HOURS_PER_MONTH = 730.0
 
@@ -68,7 +68,7 @@ PRICES = ("price_per_transaction", "price_per_token", "price_per_1m_input_tokens
           "price_per_good_request", "price_per_1k_transactions", "price_per_10k_transactions", "price_per_1m_tokens")
 
 
-def pricing_of(endpoint: Endpoint, table: PriceTable, region: str | None = None) -> Pricing | None:
+def pricing_of(endpoint: MeasuredEndpoint, table: PriceTable, region: str | None = None) -> Pricing | None:
     """How the endpoint is paid for: as its run file says, else as the table says; None when neither knows."""
     price = endpoint.price
     if price is None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fmload.live.state import SETTLING_S, Totals, stages_in_all
+from fmload.live.state import SETTLING_S, Counts, stages_in_all
 from fmload.master.collector import Collector
 from fmload.metrics.histogram import quantile_s
 from fmload.model.stage import Stage
@@ -110,10 +110,10 @@ def _worker(collector: Collector, row: dict[str, Any]) -> dict[str, Any]:
             "stamp_lag_p99_ms": _ms_of_ns(row.get("stamp_lag_p99_ns"))}
 
 
-def _by_endpoint(collector: Collector) -> dict[tuple[str, str], Totals]:
-    merged: dict[tuple[str, str], Totals] = {}
+def _by_endpoint(collector: Collector) -> dict[tuple[str, str], Counts]:
+    merged: dict[tuple[str, str], Counts] = {}
     for (_, endpoint, prompt_set), totals in sorted(collector.live.groups.items()):
-        merged.setdefault((endpoint, prompt_set), Totals()).add(totals)
+        merged.setdefault((endpoint, prompt_set), Counts()).add(totals)
     return merged
 
 
@@ -140,7 +140,7 @@ def _lasted_ns(stage: Stage) -> int:
     return end_ns - (stage.ramp_start_ns or end_ns)
 
 
-def _row(endpoint: str, prompt_set: str, totals: Totals, served_s: float, paid_s: float,
+def _row(endpoint: str, prompt_set: str, totals: Counts, served_s: float, paid_s: float,
          costs: dict[str, Cost]) -> dict[str, Any]:
     quantiles = {f"{metric}_{p}_ms": _ms(quantile_s(totals.histograms.get(metric, {}), q))
                  for metric in ("ttft", "itl", "tpot", "e2e") for p, q in (("p50", .5), ("p95", .95), ("p99", .99))}

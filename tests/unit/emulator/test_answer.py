@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fmload.emulator import faults, planes
-from fmload.emulator.answer import Answer
+from fmload.emulator.answer import EmulatedAnswer
 from fmload.emulator.engine import Job
 from fmload.emulator.http import Request
 from fmload.emulator.settings import Settings
@@ -38,7 +38,7 @@ class KeptLine:
     def at(self, due_ns: int, call: Callable[[], None]) -> None:
         self.timers.append((due_ns, call))
 
-    def finished(self, answer: Answer, keep_alive: bool, reset: bool = False) -> None:
+    def finished(self, answer: EmulatedAnswer, keep_alive: bool, reset: bool = False) -> None:
         self.ended = {"keep_alive": keep_alive, "reset": reset}
 
     @property
@@ -78,7 +78,7 @@ def play(shape: Shape | None = None, fault: str | None = None, tokens: int = 4, 
     assert plane is not None
     opened = planes.open_request(plane, request, 0, Settings(profile=None, shape=shape))  # type: ignore[arg-type]
     line, truth, job = KeptLine(), Truth("id", 0), Job(7, tokens)
-    answer = Answer(line, plane, opened, job, truth, shape, faults.parse(fault) if fault else None,
+    answer = EmulatedAnswer(line, plane, opened, job, truth, shape, faults.parse(fault) if fault else None,
                     lambda index: " " + WORDS[index])
     answer.begin(0)
     for index in range(tokens):

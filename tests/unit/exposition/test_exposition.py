@@ -20,7 +20,7 @@ from fmload.exposition.server import registry_of
 from fmload.live.state import LiveState, Tally
 from fmload.metrics.histogram import buckets
 from fmload.model.stage import Load, Stage
-from tests.unit.load.one_record import MS, record
+from tests.one_record import MS, record
 
 
 def collector(**live: Any) -> Any:

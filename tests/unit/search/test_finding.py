@@ -20,7 +20,7 @@ from fmload.model.record import Record
 from fmload.model.stage import Stage
 from fmload.plan.stages import plan, remaining
 from fmload.search import bracket, knee, planner, saturation
-from fmload.search.verdicts import Verdict, confidence_of_look, judge, looks
+from fmload.search.verdicts import LoadVerdict, confidence_of_look, judge, looks
 from fmload.statistics.estimates import effect_of
 from fmload.statistics.intervals import share_above
 from fmload.statistics.observation import Seen
@@ -46,7 +46,7 @@ def searched(run: RunFile, server: Any) -> list[Stage]:
 
 
 def meets_up_to(limit: float) -> Any:
-    return lambda load: (Verdict("meets" if load <= limit else "fails", 0.95).to_json(), None)
+    return lambda load: (LoadVerdict("meets" if load <= limit else "fails", 0.95).to_json(), None)
 
 
 def requests(lasting_s: Any, failed: int = 0) -> Seen:

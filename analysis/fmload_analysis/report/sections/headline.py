@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from fmload_analysis.document import formats
-from fmload_analysis.document.document import Block, Callout, Fact, Facts, Mark, Section, literal
+from fmload_analysis.document.document import Block, Callout, Fact, FactList, Mark, Section, literal
 from fmload_analysis.document.formats import text
 from fmload_analysis.report.sections.missed import limit_text, limit_value, value_text
 from fmload_analysis.report.sections.stages import AUDIT_MARKS
@@ -46,11 +46,11 @@ def _unfinished(analysis: Analysis) -> list[Block]:
     return [Callout("warn", "The run is not complete", f"Of {stages}: {told}.")]
 
 
-def _card(found: Recommendation, analysis: Analysis) -> Facts | Callout:
+def _card(found: Recommendation, analysis: Analysis) -> FactList | Callout:
     best = found.best
     if best is None:
         return Callout("bad", f"{found.scope}: no recommendation", found.sentence + _nearest(found, analysis))
-    return Facts(_facts(best, found), found.sentence, _badge(best))
+    return FactList(_facts(best, found), found.sentence, _badge(best))
 
 
 def _badge(best: StageResult) -> Fact:

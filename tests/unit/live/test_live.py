@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import itertools
+import json
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fmload.config.goodput import request_limits_s
+from fmload.live.state import LiveState, Tally
+from fmload.metrics.histogram import buckets, quantile_s
+from fmload.metrics.per_record import request_metrics_ns
+from tests.one_record import MS, record
+
+durations = st.lists(st.integers(1, 10**13), min_size=1, max_size=60)
+
+
+@given(durations, st.sampled_from([0.5, 0.9, 0.99, 1.0]))
+def test_quantiles_are_the_nearest_rank_within_half_a_bucket(values: list[int], q: float) -> None:
+    found = quantile_s(buckets(np.array(values, np.int64)), q)
+    true = sorted(values)[int(np.ceil(q * len(values))) - 1] / 1e9
+    assert found == pytest.approx(true, rel=0.004)
+
+
+@given(st.lists(durations, min_size=1, max_size=4))
+def test_histograms_of_workers_add_up_to_the_histogram_of_all(parts: list[list[int]]) -> None:
+    merged = buckets(np.array(parts[0], np.int64))
+    for part in parts[1:]:
+        merged.update(buckets(np.array(part, np.int64)))
+    assert merged == buckets(np.array(list(itertools.chain.from_iterable(parts)), np.int64))
+
+
+def test_nothing_has_no_quantile() -> None:
+    assert quantile_s({}, 0.5) is None
+
+
+def test_metrics_follow_their_definitions() -> None:
+    found = {metric: values.tolist() for metric, values in request_metrics_ns(record()).items()}
+    # ITL: the gap of 40 ms holds two tokens, so it counts as two gaps of 20 ms. TPOT: 60 ms over 4 − 1 tokens.
+    assert found == {"ttft": [100 * MS], "e2e": [160 * MS], "itl": [20 * MS, 20 * MS, 20 * MS], "tpot": [20 * MS]}
+
+
+def test_one_token_has_no_tpot_and_no_itl() -> None:
+    assert set(request_metrics_ns(record(chunks=(100,), tokens=(1,)))) == {"ttft", "e2e"}
+
+
+def test_tokens_count_in_the_second_of_their_arrival_on_the_masters_clock() -> None:
+    tally, live = Tally(), LiveState()
+    tally.add(record(send_ns=5 * 10**9 + 900 * MS), offset_ns=2 * 10**9)
+    live.merge("w", tally.drain())
+    assert {second: totals.output_tokens for second, totals in live.seconds.items()} == {4: 4}
+    assert {second: totals.requests for second, totals in live.seconds.items()} == {4: 1}
+
+
+def test_a_failure_counts_as_an_error_and_never_as_a_latency() -> None:
+    tally, live = Tally(), LiveState()
+    for outcome in ("ok", "http_5xx", "censored"):
+        tally.add(record(outcome))  # type: ignore[arg-type]
+    live.merge("w", tally.drain())
+    totals = live.groups[0, "e", "p"]
+    assert totals.errors == {"http_5xx": 1}
+    assert totals.histograms["ttft"].total() == 1
+
+
+def test_a_good_request_meets_every_limit() -> None:
+    for limits, good in (({}, 1), ({"ttft": 0.1}, 1), ({"ttft": 0.099}, 0), ({"ttft": 1.0, "tpot": 0.019}, 0)):
+        tally, live = Tally(limits), LiveState()
+        tally.add(record())
+        live.merge("w", tally.drain())
+        assert live.groups[0, "e", "p"].good == good, limits
+
+
+def test_limits_of_a_request_come_from_the_objectives_the_tightest_of_each() -> None:
+    objectives = {"ttft_p95": "2s", "ttft_p50": "500ms", "e2e_p95": "5s", "error_rate": 0, "itl_p99": "1s"}
+    assert request_limits_s(objectives) == {"ttft": 0.5, "e2e": 5.0}
+
+
+def test_what_a_worker_counted_travels_and_is_counted_once() -> None:
+    tally, live = Tally(), LiveState()
+    tally.add(record())
+    live.merge("a", msgpack.unpackb(msgpack.packb(tally.drain()), strict_map_key=False))
+    live.merge("a", tally.drain())
+    assert live.groups[0, "e", "p"].requests == 1
+
+
+def test_a_snapshot_is_json_with_one_point_a_second_and_the_newest_left_out() -> None:
+    tally, live = Tally(), LiveState()
+    tally.add(record(send_ns=100 * 10**9))
+    live.merge("w", tally.drain())
+    live.observe("w", 3, {"cpu_fraction": 0.5}, 101 * 10**9)
+    snapshot = json.loads(json.dumps(live.snapshot(110 * 10**9, 10**9)))
+    assert [point["at"] for point in snapshot["series"]] == [101.0 + n for n in range(8)]
+    assert snapshot["series"][0]["output_tokens"] == 4
+    assert [point["in_flight"] for point in snapshot["series"]][:3] == [None, 3, None]
+    assert snapshot["groups"][0]["ttft_p99_s"] == pytest.approx(0.1, rel=0.004)
+    assert snapshot["workers"] == [{"worker": "w", "in_flight": 3, "cpu_fraction": 0.5}]
+
+
+def test_requests_of_a_worker_that_is_gone_are_not_in_flight() -> None:
+    live = LiveState()
+    live.observe("a", 3, None, 10**9)
+    live.observe("b", 2, None, 10**9)
+    live.forget("a")
+    live.observe("b", 2, None, 2 * 10**9)
+    assert live.in_flight == {1: 5, 2: 2}

@@ -1,0 +1,50 @@
+"""The rows of the Tokens tab: what each endpoint and prompt set got, and its own part of the price."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fmload.config import RunFile
+from fmload.live.state import Counts
+from fmload.locust.webui.view import LiveView
+from fmload.model.stage import Stage
+from fmload.plan.stages import plan
+
+HOUR_NS = 3600 * 10**9
+
+
+def stages(**load: Any) -> list[Stage]:
+    """The stages of two prompt sets on one endpoint; each step lasts an hour."""
+    made = plan(RunFile.model_validate({
+        "name": "r", "load": {"concurrency": [4], **load},
+        "endpoints": [{"name": "e", "protocol": "openai", "url": "http://h/v1"}],
+        "prompts": [{"name": name, "source": "synthetic", "input_tokens": 10} for name in ("p", "q")]}))
+    for stage in made:
+        stage.ramp_start_ns = stage.step * HOUR_NS + 1
+        stage.drain_end_ns = stage.ramp_start_ns + HOUR_NS
+    return made
+
+
+def rows(made: list[Stage], outcomes: dict[str, int]) -> list[dict[str, Any]]:
+    groups = {(stage.stage, stage.endpoint, stage.prompt_set): Counts(Counter(outcomes)) for stage in made}
+    collector: Any = SimpleNamespace(stages=made, live=SimpleNamespace(groups=groups))
+    return LiveView(lambda: collector, lambda: {"e": lambda seconds, given, made: 2.0 * seconds / 3600}).rows()
+
+
+def test_requests_given_up_are_counted_apart_from_errors() -> None:
+    row, _ = rows(stages(), {"ok": 7, "cancelled": 2, "http_5xx": 1})
+    assert (row["requests"], row["errors"], row["cancelled"]) == (10, 1, 2)
+
+
+def test_stages_one_after_the_other_pay_each_its_own_hour() -> None:
+    assert [row["cost_usd"] for row in rows(stages(), {"ok": 1})] == [2.0, 2.0]
+
+
+def test_components_of_a_mix_share_the_hour_of_their_endpoint() -> None:
+    mix = [{"endpoint": "e", "prompts": name} for name in ("p", "q")]
+    found = rows(stages(mix=mix), {"ok": 1})
+    assert sum(row["cost_usd"] for row in found) == pytest.approx(2.0)

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from fmload.base.clock_offset import boot_id
+from fmload.config import parse
+from fmload.master.assignment import Assignment
+from fmload.model.prompt import Prompt
+from fmload.model.reading import Chunk, Reading
+from fmload.model.record import pack
+from fmload.prompts import store
+from fmload.results import answers
+from fmload.results.folder import Results
+from fmload.results.journal import Journal, answer_bytes, compact, read
+from fmload.worker.worker import Worker
+from tests.one_record import record
+
+EACH = 1024
+RUN = """
+name: t
+endpoints: [{name: e, protocol: openai, url: 'http://h/v1'}]
+prompts: [{name: p, source: synthetic, input_tokens: 5}]
+load: {rate: [10]}
+"""
+READING = Reading([Chunk(1, channel="reasoning", text="Hm."), Chunk(2, text="For"), Chunk(3, text="ty")])
+
+
+def test_an_answer_is_the_text_of_the_answer_with_the_reasoning_beside_it() -> None:
+    row = answers.unpack(answers.pack(record(), READING, EACH))
+    assert (row["request_id"], row["text"], row["reasoning"]) == ("id", "Forty", "Hm.")
+    assert answers.unpack(answers.pack(record(), Reading(), EACH))["reasoning"] is None
+
+
+def test_a_long_answer_is_cut_at_a_character_and_says_so() -> None:
+    def kept(text: str) -> dict[str, Any]:
+        return answers.unpack(answers.pack(record(), Reading([Chunk(1, text=text)]), EACH))
+
+    row = kept("é" * EACH)
+    assert row["cut"] and row["text"] == "é" * (EACH // 2)
+    whole = kept("x" * EACH)
+    assert not whole["cut"] and len(whole["text"]) == EACH
+    assert kept("x" + "é" * EACH)["text"] == "x" + "é" * (EACH // 2 - 1)
+
+
+def test_once_an_answer_is_too_much_no_shorter_one_is_kept_either() -> None:
+    size = len(answers.pack(record(), READING, EACH))
+    keeper = answers.Keeper(EACH, 2 * size)
+    assert keeper.keep(record(), READING) and keeper.keep(record(), READING)
+    assert keeper.keep(record(), READING) is None
+    keeper = answers.Keeper(EACH, size)
+    assert keeper.keep(record(), Reading([Chunk(1, text="x" * size)])) is None
+    assert keeper.keep(record(), READING) is None
+
+
+class Link:
+    """Keeps what the worker tells."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Any]] = []
+
+    def send(self, kind: str, data: Any, worker: str | None = None) -> None:
+        self.sent.append((kind, data))
+
+
+def test_a_worker_that_may_keep_no_more_says_so_once_and_goes_on_measuring(tmp_path: Path) -> None:
+    link = Link()
+    worker = Worker(link, "w", lambda *_: None)
+    worker.on_plan({"run_id": "r", "prompts": {"p": 1}, "limits_s": [], "boot_id": boot_id(),
+                    "host": socket.gethostname(), "journal": str(tmp_path),
+                    "answers": {"each_bytes": EACH, "left_bytes": len(answers.pack(record(), READING, EACH))}})
+    for _ in range(3):
+        worker._keep(record(), READING)
+    frames = [answers.is_answer(packed) for packed in read(tmp_path / "w.log")]
+    assert frames == [False, True, False, False]
+    (kind, event), = link.sent
+    assert (kind, event["kind"]) == ("fmload_event", answers.ANSWERS_FULL) and "keep_answers.total" in event["detail"]
+
+
+def test_a_resumed_run_may_keep_what_earlier_sessions_left_of_the_limit(tmp_path: Path) -> None:
+    results = Results(tmp_path).create()
+    frame = answers.pack(record(), READING, EACH)
+    for name in ("w0.log", "master.log"):  # the same answer, with the worker and with the master
+        log = Journal(results.journal / name)
+        log.append(frame)
+        log.close()
+    store.write(results.prompts / "p.jsonl", [Prompt("p-0", "p", text="x")])
+    assert answer_bytes(results) == len(frame)
+    assert plan_for(results, f"{{total: {len(frame) + 100}B, each: 2KiB}}") == {"each_bytes": 2048, "left_bytes": 25}
+    assert plan_for(results, f"{{total: {len(frame) - 1}B}}")["left_bytes"] == 0
+    assert plan_for(results, "true")["each_bytes"] == 64 * 1024
+    assert plan_for(results, "false") is None
+
+
+def plan_for(results: Results, keep_answers: str) -> Any:
+    """What one worker of four may keep."""
+    sent: dict[str, Any] = {}
+    run = parse(RUN + f"keep_answers: {keep_answers}\n", "run.yml", results.root)
+    registry = SimpleNamespace(send=lambda kind, data, worker: sent.update({kind: data}))
+    Assignment(run, "r", results, 4).give_plan(registry, "w", 0, trial=False)  # type: ignore[arg-type]
+    return sent["fmload_plan"]["answers"]
+
+
+def test_frames_of_answers_and_records_are_told_apart() -> None:
+    assert answers.is_answer(answers.pack(record(), READING, EACH))
+    assert not answers.is_answer(pack(record()))
+
+
+def test_answers_share_the_journal_with_the_records(tmp_path: Path) -> None:
+    results = Results(tmp_path).create()
+    for name in ("w0.log", "master.log"):
+        log = Journal(results.journal / name)
+        log.append(pack(record()))
+        log.append(answers.pack(record(), READING, EACH))
+        log.close()
+    done = compact(results)
+    assert (done.records, done.answers, done.duplicates) == (1, 1, 2)
+    table = pq.read_table(results.answers_parquet)
+    assert table.schema.names == answers.SCHEMA.names
+    assert table.column("text").to_pylist() == ["Forty"]
