@@ -27,7 +27,7 @@ from fmload.prompts.preparation import prepare
 from fmload.prompts.remarks import remarks
 from fmload.prompts.store import counted_by, read
 from fmload.results.folder import Results
-from fmload.results.lock import lock
+from fmload.results.lock_folder import lock_folder
 from fmload.telemetry.recorder import recorded
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.resume:
         check(run_file, path, args.set)
     results = session.open_folder(run_file.name, args.out, resume=args.resume)
-    lock(results).close()  # the master claims it for as long as it runs
+    lock_folder(results).close()  # the master claims it for as long as it runs
     code = _load(args, run_file, results, Progress(console))
     analysis = _analyse(results)
     if analysis is None:

@@ -22,7 +22,7 @@ from fmload.plan.stages import plan, remaining
 from fmload.prompts import replay
 from fmload.prompts.repeats import repeats
 from fmload.results.folder import Results, new_results
-from fmload.results.lock import lock
+from fmload.results.lock_folder import lock_folder
 
 PREPARE_LIMIT_S = 3600.0
 
@@ -37,11 +37,11 @@ class Session:
     results: Results
     stages: list[Stage]
     warnings: list[str]  # what is to be known before the load
-    lock: IO[str]
+    lock_folder: IO[str]
 
     def close(self) -> None:
         """Leave the folder to the next run, of this process or another."""
-        self.lock.close()
+        self.lock_folder.close()
 
 
 def open_folder(name: str, out: Path | None, *, resume: bool = False, beside: bool = False) -> Results:
@@ -77,7 +77,7 @@ def begin(run: RunFile, results: Results, prepare: Prepare, *, resume: bool = Fa
     Raises FmloadError when another process holds the folder, and for what cannot be planned or prepared; the folder is
     free again then.
     """
-    lock = lock(results)
+    lock = lock_folder(results)
     try:
         stages = _stages(run, results, resume)
         results.run_yml.write_text(dump(run))

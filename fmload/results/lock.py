@@ -10,7 +10,7 @@ from fmload.base.errors import FmloadError
 from fmload.results.folder import Results
 
 
-def lock(results: Results) -> IO[str]:
+def lock_folder(results: Results) -> IO[str]:
     """Claims a folder that exists for this process, until the file that is returned is closed or the process ends.
 
     Raises FmloadError while another process holds it, as the master of a `fmload run` that was killed. A file system
