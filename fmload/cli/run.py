@@ -27,7 +27,7 @@ from fmload.prompts.preparation import prepare
 from fmload.prompts.remarks import remarks
 from fmload.prompts.store import counted_by, read
 from fmload.results.folder import Results
-from fmload.results.lock_folder import lock_folder
+from fmload.results.lock import lock_folder
 from fmload.telemetry.recorder import recorded
 
 if TYPE_CHECKING:

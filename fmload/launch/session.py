@@ -22,7 +22,7 @@ from fmload.plan.stages import plan, remaining
 from fmload.prompts import replay
 from fmload.prompts.repeats import repeats
 from fmload.results.folder import Results, new_results
-from fmload.results.lock_folder import lock_folder
+from fmload.results.lock import lock_folder
 
 PREPARE_LIMIT_S = 3600.0
 
@@ -37,11 +37,11 @@ class Session:
     results: Results
     stages: list[Stage]
     warnings: list[str]  # what is to be known before the load
-    lock_folder: IO[str]
+    lock: IO[str]
 
     def close(self) -> None:
         """Leave the folder to the next run, of this process or another."""
-        self.lock_folder.close()
+        self.lock.close()
 
 
 def open_folder(name: str, out: Path | None, *, resume: bool = False, beside: bool = False) -> Results:

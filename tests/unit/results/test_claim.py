@@ -9,7 +9,7 @@ import pytest
 
 from fmload.base.errors import FmloadError
 from fmload.results.folder import Results
-from fmload.results.lock_folder import lock_folder
+from fmload.results.lock import lock_folder
 
 
 def test_a_folder_in_which_a_run_goes_on_is_refused_until_it_has_ended(tmp_path: Path) -> None:
