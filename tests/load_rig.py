@@ -115,7 +115,7 @@ class Run:
         return json.loads(path.read_text())["stages"] if path.exists() else []
 
     def workers(self) -> list[dict[str, Any]]:
-        entries: list[dict[str, Any]] = json.loads(self.results.workers_json.read_text())
+        entries: list[dict[str, Any]] = json.loads(self.results.workers_json.read_text())["workers"]
         return entries
 
     def events(self) -> list[dict[str, Any]]:

@@ -13,10 +13,11 @@ import numpy as np
 from fmload.base.errors import EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK
 from fmload.config.goodput import limits_of
 from fmload.metrics.definitions import Ints
+from fmload.model.stage import Stage
 from fmload.pricing.table import accelerators_of, load_prices
 from fmload_analysis.audit import audit as auditing
 from fmload_analysis.audit.facts import Facts
-from fmload_analysis.run import Run, Stage, open_run, stage_s
+from fmload_analysis.run import Run, open_run, stage_s
 from fmload_analysis.stage.distribution import Wanted
 from fmload_analysis.stage.health import WorkerHealth, health_of
 from fmload_analysis.stage.mixes import Part, part_of
@@ -60,8 +61,8 @@ def analyse_run(run: Run) -> Analysis:
 
 
 def _summaries(run: Run, wanted: Wanted) -> list[StageSummary]:
-    """Of all stages that were not skipped, in their order. They are read in the order in which they were run, as each
-    is told which prompts its server had been sent before."""
+    """Of all stages that were not skipped or superseded, in their order. They are read in the order in which they were
+    run, as each is told which prompts its server had been sent before, by superseded ones too."""
     sent: dict[str, Ints] = {}
     found: dict[int, StageSummary] = {}
     for stage in sorted(run.stages, key=lambda stage: (stage.step, stage.stage)):
@@ -70,7 +71,7 @@ def _summaries(run: Run, wanted: Wanted) -> list[StageSummary]:
             earlier = sent.get(server, NO_PROMPTS)
             summary = found[stage.stage] = summarize(run, stage, wanted, earlier)
             sent[server] = np.union1d(earlier, summary.evidence.reuse.prompts)
-    return [found[stage.stage] for stage in run.stages if stage.stage in found]
+    return [found[stage.stage] for stage in run.stages if stage.stage in found and stage.status != "superseded"]
 
 
 def told_by_server(run: Run, stage: Stage) -> ServerView:
@@ -81,7 +82,7 @@ def told_by_server(run: Run, stage: Stage) -> ServerView:
 
 def _objectives(run: Run) -> Mapping[str, Any]:
     """The run's objectives; those of its search where it has none of its own."""
-    sought = next((stage.find["objective"] for stage in run.stages if stage.find), None)
+    sought = next((stage.find.objective for stage in run.stages if stage.find), None)
     return run.spec.get("objectives") or sought or {}
 
 

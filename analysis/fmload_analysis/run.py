@@ -13,84 +13,17 @@ import pyarrow.parquet as pq
 
 from fmload.base.errors import FmloadError
 from fmload.base.resources import read_json_lines, read_yaml
-from fmload.base.units import format_users
 from fmload.config.schema import PriceSpec
 from fmload.config.server_identity import server_of
 from fmload.metrics.definitions import NS
-from fmload.model.stage import SCHEMA_VERSION
+from fmload.model.stage import Stage, StageMark
+from fmload.results import stage_file, worker_file
 from fmload.results.folder import Results
+from fmload.results.worker_file import WorkerFacts
 from fmload_analysis.columns import READ, Batch, to_batch
 
 _SPOILT = "it was cut off or edited: take it from a copy; the records of the folder are as they were"
 BATCH_ROWS = 4_096  # with 200 chunks a request: 0.8 M chunks, some 15 MB a copy
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One stage as stages.json tells it. Instants are of the master's monotonic clock; 0 means never reached."""
-
-    stage: int
-    endpoint: str
-    prompt_set: str
-    load: Mapping[str, Any]
-    step: int = 0
-    repeat: int = 0
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    status: str = "done"
-    ramp_s: float = 0.0
-    warmup_s: float = 0.0
-    window_s: float | None = None
-    requests: int | None = None
-    drain_s: float = 0.0
-    warmup: Mapping[str, Any] = field(default_factory=dict)
-    mix: Mapping[str, Any] | None = None
-    find: Mapping[str, Any] | None = None
-    verdict: Mapping[str, Any] | None = None
-    observed: Mapping[str, Any] | None = None
-    until: Mapping[str, Any] | None = None
-    warmup_ended: str | None = None
-    window_closed: str | None = None
-    reached: Mapping[str, Any] | None = None
-    ramp_start_ns: int = 0
-    warmup_start_ns: int = 0
-    window_start_ns: int = 0
-    window_end_ns: int = 0
-    drain_end_ns: int = 0
-    users: int | None = None
-    workers: tuple[str, ...] = ()
-    marks: tuple[Mapping[str, Any], ...] = ()
-
-    @property
-    def window_ns(self) -> int:
-        """Length of the measurement window; 0 when it never opened or never closed."""
-        if not self.window_start_ns or not self.window_end_ns:
-            return 0
-        return max(self.window_end_ns - self.window_start_ns, 0)
-
-    @property
-    def concurrency(self) -> int | None:
-        """Concurrency offered; None in an open loop."""
-        return int(self.load["value"]) if self.load.get("kind") == "concurrency" else None
-
-    @property
-    def rate_per_s(self) -> float | None:
-        """Arrivals offered per second; None in a closed loop."""
-        return float(self.load["value"]) if self.load.get("kind") == "rate" else None
-
-    @property
-    def open_loop(self) -> bool:
-        """Whether requests were due at instants of their own, whatever the answers did."""
-        return self.load.get("kind") in ("rate", "trace")
-
-    @property
-    def load_label(self) -> str:
-        """`16 users`, `3.5 requests/s` or `trace ×2`."""
-        value = self.load.get("value")
-        if self.load.get("kind") == "rate":
-            return f"{value:g} requests/s"
-        if self.load.get("kind") == "trace":
-            return f"trace ×{value:g}"
-        return format_users(value) if value is not None else "n/a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,27 +43,13 @@ class MeasuredEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
-    """One worker. An instant on the master's line is the worker's instant − `clock_offset_ns`."""
-
-    worker: str
-    index: int = 0
-    host: str = ""
-    pid: int | None = None
-    clock_offset_ns: int = 0
-    clock_uncertainty_ns: int | None = None
-    stamp: str | None = None
-    lost_ns: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Run:
     """One results folder, opened. Records are read on demand, a batch at a time."""
 
     results: Results
     spec: Mapping[str, Any]
     stages: tuple[Stage, ...]
-    workers: Mapping[str, Worker]
+    workers: Mapping[str, WorkerFacts]
     environment: Mapping[str, Any]
     events: tuple[Mapping[str, Any], ...]
     health: tuple[Mapping[str, Any], ...]  # `at_ns` on the master's line
@@ -180,7 +99,7 @@ class Run:
         """The records of a stage, `BATCH_ROWS` at a time, in the order in which they are stored."""
         load = self.spec.get("load") or {}
         columns = [*READ, "detail"] if isinstance(load, Mapping) and load.get("safe_check") else READ
-        offsets = {name: worker.clock_offset_ns for name, worker in self.workers.items()}
+        offsets = {name: worker.offset_ns for name, worker in self.workers.items()}
         for path in self._files(stage):
             with _parquet(path) as file:
                 for batch in file.iter_batches(BATCH_ROWS, columns=columns):
@@ -194,38 +113,18 @@ def open_run(root: Path) -> Run:
     Raises FmloadError when the folder is not one, or holds no stages.
     """
     results = Results(root)
-    if not results.stages_json.exists():
-        raise FmloadError(f"{root} is not a results folder: it has no stages.json",
-                          hint="give the folder that 'fmload run' wrote, for example results/latest")
+    told = stage_file.read(results)
+    workers = {worker.worker: worker for worker in worker_file.read(results)}
     _compact_if_needed(results)
     _telemetry_if_needed(results)
-    plan = _plan(results.stages_json)
-    workers = {entry["worker"]: Worker(**_known(Worker, entry)) for entry in _json(results.workers_json, [])}
-    stages = (_closed(stage, results, workers) for stage in _stages(results.stages_json, plan["stages"]))
+    stages = (_closed(stage, results, workers) for stage in told.stages)
     return Run(results=results, spec=_yaml(results.run_yml), stages=tuple(stages), workers=workers,
                environment=_json(results.environment_json, {}), events=tuple(read_json_lines(results.events_jsonl)),
                health=tuple(_on_master_line(line, workers) for line in read_json_lines(results.health_jsonl)),
-               run_id=str(plan.get("run_id", "")), started_utc=plan.get("started_utc"))
+               run_id=told.run_id, started_utc=told.started_utc)
 
 
-def _plan(path: Path) -> dict[str, Any]:
-    plan = _json(path)
-    if not isinstance(plan, dict) or not isinstance(plan.get("stages"), list):
-        raise FmloadError(f"{path} holds no list of stages", hint=_SPOILT)
-    if plan.get("schema", 0) > SCHEMA_VERSION:
-        raise FmloadError(f"{path} has schema {plan['schema']}; this fmload reads up to {SCHEMA_VERSION}",
-                          hint="read the folder with the fmload that wrote it (environment.json), or a newer one")
-    return plan
-
-
-def _stages(path: Path, entries: list[Any]) -> tuple[Stage, ...]:
-    try:
-        return tuple(_stage(entry) for entry in entries)
-    except (TypeError, AttributeError) as error:
-        raise FmloadError(f"{path} holds an entry that is no stage: {error}", hint=_SPOILT) from error
-
-
-def _closed(stage: Stage, results: Results, workers: Mapping[str, Worker]) -> Stage:
+def _closed(stage: Stage, results: Results, workers: Mapping[str, WorkerFacts]) -> Stage:
     """A stage that nobody closed, for its run was killed or goes on, as one interrupted when its last request ended.
 
     After `--resume` it is called interrupted in the plan, too; its window is still open.
@@ -233,12 +132,12 @@ def _closed(stage: Stage, results: Results, workers: Mapping[str, Worker]) -> St
     if stage.status != "running" and not (stage.status == "interrupted" and stage.window_start_ns
                                           and not stage.window_end_ns):
         return stage
-    ends = [end - (workers[name].clock_offset_ns if name in workers else 0)
+    ends = [end - (workers[name].offset_ns if name in workers else 0)
             for path in _records(results, stage)
             for name, end in zip(*_parquet(path).read(["worker", "end_ns"]).to_pydict().values(), strict=True) if end]
     end_ns = stage.window_end_ns or (max([*ends, stage.window_start_ns]) if stage.window_start_ns else 0)
-    told = {"kind": "interrupted", "at_ns": end_ns, "detail": "the run was killed in this stage, or goes on"}
-    return replace(stage, status="interrupted", marks=(*stage.marks, told), window_end_ns=end_ns,
+    told = StageMark("interrupted", end_ns, None, "the run was killed in this stage, or goes on")
+    return replace(stage, status="interrupted", marks=[*stage.marks, told], window_end_ns=end_ns,
                    window_closed=stage.window_closed or "interrupted")
 
 
@@ -274,15 +173,6 @@ def _telemetry_if_needed(results: Results) -> None:
         from fmload.results.samples import to_parquet
 
         to_parquet(log, columns)
-
-
-def _stage(entry: dict[str, Any]) -> Stage:
-    values = _known(Stage, entry)
-    values["workers"] = tuple(values.get("workers") or ())
-    values["marks"] = tuple(values.get("marks") or ())
-    for name in ("ramp_start_ns", "warmup_start_ns", "window_start_ns", "window_end_ns", "drain_end_ns"):
-        values[name] = values.get(name) or 0
-    return Stage(**values)
 
 
 def _price(entry: Mapping[str, Any]) -> PriceSpec | None:
@@ -325,9 +215,9 @@ def _yaml(path: Path) -> dict[str, Any]:
     return (read_yaml(path) or {}) if path.exists() else {}
 
 
-def _on_master_line(line: dict[str, Any], workers: Mapping[str, Worker]) -> dict[str, Any]:
+def _on_master_line(line: dict[str, Any], workers: Mapping[str, WorkerFacts]) -> dict[str, Any]:
     worker = workers.get(line.get("worker", ""))
-    return {**line, "at_ns": line["at_ns"] - (worker.clock_offset_ns if worker else 0)}
+    return {**line, "at_ns": line["at_ns"] - (worker.offset_ns if worker else 0)}
 
 
 

@@ -46,6 +46,8 @@ def _run_folder(args: argparse.Namespace) -> int:
         for result in analysis.results:
             title = f"stage {result.stage}: {describe(result)}, {result.prompt_set}"
             _show(title, result.audit, result.checks, args.all)
+        if superseded := [str(stage.stage) for stage in analysis.run.stages if stage.status == "superseded"]:
+            print(f"not judged, for they were broken off and taken again: stages {', '.join(superseded)}")
     return EXIT_INVALID if any(result.audit == "FAIL" for result in analysis.results) else EXIT_OK
 
 

@@ -90,8 +90,8 @@ def _warmup(spec: WarmupSpec) -> str:
 
 def _window(stage: Stage) -> str:
     if stage.until is not None and stage.window_s is not None:
-        share = 100 * stage.until["within"]
-        return f"until {stage.until['metric']} ± {share:.3g} %, {format_duration(stage.window_s)} at most"
+        share = 100 * stage.until.within
+        return f"until {stage.until.metric} ± {share:.3g} %, {format_duration(stage.window_s)} at most"
     if stage.window_s is not None:
         return format_duration(stage.window_s)
     return "the trace's" if stage.load.kind == "trace" else f"{stage.requests} requests"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -20,6 +19,7 @@ from fmload.base.resources import resource
 from fmload.config import RunFile, yaml_lines
 from fmload.config.dumping import values
 from fmload.launch.progress import Progress, read_snapshot
+from fmload.results import stage_file
 from fmload.results.folder import Results
 
 WATCH_EVERY_S = 0.2
@@ -77,7 +77,7 @@ def drive(run: RunFile, results: Results, workers: int, progress: Progress, resu
         return EXIT_INTERRUPTED
     if error:
         raise FmloadError(error, hint=f"the logs are in {results.logs}", exit_code=code or EXIT_INVALID)
-    if not results.stages_json.exists():
+    if not stage_file.exists(results):
         raise FmloadError(f"Locust's master ended with code {code}:\n{_tail(results.logs / 'master.log')}",
                           hint=f"the whole log: {results.logs / 'master.log'}", exit_code=EXIT_INVALID)
     return EXIT_INVALID if code == EXIT_INVALID or not whole else 0  # Locust's 1: some requests failed, which is data
@@ -127,17 +127,15 @@ class Silence:
 
 def _close_stages(results: Results) -> bool:
     """A stage that a dead master left running is interrupted. Tells whether every stage had its turn."""
-    if not results.stages_json.exists():
+    if not stage_file.exists(results):
         return False
-    plan = json.loads(results.stages_json.read_text())
-    whole = not any(stage["status"] in ("running", "pending") for stage in plan["stages"])
-    for stage in plan["stages"]:
-        if stage["status"] == "running":
-            stage["status"] = "interrupted"
-            if stage["window_start_ns"] is not None and stage["window_end_ns"] is None:
-                stage["window_end_ns"] = time.monotonic_ns()
-    results.stages_json.write_text(json.dumps(plan, indent=1))
-    return whole
+    told = stage_file.read(results)
+    running = [stage for stage in told.stages if stage.status == "running"]
+    for stage in running:
+        stage.break_off(time.monotonic_ns())
+    if running:
+        told.write(results)
+    return not running and not any(stage.status == "pending" for stage in told.stages)
 
 
 def _live(results: Results) -> Path:

@@ -21,6 +21,7 @@ from fmload.model.stage import Stage
 from fmload.plan.stages import plan, remaining
 from fmload.prompts import replay
 from fmload.prompts.repeats import repeats
+from fmload.results import stage_file
 from fmload.results.folder import Results, new_results
 from fmload.results.lock import lock_folder
 
@@ -53,10 +54,10 @@ def open_folder(name: str, out: Path | None, *, resume: bool = False, beside: bo
     if out is None and not resume:
         return new_results(name)
     results = Results(out or Path("results/latest").resolve())
-    if resume and not results.stages_json.exists():
+    if resume and not stage_file.exists(results):
         raise FmloadError(f"{results.root} holds no run to go on with",
                           hint="name the folder of the run that was interrupted, or leave --resume out")
-    if not resume and results.stages_json.exists():
+    if not resume and stage_file.exists(results):
         if not beside:
             raise FmloadError(f"{results.root} holds a run already",
                               hint="--resume goes on with it; or name another folder")
@@ -66,7 +67,7 @@ def open_folder(name: str, out: Path | None, *, resume: bool = False, beside: bo
 
 def _beside(taken: Path) -> Results:
     number = 2
-    while (results := Results(Path(f"{taken}-{number}"))).stages_json.exists():
+    while stage_file.exists(results := Results(Path(f"{taken}-{number}"))):
         number += 1
     return results
 
@@ -93,7 +94,7 @@ def begin(run: RunFile, results: Results, prepare: Prepare, *, resume: bool = Fa
 def _stages(run: RunFile, results: Results, resume: bool) -> list[Stage]:
     if not resume:
         return plan(run)
-    stages = [Stage.from_json(entry) for entry in json.loads(results.stages_json.read_text())["stages"]]
+    stages = stage_file.read(results).stages
     remaining(stages)
     return stages
 

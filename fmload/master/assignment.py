@@ -131,7 +131,7 @@ class Assignment:
         """The rows of a trace that no living worker has in its shard and that are still to come, to all of them."""
         rows = [prompt for number, shard in enumerate(self._shards) if (stage.prompt_set, number) not in replayed
                 for prompt in shard[stage.prompt_set]]
-        since_s = (since_ns - (stage.ramp_start_ns or 0)) / 1e9
+        since_s = (since_ns - stage.ramp_start_ns) / 1e9
         to_come = [prompt for due_s, prompt in replay.due(rows, stage.load.value) if due_s >= since_s]
         for place, worker in enumerate(workers):
             for batch in _batches(to_come[place::len(workers)]):

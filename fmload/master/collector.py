@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from fmload.base.clock_offset import OffsetFilter, boot_id
+from fmload.base.files import write_whole
 from fmload.live.state import LiveState
-from fmload.model.stage import SCHEMA_VERSION, Stage, StageMark
+from fmload.model.stage import Stage, StageMark
 from fmload.protocol.delivery import Receipt
 from fmload.protocol.link import Link
+from fmload.results import worker_file
 from fmload.results.folder import Results
 from fmload.results.journal import Journal
+from fmload.results.stage_file import StageFile
+from fmload.results.worker_file import WorkerFacts
 from fmload.statistics.observation import Observation
 
 logger = logging.getLogger(__name__)
@@ -44,14 +48,12 @@ class WorkerEntry:
     idle_step: int = -1
     flushed: int | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def facts(self) -> WorkerFacts:
         """The entry of workers.json."""
         offset = self.clock.best()
-        return {"worker": self.worker, "index": self.index, "host": self.host, "pid": self.pid,
-                "clock_offset_ns": offset.offset_ns if offset else None,
-                "clock_uncertainty_ns": offset.uncertainty_ns if offset else None,
-                "wall_anchor_ns": self.wall_anchor_ns, "stamp": self.stamp, "lost_ns": self.lost_ns,
-                "records": self.receipt.count}
+        return WorkerFacts(self.worker, self.index, self.host, self.pid, offset.offset_ns if offset else None,
+                           offset.uncertainty_ns if offset else None, self.wall_anchor_ns, self.stamp, self.lost_ns,
+                           self.receipt.count)
 
 
 class Collector:
@@ -70,7 +72,7 @@ class Collector:
         self._link = link
         self._journal_failed = False
         self._closed = False
-        self._earlier_workers = _read_json(results.workers_json) or []
+        self._earlier_workers = worker_file.read(results)
         self._journal = Journal(results.journal / f"master-{os.getpid()}.log")
         self.messages: dict[str, Callable[[str, Any], None]] = {
             "fmload_ready": self.on_ready, "fmload_records": self.on_records, "fmload_pong": self.on_pong,
@@ -184,19 +186,16 @@ class Collector:
 
     def write_stages(self) -> None:
         """Rewrite stages.json, whole or not at all."""
-        _write_json(self.results.stages_json, {
-            "schema": SCHEMA_VERSION, "run_id": self.run_id, "started_utc": self.started_utc,
-            "wall_anchor_ns": self.wall_anchor_ns, "stages": [stage.to_json() for stage in self.stages]})
+        StageFile(self.run_id, self.started_utc, self.wall_anchor_ns, self.stages).write(self.results)
 
     def write_workers(self) -> None:
         """Rewrite workers.json; the workers of an earlier session of a resumed run stay in it."""
-        _write_json(self.results.workers_json,
-                    self._earlier_workers + [entry.to_json() for entry in self.workers.values()])
+        worker_file.write(self.results, [*self._earlier_workers, *(entry.facts() for entry in self.workers.values())])
 
     def write_live(self) -> None:
         """The live state for the process that shows the progress."""
         snapshot = self.live.snapshot(time.monotonic_ns(), self.wall_anchor_ns, history_s=30)
-        _write_json(self.results.logs / "live.json", snapshot)
+        write_whole(self.results.logs / "live.json", json.dumps(snapshot, indent=1), durable=False)
 
     def close(self) -> None:
         """Write everything for the last time."""
@@ -210,13 +209,3 @@ class Collector:
 def _append(path: Path, text: str) -> None:
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text()) if path.exists() else None
-
-
-def _write_json(path: Path, value: Any) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value, indent=1))
-    temporary.replace(path)

@@ -44,7 +44,7 @@ class StepRunner:
         self.number += 1
         self._ask_for_users(stages)
         for stage in stages:
-            stage.status = "running"
+            stage.become("running")
         self._collector.running = stages
         self._collector.observation.watch([stage.stage for stage in stages if stage.counts_requests],
                                           [stage.stage for stage in stages if stage.needs_requests])
@@ -54,18 +54,18 @@ class StepRunner:
         self._drain(stages, max(stage.drain_s for stage in stages))
         for stage in stages:
             self._conclude(stage)
-            stage.status = "done"
+            stage.become("done")
         self._collector.running = []
         self._collector.write_stages()
 
     def _conclude(self, stage: Stage) -> None:
         """What all requests of the stage say, for those that come after it; all records of it are here."""
-        if not (stage.find or stage.stop_when_saturated) or stage.window_end_ns is None:
+        if not (stage.find or stage.stop_when_saturated) or not stage.window_end_ns:
             return
         seen = self._collector.observation.seen(stage.stage)
         stage.observed = saturation.observed(stage, seen, stage.window_end_ns)
-        if stage.find and stage.find["objective"] is not None:
-            stage.verdict = judging.final(stage, seen).to_json()
+        if stage.find and stage.find.objective is not None:
+            stage.verdict = judging.final(stage, seen)
 
     def abort(self) -> None:
         """Close the step that is on, if any, with a short drain; its stages are marked interrupted."""
@@ -73,9 +73,7 @@ class StepRunner:
         if not stages:
             return
         for stage in stages:
-            stage.status = "interrupted"
-            if stage.window_start_ns is not None and stage.window_end_ns is None:
-                stage.window_end_ns = time.monotonic_ns()
+            stage.break_off(time.monotonic_ns())
         self._collector.event("interrupted", None, self._waits.reason)
         self._drain(stages, min(INTERRUPT_DRAIN_S, max(stage.drain_s for stage in stages)))
         self._collector.running = []

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from fmload.config.objectives import RATES, Objective, statistic
 from fmload.model.stage import Stage
+from fmload.model.verdict import Reached
 from fmload.search import judging, saturation
 from fmload.search.saturation import Due
 from fmload.statistics.estimates import Estimate, latency, rate
@@ -34,9 +34,8 @@ def after(seconds: float, start_ns: int, reason: str) -> StopCondition:
 
 def window(stage: Stage, observation: Observation, limit_s: float, due: Due | None = None) -> list[StopCondition]:
     """What closes the window that opened at the stage's `window_start_ns`. `due`: its arrivals, of an open loop."""
-    assert stage.window_start_ns is not None
     watched: list[StopCondition] = [Overload(stage, observation, due)] if stage.stop_when_saturated and due else []
-    if stage.find is not None and stage.find["objective"] is not None:
+    if stage.find is not None and stage.find.objective is not None:
         return [*watched, judging.Judging(stage, observation), after(limit_s, stage.window_start_ns, "at_most")]
     if stage.until is not None:
         return [*watched, Precision(stage, observation), after(limit_s, stage.window_start_ns, "at_most")]
@@ -48,12 +47,11 @@ def window(stage: Stage, observation: Observation, limit_s: float, due: Due | No
 
 def warmup(stage: Stage, observation: Observation) -> list[StopCondition]:
     """What ends the warm-up that began at the stage's `warmup_start_ns`."""
-    assert stage.warmup_start_ns is not None
     begin_ns, asked = stage.warmup_start_ns, stage.warmup
-    if "requests" in asked:
-        return [completed(stage.stage, asked["requests"], observation, begin_ns),
+    if asked.requests is not None:
+        return [completed(stage.stage, asked.requests, observation, begin_ns),
                 after(stage.warmup_s, begin_ns, "at_most")]
-    if "steady" in asked:
+    if asked.steady is not None:
         return [Steady(stage, observation), after(stage.warmup_s, begin_ns, "at_most")]
     return [after(stage.warmup_s, begin_ns, "time")]
 
@@ -88,24 +86,24 @@ class Precision:
     """
 
     def __init__(self, stage: Stage, observation: Observation) -> None:
-        assert stage.window_start_ns is not None and stage.until is not None
+        assert stage.until is not None
         self._stage = stage
         self._observation = observation
         self._since_ns = stage.window_start_ns
         self._asked = stage.until
-        self._what: Objective = statistic(stage.until["metric"])
-        self._looks = _Looks(self._since_ns, stage.until["at_least_s"], GROWTH)
+        self._what: Objective = statistic(stage.until.metric)
+        self._looks = _Looks(self._since_ns, stage.until.at_least_s, GROWTH)
 
     def __call__(self, now_ns: int) -> str | None:
         if not self._looks.due(now_ns):
             return None
         found = self._estimate(now_ns)
-        self._stage.reached = None if found is None else reached(self._asked, found)
+        self._stage.reached = None if found is None else reached(self._asked.metric, found)
         width = found.half_width if found else None
-        return "precise" if width is not None and width <= self._asked["within"] else None
+        return "precise" if width is not None and width <= self._asked.within else None
 
     def _estimate(self, now_ns: int) -> Estimate | None:
-        confidence: float = self._asked["confidence"]
+        confidence: float = self._asked.confidence
         seen = self._observation.seen(self._stage.stage)
         if self._what.name in RATES:
             return rate(self._what.name, seen, self._since_ns, now_ns, confidence)
@@ -116,7 +114,6 @@ class Overload:
     """Over once the endpoint cannot keep up with the arrivals (`saturation.falls_behind`)."""
 
     def __init__(self, stage: Stage, observation: Observation, due: Due) -> None:
-        assert stage.window_start_ns is not None
         self._stage, self._observation, self._due = stage, observation, due
         self._looks = _Looks(stage.window_start_ns, saturation.LEAST_S, GROWTH)
 
@@ -126,12 +123,11 @@ class Overload:
         return "saturated" if saturation.falls_behind(self._stage, self._observation, self._due, now_ns) else None
 
 
-def reached(asked: dict[str, Any], found: Estimate) -> dict[str, Any]:
-    """What was known at the last look, as stages.json has it."""
-    finite = {key: value if value is not None and math.isfinite(value) else None
-              for key, value in (("value", found.value), ("low", found.low), ("high", found.high))}
-    return {"metric": asked["metric"], **finite, "half_width": found.half_width, "n": found.n,
-            "design_effect": found.effect}
+def reached(metric: str, found: Estimate) -> Reached:
+    """What was known at the last look."""
+    value, low, high = (end if end is not None and math.isfinite(end) else None
+                        for end in (found.value, found.low, found.high))
+    return Reached(metric, value, low, high, found.half_width, found.n, found.effect)
 
 
 class Steady:
@@ -139,9 +135,9 @@ class Steady:
     enough to have ended by now."""
 
     def __init__(self, stage: Stage, observation: Observation) -> None:
-        assert stage.warmup_start_ns is not None
+        assert stage.warmup.steady is not None
         self._stage, self._since_ns = stage.stage, stage.warmup_start_ns
-        self._metric: str = stage.warmup["steady"]
+        self._metric = stage.warmup.steady
         self._observation = observation
         self._looks = _Looks(self._since_ns, FIRST_LOOK_S, WARMUP_GROWTH)
 
@@ -157,20 +153,20 @@ class Steady:
 
 def waits_for(stage: Stage, observation: Observation) -> str:
     """What a stage in its warm-up or window waits for, and how far that is; empty where only time has to pass."""
-    if stage.window_start_ns is None:
-        if "steady" in stage.warmup:
-            return f"until {stage.warmup['steady']} is steady"
-        return _requests(stage, stage.warmup.get("requests"), observation, stage.warmup_start_ns)
+    if not stage.window_start_ns:
+        if stage.warmup.steady:
+            return f"until {stage.warmup.steady} is steady"
+        return _requests(stage, stage.warmup.requests, observation, stage.warmup_start_ns)
     if stage.find is not None:
         return judging.waits_for(stage)
     if stage.until is None:
         return _requests(stage, stage.requests, observation, stage.window_start_ns)
-    width = (stage.reached or {}).get("half_width")
+    width = stage.reached.half_width if stage.reached else None
     now = f", now ± {100 * width:.3g} %" if width else ""
-    return f"until {stage.until['metric']} ± {100 * stage.until['within']:.3g} %{now}"
+    return f"until {stage.until.metric} ± {100 * stage.until.within:.3g} %{now}"
 
 
-def _requests(stage: Stage, asked: int | None, observation: Observation, since_ns: int | None) -> str:
-    if asked is None or since_ns is None:
+def _requests(stage: Stage, asked: int | None, observation: Observation, since_ns: int) -> str:
+    if asked is None or not since_ns:
         return ""
     return f"{min(observation.ended_since(stage.stage, since_ns), asked)} of {asked} requests"

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fmload.base.units import format_users
+from fmload.model.verdict import LoadVerdict, Observed, Reached
 
-SCHEMA_VERSION = 1
-Status = Literal["pending", "running", "done", "interrupted", "skipped"]
+Status = Literal["pending", "running", "done", "interrupted", "skipped", "superseded"]
 LoadKind = Literal["concurrency", "rate", "trace"]
+
+_BECOMES: Mapping[Status, tuple[Status, ...]] = {
+    "pending": ("running", "skipped"),
+    "running": ("done", "interrupted", "superseded"),
+    "interrupted": ("superseded",),
+    "done": (), "skipped": (), "superseded": (),
+}
 
 
 @dataclass(slots=True)
@@ -18,8 +26,8 @@ class Load:
     trace (`trace`)."""
 
     kind: LoadKind
-    value: float
-    arrivals: dict[str, Any] | None = None  # of a rate: {"process": name, **its options}
+    value: int | float  # users are a whole number, and stay one in every file
+    arrivals: Mapping[str, Any] | None = None  # of a rate: {"process": name, **its options}
 
     @property
     def text(self) -> str:
@@ -38,9 +46,57 @@ class StageMark:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """What ends a warm-up before its time: a number of requests, or a metric that has come to rest. Neither: a time
+    alone."""
+
+    requests: int | None = None
+    steady: str | None = None
+
+    @property
+    def by_time(self) -> bool:
+        """Whether only its time ends it."""
+        return self.requests is None and self.steady is None
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """What a stage of a search is for. `objective`: limits by name as the run file has them; None: it looks for the
+    knee. Its requests are judged after `window_s`, and up to `extend` windows while that is unclear."""
+
+    objective: Mapping[str, Any] | None
+    confidence: float
+    window_s: float
+    extend: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MixPart:
+    """A component of a mix: its place among `shares`, its own share of the requests, the number of the first stage of
+    its step, and the arrivals a second of all components together (None in a closed loop)."""
+
+    component: int
+    share: float
+    shares: tuple[float, ...]
+    first: int
+    rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """The window stays open until half the interval of a metric is at most `within` of its value."""
+
+    metric: str
+    within: float
+    confidence: float
+    at_least_s: float
+
+
 @dataclass(slots=True)
 class Stage:
-    """One endpoint × prompt set × load level, as asked and as it was. Instants are of the master's clock."""
+    """One endpoint × prompt set × load level, as asked and as it was. Instants are of the master's monotonic clock;
+    0: never reached."""
 
     stage: int
     step: int
@@ -48,31 +104,54 @@ class Stage:
     endpoint: str
     prompt_set: str
     load: Load
-    parameters: dict[str, Any]
+    parameters: Mapping[str, Any]  # of inference: whatever the endpoint takes
     ramp_s: float
     warmup_s: float
     window_s: float | None
     requests: int | None
     drain_s: float
-    warmup: dict[str, Any] = field(default_factory=dict)  # {"requests": n} or {"steady": metric}; empty: a time alone
-    find: dict[str, Any] | None = None  # of a search: objective (None: knee), confidence, window_s, extend
+    warmup: WarmUp = WarmUp()
+    find: Find | None = None
     stop_when_saturated: bool = False
-    mix: dict[str, Any] | None = None  # of a component: component, share, shares, first (its step's first stage), rate
-    until: dict[str, Any] | None = None  # metric, within, confidence, at_least_s: what closes the window
+    mix: MixPart | None = None
+    until: Until | None = None
     status: Status = "pending"
-    ramp_start_ns: int | None = None
-    warmup_start_ns: int | None = None
-    window_start_ns: int | None = None
-    window_end_ns: int | None = None
-    drain_end_ns: int | None = None
+    ramp_start_ns: int = 0
+    warmup_start_ns: int = 0
+    window_start_ns: int = 0
+    window_end_ns: int = 0
+    drain_end_ns: int = 0
     warmup_ended: str | None = None  # what ended it: time, requests, steady or at_most
     window_closed: str | None = None  # what closed it: time, requests, precise, clear, saturated or at_most
-    verdict: dict[str, Any] | None = None  # of a search's objectives on its requests (`search.verdicts`)
-    observed: dict[str, Any] | None = None  # throughput and latency, where other stages are compared with them
-    reached: dict[str, Any] | None = None  # what was known of the metric of `until` at the last look
+    verdict: LoadVerdict | None = None  # on the objectives of its search
+    observed: Observed | None = None  # where other stages are compared with it
+    reached: Reached | None = None
     users: int | None = None
     workers: list[str] = field(default_factory=list)
     marks: list[StageMark] = field(default_factory=list)
+
+    def become(self, status: Status) -> None:
+        """The one way from a status to the next: pending → running → done or interrupted, pending → skipped; one that
+        was begun becomes superseded when another takes its place. Raises ValueError for any other way."""
+        if status not in _BECOMES[self.status]:
+            raise ValueError(f"stage {self.stage} is {self.status} and cannot become {status}")
+        self.status = status
+
+    def break_off(self, now_ns: int) -> None:
+        """It ends before its time: a window that is open closes now."""
+        self.become("interrupted")
+        if self.window_start_ns and not self.window_end_ns:
+            self.window_end_ns = now_ns
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was begun and not brought to its end."""
+        return self.status in ("running", "interrupted")
+
+    @property
+    def line(self) -> tuple[int, str, str, int | None]:
+        """What a stage shares with the one that takes its place after `--resume`."""
+        return self.step, self.endpoint, self.prompt_set, self.mix.component if self.mix else None
 
     @property
     def slots(self) -> int:
@@ -80,29 +159,43 @@ class Stage:
         return int(self.load.value) if self.load.kind == "concurrency" else 0
 
     @property
+    def concurrency(self) -> int | None:
+        """Concurrency offered; None in an open loop."""
+        return int(self.load.value) if self.load.kind == "concurrency" else None
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """Arrivals offered per second; None where the load is not a rate."""
+        return float(self.load.value) if self.load.kind == "rate" else None
+
+    @property
+    def open_loop(self) -> bool:
+        """Whether requests are due at instants of their own, whatever the answers do."""
+        return self.load.kind in ("rate", "trace")
+
+    @property
+    def window_ns(self) -> int:
+        """Length of the measurement window; 0 when it never opened or never closed."""
+        if not self.window_start_ns or not self.window_end_ns:
+            return 0
+        return max(self.window_end_ns - self.window_start_ns, 0)
+
+    @property
     def counts_requests(self) -> bool:
         """Whether the number of its requests ends its warm-up or its window."""
-        return self.requests is not None or "requests" in self.warmup
+        return self.requests is not None or self.warmup.requests is not None
 
     @property
     def needs_requests(self) -> bool:
         """Whether what its requests say ends its warm-up or its window."""
-        return bool(self.until or self.find or self.stop_when_saturated or "steady" in self.warmup)
+        return bool(self.until or self.find or self.stop_when_saturated or self.warmup.steady)
 
     @property
     def label(self) -> str:
         """The stage in a few words, for logs and progress."""
         return f"{self.endpoint} · {self.prompt_set} · {self.load.text}"
 
-    def to_json(self) -> dict[str, Any]:
-        """The entry of stages.json."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, entry: dict[str, Any]) -> Stage:
-        """The inverse of `to_json`; keys of later versions are ignored."""
-        known = {column.name for column in fields(cls)}
-        values = {key: value for key, value in entry.items() if key in known}
-        values["load"] = Load(**entry["load"])
-        values["marks"] = [StageMark(**mark) for mark in entry.get("marks", [])]
-        return cls(**values)
+    @property
+    def load_label(self) -> str:
+        """The load in a report: `16 users`, `3.5 requests/s` or `trace ×2`."""
+        return f"{self.load.value:g} requests/s" if self.load.kind == "rate" else self.load.text

@@ -6,15 +6,15 @@ import itertools
 import math
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from fmload.base.apportion import shares, spread
 from fmload.base.errors import FmloadError
 from fmload.config.objectives import searchable
 from fmload.config.schema import ArrivalSpec, ComponentSpec, EndpointSpec, LoadSpec, PromptSpec, RunFile
-from fmload.model.stage import Load, Stage
+from fmload.model.stage import Find, Load, MixPart, Stage, Until, WarmUp
 
-# 1  first version
 DEFAULT_WINDOW_S = 60.0
 
 
@@ -46,25 +46,21 @@ def steps_of(stages: Iterable[Stage]) -> list[list[Stage]]:
 def remaining(stages: list[Stage]) -> list[Stage]:
     """What `--resume` has still to run: stages that were never begun, and a fresh copy of every broken one.
 
-    A stage that was begun keeps its number and its records as `interrupted`; its copy gets a new number, so that no
+    A stage that was begun keeps its number and its records, and is superseded; its copy gets a new number, so that no
     record of the first attempt is counted in the second. `stages` is extended by the copies.
     """
-    settled = {_lane_of(stage) for stage in stages if stage.status in ("done", "pending")}
-    for stage in [stage for stage in stages if stage.status in ("running", "interrupted")]:
-        stage.status = "interrupted"
-        if _lane_of(stage) not in settled:
-            settled.add(_lane_of(stage))
+    settled = {stage.line for stage in stages if stage.status in ("done", "pending")}
+    for stage in [stage for stage in stages if stage.begun]:
+        stage.become("superseded")
+        if stage.line not in settled:
+            settled.add(stage.line)
             stages.append(_fresh_copy(stage, len(stages)))
     return [stage for stage in stages if stage.status == "pending"]
 
 
-def _lane_of(stage: Stage) -> tuple[int, str, int | None]:
-    return stage.step, stage.endpoint, stage.mix["component"] if stage.mix else None
-
-
 def _fresh_copy(stage: Stage, number: int) -> Stage:
     """Components of a mix are copied together, one after the other, and are a mix of their own."""
-    mix = stage.mix and {**stage.mix, "first": number - stage.mix["component"]}
+    mix = stage.mix and replace(stage.mix, first=number - stage.mix.component)
     return Stage(number, stage.step, stage.repeat, stage.endpoint, stage.prompt_set, stage.load, stage.parameters,
                  stage.ramp_s, stage.warmup_s, stage.window_s, stage.requests, stage.drain_s, stage.warmup, stage.find,
                  stage.stop_when_saturated, mix, stage.until)
@@ -105,13 +101,12 @@ def _components(run: RunFile, mix: list[ComponentSpec], load: Load) -> list[Comb
             for place, one in enumerate(mix)]
 
 
-def _mix(run: RunFile, lane: Combination, number: int) -> dict[str, Any] | None:
+def _mix(run: RunFile, lane: Combination, number: int) -> MixPart | None:
     """What a component's stage has to know of its mix: stages of one step follow each other."""
     if lane.component is None or run.load.mix is None:
         return None
     parts = shares([one.weight for one in run.load.mix])
-    return {"component": lane.component, "share": parts[lane.component], "shares": parts,
-            "first": number - lane.component, "rate": lane.rate}
+    return MixPart(lane.component, parts[lane.component], tuple(parts), number - lane.component, lane.rate)
 
 
 def _stage(run: RunFile, number: int, step: int, repeat: int, lane: Combination) -> Stage:
@@ -121,18 +116,17 @@ def _stage(run: RunFile, number: int, step: int, repeat: int, lane: Combination)
         ramp_s = 0.0
     elif spec.find is not None:
         window_s, extend = window_s or DEFAULT_WINDOW_S, 1 if spec.find.knee else spec.find.extend
-        find = {"objective": _objective(run), "confidence": spec.find.confidence, "window_s": window_s,
-                "extend": extend}
+        find = Find(_objective(run), spec.find.confidence, window_s, extend)
         window_s *= extend
     elif spec.until is not None:
         window_s = spec.until.at_most_s
-        until = spec.until.model_dump(exclude={"at_most_s"})
+        until = Until(**spec.until.model_dump(exclude={"at_most_s"}))
     elif window_s is None and spec.requests is None:
         window_s = DEFAULT_WINDOW_S
     return Stage(number, step, repeat, endpoint.name, lane.prompts.name, load,
                  {**endpoint.parameters, **lane.parameters},
                  ramp_s, spec.warmup.limit_s, window_s, _requests(spec, lane), spec.drain_s,
-                 spec.warmup.model_dump(include={"requests", "steady"}, exclude_none=True), find, spec.stops,
+                 WarmUp(spec.warmup.requests, spec.warmup.steady), find, spec.stops,
                  _mix(run, lane, number), until)
 
 

@@ -44,9 +44,9 @@ def requests_at_least(run: RunFile, stage: Stage, prompts: list[Prompt]) -> int:
     """How many requests a stage sends at least, as far as its plan says; `prompts` are those of its set."""
     if stage.load.kind == "trace":
         return sum(prompt.offset_s is not None for prompt in prompts)
-    counted = int(stage.warmup.get("requests", 0)) + (stage.requests or 0 if stage.window_s is None else 0)
+    counted = (stage.warmup.requests or 0) + (stage.requests or 0 if stage.window_s is None else 0)
     if stage.load.kind == "rate" and not (stage.find or stage.until or stage.stop_when_saturated):
-        timed_s = stage.ramp_s + (0.0 if stage.warmup else stage.warmup_s) + (stage.window_s or 0.0)
+        timed_s = stage.ramp_s + (stage.warmup_s if stage.warmup.by_time else 0.0) + (stage.window_s or 0.0)
         return counted + sum(1 for _ in itertools.takewhile(lambda due_s: due_s < timed_s, _due_s(run, stage)))
     return max(counted, stage.slots)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fmload.results import answers, journal
+from fmload.results import answers, journal, stage_file
 from fmload.model.prompt import Prompt
 from fmload.model.record import unpack
 from fmload.base.resources import read_json_lines
@@ -47,7 +46,7 @@ def history_of(results: Results) -> History:
 
 def _in_flight(results: Results) -> int:
     """The busiest worker's most, times the workers: their prompts lie side by side in the set."""
-    stages = json.loads(results.stages_json.read_text())["stages"] if results.stages_json.exists() else []
-    workers = {worker for stage in stages if stage["status"] == "interrupted" for worker in stage["workers"]}
+    stages = stage_file.read(results).stages if stage_file.exists(results) else []
+    workers = {worker for stage in stages if stage.status in ("interrupted", "superseded") for worker in stage.workers}
     return len(workers) * max((sample["in_flight"] for sample in read_json_lines(results.health_jsonl)
                                if sample["worker"] in workers), default=0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fmload.config.objectives import parse_objectives
 from fmload.model.stage import Stage
-from fmload.search.verdicts import LoadVerdict, confidence_of_look, judge, looks
+from fmload.model.verdict import LoadVerdict
+from fmload.search.verdicts import confidence_of_look, judge, looks
 from fmload.statistics.observation import Observation, Seen
 
 NS = 1e9
@@ -16,22 +17,20 @@ class Judging:
     def __init__(self, stage: Stage, observation: Observation) -> None:
         assert stage.find is not None
         self._stage, self._observation = stage, observation
-        self._looks_s = [length * stage.find["window_s"] for length in looks(stage.find["extend"])]
+        self._looks_s = [length * stage.find.window_s for length in looks(stage.find.extend)]
 
     def __call__(self, now_ns: int) -> str | None:
         since_ns = self._stage.window_start_ns
-        assert since_ns is not None
         if not self._looks_s or (now_ns - since_ns) / NS < self._looks_s[0]:
             return None
         self._looks_s.pop(0)
         found = _judged(self._stage, self._observation.seen(self._stage.stage).settled(since_ns, now_ns))
-        self._stage.verdict = found.to_json()
+        self._stage.verdict = found
         return None if found.result == "unclear" else "clear"
 
 
 def final(stage: Stage, seen: Seen) -> LoadVerdict:
     """The verdict on all requests that began in the window, those that ended after it and those cut off included."""
-    assert stage.window_start_ns is not None and stage.window_end_ns is not None
     found = _judged(stage, seen.begun_within(stage.window_start_ns, stage.window_end_ns))
     if stage.window_closed == "saturated":
         return LoadVerdict("fails", found.confidence, found.judged, "it could not keep up with the arrivals")
@@ -40,14 +39,14 @@ def final(stage: Stage, seen: Seen) -> LoadVerdict:
 
 def _judged(stage: Stage, seen: Seen) -> LoadVerdict:
     assert stage.find is not None
-    confidence = confidence_of_look(stage.find["confidence"], stage.find["extend"])
-    return judge(parse_objectives(stage.find["objective"]), seen, confidence)
+    confidence = confidence_of_look(stage.find.confidence, stage.find.extend)
+    return judge(parse_objectives(stage.find.objective or {}), seen, confidence)
 
 
 def waits_for(stage: Stage) -> str:
     """What is still unclear, for the progress display."""
     assert stage.find is not None
-    if stage.find["objective"] is None:
+    if stage.find.objective is None:
         return ""
-    names = list(stage.find["objective"])
+    names = list(stage.find.objective)
     return f"until it is clear whether {' and '.join(names)} {'is' if len(names) == 1 else 'are'} met"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from fmload.config.find import FindSpec
 from fmload.config.schema import EndpointSpec, PromptSpec, RunFile
 from fmload.model.stage import Stage
+from fmload.model.verdict import Observed
 from fmload.plan.stages import another, steps_of
 from fmload.search import bracket, knee
 from fmload.search.verdicts import met
@@ -62,8 +63,8 @@ def bracket_of(done: Iterable[Stage]) -> bracket.Bracket:
 
 def points_of(done: Iterable[Stage]) -> list[knee.Point]:
     """The stages as points of the curve; one that completed nothing has no power."""
-    return [knee.Point(stage.load.value, (stage.observed or {}).get("requests_per_s") or 0.0,
-                       (stage.observed or {}).get("e2e_mean_s") or 0.0) for stage in done]
+    seen = [(stage.load.value, stage.observed or Observed()) for stage in done]
+    return [knee.Point(float(load), one.requests_per_s or 0.0, one.e2e_mean_s or 0.0) for load, one in seen]
 
 
 def _groups(run: RunFile) -> Iterator[list[Lane]]:

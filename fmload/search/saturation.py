@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 
 from fmload.model.stage import Stage, StageMark
+from fmload.model.verdict import Observed
 from fmload.statistics import estimates
 from fmload.statistics.observation import Observation, Seen
 
@@ -23,14 +23,13 @@ FIRST = 20  # requests that tell how long one takes before a queue has grown
 NS = 1e9
 
 
-def observed(stage: Stage, seen: Seen, end_ns: int) -> dict[str, Any]:
+def observed(stage: Stage, seen: Seen, end_ns: int) -> Observed:
     """Requests completed a second in the window with their interval, the mean E2E latency, and whether they kept up."""
-    assert stage.window_start_ns is not None
     found = estimates.rate("requests_per_s", seen, stage.window_start_ns, end_ns, CONFIDENCE)
     latencies = seen.begun_within(stage.window_start_ns, end_ns)
     good = latencies.values("e2e")[latencies.ok] if len(latencies) else np.array([])
-    return {"requests_per_s": found.value if found else None, "low": found.low if found else None,
-            "high": found.high if found else None, "e2e_mean_s": float(good.mean()) if len(good) else None}
+    e2e_mean_s = float(good.mean()) if len(good) else None
+    return Observed(found.value, found.low, found.high, e2e_mean_s) if found else Observed(e2e_mean_s=e2e_mean_s)
 
 
 class Due:
@@ -55,7 +54,7 @@ def falls_behind(stage: Stage, observation: Observation, due: Due, now_ns: int) 
 
     The arrivals are those that were due as much earlier as one request takes: a pause between bursts is no queue.
     """
-    if stage.load.kind != "rate" or stage.ramp_start_ns is None or stage.window_start_ns is None:
+    if stage.load.kind != "rate" or not stage.ramp_start_ns or not stage.window_start_ns:
         return False
     seen = observation.seen(stage.stage)
     if not len(seen):
@@ -73,20 +72,20 @@ def falls_behind(stage: Stage, observation: Observation, due: Due, now_ns: int) 
 
 def gains_nothing(stage: Stage, lower: Iterable[Stage]) -> bool:
     """Whether a stage of a closed loop completes no more than one at a lower load did."""
-    high = (stage.observed or {}).get("high")
-    best = max(((other.observed or {}).get("requests_per_s") or 0.0 for other in lower), default=0.0)
+    high = stage.observed.high if stage.observed else None
+    best = max((other.observed.requests_per_s or 0.0 for other in lower if other.observed), default=0.0)
     return stage.load.kind == "concurrency" and high is not None and best > 0 and high < (1 + SHORT) * best
 
 
 def skip_higher(step: Iterable[Stage], stages: list[Stage], now_ns: int) -> None:
-    """Mark the pending stages as skipped whose load is higher than one of this step that was too much."""
+    """StageMark the pending stages as skipped whose load is higher than one of this step that was too much."""
     for stage in step:
         same = [other for other in stages if _line(other) == _line(stage)]
         lower = [other for other in same if other.status == "done" and other.load.value < stage.load.value]
         if stage.window_closed == "saturated" or gains_nothing(stage, lower):
             for other in same:
                 if other.status == "pending" and other.load.value > stage.load.value:
-                    other.status = "skipped"
+                    other.become("skipped")
                     why = f"{stage.load.text} was more than it can take"
                     other.marks.append(StageMark("skipped", now_ns, None, why))
 

@@ -9,55 +9,16 @@ answered within the drain, takes longer than any limit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
 from fmload.config.objectives import Objective
+from fmload.model.verdict import Judged, LoadVerdict, Result
 from fmload.statistics import estimates, intervals
 from fmload.statistics.estimates import Estimate
 from fmload.statistics.observation import Seen
-
-Result = Literal["meets", "fails", "unclear"]
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One objective against one stage, in the metric's unit. `value` is None for a percentile that a failed request
-    holds. `low` and `high` are one-sided bounds, each of the verdict's confidence, as the verdict is; None where the
-    samples do not reach, or a failed request does."""
-
-    name: str
-    limit: float
-    result: Result
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    n: int = 0
-    design_effect: float = 1.0
-
-    @property
-    def text(self) -> str:
-        """For logs: `ttft_p95 unclear: 0.97 in 0.81 to 1.2, limit 1, n 240`."""
-        value = "failed" if self.value is None else f"{self.value:.4g}"
-        ends = " to ".join("…" if end is None else f"{end:.4g}" for end in (self.low, self.high))
-        return f"{self.name} {self.result}: {value} in {ends}, limit {self.limit:g}, n {self.n}"
-
-
-@dataclass(frozen=True, slots=True)
-class LoadVerdict:
-    """All objectives against one stage. `reason` says what decided where it was not the intervals."""
-
-    result: Result
-    confidence: float
-    judged: tuple[Judged, ...] = ()
-    reason: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """As stages.json has it."""
-        return asdict(self)
 
 
 def judge(objectives: Iterable[Objective], seen: Seen, confidence: float) -> LoadVerdict:
@@ -78,9 +39,9 @@ def confidence_of_look(confidence: float, extend: int) -> float:
     return 1 - (1 - confidence) / len(looks(extend))
 
 
-def met(verdict: Mapping[str, Any] | None) -> bool:
+def met(verdict: LoadVerdict | None) -> bool:
     """Whether a stage's verdict shows that its load meets: an unclear one does not."""
-    return verdict is not None and verdict.get("result") == "meets"
+    return verdict is not None and verdict.result == "meets"
 
 
 def _judged(objective: Objective, seen: Seen, confidence: float) -> Judged:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec, RunFile, TelemetrySpec
 from fmload.plugins import COLLECTORS
+from fmload.results import stage_file
 from fmload.results.folder import Results
 from fmload.results.samples import SampleLog, TelemetryCollector, Window, to_parquet
 from fmload.telemetry.failures import CollectorFailure, failure
@@ -110,13 +111,14 @@ def _metrics_urls(source: str, name: str, endpoints: Sequence[EndpointSpec]) -> 
 
 
 def _window(results: Results) -> Window | None:
-    if not results.stages_json.exists():
+    if not stage_file.exists(results):
         return None
-    run = json.loads(results.stages_json.read_text())
-    starts = [stage["ramp_start_ns"] for stage in run["stages"] if stage["ramp_start_ns"] is not None]
-    ends = [stage["drain_end_ns"] or stage["window_end_ns"] or time.monotonic_ns() for stage in run["stages"]
-            if stage["ramp_start_ns"] is not None]
-    return Window(min(starts), max(ends), run["wall_anchor_ns"]) if starts else None
+    told = stage_file.read(results)
+    begun = [stage for stage in told.stages if stage.ramp_start_ns]
+    if not begun:
+        return None
+    ends = [stage.drain_end_ns or stage.window_end_ns or time.monotonic_ns() for stage in begun]
+    return Window(min(stage.ramp_start_ns for stage in begun), max(ends), told.wall_anchor_ns)
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def test_three_hosts_hold_the_concurrency_and_lose_no_record(hosts: dict[str, ne
     assert len(ids) == len(set(ids))
     stage = [i for i, s in zip(ids, records["stage"].to_pylist(), strict=True) if s >= 0]
     assert set(stage) <= finished
-    assert {worker["worker"] for worker in json.loads((cluster.out / "workers.json").read_text())} == set(
+    assert {worker["worker"] for worker in json.loads((cluster.out / "workers.json").read_text())["workers"]} == set(
         records["worker"].to_pylist())
     summary = (cluster.out / "summary.csv").read_text().splitlines()
     row = dict(zip(summary[0].split(","), summary[1].split(","), strict=False))
@@ -107,7 +107,7 @@ def test_three_hosts_hold_the_concurrency_and_lose_no_record(hosts: dict[str, ne
 def test_a_clock_offset_is_known_to_half_of_the_round_trip(hosts: dict[str, netns.Host], tmp_path: Path) -> None:
     cluster = Cluster(hosts, tmp_path, window="3s")
     assert cluster.end() == 0
-    for worker in json.loads((cluster.out / "workers.json").read_text()):
+    for worker in json.loads((cluster.out / "workers.json").read_text())["workers"]:
         # The namespaces share one machine, so that the true offset is 0.
         assert abs(worker["clock_offset_ns"]) <= worker["clock_uncertainty_ns"]
 
@@ -121,7 +121,7 @@ def test_a_worker_cut_off_in_the_window_marks_its_stage_and_takes_no_finished_re
     assert cluster.end() == 4  # the only stage had fewer users than asked: its audit fails
     marks = {mark["kind"] for stage in cluster.stages() for mark in stage["marks"]}
     assert "worker_lost" in marks
-    lost = [worker for worker in json.loads((cluster.out / "workers.json").read_text()) if worker["lost_ns"]]
+    lost = [worker for worker in json.loads((cluster.out / "workers.json").read_text())["workers"] if worker["lost_ns"]]
     assert len(lost) == 1
     kept = cluster.records()["worker"].to_pylist()
     assert kept.count(lost[0]["worker"]) > 0

@@ -21,6 +21,7 @@ from fmload.results.folder import Results
 from fmload.results.samples import Sample, Window
 from fmload.telemetry.cloudwatch import CloudWatch
 from fmload.telemetry.recorder import Recorder
+from tests.handmade import stage
 from tests.integration.test_collectors_that_die import hung
 from tests.integration.test_telemetry import series_of
 
@@ -115,8 +116,8 @@ def test_what_never_came_is_a_warning_and_what_came_is_kept(moto: str, tmp_path:
     for place in (0, 1):
         put(CPU, first + place, 40)
     results = Results(tmp_path).create()
-    stage = {"ramp_start_ns": window.start_ns, "drain_end_ns": window.end_ns, "window_end_ns": window.end_ns}
-    results.stages_json.write_text(json.dumps({"stages": [stage], "wall_anchor_ns": window.wall_anchor_ns}))
+    ran = stage(ramp_start_ns=window.start_ns, drain_end_ns=window.end_ns, window_end_ns=window.end_ns)
+    results.stages_json.write_text(json.dumps({"stages": [ran], "wall_anchor_ns": window.wall_anchor_ns}))
     recorder = Recorder([TelemetrySpec.model_validate(
         {"name": "cw", "collector": "cloudwatch", **QUICK, "patience": "500ms"})], results)
     recorder.start()

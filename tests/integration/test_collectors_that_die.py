@@ -19,6 +19,7 @@ import pytest
 from fmload.config.schema import TelemetrySpec
 from fmload.results.folder import Results
 from fmload.telemetry.recorder import Recorder
+from tests.handmade import stage
 from tests.integration.test_telemetry import FOR_EVER, series_of
 from tests.load_rig import emulator, wait_until
 from tests.prometheus import prometheus
@@ -129,8 +130,8 @@ def test_an_exporter_that_hangs_is_a_warning_and_does_not_hold_the_run_up(tmp_pa
 def test_a_prometheus_server_killed_or_hung_in_the_run_is_a_warning(tmp_path: Path, kind: str) -> None:
     results = Results(tmp_path / "out").create()
     now_ns = time.monotonic_ns()
-    stage = {"ramp_start_ns": now_ns - 10**9, "drain_end_ns": now_ns, "window_end_ns": now_ns}
-    results.stages_json.write_text(json.dumps({"stages": [stage], "wall_anchor_ns": time.time_ns() - now_ns}))
+    ran = stage(ramp_start_ns=now_ns - 10**9, drain_end_ns=now_ns, window_end_ns=now_ns)
+    results.stages_json.write_text(json.dumps({"stages": [ran], "wall_anchor_ns": time.time_ns() - now_ns}))
     with hung() as stuck, prometheus(tmp_path, {}) as url:
         recorder = recorder_of(results, collector="prometheus_query", url=url if kind == "killed" else stuck,
                                delay="0s", timeout="200ms")

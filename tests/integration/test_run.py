@@ -150,7 +150,7 @@ def test_ctrl_c_keeps_the_records_and_resume_goes_on(tmp_path: Path) -> None:
         with fmload_run(tmp_path, path, "--resume") as again:
             assert again.wait() == 0, again.output()
         served = server.requests()
-    assert [stage["status"] for stage in again.stages()] == ["interrupted", "done", "done"]
+    assert [stage["status"] for stage in again.stages()] == ["superseded", "done", "done"]
     assert [stage["load"]["value"] for stage in again.stages()] == [2, 1, 2]
     assert len(again.records()) == len(ids(again.records())) == len(served)
     assert len({record.prompt_id for record in again.records()}) == len(served), "a prompt was sent twice"

@@ -15,8 +15,9 @@ from rich.console import Group
 from rich.table import Table
 
 from fmload.metrics.definitions import NS, Floats, gaps
+from fmload.model.stage import Stage
 from fmload.plugins import VIEWS
-from fmload_analysis.run import Run, Stage
+from fmload_analysis.run import Run
 from fmload_analysis.stage.samples import Samples
 from fmload_analysis.stage.stats import nearest_rank
 from fmload_analysis.stage.windows import begun_ns, ended_ns, inside

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from fmload.metrics.definitions import NS
-from fmload_analysis.run import Run, Stage
+from fmload.model.stage import Stage
+from fmload_analysis.run import Run
 
 
 @dataclass(frozen=True, slots=True)

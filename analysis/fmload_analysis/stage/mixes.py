@@ -33,14 +33,14 @@ def part_of(summary: StageSummary, summaries: Iterable[StageSummary]) -> Part | 
     mix = components(summary, summaries)
     here = [one for one in mix if one.stage.endpoint == summary.stage.endpoint]
     busy_s = sum(one.totals.in_flight_s for one in here)
-    return Part(summary.stage.mix["share"], summary.totals.started, sum(one.totals.started for one in mix),
+    return Part(summary.stage.mix.share, summary.totals.started, sum(one.totals.started for one in mix),
                 summary.totals.in_flight_s / busy_s if busy_s else 1 / len(here))
 
 
 def components(summary: StageSummary, summaries: Iterable[StageSummary]) -> list[StageSummary]:
     """The components that ran beside each other, this one among them; those of another attempt are not."""
-    first = (summary.stage.mix or {}).get("first")
-    return [one for one in summaries if one.stage.mix is not None and one.stage.mix["first"] == first
+    first = summary.stage.mix.first if summary.stage.mix else None
+    return [one for one in summaries if one.stage.mix is not None and one.stage.mix.first == first
             and one.stage.status == summary.stage.status]
 
 

@@ -14,8 +14,9 @@ import orjson
 from fmload import arrivals
 from fmload.base.errors import FmloadError
 from fmload.metrics.definitions import NS, Floats
-from fmload.plan.arrivals import seed_of
-from fmload_analysis.run import Run, Stage
+from fmload.model.stage import Stage
+from fmload.plan.arrivals import asked_of
+from fmload_analysis.run import Run
 
 
 def asked_s(run: Run, stage: Stage) -> Floats | None:
@@ -24,7 +25,7 @@ def asked_s(run: Run, stage: Stage) -> Floats | None:
     if not stage.open_loop or not stage.ramp_start_ns or not stage.window_ns:
         return None
     lead_s = (stage.window_start_ns - stage.ramp_start_ns) / NS
-    instants = _replayed(run, stage) if stage.load["kind"] == "trace" else _scheduled(run, stage)
+    instants = _replayed(run, stage) if stage.load.kind == "trace" else _scheduled(run, stage)
     if instants is None:
         return None
     end_s = lead_s + stage.window_ns / NS
@@ -34,10 +35,8 @@ def asked_s(run: Run, stage: Stage) -> Floats | None:
 
 
 def _scheduled(run: Run, stage: Stage) -> Iterator[float | None] | None:
-    seed = seed_of(run.spec.get("seed") or 0, stage.mix["first"] if stage.mix else stage.stage)
-    asked = {**stage.load, "seed": seed, "lead_s": stage.ramp_s + stage.warmup_s, "mix": stage.mix}
     try:
-        return arrivals.of_stage(asked)
+        return arrivals.of_stage(asked_of(stage, run.spec.get("seed") or 0))
     except FmloadError:  # a process of a plugin that is not installed here
         return None
 
@@ -54,4 +53,4 @@ def _replayed(run: Run, stage: Stage) -> Iterator[float] | None:
             offsets.setdefault(prompt.get("tokenizer"), []).append(prompt.get("offset_s") or 0.0)
     tokenizers = {entry.get("name"): entry.get("tokenizer", "bundled") for entry in run.spec.get("endpoints") or ()}
     own = offsets.get(tokenizers.get(stage.endpoint)) or next(iter(offsets.values()), [])
-    return iter(sorted(offset / float(stage.load["value"]) for offset in own))
+    return iter(sorted(offset / stage.load.value for offset in own))

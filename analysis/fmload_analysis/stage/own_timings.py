@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 import pyarrow.compute as pc
 
-from fmload_analysis.run import Run, Stage
+from fmload.model.stage import Stage
+from fmload_analysis.run import Run
 
 MOST_REQUESTS = 20_000  # of a stage, the first ones that are stored; a mean needs no more
 

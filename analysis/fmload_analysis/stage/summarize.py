@@ -11,9 +11,10 @@ import numpy as np
 
 from fmload.metrics.definitions import NS, Bools, Floats, Ints, Totals, gaps, icl, itl, of_level
 from fmload.model.outcome import NEITHER
+from fmload.model.stage import Stage
 from fmload.statistics.intervals import Interval, throughput_interval
 from fmload_analysis.columns import Batch
-from fmload_analysis.run import MeasuredEndpoint, Run, Stage
+from fmload_analysis.run import MeasuredEndpoint, Run
 from fmload_analysis.stage.addresses import AddressSummary, by_address
 from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests, of_samples
 from fmload_analysis.stage.evidence import Evidence, evidence_of

@@ -15,7 +15,8 @@ from pathlib import Path
 import pandas as pd
 
 from fmload.metrics.definitions import NS
-from fmload_analysis.run import Run, Stage
+from fmload.model.stage import Stage
+from fmload_analysis.run import Run
 
 # our name: (numerator, denominator), each the first of these that the server has
 _RATIOS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

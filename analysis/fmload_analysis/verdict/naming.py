@@ -34,7 +34,7 @@ def lines(analysis: Analysis) -> list[Line]:
     groups: dict[tuple[str, str, str, str], list[StageResult]] = {}
     for result in analysis.results:
         stage = result.summary.stage
-        key = (stage.endpoint, stage.prompt_set, str(stage.load.get("kind")), _parameters(result))
+        key = (stage.endpoint, stage.prompt_set, stage.load.kind, _parameters(result))
         groups.setdefault(key, []).append(result)
     several = len({key[3] for key in groups}) > 1
     endpoints, prompt_sets = _order(key[0] for key in groups), _order(key[1] for key in groups)
@@ -47,7 +47,7 @@ def lines(analysis: Analysis) -> list[Line]:
 
 def load_value(result: StageResult) -> float:
     """Users, or arrivals per second."""
-    return float(result.summary.stage.load.get("value") or 0)
+    return float(result.summary.stage.load.value)
 
 
 def _order(names: object) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -18,7 +18,7 @@ Key = tuple[str, str, str, str]
 def key_of(result: StageResult) -> Key:
     """What makes two stages the same: endpoint, prompt set, load, parameters."""
     stage = result.summary.stage
-    return (stage.endpoint, stage.prompt_set, json.dumps(dict(stage.load), sort_keys=True),
+    return (stage.endpoint, stage.prompt_set, json.dumps(asdict(stage.load), sort_keys=True),
             json.dumps(dict(stage.parameters), sort_keys=True))
 
 

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fmload.model.stage import Stage
+from fmload.model.verdict import Judged, Observed
 from fmload.search.bracket import Bracket, Tried, bracket_of
 from fmload.search.knee import Point, knee_of
+from fmload.search.planner import points_of
 from fmload.search.verdicts import met
 from fmload_analysis.document import formats
-from fmload_analysis.run import Stage
 
 _UNITS = {"concurrency": "users", "rate": "requests/s"}
 
@@ -35,8 +37,7 @@ class Search:
     @property
     def objective(self) -> Mapping[str, Any] | None:
         """The limits as the run file has them; None where the knee was looked for."""
-        found: Mapping[str, Any] | None = (self.stages[0].find or {}).get("objective")
-        return found
+        return self.stages[0].find.objective if self.stages[0].find else None
 
 
 def searches(stages: Iterable[Stage]) -> list[Search]:
@@ -48,27 +49,22 @@ def searches(stages: Iterable[Stage]) -> list[Search]:
     return [_search(*line, tuple(done)) for line, done in lines.items()]
 
 
-def points_of(stages: Iterable[Stage]) -> list[Point]:
-    """The stages as points of the curve."""
-    return [Point(float(stage.load["value"]), (stage.observed or {}).get("requests_per_s") or 0.0,
-                  (stage.observed or {}).get("e2e_mean_s") or 0.0) for stage in stages]
-
-
 def _search(endpoint: str, prompt_set: str, done: tuple[Stage, ...]) -> Search:
-    over = str(done[0].load["kind"])
-    if (done[0].find or {}).get("objective") is None:
+    over = done[0].load.kind
+    if done[0].find is None or done[0].find.objective is None:
         knee, around = knee_of(points_of(done))
         answer = knee.load if knee.power > 0 else None
         return Search(endpoint, prompt_set, over, done, answer, around, _knee_sentence(over, knee, around, done))
-    around = bracket_of(Tried(float(stage.load["value"]), met(stage.verdict)) for stage in done)
+    around = bracket_of(Tried(float(stage.load.value), met(stage.verdict)) for stage in done)
     return Search(endpoint, prompt_set, over, done, around.low, around, _sentence(over, around, done))
 
 
 def _sentence(over: str, around: Bracket, done: tuple[Stage, ...]) -> str:
-    unit, find = _UNITS.get(over, ""), done[0].find or {}
-    limits = " and ".join(f"{name} ≤ {limit}" for name, limit in find["objective"].items())
-    above = next((stage for stage in done if stage.load["value"] == around.high), None)
-    sure = f"every verdict at {formats.percent(find['confidence'])} confidence, {formats.several(len(done), 'stage')}"
+    unit, find = _UNITS.get(over, ""), done[0].find
+    assert find is not None
+    limits = " and ".join(f"{name} ≤ {limit}" for name, limit in (find.objective or {}).items())
+    above = next((stage for stage in done if stage.load.value == around.high), None)
+    sure = f"every verdict at {formats.percent(find.confidence)} confidence, {formats.several(len(done), 'stage')}"
     if around.low is None:
         return f"No load was found that meets {limits}: at the lowest, {around.high:g} {unit}, {_why(above)} ({sure})."
     found = f"The highest load that meets {limits} is {around.low:g} {unit}"
@@ -79,31 +75,31 @@ def _sentence(over: str, around: Bracket, done: tuple[Stage, ...]) -> str:
 
 def _why(stage: Stage | None) -> str:
     """Why a load does not count as one that meets: `ttft_p95 is 1.2 s, at least 1.1 s`."""
-    verdict = (stage.verdict if stage else None) or {}
-    if verdict.get("result") != "fails":
+    verdict = stage.verdict if stage else None
+    if verdict is None or verdict.result != "fails":
         return "it could not be told in the time given (window, extend)"
-    if verdict.get("reason"):
-        return str(verdict["reason"])
-    return " and ".join(_missed(one) for one in verdict["judged"] if one["result"] == "fails")
+    if verdict.reason:
+        return verdict.reason
+    return " and ".join(_missed(one) for one in verdict.judged if one.result == "fails")
 
 
-def _missed(judged: Mapping[str, Any]) -> str:
-    shown = formats.percent if judged["name"] == "error_rate" else formats.duration
-    value = "held by a failed request" if judged["value"] is None else shown(judged["value"])
-    least = "" if judged["low"] is None else f", at least {shown(judged['low'])}"
-    return f"{judged['name']} is {value}{least}"
+def _missed(judged: Judged) -> str:
+    shown = formats.percent if judged.name == "error_rate" else formats.duration
+    value = "held by a failed request" if judged.value is None else shown(judged.value)
+    least = "" if judged.low is None else f", at least {shown(judged.low)}"
+    return f"{judged.name} is {value}{least}"
 
 
 def _knee_sentence(over: str, knee: Point, around: Bracket, done: tuple[Stage, ...]) -> str:
     unit = _UNITS.get(over, "")
     if knee.power <= 0:
         return "No request was completed: there is no knee."
-    best = max(done, key=lambda stage: (stage.observed or {}).get("requests_per_s") or 0.0)
-    seen = best.observed or {}
-    reach = "" if seen.get("low") is None else (
-        f" (95 % interval {formats.significant(seen['low'])} to {formats.significant(seen['high'])})")
+    best = max(done, key=lambda stage: (stage.observed or Observed()).requests_per_s or 0.0)
+    seen = best.observed or Observed()
+    reach = "" if seen.low is None or seen.high is None else (
+        f" (95 % interval {formats.significant(seen.low)} to {formats.significant(seen.high)})")
     between = " and ".join(f"{end:g}" for end in (around.low, around.high) if end is not None)
-    highest = formats.significant(seen["requests_per_s"])
+    highest = formats.significant(seen.requests_per_s or 0.0)
     return (f"The knee, where throughput ÷ latency is highest, is at {knee.load:g} {unit}, between {between}: "
             f"{formats.significant(knee.requests_per_s)} requests/s at {formats.duration(knee.latency_s)} mean E2E "
-            f"latency. The highest throughput, {highest} requests/s{reach}, came at {best.load['value']:g} {unit}.")
+            f"latency. The highest throughput, {highest} requests/s{reach}, came at {best.load.value:g} {unit}.")

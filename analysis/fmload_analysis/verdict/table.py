@@ -120,7 +120,7 @@ def _fixed(result: StageResult) -> dict[str, Any]:
         "prompt_set": stage.prompt_set, "concurrency": stage.concurrency, "window_s": result.totals.window_s,
         "requests": result.totals.succeeded + result.totals.failed, "errors": result.totals.failed,
         "meets_objectives": result.meets_objectives, "audit": result.audit, "step": stage.step,
-        "repeat": stage.repeat, "load_kind": stage.load.get("kind"), "load_value": stage.load.get("value"),
+        "repeat": stage.repeat, "load_kind": stage.load.kind, "load_value": stage.load.value,
         "status": stage.status, "n": result.totals.succeeded, "rate_per_s": stage.rate_per_s,
         "offered_per_s": summary.offered_per_s, "late": summary.evidence.late if summary.asked is not None else None,
         "never_sent": summary.never_sent,
@@ -131,7 +131,7 @@ def _fixed(result: StageResult) -> dict[str, Any]:
         "stage_usd": result.cost.stage_usd, "outcomes": json.dumps(dict(summary.outcomes)),
         "tokens_source": "+".join(sorted(summary.evidence.tokens_source)) or None,
         "below_floor": " ".join(sorted(below)) or None, "window_closed": stage.window_closed,
-        "search_verdict": (stage.verdict or {}).get("result"),
+        "search_verdict": stage.verdict.result if stage.verdict else None,
     }
 
 

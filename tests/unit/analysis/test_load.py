@@ -47,7 +47,7 @@ def test_a_stage_that_a_killed_run_left_open_is_measured_up_to_its_last_request(
     assert found.totals.window_s == pytest.approx(0.38)  # the last ended at 390 ms of its worker, whose clock is ahead
     assert found.totals.completed == 3  # an end is not inside
     assert found.summary.stage.status == "interrupted" and found.audit == "FAIL"
-    assert {mark["kind"] for mark in found.summary.stage.marks} == {"interrupted"}
+    assert {mark.kind for mark in found.summary.stage.marks} == {"interrupted"}
 
 
 def test_a_stage_that_a_killed_run_left_before_its_window_has_none(tmp_path: Path) -> None:
@@ -65,9 +65,9 @@ def test_a_folder_that_is_no_results_folder_is_an_error_with_a_remedy(tmp_path: 
 @pytest.mark.parametrize(("written", "told"), [
     ('{"schema": 1, "stages": [', "is not JSON"), ("[]", "holds no list of stages"),
     ('{"schema": 1, "run_id": "r"}', "holds no list of stages"),
-    ('{"schema": 1, "stages": [{"stage": 0}]}', "an entry that is no stage"),
-    ('{"schema": 1, "stages": ["a"]}', "an entry that is no stage"),
-    ('{"schema": 99, "stages": []}', "has schema 99; this fmload reads up to 1")])
+    ('{"schema": 1, "stages": [{"stage": 0}]}', "entry 0 is no stage: endpoint: Field required"),
+    ('{"schema": 1, "stages": ["a"]}', "entry 0 is no stage"), ('{"schema": "x", "stages": []}', "schema is no number"),
+    ('{"schema": 99, "stages": []}', "has schema 99; this fmload reads up to 2"), ("[" * 100_000, "is not JSON")])
 def test_a_spoilt_or_newer_plan_is_an_error_with_a_remedy(tmp_path: Path, written: str, told: str) -> None:
     results = write(tmp_path, [stage()])
     results.stages_json.write_text(written)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from fmload import arrivals
 from fmload.base.apportion import shares, spread
 from fmload.config import RunFile
-from fmload.plan.arrivals import seed_of
+from fmload.plan.arrivals import asked_of, seed_of
 from fmload.plan.stages import plan, remaining, steps_of
 
 WEIGHTS = st.lists(st.floats(0.01, 100), min_size=1, max_size=6)
@@ -60,7 +60,7 @@ def test_an_interrupted_mix_is_run_again_with_all_its_components() -> None:
         stage.status = "running"
     again = remaining(stages)
     assert [(one.prompt_set, one.load.value, one.step) for one in again] == [("p", 3, 0), ("q", 1, 0)]
-    assert [one.mix["first"] for one in stages if one.mix] == [0, 0, 2, 2]
+    assert [one.mix.first for one in stages if one.mix] == [0, 0, 2, 2]
 
 
 def sent(process: dict[str, Any], workers: int, rate: float = 50.0, until_s: float = 400.0) -> list[list[float]]:
@@ -68,7 +68,7 @@ def sent(process: dict[str, Any], workers: int, rate: float = 50.0, until_s: flo
     stages = plan(run_file(rate=[rate], arrivals=process, mix=[*MIX, {"endpoint": "b", "prompts": "p", "weight": 2}]))
     found: list[list[float]] = []
     for stage in stages:
-        asked = {**stage.to_json()["load"], "mix": stage.mix, "lead_s": 0.0, "seed": seed_of(3, 0)}
+        asked = {**asked_of(stage, 3), "lead_s": 0.0, "seed": seed_of(3, 0)}
         mine: list[float] = []
         for worker in range(workers):
             share = arrivals.share(arrivals.of_stage(asked), worker, workers)

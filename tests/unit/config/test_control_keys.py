@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from fmload.base.errors import FmloadError
 from fmload.config import RunFile, dump, parse
+from fmload.model.stage import Until, WarmUp
 from fmload.plan.stages import plan
 
 TEXT = """\
@@ -27,8 +28,8 @@ def read(more: str) -> RunFile:
 
 def test_a_stage_carries_what_ends_its_warm_up_and_closes_its_window() -> None:
     stage, = plan(read("warmup: {steady: true, at_most: 90s}\nuntil: {metric: ttft_p95, within: 10%, at_most: 5m}"))
-    assert (stage.warmup, stage.warmup_s, stage.window_s) == ({"steady": "e2e"}, 90.0, 300.0)
-    assert stage.until == {"metric": "ttft_p95", "within": 0.1, "confidence": 0.95, "at_least_s": 10.0}
+    assert (stage.warmup, stage.warmup_s, stage.window_s) == (WarmUp(steady="e2e"), 90.0, 300.0)
+    assert stage.until == Until("ttft_p95", within=0.1, confidence=0.95, at_least_s=10.0)
 
 
 def test_a_warm_up_of_a_time_is_written_short_and_read_long() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 from fmload.config.objectives import statistic
 from fmload.master import stop_conditions as closing
 from fmload.model.record import Record, pack
-from fmload.model.stage import Load, Stage
+from fmload.model.stage import Load, Stage, Until, WarmUp
+from fmload.model.verdict import Reached
 from fmload.statistics import estimates
 from fmload.statistics.observation import Observation, Seen
 from fmload.statistics.steady_state import settled
@@ -20,7 +22,7 @@ from tests.handmade import BASE_NS, MS
 from tests.handmade import request as record
 
 S = 1000 * MS
-UNTIL = {"metric": "e2e_p50", "within": 0.05, "confidence": 0.95, "at_least_s": 10.0}
+UNTIL = Until("e2e_p50", within=0.05, confidence=0.95, at_least_s=10.0)
 
 
 def stage(**columns: Any) -> Stage:
@@ -76,15 +78,15 @@ def test_a_window_closes_once_its_metric_is_known_and_not_before_it_is_looked_at
     closings = closing.window(precise, observed(requests(draw.gauss(1.0, 0.2) for _ in range(5000))), 600.0)
     at_s, reason = first_reason(closings)
     assert reason == "precise" and at_s == 10.0
-    assert precise.reached and precise.reached["half_width"] <= 0.05
+    assert precise.reached and (precise.reached.half_width or 1) <= 0.05
 
 
 def test_a_window_whose_metric_stays_unknown_closes_at_its_limit() -> None:
     draw = random.Random(1)
-    wide = stage(until={**UNTIL, "metric": "e2e_p99", "within": 0.001})
+    wide = stage(until=replace(UNTIL, metric="e2e_p99", within=0.001))
     closings = closing.window(wide, observed(requests(draw.expovariate(1.0) for _ in range(2000))), 30.0)
     assert first_reason(closings) == (30.0, "at_most")
-    assert wide.reached is None or wide.reached["half_width"] is None or wide.reached["half_width"] > 0.001
+    assert wide.reached is None or wide.reached.half_width is None or wide.reached.half_width > 0.001
 
 
 def test_the_interval_at_which_a_window_closes_holds_the_truth_as_often_as_it_says() -> None:
@@ -134,9 +136,9 @@ def test_a_throughput_is_known_by_the_spread_of_its_batches() -> None:
 
 def test_a_warmup_of_requests_ends_with_them_or_at_its_limit() -> None:
     observation = observed(requests([0.05] * 100))
-    asked = stage(warmup={"requests": 100}, window_start_ns=None)
+    asked = stage(warmup=WarmUp(requests=100), window_start_ns=0)
     assert first_reason(closing.warmup(asked, observation)) == (0.0, "requests")
-    more = stage(warmup={"requests": 101}, window_start_ns=None)
+    more = stage(warmup=WarmUp(requests=101), window_start_ns=0)
     assert first_reason(closing.warmup(more, observation)) == (60.0, "at_most")
 
 
@@ -145,7 +147,7 @@ def test_a_warmup_lasts_as_long_as_its_transient() -> None:
     draw = random.Random(2)
     lasting = [1.0 + 2.0 * np.exp(-i * 0.1 / 5) + draw.gauss(0, 0.05) for i in range(2000)]
     records = requests(lasting)
-    asked = stage(warmup={"steady": "e2e"}, warmup_s=120.0, window_start_ns=None)
+    asked = stage(warmup=WarmUp(steady="e2e"), warmup_s=120.0, window_start_ns=0)
     observation = Observation()
     observation.watch([], [0])
     ends, at_s = closing.warmup(asked, observation), 0.0
@@ -174,7 +176,7 @@ def test_what_a_stage_waits_for_is_told_with_how_far_it_is() -> None:
     observation = observed(requests([0.05] * 12))
     assert closing.waits_for(stage(requests=50), observation) == "12 of 50 requests"
     assert closing.waits_for(stage(), observation) == ""
-    known = stage(until=UNTIL, reached={"half_width": 0.081})
+    known = stage(until=UNTIL, reached=Reached("e2e_p50", half_width=0.081))
     assert closing.waits_for(known, observation) == "until e2e_p50 ± 5 %, now ± 8.1 %"
-    warming = stage(warmup={"steady": "e2e"}, window_start_ns=None)
+    warming = stage(warmup=WarmUp(steady="e2e"), window_start_ns=0)
     assert closing.waits_for(warming, observation) == "until e2e is steady"

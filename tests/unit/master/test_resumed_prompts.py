@@ -19,6 +19,7 @@ from fmload.prompts import store
 from fmload.prompts.deal import Deal
 from fmload.results.folder import Results
 from fmload.results.journal import Journal
+from tests.handmade import stage
 
 RUN = """
 name: t
@@ -69,8 +70,8 @@ class Folder:
 
     def was_killed(self, workers: int, in_flight: int) -> None:
         """The files say so; earlier, in a stage that is done, there was more in flight. The last line is torn."""
-        stages = [{"status": "done", "workers": ["early"]},
-                  {"status": "interrupted", "workers": [str(index) for index in range(workers)]}]
+        stages = [stage(0, status="done", workers=["early"]),
+                  stage(1, status="interrupted", workers=[str(index) for index in range(workers)])]
         self.results.stages_json.write_text(json.dumps({"stages": stages}))
         told = [{"worker": "early", "in_flight": 99}, {"worker": "0", "in_flight": in_flight}]
         self.results.health_jsonl.write_text("".join(json.dumps(line) + "\n" for line in told) + '{"worker": "w", "in')

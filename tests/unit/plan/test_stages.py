@@ -6,6 +6,7 @@ from typing import Any
 from fmload.config import RunFile
 from fmload.model.stage import Stage, StageMark
 from fmload.plan.stages import plan, planned_after_s, remaining, steps_of
+from fmload.results import stage_file
 
 
 def run_file(load: dict[str, Any], endpoints: int = 2, prompts: int = 1, seed: int = 0) -> RunFile:
@@ -64,7 +65,7 @@ def test_rates_carry_their_arrival_process_and_need_no_slots() -> None:
 def test_a_stage_survives_json() -> None:
     stage = plan(run_file({"rate": [5], "arrivals": "poisson"}))[0]
     stage.marks.append(StageMark("worker_lost", 12, "w1", "gone"))
-    assert Stage.from_json(json.loads(json.dumps(stage.to_json()))) == stage
+    assert stage_file.from_json(json.loads(json.dumps(stage_file.to_json(stage)))) == stage
 
 
 def test_resuming_keeps_what_is_done_and_repeats_what_was_broken_under_a_new_number() -> None:
@@ -72,7 +73,7 @@ def test_resuming_keeps_what_is_done_and_repeats_what_was_broken_under_a_new_num
     stages[0].status, stages[1].status = "done", "running"
     left = remaining(stages)
     assert [(stage.stage, stage.load.value) for stage in left] == [(2, 4), (3, 2)]
-    assert [stage.status for stage in stages] == ["done", "interrupted", "pending", "pending"]
+    assert [stage.status for stage in stages] == ["done", "superseded", "pending", "pending"]
     assert [step[0].load.value for step in steps_of(left)] == [2, 4]
 
 
@@ -91,12 +92,12 @@ def test_the_components_of_a_resumed_mix_are_told_apart_from_those_of_the_broken
     for stage in stages[:2]:
         stage.status = "interrupted"
     remaining(stages)
-    firsts = [stage.mix["first"] for stage in stages if stage.mix is not None]
+    firsts = [stage.mix.first for stage in stages if stage.mix is not None]
     assert firsts == [0, 0, 2, 2, 4, 4]
     for stage in stages[4:]:
         stage.status = "interrupted"
     remaining(stages)
-    assert [stage.mix["first"] for stage in stages[6:] if stage.mix is not None] == [6, 6]
+    assert [stage.mix.first for stage in stages[6:] if stage.mix is not None] == [6, 6]
 
 
 def test_the_time_that_is_planned_after_a_phase_counts_steps_once_and_what_is_done_never() -> None:

@@ -18,9 +18,11 @@ from fmload.emulator.capacity import capacity, closed_loop
 from fmload.emulator.profiles import PROFILES
 from fmload.model.record import Record
 from fmload.model.stage import Stage
+from fmload.model.verdict import LoadVerdict, Observed
 from fmload.plan.stages import plan, remaining
+from fmload.results import stage_file
 from fmload.search import bracket, knee, planner, saturation
-from fmload.search.verdicts import LoadVerdict, confidence_of_look, judge, looks
+from fmload.search.verdicts import confidence_of_look, judge, looks
 from fmload.statistics.estimates import effect_of
 from fmload.statistics.intervals import share_above
 from fmload.statistics.observation import Seen
@@ -46,7 +48,7 @@ def searched(run: RunFile, server: Any) -> list[Stage]:
 
 
 def meets_up_to(limit: float) -> Any:
-    return lambda load: (LoadVerdict("meets" if load <= limit else "fails", 0.95).to_json(), None)
+    return lambda load: (LoadVerdict("meets" if load <= limit else "fails", 0.95), None)
 
 
 def requests(lasting_s: Any, failed: int = 0) -> Seen:
@@ -91,9 +93,9 @@ def test_a_search_finds_the_capacity_of_a_batching_server_in_a_third_of_a_grids_
     limit_s = (truth + 0.5) / capacity(model, 67, 10, truth).requests_per_s + model.decode_s(truth, 0)
     objective = parse_objectives({"e2e_mean": f"{limit_s:.3f}s"})
 
-    def server(users: float) -> tuple[dict[str, Any], None]:
+    def server(users: float) -> tuple[LoadVerdict, None]:
         ended = [one for one in closed_loop(model, int(users), 14, lambda _: (67, 10)) if one.started_s > 4]
-        return judge(objective, requests([one.e2e_s for one in ended]), 0.95).to_json(), None
+        return judge(objective, requests([one.e2e_s for one in ended]), 0.95), None
 
     stages = searched(run_file({"objective": {"e2e_mean": f"{limit_s:.3f}s"}, "from": 8, "to": 64}), server)
     found, grid, level = planner.bracket_of(stages), 0, 8.0
@@ -163,7 +165,7 @@ def test_a_resumed_search_goes_on_where_it_was() -> None:
     run = run_file({"objective": {"ttft_p95": "1s"}, "from": 4, "to": 256})
     whole = searched(run, meets_up_to(50))
     for cut in range(1, len(whole)):
-        stages = [Stage.from_json(stage.to_json()) for stage in whole[:cut + 1]]
+        stages = [stage_file.from_json(stage_file.to_json(stage)) for stage in whole[:cut + 1]]
         stages[-1].status, stages[-1].verdict = "running", None
         remaining(stages)
         while step := planner.next_step(run, stages):
@@ -189,8 +191,8 @@ def test_endpoints_side_by_side_search_at_their_own_loads() -> None:
 
 def test_the_knee_is_where_power_is_highest_and_saturation_where_throughput_ends() -> None:
     """Ten slots of one second: throughput n up to 10, latency 1 s up to there and n ÷ 10 beyond."""
-    def server(users: float) -> tuple[None, dict[str, float]]:
-        return None, {"requests_per_s": min(users, 10.0), "e2e_mean_s": max(1.0, users / 10)}
+    def server(users: float) -> tuple[None, Observed]:
+        return None, Observed(min(users, 10.0), e2e_mean_s=max(1.0, users / 10))
 
     stages = searched(run_file({"knee": True, "from": 1, "to": 512}), server)
     found, around = knee.knee_of(planner.points_of(stages))
@@ -261,13 +263,13 @@ def test_searches_of_noisy_servers_seldom_claim_a_load_that_misses(true_limit: f
     draw = np.random.default_rng(seed)
     objective = parse_objectives({"e2e_p95": "1s"})
 
-    def server(load: float) -> tuple[dict[str, Any], None]:
+    def server(load: float) -> tuple[LoadVerdict, None]:
         for n in (150, 300, 600):
             values = np.exp(draw.normal(0, 0.2, n) - 1.6449 * 0.2) * load / true_limit
             verdict = judge(objective, requests(values), confidence_of_look(0.95, 4))
             if verdict.result != "unclear":
                 break
-        return verdict.to_json(), None
+        return verdict, None
 
     stages = searched(run_file({"objective": {"e2e_p95": "1s"}, "over": "rate", "from": 1, "to": 128}), server)
     found = planner.bracket_of(stages)
@@ -290,7 +292,7 @@ def test_higher_loads_are_skipped_once_one_was_too_much() -> None:
 
 
 def test_more_users_that_complete_no_more_are_saturation() -> None:
-    lower = stage_of("concurrency", 8, observed={"requests_per_s": 10.0, "low": 9.8, "high": 10.2})
-    same = stage_of("concurrency", 16, observed={"requests_per_s": 10.1, "low": 9.8, "high": 10.4})
-    more = stage_of("concurrency", 16, observed={"requests_per_s": 14.0, "low": 12.0, "high": 16.0})
+    lower = stage_of("concurrency", 8, observed=Observed(10.0, 9.8, 10.2))
+    same = stage_of("concurrency", 16, observed=Observed(10.1, 9.8, 10.4))
+    more = stage_of("concurrency", 16, observed=Observed(14.0, 12.0, 16.0))
     assert saturation.gains_nothing(same, [lower]) and not saturation.gains_nothing(more, [lower])

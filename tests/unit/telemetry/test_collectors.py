@@ -20,6 +20,7 @@ from fmload.telemetry.nvidia_smi import NvidiaSmi
 from fmload.telemetry.prometheus import Prometheus
 from fmload.telemetry.prometheus_query import PrometheusQuery
 from fmload.telemetry.recorder import Recorder
+from tests.handmade import stage
 
 
 def _values(samples: object) -> dict[tuple[str, str], float]:
@@ -77,8 +78,8 @@ def test_ctrl_c_while_last_figures_are_waited_for_gives_up_that_source_alone(tmp
 
     monkeypatch.setattr(PrometheusQuery, "after", asked)
     results = Results(tmp_path).create()
-    stage = {"ramp_start_ns": 1, "drain_end_ns": 2, "window_end_ns": 2}
-    results.stages_json.write_text(json.dumps({"stages": [stage], "wall_anchor_ns": 0}))
+    ran = stage(ramp_start_ns=1, drain_end_ns=2, window_end_ns=2)
+    results.stages_json.write_text(json.dumps({"stages": [ran], "wall_anchor_ns": 0}))
     specs = [TelemetrySpec.model_validate({"name": name, "collector": "prometheus_query", "url": "http://x:9090"})
              for name in ("slow", "other")]
     Recorder(specs, results).stop()

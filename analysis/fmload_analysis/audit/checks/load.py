@@ -79,7 +79,7 @@ def all_sent(facts: Facts) -> Check | None:
 def undisturbed(facts: Facts) -> Check | None:
     """Nothing befell the stage: all workers stayed, it was not interrupted."""
     stage = facts.summary.stage
-    kinds = sorted({str(mark.get("kind")) for mark in stage.marks})
+    kinds = sorted({mark.kind for mark in stage.marks})
     if stage.status == "done" and not kinds:
         return Check(4, "undisturbed", PASS, "The stage ran to its end and kept its workers.", {})
     told = ", ".join(kinds) or stage.status

@@ -70,11 +70,11 @@ def warmed_up(facts: Facts) -> Check | None:
 def warmup_ended(facts: Facts) -> Check | None:
     """Whether a warm-up that was to end by what came did so, or by its limit."""
     stage = facts.summary.stage
-    if not stage.warmup or stage.warmup_ended is None or not stage.warmup_start_ns:
+    if stage.warmup.by_time or stage.warmup_ended is None or not stage.warmup_start_ns:
         return None
     lasted = format_duration((stage.window_start_ns - stage.warmup_start_ns) / NS)
-    what = f"{stage.warmup['steady']} had come to rest" if "steady" in stage.warmup else (
-        f"{stage.warmup['requests']} requests had ended")
+    what = f"{stage.warmup.steady} had come to rest" if stage.warmup.steady else (
+        f"{stage.warmup.requests} requests had ended")
     in_time = stage.warmup_ended != "at_most"
     return Check(6, "warm-up ended", PASS if in_time else WARN,
                  f"The warm-up ended after {lasted}, " + (f"when {what}." if in_time else
@@ -86,9 +86,9 @@ def known_well_enough(facts: Facts) -> Check | None:
     stage, reached = facts.summary.stage, facts.summary.stage.reached
     if stage.until is None or stage.window_closed is None:
         return None
-    asked = (f"{stage.until['metric']} was known to ± {100 * stage.until['within']:.3g} % "
-             f"({stage.until['confidence']:.0%} confidence)")
-    width = (reached or {}).get("half_width")
+    asked = (f"{stage.until.metric} was known to ± {100 * stage.until.within:.3g} % "
+             f"({stage.until.confidence:.0%} confidence)")
+    width = reached.half_width if reached else None
     known = "no interval was known" if width is None else f"it was ± {100 * width:.2g} %"
     precise = stage.window_closed == "precise"
     return Check(6, "known well enough", PASS if precise else WARN,

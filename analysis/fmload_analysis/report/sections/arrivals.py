@@ -91,8 +91,8 @@ def asked_and_sent(result: StageResult) -> list[Series]:
 def arrivals_label(result: StageResult) -> str:
     """`poisson 20/s`, `ramp 20/s`, `trace ×2`."""
     stage = result.summary.stage
-    process = (stage.load.get("arrivals") or {}).get("process")
-    return f"{process} {stage.load['value']:g}/s" if process else stage.load_label
+    process = (stage.load.arrivals or {}).get("process")
+    return f"{process} {stage.load.value:g}/s" if process else stage.load_label
 
 
 def _points(edges: Ints, rates: Floats) -> list[Point]:

@@ -22,7 +22,7 @@ def render(analysis: Analysis) -> Section | None:
     mixes: dict[int, list[StageResult]] = {}
     for result in analysis.results:
         if result.summary.stage.mix is not None:
-            mixes.setdefault(result.summary.stage.mix["first"], []).append(result)
+            mixes.setdefault(result.summary.stage.mix.first, []).append(result)
     if not mixes:
         return None
     rows = [row for results in mixes.values() for row in (*_components(results), _whole(results))]
@@ -45,9 +45,9 @@ def _components(results: Sequence[StageResult]) -> list[list[Cell]]:
 
 
 def _share(result: StageResult, all_started: int) -> Cell:
-    asked: float = result.summary.stage.mix["share"]  # type: ignore[index]
+    asked = result.summary.stage.mix.share if result.summary.stage.mix else None
     sent = cell(result.totals.started / all_started if all_started else None, formats.percent)
-    return Cell(f"{formats.percent(asked)} / {sent.text}", asked)
+    return Cell(f"{cell(asked, formats.percent).text} / {sent.text}", asked)
 
 
 def _whole(results: Sequence[StageResult]) -> list[Cell]:

@@ -40,7 +40,7 @@ def _rows(group: Sequence[StageResult]) -> list[list[Cell]]:
         interval = found.interval
         ends = [] if interval is None else [end for end in (interval.low, interval.high) if end is not None]
         rows.append([
-            name(stage.endpoint), name(stage.prompt_set), Cell(stage.load_label, stage.load.get("value")),
+            name(stage.endpoint), name(stage.prompt_set), Cell(stage.load_label, stage.load.value),
             Cell(f"`{metric}`", metric), name(unit), cell(found.n, formats.count), cell(found.mean, form),
             cell(found.stddev, form), cell(found.variation, formats.percent),
             Cell(" to ".join(form(end) for end in ends) or formats.ABSENT, found.mean)])

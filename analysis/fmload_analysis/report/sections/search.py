@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from fmload.config.objectives import Objective, parse_objectives
+from fmload.model.stage import Stage
+from fmload.model.verdict import Judged, LoadVerdict, Observed
+from fmload.search.planner import points_of
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import (
     Axis,
@@ -24,9 +25,8 @@ from fmload_analysis.document.document import (
     Table,
 )
 from fmload_analysis.document.formats import name
-from fmload_analysis.run import Stage
 from fmload_analysis.verdict.analysis import Analysis
-from fmload_analysis.verdict.searches import Search, points_of, searches
+from fmload_analysis.verdict.searches import Search, searches
 
 _MARKS: dict[str, Mark] = {"meets": "good", "fails": "bad", "unclear": "warn"}
 LABELS = 14  # along an axis
@@ -53,7 +53,7 @@ def _answers(found: list[Search]) -> list[Block]:
 
 
 def _why(stage: Stage) -> str:
-    return next((str(mark.get("detail")) for mark in stage.marks if mark.get("kind") == "skipped"), "")
+    return next((mark.detail for mark in stage.marks if mark.kind == "skipped"), "")
 
 
 def _highest(found: list[Search]) -> list[Block]:
@@ -64,13 +64,13 @@ def _highest(found: list[Search]) -> list[Block]:
                Column("Load", numeric=False),
                *(Column(one.name, _unit(one), f"limit {one.limit:g}") for one in objectives),
                Column("Samples", title="Requests, or tokens of a token metric"),
-               Column("Verdict", numeric=False), Column("Closed by", numeric=False)]
+               Column("LoadVerdict", numeric=False), Column("Closed by", numeric=False)]
     rows = [_row(stage, objectives) for search in found for stage in search.stages]
     return [Table(columns, rows, _caption(found)), *(_chart(found, one) for one in objectives)]
 
 
 def _caption(found: list[Search]) -> str:
-    levels = {stage.verdict["confidence"] for one in found for stage in one.stages if stage.verdict}
+    levels = {stage.verdict.confidence for one in found for stage in one.stages if stage.verdict}
     each = " or ".join(f"{level * 100:.3g} %" for level in sorted(levels))
     nothing = "; an error rate also meets when nothing failed" if "error_rate" in (found[0].objective or ()) else ""
     return (f"**Every stage of the search**, in order. In brackets the one-sided bounds of each metric, {each} each: a "
@@ -78,27 +78,25 @@ def _caption(found: list[Search]) -> str:
 
 
 def _row(stage: Stage, objectives: tuple[Objective, ...]) -> list[Cell]:
-    verdict = stage.verdict or {}
-    judged = {one["name"]: one for one in verdict.get("judged", ())}
-    samples = [one["n"] for one in judged.values()]
-    result = str(verdict.get("result", "unclear"))
+    verdict = stage.verdict or LoadVerdict("unclear", 0.0)
+    samples = [one.n for one in verdict.judged]
+    result = verdict.result
     return [Cell(str(stage.stage), stage.stage), name(stage.endpoint), name(stage.prompt_set),
-            Cell(stage.load_label, float(stage.load["value"])),
-            *(_interval(one, judged.get(one.name, {})) for one in objectives),
+            Cell(stage.load_label, float(stage.load.value)),
+            *(_interval(one, verdict.on(one.name)) for one in objectives),
             formats.cell(min(samples) if samples else None, formats.count),
-            Cell(result, result, _MARKS.get(result), verdict.get("reason") or None),
+            Cell(result, result, _MARKS.get(result), verdict.reason or None),
             name(_CLOSED.get(str(stage.window_closed), stage.window_closed))]
 
 
-def _interval(objective: Objective, judged: Mapping[str, Any]) -> Cell:
+def _interval(objective: Objective, judged: Judged | None) -> Cell:
     """`812 (790 to 841)`: the value and its bounds; `…` for one that the samples do not reach."""
-    value = judged.get("value")
-    if not judged.get("n"):
+    if judged is None or not judged.n:
         return Cell(formats.ABSENT)
-    ends = " to ".join("…" if judged.get(end) is None else _text(objective, judged[end]) for end in ("low", "high"))
-    shown = "failed" if value is None else _text(objective, value)
-    effect = judged.get("design_effect") or 1.0
-    return Cell(f"{shown} ({ends})", value, _MARKS.get(str(judged.get("result"))), f"design effect {effect:.2g}")
+    ends = " to ".join("…" if end is None else _text(objective, end) for end in (judged.low, judged.high))
+    shown = "failed" if judged.value is None else _text(objective, judged.value)
+    return Cell(f"{shown} ({ends})", judged.value, _MARKS.get(judged.result),
+                f"design effect {judged.design_effect or 1.0:.2g}")
 
 
 def _text(objective: Objective, value: float) -> str:
@@ -132,12 +130,12 @@ def _bracket(search: Search) -> str:
 
 def _points(search: Search, objective: Objective, factor: float) -> list[Point]:
     points = []
-    for stage in sorted(search.stages, key=lambda stage: float(stage.load["value"])):
-        judged = next((one for one in (stage.verdict or {}).get("judged", ()) if one["name"] == objective.name), None)
-        if judged and judged["value"]:
-            low, high = (judged[end] * factor if judged[end] is not None else None for end in ("low", "high"))
-            points.append(Point(float(stage.load["value"]), judged["value"] * factor, low, high,
-                                tip=f"stage {stage.stage}: {stage.load_label}, {(stage.verdict or {}).get('result')}"))
+    for stage in sorted(search.stages, key=lambda stage: float(stage.load.value)):
+        judged = stage.verdict.on(objective.name) if stage.verdict else None
+        if judged and judged.value and stage.verdict:
+            low, high = (end * factor if end is not None else None for end in (judged.low, judged.high))
+            points.append(Point(float(stage.load.value), judged.value * factor, low, high,
+                                tip=f"stage {stage.stage}: {stage.load_label}, {stage.verdict.result}"))
     return points
 
 
@@ -149,7 +147,7 @@ def _load_axis(found: list[Search]) -> Axis:
 def _ticks(found: list[Search]) -> list[float]:
     """The levels that were tried, answers first, as far as there is room for their labels on a logarithmic axis."""
     answers = [one.answer for one in found if one.answer is not None]
-    levels = sorted({float(stage.load["value"]) for one in found for stage in one.stages})
+    levels = sorted({float(stage.load.value) for one in found for stage in one.stages})
     gap = math.log(levels[-1] / levels[0]) / LABELS
     shown: list[float] = []
     for level in [*answers, levels[0], levels[-1], *levels]:
@@ -177,9 +175,9 @@ def _knees(found: list[Search]) -> list[Block]:
 
 def _knee_row(search: Search, stage: Stage) -> list[Cell]:
     point, = points_of([stage])
-    seen = stage.observed or {}
-    reach = None if seen.get("low") is None else f"95 % interval {seen['low']:.4g} to {seen['high']:.4g}"
-    knee: Mark | None = "good" if stage.load["value"] == search.answer else None
+    seen = stage.observed or Observed()
+    reach = None if seen.low is None or seen.high is None else f"95 % interval {seen.low:.4g} to {seen.high:.4g}"
+    knee: Mark | None = "good" if stage.load.value == search.answer else None
     return [Cell(str(stage.stage), stage.stage), name(stage.endpoint), name(stage.prompt_set),
             Cell(stage.load_label, point.load, knee),
             formats.cell(point.requests_per_s, formats.significant, None, reach),

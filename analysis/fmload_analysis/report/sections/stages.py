@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fmload.model.stage import Stage
 from fmload_analysis.document import formats
-from fmload_analysis.document.document import Callout, Cell, Column, Mark, Section, Table, literal
+from fmload_analysis.document.document import Block, Callout, Cell, Column, Mark, Paragraph, Section, Table, literal
 from fmload_analysis.document.formats import Format, cell, name
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
@@ -66,7 +68,22 @@ def render(analysis: Analysis) -> Section:
     if threshold:
         columns.append(Column(f"Slower than {threshold:g}", "tokens/s", "Share of successful requests"))
     rows = [[*_row(result), *([_slower(result)] if threshold else [])] for result in analysis.results]
-    return Section("stages", "Stages", [Table(columns, rows, _CAPTION)])
+    return Section("stages", "Stages", [Table(columns, rows, _CAPTION), *_superseded(analysis)])
+
+
+def _superseded(analysis: Analysis) -> list[Block]:
+    """Told once, and in no figure: what was broken off and taken again."""
+    told = [f"stage {stage.stage} by stage {_successor(stage, analysis.run.stages)}"
+            for stage in analysis.run.stages if stage.status == "superseded"]
+    if not told:
+        return []
+    return [Paragraph(f"Broken off, and superseded when the run was resumed: {', '.join(told)}. The requests of a "
+                      "superseded stage are in records/ and in no figure of this report.")]
+
+
+def _successor(stage: Stage, stages: Sequence[Stage]) -> int:
+    return next((other.stage for other in stages if other.stage > stage.stage and other.line == stage.line),
+                stage.stage)
 
 
 _CAPTION = ("**Every stage in its measurement window.** `n/a`: not measured, or too few samples for that percentile; "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import asdict
 
+from fmload.model.stage import Stage
 from fmload_analysis.document.document import (
     Axis,
     Block,
@@ -20,7 +22,6 @@ from fmload_analysis.document.document import (
     literal,
 )
 from fmload_analysis.document.formats import duration, name
-from fmload_analysis.run import Stage
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import Line, lines
 from fmload_analysis.verdict.table import StageResult
@@ -91,7 +92,7 @@ def _points(result: StageResult, column: str, origin_ns: int, stride: int) -> li
 
 
 def _events(analysis: Analysis) -> list[list[Cell]]:
-    marks = [{**mark, "stage": stage.stage} for stage in analysis.run.stages for mark in stage.marks]
+    marks = [{**asdict(mark), "stage": stage.stage} for stage in analysis.run.stages for mark in stage.marks]
     seen: set[tuple[object, ...]] = set()
     rows = []
     for event in sorted([*analysis.run.events, *marks], key=lambda each: each.get("at_ns") or 0):

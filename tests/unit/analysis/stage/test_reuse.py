@@ -49,10 +49,10 @@ def test_a_prompt_of_an_earlier_stage_is_not_new_even_if_it_was_sent_outside_its
     assert (second.result, figures(second)) == ("WARN", (2, 0, 1, None))
 
 
-def test_a_stage_that_was_run_again_after_an_interruption_comes_before_the_next_step(tmp_path: Path) -> None:
-    stages = [stage(0, status="interrupted"), stage(1), stage(2, step=0)]
+def test_what_a_superseded_stage_sent_is_known_to_the_stages_after_it(tmp_path: Path) -> None:
+    stages = [stage(0, status="superseded"), stage(1), stage(2, step=0)]
     records = [sent(0, "w", 10), sent(1, "x", 10), sent(2, "x", 10)]
-    assert [figures(found)[2] for found in checks(tmp_path, stages, records)] == [0, 1, 0]
+    assert [figures(found)[2] for found in checks(tmp_path, stages, records)] == [1, 0]
 
 
 def test_what_another_endpoint_of_the_same_server_was_sent_is_not_new(tmp_path: Path) -> None:
