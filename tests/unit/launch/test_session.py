@@ -14,6 +14,7 @@ from fmload.launch.session import begin, open_folder
 from fmload.model.prompt import Prompt
 from fmload.prompts import store
 from fmload.results.folder import Results
+from fmload.results.stage_file import StageFile
 
 TEXT = """
 name: t
@@ -88,8 +89,8 @@ def test_a_resumed_run_goes_on_with_the_stages_of_its_folder(tmp_path: Path) -> 
     first.close()
     first.stages[0].status = "done"
     first.stages[1].status = "running"
-    results.stages_json.write_text(json.dumps({"stages": [stage.to_json() for stage in first.stages]}))
+    StageFile(stages=first.stages).write(results)
     again = begin(run_of(tmp_path), results, not_again, resume=True)
     again.close()
     assert [(stage.load.value, stage.status) for stage in again.stages] == [
-        (1, "done"), (8, "interrupted"), (8, "pending")]
+        (1, "done"), (8, "superseded"), (8, "pending")]
