@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -9,6 +10,7 @@ EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_OBJECTIVES = 3
 EXIT_INVALID = 4
+EXIT_DISK_FULL = 5
 EXIT_INTERRUPTED = 130
 
 _TOLD = 5  # failures of one pass that are told in words
@@ -34,6 +36,11 @@ class FmloadError(Exception):
 def first_line(error: Exception) -> str:
     """What another library's error says, without its further lines; its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).partition("\n")[0]
+
+
+def disk_full(error: OSError) -> bool:
+    """Whether the disk, a quota or a limit of the process refuses more bytes."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error)
 
 
 class SeveralErrors(FmloadError):

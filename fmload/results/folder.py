@@ -46,6 +46,11 @@ class Results:
         return self.root / "journal"
 
     @property
+    def compaction_json(self) -> Path:
+        """What could not be read of the journals, or not be put into the records, when these were made."""
+        return self.root / "compaction.json"
+
+    @property
     def health_jsonl(self) -> Path:
         """The clients' own health, one JSON line a worker and second."""
         return self.root / "health.jsonl"
