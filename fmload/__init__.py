@@ -7,13 +7,14 @@ private and may change with any release; extensions go through the tables of `fm
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fmload.base.version import __version__
+
 if TYPE_CHECKING:
     from fmload.api import Run as Run
     from fmload.api import open_run as open_run
     from fmload.api import run as run
     from fmload.base.errors import FmloadError as FmloadError
 
-__version__ = "0.2.0"
 __all__ = ["FmloadError", "Run", "__version__", "open_run", "run"]
 
 

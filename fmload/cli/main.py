@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 
-from fmload import __version__
 from fmload.base.errors import EXIT_INTERRUPTED, EXIT_USAGE, FmloadError
 from fmload.base.registry import did_you_mean
+from fmload.base.version import __version__
 from fmload.cli import COMMANDS
 
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from fmload import __version__
 from fmload.base.errors import FmloadError
+from fmload.base.version import __version__
 from fmload.config.model import Strict
 from fmload.config.schema import EndpointSpec
 from fmload.config.values import Region

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from fmload import __version__
+from fmload.base.version import __version__
 from fmload.live.state import Counts
 from fmload.master.collector import Collector
 from fmload.metrics.histogram import Histogram, middles_s

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import gevent
 from prometheus_client.core import Metric
 
-from fmload import __version__
 from fmload.base.errors import FmloadError
+from fmload.base.version import __version__
 from fmload.exposition.families import BOUNDS_S, families
 from fmload.master.collector import Collector
 

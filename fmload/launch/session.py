@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from fmload import __version__
 from fmload.base.errors import FmloadError
+from fmload.base.version import __version__
 from fmload.config import RunFile, dump
 from fmload.model.stage import Stage
 from fmload.plan.stages import plan, remaining

@@ -15,7 +15,7 @@ import gevent
 from gevent import getcurrent
 from gevent.pool import Pool
 
-from fmload import __version__
+from fmload.base.version import __version__
 from fmload.model.outcome import Failure
 from fmload.wire.connection import Connection, StaleConnection, connect
 from fmload.wire.exchange import Address, CarriesToken, Exchange, GivesUp, HttpRequest, Timeouts
