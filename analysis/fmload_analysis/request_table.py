@@ -8,8 +8,9 @@ import pandas as pd
 import pyarrow as pa
 
 from fmload.metrics.definitions import NS, of_level
+from fmload.model.stage import Stage
 from fmload_analysis.columns import READ, to_batch
-from fmload_analysis.run import Run, Stage
+from fmload_analysis.run import Run
 from fmload_analysis.stage.windows import begun_ns, inside
 
 _FACTS = ("request_id", "endpoint", "prompt_set", "prompt_id", "worker", "address", "outcome", "error", "finish_reason",
@@ -47,7 +48,7 @@ def requests_of(run: Run) -> pd.DataFrame:
 
 def _rows(run: Run, stage: Stage, batch: pa.RecordBatch) -> pd.DataFrame:
     origin_ns = run.stages[0].window_start_ns
-    offsets = {name: worker.clock_offset_ns for name, worker in run.workers.items()}
+    offsets = {name: worker.offset_ns for name, worker in run.workers.items()}
     columns = to_batch(batch, origin_ns, offsets).columns
     facts: dict[str, Any] = {name: batch.column(name).to_pylist() for name in _FACTS}
     window_ns = stage.window_end_ns - stage.window_start_ns
