@@ -21,13 +21,14 @@ import locust.runners
 from gevent.util import print_run_info
 from locust import argument_parser, events
 from locust.event import EventHook
-from locust.exception import RPCError
-from locust.runners import STATE_MISSING, LocalRunner, MasterRunner, WorkerRunner
+from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
-from fmload.base.errors import EXIT_INTERRUPTED, FmloadError
+from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
 from fmload.exposition.watching import watch
 from fmload.launch import session as launch
 from fmload.locust import options, webui
+from fmload.locust.link import RunnerLink
+from fmload.locust.listener import keep_listening
 from fmload.locust.shape import StageShape
 from fmload.locust.user import PromptUser
 from fmload.locust.webui import Cost, LiveView, costs_of
@@ -36,6 +37,7 @@ from fmload.master.controller import Controller
 from fmload.model.outcome import NEITHER
 from fmload.model.reading import Reading
 from fmload.model.record import Record
+from fmload.protocol.messages import OF_WORKERS, Flush, Hello, Message, Refused, decode, hello, kind_of
 from fmload.worker.worker import Worker
 
 __all__ = ["PromptUser", "StageShape"]
@@ -46,35 +48,6 @@ REPORT_EVERY_S = 1.0
 END_LIMIT_S = 180.0
 LEAVE_LIMIT_S = 5.0
 PREPARE_LIMIT_S = 3600.0
-
-
-class RunnerLink:
-    """Locust's messages as the worker and the controller want them; both ends of a single process, too."""
-
-    def __init__(self, runner: Any) -> None:
-        self._runner = runner
-        self.greeted: set[str] = set()  # workers that can take our messages: Locust counts them in a moment before
-
-    def send(self, kind: str, data: Any, worker: str | None = None) -> None:
-        """Send to one worker (from the master) or to the master. Raises ConnectionError when it does not go out."""
-        try:
-            if isinstance(self._runner, MasterRunner):
-                self._runner.send_message(kind, data, client_id=worker)
-            else:
-                self._runner.send_message(kind, data)
-        except RPCError as error:
-            raise ConnectionError(str(error)) from error
-
-    def users(self) -> dict[str, int]:
-        """Users by worker, as last reported; workers that are missing, or cannot take our messages, are left out."""
-        if isinstance(self._runner, MasterRunner):
-            return {client.id: client.user_count for client in self._runner.clients.all
-                    if client.state != STATE_MISSING and client.id in self.greeted}
-        return {"local": self._runner.user_count}
-
-    def strangers(self) -> bool:
-        """Whether a worker is there that has not greeted yet."""
-        return isinstance(self._runner, MasterRunner) and not self.greeted.issuperset(self._runner.clients)
 
 
 class RequestFailed(Exception):
@@ -110,8 +83,9 @@ class Plugin:
         worker = self.worker = Worker(self.link, identity, self._finished)
         self.environment.events.token_stream = EventHook()  # type: ignore[no-untyped-call]
         for kind, handler in worker.messages.items():
-            self.runner.register_message(kind, _worker_listener(handler))
-        self.runner.custom_messages["fmload_flush"] = (self._on_flush, False)
+            self.runner.register_message(kind_of(kind), _worker_listener(kind, handler))
+        self.runner.custom_messages[kind_of(Flush)] = (self._on_flush, False)
+        self.runner.register_message(kind_of(Refused), _worker_listener(Refused, self._on_refused))
         gevent.spawn(worker.ship_for_ever)
         gevent.spawn(worker.health.watch)
         self.environment.events.report_to_master.add_listener(
@@ -120,13 +94,18 @@ class Plugin:
         if isinstance(self.runner, LocalRunner):
             gevent.spawn(self._report_to_self)
         else:
-            self.link.send("fmload_hello", {})
+            self.link.send(hello())
+
+    def _on_refused(self, refused: Refused) -> None:
+        """The master takes this worker for no part of its run, and sends it away."""
+        logger.error("the master refuses this worker: %s", refused.reason)
+        self.environment.process_exit_code = EXIT_INVALID
 
     def _on_flush(self, environment: Any, msg: Any, **_: Any) -> None:
         # Locust's `stop` sleeps for stop_timeout inside the greenlet that reads messages; nothing is in flight now.
         environment.stop_timeout = 0.0
         assert self.worker is not None
-        self.worker.on_flush(msg.data)
+        self.worker.on_flush(Flush())
 
     def _report_to_self(self) -> None:
         assert self.worker is not None
@@ -154,9 +133,10 @@ class Plugin:
     # -- the master's side ----------------------------------------------------------------------------------------
 
     def _conduct(self) -> None:
-        for kind in ("fmload_ready", "fmload_records", "fmload_pong", "fmload_idle", "fmload_flushed", "fmload_event"):
-            self.runner.register_message(kind, self._master_listener(kind))
-        self.runner.register_message("fmload_hello", lambda environment, msg, **_: self.link.greeted.add(msg.node_id))
+        for kind in OF_WORKERS:
+            self.runner.register_message(kind_of(kind), self._master_listener(kind))
+        if isinstance(self.runner, MasterRunner):
+            keep_listening(self.runner, self._dropped)
         self.environment.events.worker_report.add_listener(self._on_worker_report)
         self.environment.events.test_stopping.add_listener(lambda **_: self.end_run("the test was stopped"))
         self.environment.events.quitting.add_listener(lambda **_: self.end_run("Locust is quitting"))
@@ -166,11 +146,31 @@ class Plugin:
         except FmloadError as error:
             raise SystemExit(str(error)) from error  # Locust would swallow anything else in its `init` event
 
-    def _master_listener(self, kind: str) -> Any:
+    def _master_listener(self, kind: type[Message]) -> Any:
         def listen(environment: Any, msg: Any, **_: Any) -> None:
-            if self.collector is not None:
-                self.collector.messages[kind](msg.node_id, msg.data)
+            if kind is not Hello and not self.link.knows(msg.node_id):
+                return self._dropped(f"'{kind_of(kind)}' from {msg.node_id}, which has not greeted")
+            try:
+                message = decode(kind, msg.data)
+            except ValueError as error:
+                return self._dropped(f"from {msg.node_id}: {error}")
+            if isinstance(message, Hello):
+                self._greet(msg.node_id, message)
+            elif self.collector is not None:
+                self.collector.messages[kind](msg.node_id, message)
         return listen
+
+    def _greet(self, worker: str, greeting: Hello) -> None:
+        reason = self.link.greet(worker, greeting)
+        if reason is not None and self.controller is not None and self.collector is not None:
+            self.collector.event("worker_refused", worker, reason)
+
+    def _dropped(self, what: str) -> None:
+        """A message that is none: the run goes on, and tells of the first and of how many there were."""
+        if self.collector is not None:
+            self.collector.drop(what)
+        else:
+            logger.warning("a message was dropped: %s", what)
 
     def _on_worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         report = data.pop("fmload", None)
@@ -257,8 +257,8 @@ class Plugin:
         raise KeyboardInterrupt
 
 
-def _worker_listener(handler: Any) -> Any:
-    return lambda environment, msg, **_: handler(msg.data)
+def _worker_listener(kind: type[Message], handler: Callable[[Any], None]) -> Any:
+    return lambda environment, msg, **_: handler(decode(kind, msg.data))
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]

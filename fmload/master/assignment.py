@@ -8,7 +8,7 @@ from typing import Any
 
 import msgpack
 
-from fmload import arrivals
+from fmload import __version__, arrivals
 from fmload.base.clock_offset import boot_id, host_name
 from fmload.base.errors import FmloadError
 from fmload.config.dumping import values
@@ -20,6 +20,7 @@ from fmload.model.prompt import Prompt
 from fmload.model.stage import Stage
 from fmload.plan.arrivals import asked_of
 from fmload.prompts import replay, store
+from fmload.protocol.messages import PROTOCOL_VERSION, Adopt, Plan, Prompts, Step
 from fmload.results import journal
 from fmload.results.folder import Results
 from fmload.results.resume import history_of
@@ -80,17 +81,16 @@ class Assignment:
         holders = sum(held == number for other, held in self._shard_of.items() if other != worker)
         self._shard_of[worker] = number
         shard = self._shards[number]
-        registry.send("fmload_plan", {
-            "run": values(self._run), "run_id": self._run_id, "index": index, "trial": trial,
-            "answers": self._answers,
-            "prompts": {name: len(prompts) for name, prompts in shard.items()},
-            "begins": {spec.name: {name: self._begin(spec, prompts, holders) for name, prompts in shard.items()}
-                       for spec in self._run.endpoints},
-            "journal": str(self._results.journal.resolve()), "host": host_name(), "boot_id": boot_id(),
-            "limits_s": request_limits_s(self._run.objectives)}, worker)
+        registry.send(Plan(
+            run=values(self._run), run_id=self._run_id, index=index, trial=trial, answers=self._answers,
+            prompts={name: len(prompts) for name, prompts in shard.items()},
+            begins={spec.name: {name: self._begin(spec, prompts, holders) for name, prompts in shard.items()}
+                    for spec in self._run.endpoints},
+            journal=str(self._results.journal.resolve()), host=host_name(), boot_id=boot_id(),
+            limits_s=request_limits_s(self._run.objectives), protocol=PROTOCOL_VERSION, fmload=__version__), worker)
         for name, prompts in shard.items():
             for batch in _batches(prompts):
-                registry.send("fmload_prompts", {"prompt_set": name, "prompts": batch}, worker)
+                registry.send(Prompts(name, batch), worker)
 
     def _begin(self, endpoint: EndpointSpec, shard: list[Prompt], holders: int) -> str:
         """The prompt of a shard with which an endpoint begins: one that no earlier session has sent. Workers that
@@ -121,8 +121,7 @@ class Assignment:
                       "replays": shards[stage.prompt_set] not in replayed}
                      for stage, slots, ramp_s in zip(stages, dealt[worker], ramps_s, strict=True)]
             replayed.update(shards.values())
-            told = {"step": step, "lanes": lanes, "offset_ns": registry.offset_ns(worker)}
-            registry.send("fmload_step", told, worker)
+            registry.send(Step(step, lanes, registry.offset_ns(worker)), worker)
         for stage in {stage.prompt_set: stage for stage in stages if stage.load.kind == "trace"}.values():
             self._give_orphans(registry, stage, list(users), replayed, since_ns)
 
@@ -135,7 +134,7 @@ class Assignment:
         to_come = [prompt for due_s, prompt in replay.due(rows, stage.load.value) if due_s >= since_s]
         for place, worker in enumerate(workers):
             for batch in _batches(to_come[place::len(workers)]):
-                registry.send("fmload_adopt", {"prompt_set": stage.prompt_set, "prompts": batch}, worker)
+                registry.send(Adopt(stage.prompt_set, batch), worker)
 
     def arrivals(self, stage: Stage) -> Iterator[float | None]:
         """When requests of a stage with a rate are due, in seconds from its start, over all workers; None in the place

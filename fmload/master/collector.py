@@ -20,6 +20,7 @@ from fmload.live.state import LiveState
 from fmload.model.stage import Stage, StageMark
 from fmload.protocol.delivery import Receipt
 from fmload.protocol.link import Link
+from fmload.protocol.messages import NO_STAGE, Ack, Event, Flushed, Idle, Made, Message, Pong, Ready, Records
 from fmload.results import worker_file
 from fmload.results.folder import Results
 from fmload.results.journal import Journal
@@ -47,6 +48,7 @@ class WorkerEntry:
     receipt: Receipt = field(default_factory=Receipt)
     idle_step: int = -1
     flushed: int | None = None
+    made: Made = field(default_factory=dict)
 
     def facts(self) -> WorkerFacts:
         """The entry of workers.json."""
@@ -72,11 +74,12 @@ class Collector:
         self._link = link
         self._journal_failed = False
         self._closed = False
+        self.dropped = 0  # messages that were none
         self._earlier_workers = worker_file.read(results)
         self._journal = Journal(results.journal / f"master-{os.getpid()}.log")
-        self.messages: dict[str, Callable[[str, Any], None]] = {
-            "fmload_ready": self.on_ready, "fmload_records": self.on_records, "fmload_pong": self.on_pong,
-            "fmload_idle": self.on_idle, "fmload_flushed": self.on_flushed, "fmload_event": self.on_event,
+        self.messages: dict[type[Message], Callable[[str, Any], None]] = {
+            Ready: self.on_ready, Records: self.on_records, Pong: self.on_pong, Idle: self.on_idle,
+            Flushed: self.on_flushed, Event: self.on_event,
         }
 
     # -- messages -------------------------------------------------------------------------------------------------
@@ -87,29 +90,30 @@ class Collector:
             self.workers[worker] = WorkerEntry(worker, len(self.workers))
         return self.workers[worker]
 
-    def on_ready(self, worker: str, data: dict[str, Any]) -> None:
+    def on_ready(self, worker: str, told: Ready) -> None:
         """A worker has its plan and prompts, or says why it cannot go on."""
-        if data["run_id"] != self.run_id:
+        if told.run_id != self.run_id:
             return
         entry = self.admit(worker)
-        entry.host, entry.pid, entry.wall_anchor_ns = data["host"], data["pid"], data["wall_anchor_ns"]
-        entry.clock.same_clock = data["boot_id"] == boot_id() != ""
-        entry.problem = data["problem"]
+        entry.host, entry.pid, entry.wall_anchor_ns = told.host, told.pid, told.wall_anchor_ns
+        entry.clock.same_clock = told.boot_id == boot_id() != ""
+        entry.problem = told.problem
         entry.ready = True
         self.write_workers()
 
-    def on_records(self, worker: str, data: dict[str, Any]) -> None:
+    def on_records(self, worker: str, batch: Records) -> None:
         """Journal what is new, acknowledge the count."""
-        if data["run_id"] != self.run_id or self._closed:
+        if batch.run_id != self.run_id or self._closed:
             return
         entry = self.admit(worker)
-        new = entry.receipt.accept(data["first"], data["records"])
+        entry.made.update(batch.made)
+        new = entry.receipt.accept(batch.first, batch.records)
         if not self._journaled(new):
             entry.receipt.count -= len(new)  # not acknowledged: the worker keeps them, and its journal has them
             return
         offset = entry.clock.best()
         self.observation.take(new, offset.offset_ns if offset else 0)
-        self._link.send("fmload_ack", {"run_id": self.run_id, "count": entry.receipt.count}, worker)
+        self._link.send(Ack(self.run_id, entry.receipt.count), worker)
 
     def _journaled(self, packed: list[bytes]) -> bool:
         """Append what a worker sent; what a full disk refuses in part is sent again, and read once."""
@@ -123,22 +127,28 @@ class Collector:
             return False
         return True
 
-    def on_pong(self, worker: str, data: dict[str, Any]) -> None:
+    def on_pong(self, worker: str, pong: Pong) -> None:
+        """A worker's clock, once more."""
         returned_ns = time.monotonic_ns()
         if worker in self.workers:
-            self.workers[worker].clock.add(data["sent_ns"], data["received_ns"], data["answered_ns"], returned_ns)
+            self.workers[worker].clock.add(pong.sent_ns, pong.received_ns, pong.answered_ns, returned_ns)
 
-    def on_idle(self, worker: str, data: dict[str, Any]) -> None:
+    def on_idle(self, worker: str, told: Idle) -> None:
         """A worker has nothing in flight any more."""
-        self.admit(worker).idle_step = data["step"]
+        entry = self.admit(worker)
+        entry.idle_step = told.step
+        entry.made.update(told.made)
 
-    def on_flushed(self, worker: str, data: dict[str, Any]) -> None:
+    def on_flushed(self, worker: str, told: Flushed) -> None:
         """A worker says how many records it made in all."""
-        if data["run_id"] == self.run_id:
-            self.admit(worker).flushed = data["count"]
+        if told.run_id == self.run_id:
+            entry = self.admit(worker)
+            entry.flushed = told.count
+            entry.made.update(told.made)
 
-    def on_event(self, worker: str, data: dict[str, Any]) -> None:
-        self.event(data["kind"], worker, data.get("detail", ""), data.get("stage"))
+    def on_event(self, worker: str, event: Event) -> None:
+        """Something befell a worker."""
+        self.event(event.kind, worker, event.detail, event.stage)
 
     def on_report(self, worker: str, data: dict[str, Any]) -> None:
         """A worker's live counts and health, once a second."""
@@ -150,6 +160,12 @@ class Collector:
         if health:
             lines = "".join(json.dumps({"worker": worker, **sample}) + "\n" for sample in health)
             _append(self.results.health_jsonl, lines)
+
+    def drop(self, what: str) -> None:
+        """A message that is none: the first is an event, and at the end their number."""
+        self.dropped += 1
+        if self.dropped == 1:
+            self.event("message_dropped", None, what, NO_STAGE)
 
     # -- what the controller asks ----------------------------------------------------------------------------------
 
@@ -186,6 +202,9 @@ class Collector:
 
     def write_stages(self) -> None:
         """Rewrite stages.json, whole or not at all."""
+        for stage in self.stages:
+            if told := [entry.made[stage.stage] for entry in self.workers.values() if stage.stage in entry.made]:
+                stage.records = sum(told)
         StageFile(self.run_id, self.started_utc, self.wall_anchor_ns, self.stages).write(self.results)
 
     def write_workers(self) -> None:
@@ -199,6 +218,8 @@ class Collector:
 
     def close(self) -> None:
         """Write everything for the last time."""
+        if self.dropped > 1:
+            self.event("message_dropped", None, f"{self.dropped} messages in all were dropped", NO_STAGE)
         self.write_stages()
         self.write_workers()
         self.write_live()

@@ -24,6 +24,7 @@ from fmload.master.waits import Interrupted, Waits
 from fmload.master.worker_registry import Runner, WorkerRegistry
 from fmload.model.stage import Stage
 from fmload.plan.stages import planned_after_s
+from fmload.protocol.messages import Close
 from fmload.search import planner, saturation
 
 logger = logging.getLogger(__name__)
@@ -99,6 +100,9 @@ class Controller:
         self._say("preparing")
         self._collector.write_stages()
         self._waits.until(lambda: not self._runner.strangers(), GREET_LIMIT_S)
+        if refused := self._runner.refused():
+            worker, reason = next(iter(refused.items()))
+            raise FmloadError(f"worker {worker} is refused: {reason}", exit_code=EXIT_INVALID)
         members = self._registry.muster()
         run_id, results = self._collector.run_id, self._collector.results
         self._assignment = Assignment(self._run_file, run_id, results, len(members))
@@ -140,7 +144,7 @@ class Controller:
     def _back(self, worker: str) -> None:
         """It sends nothing more in this step, and takes part in the next."""
         if self._step_runner is not None:
-            self._registry.send("fmload_close", {"step": self._step_runner.number}, worker)
+            self._registry.send(Close(self._step_runner.number), worker)
 
     def _joined(self, worker: str) -> None:
         """Locust gives it users of the others at once, so it gets their slots as soon as it is ready."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from fmload.master.collector import Collector
 from fmload.master.waits import Waits
 from fmload.master.worker_registry import WorkerRegistry
+from fmload.protocol.messages import Flush
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def flush(registry: WorkerRegistry, collector: Collector, waits: Waits) -> None:
         if missing and time.monotonic() - asked > ASK_AGAIN_S:
             asked = time.monotonic()
             for worker in missing:
-                registry.send("fmload_flush", {}, worker)
+                registry.send(Flush(), worker)
         return not missing
 
     if not waits.until(complete, FLUSH_LIMIT_S, interruptible=False):

@@ -13,6 +13,7 @@ from fmload.master.user_target import UserTarget
 from fmload.master.waits import POLL_S, Waits
 from fmload.master.worker_registry import WorkerRegistry
 from fmload.model.stage import Stage
+from fmload.protocol.messages import Censor, Close
 from fmload.search import judging, saturation
 
 USERS_LIMIT_S = 60.0
@@ -171,10 +172,10 @@ class StepRunner:
         """Nothing new is sent; what is in flight may end until the limit, and is censored then."""
         self._dealing = False
         self._say("drain", stages, drain_s)
-        self._registry.tell_all("fmload_close", {"step": self.number})
+        self._registry.tell_all(Close(self.number))
         ending = bool(self._waits.reason)
         if not self._waits.until(self._all_idle, drain_s, interruptible=not ending):
-            self._registry.tell_all("fmload_censor", {"outcome": "cancelled" if ending else "censored"})
+            self._registry.tell_all(Censor("cancelled" if ending else "censored"))
             if not self._waits.until(self._all_idle, CENSOR_LIMIT_S, interruptible=False):
                 self._collector.event("drain_incomplete", None, "a worker did not say that it is idle")
         for stage in stages:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import gevent
 
 from fmload.master.collector import Collector
 from fmload.protocol.link import Link
+from fmload.protocol.messages import Message, Ping, kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -22,12 +23,15 @@ FIRST_PINGS, FIRST_PINGS_EVERY_S = 10, 0.1  # clocks are known before the first 
 class Runner(Link, Protocol):
     """Locust as the master sees it: messages, and users by worker; workers that are missing are left out.
 
-    `strangers` tells whether a worker is there that cannot take messages yet; `users` leaves it out.
+    `strangers` tells whether a worker is there that cannot take messages yet, `refused` which were refused at their
+    greeting, and why; `users` leaves both out.
     """
 
     def users(self) -> dict[str, int]: ...
 
     def strangers(self) -> bool: ...
+
+    def refused(self) -> dict[str, str]: ...
 
 
 class WorkerRegistry:
@@ -66,17 +70,17 @@ class WorkerRegistry:
         offset = self._collector.workers[worker].clock.best()
         return offset.offset_ns if offset else None
 
-    def send(self, kind: str, data: dict[str, Any], worker: str) -> None:
+    def send(self, message: Message, worker: str) -> None:
         """A message to one worker. One that does not get through is logged: what waits for an answer has a limit."""
         try:
-            self._runner.send(kind, data, worker)
+            self._runner.send(message, worker)
         except ConnectionError as error:
-            logger.warning("%s did not get through to %s: %s", kind, worker, error)
+            logger.warning("%s did not get through to %s: %s", kind_of(type(message)), worker, error)
 
-    def tell_all(self, kind: str, data: dict[str, Any]) -> None:
+    def tell_all(self, message: Message) -> None:
         """A message to every living worker."""
         for worker in self.living():
-            self.send(kind, data, worker)
+            self.send(message, worker)
 
     def watch_for_ever(self) -> None:
         """Compare who is there with who should be. Runs in a greenlet of its own."""
@@ -116,6 +120,6 @@ class WorkerRegistry:
         pings = 0
         while True:
             for worker in self.living():
-                self.send("fmload_ping", {"sent_ns": time.monotonic_ns(), "offset_ns": self.offset_ns(worker)}, worker)
+                self.send(Ping(time.monotonic_ns(), self.offset_ns(worker)), worker)
             pings += 1
             gevent.sleep(FIRST_PINGS_EVERY_S if pings < FIRST_PINGS else PING_EVERY_S)

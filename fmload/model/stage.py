@@ -129,6 +129,7 @@ class Stage:
     users: int | None = None
     workers: list[str] = field(default_factory=list)
     marks: list[StageMark] = field(default_factory=list)
+    records: int | None = None  # how many its workers say that they made; None: they did not say
 
     def become(self, status: Status) -> None:
         """The one way from a status to the next: pending → running → done or interrupted, pending → skipped; one that

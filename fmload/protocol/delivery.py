@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 BATCH_BYTES = 512 * 1024  # a message above 1 MB stalls the loops at both ends
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records that follow each other; `first` is the number of the first, counted from the run's start."""
+
+    first: int
+    records: list[bytes]
 
 
 @dataclass(slots=True)
@@ -22,7 +29,7 @@ class Outbox:
         self._kept.append(packed)
         self.added += 1
 
-    def batch(self) -> dict[str, Any] | None:
+    def batch(self) -> Batch | None:
         """The next records that were not sent yet, under BATCH_BYTES (one at least); None when all were sent."""
         if self.sent == self.added:
             return None
@@ -34,7 +41,7 @@ class Outbox:
                 break
             records.append(self._kept[index])
         self.sent += len(records)
-        return {"first": first, "records": records}
+        return Batch(first, records)
 
     def acknowledge(self, count: int) -> None:
         """The master has the first `count` records: forget them."""

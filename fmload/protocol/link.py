@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
+
+from fmload.protocol.messages import Message
 
 
 class Link(Protocol):
     """Messages between master and workers. `send` raises ConnectionError when the other side cannot be reached."""
 
-    def send(self, kind: str, data: Any, worker: str | None = None) -> None: ...
+    def send(self, message: Message, worker: str | None = None) -> None: ...

@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import gevent
 import msgpack
-from gevent.event import Event
+from gevent.event import Event as Signal
 
 from fmload.base.clock_offset import boot_id
 from fmload.base.errors import FmloadError
@@ -28,6 +29,27 @@ from fmload.model.reading import Reading
 from fmload.model.record import Record, pack
 from fmload.protocol.delivery import Outbox
 from fmload.protocol.link import Link
+from fmload.protocol.messages import (
+    NO_STAGE,
+    Ack,
+    Adopt,
+    Censor,
+    Close,
+    Event,
+    Flush,
+    Flushed,
+    Idle,
+    Message,
+    Ping,
+    Plan,
+    Pong,
+    Prompts,
+    Ready,
+    Records,
+    Step,
+    kind_of,
+    other_version,
+)
 from fmload.results.answers import ANSWERS_FULL, Keeper
 from fmload.results.journal import Journal
 from fmload.worker.client_health import ClientHealth
@@ -38,7 +60,6 @@ logger = logging.getLogger(__name__)
 SHIP_EVERY_S = 0.5
 GC_THRESHOLD = 50_000  # objects made, less those that went
 RESEND_AFTER_S = 5.0
-NO_STAGE = -1  # of an event that befell no stage: none is marked
 LEASE_S = 10.0  # a worker that has not heard of its master for so long stops sending
 
 
@@ -54,69 +75,74 @@ class Worker:
         self._link = link
         self._finished = finished
         self._dispatcher: Dispatcher | None = None
-        self._sender_made = Event()
+        self._sender_made = Signal()
         self._outbox = Outbox()
         self._tally = Tally()
         self._journal: Journal | None = None
         self._answers: Keeper | None = None
-        self._plan: dict[str, Any] = {}
+        self._plan: Plan | None = None
+        self._made: Counter[int] = Counter()  # records by stage
         self._prompts: dict[str, list[Prompt]] = {}
         self._offset_ns = 0
         self._heard = time.monotonic()
         self._progress = time.monotonic()
-        self._acked = Event()
-        self.messages: dict[str, Callable[[Any], None]] = {
-            "fmload_plan": self.on_plan, "fmload_prompts": self.on_prompts, "fmload_step": self.on_step,
-            "fmload_adopt": self.on_adopt, "fmload_close": self.on_close, "fmload_censor": self.on_censor,
-            "fmload_ack": self.on_ack, "fmload_ping": self.on_ping, "fmload_flush": self.on_flush,
+        self._acked = Signal()
+        self.messages: dict[type[Message], Callable[[Any], None]] = {
+            Plan: self.on_plan, Prompts: self.on_prompts, Step: self.on_step, Adopt: self.on_adopt,
+            Close: self.on_close, Censor: self.on_censor, Ack: self.on_ack, Ping: self.on_ping, Flush: self.on_flush,
         }
 
     # -- plan and prompts -----------------------------------------------------------------------------------------
 
-    def on_plan(self, data: dict[str, Any]) -> None:
+    def on_plan(self, plan: Plan) -> None:
         """A run begins: forget the one before, open the journal, wait for the shards."""
+        if (problem := other_version("master", plan.protocol, plan.fmload)) is not None:
+            self._say_ready(plan, problem)
+            return
         if self._dispatcher is not None:
             self._dispatcher.close(KILL_LIMIT_S)
         self._dispatcher = None
         self._sender_made.clear()
-        self._plan = data
-        self._prompts = {name: [] for name in data["prompts"]}
+        self._plan = plan
+        self._prompts = {name: [] for name in plan.prompts}
         self._outbox = Outbox()
-        self._tally = Tally(data["limits_s"])
-        self._answers = Keeper(**data["answers"]) if data["answers"] else None
-        self._journal = self._open_journal(data)
+        self._made.clear()
+        self._tally = Tally(plan.limits_s)
+        self._answers = Keeper(**plan.answers) if plan.answers else None
+        self._journal = self._open_journal(plan)
         self._heard = time.monotonic()
         self._begin_if_complete()
 
-    def _open_journal(self, data: dict[str, Any]) -> Journal | None:
+    def _open_journal(self, plan: Plan) -> Journal | None:
         """In the results folder where this is the master's machine; else in a spill folder of the working directory."""
         if self._journal is not None:
             self._journal.close()
-        same_machine = data["boot_id"] == boot_id() and data["host"] == socket.gethostname()
-        folder = Path(data["journal"]) if same_machine else Path("fmload-spill") / data["run_id"]
+        same_machine = plan.boot_id == boot_id() and plan.host == socket.gethostname()
+        folder = Path(plan.journal) if same_machine else Path("fmload-spill") / plan.run_id
         try:
             return Journal(folder / f"{self.identity}.log")
         except OSError as error:
             self._journal_failed(error)
             return None
 
-    def on_prompts(self, data: dict[str, Any]) -> None:
+    def on_prompts(self, batch: Prompts) -> None:
         """A batch of this worker's shard of a prompt set."""
-        self._prompts[data["prompt_set"]] += _unpacked(data["prompts"])
+        self._prompts[batch.prompt_set] += _unpacked(batch.prompts)
         self._begin_if_complete()
 
     def _begin_if_complete(self) -> None:
-        if all(len(self._prompts[name]) == count for name, count in self._plan["prompts"].items()):
-            gevent.spawn(self._prepare)
+        plan = self._plan
+        if plan is not None and all(len(self._prompts[name]) == count for name, count in plan.prompts.items()):
+            gevent.spawn(self._prepare, plan)
 
-    def _prepare(self) -> None:
+    def _prepare(self, plan: Plan) -> None:
         """Build what sends, try the endpoints where the plan says so, tell the master how it went."""
         problem = None
         try:
-            run = RunFile.model_validate(self._plan["run"])
+            run = RunFile.model_validate(plan.run)
             dispatcher = Dispatcher(run, self._prompts, self.identity, self._keep, self._tell_of_dead_endpoint,
-                            self._plan["index"], self._plan["begins"])
-            problem = dispatcher.try_endpoints() if self._plan["trial"] else None
+                                    plan.index, plan.begins)
+            problem = dispatcher.try_endpoints() if plan.trial else None
             dispatcher.offset_ns = self._offset_ns
             self._dispatcher = dispatcher
             _calm_garbage_collection()
@@ -126,39 +152,41 @@ class Worker:
         except Exception as error:
             logger.exception("the worker could not prepare the run")
             problem = f"{type(error).__name__}: {error}"
-        self._send("fmload_ready", {
-            "run_id": self._plan["run_id"], "host": socket.gethostname(), "pid": os.getpid(), "boot_id": boot_id(),
-            "wall_anchor_ns": time.time_ns() - time.monotonic_ns(), "problem": problem})
+        self._say_ready(plan, problem)
+
+    def _say_ready(self, plan: Plan, problem: str | None) -> None:
+        self._send(Ready(plan.run_id, socket.gethostname(), os.getpid(), boot_id(),
+                         time.time_ns() - time.monotonic_ns(), problem))
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
-    def on_step(self, data: dict[str, Any]) -> None:
+    def on_step(self, step: Step) -> None:
         """A step begins, or its slots are dealt again. Its instants are put on this clock by what is known of it now:
         the last ping may have told of an estimate that the master has dropped since."""
-        self._take_offset(data["offset_ns"])
+        self._take_offset(step.offset_ns)
         if self._dispatcher is not None:
-            self._dispatcher.serve(data["lanes"])
+            self._dispatcher.serve(step.lanes)
 
-    def on_adopt(self, data: dict[str, Any]) -> None:
+    def on_adopt(self, rows: Adopt) -> None:
         """A batch of a trace's rows whose worker is gone: they are this one's in the step that is on."""
         if self._dispatcher is not None:
-            self._dispatcher.adopt(data["prompt_set"], _unpacked(data["prompts"]))
+            self._dispatcher.adopt(rows.prompt_set, _unpacked(rows.prompts))
 
-    def on_close(self, data: dict[str, Any]) -> None:
+    def on_close(self, close: Close) -> None:
         """The window is over: nothing new is sent; say when nothing is in flight any more."""
         def tell() -> None:
             self.ship()  # the stage's records are there before the master goes on
-            self._send("fmload_idle", {"step": data["step"]})
+            self._send(Idle(close.step, dict(self._made)))
 
         if self._dispatcher is not None:
             self._dispatcher.stop(when_idle=tell)
         else:
             tell()
 
-    def on_censor(self, data: dict[str, Any]) -> None:
+    def on_censor(self, censor: Censor) -> None:
         """The drain's limit has come: end what is still in flight, and keep it."""
         if self._dispatcher is not None:
-            self._dispatcher.cut(data["outcome"])
+            self._dispatcher.cut(censor.outcome)
 
     def serve_one(self, idle: Callable[[], AbstractContextManager[None]]) -> None:
         """One request of a user, or the wait for a run; `idle()` is entered while the user waits."""
@@ -187,6 +215,7 @@ class Worker:
         for frame in frames:
             self._append(frame)
             self._outbox.add(frame)
+        self._made[record.stage] += 1
         self.health.observe(record)
         self._tally.add(record, self._offset_ns)
         self._finished(record, reading)
@@ -196,9 +225,8 @@ class Worker:
         kept = keeper.keep(record, reading)
         if kept is None:
             self._answers = None
-            self._send("fmload_event", {"kind": ANSWERS_FULL, "stage": NO_STAGE, "detail": (
-                "this worker's share of keep_answers.total is used up: later requests are measured, their answers not "
-                "kept")})
+            self._send(Event(ANSWERS_FULL, "this worker's share of keep_answers.total is used up: later requests are "
+                                           "measured, their answers not kept", NO_STAGE))
         return kept
 
     def _append(self, packed: bytes) -> None:
@@ -211,10 +239,10 @@ class Worker:
 
     def _journal_failed(self, error: OSError) -> None:
         logger.error("the journal cannot be written (%s); records go to the master alone from here on", error)
-        self._send("fmload_event", {"kind": "journal_failed", "detail": str(error)})
+        self._send(Event("journal_failed", str(error)))
 
     def _tell_of_dead_endpoint(self, stage: int, what: str) -> None:
-        self._send("fmload_event", {"kind": "endpoint_dead", "stage": stage, "detail": what})
+        self._send(Event("endpoint_dead", what, stage))
 
     # -- shipping, clocks, the end --------------------------------------------------------------------------------
 
@@ -240,32 +268,32 @@ class Worker:
             self._outbox.resend()
             self._progress = now
         while (batch := self._outbox.batch()) is not None:
-            if not self._send("fmload_records", {**batch, "run_id": self._plan["run_id"]}):
+            assert self._plan is not None
+            if not self._send(Records(self._plan.run_id, batch.first, batch.records, dict(self._made))):
                 self._outbox.resend()
                 return
 
-    def _send(self, kind: str, data: dict[str, Any]) -> bool:
+    def _send(self, message: Message) -> bool:
         try:
-            self._link.send(kind, data)
+            self._link.send(message)
         except ConnectionError as error:
-            logger.warning("%s did not get through to the master: %s", kind, error)
+            logger.warning("%s did not get through to the master: %s", kind_of(type(message)), error)
             return False
         return True
 
-    def on_ack(self, data: dict[str, Any]) -> None:
+    def on_ack(self, ack: Ack) -> None:
         """The master has so many records of this worker."""
-        if data["run_id"] == self._plan.get("run_id"):
-            self._outbox.acknowledge(data["count"])
+        if self._plan is not None and ack.run_id == self._plan.run_id:
+            self._outbox.acknowledge(ack.count)
             self._progress = time.monotonic()
             self._acked.set()
 
-    def on_ping(self, data: dict[str, Any]) -> None:
+    def on_ping(self, ping: Ping) -> None:
         """Answer at once; take over what the master knows of this worker's clock."""
         received_ns = time.monotonic_ns()
         self._heard = time.monotonic()
-        self._take_offset(data["offset_ns"])
-        self._send("fmload_pong", {"sent_ns": data["sent_ns"], "received_ns": received_ns,
-                                   "answered_ns": time.monotonic_ns()})
+        self._take_offset(ping.offset_ns)
+        self._send(Pong(ping.sent_ns, received_ns, time.monotonic_ns()))
 
     def _take_offset(self, offset_ns: int | None) -> None:
         if offset_ns is not None:
@@ -273,10 +301,10 @@ class Worker:
             if self._dispatcher is not None:
                 self._dispatcher.offset_ns = offset_ns
 
-    def on_flush(self, data: dict[str, Any]) -> None:
+    def on_flush(self, flush: Flush) -> None:
         """The flush at the end: send all, say how many there were."""
         self.ship()
-        self._send("fmload_flushed", {"run_id": self._plan.get("run_id"), "count": self._outbox.added})
+        self._send(Flushed(self._plan.run_id if self._plan else None, self._outbox.added, dict(self._made)))
 
     def report(self) -> dict[str, Any]:
         """What the live view gets: counts, health and requests in flight since the last report."""
@@ -290,7 +318,7 @@ class Worker:
         self._dispatcher.stop()
         self._dispatcher.drain(drain_s)
         self._dispatcher.cut("cancelled", KILL_LIMIT_S)
-        self.on_flush({})
+        self.on_flush(Flush())
         with suppress(gevent.Timeout), gevent.Timeout(limit_s):
             while self._outbox.acknowledged < self._outbox.added:
                 self._acked.wait()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import msgpack
 import pytest
@@ -15,6 +14,7 @@ from fmload.model.prompt import Prompt
 from fmload.model.stage import Stage
 from fmload.plan.stages import plan
 from fmload.prompts import store
+from fmload.protocol.messages import Adopt, Message, Step
 from fmload.results.folder import Results
 
 RUN = """
@@ -31,7 +31,7 @@ class Registry:
 
     def __init__(self) -> None:
         self.there = list(WORKERS)
-        self.sent: list[tuple[str, str, dict[str, Any]]] = []
+        self.sent: list[tuple[str, Message]] = []
 
     def users(self) -> dict[str, int]:
         return dict.fromkeys(self.there, 1)
@@ -39,8 +39,8 @@ class Registry:
     def offset_ns(self, worker: str) -> int | None:
         return 0
 
-    def send(self, kind: str, data: dict[str, Any], worker: str) -> None:
-        self.sent.append((kind, worker, data))
+    def send(self, message: Message, worker: str) -> None:
+        self.sent.append((worker, message))
 
 
 class Fleet:
@@ -68,11 +68,11 @@ class Fleet:
         since_ns = 10**9 + int(since_s * 1e9)
         self.assignment.give_slots(self.registry, 0, [self.stage], [0.0], since_ns)  # type: ignore[arg-type]
         rows: dict[str, list[str]] = {worker: [] for worker in self.registry.there}
-        for kind, worker, data in self.registry.sent:
-            if kind == "fmload_step" and data["lanes"][0]["replays"]:
+        for worker, message in self.registry.sent:
+            if isinstance(message, Step) and message.lanes[0]["replays"]:
                 rows[worker] += self._of_shard(self.index[worker] % len(WORKERS), since_s)
-            if kind == "fmload_adopt":
-                rows[worker] += [row["id"] for row in msgpack.unpackb(data["prompts"])]
+            if isinstance(message, Adopt):
+                rows[worker] += [row["id"] for row in msgpack.unpackb(message.prompts)]
         return rows
 
     @staticmethod
@@ -87,7 +87,7 @@ def fleet(tmp_path: Path) -> Fleet:
 
 def test_nobody_gets_more_than_its_shard_while_all_are_there(fleet: Fleet) -> None:
     fleet.deal(0.0)
-    assert [kind for kind, _, _ in fleet.registry.sent] == ["fmload_step"] * 3
+    assert [type(message) for _, message in fleet.registry.sent] == [Step] * 3
 
 
 def test_what_is_to_come_of_a_lost_workers_rows_goes_to_the_others_in_turn(fleet: Fleet) -> None:
@@ -112,4 +112,4 @@ def test_a_worker_without_rows_of_its_own_orphans_none(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path, rows=2)
     fleet.registry.there.remove("c")
     fleet.deal(0.0)
-    assert [kind for kind, _, _ in fleet.registry.sent] == ["fmload_step"] * 2
+    assert [type(message) for _, message in fleet.registry.sent] == [Step] * 2

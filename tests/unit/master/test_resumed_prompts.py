@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import msgpack
 import pytest
@@ -17,6 +16,7 @@ from fmload.model.prompt import Prompt
 from fmload.model.record import Record, pack
 from fmload.prompts import store
 from fmload.prompts.deal import Deal
+from fmload.protocol.messages import Message, Plan, Prompts
 from fmload.results.folder import Results
 from fmload.results.journal import Journal
 from tests.handmade import stage
@@ -35,14 +35,14 @@ class Registry:
     """Keeps what each worker was sent."""
 
     def __init__(self) -> None:
-        self.plans: dict[str, dict[str, Any]] = {}
+        self.plans: dict[str, Plan] = {}
         self.shards: dict[str, list[Prompt]] = {}
 
-    def send(self, kind: str, data: dict[str, Any], worker: str) -> None:
-        if kind == "fmload_plan":
-            self.plans[worker], self.shards[worker] = data, []
-        if kind == "fmload_prompts":
-            self.shards[worker] += [Prompt(**values) for values in msgpack.unpackb(data["prompts"])]
+    def send(self, message: Message, worker: str) -> None:
+        if isinstance(message, Plan):
+            self.plans[worker], self.shards[worker] = message, []
+        if isinstance(message, Prompts):
+            self.shards[worker] += [Prompt(**values) for values in msgpack.unpackb(message.prompts)]
 
 
 class Folder:
@@ -59,7 +59,7 @@ class Folder:
         assignment = Assignment(run, "r", self.results, workers)
         for index in range(workers + late):
             assignment.give_plan(registry, str(index), index, trial=False)  # type: ignore[arg-type]
-        return {f"{worker}{endpoint}": Deal(registry.shards[worker], registry.plans[worker]["begins"][endpoint]["p"])
+        return {f"{worker}{endpoint}": Deal(registry.shards[worker], registry.plans[worker].begins[endpoint]["p"])
                 for worker in registry.shards for endpoint in "ab"}
 
     def journal(self, prompts: Iterable[str], endpoint: str = "a") -> None:

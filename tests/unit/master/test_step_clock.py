@@ -10,6 +10,7 @@ from fmload.master.assignment import Assignment
 from fmload.model.prompt import Prompt
 from fmload.plan.stages import plan
 from fmload.prompts import store
+from fmload.protocol.messages import Message, Ping, Step
 from fmload.results.folder import Results
 from fmload.worker.worker import Worker
 
@@ -25,7 +26,7 @@ class Registry:
     """One worker, whose clock is known to be 3 ns ahead."""
 
     def __init__(self) -> None:
-        self.sent: dict[str, dict[str, Any]] = {}
+        self.sent: list[Message] = []
 
     def users(self) -> dict[str, int]:
         return {"w": 1}
@@ -33,12 +34,12 @@ class Registry:
     def offset_ns(self, worker: str) -> int | None:
         return {"w": 3}[worker]
 
-    def send(self, kind: str, data: dict[str, Any], worker: str) -> None:
-        self.sent[kind] = data
+    def send(self, message: Message, worker: str) -> None:
+        self.sent.append(message)
 
 
 class Link:
-    def send(self, kind: str, data: Any, worker: str | None = None) -> None: ...
+    def send(self, message: Message, worker: str | None = None) -> None: ...
 
 
 class Sender:
@@ -58,12 +59,12 @@ def test_the_step_carries_what_the_master_knows_of_the_clock(tmp_path: Path) -> 
     assignment = Assignment(run, "r", results, 1)
     assignment.give_plan(registry, "w", 0, trial=False)  # type: ignore[arg-type]
     assignment.give_slots(registry, 0, plan(run), [0.0], 0)  # type: ignore[arg-type]
-    assert registry.sent["fmload_step"]["offset_ns"] == 3
+    assert [one.offset_ns for one in registry.sent if isinstance(one, Step)] == [3]
 
 
 def test_a_worker_serves_a_step_by_the_steps_own_offset() -> None:
     worker, dispatcher = Worker(Link(), "w", lambda *_: None), Sender()
     worker._dispatcher = dispatcher  # type: ignore[assignment]
-    worker.on_ping({"sent_ns": 0, "offset_ns": 43_000_000})  # an early ping, late on its way
-    worker.on_step({"step": 0, "lanes": [], "offset_ns": 0})
+    worker.on_ping(Ping(0, 43_000_000))  # an early ping, late on its way
+    worker.on_step(Step(0, [], 0))
     assert dispatcher.served_with == 0

@@ -16,9 +16,9 @@ def test_batches_stay_under_the_limit_and_hold_every_record_once(sizes: list[int
         outbox.add(one)
     shipped: list[bytes] = []
     while (batch := outbox.batch()) is not None:
-        assert batch["first"] == len(shipped)
-        assert len(batch["records"]) == 1 or sum(map(len, batch["records"])) <= shipping.BATCH_BYTES
-        shipped += batch["records"]
+        assert batch.first == len(shipped)
+        assert len(batch.records) == 1 or sum(map(len, batch.records)) <= shipping.BATCH_BYTES
+        shipped += batch.records
     assert shipped == records
 
 
@@ -41,7 +41,7 @@ class LossyChannel(RuleBasedStateMachine):
     @rule()
     def send(self) -> None:
         if (batch := self.outbox.batch()) is not None:
-            self.on_the_way.append((batch["first"], batch["records"]))
+            self.on_the_way.append((batch.first, batch.records))
 
     @rule(keep=st.booleans())
     def deliver(self, keep: bool) -> None:
@@ -71,7 +71,7 @@ class LossyChannel(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.outbox.resend()
         while (batch := self.outbox.batch()) is not None:
-            self.got += self.receipt.accept(batch["first"], batch["records"])
+            self.got += self.receipt.accept(batch.first, batch.records)
         self.outbox.acknowledge(self.receipt.count)
         assert self.got == self.made
         assert self.outbox.acknowledged == self.outbox.added == len(self.made)

@@ -14,6 +14,7 @@ from fmload.model.prompt import Prompt
 from fmload.model.reading import Chunk, Reading
 from fmload.model.record import pack
 from fmload.prompts import store
+from fmload.protocol.messages import PROTOCOL_VERSION, Event, Message, Plan
 from fmload.results import answers
 from fmload.results.folder import Results
 from fmload.results.journal import Journal, answer_bytes, compact, read
@@ -61,24 +62,25 @@ class Link:
     """Keeps what the worker tells."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[str, Any]] = []
+        self.sent: list[Message] = []
 
-    def send(self, kind: str, data: Any, worker: str | None = None) -> None:
-        self.sent.append((kind, data))
+    def send(self, message: Message, worker: str | None = None) -> None:
+        self.sent.append(message)
 
 
 def test_a_worker_that_may_keep_no_more_says_so_once_and_goes_on_measuring(tmp_path: Path) -> None:
     link = Link()
     worker = Worker(link, "w", lambda *_: None)
-    worker.on_plan({"run_id": "r", "prompts": {"p": 1}, "limits_s": [], "boot_id": boot_id(),
-                    "host": socket.gethostname(), "journal": str(tmp_path),
-                    "answers": {"each_bytes": EACH, "left_bytes": len(answers.pack(record(), READING, EACH))}})
+    worker.on_plan(Plan(
+        run={}, run_id="r", index=0, trial=False, prompts={"p": 1}, begins={}, limits_s={}, boot_id=boot_id(),
+        host=socket.gethostname(), journal=str(tmp_path), protocol=PROTOCOL_VERSION,
+        answers={"each_bytes": EACH, "left_bytes": len(answers.pack(record(), READING, EACH))}))
     for _ in range(3):
         worker._keep(record(), READING)
     frames = [answers.is_answer(packed) for packed in read(tmp_path / "w.log")]
     assert frames == [False, True, False, False]
-    (kind, event), = link.sent
-    assert (kind, event["kind"]) == ("fmload_event", answers.ANSWERS_FULL) and "keep_answers.total" in event["detail"]
+    event, = link.sent
+    assert isinstance(event, Event) and event.kind == answers.ANSWERS_FULL and "keep_answers.total" in event.detail
 
 
 def test_a_resumed_run_may_keep_what_earlier_sessions_left_of_the_limit(tmp_path: Path) -> None:
@@ -98,11 +100,11 @@ def test_a_resumed_run_may_keep_what_earlier_sessions_left_of_the_limit(tmp_path
 
 def plan_for(results: Results, keep_answers: str) -> Any:
     """What one worker of four may keep."""
-    sent: dict[str, Any] = {}
+    sent: list[Message] = []
     run = parse(RUN + f"keep_answers: {keep_answers}\n", "run.yml", results.root)
-    registry = SimpleNamespace(send=lambda kind, data, worker: sent.update({kind: data}))
+    registry = SimpleNamespace(send=lambda message, worker: sent.append(message))
     Assignment(run, "r", results, 4).give_plan(registry, "w", 0, trial=False)  # type: ignore[arg-type]
-    return sent["fmload_plan"]["answers"]
+    return next(message.answers for message in sent if isinstance(message, Plan))
 
 
 def test_frames_of_answers_and_records_are_told_apart() -> None:

@@ -1,0 +1,240 @@
+"""Every message between the master and its workers: what it says, and the version that both must speak.
+
+They travel over Locust's own channel as a kind (`fmload_…`) and a mapping. `OF_WORKERS` and `OF_THE_MASTER` list them
+all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from fmload import __version__
+
+PROTOCOL_VERSION = 2
+# 1  first version, of fmload 0.1; its greeting says no version
+# 2  greeting and plan carry the version; records, idle and flushed say how many records were made, by stage
+
+Made = dict[int, int]  # records that a worker has made since the run began, by number of the stage
+
+
+# -- the greeting -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Worker: its listeners are there, and what it speaks; before that it takes no part. `token` proves that it belongs
+    to the run, where the run asks for that."""
+
+    protocol: int = 1
+    fmload: str = "0.1"
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Master: the worker may take no part, and why; it ends."""
+
+    reason: str
+
+
+# -- the plan -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Master: a run begins. `run` is the run file (secrets are names of variables), `prompts` the sizes of this
+    worker's shards by set, `begins` the prompt with which each endpoint begins each set, `journal` the folder of the
+    journals on the master's machine (`host`, `boot_id`), `answers` what this worker may keep of the answers (None:
+    nothing), `limits_s` the objectives of a single request, as `config.goodput` gives them. `trial`: this worker tries
+    the endpoints first."""
+
+    run: dict[str, Any]
+    run_id: str
+    index: int
+    trial: bool
+    prompts: dict[str, int]
+    begins: dict[str, dict[str, str]]
+    journal: str
+    host: str
+    boot_id: str
+    answers: dict[str, int] | None = None
+    limits_s: Any = None
+    protocol: int = 1
+    fmload: str = "0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """Master: a batch of the worker's shard of a prompt set (packed, under 1 MB)."""
+
+    prompt_set: str
+    prompts: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Worker: plan and shards are in, the endpoints are built and tried; or what is wrong (`problem`)."""
+
+    run_id: str
+    host: str
+    pid: int
+    boot_id: str
+    wall_anchor_ns: int
+    problem: str | None = None
+
+
+# -- steps --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Master: a step begins, or its slots are assigned again. Of each lane: stage, endpoint, prompt set, kind and value
+    of its load, slots, ramp, arrivals and this worker's share of them, or whether it replays its shard. `offset_ns`:
+    the worker's clock minus the master's as known now; None: not known."""
+
+    step: int
+    lanes: list[dict[str, Any]]
+    offset_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Master: rows of a trace that are still to come and whose worker is gone (packed, under 1 MB)."""
+
+    prompt_set: str
+    prompts: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Master: send nothing new."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Worker: nothing is in flight any more."""
+
+    step: int
+    made: Made = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Censor:
+    """Master: end what is in flight, and keep it with this outcome (censored or cancelled)."""
+
+    outcome: str
+
+
+# -- records, clocks, the end -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Worker: packed records from number `first` on (under 1 MB); kept until acknowledged, else sent again."""
+
+    run_id: str
+    first: int
+    records: list[bytes]
+    made: Made = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Master: it has journaled so many of this worker's records."""
+
+    run_id: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Master: asks for the worker's clock, and tells it what it knows of it."""
+
+    sent_ns: int
+    offset_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """Worker: the answer to a ping, with its own two instants."""
+
+    sent_ns: int
+    received_ns: int
+    answered_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Master: send everything, and say how much that was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """Worker: everything was sent; `count` records and kept answers in all. `run_id` None: it has no run."""
+
+    run_id: str | None
+    count: int
+    made: Made = field(default_factory=dict)
+
+
+NO_STAGE = -1  # of an event that befell no stage: none is marked
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Worker: what befell it, and which stage: None stands for all that are on, NO_STAGE for none of them."""
+
+    kind: str
+    detail: str = ""
+    stage: int | None = None
+
+
+Message = (Hello | Refused | Plan | Prompts | Ready | Step | Adopt | Close | Idle | Censor | Records | Ack | Ping | Pong
+           | Flush | Flushed | Event)
+
+OF_WORKERS: tuple[type[Message], ...] = (Hello, Ready, Idle, Records, Pong, Flushed, Event)
+OF_THE_MASTER: tuple[type[Message], ...] = (Refused, Plan, Prompts, Step, Adopt, Close, Censor, Ack, Ping, Flush)
+
+
+_ADAPTERS: dict[type[Message], TypeAdapter[Message]] = {
+    kind: TypeAdapter(kind) for kind in (*OF_WORKERS, *OF_THE_MASTER)}
+
+
+def kind_of(message: type[Message]) -> str:
+    """The name under which messages of this class travel."""
+    return f"fmload_{message.__name__.lower()}"
+
+
+def encode(message: Message) -> dict[str, Any]:
+    """What travels."""
+    return asdict(message)
+
+
+def decode(kind: type[Message], data: Any) -> Any:
+    """The inverse of `encode`; keys of later versions are ignored. Raises ValueError, which says where, for data that
+    are no such message."""
+    try:
+        return _ADAPTERS[kind].validate_python({} if data is None else data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "its data"
+        raise ValueError(f"{kind_of(kind)}: {where}: {first['msg']}") from error
+
+
+def hello(token: str = "") -> Hello:
+    """The greeting of this worker."""
+    return Hello(PROTOCOL_VERSION, __version__, token)
+
+
+def other_version(worker_or_master: str, protocol: int, fmload: str) -> str | None:
+    """Why two sides cannot work together, with both versions; None where they can."""
+    if protocol == PROTOCOL_VERSION:
+        return None
+    here = "worker" if worker_or_master == "master" else "master"
+    return (f"the {worker_or_master} runs fmload {fmload} (protocol {protocol}), this {here} fmload {__version__} "
+            f"(protocol {PROTOCOL_VERSION}); install the same version on all hosts")
