@@ -51,7 +51,8 @@ def test_every_message_has_a_name_of_its_own() -> None:
 
 @pytest.mark.parametrize(("kind", "data", "where"), [
     (Records, None, "run_id"), (Records, {"run_id": "r", "first": "x", "records": []}, "first"),
-    (Event, [], "fmload_event"), (Records, {"run_id": "r", "first": 0, "records": [1]}, "records.0"), (Hello, 193, "its data")])
+    (Event, [], "fmload_event"), (Records, {"run_id": "r", "first": 0, "records": [1]}, "records.0"),
+    (Hello, 193, "its data")])
 def test_data_that_are_no_message_are_refused_with_their_place(kind: type[Message], data: Any, where: str) -> None:
     with pytest.raises(ValueError, match=where):
         decode(kind, data)
