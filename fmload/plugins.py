@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from fmload.base.registry import Registry
 
-# Protocols: a class like `fmload.endpoints.base.Endpoint` with `from_spec` and `Options`.
 ENDPOINTS = Registry("endpoint protocol", {
     "openai": "fmload.endpoints.openai:OpenAI",
     "sagemaker": "fmload.endpoints.sagemaker:SageMaker",
     "bedrock": "fmload.endpoints.bedrock:Bedrock",
-})
+}, about="Protocols: a class like `fmload.endpoints.base.Endpoint` with `from_spec` and `Options`.")
 
-# Prompt sources: a class like `fmload.prompts.source.Source`.
 SOURCES = Registry("prompt source", {
     "synthetic": "fmload.prompts.synthetic:Synthetic",
     "fixed": "fmload.prompts.fixed:Fixed",
@@ -33,9 +31,8 @@ SOURCES = Registry("prompt source", {
     "burstgpt": "fmload.prompts.burstgpt:BurstGPT",
     "mooncake": "fmload.prompts.mooncake:Mooncake",
     "log": "fmload.prompts.log:Log",
-})
+}, about="Prompt sources: a class like `fmload.prompts.source.Source`.")
 
-# Arrival processes: a function declared with `fmload.arrivals.takes`.
 ARRIVALS = Registry("arrival process", {
     "constant": "fmload.arrivals.steady:constant",
     "poisson": "fmload.arrivals.steady:poisson",
@@ -43,18 +40,16 @@ ARRIVALS = Registry("arrival process", {
     "ramp": "fmload.arrivals.profiles:ramp",
     "step": "fmload.arrivals.profiles:step",
     "diurnal": "fmload.arrivals.profiles:diurnal",
-})
+}, about="Arrival processes: a function declared with `fmload.arrivals.takes`.")
 
-# Deploy targets: a class like `fmload_deploy.local.target.Local`.
 TARGETS = Registry("deploy target", {
     "local": "fmload_deploy.local.target:Local",
     "sagemaker": "fmload_deploy.sagemaker.target:SageMaker",
     "ec2": "fmload_deploy.ec2.target:EC2",
     "eks": "fmload_deploy.eks.target:EKS",
     "bedrock": "fmload_deploy.bedrock.target:Bedrock",
-})
+}, about="Deploy targets: a class like `fmload_deploy.local.target.Local`.")
 
-# Kinds of resources that a deployment creates: a class like `fmload_deploy.resource.Resource`; `down` needs no more.
 KINDS = Registry("resource kind", {
     "process": "fmload_deploy.local.processes:Process",
     "iam-role": "fmload_deploy.ec2.kinds:Role",
@@ -69,9 +64,9 @@ KINDS = Registry("resource kind", {
     "sagemaker-endpoint-config": "fmload_deploy.sagemaker.kinds:EndpointConfig",
     "sagemaker-endpoint": "fmload_deploy.sagemaker.kinds:Endpoint",
     "sagemaker-inference-component": "fmload_deploy.sagemaker.kinds:InferenceComponent",
-})
+}, about="Kinds of resources that a deployment creates: a class like `fmload_deploy.resource.Resource`; "
+         "`down` needs no more.")
 
-# Telemetry collectors: what the endpoints were doing while they were measured.
 COLLECTORS = Registry("telemetry collector", {
     "prometheus": "fmload.telemetry.prometheus:Prometheus",
     "prometheus_query": "fmload.telemetry.prometheus_query:PrometheusQuery",
@@ -79,28 +74,24 @@ COLLECTORS = Registry("telemetry collector", {
     "neuron_monitor": "fmload.telemetry.neuron_monitor:NeuronMonitor",
     "docker": "fmload.telemetry.docker_stats:DockerStats",
     "cloudwatch": "fmload.telemetry.cloudwatch:CloudWatch",
-})
+}, about="Telemetry collectors: what the endpoints were doing while they were measured.")
 
-# Scores of an answer: a function of answer and ground truth, 0 to 1.
 SCORES = Registry("answer score", {
     "exact_match": "fmload_analysis.evaluate.scores:exact_match",
     "token_f1": "fmload_analysis.evaluate.scores:token_f1",
     "rouge_l": "fmload_analysis.evaluate.scores:rouge_l",
     "levenshtein": "fmload_analysis.evaluate.scores:levenshtein",
     "token_set": "fmload_analysis.evaluate.scores:token_set",
-})
+}, about="Scores of an answer: a function of answer and ground truth, 0 to 1.")
 
-# Importers of other tools' results: `recognises(path, text)` and `read(path, text)`.
 IMPORTERS = Registry("importer", {
     "fmbench": "fmload_analysis.published.importers.fmbench:FMBench",
     "llmperf": "fmload_analysis.published.importers.llmperf:LLMPerf",
     "vllm": "fmload_analysis.published.importers.vllm:VLLM",
     "guidellm": "fmload_analysis.published.importers.guidellm:GuideLLM",
     "aiperf": "fmload_analysis.published.importers.aiperf:AIPerf",
-})
+}, about="Importers of other tools' results: `recognises(path, text)` and `read(path, text)`.")
 
-# Checks of the audit, in the order in which they are told: a function of a stage's `Facts` that gives a Check or
-# None.
 CHECKS = Registry("audit check", {
     "littles_law": "fmload_analysis.audit.checks.load:littles_law",
     "token_sums": "fmload_analysis.audit.checks.tokens:token_sums",
@@ -134,9 +125,9 @@ CHECKS = Registry("audit check", {
     "repeated_prompts": "fmload_analysis.audit.checks.samples:repeated_prompts",
     "prefix_cache": "fmload_analysis.audit.checks.server:prefix_cache",
     "throttles": "fmload_analysis.audit.checks.server:throttles",
-})
+}, about="Checks of the audit, in the order in which they are told: a function of a stage's `Facts` that "
+         "gives a Check or None.")
 
-# Sections of the report, in its order: a function of the analysis that gives a Section or None.
 SECTIONS = Registry("report section", {
     "headline": "fmload_analysis.report.sections.headline:render",
     "price_performance": "fmload_analysis.report.sections.price_performance:render",
@@ -164,9 +155,8 @@ SECTIONS = Registry("report section", {
     "timeline": "fmload_analysis.report.sections.timeline:render",
     "configuration": "fmload_analysis.report.sections.configuration:render",
     "glossary": "fmload_analysis.report.sections.glossary:render",
-})
+}, about="Sections of the report, in its order: a function of the analysis that gives a Section or None.")
 
-# Views `--as` another tool: a function of a stage's facts that gives that tool's figures.
 VIEWS = Registry("view", {
     "fmbench": "fmload_analysis.published.views:fmbench",
     "genai-perf": "fmload_analysis.published.views:genai_perf",
@@ -174,7 +164,28 @@ VIEWS = Registry("view", {
     "llmperf": "fmload_analysis.published.views:llmperf",
     "mlperf": "fmload_analysis.published.views:mlperf",
     "vllm": "fmload_analysis.published.views:vllm",
-})
+}, about="Views `--as` another tool: a function of a stage's facts that gives that tool's figures.")
+
+EXPORTERS = Registry("exporter", {
+    "prometheus": "fmload.exposition.prometheus",
+    "opentelemetry": "fmload.exposition.opentelemetry",
+}, about="Exporters of live metrics: a module with `add_arguments`, `to_master` and `start`.")
+
+COMMANDS = Registry("command", {
+    "run": "fmload.cli.run",
+    "init": "fmload.cli.init",
+    "validate": "fmload.cli.validate",
+    "prompts": "fmload.cli.prompts",
+    "emulate": "fmload.cli.emulate",
+    "report": "fmload.cli.report",
+    "audit": "fmload.cli.audit",
+    "compare": "fmload.cli.compare",
+    "import": "fmload.cli.import_",
+    "prices": "fmload.cli.prices",
+    "deploy": "fmload.cli.deploy",
+    "evaluate": "fmload.cli.evaluate",
+    "selftest": "fmload.cli.selftest",
+}, about="Commands of `fmload`: a module with `add_arguments(parser)` and `run(args) -> exit code`.")
 
 
 def is_steady(process: str) -> bool:

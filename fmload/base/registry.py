@@ -14,14 +14,14 @@ from fmload.base.errors import FmloadError
 
 
 class Registry:
-    """Names to `module:attribute` strings; nothing is imported before `load`.
+    """Names to `module:attribute` or `module` strings; nothing is imported before `load`.
 
     `kind` names what is registered ("endpoint protocol"), for messages, and the entry-point group
-    `fmload.<kind with underscores>` through which other distributions add entries.
+    `fmload.<kind with underscores>` through which other distributions add entries. `about` says what an entry is.
     """
 
-    def __init__(self, kind: str, table: Mapping[str, str]) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, table: Mapping[str, str], about: str = "") -> None:
+        self.kind, self.about = kind, about
         self._table = dict(table)
 
     @property
@@ -53,7 +53,7 @@ class Registry:
             raise FmloadError(f"unknown {self.kind} '{name}'{did_you_mean(name, self.names())}",
                               hint=f"known: {', '.join(self.names())}")
         module, _, attribute = target.partition(":")
-        return getattr(import_module(module), attribute)
+        return getattr(import_module(module), attribute) if attribute else import_module(module)
 
 
 @cache

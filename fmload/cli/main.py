@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from importlib.util import find_spec
 
 from fmload.base.errors import EXIT_INTERRUPTED, EXIT_USAGE, FmloadError
 from fmload.base.registry import did_you_mean
 from fmload.base.version import __version__
-from fmload.cli import COMMANDS
+from fmload.cli import HELP
+from fmload.plugins import COMMANDS
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The top-level parser: the commands and what they are for; their own options are added when called."""
-    width = max(map(len, COMMANDS)) + 2
-    table = "\n".join(f"  {name:<{width}}{text}" for name, (_, text) in COMMANDS.items())
+    names = COMMANDS.in_order()
+    width = max(map(len, names)) + 2
+    table = "\n".join(f"  {name:<{width}}{_help(name)}" for name in names)
     parser = argparse.ArgumentParser(
         prog="fmload", description="Load-test foundation-model endpoints, and know that the numbers are right.",
         epilog=f"commands:\n{table}\n\n'fmload COMMAND --help' tells more.",
@@ -43,15 +43,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
+def _help(name: str) -> str:
+    """What a command is for, in a line; a command of another distribution says so itself."""
+    return HELP.get(name) or (COMMANDS.load(name).__doc__ or name).strip().partition("\n")[0].rstrip(".")
+
+
 def _run(name: str, rest: list[str]) -> int:
     if name not in COMMANDS:
-        print(f"fmload: unknown command '{name}'{did_you_mean(name, list(COMMANDS))}\n"
+        print(f"fmload: unknown command '{name}'{did_you_mean(name, COMMANDS.names())}\n"
               "Try 'fmload --help'.", file=sys.stderr)
         return EXIT_USAGE
-    module_name, text = COMMANDS[name]
-    if find_spec(module_name) is None:
-        raise FmloadError(f"'{name}' is not part of this version")
-    module = import_module(module_name)
+    module, text = COMMANDS.load(name), _help(name)
     parser = argparse.ArgumentParser(prog=f"fmload {name}", description=text[0].upper() + text[1:] + ".")
     module.add_arguments(parser)
     options, unknown = parser.parse_known_args(rest)

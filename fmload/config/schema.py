@@ -54,6 +54,11 @@ class DeploySpec(Extensible):
     target: str = Field(description="local, sagemaker, ec2, eks or bedrock")
 
 
+def _needs_url(protocol: Any) -> bool:
+    """Whether endpoints of a protocol have no address but the one that the run file gives."""
+    return protocol in ENDPOINTS and getattr(ENDPOINTS.load(protocol), "NEEDS_URL", False)
+
+
 class EndpointSpec(Extensible):
     """One endpoint under test."""
 
@@ -82,7 +87,7 @@ class EndpointSpec(Extensible):
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
         if "url" in given and "urls" in given:
             yield "urls", "give either url or urls, not both"
-        if given.get("protocol") == "openai" and not {"url", "urls", "deploy"} & given.keys():
+        if _needs_url(given.get("protocol")) and not {"url", "urls", "deploy"} & given.keys():
             yield "url", "is missing; give url, urls or deploy"
         if "balance" in given and not {"urls", "deploy"} & given.keys():
             yield "balance", "goes with several addresses; give them as urls"

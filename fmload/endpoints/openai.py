@@ -27,6 +27,9 @@ _PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 class OpenAI:
     """One model behind one or more base URLs."""
 
+    NEEDS_URL = True  # the run file or a deployment gives its address
+    BASE_PATH = "/v1"  # of the API on a server that fmload starts
+
     class Options(Strict):
         """The further keys of an endpoint with `protocol: openai`."""
 

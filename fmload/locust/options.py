@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,16 @@ def add_arguments(parser: Any) -> None:
         help="Measurement window of each stage; --run-time when empty")
     add("--fmload-drain", default="60s", env_var="FMLOAD_DRAIN",
         help="Limit for requests in flight when a window closes")
-    hidden = {"include_in_web_ui": False}
-    watching.add_arguments(add, "fmload-", port={"env_var": "FMLOAD_PROMETHEUS_PORT", **hidden},
-                           host={"env_var": "FMLOAD_PROMETHEUS_HOST", **hidden},
-                           otlp={"env_var": "FMLOAD_OTLP_ENDPOINT", **hidden})
+    watching.add_arguments(_hidden(add), "fmload-")
     add("--fmload-resume", action="store_true", default=False, include_in_web_ui=False,
         help="Go on with an interrupted run in --fmload-out")
+
+
+def _hidden(add: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of exporters: not in the start form, and with a variable of their name, `FMLOAD_OTLP_ENDPOINT`."""
+    def hidden(flag: str, **more: Any) -> Any:
+        return add(flag, env_var=flag.lstrip("-").replace("-", "_").upper(), include_in_web_ui=False, **more)
+    return hidden
 
 
 def run_file(options: argparse.Namespace, host: str | None, protocol: str) -> RunFile:

@@ -85,7 +85,7 @@ def test_every_page_and_picture_that_is_named_is_there(target: str) -> None:
 
 
 def test_every_command_that_is_named_is_one() -> None:
-    from fmload.cli import COMMANDS as KNOWN
+    from fmload.plugins import COMMANDS as KNOWN
 
     named = re.search(r"`fmload (run [^`]*)`", README)
     assert named is not None

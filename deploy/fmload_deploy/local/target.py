@@ -16,6 +16,7 @@ from fmload.base.errors import FmloadError
 from fmload.config.model import Rule, Strict
 from fmload.config.schema import EndpointSpec
 from fmload.config.values import Seconds
+from fmload.plugins import ENDPOINTS
 from fmload_deploy.base import Context, Deployment, Plan
 from fmload_deploy.local.health import healthy
 from fmload_deploy.local.processes import alive, ensure_process, log_tail, process_resource, start
@@ -80,7 +81,7 @@ class Local:
 
     def _emulator_url(self, name: str, made: Resource) -> str:
         url = emulator_url(self.context, name, made, self.options.start_timeout_s)
-        return f"{url}/v1" if self.spec.protocol == "openai" else url
+        return url + getattr(ENDPOINTS.load(self.spec.protocol), "BASE_PATH", "")
 
     def _start_command(self, name: str) -> Resource:
         port, resource = free_port(), process_resource(name, self.context)

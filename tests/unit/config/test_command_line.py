@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fmload.cli import COMMANDS
 from fmload.cli.main import main
+from fmload.plugins import COMMANDS
 
 
 @pytest.mark.parametrize(("arguments", "told"), [
