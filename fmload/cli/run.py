@@ -1,10 +1,11 @@
-"""`fmload run`: deploy, prepare, load, analyse, report."""
+"""`fmload run`: deploy, prepare, load, analyse, report; of a run file, or of a URL and flags."""
 
 from __future__ import annotations
 
 import argparse
 import signal
 import socket
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,16 @@ from rich.console import Console
 
 from fmload import config
 from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
+from fmload.cli import flags
 from fmload.cli.arguments import positive
 from fmload.config import RunFile
 from fmload.exposition import watching
 from fmload.launch import processes as orchestrate
 from fmload.launch import session
+from fmload.launch.described import run_file as run_file_of
 from fmload.launch.progress import Progress
 from fmload.launch.prompt_bars import Bars, progress_bars
+from fmload.launch.server import looks_like_url
 from fmload.plan.stages import plan
 from fmload.plugins import ENDPOINTS
 from fmload.prompts.checking import check
@@ -37,7 +41,8 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add = parser.add_argument
-    add("config", metavar="CONFIG", help="a run file, or the name of one that ships (quickstart)")
+    add("config", metavar="CONFIG|URL", nargs="?",
+        help="a run file, the name of one that ships (quickstart), or the URL of a server to measure")
     add("--out", type=Path, metavar="DIR", help="results folder, used as it is; results/<name>-<UTC>/ when absent")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the run file (repeatable)")
     add("--workers", type=positive, metavar="N", help="Locust workers on this host, in place of the run file's")
@@ -48,27 +53,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--yes", action="store_true", help="do not ask before creating what costs money")
     watching.add_arguments(add)
     add("--keep", action="store_true", help="leave up what was deployed")
+    flags.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """The whole line, in order. Exit codes: 0 measured, 2 usage, 3 objectives, 4 nothing valid, 130 interrupted."""
     console = Console(stderr=True)
-    path = config.find(args.config)
-    run_file = config.load(path, args.set)
+    progress = Progress(console)
+    run_file, path = _run_file(args, progress.say)
     plan(run_file)  # a load that cannot be planned is refused before anything is created
     if not args.resume:
         check(run_file, path, args.set)
     results = session.open_folder(run_file.name, args.out, resume=args.resume)
-    lock_folder(results).close()  # the master claims it for as long as it runs
-    code = _load(args, run_file, results, Progress(console))
+    lock_folder(results).close()  # the master locks it for as long as it runs
+    code = _load(args, run_file, results, progress)
     analysis = _analyse(results)
     if analysis is None:
         console.print(f"nothing was measured; what there is lies in {results.root}")
         return code or EXIT_INVALID
     _print_headline(analysis, results)
+    if path is None:
+        _print_next(args, run_file, results)
     from fmload_analysis.pipeline import exit_code
 
     return code or exit_code(analysis, args.require_objectives)
+
+
+def _run_file(args: argparse.Namespace, say: Callable[[str], None]) -> tuple[RunFile, Path | None]:
+    """The run file that is named, with its path; or the one that a URL and flags stand for, and None."""
+    url = args.config is not None and not Path(args.config).exists() and looks_like_url(args.config)
+    if url:
+        if args.url is not None:
+            raise FmloadError(f"{args.config} and --url {args.url}: which of them?", hint="give one URL")
+        args.url = args.config
+    named = flags.given(args)
+    if args.config is not None and not url:
+        if named:
+            raise FmloadError(f"{' '.join(named)}: for a run without a run file",
+                              hint="over a run file's keys goes --set, such as --set load.concurrency=1,8")
+        path = config.find(args.config)
+        return config.load(path, args.set), path
+    if not (args.url or args.endpoint_name or args.model):
+        raise FmloadError("nothing to measure is named",
+                          hint="fmload run http://host:8000/v1, or my-run.yml, or quickstart to see how it goes")
+    asked = flags.completed(flags.as_described(args), say)
+    say(flags.plan_words(asked))
+    return config.parse(run_file_of(asked), "the flags", Path.cwd(), args.set), None
 
 
 def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progress: Progress) -> int:
@@ -138,3 +168,12 @@ def _print_headline(analysis: Analysis, results: Results) -> None:
     console = Console()
     console.print(headline(analysis))
     console.print(f"report: {results.report_html}\n        {results.report_md}", highlight=False, soft_wrap=True)
+
+
+def _print_next(args: argparse.Namespace, run_file: RunFile, results: Results) -> None:
+    """How to go on from a run that flags described."""
+    where = args.url or f"--endpoint-name {args.endpoint_name}"
+    print(f"go on:  fmload run {where} --concurrency 1,2,4,8,16,32 --duration 60s      more levels, for longer\n"
+          f"        fmload run {where} --rate 1,2,4                     arrivals that wait for no answer\n"
+          f"        fmload report {results.root} --open      the report in the browser\n"
+          f"        {results.run_yml}: the run file that this was; edit a copy, add prices and objectives, and run it")

@@ -11,22 +11,39 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from fmload.base.errors import FmloadError
+from fmload.base.registry import did_you_mean
 from fmload.base.resources import resource
 from fmload.config import overrides, problems, yaml_lines
 from fmload.config.problems import Problem, RunFileError
 from fmload.config.schema import RunFile
 
 Model = TypeVar("Model", bound=BaseModel)
-_HINT = "docs/run-file.md lists every key; 'fmload init' writes a run file that works"
+_HINT = "'fmload help run-file' lists every key; 'fmload init' writes a run file that works"
 
 
 def find(name: str) -> Path:
-    """The run file at this path; else the one of this name that ships: `quickstart`, or `configs/quickstart.yml`."""
+    """The run file at this path; else the one of this name that ships: `quickstart`, or `configs/quickstart.yml`.
+
+    Raises FmloadError, with the nearest name, when there is neither.
+    """
     path = Path(name)
-    if not path.exists() and path.parent.name in ("", "configs"):
+    if path.exists():
+        return path
+    if path.parent.name in ("", "configs"):
         with suppress(FmloadError):
             return resource("configs", f"{path.name.removesuffix('.yml')}.yml")
-    return path
+    here = {one.stem: str(one) for one in path.parent.glob("*.y*ml")} | {one: one for one in shipped()}
+    near = did_you_mean(path.stem, list(here))
+    for stem, meant in here.items():
+        near = near.replace(f"'{stem}'", f"'{meant}'")
+    raise FmloadError(f"{name}: no such run file{near}",
+                      hint="give a run file, the URL of a server (http://host:8000/v1), or the name of a run file that "
+                           "ships, such as quickstart")
+
+
+def shipped() -> list[str]:
+    """Names of the run files that ship."""
+    return sorted(path.stem for path in resource("configs").glob("*.yml") if "\nendpoints:" in path.read_text("utf-8"))
 
 
 def load(path: Path, sets: Sequence[str] = ()) -> RunFile:

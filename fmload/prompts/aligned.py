@@ -147,14 +147,27 @@ def _dialect(post: Post, model: dict[str, str]) -> Dialect:
                            "without `align` the endpoint's tokenizer counts")
 
 
+def server_counts(spec: EndpointSpec) -> bool:
+    """Whether the server of an endpoint counts tokens in a form that is known."""
+    try:
+        _dialect(_post_of(spec, tries=0), {"model": spec.model} if spec.model else {})
+    except FmloadError:
+        return False
+    return True
+
+
 def aligned(spec: EndpointSpec, name: str, local: Tokenizer) -> Aligned:
     """The counter of an endpoint with `align: server`. Raises FmloadError when its server does not count."""
+    return Aligned(name, local, _post_of(spec), spec.model)
+
+
+def _post_of(spec: EndpointSpec, tries: int = 2) -> Post:
     options = spec.options
     url = options.tokenize_url or _root((spec.urls or [spec.url or ""])[0])
     headers = {"Content-Type": "application/json", **spec.headers}
     if options.api_key_env and os.environ.get(options.api_key_env):
         headers["Authorization"] = f"Bearer {os.environ[options.api_key_env].strip()}"
-    return Aligned(name, local, _poster(url, headers, options.ca_file, options.verify_tls), spec.model)
+    return _poster(url, headers, options.ca_file, options.verify_tls, tries)
 
 
 def difference(spec: PromptSpec, prompts: Sequence[Prompt], local: Tokenizer) -> str:
@@ -173,14 +186,14 @@ def _root(url: str) -> str:
     return url.rstrip("/").removesuffix("/chat/completions").removesuffix("/completions").removesuffix("/v1")
 
 
-def _poster(url: str, headers: dict[str, str], ca_file: str | None, verify: bool) -> Post:
+def _poster(url: str, headers: dict[str, str], ca_file: str | None, verify: bool, tries: int) -> Post:
     import urllib3
 
     split_url(url)  # raises for what is no URL
     tls: dict[str, Any] = {}
     if url.startswith("https:"):
         tls = {"ca_certs": ca_file, "cert_reqs": "CERT_REQUIRED" if verify else "CERT_NONE"}
-    pool = urllib3.PoolManager(maxsize=CONNECTIONS, headers=headers, retries=urllib3.Retry(2, backoff_factor=0.2),
+    pool = urllib3.PoolManager(maxsize=CONNECTIONS, headers=headers, retries=urllib3.Retry(tries, backoff_factor=0.2),
                                timeout=_TIMEOUT_S, **tls)
 
     def post(path: str, body: dict[str, Any]) -> Any:

@@ -17,8 +17,9 @@ from fmload.prompts.template import Template
 Key = tuple[str | int, ...]
 
 
-def check(run_file: RunFile, path: Path, sets: Sequence[str] = (), fetch: bool = True) -> None:
-    """Raises RunFileError with every problem of every prompt set, each at its line of the run file at `path`.
+def check(run_file: RunFile, path: Path | None, sets: Sequence[str] = (), fetch: bool = True) -> None:
+    """Raises RunFileError with every problem of every prompt set, each at its line of the run file at `path`; without
+    one (a run that flags describe) the problems alone.
 
     Rows are read, but no text is made or counted. Files in S3 and on the Hub are brought here, and what lies prepared
     in the cache is taken for good; without `fetch` neither is looked up.
@@ -26,7 +27,7 @@ def check(run_file: RunFile, path: Path, sets: Sequence[str] = (), fetch: bool =
     found = [(("prompts", index, *key), error) for index, spec in enumerate(run_file.prompts)
              for key, error in _wrong(run_file, spec, fetch)]
     if found:
-        where = places(path, sets)
+        where = places(path, sets) if path else lambda key: "the flags"
         raise RunFileError([Problem(where(key), written(key), text) for key, error in found for text in error.told()])
 
 
