@@ -107,6 +107,7 @@ CHECKS = Registry("audit check", {
     "censored_tokens": "fmload_analysis.audit.checks.timing:censored_tokens",
     "server_times": "fmload_analysis.audit.checks.timing:server_times",
     "offered_load": "fmload_analysis.audit.checks.load:offered_load",
+    "as_many_as_asked": "fmload_analysis.audit.checks.load:as_many_as_asked",
     "send_lateness": "fmload_analysis.audit.checks.load:send_lateness",
     "all_sent": "fmload_analysis.audit.checks.load:all_sent",
     "addresses": "fmload_analysis.audit.checks.addresses:addresses",

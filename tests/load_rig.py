@@ -155,10 +155,10 @@ def started(command: Sequence[str], folder: Path, out: str = "out", file_limit: 
                 process.wait(10)
 
 
-def give_prompts(folder: Path, count: int = 400) -> None:
+def give_prompts(folder: Path, count: int = 400, prompts: list[Prompt] | None = None) -> None:
     """Lay ready prompts into a results folder: neither `fmload run` nor Locust prepares them then."""
-    prompts = [Prompt(f"short-{number:06d}", "short", text=f"Count to {number}.", input_tokens=20, tokenizer="bundled",
-                      output_tokens=5) for number in range(count)]
+    prompts = prompts or [Prompt(f"short-{number:06d}", "short", text=f"Count to {number}.", input_tokens=20,
+                                 tokenizer="bundled", output_tokens=5) for number in range(count)]
     store.write(Results(folder).prompts / "short.jsonl", prompts)
 
 
@@ -168,17 +168,18 @@ def fmload_run(folder: Path, path: Path, *options: str, out: str = "out") -> Any
     return started(["-m", "fmload", "run", str(path), "--out", str(folder / out), *options], folder, out)
 
 
-def locust(folder: Path, *options: str, out: str = "out") -> Any:
+def locust(folder: Path, *options: str, out: str = "out", prompts: list[Prompt] | None = None) -> Any:
     """Plain Locust with the locustfile for OpenAI endpoints."""
-    give_prompts(folder / out)
+    give_prompts(folder / out, prompts=prompts)
     port = str(free_port())  # Locust's own port may be another test's
     return started(["-m", "locust", "-f", str(resource("locustfiles", "openai.py")), "--only-summary", "--fmload-out",
                     str(folder / out), "--master-bind-port", port, "--master-port", port, *options], folder, out)
 
 
-def sweep(folder: Path, path: Path, *options: str, processes: int = 2) -> Any:
+def sweep(folder: Path, path: Path, *options: str, processes: int = 2, prompts: list[Prompt] | None = None) -> Any:
     """A run file under headless Locust with worker processes: the load of `fmload run` without what is around it."""
-    return locust(folder, "--headless", "--processes", str(processes), "--fmload-config", str(path), *options)
+    return locust(folder, "--headless", "--processes", str(processes), "--fmload-config", str(path), *options,
+                  prompts=prompts)
 
 
 def ids(records: Sequence[Record]) -> set[str]:

@@ -94,7 +94,13 @@ def _window(stage: Stage) -> str:
         return f"until {stage.until.metric} ± {share:.3g} %, {format_duration(stage.window_s)} at most"
     if stage.window_s is not None:
         return format_duration(stage.window_s)
-    return "the trace's" if stage.load.kind == "trace" else f"{stage.requests} requests"
+    return "the trace's" if stage.load.kind == "trace" else _requests(stage)
+
+
+def _requests(stage: Stage) -> str:
+    if stage.exact:
+        return f"exactly {stage.requests:,} requests" if stage.requests else "each prompt of the set once"
+    return f"{stage.requests} requests"
 
 
 def _prompt_table(run_file: RunFile) -> Table:

@@ -4,7 +4,7 @@ enough."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -20,8 +20,32 @@ from fmload.base.units import parse_duration_s, write_duration
 from fmload.config import objectives
 from fmload.config.model import Rule, Strict, also
 from fmload.config.values import Seconds, Share, duration
+from fmload.model.outcome import Outcome
 
 STEADY_BY = "e2e"
+
+
+class ExactSpec(Strict):
+    """So many requests and no more, all of them counted: each prompt of the set once (docs/running.md)."""
+
+    exactly: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
+        description="requests of each stage, over all workers; all: one for each prompt of the set")
+
+
+class StopSpec(Strict):
+    """When a stage ends early because of what its requests became; higher loads of it are skipped then."""
+
+    error_rate: Share | None = Field(None, description="stop above this share of failed requests")
+    after: int = Field(20, ge=1, description="judged once so many requests of the stage have ended")
+    outcomes: dict[Outcome, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, description="stop at so many requests of an outcome, such as throttled: 10")
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        if "error_rate" not in given and not given.get("outcomes"):
+            yield "", "says not at what: give error_rate, outcomes, or both"
+        if isinstance(given.get("outcomes"), Mapping) and "ok" in given["outcomes"]:
+            yield ("outcomes", "ok"), "is no failure; requests: 200 ends a stage after so many"
 
 
 class UntilSpec(Strict):

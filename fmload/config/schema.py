@@ -21,7 +21,7 @@ from fmload.base.apportion import shares, spread
 from fmload.base.errors import FmloadError
 from fmload.base.registry import did_you_mean
 from fmload.config import objectives
-from fmload.config.control import UntilSpec, Warmup, WarmupSpec
+from fmload.config.control import ExactSpec, StopSpec, UntilSpec, Warmup, WarmupSpec
 from fmload.config.find import FindSpec
 from fmload.config.model import Extensible, Rule, Strict, also
 from fmload.config.safe_check import SafeCheckSpec
@@ -257,6 +257,9 @@ class CancelSpec(Strict):
             yield "", "says not when: give after (a time), after_tokens, or both"
 
 
+DEFAULT_WARMUP = "10s"
+
+
 class LoadSpec(Strict):
     """The sweep. Exactly one of `concurrency`, `rate`, `find` and `trace`."""
 
@@ -269,11 +272,12 @@ class LoadSpec(Strict):
     arrivals: Arrivals | None = Field(
         None, description="arrival process of an open loop: its name, or {process: name, …its options}; constant")
     ramp_s: Seconds = Field(5.0, alias="ramp", description="from none to all users of a stage")
-    warmup: Warmup = Field(WarmupSpec(time_s=10.0), json_schema_extra={"default": "10s"},
+    warmup: Warmup = Field(WarmupSpec(time_s=10.0), json_schema_extra={"default": DEFAULT_WARMUP},
                            description="not measured: a duration, or what ends it")
     window_s: Seconds | None = Field(
         None, alias="window", description="60s when neither window nor requests is given; of a trace, all that is left")
-    requests: int | None = Field(None, ge=1, description="close the window after so many requests")
+    requests: Annotated[int, Field(ge=1)] | ExactSpec | None = Field(
+        None, description="close the window after so many requests; {exactly: 500}: send no more, and count them all")
     until: UntilSpec | None = Field(None, description="close the window once a metric is known well enough")
     drain_s: Seconds = Field(120.0, alias="drain", description="longest wait for answers after the window")
     workers: int = Field(1, ge=1, description="Locust worker processes")
@@ -283,6 +287,8 @@ class LoadSpec(Strict):
     respread: bool = Field(False, description="users of a lost worker, or its arrivals to come, go to the others")
     stop_when_saturated: bool | None = Field(
         None, description="end a stage that the endpoint cannot keep up with, and skip higher ones; yes in a search")
+    stop_if: StopSpec | None = Field(
+        None, description="end a stage, and skip higher loads, at an error rate or so many requests of an outcome")
     cancel: CancelSpec | None = Field(None, description="a share of the requests is given up on purpose")
     safe_check: SafeCheckSpec | None = Field(None, description="a content-safety step around each request")
 
@@ -297,6 +303,7 @@ class LoadSpec(Strict):
             names = " and ".join(key.removesuffix("_s") for key in closings)
             yield closings[-1], f"give one of window, requests and until, not {names}"
         yield from _unsteady(given)
+        yield from _inexact(given)
         yield from _unmixable(given)
         for key, why in _NOT_IN_A_SEARCH.items():
             if "find" in given and given.get(key) not in (None, False, 1):
@@ -308,9 +315,27 @@ class LoadSpec(Strict):
             yield "arrivals", "belongs to an open loop (rate); elsewhere answers or a trace pace the requests"
 
     @property
+    def exact(self) -> ExactSpec | None:
+        """How many requests each stage has, where it has exactly so many."""
+        return self.requests if isinstance(self.requests, ExactSpec) else None
+
+    @property
     def stops(self) -> bool:
         """Whether an over-saturated stage is ended early."""
         return self.find is not None if self.stop_when_saturated is None else self.stop_when_saturated
+
+
+def _inexact(given: Mapping[str, Any]) -> Iterator[Rule]:
+    """What does not go with an exact number of requests."""
+    if not isinstance(given.get("requests"), Mapping | ExactSpec):
+        return
+    if given.get("warmup") not in (None, DEFAULT_WARMUP, LoadSpec.model_fields["warmup"].default):  # as resolved files
+        yield "warmup", "does not go with requests: {exactly: …}, where every request is counted; leave it out"
+    for key in ("trace", "stop_when_saturated"):
+        if given.get(key) not in (None, False):
+            yield key, "does not go with requests: {exactly: …}; give a number alone"
+    if "mix" in given and "rate" in given:
+        yield "requests", "exactly so many requests of a mix need users (concurrency); give a number alone"
 
 
 def _unmixable(given: Mapping[str, Any]) -> Iterator[Rule]:

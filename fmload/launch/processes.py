@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -30,6 +32,7 @@ SILENT_S = 60.0
 LEAVE_LIMIT_S = 15.0
 KILL_LIMIT_S = 5.0
 LOG_TAIL_LINES = 8
+_ERROR = re.compile(r"\[[^]]*\] \S*/(ERROR|CRITICAL)/\S*: ")
 
 
 @dataclass(slots=True)
@@ -227,5 +230,10 @@ def _free_port() -> int:
 
 
 def _tail(log: Path) -> str:
+    """What a log says of an error, with the lines that follow it; its last lines where it tells of none."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return "\n".join(lines[-LOG_TAIL_LINES:])
+    errors = [number for number, line in enumerate(lines) if _ERROR.match(line)]
+    if not errors:
+        return "\n".join(lines[-LOG_TAIL_LINES:])
+    rest = itertools.takewhile(lambda line: not line.startswith("["), lines[errors[-1] + 1:])
+    return "\n".join([_ERROR.sub("", lines[errors[-1]]), *itertools.islice(rest, LOG_TAIL_LINES)])

@@ -19,7 +19,7 @@ from fmload.base.version import __version__
 from fmload.config import RunFile, dump
 from fmload.model.stage import Stage
 from fmload.plan.stages import plan, remaining
-from fmload.prompts import replay
+from fmload.prompts import replay, store
 from fmload.prompts.repeats import repeats
 from fmload.results import stage_file
 from fmload.results.folder import Results, new_results
@@ -85,10 +85,20 @@ def begin(run: RunFile, results: Results, prepare: Prepare, *, resume: bool = Fa
         _write_environment(results, run)
         prepare_prompts(run, results, prepare)
         replay.bound_windows(stages, results)
+        _count_exactly(run, stages, results)
         return Session(run, results, stages, list(repeats(run, stages, results)), lock)
     except BaseException:
         lock.close()
         raise
+
+
+def _count_exactly(run: RunFile, stages: list[Stage], results: Results) -> None:
+    """The number of requests of stages that send each prompt of their set once."""
+    specs = {spec.name: spec for spec in run.endpoints}
+    for stage in stages:
+        if stage.exact and stage.requests is None:
+            prompts = store.read(results.prompts / f"{stage.prompt_set}.jsonl")
+            stage.requests = len(store.of_endpoint(prompts, specs[stage.endpoint]))
 
 
 def _stages(run: RunFile, results: Results, resume: bool) -> list[Stage]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,8 +18,10 @@ from fmload.config.server_identity import server_of
 from fmload.master.worker_registry import WorkerRegistry
 from fmload.model.prompt import Prompt
 from fmload.model.stage import Stage
+from fmload.plan import exact
 from fmload.plan.arrivals import asked_of
 from fmload.prompts import replay, store
+from fmload.prompts.deal import deal_key
 from fmload.protocol.messages import PROTOCOL_VERSION, Adopt, Plan, Prompts, Step
 from fmload.results import journal
 from fmload.results.folder import Results
@@ -56,8 +58,10 @@ def _answers(run: RunFile, results: Results, workers: int) -> dict[str, int] | N
 class Assignment:
     """The shards of one run, and the messages that carry plan, prompts and steps."""
 
-    def __init__(self, run: RunFile, run_id: str, results: Results, workers: int) -> None:
-        """Reads the prompt sets. Raises FmloadError when one is missing or empty."""
+    def __init__(self, run: RunFile, run_id: str, results: Results, workers: int,
+                 stages: Sequence[Stage] = ()) -> None:
+        """Reads the prompt sets. `stages`: the plan. Raises FmloadError when a set is missing or empty."""
+        self._stages = stages
         self._run = run
         self._run_id = run_id
         self._results = results
@@ -68,8 +72,10 @@ class Assignment:
                                   hint="remove the file, so that the set is prepared again")
         dealt = {name: store.shards(prompts, workers) for name, prompts in sets.items()}
         # Fewer prompts than workers: those that got none share all, which repeats prompts but sends some.
-        self._shards = [{name: dealt[name][index] or prompts for name, prompts in sets.items()}
-                        for index in range(workers)]
+        # Of exactly so many requests every worker has the whole set, and is told which part of it is its own.
+        self._sets = sets
+        self._shards = [{name: prompts if run.load.exact else dealt[name][index] or prompts
+                         for name, prompts in sets.items()} for index in range(workers)]
         self._empty = {(name, index) for name in sets for index in range(workers) if not dealt[name][index]}
         self._shard_of: dict[str, int] = {}
         self._answers = _answers(run, results, workers)
@@ -113,17 +119,31 @@ class Assignment:
         for lane, stage in enumerate(stages):
             stage.workers = sorted({*stage.workers, *users})
             stage.users = sum(slots[lane] for slots in dealt.values()) if stage.slots else None
+        parts = {stage.stage: self._parts(stage, [dealt[worker][lane] for worker in users])
+                 for lane, stage in enumerate(stages) if stage.exact}
         replayed: set[tuple[str, int]] = set(self._empty)
         for index, worker in enumerate(users):
             share = {"index": index, "workers": len(users), "since_ns": since_ns}
             shards = {stage.prompt_set: (stage.prompt_set, self._shard_of[worker]) for stage in stages}
             lanes = [{**self._lane(stage), **share, "slots": slots, "ramp_s": ramp_s,
-                      "replays": shards[stage.prompt_set] not in replayed}
+                      "replays": shards[stage.prompt_set] not in replayed,
+                      "exact": parts[stage.stage][index].to_json() if stage.exact else None}
                      for stage, slots, ramp_s in zip(stages, dealt[worker], ramps_s, strict=True)]
             replayed.update(shards.values())
             registry.send(Step(step, lanes, registry.offset_ns(worker)), worker)
         for stage in {stage.prompt_set: stage for stage in stages if stage.load.kind == "trace"}.values():
             self._give_orphans(registry, stage, list(users), replayed, since_ns)
+
+    def _parts(self, stage: Stage, slots: list[int]) -> list[exact.Part]:
+        """What each worker sends of a stage of exactly so many requests."""
+        specs = {spec.name: spec for spec in self._run.endpoints}
+        key = deal_key(specs[stage.endpoint], stage.prompt_set)
+        sharing = [one for one in self._stages if deal_key(specs[one.endpoint], one.prompt_set) == key]
+        begin, requests = exact.begins_at(stage, sharing), stage.requests or 0
+        if not stage.slots:
+            return exact.of_arrivals(requests, begin, len(slots))
+        prompts = store.of_endpoint(self._sets[stage.prompt_set], specs[stage.endpoint])
+        return exact.of_users(requests, begin, slots, prompts)
 
     def _give_orphans(self, registry: WorkerRegistry, stage: Stage, workers: list[str], replayed: set[tuple[str, int]],
                       since_ns: int) -> None:

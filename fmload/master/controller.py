@@ -105,7 +105,7 @@ class Controller:
             raise FmloadError(f"worker {worker} is refused: {reason}", exit_code=EXIT_INVALID)
         members = self._registry.muster()
         run_id, results = self._collector.run_id, self._collector.results
-        self._assignment = Assignment(self._run_file, run_id, results, len(members))
+        self._assignment = Assignment(self._run_file, run_id, results, len(members), self._stages)
         self._step_runner = StepRunner(self._registry, self._collector, self._assignment, self.user_target,
                                        self._waits, self._say, self._run_file.timeouts.total_s)
         for index, worker in enumerate(members):

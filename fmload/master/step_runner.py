@@ -82,7 +82,7 @@ class StepRunner:
     def deal_again(self) -> None:
         """Deal the slots, or the arrivals to come, of the running step again, over the workers that there are now."""
         stages = self._collector.running
-        if stages and self._dealing:
+        if stages and self._dealing and not stages[0].exact:  # what a lost worker has sent of its part is not known
             self._ask_for_users(stages)
             if self._dealing and stages is self._collector.running:
                 later_s = 0.0 if any(stage.slots for stage in stages) else HANDOVER_S
@@ -105,6 +105,8 @@ class StepRunner:
             stage.ramp_start_ns = start_ns
         self._dealing = True
         self._deal(stages, [stage.ramp_s for stage in stages], start_ns)
+        if stages[0].exact:
+            return  # the window is open from the first request on
         seconds = max(stage.ramp_s for stage in stages)
         self._say("ramp", stages, seconds)
         self._waits.sleep(LEAD_S + seconds)
@@ -117,11 +119,14 @@ class StepRunner:
         """Until it has ended for all of them: they open their windows together."""
         start_ns = time.monotonic_ns()
         for stage in stages:
-            stage.warmup_start_ns = start_ns
+            stage.warmup_start_ns = stage.ramp_start_ns if stage.exact else start_ns
+        if stages[0].exact:
+            return
         self._say("warm-up", stages, max(stage.warmup_s for stage in stages))
 
         def ended(stage: Stage, reason: str) -> None:
             stage.warmup_ended = reason
+            self._tell_if_stopped(stage, reason)
 
         observation = self._collector.observation
         self._until_closed({stage.stage: stop_conditions.warmup(stage, observation) for stage in stages}, stages, ended)
@@ -130,17 +135,29 @@ class StepRunner:
         """All lanes stay loaded until the last of their windows has closed, so that each has its neighbours."""
         start_ns = time.monotonic_ns()
         for stage in stages:
-            stage.window_start_ns = start_ns
+            stage.window_start_ns = stage.ramp_start_ns if stage.exact else start_ns
         limits_s = {stage.stage: self._window_limit_s(stage) for stage in stages}
         self._say("window", stages, max(limits_s.values()))
         self._collector.write_stages()
 
         def closed(stage: Stage, reason: str) -> None:
-            stage.window_closed, stage.window_end_ns = reason, time.monotonic_ns()
+            stage.window_closed, stage.window_end_ns = reason, self._end_ns(stage)
+            self._tell_if_stopped(stage, reason)
 
         observation = self._collector.observation
-        self._until_closed({stage.stage: stop_conditions.window(stage, observation, limits_s[stage.stage],
-                                                                self._due(stage)) for stage in stages}, stages, closed)
+        self._until_closed({stage.stage: stop_conditions.window(
+            stage, observation, limits_s[stage.stage], self._due(stage), self._all_idle) for stage in stages},
+            stages, closed)
+
+    def _end_ns(self, stage: Stage) -> int:
+        """Now; of exactly so many requests the end of the last of them, which is told of a moment later."""
+        last_ns = self._collector.observation.last_end_ns(stage.stage) if stage.exact else None
+        return time.monotonic_ns() if last_ns is None else last_ns + 1
+
+    def _tell_if_stopped(self, stage: Stage, reason: str) -> None:
+        if reason == stop_conditions.STOPPED:
+            why = stop_conditions.why_stopped(stage, self._collector.observation)
+            self._collector.event(reason, None, f"{why}: the stage ended early (load.stop_if)", stage.stage)
 
     def _due(self, stage: Stage) -> saturation.Due | None:
         return saturation.Due(self._assignment.arrivals(stage)) if stage.load.kind == "rate" else None
@@ -165,8 +182,10 @@ class StepRunner:
         """The window's length; by requests alone, the longest that these requests can take."""
         if stage.window_s is not None:
             return stage.window_s
+        if stage.exact and stage.load.kind == "rate":
+            return 2 * (stage.requests or 1) / stage.load.value + self._total_s
         at_once = stage.load.value if stage.load.kind == "concurrency" else 1
-        return self._total_s * math.ceil((stage.requests or 1) / at_once)
+        return stage.ramp_s + self._total_s * math.ceil((stage.requests or 1) / at_once)
 
     def _drain(self, stages: list[Stage], drain_s: float) -> None:
         """Nothing new is sent; what is in flight may end until the limit, and is censored then."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fmload.config.objectives import RATES, Objective, statistic
+from fmload.model.outcome import NEITHER
 from fmload.model.stage import Stage
 from fmload.model.verdict import Reached
 from fmload.search import judging, saturation
@@ -20,6 +21,7 @@ from fmload.statistics.observation import Observation
 from fmload.statistics.steady_state import settled
 
 NS = 1e9
+STOPPED = "stop_if"
 GROWTH = 1.25  # from one look at the requests to the next: what has come since then can change the picture
 WARMUP_GROWTH, FIRST_LOOK_S = 1.1, 1.0
 LEAST_LATENCIES = 5  # a warm-up is no shorter than so many requests one after the other: that is what a queue remembers
@@ -32,9 +34,17 @@ def after(seconds: float, start_ns: int, reason: str) -> StopCondition:
     return lambda now_ns: reason if now_ns >= start_ns + int(seconds * NS) else None
 
 
-def window(stage: Stage, observation: Observation, limit_s: float, due: Due | None = None) -> list[StopCondition]:
-    """What closes the window that opened at the stage's `window_start_ns`. `due`: its arrivals, of an open loop."""
+def window(stage: Stage, observation: Observation, limit_s: float, due: Due | None = None,
+           idle: Callable[[], bool] = lambda: False) -> list[StopCondition]:
+    """What closes the window that opened at the stage's `window_start_ns`. `due`: its arrivals, of an open loop;
+    `idle`: whether every worker has sent all of its part, of exactly so many requests."""
     watched: list[StopCondition] = [Overload(stage, observation, due)] if stage.stop_when_saturated and due else []
+    if stage.stop_if is not None:
+        watched.append(stopped(stage, observation))
+    if stage.exact:
+        all_ended = completed(stage.stage, stage.requests or 0, observation, 0)
+        return [*watched, lambda now_ns: all_ended(now_ns) or ("requests" if idle() else None),
+                after(limit_s, stage.window_start_ns, "time")]
     if stage.find is not None and stage.find.objective is not None:
         return [*watched, judging.Judging(stage, observation), after(limit_s, stage.window_start_ns, "at_most")]
     if stage.until is not None:
@@ -48,12 +58,34 @@ def window(stage: Stage, observation: Observation, limit_s: float, due: Due | No
 def warmup(stage: Stage, observation: Observation) -> list[StopCondition]:
     """What ends the warm-up that began at the stage's `warmup_start_ns`."""
     begin_ns, asked = stage.warmup_start_ns, stage.warmup
+    watched = [stopped(stage, observation)] if stage.stop_if is not None else []
     if asked.requests is not None:
-        return [completed(stage.stage, asked.requests, observation, begin_ns),
+        return [*watched, completed(stage.stage, asked.requests, observation, begin_ns),
                 after(stage.warmup_s, begin_ns, "at_most")]
     if asked.steady is not None:
-        return [Steady(stage, observation), after(stage.warmup_s, begin_ns, "at_most")]
-    return [after(stage.warmup_s, begin_ns, "time")]
+        return [*watched, Steady(stage, observation), after(stage.warmup_s, begin_ns, "at_most")]
+    return [*watched, after(stage.warmup_s, begin_ns, "time")]
+
+
+def stopped(stage: Stage, observation: Observation) -> StopCondition:
+    """Over once the requests of the stage, its warm-up included, have become what `stop_if` names."""
+    return lambda now_ns: STOPPED if why_stopped(stage, observation) else None
+
+
+def why_stopped(stage: Stage, observation: Observation) -> str | None:
+    """`34 % of 52 requests failed`, `10 requests were throttled`; None while nothing of `stop_if` is so."""
+    asked, outcomes = stage.stop_if, observation.outcomes(stage.stage)
+    if asked is None:
+        return None
+    ended = sum(outcomes[outcome] for outcome in outcomes if outcome not in NEITHER)
+    failed = ended - outcomes["ok"]
+    limit = asked.error_rate
+    if limit is not None and ended >= asked.after and failed > limit * ended:
+        return f"{failed / ended:.1%} of {ended} requests failed, more than {limit:.1%}"
+    for outcome, most in asked.outcomes.items():
+        if outcomes[outcome] >= most:
+            return f"{outcomes[outcome]} requests ended as '{outcome}'"
+    return None
 
 
 def completed(stage: int, requests: int, observation: Observation, since_ns: int) -> StopCondition:

@@ -93,6 +93,16 @@ class Until:
     at_least_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class StopIf:
+    """What ends a stage early: more than this share of failures once `after` requests have ended, or so many requests
+    of an outcome."""
+
+    error_rate: float | None = None
+    after: int = 20
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Stage:
     """One endpoint × prompt set × load level, as asked and as it was. Instants are of the master's monotonic clock;
@@ -115,6 +125,8 @@ class Stage:
     stop_when_saturated: bool = False
     mix: MixPart | None = None
     until: Until | None = None
+    exact: bool = False  # `requests` are all that are sent, and each counts (None: not known before the prompts)
+    stop_if: StopIf | None = None
     status: Status = "pending"
     ramp_start_ns: int = 0
     warmup_start_ns: int = 0
@@ -122,7 +134,7 @@ class Stage:
     window_end_ns: int = 0
     drain_end_ns: int = 0
     warmup_ended: str | None = None  # what ended it: time, requests, steady or at_most
-    window_closed: str | None = None  # what closed it: time, requests, precise, clear, saturated or at_most
+    window_closed: str | None = None  # what closed it: time, requests, precise, clear, saturated, stop_if or at_most
     verdict: LoadVerdict | None = None  # on the objectives of its search
     observed: Observed | None = None  # where other stages are compared with it
     reached: Reached | None = None
@@ -183,8 +195,8 @@ class Stage:
 
     @property
     def counts_requests(self) -> bool:
-        """Whether the number of its requests ends its warm-up or its window."""
-        return self.requests is not None or self.warmup.requests is not None
+        """Whether the number of its requests, or of its failures, ends its warm-up or its window."""
+        return bool(self.exact or self.stop_if or self.requests is not None or self.warmup.requests is not None)
 
     @property
     def needs_requests(self) -> bool:

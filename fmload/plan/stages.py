@@ -13,7 +13,7 @@ from fmload.base.apportion import shares, spread
 from fmload.base.errors import FmloadError
 from fmload.config.objectives import searchable
 from fmload.config.schema import ArrivalSpec, ComponentSpec, EndpointSpec, LoadSpec, PromptSpec, RunFile
-from fmload.model.stage import Find, Load, MixPart, Stage, Until, WarmUp
+from fmload.model.stage import Find, Load, MixPart, Stage, StopIf, Until, WarmUp
 
 DEFAULT_WINDOW_S = 60.0
 
@@ -63,7 +63,7 @@ def _fresh_copy(stage: Stage, number: int) -> Stage:
     mix = stage.mix and replace(stage.mix, first=number - stage.mix.component)
     return Stage(number, stage.step, stage.repeat, stage.endpoint, stage.prompt_set, stage.load, stage.parameters,
                  stage.ramp_s, stage.warmup_s, stage.window_s, stage.requests, stage.drain_s, stage.warmup, stage.find,
-                 stage.stop_when_saturated, mix, stage.until)
+                 stage.stop_when_saturated, mix, stage.until, stage.exact, stage.stop_if)
 
 
 class Combination(NamedTuple):
@@ -123,18 +123,21 @@ def _stage(run: RunFile, number: int, step: int, repeat: int, lane: Combination)
         until = Until(**spec.until.model_dump(exclude={"at_most_s"}))
     elif window_s is None and spec.requests is None:
         window_s = DEFAULT_WINDOW_S
+    warmup_s, warmup = spec.warmup.limit_s, WarmUp(spec.warmup.requests, spec.warmup.steady)
+    if spec.exact:  # every request is counted, those of the ramp, too
+        warmup_s, warmup = 0.0, WarmUp()
     return Stage(number, step, repeat, endpoint.name, lane.prompts.name, load,
-                 {**endpoint.parameters, **lane.parameters},
-                 ramp_s, spec.warmup.limit_s, window_s, _requests(spec, lane), spec.drain_s,
-                 WarmUp(spec.warmup.requests, spec.warmup.steady), find, spec.stops,
-                 _mix(run, lane, number), until)
+                 {**endpoint.parameters, **lane.parameters}, ramp_s, warmup_s, window_s, _requests(spec, lane),
+                 spec.drain_s, warmup, find, spec.stops, _mix(run, lane, number), until, spec.exact is not None,
+                 StopIf(**spec.stop_if.model_dump()) if spec.stop_if else None)
 
 
 def _requests(spec: LoadSpec, lane: Combination) -> int | None:
-    """Requests that close the window; of a mix, each component's part of them."""
-    if spec.requests is None or lane.component is None or spec.mix is None:
-        return spec.requests
-    return max(1, spread(spec.requests, shares([one.weight for one in spec.mix]))[lane.component])
+    """Requests that close the window; of a mix, each component's part. None: a time does, or the prompts say."""
+    requests = spec.requests if isinstance(spec.requests, int | None) else spec.requests.exactly
+    if not isinstance(requests, int) or lane.component is None or spec.mix is None:
+        return requests if isinstance(requests, int) else None
+    return max(1, spread(requests, shares([one.weight for one in spec.mix]))[lane.component])
 
 
 def another(run: RunFile, number: int, step: int, endpoint: EndpointSpec, prompts: PromptSpec, value: float) -> Stage:

@@ -41,7 +41,9 @@ class Deal:
                 fresh.append(prompt)
             if prompt.conversation:
                 last[prompt.conversation] = prompt
-        self._fresh = itertools.cycle(fresh[first:] + fresh[:first])
+        order = fresh[first:] + fresh[:first]
+        self._fresh = itertools.cycle(order)
+        self._once = iter(order)
         self._due: list[tuple[float, int, Prompt]] = []
         self._order = itertools.count()
 
@@ -50,6 +52,12 @@ class Deal:
         if self._due and self._due[0][0] <= now_s:
             return heapq.heappop(self._due)[2]
         return next(self._fresh)
+
+    def take_once(self, now_s: float) -> Prompt | None:
+        """As `take`, where no prompt is sent again; None while nothing is left but turns that are not due."""
+        if self._due and self._due[0][0] <= now_s:
+            return heapq.heappop(self._due)[2]
+        return next(self._once, None)
 
     def answered(self, prompt: Prompt, now_s: float) -> None:
         """The prompt's request has ended, well or not: its conversation can go on."""

@@ -66,6 +66,8 @@ def wanted(run_file: RunFile, spec: PromptSpec) -> int | None:
     if spec.count is not None:
         return spec.count
     load, source = run_file.load, SOURCES.load(spec.source)
+    if load.exact and getattr(source, "endless", False):
+        return _sent_exactly(run_file, spec)
     if not getattr(source, "endless", False) and (load.trace is not None or not getattr(source, "timed", False)):
         return None
     servers = Counter(server_of(endpoint.model_dump()) for endpoint in run_file.endpoints)
@@ -76,11 +78,23 @@ def wanted(run_file: RunFile, spec: PromptSpec) -> int | None:
     return int(min(max(estimated, planned, _LEAST), _MOST))
 
 
+def _sent_exactly(run_file: RunFile, spec: PromptSpec) -> int:
+    """Prompts of a set that all stages of exactly so many requests send to the server that is sent most of them."""
+    from fmload.plan.stages import plan
+
+    servers = {one.name: server_of(one.model_dump()) for one in run_file.endpoints}
+    sent: Counter[str] = Counter()
+    for stage in plan(run_file):
+        if stage.prompt_set == spec.name:
+            sent[servers[stage.endpoint]] += stage.requests or _LEAST
+    return max(sent.values(), default=_LEAST)
+
+
 def _at_most(load: LoadSpec, shortest_s: float) -> float:
     """Requests of all levels together when none is shorter than that."""
     window_s = load.until.at_most_s if load.until is not None else load.window_s or 60.0
     lead_s = load.ramp_s + load.warmup.limit_s
-    if load.requests is not None:
+    if isinstance(load.requests, int):
         levels: list[float] = [*(load.concurrency or ()), *(load.rate or ())]
         return load.requests * len(levels) + sum(levels) * lead_s / shortest_s
     stage_s = lead_s + window_s

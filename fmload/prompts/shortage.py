@@ -44,6 +44,8 @@ def requests_at_least(run: RunFile, stage: Stage, prompts: list[Prompt]) -> int:
     """How many requests a stage sends at least, as far as its plan says; `prompts` are those of its set."""
     if stage.load.kind == "trace":
         return sum(prompt.offset_s is not None for prompt in prompts)
+    if stage.exact and stage.requests is None:
+        return len(prompts)
     counted = (stage.warmup.requests or 0) + (stage.requests or 0 if stage.window_s is None else 0)
     if stage.load.kind == "rate" and not (stage.find or stage.until or stage.stop_when_saturated):
         timed_s = stage.ramp_s + (stage.warmup_s if stage.warmup.by_time else 0.0) + (stage.window_s or 0.0)

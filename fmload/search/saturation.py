@@ -82,12 +82,13 @@ def skip_higher(step: Iterable[Stage], stages: list[Stage], now_ns: int) -> None
     for stage in step:
         same = [other for other in stages if _line(other) == _line(stage)]
         lower = [other for other in same if other.status == "done" and other.load.value < stage.load.value]
-        if stage.window_closed == "saturated" or gains_nothing(stage, lower):
+        stopped = "stop_if" in (stage.window_closed, stage.warmup_ended)
+        if stopped or stage.window_closed == "saturated" or gains_nothing(stage, lower):
+            why = "was ended by stop_if" if stopped else "was more than it can take"
             for other in same:
                 if other.status == "pending" and other.load.value > stage.load.value:
                     other.become("skipped")
-                    why = f"{stage.load.text} was more than it can take"
-                    other.marks.append(StageMark("skipped", now_ns, None, why))
+                    other.marks.append(StageMark("skipped", now_ns, None, f"{stage.load.text} {why}"))
 
 
 def _line(stage: Stage) -> tuple[str, str, str, str]:

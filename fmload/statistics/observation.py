@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -84,6 +85,7 @@ class _Watched:
     keep: bool
     told: list[Told] = field(default_factory=list)
     ended_ns: list[int] = field(default_factory=list)  # ascending
+    outcomes: Counter[str] = field(default_factory=Counter)
 
 
 class Observation:
@@ -117,10 +119,20 @@ class Observation:
         ended = self._watched[stage].ended_ns if stage in self._watched else []
         return len(ended) - bisect_left(ended, since_ns)
 
+    def outcomes(self, stage: int) -> Counter[str]:
+        """What became of the requests of a stage that have ended so far."""
+        return self._watched[stage].outcomes if stage in self._watched else Counter()
+
+    def last_end_ns(self, stage: int) -> int | None:
+        """When the last request of a stage ended, as far as they are here."""
+        ended = self._watched[stage].ended_ns if stage in self._watched else []
+        return ended[-1] if ended else None
+
 
 def _note(watched: _Watched, record: Record, offset_ns: int) -> None:
     last_ns = record.end_ns or record.last_token_ns or record.send_ns or record.scheduled_ns
     insort(watched.ended_ns, last_ns - offset_ns)
+    watched.outcomes[record.outcome] += 1
     if watched.keep:
         watched.told.append((record, offset_ns))
 

@@ -19,9 +19,10 @@ from fmload.endpoints.base import Endpoint
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.model.record import Record
+from fmload.plan.exact import Part
 from fmload.plugins import ENDPOINTS
 from fmload.prompts import replay
-from fmload.prompts.deal import deals_of
+from fmload.prompts.deal import Deal, deals_of
 from fmload.prompts.store import of_endpoint
 from fmload.wire.exchange import Address, Timeouts
 from fmload.wire.http1 import Http1Wire
@@ -34,6 +35,7 @@ from fmload.worker.slots import Lane, Slots
 from fmload.worker.timer import Timer
 
 KILL_LIMIT_S = 5.0
+TURN_POLL_S = 0.005
 TRIAL_LIMIT_S = 60.0  # an endpoint that takes longer to answer at first is left to the load
 SPAWNED_AT_ONCE = 64  # then the answers are read again
 DEAD_AFTER = 10  # requests in a row that did not reach the endpoint
@@ -113,6 +115,7 @@ class Dispatcher:
         self._prompts = {(endpoint, name): of_endpoint(shard, spec)
                          for endpoint, spec in self._specs.items() for name, shard in prompts.items()}
         self._deals = deals_of(run.endpoints, prompts, begins)
+        self._own_deals: dict[int, Deal] = {}  # by stage, of exactly so many requests
         checks = run.load.safe_check
         self._safe_check = SafeCheck(checks, run.seed) if checks is not None else None
         self._exact = any(spec.exact_output for spec in run.prompts)
@@ -122,6 +125,7 @@ class Dispatcher:
         self._cancel = Cancellation(run.load.cancel, f"{run.seed}/{index}")
         self._censoring = False
         self._when_idle: Callable[[], None] | None = None
+        self._when_spent: Callable[[], None] | None = None  # all of exactly so many requests have ended
 
     @property
     def in_flight(self) -> int:
@@ -151,12 +155,17 @@ class Dispatcher:
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
-    def serve(self, lanes: list[dict[str, Any]]) -> None:
-        """Serve these lanes (of `fmload_step`) from their start on, and no others."""
+    def serve(self, lanes: list[dict[str, Any]], when_spent: Callable[[], None] = lambda: None) -> None:
+        """Serve these lanes (of `fmload_step`) from their start on, and no others. Of exactly so many requests: call
+        `when_spent` once this worker's part of all lanes has ended."""
         self._when_idle, self._censoring = None, False
+        exact = all(lane.get("exact") is not None for lane in lanes)
+        self._when_spent = when_spent if exact else None
         self._end_helpers()
+        self._own_deals = {lane["stage"]: Deal(part) for lane in lanes if (part := self._part(lane))}
         served = self.lanes.serve([Lane(lane["stage"], lane["endpoint"], lane["prompt_set"], lane["slots"],
-                                        component=lane["mix"]["component"] if lane["mix"] else None)
+                                        component=lane["mix"]["component"] if lane["mix"] else None,
+                                        left=lane["exact"]["count"] if lane.get("exact") else None)
                                    for lane in lanes])
         before, self._paced = self._paced, {}
         for lane, asked in zip(served, lanes, strict=True):
@@ -165,6 +174,13 @@ class Dispatcher:
             else:
                 self._paced[lane.stage] = self._dealt(lane, asked, before.get(lane.stage))
         self._pace_all()
+        self._tell_if_idle()
+
+    def _part(self, asked: Mapping[str, Any]) -> list[Prompt]:
+        """This worker's prompts of a lane of exactly so many requests; none of any other lane."""
+        if not asked.get("exact"):
+            return []
+        return Part(**asked["exact"]).of(self._prompts[asked["endpoint"], asked["prompt_set"]])
 
     def adopt(self, prompt_set: str, prompts: list[Prompt]) -> None:
         """Replay these rows of a trace, too, in the step that is on: the worker that had them is gone."""
@@ -191,6 +207,10 @@ class Dispatcher:
         paced = Paced(lane, asked["start_ns"] + self.offset_ns, asked["since_ns"] + self.offset_ns, asked["value"])
         if asked["kind"] == "trace":
             due = self._replayed(self._prompts[lane.endpoint, lane.prompt_set] if asked["replays"] else [], paced)
+        elif asked.get("exact"):
+            mine = arrivals.share(arrivals.of_stage(asked), asked["index"], asked["workers"])
+            due = ((paced.start_ns + round(due_s * 1e9), prompt)
+                   for due_s, prompt in zip(mine, self._part(asked), strict=False) if due_s is not None)
         else:
             mine = arrivals.share(arrivals.of_stage(asked), asked["index"], asked["workers"])
             due = ((paced.start_ns + round(due_s * 1e9), None) for due_s in mine if due_s is not None)
@@ -218,6 +238,8 @@ class Dispatcher:
         """All that is due by now, up to a bound: a round of the loop for each would not catch up after a burst."""
         for _ in range(SPAWNED_AT_ONCE):
             self._spawn(lane, *schedule.take())
+            if lane.left is not None:
+                lane.left -= 1
             if schedule.next is None or schedule.next[0] > now_ns:
                 return
 
@@ -226,7 +248,7 @@ class Dispatcher:
         self.lanes.close()
         self._paced = {}
         self._end_helpers()
-        self._when_idle = when_idle
+        self._when_idle, self._when_spent = when_idle, None
         self._tell_if_idle()
 
     def cut(self, outcome: str, limit_s: float = 0.0) -> None:
@@ -249,6 +271,9 @@ class Dispatcher:
         self._helpers = []
 
     def _tell_if_idle(self) -> None:
+        if self._when_spent is not None and not self._in_flight and all(lane.spent for lane in self.lanes):
+            spent, self._when_spent = self._when_spent, None
+            spent()
         if self._when_idle is not None and not self._in_flight:
             tell, self._when_idle = self._when_idle, None
             tell()
@@ -263,7 +288,8 @@ class Dispatcher:
         """
         with idle():
             lane = self.lanes.take()
-        request = self._spawn(lane, time.monotonic_ns())
+            prompt = self._own_prompt(lane)
+        request = self._spawn(lane, time.monotonic_ns(), prompt)
         try:
             request.join()
             gevent.sleep(FAILURE_PAUSE_S.get(request.value, 0.0))
@@ -272,6 +298,17 @@ class Dispatcher:
             raise
         finally:
             self.lanes.release(lane)
+            self._tell_if_idle()
+
+    def _own_prompt(self, lane: Lane) -> Prompt | None:
+        """The next of this worker's part of exactly so many requests; None elsewhere. Waits for the answer that a later
+        turn of a conversation goes on from, when nothing else is left."""
+        deal = self._own_deals.get(lane.stage)
+        if lane.left is None or deal is None:
+            return None
+        while (prompt := deal.take_once(time.monotonic())) is None:
+            gevent.sleep(TURN_POLL_S)
+        return prompt
 
     def _spawn(self, lane: Lane, scheduled_ns: int, prompt: Prompt | None = None) -> gevent.Greenlet:
         request = gevent.Greenlet(self._request, lane, scheduled_ns, prompt)
@@ -285,7 +322,7 @@ class Dispatcher:
         self._tell_if_idle()
 
     def _request(self, lane: Lane, scheduled_ns: int, due: Prompt | None) -> str:
-        deal = self._deals[lane.endpoint, lane.prompt_set]
+        deal = self._own_deals.get(lane.stage) or self._deals[lane.endpoint, lane.prompt_set]
         prompt = due or deal.take(time.monotonic())
         record, reading = self._measure(lane, prompt, scheduled_ns)
         deal.answered(prompt, time.monotonic())

@@ -21,10 +21,23 @@ class Lane:
     busy: int = 0
     component: int | None = None  # of a mix, which may have parameters of its own
     unreached: int = 0  # requests in a row that did not reach the endpoint
+    left: int | None = None  # requests that may still be sent, of exactly so many
 
     @property
     def free(self) -> int:
-        return min(self.slots, self.opened) - self.busy
+        free = min(self.slots, self.opened) - self.busy
+        return free if self.left is None else min(free, self.left)
+
+    @property
+    def spent(self) -> bool:
+        """Whether all of exactly so many requests have been sent, and no user is at one."""
+        return self.left == 0 and self.busy == 0
+
+    def engage(self) -> None:
+        """A user has one of the slots, for one request."""
+        self.busy += 1
+        if self.left is not None:
+            self.left -= 1
 
 
 class Slots:
@@ -62,7 +75,7 @@ class Slots:
         """A slot, as soon as there is one; blocks the greenlet. A greenlet killed meanwhile takes none."""
         lane = self._freest()
         if lane is not None:
-            lane.busy += 1
+            lane.engage()
             return lane
         granted: AsyncResult[Lane] = AsyncResult()
         self._waiting.append(granted)
@@ -87,5 +100,5 @@ class Slots:
 
     def _grant(self) -> None:
         while self._waiting and (lane := self._freest()) is not None:
-            lane.busy += 1
+            lane.engage()
             self._waiting.popleft().set(lane)

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,7 @@ class Worker:
         the last ping may have told of an estimate that the master has dropped since."""
         self._take_offset(step.offset_ns)
         if self._dispatcher is not None:
-            self._dispatcher.serve(step.lanes)
+            self._dispatcher.serve(step.lanes, when_spent=partial(self._tell_idle, step.step))
 
     def on_adopt(self, rows: Adopt) -> None:
         """A batch of a trace's rows whose worker is gone: they are this one's in the step that is on."""
@@ -174,14 +175,15 @@ class Worker:
 
     def on_close(self, close: Close) -> None:
         """The window is over: nothing new is sent; say when nothing is in flight any more."""
-        def tell() -> None:
-            self.ship()  # the stage's records are there before the master goes on
-            self._send(Idle(close.step, dict(self._made)))
-
+        tell = partial(self._tell_idle, close.step)
         if self._dispatcher is not None:
             self._dispatcher.stop(when_idle=tell)
         else:
             tell()
+
+    def _tell_idle(self, step: int) -> None:
+        self.ship()  # the stage's records are there before the master goes on
+        self._send(Idle(step, dict(self._made)))
 
     def on_censor(self, censor: Censor) -> None:
         """The drain's limit has come: end what is still in flight, and keep it."""

@@ -19,7 +19,7 @@ from fmload.plugins import COMMANDS
     (("evaluate", "x", "--concurrency", "many"), "argument --concurrency: 'many' is not a whole number of at least 1"),
     (("audit", "nowhere"), "cannot read nowhere: No such file or directory"),
     (("report", "nowhere"), "nowhere is not a results folder"),
-    (("run", "nowhere.yml"), "nowhere.yml: No such file"),
+    (("run", "nowhere.yml"), "nowhere.yml: no such run file"),
 ])
 def test_what_is_wrong_is_told_and_ends_with_2(arguments: tuple[str, ...], told: str, tmp_path: Path,
                                                monkeypatch: pytest.MonkeyPatch,

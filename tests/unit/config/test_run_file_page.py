@@ -25,4 +25,4 @@ def test_the_hint_of_a_bad_file_names_the_page() -> None:
     try:
         parse("", "x.yml", Path("/"))
     except RunFileError as error:
-        assert "docs/run-file.md" in str(error.hint)
+        assert "fmload help run-file" in str(error.hint)

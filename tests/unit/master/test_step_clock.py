@@ -48,7 +48,7 @@ class Sender:
     offset_ns = 0
     served_with: int | None = None
 
-    def serve(self, lanes: list[dict[str, Any]]) -> None:
+    def serve(self, lanes: list[dict[str, Any]], when_spent: Any) -> None:
         self.served_with = self.offset_ns
 
 

@@ -43,9 +43,24 @@ def offered_load(facts: Facts) -> Check | None:
     if achieved is None:
         return None
     difference = relative(achieved, offered)
+    if stage.exact and difference < 0:  # users whose prompts are used up wait for the last answers
+        return Check(4, "achieved = offered", PASS, f"{achieved:.4g} {what} of {offered:.4g} offered, over all "
+                     "requests from the first to the last: with exactly so many, fewer are in flight at both ends.",
+                     {"offered": offered, "achieved": achieved})
     return Check(4, "achieved = offered", graded(difference, CLOSE if stage.concurrency else 0.1),
                  f"{achieved:.4g} {what} of {offered:.4g} offered ({difference:+.1%}).",
                  {"offered": offered, "achieved": achieved})
+
+
+def as_many_as_asked(facts: Facts) -> Check | None:
+    """Of a stage of exactly so many requests: that there is a record of each, and of no more."""
+    stage, totals = facts.summary.stage, facts.summary.totals
+    if not stage.exact or stage.requests is None:
+        return None
+    result = PASS if totals.started == stage.requests else FAIL
+    return Check(4, "as many requests as asked", result, f"{totals.started} of exactly {stage.requests} requests were "
+                 f"sent{'.' if result == PASS else ': a worker was lost, or the stage ended early.'}",
+                 {"asked": stage.requests, "sent": totals.started})
 
 
 def send_lateness(facts: Facts) -> Check | None:
