@@ -1,12 +1,17 @@
-"""The script that a new instance runs first: containers, load balancer between copies, and the lease that ends it."""
+"""The script that a new instance runs first: containers, load balancer between copies, the watch that tells how they
+do, and the lease that ends it."""
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
@@ -14,7 +19,9 @@ from fmload.base.errors import FmloadError
 from fmload_deploy.images import Accelerator
 
 LIMIT_BYTES = 16_384  # EC2 takes no more
+STATUS_PORT = 9_229  # where the instance tells how its copies do
 _BEHIND_BALANCER = 18_000  # first port of the copies when a balancer stands before them
+_TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,7 @@ class Script:
     after_start: Sequence[str] = ()
     hf_token_secret: str | None = None
     first_lease_s: int = 3600
+    health: str = "/health"
 
     @property
     def registry(self) -> str | None:
@@ -52,12 +60,26 @@ class Script:
         """The script. Raises FmloadError when it is longer than EC2 takes."""
         balancer = _render("nginx.conf.j2", copies=self.copies, port=self.port) if len(self.copies) > 1 else None
         values = {name: getattr(self, name) for name in self.__slots__}
-        text = _render("user-data.sh.j2", **values | {"balancer": balancer, "env": sorted((self.env or {}).items()),
-                                                      "registry": self.registry})
+        text = _render("user-data.sh.j2", **values | {
+            "balancer": balancer, "env": sorted((self.env or {}).items()), "registry": self.registry,
+            "watch": json.dumps(watch_config(self)), "watcher": _watcher(), "status_port": STATUS_PORT})
         if len(text.encode()) > LIMIT_BYTES:
             raise FmloadError(f"the instance's start script has {len(text.encode())} bytes; EC2 takes {LIMIT_BYTES}",
                               hint="shorten env or args")
         return text
+
+
+def watch_config(script: Script) -> dict[str, Any]:
+    """What templates/instance_watch.py is told: whom to look at, and where things are on the instance."""
+    balancer = {"nginx": "/etc/fmload/nginx.conf"} if len(script.copies) > 1 else {}
+    return {"copies": [{"index": copy.index, "port": copy.port} for copy in script.copies], "health": script.health,
+            "status_port": STATUS_PORT, "state": "/var/lib/fmload/failed", "console": "/var/log/fmload.log", **balancer}
+
+
+@cache
+def _watcher() -> str:
+    """The watch, packed: EC2 takes little."""
+    return base64.encodebytes(gzip.compress((_TEMPLATES / "instance_watch.py").read_bytes(), mtime=0)).decode().strip()
 
 
 def copies_of(wanted: int | None, tensor_parallel: int, accelerator: Accelerator, devices: int, cores: int,
@@ -91,7 +113,7 @@ def _render(name: str, **values: object) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parents[1] / "templates"),
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_TEMPLATES),
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
                                      autoescape=False)
     environment.filters["quote"] = lambda value: shlex.quote(str(value))

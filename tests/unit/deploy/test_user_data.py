@@ -40,7 +40,8 @@ def test_the_token_is_fetched_by_the_instance_and_never_written_into_the_script(
 
 def test_a_balancer_between_copies_does_not_buffer_and_waits_for_long_answers() -> None:
     text = script(copies=copies_of(2, 1, "gpu", 2, 0, 8000)).text()
-    for rule in ("proxy_buffering off;", "proxy_read_timeout 3600s;", "least_conn;", "proxy_next_upstream off;",
+    for rule in ("proxy_buffering off;", "proxy_read_timeout 3600s;", "least_conn;", "proxy_next_upstream error timeout;",
+                 "max_fails=1 fail_timeout=5s;",
                  "server 127.0.0.1:18000", "server 127.0.0.1:18001", "listen 8000;"):
         assert rule in text
 
