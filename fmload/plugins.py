@@ -54,6 +54,7 @@ KINDS = Registry("resource kind", {
     "process": "fmload_deploy.local.processes:Process",
     "iam-role": "fmload_deploy.ec2.kinds:Role",
     "iam-instance-profile": "fmload_deploy.ec2.kinds:InstanceProfile",
+    "schedule-group": "fmload_deploy.scheduled_deletion:ScheduleGroup",
     "ec2-security-group": "fmload_deploy.ec2.kinds:SecurityGroup",
     "ec2-instance": "fmload_deploy.ec2.kinds:Instance",
     "eks-nodegroup": "fmload_deploy.eks.kinds:NodeGroup",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,12 +11,18 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, NoRegionError
 
 from fmload.base.errors import FmloadError
+from fmload_deploy.owner import owner
 
-_CONFIG = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 4})
+_CONFIG = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 3})
 _POLL_AWS_S, _POLL_HERE_S = 10.0, 0.05
+_LAG_AWS_S, _LAG_HERE_S = 60.0, 2.0
+_BUSY = ("Throttling", "RequestLimitExceeded", "TooManyRequests", "ServiceUnavailable", "Unavailable",
+         "InternalFailure", "InternalError", "InternalServer", "InternalServiceError", "RequestTimeout",
+         "ServerException", "SlowDown")
+_SERVER_ERROR = 500
 
 _HINTS = {
     "ExpiredToken": "the credentials have expired: renew them (aws sso login) and repeat the command; it continues",
@@ -43,6 +50,7 @@ class Aws:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str | None, str | None], Any] = {}
+        self._owners: dict[tuple[str | None, str | None], str] = {}
 
     def client(self, service: str, region: str | None, endpoint_url: str | None = None) -> Any:
         """A boto3 client. With `endpoint_url` (an emulated AWS) the account's own credentials are never used."""
@@ -51,6 +59,13 @@ class Aws:
             if key not in self._clients:
                 self._clients[key] = _make_client(service, region, endpoint_url)
             return self._clients[key]
+
+    def owner(self, region: str | None, endpoint_url: str | None = None) -> str:
+        """Whose the account's things are that this process makes; asked for once."""
+        key = (region, endpoint_url)
+        if key not in self._owners:
+            self._owners[key] = owner(self.client("sts", region, endpoint_url))
+        return self._owners[key]
 
 
 def _make_client(service: str, region: str | None, endpoint_url: str | None) -> Any:
@@ -65,20 +80,55 @@ def _make_client(service: str, region: str | None, endpoint_url: str | None) -> 
 
 def poll_s(client: Any) -> float:
     """Seconds between two looks: AWS throttles the impatient, an emulation on this host does not."""
-    return _POLL_HERE_S if urlsplit(client.meta.endpoint_url).hostname in ("127.0.0.1", "localhost") else _POLL_AWS_S
+    return _POLL_HERE_S if _on_this_host(client.meta.endpoint_url) else _POLL_AWS_S
+
+
+def pause_s(endpoint_url: str | None) -> float:
+    """`poll_s` for clients with this `endpoint_url` (or the environment's)."""
+    return _POLL_HERE_S if _on_this_host(endpoint_url or os.environ.get("AWS_ENDPOINT_URL")) else _POLL_AWS_S
+
+
+def lag_s(endpoint_url: str | None) -> float:
+    """How long what AWS has accepted may yet be unknown to other calls, at most."""
+    return _LAG_HERE_S if _on_this_host(endpoint_url or os.environ.get("AWS_ENDPOINT_URL")) else _LAG_AWS_S
+
+
+def _on_this_host(url: str | None) -> bool:
+    return url is not None and urlsplit(url).hostname in ("127.0.0.1", "localhost")
+
+
+class Busy(FmloadError):
+    """AWS throttles, or is in trouble for the moment: the same call may do later what it does not do now."""
 
 
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
-    """Turns AWS's errors inside into FmloadError: what was being done, AWS's own words, and the remedy."""
+    """Turns AWS's errors inside into FmloadError: what was being done, AWS's own words, and the remedy.
+
+    Throttles, failures of AWS's own and of the network become Busy.
+    """
     try:
         yield
     except ClientError as error:
-        raise FmloadError(f"{doing}: {message(error)}", hint=hint(code(error))) from error
+        kind = Busy if busy(error) else FmloadError
+        raise kind(f"{doing}: {message(error)}", hint=hint(code(error))) from error
     except NoCredentialsError as error:
         raise FmloadError(f"{doing}: no AWS credentials", hint="set AWS_PROFILE, or run 'aws configure'") from error
+    except HTTPClientError as error:
+        raise Busy(f"{doing}: {error}", hint="is the network up, and the region right?") from error
     except BotoCoreError as error:
         raise FmloadError(f"{doing}: {error}") from error
+
+
+def busy(error: ClientError) -> bool:
+    """Whether the error is one of the moment: a throttle, or AWS's own trouble."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return code(error).startswith(_BUSY) or status >= _SERVER_ERROR
+
+
+def denied(error: ClientError) -> bool:
+    """Whether the credentials lack the permission."""
+    return code(error).startswith(("AccessDenied", "UnauthorizedOperation", "NotAuthorized"))
 
 
 def code(error: ClientError) -> str:
@@ -99,7 +149,7 @@ def hint(error_code: str) -> str | None:
 def gone(error: ClientError) -> bool:
     """Whether the error says that the thing does not exist."""
     name, words = code(error), error.response.get("Error", {}).get("Message", "")
-    return (name in ("ResourceNotFound", "NoSuchEntity", "NoSuchBucket", "NoSuchKey", "404")
+    return (name in ("ResourceNotFound", "NotFound", "NoSuchEntity", "NoSuchBucket", "NoSuchKey", "404")
             or name.endswith(".NotFound") or (name == "Validation" and words.startswith("Could not find")))
 
 

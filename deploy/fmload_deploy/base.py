@@ -63,6 +63,7 @@ class Context:
     region: str | None = None
     prices: Path | None = None  # the user's own price table
     keep: bool = False  # what is created outlives this process
+    lease_s: float = 7200.0  # from its creation, what is created lives so long unless its lease is renewed
     stop: threading.Event = field(default_factory=threading.Event)
 
     @property

@@ -24,8 +24,8 @@ REGION = "us-east-1"
 class Emulation:
     """What stands in for AWS when a target has an emulator `profile`; empty when it has none."""
 
-    def __init__(self, endpoint: str, profile: str | None, context: Context) -> None:
-        self.endpoint, self.profile, self.context = endpoint, profile, context
+    def __init__(self, endpoint: str, profile: str | None, context: Context, scenario: str | None = None) -> None:
+        self.endpoint, self.profile, self.context, self.scenario = endpoint, profile, context, scenario
         self._control_url: str | None = None
         self._data_url: str | None = None
 
@@ -73,7 +73,8 @@ class Emulation:
 
         def create() -> Mapping[str, Any]:
             ready.unlink(missing_ok=True)
-            command = [sys.executable, "-m", "fmload_deploy.emulated_aws", "--ready-file", str(ready)]
+            command = [sys.executable, "-m", "fmload_deploy.emulated_aws", "--ready-file", str(ready),
+                       *(["--scenario", self.scenario] if self.scenario else [])]
             return start(resource, command, {}, log, self.context.keep)
 
         def look() -> str | None:

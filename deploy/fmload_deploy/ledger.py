@@ -1,8 +1,8 @@
 """The ledger: what a run creates, written and synced to disk before each create call, and read back to delete it.
 
 One JSON object a line, appended. The first line names the run; each other line is an event of one resource:
-`creating` (before the call), `created`, `deleting`, `deleted`. A line torn by a crash is skipped: the call that it
-announced was not made.
+`creating` (before the call), `refused` (AWS said no: nothing exists), `created`, `renewed` (its lease), `deleting`,
+`deleted`. A line torn by a crash is skipped: the call that it announced was not made.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,17 +26,19 @@ NAME = "ledger.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A resource as the ledger last knew it. `created_utc` is when its price began to run."""
+    """A resource as the ledger last knew it. `created_utc` is when its price began to run, `lease_utc` when it ends by
+    itself (None: never, as far as the ledger knows)."""
 
     resource: Resource
     endpoint: str
     event: str
     created_utc: datetime
+    lease_utc: datetime | None = None
 
     @property
     def up(self) -> bool:
         """Whether it may still exist."""
-        return self.event != "deleted"
+        return self.event not in ("deleted", "refused")
 
 
 class Ledger:
@@ -53,7 +56,7 @@ class Ledger:
             return cls.open(path)
         ledger = cls(path, run_id or f"{name}-{secrets.token_hex(3)}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        ledger._append({"event": "run", "run": ledger.run_id})
+        ledger._append({"event": "run", "run": ledger.run_id, "host": socket.gethostname(), "pid": os.getpid()})
         return ledger
 
     @classmethod
@@ -72,6 +75,10 @@ class Ledger:
         """Append an event and return once it is on the disk."""
         self._append({"event": event, "endpoint": endpoint, **asdict(resource)})
 
+    def renewed(self, resource: Resource, endpoint: str, until: datetime) -> None:
+        """Write down that the resource ends itself at `until`."""
+        self._append({"event": "renewed", "endpoint": endpoint, **asdict(resource), "until": until.isoformat()})
+
     def entries(self) -> list[Entry]:
         """Every resource as last known, in the order of creation."""
         known: dict[tuple[str, str, str | None], Entry] = {}
@@ -81,11 +88,14 @@ class Ledger:
             resource = Resource(line["kind"], line["name"], line["region"], line["hourly"], line["detail"])
             at = datetime.fromisoformat(line["at"])
             before = known.get(resource.key)
-            if before is None or not before.up:
+            if line["event"] == "renewed":
+                if before is not None:
+                    known[resource.key] = replace(before, lease_utc=datetime.fromisoformat(line["until"]))
+            elif before is None or not before.up:
                 known.pop(resource.key, None)
                 known[resource.key] = Entry(resource, line["endpoint"], line["event"], at)
             else:
-                known[resource.key] = Entry(resource, line["endpoint"], line["event"], before.created_utc)
+                known[resource.key] = replace(before, resource=resource, endpoint=line["endpoint"], event=line["event"])
         return list(known.values())
 
     def _append(self, line: dict[str, Any]) -> None:

@@ -17,11 +17,16 @@ from fmload.config.schema import EndpointSpec, RunFile
 from fmload.plugins import KINDS, TARGETS
 from fmload.results.folder import Results
 from fmload_deploy import bill
-from fmload_deploy.aws import Aws
+from fmload_deploy.aws import Aws, pause_s
 from fmload_deploy.base import Context, Deployment, Kind, Plan, Target
+from fmload_deploy.condition import watched
+from fmload_deploy.create import found_despite_lag
 from fmload_deploy.emulation import vanished
-from fmload_deploy.lease import renewing
+from fmload_deploy.lease import KEPT_LEASE_S, LEASE_S, renewing
 from fmload_deploy.ledger import NAME, Entry, Ledger
+from fmload_deploy.resource import sum_or_none
+from fmload_deploy.signals import as_interrupts, undisturbed
+from fmload_deploy.wait import retried
 
 Say = Callable[[str], None]
 Item = TypeVar("Item")
@@ -38,12 +43,31 @@ def context_for(run_file: RunFile, results: Results, say: Say = say_on_stderr, k
     results.create()
     prices = Path(run_file.prices) if run_file.prices else None
     ledger = Ledger.begin(results.root / NAME, run_file.name)
-    return Context(ledger, results.logs, Aws(), say, run_file.region, prices, keep)
+    return Context(ledger, results.logs, Aws(), _unbreakable(say), run_file.region, prices, keep,
+                   _first_lease_s(run_file, keep))
 
 
 def context_of(ledger: Ledger, region: str | None = None, say: Say = say_on_stderr) -> Context:
     """The context for what a ledger holds, without its run file."""
-    return Context(ledger, ledger.path.parent, Aws(), say, region)
+    return Context(ledger, ledger.path.parent, Aws(), _unbreakable(say), region)
+
+
+def _first_lease_s(run_file: RunFile, keep: bool) -> float:
+    """From creation to the first renewal, the longest start included; what is kept is never renewed."""
+    options = [spec.deploy.options for spec in run_file.endpoints if spec.deploy]
+    if keep:
+        return max([getattr(one, "kept_lease_s", KEPT_LEASE_S) for one in options], default=KEPT_LEASE_S)
+    return max([getattr(one, "start_timeout_s", 0.0) for one in options], default=0.0) + LEASE_S
+
+
+def _unbreakable(say: Say) -> Say:
+    """Progress that nobody can read any more, as on a lost terminal, stops nothing."""
+    def told(text: str) -> None:
+        try:
+            say(text)
+        except (OSError, ValueError):
+            return
+    return told
 
 
 @contextmanager
@@ -59,14 +83,17 @@ def deployed(run_file: RunFile, results: Results, *, yes: bool = False, keep: bo
         return
     context = context_for(run_file, results, say, keep)
     bill.approve(plans(run_file, context), run_file, yes)
-    try:
-        with bill.limited(context, run_file.max_cost), renewing(context):
-            yield up(run_file, context)
-    finally:
-        if keep:
-            say(f"left up; remove it with: fmload deploy down {context.ledger.path}")
-        else:
-            _down_after(context, failing=sys.exc_info()[0] is not None)
+    with as_interrupts():
+        try:
+            with bill.limited(context, run_file.max_cost), renewing(context):
+                ready = up(run_file, context)
+                with watched(context):
+                    yield ready
+        finally:
+            if keep:
+                context.say(f"left up; remove it with: {_removal(context)}")
+            else:
+                _down_after(context, failing=sys.exc_info()[0] is not None)
 
 
 def plans(run_file: RunFile, context: Context) -> list[Plan]:
@@ -94,14 +121,36 @@ def with_addresses(run_file: RunFile, deployments: Mapping[str, Deployment]) -> 
 def down(context: Context) -> None:
     """Delete what the ledger has, newest first, endpoints side by side. Does nothing the second time.
 
-    Raises FmloadError with what could not be deleted; the ledger still has it, so that `down` can be run again.
+    Raises FmloadError with what could not be deleted, its price and the command that tries again.
     """
+    with undisturbed(context.say, _removal(context)):
+        _down(context)
+
+
+def _down(context: Context) -> None:
     groups: dict[str, list[Entry]] = defaultdict(list)
     for entry in reversed(context.ledger.entries()):
         if entry.up:
             groups[entry.endpoint].append(entry)
     fresh = replace(context, stop=threading.Event())
-    _side_by_side(lambda group: _delete_all(group, fresh), list(groups.values()), fresh)
+    try:
+        _side_by_side(lambda group: _delete_all(group, fresh), list(groups.values()), fresh)
+    except FmloadError as error:
+        raise _left(error, context) from error
+
+
+def _left(error: FmloadError, context: Context) -> FmloadError:
+    """What is still there, what it costs, and how it is removed."""
+    left = [entry.resource for entry in context.ledger.entries() if entry.up]
+    hourly = sum_or_none(resource.hourly for resource in left)
+    lines = "".join(f"\n  {bill.hourly_text(resource.hourly):>14}  {resource}" for resource in left)
+    return FmloadError(f"not everything could be deleted: {error.message}\nstill there, together "
+                       f"{bill.hourly_text(hourly)}:{lines}\nremove it with: {_removal(context)}",
+                       hint=error.hint, exit_code=error.exit_code)
+
+
+def _removal(context: Context) -> str:
+    return f"fmload deploy down {context.ledger.path}"
 
 
 def exists(entry: Entry, context: Context) -> bool:
@@ -129,8 +178,15 @@ def _delete(entry: Entry, context: Context) -> None:
     context.ledger.write("deleting", entry.resource, entry.endpoint)
     context.say(f"{entry.endpoint}: deleting {entry.resource}")
     if not vanished(entry.resource):
-        kind.delete(entry.resource, context)
+        found_despite_lag(kind, entry.resource, context, entry)
+        retried(f"deleting {entry.resource}", lambda: _deleted(kind, entry, context), context,
+                pause_s(entry.resource.detail.get("endpoint_url")))
     context.ledger.write("deleted", entry.resource, entry.endpoint)
+
+
+def _deleted(kind: Kind, entry: Entry, context: Context) -> bool:
+    kind.delete(entry.resource, context)
+    return True
 
 
 def _down_after(context: Context, failing: bool) -> None:

@@ -21,7 +21,7 @@ plan    what would be created, for which price; no effects
 up      create what is not there yet, and show the addresses; repeat it after a failure
 status  what exists, what it costs by the hour, and what it has cost
 down    delete what the ledger has; repeat it after a failure; from any machine with the ledger, or by --run alone
-sweep   find by tag what any run left in a region, and delete it
+sweep   find by tag what runs left in a region, and delete what is yours and no longer wanted
 """
 
 
@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets",
                         help="override a key of the run file")
     parser.add_argument("--out", type=Path, help="results folder; default: a new one, or the newest of the run file")
-    parser.add_argument("--run", help="down, sweep: the run id, as in the tag fmload:run")
+    parser.add_argument("--run", action="append", default=[],
+                        help="down, sweep: the run id (tag fmload:run); live or not, whoever owns it (repeatable)")
+    parser.add_argument("--owner", action="append", default=[],
+                        help="sweep: what this owner left, too (repeatable; all: everybody). Live runs are spared")
     parser.add_argument("--region", help="down --run, sweep: the AWS region; default: AWS_REGION")
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
@@ -88,11 +91,23 @@ def _status(args: argparse.Namespace) -> int:
         for entry in ledger.entries():
             state = _state(entry, ledger)
             up += [entry] if state in ("up", "unknown") else []
-            print(f"{state:8}{bill.hourly_text(entry.resource.hourly):>14}  {entry.endpoint}: {entry.resource}")
+            print(f"{state:8}{bill.hourly_text(entry.resource.hourly):>14}  {entry.endpoint}: {entry.resource}"
+                  + (_lease(entry) if state == "up" and entry.resource.hourly != 0 else ""))
     spent = bill.spent_usd(up)
     print(f"{len(up)} up, {bill.hourly_text(sum_or_none(entry.resource.hourly for entry in up))}, so far "
           + ("n/a (a price is unknown)" if spent is None else f"{spent:.2f} USD"))
     return EXIT_OK
+
+
+def _lease(entry: Entry) -> str:
+    """When the resource ends by itself."""
+    from datetime import UTC, datetime
+
+    from fmload.base.units import format_duration
+    if entry.lease_utc is None:
+        return "; no lease: bills until it is removed"
+    left_s = (entry.lease_utc - datetime.now(UTC)).total_seconds()
+    return f"; ends itself in {format_duration(left_s)}" if left_s > 0 else "; its lease is over: it ends now"
 
 
 def _state(entry: Entry, ledger: Ledger) -> str:
@@ -120,15 +135,20 @@ def _sweep(args: argparse.Namespace) -> int:
     from fmload_deploy.ledger import Ledger
     folder = args.out or Path("results") / "swept"
     region = args.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    looking = lifecycle.context_of(Ledger(folder / "none", args.run or ""), region)
-    runs = sweep.found(looking, args.run)
-    for run_id, resources in runs.items():
-        print(f"{run_id}:", *resources, sep="\n  ")
-    if not runs:
-        print(f"nothing with the tag fmload:run{f'={args.run}' if args.run else ''} in {region or 'this region'}")
+    looking = lifecycle.context_of(Ledger(folder / "none", ""), region)
+    runs = sweep.found(looking, args.run[0] if len(args.run) == 1 else None)
+    mine = looking.aws.owner(region)
+    doomed = sweep.removable(runs, mine, args.run, args.owner)
+    for run_id, run in runs.items():
+        fate = "to be deleted" if run_id in doomed else "kept; name it to delete it: --run " + run_id
+        print(f"{run.line()}: {fate}", *run.resources, sep="\n  ")
+    if not doomed:
+        wanted = f"={', '.join(args.run)}" if args.run else ""
+        print(f"nothing to delete{'' if runs else f' with the tag fmload:run{wanted}'} in {region or 'this region'}"
+              f" for {mine}")
     elif _agreed(args.yes):
-        for run_id, resources in runs.items():
-            lifecycle.down(lifecycle.context_of(sweep.ledger_of(folder, run_id, resources), region))
+        for run_id, run in doomed.items():
+            lifecycle.down(lifecycle.context_of(sweep.ledger_of(folder, run_id, run.resources), region))
     return EXIT_OK
 
 

@@ -62,7 +62,7 @@ def test_a_lost_ledger_is_no_loss(
     context = make_context(run_file)
     lifecycle.up(run_file, context)
     looking = lifecycle.context_of(Ledger(tmp_path / "none", context.run_id), "us-east-1")
-    found = sweep.found(looking, context.run_id)[context.run_id]
+    found = sweep.found(looking, context.run_id)[context.run_id].resources
     lifecycle.down(lifecycle.context_of(sweep.ledger_of(tmp_path / "swept", context.run_id, found), "us-east-1"))
     assert aws.tagged(context.run_id) == []
 

@@ -53,11 +53,12 @@ def test_up_status_down_by_the_run_file_alone(aws: EmulatedAws, folder: Path) ->
     again = fmload("deploy", "up", "run.yml", "--yes", cwd=folder)
     assert again.stdout == made.stdout
     status = fmload("deploy", "status", "run.yml", cwd=folder).stdout
-    assert "3 up, 13.12 USD/h, so far 0.0" in status
+    assert "5 up, 13.12 USD/h, so far 0.0" in status
+    assert "; ends itself in 7" in status  # twelve hours, in minutes
     name = made.stdout.splitlines()[0].partition(": ")[2]
     aws.client("sagemaker").delete_endpoint(EndpointName=name)  # behind the ledger's back
     aws.client("sagemaker").get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 1})
-    assert "2 up, 0 USD/h" in fmload("deploy", "status", "run.yml", cwd=folder).stdout
+    assert "4 up, 0 USD/h" in fmload("deploy", "status", "run.yml", cwd=folder).stdout
     [ledger] = folder.glob(f"results/cli-*/{NAME}")
     assert len(aws.tagged(Ledger.open(ledger).run_id)) == 2
     assert fmload("deploy", "down", "run.yml", cwd=folder).returncode == 0
@@ -74,15 +75,17 @@ def test_down_by_the_run_id_alone_needs_no_file(aws: EmulatedAws, folder: Path) 
     done = fmload("deploy", "down", "--run", run_id, "--region", "us-east-1", "--yes", cwd=elsewhere)
     assert done.returncode == 0 and run_id in done.stdout, done.stderr
     assert aws.tagged(run_id) == []
-    assert "nothing with the tag" in fmload("deploy", "sweep", "--run", run_id, cwd=elsewhere).stdout
+    assert "nothing to delete with the tag" in fmload("deploy", "sweep", "--run", run_id, cwd=elsewhere).stdout
 
 
-def test_sweep_deletes_nothing_without_a_word(aws: EmulatedAws, folder: Path) -> None:
+def test_sweep_deletes_nothing_without_a_word_and_nothing_live_without_its_name(aws: EmulatedAws, folder: Path) -> None:
     fmload("deploy", "up", "run.yml", "--yes", "--out", "here", cwd=folder)
     run_id = Ledger.open(folder / "here" / NAME).run_id
-    assert fmload("deploy", "sweep", cwd=folder).returncode == 2
+    kept = fmload("deploy", "sweep", "--yes", cwd=folder)
+    assert f"{run_id}: of " in kept.stdout and "live: its lease lasts" in kept.stdout, kept.stderr
+    assert fmload("deploy", "sweep", "--run", run_id, cwd=folder).returncode == 2  # nobody agreed
     assert len(aws.tagged(run_id)) == 3
-    fmload("deploy", "sweep", "--yes", cwd=folder)
+    fmload("deploy", "sweep", "--run", run_id, "--yes", cwd=folder)
     assert aws.tagged(run_id) == []
 
 
@@ -93,7 +96,7 @@ def test_the_emulated_sagemaker_run_file_deploys_sweeps_reports_and_takes_down(t
     assert done.returncode in (0, 3), done.stderr
     entries = Ledger.open(tmp_path / "r" / NAME).entries()
     assert {entry.resource.kind for entry in entries} == {
-        "process", "sagemaker-model", "sagemaker-endpoint-config", "sagemaker-endpoint"}
+        "process", "iam-role", "schedule-group", "sagemaker-model", "sagemaker-endpoint-config", "sagemaker-endpoint"}
     assert not any(entry.up for entry in entries)
     assert (tmp_path / "r" / "report.md").exists()
     stages = json.loads((tmp_path / "r" / "stages.json").read_text())["stages"]

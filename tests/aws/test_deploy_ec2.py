@@ -15,8 +15,9 @@ from fmload.base.errors import FmloadError
 from fmload.results.folder import Results
 from fmload_deploy import lease, lifecycle, sweep
 from fmload_deploy.base import Context
-from fmload_deploy.ec2.kinds import LEASE_TAG
+from fmload_deploy.ec2.options import STATUS_PORT
 from fmload_deploy.ledger import NAME, Ledger
+from fmload_deploy.owner import LEASE_TAG
 
 if TYPE_CHECKING:
     from conftest import EmulatedAws, MakeRunFile
@@ -75,7 +76,7 @@ def test_an_instance_serves_is_leased_and_leaves_nothing(
         [group] = on_server.client("ec2").describe_security_groups(
             Filters=[{"Name": "tag:fmload:run", "Values": [context.run_id]}])["SecurityGroups"]
         assert [(rule["FromPort"], rule["IpRanges"][0]["CidrIp"]) for rule in group["IpPermissions"]] == [
-            (8000, "127.0.0.1/32")]
+            (8000, "127.0.0.1/32"), (STATUS_PORT, "127.0.0.1/32")]
     finally:
         lifecycle.down(context)
     assert left(on_server, context.run_id) == []
@@ -113,7 +114,7 @@ def test_several_instances_are_one_endpoint_and_emulated_ones_answer_from_one_ad
     ("UnauthorizedOperation", "smallest policies"), ("RequestExpired", "RequestExpired")])
 def test_a_refused_instance_names_the_remedy_and_leaves_nothing(
         on_server: EmulatedAws, make_run_file: MakeRunFile, tmp_path: Path, code: str, says: str) -> None:
-    on_server.fail("RunInstances", code, "no")
+    on_server.fail("RunInstances", code, "no", times=6 if code == "InsufficientInstanceCapacity" else 1)
     results = Results(tmp_path / "r")
     with pytest.raises(FmloadError, match=says), lifecycle.deployed(make_run_file(endpoint()), results, yes=True):
         raise AssertionError("the block must not be entered")
@@ -188,7 +189,7 @@ def test_a_lost_ledger_is_no_loss_tags_find_instances_groups_and_roles(
     context = make_context(run_file)
     lifecycle.up(run_file, context)
     looking = lifecycle.context_of(Ledger(tmp_path / "none", context.run_id), "us-east-1")
-    found = sweep.found(looking, context.run_id)[context.run_id]
+    found = sweep.found(looking, context.run_id)[context.run_id].resources
     assert [one.kind for one in found] == ["iam-role", "iam-instance-profile", "ec2-security-group", "ec2-instance"]
     lifecycle.down(lifecycle.context_of(sweep.ledger_of(tmp_path / "swept", context.run_id, found), "us-east-1"))
     assert left(on_server, context.run_id) == []

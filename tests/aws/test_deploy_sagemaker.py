@@ -190,8 +190,8 @@ def test_a_lost_ledger_is_no_loss_tags_find_it_all(
     lifecycle.up(run_file, context)
     context.ledger.path.unlink()
     looking = lifecycle.context_of(Ledger(tmp_path / "none", context.run_id), "us-east-1")
-    found = sweep.found(looking, context.run_id)[context.run_id]
-    assert len(found) == 4
+    found = sweep.found(looking, context.run_id)[context.run_id].resources
+    assert len(found) == 6
     lifecycle.down(lifecycle.context_of(sweep.ledger_of(tmp_path / "swept", context.run_id, found), "us-east-1"))
     assert aws.tagged(context.run_id) == []
 

@@ -5,23 +5,31 @@ Each is made by one call and completed by another; the completing calls may be m
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import socket
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from fmload.base.errors import FmloadError
-from fmload_deploy.account import tags
+from fmload_deploy.account import partition, tags
 from fmload_deploy.aws import code
 from fmload_deploy.base import Context
 from fmload_deploy.resource import Resource
 
 PATH = "/fmload/"
+_AWS_OWN = "169.254.169.253"  # the VPC's resolver: routed where private addresses are
 _TRUST = {"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
 _PULL = {"Effect": "Allow", "Resource": "*", "Action": [
     "ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"]}
+
+_SESSIONS = {"Effect": "Allow", "Resource": "*", "Action": [
+    "ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"]}
 
 
 def create_role(iam: Any, resource: Resource, context: Context) -> None:
@@ -30,11 +38,12 @@ def create_role(iam: Any, resource: Resource, context: Context) -> None:
                     Tags=tags(context, resource))
 
 
-def permit(iam: Any, role: Resource, secret: str | None, private_image: bool) -> None:
-    """Let the role read one secret and pull images from ECR, as far as it needs to."""
-    statements: list[dict[str, Any]] = [_PULL] if private_image else []
+def permit(iam: Any, role: Resource, secret: str | None, private_image: bool, ssm: bool = False) -> None:
+    """Let the role read one secret, pull images from ECR and take Session Manager's calls, as far as it needs to."""
+    statements: list[dict[str, Any]] = [*([_PULL] if private_image else []), *([_SESSIONS] if ssm else [])]
     if secret:
-        arn = secret if secret.startswith("arn:") else f"arn:*:secretsmanager:*:*:secret:{secret}-*"
+        arn = secret if secret.startswith("arn:") else (
+            f"arn:{partition(role.region)}:secretsmanager:{role.region or '*'}:*:secret:{secret}-*")
         statements.append({"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": arn})
     iam.put_role_policy(RoleName=role.name, PolicyName="serve",
                         PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}))
@@ -61,15 +70,30 @@ def create_group(ec2: Any, resource: Resource, context: Context, subnet: str | N
     return {"id": group["GroupId"]}
 
 
-def open_group(ec2: Any, group: Resource, port: int, cidr: str) -> None:
-    """Let `cidr`, and nobody else, connect to the port."""
+def open_group(ec2: Any, group: Resource, ports: Sequence[int], cidr: str) -> None:
+    """Let `cidr`, and nobody else, connect to the ports."""
+    for port in ports:
+        try:
+            ec2.authorize_security_group_ingress(GroupId=group.detail["id"], IpPermissions=[{
+                "IpProtocol": "tcp", "FromPort": port, "ToPort": port,
+                "IpRanges": [{"CidrIp": cidr, "Description": "the load generators"}]}])
+        except ClientError as error:
+            if code(error) != "InvalidPermission.Duplicate":
+                raise
+
+
+def my_private_address() -> str:
+    """This machine's address in its own network. Raises FmloadError when that is not a private one."""
     try:
-        ec2.authorize_security_group_ingress(GroupId=group.detail["id"], IpPermissions=[{
-            "IpProtocol": "tcp", "FromPort": port, "ToPort": port,
-            "IpRanges": [{"CidrIp": cidr, "Description": "the load generators"}]}])
-    except ClientError as error:
-        if code(error) != "InvalidPermission.Duplicate":
-            raise
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((_AWS_OWN, 53))  # a datagram socket: nothing is sent
+            address = ipaddress.ip_address(probe.getsockname()[0])
+    except OSError:
+        address = ipaddress.ip_address("0.0.0.0")
+    if not address.is_private or address.is_loopback or address.is_unspecified:
+        raise FmloadError(f"address: private, and this machine's own address ({address}) is not a private one",
+                          hint="write deploy.allow: the CIDR of the load generators in the VPC")
+    return str(address)
 
 
 def my_public_address() -> str:

@@ -11,12 +11,12 @@ from botocore.exceptions import ClientError
 from fmload_deploy.account import client_for
 from fmload_deploy.aws import code, described, explained, gone, poll_s
 from fmload_deploy.base import Context
+from fmload_deploy.ec2.instance_status import told
+from fmload_deploy.owner import LEASE_TAG
 from fmload_deploy.resource import Resource
 from fmload_deploy.wait import wait_for
 
-LEASE_TAG = "fmload-lease-until"
 _LIMIT_S = 900.0
-_VISIBLE_LOOKS = 4  # a new instance may be missing from describe calls for a few seconds
 
 
 class Instance:
@@ -33,7 +33,7 @@ class Instance:
 
     def delete(self, resource: Resource, context: Context) -> None:
         client = client_for(resource, context, "ec2")
-        found = self._until_visible(resource, context)
+        found = self._alive(resource, context)
         if found:
             with explained(f"deleting {resource}"):
                 client.terminate_instances(InstanceIds=[instance["InstanceId"] for instance in found])
@@ -46,13 +46,19 @@ class Instance:
             client_for(resource, context, "ec2").create_tags(
                 Resources=[resource.detail["id"]], Tags=[{"Key": LEASE_TAG, "Value": str(int(time.time() + lease_s))}])
 
-    def _until_visible(self, resource: Resource, context: Context) -> Sequence[Mapping[str, Any]]:
-        """The instances of the name; one that was announced but never confirmed is looked for several times."""
-        for _ in range(1 if "id" in resource.detail else _VISIBLE_LOOKS):
-            if found := self._alive(resource, context):
-                return found
-            context.stop.wait(poll_s(client_for(resource, context, "ec2")) / 2)
-        return ()
+    def condition(self, resource: Resource, context: Context) -> Mapping[str, str]:
+        """The instance's own end, and what it tells of its copies."""
+        found = self.describe(resource, context)
+        if found is None or found["State"]["Name"] not in ("pending", "running"):
+            reason = (found or {}).get("StateReason", {}).get("Message", "no reason given")
+            return {"the instance": f"has ended: {reason}"}
+        status = told(resource.detail["status_url"]) if "status_url" in resource.detail else None
+        if status is None:
+            return {}
+        dead = {f"copy {copy['index']}": f"dead, taken out of the balancer: {copy['reason']}"
+                for copy in status["copies"] if copy["state"] == "dead"}
+        return dead | {f"copy {index}, unanswered": f"{count} requests got no answer"
+                       for index, count in status["swallowed"].items()}
 
     def _alive(self, resource: Resource, context: Context) -> Sequence[Mapping[str, Any]]:
         return self._instances(resource, context, ("pending", "running", "stopping", "stopped", "shutting-down"))

@@ -10,6 +10,8 @@ from pydantic import Field
 from fmload.config.model import Rule, Strict
 from fmload.config.values import Seconds
 
+STATUS_PORT = 9_229  # where the instance tells how its copies do
+
 
 class Options(Strict):
     """Keys of `deploy: {target: ec2, ...}`."""
@@ -32,13 +34,17 @@ class Options(Strict):
     instance_profile: str | None = Field(None, description="default: made where the secret or a private image needs it")
     purchase: Literal["on_demand", "spot", "capacity_block"] = "on_demand"
     capacity_reservation: str | None = Field(None, description="cr-…; required for a capacity block")
-    subnet: str | None = Field(None, description="default: one of the default VPC")
-    allow: str | None = Field(None, description="CIDR that may connect; default: this machine's public address alone")
+    subnet: str | None = Field(None, description="default: those of the default VPC, zone after zone")
+    subnets: list[str] = Field(default_factory=list, description="tried in this order when a zone has no capacity")
+    capacity_wait_s: Seconds = Field(0.0, alias="capacity_wait", description="go on asking for capacity for so long")
+    allow: str | None = Field(None, description="CIDR that may connect; default: this machine's address alone")
+    ssm: bool = Field(False, description="a way in: aws ssm start-session (no port, no key)")
     address: Literal["public", "private"] = "public"
     volume_gib: int = Field(200, ge=30)
     start_timeout_s: Seconds = Field(3600.0, alias="start_timeout")
     kept_lease_s: Seconds = Field(43_200.0, alias="kept_lease", description="when kept up: ends itself after so long")
     emulator: str | None = Field(None, description="emulate: AWS on this host, answers by this emulator profile")
+    scenario: str | None = Field(None, description="with emulator: a file of what that AWS does wrong")
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
@@ -50,3 +56,9 @@ class Options(Strict):
             yield "capacity_reservation", "purchase: capacity_block needs capacity_reservation: cr-…"
         if isinstance(given.get("model_copies"), int) and given["model_copies"] < 1:
             yield "model_copies", "at least 1, or max"
+        if given.get("port") == STATUS_PORT:
+            yield "port", f"{STATUS_PORT} is where the instance tells of its copies; another one"
+        if "subnet" in given and given.get("subnets"):
+            yield "subnets", "give subnet or subnets, not both"
+        if "scenario" in given and "emulator" not in given:
+            yield "scenario", "goes with emulator: AWS itself needs none"

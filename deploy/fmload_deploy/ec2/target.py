@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from fmload.base.errors import FmloadError
+from fmload.base.units import format_duration
 from fmload.config.schema import EndpointSpec
 from fmload.pricing.table import accelerators_of
 from fmload_deploy import images
-from fmload_deploy.account import client_for, tag_map
-from fmload_deploy.aws import code, explained, poll_s
+from fmload_deploy.account import client_for, region_of, tag_map
+from fmload_deploy.aws import explained, message, poll_s
 from fmload_deploy.base import Context, Deployment, Plan
 from fmload_deploy.create import ensure
 from fmload_deploy.ec2 import access as ec2_access
-from fmload_deploy.ec2.kinds import LEASE_TAG, Instance
-from fmload_deploy.ec2.options import Options
+from fmload_deploy.ec2 import instance_status
+from fmload_deploy.ec2.instance_status import told
+from fmload_deploy.ec2.kinds import Instance
+from fmload_deploy.ec2.options import STATUS_PORT, Options
 from fmload_deploy.ec2.user_data import Script, copies_of
+from fmload_deploy.ec2.zones import no_room, subnets
 from fmload_deploy.emulation import REGION, Emulation
 from fmload_deploy.lease import LEASE_S
 from fmload_deploy.local.health import healthy
-from fmload_deploy.names import name_for
+from fmload_deploy.names import attempt_token, name_for
+from fmload_deploy.owner import LEASE_TAG
 from fmload_deploy.prices import hourly_usd, instance_price
 from fmload_deploy.resource import Resource
+from fmload_deploy.start_failure import failed_start
 from fmload_deploy.wait import wait_for
 
+_CAPACITY_PAUSE_S = 60.0
 _STARTUP_S = {"gpu": 600.0, "neuron": 1200.0}  # typical, for the plan's estimate
 _MARKETS: dict[str, dict[str, Any]] = {
     "on_demand": {},
@@ -49,14 +56,17 @@ class EC2:
         self.spec, self.context = spec, context
         self.options: Options = spec.deploy.options
         self.name = name_for(context.run_id, spec.name)
-        self.emulation = Emulation(spec.name, self.options.emulator, context)
-        self.region = context.region or os.environ.get("AWS_REGION") or (REGION if self.options.emulator else None)
+        self.emulation = Emulation(spec.name, self.options.emulator, context, self.options.scenario)
+        self.region = region_of(spec, context, REGION if self.options.emulator else None)
         self.container = self._container()
 
     def plan(self) -> Plan:
         script = self.script
         notes = (f"image {script.image}, {len(script.copies)} copies an instance; images.yml of {images.table_date()}",
-                 f"open to {self.options.allow or 'the public address of this machine'}, port {script.port}",
+                 f"open to {self.options.allow or f'the {self.options.address} address of this machine'}, ports "
+                 f"{script.port} and {STATUS_PORT}",
+                 *(("a way in: aws ssm start-session --target INSTANCE",) if self.options.ssm else ()),
+                 f"lease: an instance ends itself after {format_duration(self._first_lease_s())}, unless renewed",
                  *(("spot: may be taken away at any time",) if self.options.purchase == "spot" else ()))
         return Plan(self.spec.name, "ec2", (*self.emulation.resources(), *self._access_resources(), *self._instances()),
                     0.0 if self.options.emulator else _STARTUP_S[self.container.accelerator],
@@ -68,7 +78,9 @@ class EC2:
         group = access[-1].detail["id"]
         instances = [self._make(resource, lambda client, resource: self._create_instance(client, resource, group))
                      for resource in self._instances()]
-        urls = list(dict.fromkeys(self._serving(resource) for resource in instances))  # emulated ones are one server
+        serving = [self._serving(resource) for resource in instances]
+        instances = [resource for resource, _ in serving]
+        urls = list(dict.fromkeys(url for _, url in serving))  # emulated ones are one server
         where = {"urls": urls} if len(urls) > 1 else {"url": urls[0]}
         emulation = {"emulated": self.options.emulator} if self.options.emulator else {}
         price = instance_price(self.options.instance_type, self.options.instance_count, self.region,
@@ -90,7 +102,8 @@ class EC2:
         return Resource(kind, name, self.region, hourly, self.emulation.detail())
 
     def _needs_profile(self) -> bool:
-        return self.options.instance_profile is None and bool(self.options.hf_token_secret or self.script.registry)
+        return self.options.instance_profile is None and bool(
+            self.options.hf_token_secret or self.script.registry or self.options.ssm)
 
     def _make(self, resource: Resource, create: Create) -> Resource:
         client = client_for(resource, self.context, "iam" if resource.kind.startswith("iam-") else "ec2")
@@ -102,34 +115,40 @@ class EC2:
         makers: dict[str, Create] = {
             "iam-role": lambda iam, role: ec2_access.create_role(iam, role, self.context),
             "iam-instance-profile": lambda iam, profile: ec2_access.create_profile(iam, profile, self.context),
-            "ec2-security-group": lambda ec2, group: ec2_access.create_group(ec2, group, self.context,
-                                                                             self.options.subnet)}
+            "ec2-security-group": lambda ec2, group: ec2_access.create_group(
+                ec2, group, self.context, self.options.subnet or next(iter(self.options.subnets), None))}
         made = self._make(resource, makers[resource.kind])
         client = client_for(resource, self.context, "iam" if resource.kind.startswith("iam-") else "ec2")
         with explained(f"{self.spec.name}: {resource}"):
             if resource.kind == "iam-role":
-                ec2_access.permit(client, made, self.options.hf_token_secret, bool(self.script.registry))
+                ec2_access.permit(client, made, self.options.hf_token_secret, bool(self.script.registry),
+                                  self.options.ssm)
             elif resource.kind == "iam-instance-profile":
                 ec2_access.fill_profile(client, made)
             else:
-                ec2_access.open_group(client, made, self.script.port, self._allowed())
+                ec2_access.open_group(client, made, (self.script.port, STATUS_PORT), self._allowed())
         return made
 
     def _create_instance(self, ec2: Any, resource: Resource, group: str) -> dict[str, Any]:
-        arguments = self._instance_arguments(resource, group)
+        """Start it in the first zone that has room; all are asked again while `capacity_wait` lasts."""
+        end = time.monotonic() + self.options.capacity_wait_s
+        while True:
+            full: list[str] = []
+            for subnet in subnets(ec2, self.options):
+                try:
+                    answer = ec2.run_instances(**self._instance_arguments(resource, group, subnet))
+                except ClientError as error:
+                    if not no_room(error):
+                        raise
+                    refusal = error
+                    full.append(subnet or "the zone of AWS's choice")
+                    self.context.say(f"{self.spec.name}: {subnet or 'this zone'} has no room: {message(error)}")
+                else:
+                    return {"id": answer["Instances"][0]["InstanceId"]}
+            if time.monotonic() >= end or self.context.stop.wait(min(_CAPACITY_PAUSE_S, poll_s(ec2) * 6)):
+                raise refusal
 
-        def start() -> dict[str, Any] | None:
-            try:
-                answer: dict[str, Any] = ec2.run_instances(**arguments)
-            except ClientError as error:
-                if "Invalid IAM Instance Profile" in str(error) and code(error) == "InvalidParameterValue":
-                    return None  # a new profile takes some seconds to be known everywhere
-                raise
-            return answer
-        answer = wait_for(f"{resource}: the instance profile", start, self.context, 120.0, poll_s(ec2))
-        return {"id": answer["Instances"][0]["InstanceId"]}
-
-    def _instance_arguments(self, resource: Resource, group: str) -> dict[str, Any]:
+    def _instance_arguments(self, resource: Resource, group: str, subnet: str | None) -> dict[str, Any]:
         options = self.options
         profile = options.instance_profile or (self.name if self._needs_profile() else None)
         lease = {LEASE_TAG: str(int(time.time() + self._first_lease_s()))}
@@ -137,7 +156,7 @@ class EC2:
         described = [{"Key": key, "Value": value} for key, value in
                      {**tag_map(self.context, resource), **lease, "Name": resource.name}.items()]
         return {
-            "MinCount": 1, "MaxCount": 1, "ClientToken": resource.name, "ImageId": image,
+            "MinCount": 1, "MaxCount": 1, "ClientToken": attempt_token(resource), "ImageId": image,
             "InstanceType": options.instance_type, "UserData": self.script.text(),
             "InstanceInitiatedShutdownBehavior": "terminate",
             "MetadataOptions": {"HttpTokens": "required", "InstanceMetadataTags": "enabled"},
@@ -146,7 +165,7 @@ class EC2:
                 "DeleteOnTermination": True}}],
             "NetworkInterfaces": [{"DeviceIndex": 0, "Groups": [group],
                                    "AssociatePublicIpAddress": options.address == "public",
-                                   **({"SubnetId": options.subnet} if options.subnet else {})}],
+                                   **({"SubnetId": subnet} if subnet else {})}],
             "TagSpecifications": [{"ResourceType": kind, "Tags": described} for kind in ("instance", "volume")],
             **_MARKETS[options.purchase],
             **({"IamInstanceProfile": {"Name": profile}} if profile else {}),
@@ -171,16 +190,46 @@ class EC2:
     def _allowed(self) -> str:
         if self.options.allow:
             return self.options.allow
-        return "127.0.0.1/32" if self.options.emulator else f"{ec2_access.my_public_address()}/32"
+        if self.options.emulator:
+            return "127.0.0.1/32"
+        private = self.options.address == "private"
+        return f"{ec2_access.my_private_address() if private else ec2_access.my_public_address()}/32"
 
-    def _serving(self, resource: Resource) -> str:
-        """The instance's base URL, once the model answers there."""
-        url = f"{self._base_url(resource)}{self.container.health}"
-        wait_for(f"{self.spec.name}: {url}", lambda: True if healthy(url) else self._still_there(resource),
+    def _serving(self, resource: Resource) -> tuple[Resource, str]:
+        """The instance and its base URL, once every copy answers."""
+        base = self._base_url(resource)
+        url, status_url = f"{base}{self.container.health}", self._status_url(base)
+        wait_for(f"{self.spec.name}: {url}", lambda: self._look(resource, url, status_url),
                  self.context, self.options.start_timeout_s, poll_s(client_for(resource, self.context, "ec2")),
-                 hint="the instance's console output and /var/log/fmload.log tell more; deploy.start_timeout is the "
-                      "limit")
-        return f"{self._base_url(resource)}/v1"
+                 hint="deploy.start_timeout is the limit; while it waits, 'fmload deploy status' shows what exists")
+        known = {"status_url": status_url} if status_url else {}
+        made = replace(resource, detail={**resource.detail, **known})
+        self.context.ledger.write("created", made, self.spec.name)
+        return made, f"{base}/v1"
+
+    def _status_url(self, base: str) -> str | None:
+        return None if self.options.emulator else f"{base.rpartition(':')[0]}:{STATUS_PORT}"
+
+    def _look(self, resource: Resource, url: str, status_url: str | None) -> bool | None:
+        """True once every copy answers. Raises FmloadError, logs in hand, when the instance or a copy has failed."""
+        self._still_there(resource)
+        status = told(status_url) if status_url else None
+        ec2 = client_for(resource, self.context, "ec2")
+        if status is None:
+            console = instance_status.console(ec2, resource.detail["id"])
+            if (reason := instance_status.console_failure(console)) is not None:
+                raise self._failed(resource, reason, {"console.log": console})
+        elif status["state"] == "failed":
+            raise self._failed(resource, str(status["reason"]),
+                               {"console.log": instance_status.console(ec2, resource.detail["id"]),
+                                **instance_status.logs(status_url or "", len(self.script.copies))})
+        if status_url and len(self.script.copies) > 1 and (status is None or status["state"] != "serving"):
+            return None
+        return True if healthy(url) else None
+
+    def _failed(self, resource: Resource, reason: str, logs: Mapping[str, str]) -> FmloadError:
+        named = {f"{resource.name}-{name}": text for name, text in logs.items()}
+        return failed_start(str(resource), reason, named, self.context.logs)
 
     def _base_url(self, resource: Resource) -> str:
         if self.options.emulator:
@@ -198,16 +247,15 @@ class EC2:
         if found is not None and found["State"]["Name"] in ("pending", "running"):
             return
         reason = (found or {}).get("StateReason", {}).get("Message", "no reason given")
-        console = client_for(resource, self.context, "ec2").get_console_output(InstanceId=resource.detail["id"])
-        tail = "".join(f"\n    {line}" for line in console.get("Output", "").splitlines()[-15:])
-        raise FmloadError(f"{resource} has ended: {reason}{tail}")
+        console = instance_status.console(client_for(resource, self.context, "ec2"), resource.detail["id"])
+        raise self._failed(resource, f"has ended: {reason}", {"console.log": console})
 
     def _container(self) -> images.Container:
         options = self.options
         if options.container:
             return images.container("ec2", options.container, self.region)
         return images.Container("image", options.image or "", options.accelerator or "gpu", options.port or 8000,
-                                args=("{model}",))
+                                options.health or "/health", args=("{model}",))
 
     @cached_property
     def script(self) -> Script:
@@ -226,4 +274,4 @@ class EC2:
                       copies_of(wanted, parallel, container.accelerator, devices, cores, port),
                       [*container.arguments(serving), *options.args], {**container.environment(serving), **options.env},
                       [part.replace("{model}", serving.model) for part in container.after_start],
-                      options.hf_token_secret, int(self._first_lease_s()))
+                      options.hf_token_secret, int(self._first_lease_s()), container.health)

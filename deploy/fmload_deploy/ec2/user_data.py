@@ -16,10 +16,10 @@ from typing import Any
 import jinja2
 
 from fmload.base.errors import FmloadError
+from fmload_deploy.ec2.options import STATUS_PORT
 from fmload_deploy.images import Accelerator
 
 LIMIT_BYTES = 16_384  # EC2 takes no more
-STATUS_PORT = 9_229  # where the instance tells how its copies do
 _BEHIND_BALANCER = 18_000  # first port of the copies when a balancer stands before them
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 

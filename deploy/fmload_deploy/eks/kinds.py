@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from fmload_deploy.account import client_for
 from fmload_deploy.aws import described, explained, gone, poll_s
 from fmload_deploy.base import Context
 from fmload_deploy.eks.client import kube_client, kube_explained
+from fmload_deploy.owner import LEASE_TAG
 from fmload_deploy.resource import Resource
 from fmload_deploy.wait import wait_for
 
@@ -49,7 +51,15 @@ class NodeGroup:
     """A managed node group that the run added to a cluster."""
 
     def find(self, resource: Resource, context: Context) -> Mapping[str, Any] | None:
-        return None if self.describe(resource, context) is None else {}
+        found = self.describe(resource, context)
+        return None if found is None else {"arn": found["nodegroupArn"]}
+
+    def mark(self, resource: Resource, context: Context, lease_s: float) -> None:
+        """Say in its tag that it is wanted for `lease_s` from now."""
+        if "arn" in resource.detail:
+            with explained(f"marking {resource}"):
+                client_for(resource, context, "eks").tag_resource(
+                    resourceArn=resource.detail["arn"], tags={LEASE_TAG: str(int(time.time() + lease_s))})
 
     def describe(self, resource: Resource, context: Context) -> Mapping[str, Any] | None:
         """What EKS says of the group; None when it does not exist."""

@@ -46,6 +46,10 @@ class Options(Strict):
         "internal", description="cluster: only from inside it; else the scheme of a network load balancer")
     allow: list[str] = Field(default_factory=list, description="CIDRs that may use the load balancer")
     start_timeout_s: Seconds = Field(3600.0, alias="start_timeout")
+    lease: Literal["auto", "required", "off"] = Field(
+        "auto", description="of a node group: a deletion scheduled in the account, put off while the run lives")
+    lease_role: str | None = Field(None, description="ARN of a role that the scheduler may use; default: made")
+    kept_lease_s: Seconds = Field(43_200.0, alias="kept_lease", description="when kept up: deleted after so long")
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:

@@ -8,7 +8,7 @@ from typing import Any
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
 from fmload_deploy import images
-from fmload_deploy.account import client_for, tag_map
+from fmload_deploy.account import client_for, region_of, tag_map
 from fmload_deploy.aws import explained, poll_s
 from fmload_deploy.base import Context, Deployment, Plan
 from fmload_deploy.create import ensure
@@ -17,9 +17,10 @@ from fmload_deploy.eks.kinds import NodeGroup
 from fmload_deploy.eks.manifests import manifests
 from fmload_deploy.eks.options import NodeGroupSpec, Options
 from fmload_deploy.eks.pods import look_at_pods
-from fmload_deploy.names import name_for
+from fmload_deploy.names import attempt_token, name_for
 from fmload_deploy.prices import hourly_usd, instance_price
 from fmload_deploy.resource import Resource
+from fmload_deploy.scheduled_deletion import ScheduledDeletion
 from fmload_deploy.wait import wait_for
 
 _RESOURCES = {"gpu": "nvidia.com/gpu", "neuron": "aws.amazon.com/neuron"}
@@ -40,7 +41,7 @@ class EKS:
         assert spec.deploy is not None
         self.spec, self.context = spec, context
         self.options: Options = spec.deploy.options
-        self.region = context.region or os.environ.get("AWS_REGION")
+        self.region = region_of(spec, context)
         self.container = self._container()
         name = name_for(context.run_id, spec.name)
         where = {key: value for key in ("cluster", "kubeconfig", "kube_context")
@@ -56,12 +57,16 @@ class EKS:
         notes = [f"image {self.container.image}; images.yml of {images.table_date()}", f"access: {self.options.access}"]
         if self.group is None:
             notes.append("nodes of the cluster are used: their price is not in this plan")
-        return Plan(self.spec.name, "eks", tuple(one for one in (self.group, self.namespace) if one), _STARTUP_S,
-                    notes=tuple(notes))
+        lease = self._lease()
+        return Plan(self.spec.name, "eks", (*lease.resources(), *(one for one in (self.group, self.namespace) if one)),
+                    _STARTUP_S, notes=(*notes, *lease.notes()))
 
     def up(self) -> Deployment:
-        made = []
+        made: list[Resource] = []
         if self.group is not None and self.options.node_group is not None:
+            lease = self._lease()
+            made += lease.up()
+            lease.cover(self.group)
             made.append(self._add_nodes(self.group, self.options.node_group))
         self._check_devices()
         with kube_explained(self.spec.name):
@@ -72,6 +77,10 @@ class EKS:
         price = {"price": instance_price(group.instance_type, group.count, self.region)} if group else {}
         return Deployment(self.spec.name, {"url": f"{self._address()}/v1"}, tuple(made), price)
 
+    def _lease(self) -> ScheduledDeletion:
+        return ScheduledDeletion(self.spec.name, self.options.lease, self.options.lease_role, self.context,
+                                 [self.group] if self.group else [])
+
     def _add_nodes(self, resource: Resource, group: NodeGroupSpec) -> Resource:
         eks = client_for(resource, self.context, "eks")
 
@@ -81,7 +90,7 @@ class EKS:
                 scalingConfig={"minSize": group.count, "maxSize": group.count, "desiredSize": group.count},
                 subnets=group.subnets, nodeRole=group.role, capacityType=group.capacity,
                 amiType=_AMI_TYPES[self.container.accelerator], diskSize=200,
-                clientRequestToken=resource.name, tags=tag_map(self.context, resource))
+                clientRequestToken=attempt_token(resource), tags=tag_map(self.context, resource))
 
         with explained(f"{self.spec.name}: {resource}"):
             made = ensure(self.context, self.spec.name, resource, create)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -9,14 +11,16 @@ from botocore.exceptions import ClientError
 
 from fmload.base.errors import FmloadError
 from fmload_deploy.account import client_for
-from fmload_deploy.aws import described, explained, gone, poll_s
+from fmload_deploy.aws import described, explained, gone, hint, lag_s, poll_s
 from fmload_deploy.base import Context
+from fmload_deploy.owner import LEASE_TAG
 from fmload_deploy.resource import Resource
+from fmload_deploy.start_failure import failed_start, known_cause
 from fmload_deploy.wait import wait_for
 
 _DELETE_LIMIT_S = 1800.0
 _MOVING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
-_LOG_EVENTS = 20
+_LOG_EVENTS, _LOG_STREAMS = 1000, 5
 
 
 class _Named:
@@ -27,7 +31,8 @@ class _Named:
     status: ClassVar[str | None] = None  # the key of its status, where it has one
 
     def find(self, resource: Resource, context: Context) -> Mapping[str, Any] | None:
-        return None if self.describe(resource, context) is None else {}
+        found = self.describe(resource, context)
+        return None if found is None else {"arn": found[f"{self.argument.removesuffix('Name')}Arn"]}
 
     def describe(self, resource: Resource, context: Context) -> Mapping[str, Any] | None:
         """The answer of its describe call; None when it does not exist."""
@@ -46,6 +51,14 @@ class _Named:
                 if not gone(error):
                     raise
         self._wait_gone(resource, context)
+
+    def mark(self, resource: Resource, context: Context, lease_s: float) -> None:
+        """Say in its tag that it is wanted for `lease_s` from now."""
+        if self.status is not None and "arn" in resource.detail:
+            with explained(f"marking {resource}"):
+                client_for(resource, context, "sagemaker").add_tags(
+                    ResourceArn=resource.detail["arn"],
+                    Tags=[{"Key": LEASE_TAG, "Value": str(int(time.time() + lease_s))}])
 
     def _settle(self, resource: Resource, context: Context) -> Mapping[str, Any] | None:
         """Wait until it is not in the middle of something, which SageMaker refuses to interrupt; None when gone."""
@@ -75,6 +88,19 @@ class EndpointConfig(_Named):
 class Endpoint(_Named):
     noun, argument, status = "endpoint", "EndpointName", "EndpointStatus"
 
+    def condition(self, resource: Resource, context: Context) -> Mapping[str, str]:
+        """A status other than InService, and instances that are missing."""
+        found = self.describe(resource, context)
+        if found is None:
+            return {"the endpoint": "is gone"}
+        status = found["EndpointStatus"]
+        told = {} if status == "InService" else {"the endpoint": f"is {status}: {found.get('FailureReason', '')}"}
+        for variant in found.get("ProductionVariants") or ():
+            now, wanted = variant.get("CurrentInstanceCount"), variant.get("DesiredInstanceCount")
+            if now is not None and wanted is not None and now < wanted:
+                told[f"variant {variant['VariantName']}"] = f"{now} of {wanted} instances serve"
+        return told
+
 
 class InferenceComponent(_Named):
     noun, argument, status = "inference_component", "InferenceComponentName", "InferenceComponentStatus"
@@ -83,23 +109,45 @@ class InferenceComponent(_Named):
 _KINDS: dict[str, type[_Named]] = {"sagemaker-endpoint": Endpoint, "sagemaker-inference-component": InferenceComponent}
 
 
+class NoCapacity(FmloadError):
+    """SageMaker has not found the machines: the same may do later."""
+
+
 def wait_in_service(resource: Resource, context: Context, limit_s: float) -> None:
-    """Return once it serves. Raises FmloadError with SageMaker's reason and the container's last words if it fails."""
-    kind = _KINDS[resource.kind]()
+    """Return once it serves.
+
+    Raises FmloadError, the container's log in hand, as soon as SageMaker or the log says that it has failed; NoCapacity
+    when there are no machines for it.
+    """
+    kind, start = _KINDS[resource.kind](), time.monotonic()
+    lag = lag_s(resource.detail.get("endpoint_url"))
 
     def look() -> Mapping[str, Any] | None:
         answer = kind.describe(resource, context)
         if answer is None:
+            if time.monotonic() - start <= lag:  # what was just created may be unknown for a while
+                return None
             raise FmloadError(f"{resource} has disappeared while it was being created")
-        return None if answer[kind.status or ""] in _MOVING else answer
+        if answer[kind.status or ""] not in _MOVING:
+            return answer
+        log = _log(resource, context)
+        if known_cause(log) is not None:
+            raise failed_start(str(resource), "the container fails while it starts", {_file(resource): log},
+                               context.logs)
+        return None
 
     answer = wait_for(f"{resource} to be in service", look, context, limit_s,
                       poll_s(client_for(resource, context, "sagemaker")),
                       hint="deploy.start_timeout is the limit; 'fmload deploy status' shows what exists")
     if answer[kind.status or ""] != "InService":
-        raise FmloadError(f"{resource}: {answer[kind.status or '']}: {answer.get('FailureReason', 'no reason given')}"
-                          + _log_tail(resource, context),
-                          hint="the container's whole log is in CloudWatch, group " + _log_group(resource))
+        reason = f"{answer[kind.status or '']}: {answer.get('FailureReason', 'no reason given')}"
+        if re.search(r"[Cc]apacity", reason):
+            raise NoCapacity(f"{resource}: {reason}", hint=hint("InsufficientCapacity"))
+        raise failed_start(str(resource), reason, {_file(resource): _log(resource, context)}, context.logs)
+
+
+def _file(resource: Resource) -> str:
+    return f"{resource.name}-container.log"
 
 
 def _log_group(resource: Resource) -> str:
@@ -107,14 +155,14 @@ def _log_group(resource: Resource) -> str:
     return f"/aws/sagemaker/{place}/{resource.name}"
 
 
-def _log_tail(resource: Resource, context: Context) -> str:
-    """The last lines of the newest log stream; why there are none is said, for the failure itself matters more."""
+def _log(resource: Resource, context: Context) -> str:
+    """The end of every container's log, newest last; why there is none is said, for the failure itself matters more."""
     logs, group = client_for(resource, context, "logs"), _log_group(resource)
     try:
         streams = logs.describe_log_streams(logGroupName=group, orderBy="LastEventTime", descending=True,
-                                            limit=1)["logStreams"]
-        events = logs.get_log_events(logGroupName=group, logStreamName=streams[0]["logStreamName"],
-                                     limit=_LOG_EVENTS)["events"] if streams else []
+                                            limit=_LOG_STREAMS)["logStreams"]
+        events = [logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"], startFromHead=False,
+                                      limit=_LOG_EVENTS)["events"] for stream in reversed(streams)]
     except ClientError as error:
-        return f"\n    (no log: {error.response['Error'].get('Message', '')})"
-    return "".join(f"\n    {event['message'].rstrip()}" for event in events) or "\n    (the log is empty)"
+        return f"(no log: {error.response['Error'].get('Message', '')})\n"
+    return "".join(f"{event['message'].rstrip()}\n" for stream in events for event in stream)

@@ -42,11 +42,19 @@ class Options(Strict):
     inference_component: Component | None = None
     routing: Literal["LEAST_OUTSTANDING_REQUESTS", "RANDOM", "PREFIX_AWARE", "KV_AWARE"] = "LEAST_OUTSTANDING_REQUESTS"
     capacity_reservation: str | None = Field(None, description="ARN of an ML capacity reservation")
+    capacity_wait_s: Seconds = Field(0.0, alias="capacity_wait", description="go on asking for capacity for so long")
+    volume_gib: int | None = Field(None, ge=1, le=512, description="EBS volume of each instance (VolumeSizeInGB); only "
+                                                                   "types without disks of their own take one")
+    lease: Literal["auto", "required", "off"] = Field(
+        "auto", description="a deletion scheduled in the account, put off while the run lives")
+    lease_role: str | None = Field(None, description="ARN of a role that the scheduler may use; default: made")
+    kept_lease_s: Seconds = Field(43_200.0, alias="kept_lease", description="when kept up: deleted after so long")
     subnets: list[str] = Field(default_factory=list)
     security_groups: list[str] = Field(default_factory=list)
     accept_eula: bool = False
     start_timeout_s: Seconds = Field(3600.0, alias="start_timeout")
     emulator: str | None = Field(None, description="emulate: AWS on this host, answers by this emulator profile")
+    scenario: str | None = Field(None, description="with emulator: a file of what that AWS does wrong")
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
@@ -56,3 +64,5 @@ class Options(Strict):
             yield "serving_properties", "needs bucket, where the file is put for SageMaker to fetch"
         if bool(given.get("subnets")) != bool(given.get("security_groups")):
             yield "subnets", "subnets and security_groups go together"
+        if "scenario" in given and "emulator" not in given:
+            yield "scenario", "goes with emulator: AWS itself needs none"

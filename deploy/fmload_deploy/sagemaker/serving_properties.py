@@ -6,6 +6,7 @@ import io
 import tarfile
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from botocore.exceptions import ClientError
 
@@ -26,10 +27,10 @@ class PropertiesFile:
     def __bool__(self) -> bool:
         return bool(self.properties)
 
-    def upload(self, client: Any, resource: Resource) -> None:
+    def upload(self, client: Any, resource: Resource, tags: Mapping[str, str]) -> None:
         """Put the tar into the bucket."""
         bucket, _, key = resource.name.partition("/")
-        client.put_object(Bucket=bucket, Key=key, Body=archive(self.properties))
+        client.put_object(Bucket=bucket, Key=key, Body=archive(self.properties), Tagging=urlencode(tags))
 
 
 class S3Object:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
 from fmload_deploy import images
-from fmload_deploy.account import client_for, tags
+from fmload_deploy.account import client_for, region_of, tag_map, tags
 from fmload_deploy.aws import explained
 from fmload_deploy.base import Context, Deployment, Plan
 from fmload_deploy.create import ensure
 from fmload_deploy.emulation import REGION, Emulation
+from fmload.plugins import KINDS
 from fmload_deploy.names import name_for
 from fmload_deploy.prices import hourly_usd, instance_price
 from fmload_deploy.resource import Resource
 from fmload_deploy.sagemaker.container import Served, image_of, served
-from fmload_deploy.sagemaker.kinds import wait_in_service
+from fmload_deploy.sagemaker.kinds import NoCapacity, wait_in_service
 from fmload_deploy.sagemaker.options import Component, Options
 from fmload_deploy.sagemaker.serving_properties import PropertiesFile
+from fmload_deploy.scheduled_deletion import ScheduledDeletion
 
 VARIANT = "AllTraffic"
 _METRICS = {"EnableEnhancedMetrics": True, "MetricPublishFrequencyInSeconds": 10}
@@ -40,28 +43,52 @@ class SageMaker:
         self.spec, self.context = spec, context
         self.options: Options = spec.deploy.options
         self.name = name_for(context.run_id, spec.name)
-        self.emulation = Emulation(spec.name, self.options.emulator, context)
+        self.emulation = Emulation(spec.name, self.options.emulator, context, self.options.scenario)
         self.properties = PropertiesFile(self.options.bucket, self.name, self.options.serving_properties)
-        self.region = context.region or os.environ.get("AWS_REGION") or (REGION if self.options.emulator else None)
+        self.region = region_of(spec, context, REGION if self.options.emulator else None)
 
     def plan(self) -> Plan:
         neuron = self.options.instance_type.startswith(("ml.inf", "ml.trn"))
         notes = (f"image {image_of(self.options, self.region or REGION)}", f"images.yml of {images.table_date()}")
-        return Plan(self.spec.name, "sagemaker", (*self.emulation.resources(), *self._resources().values()),
+        lease = self._lease()
+        return Plan(self.spec.name, "sagemaker",
+                    (*self.emulation.resources(), *lease.resources(), *self._resources().values()),
                     startup_s=0.0 if self.options.emulator else _STARTUP_S["neuron" if neuron else "gpu"],
-                    notes=self.emulation.notes() or notes)
+                    notes=self.emulation.notes() or (*notes, *lease.notes()))
 
     def up(self) -> Deployment:
         emulated = self.emulation.up()
         resources = self._resources()
         what = served(self._client(resources["model"]), self.options, self.spec.model or "", self.region or REGION,
                       self.properties.url if self.properties else None)
-        made: list[Resource] = []
+        lease = self._lease()
+        made = list(lease.up())
         for key, create in self._creations(what):
+            lease.cover(resources[key])
             made.append(self._make(resources[key], create))
             if key in ("endpoint", "component"):
-                wait_in_service(made[-1], self.context, self.options.start_timeout_s)
+                made[-1] = self._in_service(made[-1], create)
         return Deployment(self.spec.name, self._settings(), (*emulated, *made), self._defaults(what))
+
+    def _lease(self) -> ScheduledDeletion:
+        covered = [resource for resource in self._resources().values() if resource.kind != "s3-object"]
+        return ScheduledDeletion(self.spec.name, self.options.lease, self.options.lease_role, self.context, covered)
+
+    def _in_service(self, resource: Resource, create: Create) -> Resource:
+        """Wait until it serves; what finds no capacity is made again while `capacity_wait` lasts."""
+        end = time.monotonic() + self.options.capacity_wait_s
+        while True:
+            try:
+                wait_in_service(resource, self.context, self.options.start_timeout_s)
+            except NoCapacity as error:
+                if time.monotonic() >= end:
+                    raise
+                self.context.say(f"{self.spec.name}: {error.message}; made again")
+                KINDS.load(resource.kind)().delete(resource, self.context)
+                self.context.ledger.write("deleted", resource, self.spec.name)
+                resource = self._make(resource, create)
+            else:
+                return resource
 
     def _settings(self) -> dict[str, Any]:
         component = {"inference_component": self.name} if self.options.inference_component else {}
@@ -94,7 +121,8 @@ class SageMaker:
     def _creations(self, what: Served) -> Iterator[tuple[str, Create]]:
         """What is created, in this order, and by which call."""
         if self.properties:
-            yield "properties", self.properties.upload
+            yield "properties", lambda client, resource: self.properties.upload(client, resource,
+                                                                                tag_map(self.context, resource))
         yield "model", lambda client, resource: self._create_model(client, resource, what)
         yield "config", lambda client, resource: self._create_config(client, resource, what)
         yield "endpoint", self._create_endpoint
@@ -127,6 +155,8 @@ class SageMaker:
             "ModelDataDownloadTimeoutInSeconds": self._limit_s()}
         if what.inference_ami:
             variant["InferenceAmiVersion"] = what.inference_ami
+        if options.volume_gib:
+            variant["VolumeSizeInGB"] = options.volume_gib
         if options.capacity_reservation:
             variant["CapacityReservationConfig"] = {"CapacityReservationPreference": "capacity-reservations-only",
                                                     "MlReservationArn": options.capacity_reservation}
@@ -135,19 +165,21 @@ class SageMaker:
                         "ContainerStartupHealthCheckTimeoutInSeconds": self._limit_s()}
         return variant
 
-    def _create_endpoint(self, client: Any, resource: Resource) -> None:
-        client.create_endpoint(EndpointName=resource.name, EndpointConfigName=self.name,
-                               Tags=tags(self.context, resource))
+    def _create_endpoint(self, client: Any, resource: Resource) -> dict[str, Any]:
+        made = client.create_endpoint(EndpointName=resource.name, EndpointConfigName=self.name,
+                                      Tags=tags(self.context, resource))
+        return {"arn": made["EndpointArn"]}
 
-    def _create_component(self, client: Any, resource: Resource) -> None:
+    def _create_component(self, client: Any, resource: Resource) -> dict[str, Any]:
         component = self.options.inference_component or Component()
         needs = {"NumberOfAcceleratorDevicesRequired": component.accelerators,
                  "MinMemoryRequiredInMb": component.memory_mib}
         limit = {"ContainerStartupHealthCheckTimeoutInSeconds": self._limit_s()}
-        client.create_inference_component(
+        made = client.create_inference_component(
             InferenceComponentName=resource.name, EndpointName=self.name, VariantName=VARIANT,
             Specification={"ModelName": self.name, "ComputeResourceRequirements": needs, "StartupParameters": limit},
             RuntimeConfig={"CopyCount": component.copies}, Tags=tags(self.context, resource))
+        return {"arn": made["InferenceComponentArn"]}
 
     def _limit_s(self) -> int:
         return int(min(max(self.options.start_timeout_s, _HEALTH_LIMITS_S[0]), _HEALTH_LIMITS_S[1]))

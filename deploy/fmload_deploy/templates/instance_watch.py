@@ -4,6 +4,8 @@
 (requests that a copy took and never answered, by copy). `/log/<index>` is the end of a container's output, `/console`
 that of the start script. Standard library only; usage: instance_watch.py CONFIG.json
 """
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
@@ -13,27 +15,32 @@ import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 LOOK_EVERY_S = 2.0
 STRIKES = 3  # looks in a row without an answer until a copy that served counts as dead
 TAIL_BYTES = 200_000
 
 
-def run(*command):
+def run(*command: str) -> tuple[int, str]:
     """Exit status and output of a command."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                          check=False)
     return done.returncode, done.stdout
 
 
 class Watch:
-    def __init__(self, config):
+    """The copies as last seen; `told` is the answer to `/status`."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
-        self.copies = [{"index": one["index"], "port": one["port"], "state": "starting", "reason": "", "strikes": 0}
-                       for one in config["copies"]]
-        self.swallowed = {}
+        self.copies: list[dict[str, Any]] = [
+            {"index": one["index"], "port": one["port"], "state": "starting", "reason": "", "strikes": 0}
+            for one in config["copies"]]
+        self.swallowed: dict[str, int] = {}
         self.told = self._status()
 
-    def look(self):
+    def look(self) -> None:
         """Look at every copy once; whoever died is taken out, whoever came back is put in again."""
         before = [copy["state"] for copy in self.copies]
         for copy in self.copies:
@@ -41,11 +48,11 @@ class Watch:
         if len(self.copies) > 1 and [copy["state"] for copy in self.copies] != before:
             self._balance()
         self._count_swallowed()
-        before, self.told = self.told, self._status()
-        if self.told["reason"] and self.told["reason"] != before["reason"]:
+        known, self.told = self.told["reason"], self._status()
+        if self.told["reason"] not in ("", known):
             print(f"fmload: FAILED {self.told['reason']}", flush=True)
 
-    def _look_at(self, copy):
+    def _look_at(self, copy: dict[str, Any]) -> None:
         code, text = run("docker", "inspect", "--format",
                          "{{.State.Running}} {{.State.ExitCode}} {{.State.OOMKilled}}", f"fmload-{copy['index']}")
         if code != 0:  # not started yet
@@ -62,14 +69,14 @@ class Watch:
             if copy["strikes"] >= STRIKES:
                 copy.update(state="dead", reason=f"{self.config['health']} has not answered {STRIKES} times in a row")
 
-    def _answers(self, copy):
+    def _answers(self, copy: dict[str, Any]) -> bool:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{copy['port']}{self.config['health']}", timeout=5) as answer:
-                return 200 <= answer.status < 300
+                return bool(200 <= answer.status < 300)
         except (urllib.error.URLError, OSError, ValueError):
             return False
 
-    def _balance(self):
+    def _balance(self) -> None:
         """Mark whoever does not serve in nginx's file, and have nginx read it; requests under way are not disturbed."""
         path = Path(self.config["nginx"])
         if not path.exists():
@@ -86,11 +93,11 @@ class Watch:
         path.write_text("\n".join(lines) + "\n")
         run("docker", "exec", "fmload-balancer", "nginx", "-s", "reload")
 
-    def _count_swallowed(self):
+    def _count_swallowed(self) -> None:
         if len(self.copies) < 2:
             return
-        ports = {f"127.0.0.1:{copy['port']}": copy["index"] for copy in self.copies}
-        counts = {}
+        ports = {f"127.0.0.1:{copy['port']}": str(copy["index"]) for copy in self.copies}
+        counts: dict[str, int] = {}
         for line in run("docker", "logs", "fmload-balancer")[1].splitlines():
             if line.startswith("swallowed "):
                 address = line.removeprefix("swallowed ").rpartition(" ")[0].split(",")[-1].strip()
@@ -98,7 +105,7 @@ class Watch:
                 counts[index] = counts.get(index, 0) + 1
         self.swallowed = counts
 
-    def _status(self):
+    def _status(self) -> dict[str, Any]:
         told = Path(self.config["state"])
         failed = told.read_text().strip() if told.exists() else ""
         dead = [copy for copy in self.copies if copy["state"] == "dead"]
@@ -110,9 +117,11 @@ class Watch:
                 "copies": [{key: copy[key] for key in ("index", "state", "reason")} for copy in self.copies]}
 
 
-def handler(watch):
+def handler(watch: Watch) -> type[BaseHTTPRequestHandler]:
+    """What answers for a watch."""
+
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
+        def do_GET(self) -> None:
             if self.path == "/status":
                 self._answer(json.dumps(watch.told), "application/json")
             elif self.path.startswith("/log/") and self.path[5:].isdigit():
@@ -122,7 +131,7 @@ def handler(watch):
             else:
                 self.send_error(404)
 
-        def _answer(self, text, kind):
+        def _answer(self, text: str, kind: str) -> None:
             data = text.encode()[-TAIL_BYTES:]
             self.send_response(200)
             self.send_header("Content-Type", kind)
@@ -130,13 +139,14 @@ def handler(watch):
             self.end_headers()
             self.wfile.write(data)
 
-        def log_message(self, *_):
+        def log_message(self, *_: Any) -> None:
             pass
 
     return Handler
 
 
-def main(path):
+def main(path: str) -> None:
+    """Watch for ever."""
     watch = Watch(json.loads(Path(path).read_text()))
     server = ThreadingHTTPServer((watch.config.get("bind", "0.0.0.0"), watch.config["status_port"]), handler(watch))
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -76,7 +76,8 @@ class Instance:
                             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         text = user_data._render("nginx.conf.j2", copies=self.copies, port=self.port).replace(
             "http {\n", "http {\n" + temporary)
-        (folder / "nginx.conf").write_text(f"pid {folder}/nginx.pid;\ndaemon off;\nerror_log {folder}/error.log;\n" + text)
+        (folder / "nginx.conf").write_text(
+            f"pid {folder}/nginx.pid;\ndaemon off;\nerror_log {folder}/error.log;\n" + text)
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"}

@@ -40,10 +40,21 @@ def test_the_token_is_fetched_by_the_instance_and_never_written_into_the_script(
 
 def test_a_balancer_between_copies_does_not_buffer_and_waits_for_long_answers() -> None:
     text = script(copies=copies_of(2, 1, "gpu", 2, 0, 8000)).text()
-    for rule in ("proxy_buffering off;", "proxy_read_timeout 3600s;", "least_conn;", "proxy_next_upstream error timeout;",
-                 "max_fails=1 fail_timeout=5s;",
+    for rule in ("proxy_buffering off;", "proxy_read_timeout 3600s;", "least_conn;",
+                 "proxy_next_upstream error timeout;", "max_fails=1 fail_timeout=5s;",
                  "server 127.0.0.1:18000", "server 127.0.0.1:18001", "listen 8000;"):
         assert rule in text
+
+
+def test_what_fails_on_the_instance_is_told_on_the_console_and_kept_for_its_port() -> None:
+    text = script().text()
+    assert "set -Eeuo pipefail" in text and "trap 'failed " in text and "> /var/lib/fmload/failed" in text
+    assert text.index("systemctl enable --now fmload-lease.timer") < text.index("docker pull")
+    assert text.index("systemctl start fmload-watch.service") < text.index("docker pull")
+
+
+def test_a_container_that_ends_is_not_started_again_for_its_end_is_the_signal() -> None:
+    assert "--restart no --ipc=host" in script().text()
 
 
 def test_one_copy_is_served_without_a_balancer() -> None:
