@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 from fmload.base.errors import FmloadError
-from fmload_deploy.base import Context
 from fmload.plugins import KINDS
+from fmload_deploy.base import Context
 from fmload_deploy.ledger import Entry
 from fmload_deploy.resource import Resource
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from fmload.plugins import KINDS
 from botocore.exceptions import ClientError
 
 from fmload.base.errors import FmloadError
+from fmload.plugins import KINDS
 from fmload_deploy.aws import explained, lag_s, pause_s
 from fmload_deploy.base import Context, Kind
 from fmload_deploy.ledger import Entry

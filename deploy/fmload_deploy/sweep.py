@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fmload.plugins import KINDS
 from botocore.exceptions import ClientError
 
 from fmload.base.units import format_duration
+from fmload.plugins import KINDS
 from fmload_deploy.aws import explained
 from fmload_deploy.base import Context, Kind
 from fmload_deploy.ledger import NAME, Ledger

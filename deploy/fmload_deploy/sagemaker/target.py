@@ -9,13 +9,13 @@ from typing import Any
 
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
+from fmload.plugins import KINDS
 from fmload_deploy import images
 from fmload_deploy.account import client_for, region_of, tag_map, tags
 from fmload_deploy.aws import explained
 from fmload_deploy.base import Context, Deployment, Plan
 from fmload_deploy.create import ensure
 from fmload_deploy.emulation import REGION, Emulation
-from fmload.plugins import KINDS
 from fmload_deploy.names import name_for
 from fmload_deploy.prices import hourly_usd, instance_price
 from fmload_deploy.resource import Resource
