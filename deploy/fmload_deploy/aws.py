@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoC
 
 from fmload.base.errors import FmloadError
 from fmload_deploy.owner import owner
+from fmload_deploy.resource import Resource
 
 _CONFIG = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 3})
 _POLL_AWS_S, _POLL_HERE_S = 10.0, 0.05
@@ -162,3 +164,16 @@ def described(call: Callable[..., Any], **arguments: Any) -> Mapping[str, Any] |
             return None
         raise
     return answer
+
+
+def vanished(resource: Resource) -> bool:
+    """Whether the emulated AWS that held the resource is gone, and the resource with it; False for AWS itself."""
+    url = resource.detail.get("endpoint_url")
+    if url is None:
+        return False
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 80), timeout=1.0).close()
+    except OSError:
+        return True
+    return False

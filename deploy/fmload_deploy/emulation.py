@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import urlsplit
 
 from fmload.base.errors import FmloadError
 from fmload_deploy.base import Context
@@ -86,16 +84,3 @@ class Emulation:
 
         made = ensure_process(self.context, self.endpoint, resource, create)
         return made, wait_for(f"{self.endpoint}: the emulated AWS", look, self.context, _START_LIMIT_S, 0.1)
-
-
-def vanished(resource: Resource) -> bool:
-    """Whether the emulated AWS that held the resource is gone, and the resource with it; False for AWS itself."""
-    url = resource.detail.get("endpoint_url")
-    if url is None:
-        return False
-    parts = urlsplit(url)
-    try:
-        socket.create_connection((parts.hostname or "", parts.port or 80), timeout=1.0).close()
-    except OSError:
-        return True
-    return False

@@ -17,11 +17,10 @@ from fmload.config.schema import EndpointSpec, RunFile
 from fmload.plugins import KINDS, TARGETS
 from fmload.results.folder import Results
 from fmload_deploy import bill
-from fmload_deploy.aws import Aws, pause_s
+from fmload_deploy.aws import Aws, pause_s, vanished
 from fmload_deploy.base import Context, Deployment, Kind, Plan, Target
 from fmload_deploy.condition import watched
 from fmload_deploy.create import found_despite_lag
-from fmload_deploy.emulation import vanished
 from fmload_deploy.lease import KEPT_LEASE_S, LEASE_S, renewing
 from fmload_deploy.ledger import NAME, Entry, Ledger
 from fmload_deploy.resource import sum_or_none

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 RUN_TAG = "fmload:run"
+IAM_PATH = "/fmload/"  # of every role and profile that a run makes
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,8 @@ from fmload_deploy.account import client_for, partition, tags
 from fmload_deploy.aws import denied, described, explained, gone, poll_s
 from fmload_deploy.base import Context
 from fmload_deploy.create import ensure
-from fmload_deploy.ec2.access import PATH
 from fmload_deploy.names import name_for
-from fmload_deploy.resource import Resource
+from fmload_deploy.resource import IAM_PATH, Resource
 from fmload_deploy.wait import retried, wait_for
 
 Lease = Literal["auto", "required", "off"]
@@ -141,7 +140,7 @@ class ScheduledDeletion:
                 Name=resource.name, Tags=tags(self.context, resource))))
         iam = client_for(resource, self.context, "iam")
         made = ensure(self.context, self.endpoint, resource, lambda: _role(iam.create_role(
-            RoleName=resource.name, Path=PATH, AssumeRolePolicyDocument=json.dumps(_TRUST),
+            RoleName=resource.name, Path=IAM_PATH, AssumeRolePolicyDocument=json.dumps(_TRUST),
             Tags=tags(self.context, resource))))
         self._role_arn = made.detail.get("arn") or iam.get_role(RoleName=resource.name)["Role"]["Arn"]
         retried(f"{self.endpoint}: what {resource} may do", lambda: self._permit(iam, resource), self.context,

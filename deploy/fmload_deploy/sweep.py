@@ -18,7 +18,7 @@ from fmload_deploy.aws import explained
 from fmload_deploy.base import Context, Kind
 from fmload_deploy.ledger import NAME, Ledger
 from fmload_deploy.owner import CREATED_TAG, HOST_TAG, LEASE_TAG, OWNER_TAG, REGION_TAG
-from fmload_deploy.resource import RUN_TAG, Resource
+from fmload_deploy.resource import IAM_PATH, RUN_TAG, Resource
 
 # What an ARN is, in the order in which things are created; they are deleted in the opposite order.
 _ARNS = (
@@ -141,7 +141,7 @@ def _iam(context: Context, run_id: str | None, endpoint_url: str | None, detail:
     Those for other regions are left alone: what uses them is not in sight here.
     """
     iam = context.aws.client("iam", context.region, endpoint_url)
-    for page in iam.get_paginator("list_roles").paginate(PathPrefix="/fmload/"):
+    for page in iam.get_paginator("list_roles").paginate(PathPrefix=IAM_PATH):
         for role in page["Roles"]:
             tags = _tag_map(iam.list_role_tags(RoleName=role["RoleName"])["Tags"])
             if _wanted(tags, run_id) and tags.get(REGION_TAG, context.region) == context.region:

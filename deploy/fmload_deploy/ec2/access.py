@@ -18,9 +18,8 @@ from fmload.base.errors import FmloadError
 from fmload_deploy.account import partition, tags
 from fmload_deploy.aws import code
 from fmload_deploy.base import Context
-from fmload_deploy.resource import Resource
+from fmload_deploy.resource import IAM_PATH, Resource
 
-PATH = "/fmload/"
 _AWS_OWN = "169.254.169.253"  # the VPC's resolver: routed where private addresses are
 _TRUST = {"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
@@ -34,7 +33,7 @@ _SESSIONS = {"Effect": "Allow", "Resource": "*", "Action": [
 
 def create_role(iam: Any, resource: Resource, context: Context) -> None:
     """A role for EC2 instances, without permissions yet."""
-    iam.create_role(RoleName=resource.name, Path=PATH, AssumeRolePolicyDocument=json.dumps(_TRUST),
+    iam.create_role(RoleName=resource.name, Path=IAM_PATH, AssumeRolePolicyDocument=json.dumps(_TRUST),
                     Tags=tags(context, resource))
 
 
@@ -51,7 +50,7 @@ def permit(iam: Any, role: Resource, secret: str | None, private_image: bool, ss
 
 def create_profile(iam: Any, resource: Resource, context: Context) -> None:
     """An instance profile, without its role yet."""
-    iam.create_instance_profile(InstanceProfileName=resource.name, Path=PATH, Tags=tags(context, resource))
+    iam.create_instance_profile(InstanceProfileName=resource.name, Path=IAM_PATH, Tags=tags(context, resource))
 
 
 def fill_profile(iam: Any, profile: Resource) -> None:
