@@ -86,12 +86,20 @@ SCORES = Registry("answer score", {
 }, about="Scores of an answer: a function of answer and ground truth, 0 to 1.")
 
 IMPORTERS = Registry("importer", {
-    "fmbench": "fmload_analysis.published.importers.fmbench:FMBench",
-    "llmperf": "fmload_analysis.published.importers.llmperf:LLMPerf",
-    "vllm": "fmload_analysis.published.importers.vllm:VLLM",
-    "guidellm": "fmload_analysis.published.importers.guidellm:GuideLLM",
     "aiperf": "fmload_analysis.published.importers.aiperf:AIPerf",
-}, about="Importers of other tools' results: `recognises(path, text)` and `read(path, text)`.")
+    "fmbench": "fmload_analysis.published.importers.fmbench:FMBench",
+    "genai-bench": "fmload_analysis.published.importers.genai_bench:GenAIBench",
+    "genai-perf": "fmload_analysis.published.importers.genai_perf:GenAIPerf",
+    "guidellm": "fmload_analysis.published.importers.guidellm:GuideLLM",
+    "inference-perf": "fmload_analysis.published.importers.inference_perf:InferencePerf",
+    "inferencex": "fmload_analysis.published.importers.inferencex:InferenceX",
+    "llm-d": "fmload_analysis.published.importers.llm_d:LLMD",
+    "llmeter": "fmload_analysis.published.importers.llmeter:LLMeter",
+    "llmperf": "fmload_analysis.published.importers.llmperf:LLMPerf",
+    "mlperf": "fmload_analysis.published.importers.mlperf:MLPerf",
+    "sglang": "fmload_analysis.published.importers.sglang:SGLang",
+    "vllm": "fmload_analysis.published.importers.vllm:VLLM",
+}, about="Importers of other tools' results: `recognises(source)` and `read(source)`.")
 
 CHECKS = Registry("audit check", {
     "littles_law": "fmload_analysis.audit.checks.load:littles_law",

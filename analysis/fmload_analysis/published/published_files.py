@@ -9,8 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fmload.base.errors import FmloadError
-from fmload.plugins import IMPORTERS
 from fmload_analysis.published.published import AuditedRow, Published
 
 FIXED = ("stage", "endpoint", "instance_type", "prompt_set", "audit")
@@ -66,31 +64,3 @@ def audit_content(published: Published, rows: Sequence[AuditedRow]) -> dict[str,
     return {"schema": 1, "tool": published.tool, "source": published.source.name, "notes": list(published.notes),
             "stages": [{"stage": row.row.label, "audit": row.audit, "checks": [asdict(check) for check in row.checks],
                         "corrections": [asdict(found) for found in row.corrections]} for row in rows]}
-
-
-
-def read_published(path: Path, tool: str | None = None) -> Published:
-    """The stages in a file of another tool (`tool` None: found by its content).
-
-    Raises FmloadError when no importer recognises it, or the one named cannot read it.
-    """
-    text = _text(path)
-    names = [tool] if tool else IMPORTERS.names()
-    for name in names:
-        importer = IMPORTERS.load(name)
-        if tool or importer.recognises(path, text):
-            published: Published = importer.read(path, text)
-            if not published.rows:
-                raise FmloadError(f"{path}: no results found in this {name} file")
-            return published
-    raise FmloadError(f"{path}: not recognised as a result of {', '.join(IMPORTERS.names())}",
-                      hint="name the tool with --from, or give a results folder of fmload")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FmloadError(f"cannot read {path}: {reason}",
-                          hint="give a results folder, or a file of another tool's results") from error

@@ -1,71 +1,126 @@
-"""AIPerf (and GenAI-Perf) `profile_export_aiperf.json`: one row a file; each metric `{unit, avg, p50, …}`.
+"""AIPerf's exports: `profile_export_aiperf.json` and `.csv` of all versions; each metric `{unit, avg, p50, …}`.
 
 Its inter-token latency is `(E2E − TTFT) / (tokens − first chunk's tokens)` of each request: our TPOT.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import re
+from collections.abc import Mapping
 from typing import Any
 
-from fmload.base.units import format_users
-from fmload_analysis.published.importers.markdown_tables import known
+from fmload_analysis.published.figures import Figures
+from fmload_analysis.published.importers import triton_exports
+from fmload_analysis.published.importers.aiperf_records import is_records, rows_of_records
 from fmload_analysis.published.published import Published, Row
+from fmload_analysis.published.reading import Source, json_number, mapping, sequence
 
 NOTES = ("its inter-token latency is one value a request: our TPOT",
          "throughput is from the first request to the last response, ramp and tail included")
 _METRICS = {
-    "time_to_first_token": "ttft", "inter_token_latency": "tpot", "request_latency": "e2e",
-    "inter_chunk_latency": "icl", "output_sequence_length": "output_tokens", "input_sequence_length": "input_tokens"}
+    "time_to_first_token": "ttft", "ttft": "ttft", "inter_token_latency": "tpot", "request_latency": "e2e",
+    "inter_chunk_latency": "icl", "output_sequence_length": "output_tokens", "input_sequence_length": "input_tokens",
+    "output_token_throughput_per_user": "user_tokens_per_s"}
 _SINGLE = {"output_token_throughput": "output_tokens_per_s", "goodput": "goodput_per_s",
-           "error_request_count": "errors", "benchmark_duration": "duration_s",
-           "effective_concurrency": "achieved_concurrency"}
-_PER_SECOND = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+           "total_token_throughput": "total_tokens_per_s", "input_token_throughput": "input_tokens_per_s",
+           "error_request_count": "errors", "benchmark_duration": "duration_s", "request_count": "completed",
+           "effective_concurrency": "achieved_concurrency", "total_osl": "output_tokens",
+           "total_output_sequence_length": "output_tokens", "total_isl": "input_tokens",
+           "total_input_sequence_length": "input_tokens"}
+_PER_SECOND = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_WARMUPS = ("warmup", "warm_up")
 
 
 class AIPerf:
-    """Reads AIPerf's JSON export."""
+    """Reads AIPerf's JSON, CSV and JSON lines."""
 
     @staticmethod
-    def recognises(path: Path, text: str) -> bool:
-        """By the names of its fields."""
-        return '"time_to_first_token"' in text and '"request_throughput"' in text
+    def recognises(source: Source) -> bool:
+        """By the names of its fields; GenAI-Perf writes the same ones beside its own run file's."""
+        if source.is_json:
+            return is_records(source.first) or (_is_export(source.first) and not triton_exports.is_genai_perf(source.first))
+        return triton_exports.is_csv(source) and "Benchmark Duration" in source.text
 
     @staticmethod
-    def read(path: Path, text: str) -> Published:
-        """The file's one row."""
-        content = json.loads(text)
-        metrics = content["records"] if isinstance(content.get("records"), dict) else content
-        return Published("aiperf", path, [_row(metrics, content)], NOTES)
+    def read(source: Source) -> Published:
+        """The file's one row; of records one a phase that is no warm-up."""
+        if not source.is_json:
+            rows = [triton_exports.csv_row(source, _METRICS, _SINGLE)]
+        elif is_records(source.first):
+            rows = rows_of_records(source)
+        else:
+            rows = [json_row(content, str(source.path)) for content in source.objects]
+        return Published("aiperf", source.path, rows, NOTES)
 
 
-def _row(metrics: dict[str, Any], content: dict[str, Any]) -> Row:
-    figures: dict[str, float | None] = {
-        f"{ours}_{stat}": _seconds(metrics.get(theirs), key) for theirs, ours in _METRICS.items()
-        for stat, key in (("mean", "avg"), ("p50", "p50"), ("p90", "p90"), ("p95", "p95"), ("p99", "p99"))}
-    figures |= {ours: _seconds(metrics.get(theirs), "avg") for theirs, ours in _SINGLE.items()}
-    rate, good = _seconds(metrics.get("request_throughput"), "avg"), _seconds(metrics.get("request_count"), "avg")
-    figures["transactions_per_minute"] = None if rate is None else rate * 60
-    figures["requests"] = None if good is None else good + (figures["errors"] or 0.0)
-    figures["concurrency"] = _concurrency(content.get("input_config") or {})
-    told = known(figures)
-    return Row(format_users(told['concurrency']) if "concurrency" in told else "run", told)
+def _is_export(content: Mapping[str, Any]) -> bool:
+    records = content.get("records")
+    metrics = records if isinstance(records, dict) else content
+    return any(isinstance(metrics.get(name), dict) and "unit" in metrics[name]
+               for name in ("request_latency", "request_throughput", "time_to_first_token", "ttft"))
 
 
-def _seconds(metric: dict[str, Any] | None, key: str) -> float | None:
-    """A metric's statistic; times in seconds whatever their unit."""
-    value = metric.get(key) if metric else None
-    return None if value is None or metric is None else value * _PER_SECOND.get(str(metric.get("unit")), 1.0)
+def json_row(content: Mapping[str, Any], where: str) -> Row:
+    """The row of one export."""
+    metrics = content["records"] if isinstance(content.get("records"), dict) else content
+    figures = Figures(where)
+    for theirs, ours in _METRICS.items():
+        metric = mapping(metrics.get(theirs), f"{where}: {theirs}")
+        figures.stats(ours, metric, theirs, _PER_SECOND.get(str(metric.get("unit")), 1.0))
+    for theirs, ours in _SINGLE.items():
+        metric = mapping(metrics.get(theirs), f"{where}: {theirs}")
+        figures.put(ours, json_number(metric.get("avg"), f"{where}: {theirs}.avg"), theirs,
+                    _PER_SECOND.get(str(metric.get("unit")), 1.0))
+    rate = mapping(metrics.get("request_throughput"), f"{where}: request_throughput")
+    figures.put("transactions_per_minute", json_number(rate.get("avg"), f"{where}: request_throughput.avg"),
+                "request_throughput", 60.0)
+    if "completed" in figures.values:
+        figures.put("errors", _errors(content, where), "error_summary")
+    _load(figures, content.get("input_config") or {})
+    return figures.row(endpoint=_model(content.get("input_config")), date=_date(content.get("start_time")))
 
 
-def _concurrency(config: Any) -> float | None:
-    """The first number under a key `concurrency`, at any depth."""
+def _errors(content: Mapping[str, Any], where: str) -> float | None:
+    """The failures of `error_summary`; None where the file has no such list."""
+    if not isinstance(content.get("error_summary"), list):
+        return None
+    counts = (json_number(mapping(entry, where).get("count"), f"{where}: error_summary")
+              for entry in sequence(content["error_summary"], where))
+    return sum(count or 0.0 for count in counts)
+
+
+def _load(figures: Figures, config: Any) -> None:
+    """Concurrency and rate of the profiling phase, or the first ones at any depth of older files."""
+    phases = config.get("phases") if isinstance(config, dict) else None
+    if isinstance(phases, list):
+        config = next((phase for phase in phases if isinstance(phase, dict) and not _is_warmup(phase)), {})
+    for name, ours in (("concurrency", "concurrency"), ("request_rate", "offered_per_s"), ("rate", "offered_per_s")):
+        figures.put(ours, _first_number(config, name), name)
+
+
+def _is_warmup(phase: Mapping[str, Any]) -> bool:
+    kinds = (str(phase.get(key) or "").lower() for key in ("name", "kind", "phase"))
+    return bool(phase.get("exclude_from_results")) or any(kind in _WARMUPS for kind in kinds)
+
+
+def _first_number(config: Any, name: str) -> float | None:
+    """The first positive number under a key of that name, at any depth; warm-ups left out."""
     if isinstance(config, dict):
-        value = config.get("concurrency")
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        value = config.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
             return float(value)
-        config = list(config.values())
+        config = [entry for key, entry in config.items() if key not in _WARMUPS]
     if isinstance(config, list):
-        return next((found for found in map(_concurrency, config) if found is not None), None)
+        return next((found for found in (_first_number(entry, name) for entry in config) if found is not None), None)
     return None
+
+
+def _model(config: Any) -> str | None:
+    found = re.search(r"'(?:model_names|name)': \[?'([^']+)'", str(config)) if config else None
+    return found[1] if found else None
+
+
+def _date(text: Any) -> str | None:
+    return text[:10] if isinstance(text, str) and re.match(r"\d{4}-\d\d-\d\d", text) else None
+
+

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+from fmload_analysis.published.reading import plain
+
 _SEPARATOR = re.compile(r"\|[\s:|-]+\|?")
 
 
-def tables(text: str) -> list[list[list[str]]]:
-    """All tables, each as rows of cells, the separator line left out, emphasis and HTML tags removed."""
+def tables(text: str, markup: bool = False) -> list[list[list[str]]]:
+    """All tables, each as rows of cells, the separator line left out; emphasis and HTML tags removed unless `markup`."""
     found: list[list[list[str]]] = []
     inside = False
     for line in map(str.strip, text.splitlines()):
@@ -19,22 +21,6 @@ def tables(text: str) -> list[list[list[str]]]:
             found.append([])
             inside = True
         if not _SEPARATOR.fullmatch(line):
-            found[-1].append([_plain(cell) for cell in line.strip("|").split("|")])
-    return found
-
-
-def _plain(cell: str) -> str:
-    return re.sub(r"<[^>]+>|\*\*|`", "", cell).strip()
-
-
-def number(cell: str) -> float | None:
-    """A cell's number without markup, `$`, `,` and `%`; None where it holds none."""
-    try:
-        return float(_plain(cell).replace("$", "").replace(",", "").removesuffix("%").strip())
-    except ValueError:
-        return None
-
-
-def known(figures: dict[str, float | None]) -> dict[str, float]:
-    """Those figures that are told (NaN is not)."""
-    return {name: value for name, value in figures.items() if value is not None and value == value}
+            cells = line.strip("|").split("|")
+            found[-1].append([cell.strip() if markup else plain(cell) for cell in cells])
+    return [table for table in found if table and table[0]]

@@ -1,71 +1,80 @@
-"""`vllm bench serve --save-result`: one JSON object a run, milliseconds, percentiles by `--metric-percentiles`.
+"""`vllm bench serve --save-result` (and `sweep`): one JSON object a run, milliseconds, percentiles by
+`--metric-percentiles`.
 
 Its throughput is over the whole run, ramp and tail included; its ITL is one sample a chunk (our ICL).
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import re
 from typing import Any
 
-from fmload.base.units import format_users
-from fmload_analysis.published.importers.markdown_tables import known
+from fmload_analysis.published.figures import JSON_STATS, Figures
+from fmload_analysis.published.importers.arrays import recomputed
 from fmload_analysis.published.published import Published, Row
+from fmload_analysis.published.reading import Source, json_number
 
 NOTES = ("throughput is over the whole run, its first and last requests included",
          "ITL is one sample a chunk: our ICL")
 _METRICS = {"ttft": "ttft", "tpot": "tpot", "itl": "icl", "e2el": "e2e"}
+_STAT = re.compile(r"(mean|median|std|p[\d.]+)_(ttft|tpot|itl|e2el)_ms")
 
 
 class VLLM:
-    """Reads the JSON of vLLM's (and SGLang's) serving benchmark."""
+    """Reads the JSON of vLLM's serving benchmark."""
 
     @staticmethod
-    def recognises(path: Path, text: str) -> bool:
+    def recognises(source: Source) -> bool:
         """By the names of its fields."""
-        return "mean_ttft_ms" in text and "request_throughput" in text
+        return any(_is_vllm(content) for content in source.objects)
 
     @staticmethod
-    def read(path: Path, text: str) -> Published:
-        """One row a JSON object; a file may hold one object or one a line."""
-        try:
-            contents = [json.loads(text)]
-        except ValueError:
-            contents = [json.loads(line) for line in text.split("\n") if line.strip()]
-        return Published("vllm", path, [_row(content) for content in contents], NOTES)
+    def read(source: Source) -> Published:
+        """One row a JSON object: the file may hold one, an array of them, or one a line."""
+        several = len(source.objects) > 1
+        rows = [_row(content, f"{source.path}, object {at}" if several else str(source.path))
+                for at, content in enumerate(source.objects, 1)]
+        return Published("vllm", source.path, rows, NOTES)
 
 
-def _row(content: dict[str, Any]) -> Row:
-    completed, failed, seconds = content.get("completed"), content.get("failed"), content.get("duration")
-    figures: dict[str, float | None] = {
-        "concurrency": content.get("max_concurrency"), "requests": _total(completed, failed, content), "errors": failed,
-        "transactions_per_minute": _times(content.get("request_throughput"), 60), "duration_s": seconds,
-        "output_tokens_per_s": content.get("output_throughput"),
-        "goodput_per_s": content.get("request_goodput"),
-        "input_tokens_mean": _over(content.get("total_input_tokens"), completed),
-        "output_tokens_mean": _over(content.get("total_output_tokens"), completed),
-        "input_tokens_per_s": _over(content.get("total_input_tokens"), seconds),
-    }
-    for theirs, ours in _METRICS.items():
-        for stat in ("mean", "median", "p50", "p90", "p95", "p99"):
-            value = content.get(f"{stat}_{theirs}_ms")
-            if value is not None:
-                figures[f"{ours}_{'p50' if stat == 'median' else stat}"] = value / 1000
-    concurrency = content.get("max_concurrency")
-    label = format_users(concurrency) if concurrency else f"{content.get('request_rate', '?')} requests/s"
-    return Row(label, known(figures), endpoint=content.get("model_id"))
+def _is_vllm(content: dict[str, Any]) -> bool:
+    return ("request_throughput" in content and "hw" not in content and "random_range_ratio" not in content
+            and any(_STAT.fullmatch(key) for key in content))
 
 
-def _total(completed: float | None, failed: float | None, content: dict[str, Any]) -> float | None:
-    if completed is not None and failed is not None:
-        return completed + failed
-    return content.get("num_prompts")
+def _row(content: dict[str, Any], where: str) -> Row:
+    figures = Figures(where)
+    figures.take("concurrency", content, "max_concurrency")
+    figures.take("offered_per_s", content, "request_rate")
+    figures.take("burstiness", content, "burstiness")
+    figures.take("requests", content, "num_prompts")
+    figures.take("completed", content, "completed")
+    figures.take("errors", content, "failed")
+    figures.take("duration_s", content, "duration")
+    figures.take("transactions_per_minute", content, "request_throughput", 60)
+    for key in ("request_goodput", "request_goodput:"):
+        figures.take("goodput_per_s", content, key)
+    figures.take("input_tokens", content, "total_input_tokens")
+    figures.take("output_tokens", content, "total_output_tokens")
+    figures.take("output_tokens_per_s", content, "output_throughput")
+    figures.take("total_tokens_per_s", content, "total_token_throughput")
+    for key in content:
+        found = _STAT.fullmatch(key)
+        if found:
+            stat = JSON_STATS.get(found[1], found[1])
+            figures.take(f"{_METRICS[found[2]]}_{stat}", content, key, 1e-3)
+    _no_rate_limit(figures, content)
+    return figures.row(endpoint=content.get("model_id"), recomputed=recomputed(content, where),
+                       date=_date(content.get("date")))
 
 
-def _times(value: float | None, factor: float) -> float | None:
-    return None if value is None else value * factor
+def _no_rate_limit(figures: Figures, content: dict[str, Any]) -> None:
+    """A closed loop is as fast as the server; a rate given beside it is then the load, and the users its limit."""
+    if json_number(content.get("request_rate"), "request_rate") is None:
+        figures.values.pop("burstiness", None)
 
 
-def _over(value: float | None, divisor: float | None) -> float | None:
-    return value / divisor if value is not None and divisor else None
+def _date(text: Any) -> str | None:
+    """`20260428-095035` as an ISO date."""
+    found = re.match(r"(\d{4})-?(\d\d)-?(\d\d)", str(text or ""))
+    return "-".join(found.groups()) if found else None

@@ -1,0 +1,1 @@
+"""What one row's columns must satisfy together, one file a subject."""
