@@ -8,6 +8,14 @@ from pathlib import Path
 import pytest
 
 
+def published_cases() -> Path:
+    """The folder `cases/published` there: small result files of other tools; skips the test where there is none."""
+    folder = published_data().parent / "cases" / "published"
+    if not folder.is_dir():
+        pytest.skip("published results are not here; set FMLOAD_SHARED to the folder that holds cases/published")
+    return folder
+
+
 def published_data() -> Path:
     """The folder `data` of FMLOAD_SHARED, or of `shared` beside the repository; skips the test where there is none."""
     root = Path(os.environ.get("FMLOAD_SHARED") or Path(__file__).parents[2] / "shared")

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 from fmload.base.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
-    from fmload_analysis.published.published import AuditedRow
+    from fmload_analysis.published.rows.published import AuditedRow
     from fmload_analysis.verdict.table import Check
 
-STYLES = {"PASS": "green", "WARN": "yellow", "FAIL": "bold red", "NOT APPLICABLE": "dim"}
+STYLES = {"PASS": "green", "WARN": "yellow", "FAIL": "bold red", "NOT APPLICABLE": "dim", "NOT CHECKED": "dim"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `fmload audit`."""
-    parser.add_argument("path", type=Path, help="results folder, or a file of FMBench, llmperf, vLLM, GuideLLM, AIPerf")
+    parser.add_argument("path", type=Path, nargs="+", help="results folder, or files, folders and patterns of another "
+                        "tool's results")
     parser.add_argument("--from", dest="tool", metavar="TOOL", help="the tool that wrote the file, when not recognised")
     parser.add_argument("--all", action="store_true", help="show the checks that passed, too")
     parser.add_argument("--json", action="store_true", help="print audit.json's content instead")
@@ -27,18 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show the checks; 4 when a stage fails, else 0."""
-    if args.path.is_dir():
-        return _run_folder(args)
-    return _published_file(args)
+    if len(args.path) == 1 and (args.path[0] / "stages.json").exists():
+        return _run_folder(args.path[0], args)
+    return _published(args)
 
 
-def _run_folder(args: argparse.Namespace) -> int:
+def _run_folder(folder: Path, args: argparse.Namespace) -> int:
     from fmload_analysis.audit.audit import audit_json, write_audit
     from fmload_analysis.pipeline import analyse_run
     from fmload_analysis.run import open_run
     from fmload_analysis.verdict.recommend import describe
 
-    analysis = analyse_run(open_run(args.path))
+    analysis = analyse_run(open_run(folder))
     write_audit(analysis.run.results.audit_json, analysis.results)
     if args.json:
         print(json.dumps(audit_json(analysis.results), indent=1, ensure_ascii=False))
@@ -51,20 +52,23 @@ def _run_folder(args: argparse.Namespace) -> int:
     return EXIT_INVALID if any(result.audit == "FAIL" for result in analysis.results) else EXIT_OK
 
 
-def _published_file(args: argparse.Namespace) -> int:
+def _published(args: argparse.Namespace) -> int:
     from fmload.pricing.table import load_prices
-    from fmload_analysis.published.audit_published import audit_published
-    from fmload_analysis.published.published_files import audit_content, read_published
+    from fmload_analysis.published.checks.audit_published import audit_sweep
+    from fmload_analysis.published.page import in_one_sentence
+    from fmload_analysis.published.published_files import audit_content
+    from fmload_analysis.published.rows.published import worst_first
+    from fmload_analysis.published.rows.sweep import read_sweep
 
-    published = read_published(args.path, args.tool)
-    rows = audit_published(published, load_prices())
+    sweep = read_sweep(args.path, args.tool)
+    rows = audit_sweep(sweep, load_prices())
     if args.json:
-        print(json.dumps(audit_content(published, rows), indent=1, ensure_ascii=False))
+        print(json.dumps(audit_content(sweep, rows), indent=1, ensure_ascii=False))
     else:
-        for row in rows:
-            _show(row.row.label, row.audit, row.checks, args.all)
+        for row in worst_first(rows):
+            _show(f"{row.row.label} ({row.coverage})", row.audit, row.checks, args.all)
             _show_corrections(row)
-        print(f"\n{published.tool}: {'; '.join(published.notes)}")
+        print(f"\n{in_one_sentence(sweep, rows)}\n{sweep.tool}: {'; '.join(sweep.notes)}")
     return EXIT_INVALID if any(row.audit == "FAIL" for row in rows) else EXIT_OK
 
 

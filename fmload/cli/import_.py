@@ -1,4 +1,4 @@
-"""`fmload import`: another tool's results as stages, as published beside as corrected; FMBench's run files as ours."""
+"""`fmload import`: other tools' results as stages, as published beside as corrected; FMBench's run files as ours."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from fmload.base.errors import FmloadError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `fmload import`."""
-    parser.add_argument("file", type=Path, nargs="+", help="a file of FMBench, llmperf, vLLM, GuideLLM or AIPerf; or "
-                        "'fmbench-config FILE', a run file of FMBench's or a report that holds one")
+    parser.add_argument("file", type=Path, nargs="+", help="files, folders or patterns of another tool's results, one "
+                        "sweep together; or 'fmbench-config FILE', a run file of FMBench's or a report that holds one")
     parser.add_argument("--from", dest="tool", metavar="TOOL", help="the tool that wrote the file, when not recognised")
     parser.add_argument("--out", type=Path, metavar="PATH",
                         help="folder to write to (default: results/imported-<file>); "
@@ -19,12 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write what came of the file, and say where."""
-    if [str(path) for path in args.file[:-1]] == ["fmbench-config"]:
+    """Write what came of the files, and say where."""
+    if str(args.file[0]) == "fmbench-config" and not args.file[0].exists():
+        if len(args.file) != 2:
+            raise FmloadError("fmbench-config takes one file", hint="fmload import fmbench-config FILE")
         return _run_file(args.file[1], args.out)
-    if len(args.file) > 1:
-        raise FmloadError("one file at a time", hint="fmload import FILE, or fmload import fmbench-config FILE")
-    return _results(args.file[0], args)
+    return _results(args)
 
 
 def _run_file(path: Path, out: Path | None) -> int:
@@ -40,17 +40,22 @@ def _run_file(path: Path, out: Path | None) -> int:
     return 0
 
 
-def _results(file: Path, args: argparse.Namespace) -> int:
-    """Write published.csv, report.md and audit.json."""
+def _results(args: argparse.Namespace) -> int:
+    """Write published.csv, report.md, report.html and audit.json."""
     from fmload.pricing.table import load_prices
-    from fmload_analysis.published.audit_published import audit_published
-    from fmload_analysis.published.published_files import read_published, write_published
+    from fmload_analysis.published.checks.audit_published import audit_sweep
+    from fmload_analysis.published.page import in_one_sentence
+    from fmload_analysis.published.published_files import write_published
+    from fmload_analysis.published.rows.sweep import read_sweep
 
-    published = read_published(file, args.tool)
-    rows = audit_published(published, load_prices())
-    paths = write_published(args.out or Path("results") / f"imported-{file.stem}", published, rows)
+    sweep = read_sweep(args.file, args.tool)
+    rows = audit_sweep(sweep, load_prices())
+    paths = write_published(args.out or Path("results") / f"imported-{sweep.sources[0].stem}", sweep, rows)
     corrected = sum(bool(row.corrections) for row in rows)
-    print(f"{len(rows)} stages of {published.tool}, {corrected} of them with figures that their own columns contradict")
+    print(f"{len(rows)} stages of {sweep.tool}, {corrected} of them with figures that their own columns contradict")
+    print(in_one_sentence(sweep, rows))
+    for reason in sweep.skipped:
+        print(f"left out: {reason}")
     for path in paths:
         print(path)
     return 0

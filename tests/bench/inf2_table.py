@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fmload.pricing.table import load_prices
-from fmload_analysis.published.audit_published import audit_published
-from fmload_analysis.published.published import AuditedRow
-from fmload_analysis.published.published_files import read_published
+from fmload_analysis.published.checks.audit_published import audit_published
+from fmload_analysis.published.rows.published import AuditedRow
+from fmload_analysis.published.rows.sweep import read_published
 from tests.published_data import published_data
 
 FILE = "llmperf-llama3-8b-inf2.xlarge-tgi.md"

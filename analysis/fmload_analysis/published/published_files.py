@@ -1,4 +1,4 @@
-"""Imported stages as files: a CSV and a report with "as published" beside "corrected", and audit.json."""
+"""Imported stages as files: a CSV with "as published" beside "corrected", the page as Markdown and HTML, audit.json."""
 
 from __future__ import annotations
 
@@ -9,58 +9,58 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fmload_analysis.published.published import AuditedRow, Published
+from fmload_analysis.document import markdown
+from fmload_analysis.published import page
+from fmload_analysis.published.rows.published import DERIVED, AuditedRow
+from fmload_analysis.published.rows.sweep import Sweep
+from fmload_analysis.report import html
 
 FIXED = ("stage", "endpoint", "instance_type", "prompt_set", "audit")
 
 
-def write_published(folder: Path, published: Published, rows: Sequence[AuditedRow]) -> tuple[Path, ...]:
-    """Writes published.csv, report.md and audit.json into the folder (made if need be); returns their paths.
+def write_published(folder: Path, sweep: Sweep, rows: Sequence[AuditedRow]) -> tuple[Path, ...]:
+    """Writes published.csv, report.md, report.html and audit.json into the folder (made if need be); returns their
+    paths.
 
     A figure that its row contradicts has a second column, `<figure>_corrected`; `reasons` says why.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    table, report, audit = folder / "published.csv", folder / "report.md", folder / "audit.json"
-    figures = list(dict.fromkeys(name for row in rows for name in row.row.figures))
-    corrected = list(dict.fromkeys(f"{found.figure}_corrected" for row in rows for found in row.corrections))
-    columns = [*FIXED, *(name for figure in figures for name in (figure, f"{figure}_corrected")
-                         if name == figure or name in corrected),
-               *(name for name in corrected if name.removesuffix("_corrected") not in figures), "reasons"]
-    with table.open("w", newline="") as file:
+    table, report, site, audit = (folder / name for name in ("published.csv", "report.md", "report.html", "audit.json"))
+    cells = [_cells(row) for row in rows]
+    columns = _columns(cells)
+    with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows(_cells(row) for row in rows)
-    audit.write_text(json.dumps(audit_content(published, rows), indent=1, ensure_ascii=False) + "\n")
-    report.write_text(as_markdown(published, rows))
-    return table, report, audit
+        writer.writerows(cells)
+    audit.write_text(json.dumps(audit_content(sweep, rows), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    parts = page.sections(sweep, rows)
+    report.write_text(markdown.render(page.title(sweep), parts), encoding="utf-8")
+    site.write_text(html.render(page.title(sweep), f"published by {sweep.tool}", parts), encoding="utf-8")
+    return table, report, site, audit
 
 
-def as_markdown(published: Published, rows: Sequence[AuditedRow]) -> str:
-    """A page: verdicts, the figures that do not hold beside those that their row allows, and all checks."""
-    lines = [f"# {published.source.name}, re-examined", "", f"Published by {published.tool}. Its definitions: "
-             f"{'; '.join(published.notes)}.", "", "| stage | audit | figure | as published | corrected | reason |",
-             "|---|---|---|---:|---:|---|"]
-    for row in rows:
-        found = [(c.figure, f"{c.published:.4g}", f"{c.corrected:.4g}", c.reason) for c in row.corrections]
-        lines += [_line(row.row.label, row.audit, *cells) for cells in found or [("", "", "", "")]]
-    lines += ["", "## Checks", "", "| stage | check | result | finding |", "|---|---|---|---|"]
-    lines += [_line(row.row.label, check.name, check.result, check.sentence) for row in rows for check in row.checks]
-    return "\n".join(lines) + "\n"
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The fixed ones, then each figure with its corrected one behind it, then the reasons."""
+    names = list(dict.fromkeys(name for row in rows for name in row if name not in FIXED and name != "reasons"))
+    plain = [name for name in names if not name.endswith("_corrected")]
+    paired = [name for figure in plain for name in (figure, f"{figure}_corrected") if name == figure or name in names]
+    return [*FIXED, *paired, *(name for name in names if name not in paired), "reasons"]
 
 
 def _cells(row: AuditedRow) -> dict[str, Any]:
+    derived = {name: row.row.value(name) for name in DERIVED if name not in row.row.figures}
     return {"stage": row.row.label, "endpoint": row.row.endpoint, "instance_type": row.row.instance_type,
             "prompt_set": row.row.prompt_set, "audit": row.audit, **row.row.figures,
+            **{name: value for name, value in derived.items() if value is not None},
             **{f"{found.figure}_corrected": found.corrected for found in row.corrections},
             "reasons": "; ".join(f"{found.figure}: {found.reason}" for found in row.corrections)}
 
 
-def audit_content(published: Published, rows: Sequence[AuditedRow]) -> dict[str, Any]:
+def audit_content(sweep: Sweep, rows: Sequence[AuditedRow]) -> dict[str, Any]:
     """The content of an imported file's audit.json."""
-    return {"schema": 1, "tool": published.tool, "source": published.source.name, "notes": list(published.notes),
-            "stages": [{"stage": row.row.label, "audit": row.audit, "checks": [asdict(check) for check in row.checks],
+    return {"schema": 2, "tool": sweep.tool, "source": sweep.name, "sources": [str(path) for path in sweep.sources],
+            "skipped": list(sweep.skipped), "notes": list(sweep.notes),
+            "summary": page.in_one_sentence(sweep, rows),
+            "stages": [{"stage": row.row.label, "audit": row.audit, "coverage": row.coverage, "date": row.row.date,
+                        "not_checked": list(row.not_checked), "checks": [asdict(check) for check in row.checks],
                         "corrections": [asdict(found) for found in row.corrections]} for row in rows]}

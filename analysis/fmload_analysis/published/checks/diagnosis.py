@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from fmload_analysis.published.checks.littles_law import CLOSED
 from fmload_analysis.published.checks.relation import Relation, with_value
-from fmload_analysis.published.published import Correction, Row
+from fmload_analysis.published.rows.published import Correction, Row
 
 _PRICED_BY = {"price_per_transaction": "transactions_per_minute", "price_per_10k_transactions":
               "transactions_per_minute", "price_per_1m_output_tokens": "output_tokens_per_s"}
@@ -46,7 +46,7 @@ def diagnose(row: Row, relations: Sequence[Relation], weak: Mapping[str, str]) -
 
 
 def _giving_way(row: Row, weak: Mapping[str, str]) -> Mapping[str, str]:
-    """Where tools do not keep the load: fewer in flight than offered is the load's doing, more than offered the rate's."""
+    """Where tools do not keep the load: fewer in flight than offered is the load's doing, more is the rate's."""
     off = CLOSED.off(row) or 0.0
     if "concurrency" not in weak or off == 0.0:
         return weak
@@ -82,7 +82,7 @@ def _of_part(row: Row, broken: list[Relation], held: list[Relation],
     if len(known) == 1:
         value, _ = single[known[0]]
         return [Correction(known[0], row.figures[known[0]], value, weak[known[0]])], []
-    corrections = _recompute(row, broken, held, weak)
+    corrections = _recompute(row, broken, weak)
     if corrections:
         return corrections, []
     shared = set.intersection(*(set(relation.needs(row)) for relation in broken))
@@ -93,9 +93,11 @@ def _single(row: Row, broken: list[Relation], held: list[Relation]) -> dict[str,
     """The columns that, each alone, can make everything hold: with the value and the relation that gives it."""
     shared = set.intersection(*(set(relation.needs(row)) for relation in broken))
     found: dict[str, tuple[float, Relation]] = {}
-    by_precision = sorted((one for one in broken if one.solvable), key=lambda one: one.warn)
+    by_precision = sorted(broken, key=lambda one: one.warn)
     for column in sorted(shared):
         for relation in by_precision:
+            if not relation.tells(column):
+                continue
             value = relation.solve(row, column)
             if value is None:
                 continue
@@ -106,24 +108,21 @@ def _single(row: Row, broken: list[Relation], held: list[Relation]) -> dict[str,
     return found
 
 
-def _recompute(row: Row, broken: list[Relation], held: list[Relation], weak: Mapping[str, str]) -> list[Correction]:
-    """The weak figures anew, each by a broken relation in which it is the only weak one left; none where relations
-    stay broken that weak figures have a part in."""
-    changed, done = row, dict[str, str]()
+def _recompute(row: Row, broken: list[Relation], weak: Mapping[str, str]) -> list[Correction]:
+    """The weak figures anew, each by a broken relation in which it is the only weak one left; none from figures that
+    another relation goes on to contradict."""
+    changed, by = row, dict[str, Relation]()
     progress = True
     while progress:
         progress = False
         for relation in sorted(broken, key=lambda one: sum(name in weak for name in one.needs(row))):
-            open_ = [name for name in relation.needs(changed) if name in weak and name not in done]
-            if relation.holds(changed) or len(open_) != 1 or not relation.solvable:
-                continue
-            value = relation.solve(changed, open_[0])
+            open_ = [name for name in relation.needs(changed) if name in weak and name not in by]
+            value = relation.solve(changed, open_[0]) if len(open_) == 1 and not relation.holds(changed) else None
             if value is not None:
-                changed, progress = with_value(changed, open_[0], value), True
-                done[open_[0]] = weak[open_[0]]
-    if any(not relation.holds(changed) for relation in broken if set(relation.needs(row)) & set(done)):
-        return []
-    return [Correction(name, row.figures[name], changed.figures[name], reason) for name, reason in done.items()]
+                changed, progress, by[open_[0]] = with_value(changed, open_[0], value), True, relation
+    doubtful = {name for relation in broken if not relation.holds(changed) for name in relation.needs(changed)}
+    return [Correction(name, row.figures[name], changed.figures[name], weak[name]) for name, relation in by.items()
+            if not doubtful & {*relation.needs(row), name}]
 
 
 def _prices(row: Row, found: Iterable[Correction]) -> list[Correction]:

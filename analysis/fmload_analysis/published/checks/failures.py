@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmload_analysis.audit.facts import FAIL, FAR, PASS, WARN
-from fmload_analysis.published.published import Correction, Published, Row
+from fmload_analysis.published.rows.published import Correction, Published, Row
 from fmload_analysis.verdict.table import Check
 
 

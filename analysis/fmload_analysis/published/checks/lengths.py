@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from fmload_analysis.audit.facts import PASS, WARN
-from fmload_analysis.published.published import Correction, Published, Row
+from fmload_analysis.published.rows.published import Correction, Published, Row
 from fmload_analysis.verdict.table import Check
 
 _ECHOED = 1.15  # a completion up to so many times as long as its prompt may be the prompt and a little more
@@ -64,10 +64,12 @@ def time_per_token(row: Row, published: Published) -> tuple[Check, list[Correcti
     if tpot <= 0:
         return None
     share = itl / tpot - 1
-    return Check(3, "ITL is without TTFT", WARN if abs(share) > 0.05 else PASS,
+    result = WARN if abs(share) > 0.05 else PASS
+    return Check(3, "ITL is without TTFT", result,
                  f"The published ITL of {itl * 1e3:.4g} ms counts TTFT as a gap; without it a token takes "
-                 f"{tpot * 1e3:.4g} ms ({share:+.0%}).", {"published_s": itl, "tpot_s": tpot}), [
-        Correction(f"tpot_{stat}", itl, tpot, "(E2E − TTFT) ÷ (tokens − 1), from the published figures")]
+                 f"{tpot * 1e3:.4g} ms ({share:+.0%}).", {"published_s": itl, "tpot_s": tpot}), (
+        [] if result == PASS else
+        [Correction(f"tpot_{stat}", itl, tpot, "(E2E − TTFT) ÷ (tokens − 1), from the published figures")])
 
 
 def by_chunk(row: Row, published: Published) -> tuple[Check, list[Correction]] | None:

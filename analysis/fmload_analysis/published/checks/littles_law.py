@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from fmload.base.units import format_duration
 from fmload_analysis.published.checks.relation import Relation, product, told
-from fmload_analysis.published.published import Row
+from fmload_analysis.published.rows.published import Row
 
 _FAR_ABOVE_MEAN = 3.0  # how many mean latencies the last request may take where no percentile tells
 
@@ -119,7 +119,7 @@ def _closed_exact(row: Row) -> float | None:
 
 
 CLOSED = Relation("concurrency = throughput × latency", 1, _closed_needs, _closed_off, _closed_sentence,
-                  exact=_closed_exact)
+                  exact=_closed_exact, gives=("concurrency",))
 _TOLD = product("told concurrency = throughput × latency", 1, {
     "transactions_per_minute": 1, "e2e_mean": 1, "achieved_concurrency": -1}, 1 / 60, warn=0.05, fail=0.2)
 
@@ -153,7 +153,8 @@ def _sentence(row: Row) -> str:
 
 
 OFFERED = Relation("answered ≤ offered rate", 4, lambda row: told(row, "offered_per_s", "transactions_per_minute"),
-                   _offered_off, lambda row: _sentence(row) + (": more than were sent." if _offered_off(row) else "."))
+                   _offered_off, lambda row: _sentence(row) + (": more than were sent." if _offered_off(row) else "."),
+                   gives=())
 
 
 def _kept_up_off(row: Row) -> float | None:
@@ -168,7 +169,8 @@ def _kept_up_off(row: Row) -> float | None:
 
 
 KEPT_UP = Relation("the offered rate was answered", 4,
-                   lambda row: () if _kept_up_off(row) is None else told(row, "offered_per_s", "transactions_per_minute"),
+                   lambda row: () if _kept_up_off(row) is None else told(
+                       row, "offered_per_s", "transactions_per_minute"),
                    _kept_up_off, lambda row: _sentence(row) + (
                        ": the client or the server did not keep up." if _kept_up_off(row) else "."),
                    finding_only=True)
@@ -193,7 +195,7 @@ SPAN = Relation("requests ÷ rate = time of sending + the last answer", 4,
                 lambda row: () if _span_off(row) is None else told(
                     row, "completed", "transactions_per_minute", "sending_s", "e2e_max"), _span_off,
                 lambda row: f"{_span_off(row) or 0.0:+.1%} beyond {row.value('sending_s'):.4g} s of sending and "
-                            f"{row.value('e2e_max'):.4g} s of the longest request.", 0.03, 0.1)
+                            f"{row.value('e2e_max'):.4g} s of the longest request.", 0.03, 0.1, gives=())
 
 
 def _fits(row: Row) -> float | None:
@@ -201,8 +203,9 @@ def _fits(row: Row) -> float | None:
     return None if not longest or not seconds else max(0.0, longest / seconds - 1)
 
 
-FITS = Relation("E2E ≤ duration", 3, lambda row: told(row, "duration_s", "e2e_max") or told(row, "duration_s", "e2e_p50"),
+FITS = Relation("E2E ≤ duration", 3,
+                lambda row: told(row, "duration_s", "e2e_max") or told(row, "duration_s", "e2e_p50"),
                 _fits, lambda row: f"The run took {row.value('duration_s'):.6g} s, a request up to "
-                                   f"{row.value('e2e_max') or row.value('e2e_p50'):.6g} s.", 0.05, 0.2)
+                                   f"{row.value('e2e_max') or row.value('e2e_p50'):.6g} s.", 0.05, 0.2, gives=())
 
 RELATIONS = (CLOSED, TOLD, OFFERED, KEPT_UP, SENT, SENDING, SPAN, FITS)

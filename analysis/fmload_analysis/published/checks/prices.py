@@ -8,7 +8,7 @@ from datetime import date
 from fmload.pricing.table import PriceTable
 from fmload_analysis.audit.facts import FAIL, PASS, WARN
 from fmload_analysis.published.checks.relation import Relation, product, told
-from fmload_analysis.published.published import Correction, Published, Row
+from fmload_analysis.published.rows.published import Correction, Published, Row
 from fmload_analysis.verdict.table import Check
 
 PRICE_TOLERANCE = 0.01
@@ -81,6 +81,8 @@ def token_price(row: Row, table: PriceTable) -> tuple[Check, list[Correction]] |
     if quote is None or not price or given is None or made is None:
         return None
     expected = (given * quote.input_per_1m + made * quote.output_per_1m) / 1e6
+    if expected <= 0 or price < 0:
+        return None
     result = _graded(price, expected, row.date, quote.date, rounding=_of_whole_tokens(row, quote.input_per_1m,
                                                                                      quote.output_per_1m, expected))
     return Check(8, "price arithmetic", result,
@@ -98,13 +100,13 @@ def _of_whole_tokens(row: Row, given_usd: float, made_usd: float, expected: floa
 def hourly_price(row: Row, table: PriceTable) -> tuple[Check, list[Correction]] | None:
     """The hourly price that the published prices imply, against the one told or any dated one of the table."""
     implied = implied_hourly(row)
-    if implied is None:
+    if implied is None or implied < 0:
         return None
     if implied > _LARGEST_USD:
-        return Check(8, "price arithmetic", FAIL, f"The published price implies more than ${_LARGEST_USD:,.0f} per hour, "
-                     "which no instance costs.", {"implied_usd_per_hour": None}), []
+        return Check(8, "price arithmetic", FAIL, f"The published price implies more than ${_LARGEST_USD:,.0f} per "
+                     "hour, which no instance costs.", {"implied_usd_per_hour": None}), []
     sentence = f"The published price implies ${implied:,.4g} per hour{_dated(row)}"
-    count = row.value("instance_count") or 1.0
+    count = max(row.value("instance_count") or 1.0, 1.0)
     rounding = _rounding(row)
     quotes = list(_quotes(row, table))
     if not quotes:
@@ -121,10 +123,10 @@ def hourly_price(row: Row, table: PriceTable) -> tuple[Check, list[Correction]] 
 def _quotes(row: Row, table: PriceTable) -> Iterable[tuple[float, str]]:
     """The price told, else all that the table holds for the instance type, of any date: (USD, date)."""
     told_usd = row.value("usd_per_hour")
-    if told_usd:
+    if told_usd and told_usd > 0:
         return [(told_usd, "")]
     return [(quote.usd, quote.date) for quote in table if quote.instance_type == row.instance_type
-            and quote.purchase == "on_demand"]
+            and quote.purchase == "on_demand" and quote.usd > 0]
 
 
 def _rounding(row: Row) -> float:

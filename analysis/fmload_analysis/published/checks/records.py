@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmload_analysis.published.checks.relation import Relation
-from fmload_analysis.published.published import Row
+from fmload_analysis.published.rows.published import Row
 
 
 def own_requests(row: Row) -> list[Relation]:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from fmload_analysis.audit.facts import CLOSE, FAIL, FAR, PASS, WARN
-from fmload_analysis.published.published import Row
+from fmload_analysis.published.rows.published import Row
 
 EXACT, EXACT_FAIL = 0.01, 0.05  # sums and quotients that a program wrote with all digits
 _DECADES = 7
-_HALVINGS = 100
+_HALVINGS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,13 @@ class Relation:
     supports_only: bool = False  # holds by the tool's arithmetic where chunks are tokens; broken it says nothing
     finding_only: bool = False  # what it finds is no contradiction: a server that did not keep up
     exact: Callable[[Row], float | None] | None = None  # the two sides' difference without what is allowed
+    gives: tuple[str, ...] | None = None  # the columns whose value it tells; None: all; of the rest it tells a bound
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "off", _where_defined(self.off))
+        object.__setattr__(self, "needs", _of_defined(self.needs, self.off))
+        if self.exact:
+            object.__setattr__(self, "exact", _where_defined(self.exact))
 
     def holds(self, row: Row) -> bool:
         """Whether the columns agree within `warn` and what rounding allows; True where it cannot be checked."""
@@ -41,9 +48,13 @@ class Relation:
         size = abs(self.off(row) or 0.0) - self.slack(row)
         return PASS if size <= self.warn else WARN if size <= self.fail or self.finding_only else FAIL
 
+    def tells(self, column: str) -> bool:
+        """Whether the column's value follows from the others, and not only a bound of it."""
+        return self.solvable and (self.gives is None or column in self.gives)
+
     def slack(self, row: Row) -> float:
         """What rounding of the columns may account for."""
-        base = self.off(row)
+        base = self.off(row) if row.steps else None
         if base is None:
             return 0.0
         total = 0.0
@@ -67,7 +78,7 @@ class Relation:
             reached = _sign(difference(with_value(row, column, far)))
             if reached is not None and reached != sign:
                 return self._between(row, column, start or far / 1e3, far, sign)
-        return None
+        return 0.0 if _sign(difference(with_value(row, column, 0.0))) == 0 else None
 
     def _between(self, row: Row, column: str, wrong: float, right: float, sign: int) -> float:
         difference = self.exact or self.off
@@ -78,6 +89,25 @@ class Relation:
             else:
                 right = middle
         return right
+
+
+def _where_defined(off: Callable[[Row], float | None]) -> Callable[[Row], float | None]:
+    """None where the arithmetic is not defined: a figure of 0 below a line, or one too large."""
+    def defined(row: Row) -> float | None:
+        try:
+            return off(row)
+        except (ZeroDivisionError, OverflowError, ValueError):
+            return None
+
+    return defined
+
+
+def _of_defined(needs: Callable[[Row], tuple[str, ...]],
+                off: Callable[[Row], float | None]) -> Callable[[Row], tuple[str, ...]]:
+    def defined(row: Row) -> tuple[str, ...]:
+        return () if off(row) is None else needs(row)
+
+    return defined
 
 
 def _outward() -> list[float]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 from fmload_analysis.published.checks.relation import Relation, product
-from fmload_analysis.published.published import Row
+from fmload_analysis.published.rows.published import Row
 
 _ORDER = ("min", "p0.1", "p1", "p5", "p10", "p25", "p50", "p75", "p90", "p95", "p97", "p99", "p99.9", "max")
 _LEVELS = {stat: float(stat[1:]) / 100 for stat in _ORDER if stat[0] == "p"}
@@ -34,7 +35,7 @@ def order(metric: str) -> Relation:
 
     def worst(row: Row) -> tuple[float, str, str] | None:
         known = _stats(row, metric, _ORDER)
-        pairs = list(zip(known, known[1:], strict=False))
+        pairs = list(pairwise(known))
         mean = row.figures.get(f"{metric}_mean")
         if mean is not None:
             pairs += [(low, ("mean", mean)) for low in known if low[0] == "min"]
@@ -91,7 +92,8 @@ def spread(metric: str) -> Relation:
             "min", "mean", "p50", "max", "std")))
         return parts + (": no distribution has these." if off(row) else ".")
 
-    return Relation(f"{_NAMES[metric]} mean, median and deviation", 6, needs, off, sentence, 0.0, 0.05)
+    return Relation(f"{_NAMES[metric]} mean, median and deviation", 6, needs, off, sentence, 0.0, 0.05,
+                    gives=())
 
 
 def _enough(row: Row, metric: str) -> bool:
@@ -143,7 +145,7 @@ def mean_within(metric: str) -> Relation:
         upper = "" if most is None else f" to {most:.4g}"
         return f"mean {row.figures[f'{metric}_mean']:.4g}; the percentiles allow {least:.4g}{upper or ' and more'}."
 
-    return Relation(f"{_NAMES[metric]} mean within its percentiles", 6, needs, off, sentence, 0.02, 0.1)
+    return Relation(f"{_NAMES[metric]} mean within its percentiles", 6, needs, off, sentence, 0.02, 0.1, gives=())
 
 
 def not_negative(row: Row) -> float | None:

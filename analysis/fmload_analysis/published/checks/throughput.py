@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fmload_analysis.published.checks.relation import Relation, product, total, told
-from fmload_analysis.published.published import Row
+from fmload_analysis.published.checks.relation import Relation, product, told, total
+from fmload_analysis.published.rows.published import Row
 
 RATE = product("requests ÷ duration = rate", 2, {"completed": 1, "transactions_per_minute": -1, "duration_s": -1}, 60.0)
 OUTPUT = product("output tokens ÷ duration = output tokens/s", 2,
@@ -26,7 +26,19 @@ BOTH_MEANS = total("input + output = total tokens a request", 2, "total_tokens_m
 COUNTED = total("requests = completed + failed", 6, "requests", {"completed": 1, "errors": 1})
 MADE = total("requests = completed + failed + unfinished", 6, "requests_made",
              {"completed": 1, "errors": 1, "incomplete": 1})
-SHARE = product("failed ÷ requests = error rate", 6, {"errors": 1, "requests": -1, "error_rate": -1})
+
+
+def _share_off(row: Row) -> float | None:
+    failed, sent, share = (row.value(name) for name in ("errors", "requests", "error_rate"))
+    if failed is None or not sent or share is None:
+        return None
+    return (failed / sent - share) / max(abs(share), abs(failed / sent), 1e-12)
+
+
+SHARE = Relation("failed ÷ requests = error rate", 6,
+                 lambda row: told(row, "errors", "requests", "error_rate") if "error_rate" in row.figures else (),
+                 _share_off, lambda row: f"{row.value('errors'):g} of {row.value('requests'):g} failed; an error rate "
+                                         f"of {row.value('error_rate'):.2%} is told.", 0.02, 0.1)
 ACCELERATOR = product("tokens/s ÷ accelerators", 2, {
     "output_tokens_per_s": 1, "accelerators": -1, "output_tokens_per_s_per_accelerator": -1})
 ACCELERATORS = product("total tokens/s ÷ accelerators", 2, {
@@ -59,7 +71,8 @@ def _exceeds(part: str, whole: str, factor: float = 1.0) -> Relation:
 
     return Relation(
         f"{part} ≤ {whole}", 6, lambda row: told(row, part, whole) if len(told(row, part, whole)) > 1 else (), off,
-        lambda row: f"{part} {(row.value(part) or 0.0) * factor:.6g}, {whole} {row.value(whole):.6g}.", 0.01, 0.05)
+        lambda row: f"{part} {(row.value(part) or 0.0) * factor:.6g}, {whole} {row.value(whole):.6g}.", 0.01, 0.05,
+        gives=())
 
 
 GOODPUT = _exceeds("goodput_per_s", "transactions_per_minute", 60.0)

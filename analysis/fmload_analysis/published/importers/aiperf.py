@@ -9,11 +9,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fmload_analysis.published.figures import Figures
 from fmload_analysis.published.importers import triton_exports
 from fmload_analysis.published.importers.aiperf_records import is_records, rows_of_records
-from fmload_analysis.published.published import Published, Row
-from fmload_analysis.published.reading import Source, json_number, mapping, sequence
+from fmload_analysis.published.rows.figures import Figures
+from fmload_analysis.published.rows.published import Published, Row
+from fmload_analysis.published.rows.reading import Source, json_number, mapping, sequence
 
 NOTES = ("its inter-token latency is one value a request: our TPOT",
          "throughput is from the first request to the last response, ramp and tail included")
@@ -38,7 +38,8 @@ class AIPerf:
     def recognises(source: Source) -> bool:
         """By the names of its fields; GenAI-Perf writes the same ones beside its own run file's."""
         if source.is_json:
-            return is_records(source.first) or (_is_export(source.first) and not triton_exports.is_genai_perf(source.first))
+            return is_records(source.first) or (
+                _is_export(source.first) and not triton_exports.is_genai_perf(source.first))
         return triton_exports.is_csv(source) and "Benchmark Duration" in source.text
 
     @staticmethod

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fmload_analysis.published.published import Row
-from fmload_analysis.published.reading import Source, json_number, mapping, sequence
-from fmload_analysis.published.requests import Request, row_of
+from fmload_analysis.published.rows.published import Row
+from fmload_analysis.published.rows.reading import Source, json_number, mapping, sequence
+from fmload_analysis.published.rows.requests import Request, row_of
 
 _PER_SECOND = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fmload_analysis.published.reading import numbers, sequence
+from fmload_analysis.published.rows.reading import numbers, sequence
 
 
 def recomputed(content: dict[str, Any], where: str) -> dict[str, float]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from fmload_analysis.published.figures import Figures
 from fmload_analysis.published.importers.markdown_tables import tables
-from fmload_analysis.published.published import Published, Row
-from fmload_analysis.published.reading import Source, cell_number, cell_step, plain
+from fmload_analysis.published.rows.figures import Figures
+from fmload_analysis.published.rows.published import Published, Row
+from fmload_analysis.published.rows.reading import Source, cell_number, cell_step, plain
 
 NOTES = ("percentiles are taken inside each chunk of concurrent requests and averaged over chunks",
          "transactions per minute are a mean of rates, truncated")
@@ -43,7 +43,7 @@ _RECOMMENDED = re.compile(
     r"concurrency level of `?(?P<c>\d+)`?.*?(?:average|median|p\d+) latency of `?(?P<e2e>[\d.]+) seconds.*?"
     r"prompt size of `?(?P<given>\d+) tokens.*?completion size of `?(?P<made>\d+) tokens.*?"
     r"(?P<tpm>\d+) transactions/minute")
-_DATED = re.compile(r"Last modified \(UTC\).{0,120}?(\d{4}-\d\d-\d\d)", re.S)
+_DATED = re.compile(r"Last modified \(UTC\).{0,120}?(\d{4}-\d\d-\d\d)", re.DOTALL)
 _TOTAL_COST = re.compile(r"total cost for running all experiments is \$([\d.,]*\d)")
 _MARKS = ("payload_file", "concurrency")
 
@@ -112,7 +112,8 @@ def _of_report(source: Source) -> list[Row]:
         elif "price_per_10k_txn_text" in head:
             rows += [_row(dict(zip(head, cells, strict=False)), "failed:", where, limits, date) for cells in table[1:]]
         elif head[:3] == ["Dataset", "Instance type", "Recommendation"]:
-            rows += [row for row in (_recommended([plain(cell) for cell in cells], where) for cells in table[1:]) if row]
+            found = (_recommended([plain(cell) for cell in cells], where) for cells in table[1:])
+            rows += [row for row in found if row]
         elif "duration_in_seconds" in head:
             rows += [_row(dict(zip(head, map(plain, cells), strict=False)), "cost:", where, date=date)
                      for cells in table[1:]]

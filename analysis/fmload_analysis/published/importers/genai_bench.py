@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fmload_analysis.published.figures import Figures
-from fmload_analysis.published.published import Published, Row
-from fmload_analysis.published.reading import Source, json_number, mapping, sequence
+from fmload_analysis.published.rows.figures import Figures
+from fmload_analysis.published.rows.published import Published, Row
+from fmload_analysis.published.rows.reading import Source, json_number, mapping, sequence
 
 NOTES = ("with warm-up or cool-down shares, throughput is of the middle requests over the duration of all",)
 _METRICS = {"ttft": "ttft", "tpot": "tpot", "e2e_latency": "e2e", "num_input_tokens": "input_tokens",

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from fmload_analysis.published.importers import triton_exports
 from fmload_analysis.published.importers.aiperf import json_row
-from fmload_analysis.published.published import Published
-from fmload_analysis.published.reading import Source
+from fmload_analysis.published.rows.published import Published
+from fmload_analysis.published.rows.reading import Source
 
 NOTES = ("its inter-token latency is one value a request: our TPOT",
          "throughput is over its measurement windows")

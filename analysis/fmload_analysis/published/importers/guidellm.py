@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from fmload_analysis.published.figures import Figures
-from fmload_analysis.published.published import Published, Row
-from fmload_analysis.published.reading import Source, json_number, mapping, sequence
+from fmload_analysis.published.rows.figures import Figures
+from fmload_analysis.published.rows.published import Published, Row
+from fmload_analysis.published.rows.reading import Source, json_number, mapping, sequence
 
 NOTES = ("its ITL is (last − first token) ÷ (tokens − 1) of each request: our TPOT",
          "its TPOT counts the wait for the first token, and is left out",
@@ -29,6 +29,7 @@ _RATES = {"requests_per_second": ("transactions_per_minute", 60.0), "output_toke
 _CSV = {"Request Latency": ("e2e", 1.0), "Time to First Token": ("ttft", 1e-3), "Inter Token Latency": ("tpot", 1e-3),
         "Time per Output Token": ("tpot_with_ttft", 1e-3)}
 _CSV_PERCENTILES = ("min", "p0.1", "p1", "p5", "p10", "p25", "p75", "p90", "p95", "p99", "max")
+_BENCHMARKS = re.compile(r"^benchmarks:", re.MULTILINE)
 _STREAMS = re.compile(r"(?:streams|max_concurrency)['\"]?[=:]\s*(\d+)|concurrent@(\d+)")
 
 
@@ -41,16 +42,16 @@ class GuideLLM:
         if source.is_json:
             return any("benchmarks" in content for content in source.objects)
         head = source.text[:20_000]
-        return ("time_to_first_token_ms:" in source.text and re.search(r"^benchmarks:", source.text, re.M) is not None
-                ) or ("Successful Requests/Sec" in head or "Successful Requests" in head or (
-                    "Run Info" in head and "Request Latency" in source.text))
+        if "time_to_first_token_ms:" in source.text and _BENCHMARKS.search(source.text):
+            return True
+        return "Successful Requests" in head or ("Run Info" in head and "Request Latency" in head)
 
     @staticmethod
     def read(source: Source) -> Published:
         """One row a benchmark."""
         if source.is_json:
             rows = [row for content in source.objects for row in _rows(content, str(source.path))]
-        elif re.search(r"^benchmarks:", source.text, re.M):
+        elif _BENCHMARKS.search(source.text):
             rows = _rows(mapping(source.yaml, str(source.path)), str(source.path))
         else:
             rows = _of_csv(source)
@@ -133,7 +134,8 @@ def _csv_row(cells: Mapping[tuple[str, ...], str], where: str) -> Row:
     figures = Figures(where)
     for head, cell in cells.items():
         _csv_cell(figures, head, cell)
-    found = _STREAMS.search(" ".join(cell for head, cell in cells.items() if "Strategy" in head or "Profile" in head[-1:]))
+    strategies = (cell for head, cell in cells.items() if "Strategy" in head or "Name" in head)
+    found = _STREAMS.search(" ".join(strategies))
     if found:
         figures.put("concurrency", float(found[1] or found[2]))
     return figures.row()
@@ -156,8 +158,9 @@ def _csv_cell(figures: Figures, head: tuple[str, ...], cell: str) -> None:
     for group, (ours, scale) in _CSV.items():
         if head[0] == group and len(head) > 2 and head[1].startswith("Successful"):
             _csv_stat(figures, ours, head[2], cell, name, scale)
-    if head[0] == "Token Metrics" and len(head) > 2 and head[1] in ("Successful Input Tokens", "Successful Output Tokens"):
-        _csv_stat(figures, "input_tokens" if "Input" in head[1] else "output_tokens", head[2], cell, name, 1.0)
+    lengths = {"Successful Input Tokens": "input_tokens", "Successful Output Tokens": "output_tokens"}
+    if head[0] == "Token Metrics" and len(head) > 2 and head[1] in lengths:
+        _csv_stat(figures, lengths[head[1]], head[2], cell, name, 1.0)
     _old_cell(figures, name, cell)
 
 

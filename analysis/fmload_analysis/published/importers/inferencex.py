@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fmload_analysis.published.figures import JSON_STATS, Figures
-from fmload_analysis.published.published import Published, Row
-from fmload_analysis.published.reading import Source
+from fmload_analysis.published.rows.figures import JSON_STATS, Figures
+from fmload_analysis.published.rows.published import Published, Row
+from fmload_analysis.published.rows.reading import Source
 
 NOTES = ("throughput is per GPU", "interactivity is 1 ÷ TPOT")
 _METRICS = {"ttft": "ttft", "tpot": "tpot", "itl": "icl", "e2el": "e2e", "intvty": "user_tokens_per_s"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fmload_analysis.published.figures import Figures
-from fmload_analysis.published.published import Published, Row
-from fmload_analysis.published.reading import Source, json_number, mapping
+from fmload_analysis.published.rows.figures import Figures
+from fmload_analysis.published.rows.published import Published, Row
+from fmload_analysis.published.rows.reading import Source, json_number, mapping
 
 NOTES = ("a report of another tool's run: `scenario.load` names it",)
 _LATENCIES = {"time_to_first_token": "ttft", "time_per_output_token": "tpot", "inter_token_latency": "icl",
@@ -46,8 +46,8 @@ def _row(content: Mapping[str, Any], where: str) -> Row:
         "requests", "throughput", "latency"))
     _requests(figures, requests, where)
     for theirs, (ours, scale) in _RATES.items():
-        figures.put(ours, json_number(mapping(rates.get(theirs), f"{where}: {theirs}").get("mean"), f"{where}: {theirs}"),
-                    theirs, scale)
+        told = mapping(rates.get(theirs), f"{where}: {theirs}")
+        figures.put(ours, json_number(told.get("mean"), f"{where}: {theirs}"), theirs, scale)
     for theirs, (ours, scale) in _OLD_RATES.items():
         figures.take(ours, rates, theirs, scale)
     for theirs, ours in _LATENCIES.items():

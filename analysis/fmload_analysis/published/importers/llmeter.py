@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fmload_analysis.published.figures import JSON_STATS, Figures
-from fmload_analysis.published.published import Published, Row
-from fmload_analysis.published.reading import Source
+from fmload_analysis.published.rows.figures import JSON_STATS, Figures
+from fmload_analysis.published.rows.published import Published, Row
+from fmload_analysis.published.rows.reading import Source
 
 NOTES = ("requests a minute count failed requests, too",)
 _METRICS = {"time_to_last_token": "e2e", "time_to_first_token": "ttft", "time_per_output_token": "tpot",

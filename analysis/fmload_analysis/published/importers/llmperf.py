@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 
 from fmload.base.errors import FmloadError
-from fmload_analysis.published.figures import Figures
 from fmload_analysis.published.importers.markdown_tables import tables
-from fmload_analysis.published.published import Published, Row
-from fmload_analysis.published.reading import Source, json_number, mapping
+from fmload_analysis.published.rows.figures import Figures
+from fmload_analysis.published.rows.published import Published, Row
+from fmload_analysis.published.rows.reading import Source, json_number, mapping
 
 NOTES = ("inter-token latency counts TTFT as a gap: it is E2E ÷ output tokens",
          "input tokens are the number asked for, output tokens a count by another model's tokenizer")

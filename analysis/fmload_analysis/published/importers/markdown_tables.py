@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from fmload_analysis.published.reading import plain
+from fmload_analysis.published.rows.reading import plain
 
 _SEPARATOR = re.compile(r"\|[\s:|-]+\|?")
 
 
 def tables(text: str, markup: bool = False) -> list[list[list[str]]]:
-    """All tables, each as rows of cells, the separator line left out; emphasis and HTML tags removed unless `markup`."""
+    """All tables, each as rows of cells without the separator line; emphasis and HTML tags removed unless `markup`."""
     found: list[list[list[str]]] = []
     inside = False
     for line in map(str.strip, text.splitlines()):

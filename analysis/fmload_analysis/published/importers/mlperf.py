@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 
 from fmload.base.errors import FmloadError
-from fmload_analysis.published.figures import Figures
-from fmload_analysis.published.published import Published, Row
-from fmload_analysis.published.reading import Source, cell_number
+from fmload_analysis.published.rows.figures import Figures
+from fmload_analysis.published.rows.published import Published, Row
+from fmload_analysis.published.rows.reading import Source, cell_number
 
 NOTES = ("latencies are from the scheduled instant, by nearest rank",)
-_LINE = re.compile(r"^\s*(?P<name>[^:=]+?)\s*[:=]\s*(?P<value>.+?)\s*$", re.M)
+_LINE = re.compile(r"^\s*(?P<name>[^:=]+?)\s*[:=]\s*(?P<value>.+?)\s*$", re.MULTILINE)
 _PERCENTILE = re.compile(r"(?P<p>[\d.]+)0* percentile (?P<what>latency|first token latency|time to output token)")
 _METRICS = {"latency": "e2e", "first token latency": "ttft", "time to output token": "tpot"}
 _MEAN = {"Mean latency (ns)": "e2e_mean", "Min latency (ns)": "e2e_min", "Max latency (ns)": "e2e_max",

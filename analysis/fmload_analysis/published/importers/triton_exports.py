@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fmload_analysis.published.figures import JSON_STATS, Figures
-from fmload_analysis.published.published import Row
-from fmload_analysis.published.reading import Source
+from fmload_analysis.published.rows.figures import JSON_STATS, Figures
+from fmload_analysis.published.rows.published import Row
+from fmload_analysis.published.rows.reading import Source
 
 _NAMED = re.compile(r"(?P<name>.+?)(?: \((?P<unit>[^()]*)\))?$")
 _PER_SECOND = {"sec": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from fmload_analysis.published.figures import JSON_STATS, Figures
 from fmload_analysis.published.importers.arrays import recomputed
-from fmload_analysis.published.published import Published, Row
-from fmload_analysis.published.reading import Source, json_number
+from fmload_analysis.published.rows.figures import JSON_STATS, Figures
+from fmload_analysis.published.rows.published import Published, Row
+from fmload_analysis.published.rows.reading import Source, json_number
 
 NOTES = ("throughput is over the whole run, its first and last requests included",
          "ITL is one sample a chunk: our ICL")

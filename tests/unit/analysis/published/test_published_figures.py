@@ -11,11 +11,11 @@ from published_data import published_data
 
 from fmload.metrics.definitions import Totals
 from fmload.pricing.table import PriceTable, load_prices
-from fmload_analysis.published.audit_published import audit_published
+from fmload_analysis.published.checks.audit_published import audit_published
 from fmload_analysis.published.importers.fmbench import budgets
 from fmload_analysis.published.importers.llmperf import recomputed
-from fmload_analysis.published.published import AuditedRow
-from fmload_analysis.published.published_files import read_published
+from fmload_analysis.published.rows.published import AuditedRow
+from fmload_analysis.published.rows.sweep import read_published
 from fmload_analysis.verdict.cost import Pricing, cost_of, priced
 from fmload_analysis.verdict.objectives import judge, parse_objectives
 

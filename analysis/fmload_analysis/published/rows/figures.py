@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fmload.base.units import format_users
-from fmload_analysis.published.published import Row
-from fmload_analysis.published.reading import cell_number, cell_step, json_number
+from fmload_analysis.published.rows.published import Row
+from fmload_analysis.published.rows.reading import cell_number, cell_step, json_number
 
 JSON_STATS = {"mean": "mean", "avg": "mean", "average": "mean", "median": "p50", "std": "std", "stddev": "std",
               "std_dev": "std", "min": "min", "max": "max", "sum": "sum", "count": "count", "total_sum": "sum",

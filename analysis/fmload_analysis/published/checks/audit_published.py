@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from fmload.pricing.table import PriceTable
 from fmload_analysis.audit.facts import CLOSE, FAR, PASS
-from fmload_analysis.published.checks import criteria, failures, latency, lengths, littles_law, prices, shape, throughput
+from fmload_analysis.published.checks import (
+    criteria,
+    failures,
+    latency,
+    lengths,
+    littles_law,
+    prices,
+    shape,
+    throughput,
+)
 from fmload_analysis.published.checks.diagnosis import Diagnosis, diagnose
 from fmload_analysis.published.checks.records import own_requests
 from fmload_analysis.published.checks.relation import Relation
-from fmload_analysis.published.published import AuditedRow, Correction, Published, Row
+from fmload_analysis.published.rows.published import AuditedRow, Correction, Published, Row
+from fmload_analysis.published.rows.sweep import Sweep
 from fmload_analysis.verdict.table import Check
 
 Finding = tuple[Check, list[Correction]]
 RELATIONS: tuple[Relation, ...] = (*littles_law.RELATIONS, *throughput.RELATIONS, *latency.RELATIONS, *prices.RELATIONS,
                                    *shape.RELATIONS)
 CHECKS: tuple[Callable[[Row, Published], Finding | None], ...] = (
-    lengths.echo, lengths.longest_answer, lengths.time_per_token, lengths.by_chunk, lengths.equal_percentiles, failures.failures,
-    criteria.criteria, criteria.rounded)
+    lengths.echo, lengths.longest_answer, lengths.time_per_token, lengths.by_chunk, lengths.equal_percentiles,
+    failures.failures, criteria.criteria, criteria.rounded)
 _ALWAYS = {check.name for check in RELATIONS if check.group in (1, 4)} | {
     throughput.RATE.name, throughput.TOKENS.name, latency.FIRST.name, latency.SUM.name}
 _SINGLE_CHECKS = ("requests succeed", "percentiles differ", "price arithmetic")
@@ -96,7 +106,6 @@ def audit_published(published: Published, table: PriceTable) -> tuple[AuditedRow
     return tuple(audit_row(row, published, table) for row in published.rows)
 
 
-def worst_first(rows: Sequence[AuditedRow]) -> list[AuditedRow]:
-    """FAIL before WARN before PASS before NOT CHECKED; rows with corrections first among equals."""
-    order = {"FAIL": 0, "WARN": 1, "PASS": 2}
-    return sorted(rows, key=lambda row: (order.get(row.audit, 3), not row.corrections))
+def audit_sweep(sweep: Sweep, table: PriceTable) -> tuple[AuditedRow, ...]:
+    """The audit of every row of every file."""
+    return tuple(row for published in sweep.parts for row in audit_published(published, table))

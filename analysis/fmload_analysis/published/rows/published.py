@@ -121,6 +121,12 @@ class Correction:
     corrected: float
     reason: str
 
+    @property
+    def factor(self) -> float:
+        """How many times the larger of the two is the smaller: how far off the published one is."""
+        larger, smaller = sorted((abs(self.published), abs(self.corrected)), reverse=True)
+        return larger / smaller if smaller else float("inf")
+
 
 @dataclass(frozen=True, slots=True)
 class AuditedRow:
@@ -143,3 +149,10 @@ class AuditedRow:
         """`3 of 12 checks`."""
         made = len({check.name for check in self.checks})
         return f"{made} of {made + len(self.not_checked)} checks"
+
+
+def worst_first(rows: Sequence[AuditedRow]) -> list[AuditedRow]:
+    """FAIL before WARN before PASS before NOT CHECKED; among equals those whose figures are furthest off."""
+    order = {"FAIL": 0, "WARN": 1, "PASS": 2}
+    return sorted(rows, key=lambda row: (order.get(row.audit, 3), -max(
+        (correction.factor for correction in row.corrections), default=0.0)))

@@ -127,7 +127,8 @@ def read_source(path: Path) -> Source:
                           hint="give a results folder, or a file of another tool's results") from error
     text = _decoded(path, data)
     if not text.strip():
-        raise FmloadError(f"{path} is empty", hint="the tool wrote no results into it; look for another file of the run")
+        raise FmloadError(f"{path} is empty",
+                          hint="the tool wrote no results into it; look for another file of the run")
     return Source(path, text)
 
 

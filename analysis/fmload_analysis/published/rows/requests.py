@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fmload_analysis.published.figures import Figures
-from fmload_analysis.published.published import Row
+from fmload_analysis.published.rows.figures import Figures
+from fmload_analysis.published.rows.published import Row
 
 _STATS = (50, 90, 95, 99)
 

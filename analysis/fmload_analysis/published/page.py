@@ -1,0 +1,119 @@
+"""The page of a re-examination: what was published, what its own other columns allow, the verdict; worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fmload_analysis.document.document import Block, Bullets, Cell, Column, Mark, Paragraph, Section, Table, literal
+from fmload_analysis.document.formats import several
+from fmload_analysis.published.rows.published import NOT_CHECKED, AuditedRow, worst_first
+from fmload_analysis.published.rows.sweep import Sweep
+from fmload_analysis.verdict.table import Check
+
+_MARKS: dict[str, Mark] = {"PASS": "good", "WARN": "warn", "FAIL": "bad"}
+
+
+def sections(sweep: Sweep, rows: Sequence[AuditedRow]) -> list[Section]:
+    """The page's sections."""
+    return [Section("published", "As published, and by its own other columns",
+                    [Paragraph(literal(in_one_sentence(sweep, rows))), _findings(rows)]),
+            Section("not-checked", "What was not checked", _not_checked(rows)),
+            Section("checks", "Checks", [_checks(rows)]),
+            Section("sources", "Sources, dates, definitions", _sources(sweep, rows))]
+
+
+def title(sweep: Sweep) -> str:
+    """The page's headline."""
+    return f"{sweep.name}, re-examined"
+
+
+def in_one_sentence(sweep: Sweep, rows: Sequence[AuditedRow]) -> str:
+    """What a person can send on: how much of it holds, and the worst of what does not."""
+    wrong = [row for row in worst_first(rows) if row.audit in ("FAIL", "WARN")]
+    checked = [row for row in rows if row.audit != NOT_CHECKED]
+    of = f"{several(len(rows), 'stage')} of {sweep.tool}"
+    if not checked:
+        return f"Nothing of {of} could be checked: the columns that checks need are not there."
+    if not wrong:
+        rest = "" if len(checked) == len(rows) else f"; {len(rows) - len(checked)} could not be checked"
+        return f"The columns of {of} agree with each other as far as they can be checked{rest}."
+    have = "has" if len(wrong) == 1 else "have"
+    return f"{len(wrong)} of {of} {have} figures that need a remark: {_worst(wrong[0])}."
+
+
+def _worst(row: AuditedRow) -> str:
+    if row.corrections:
+        found = max(row.corrections, key=lambda correction: correction.factor)
+        return (f"at {row.row.label}, {row.row.called(found.figure)} is {found.corrected:.4g} by its own other "
+                f"columns, not {found.published:.4g} as published")
+    check = next(check for check in row.checks if check.result == row.audit)
+    return f"at {row.row.label}, {check.name}: {check.sentence.split(' If it alone')[0].rstrip('.')}"
+
+
+def _findings(rows: Sequence[AuditedRow]) -> Table:
+    columns = [Column("stage", numeric=False), Column("figure", numeric=False), Column("as published"),
+               Column("by its own other columns", numeric=False, wide=True), Column("verdict", numeric=False),
+               Column("why", numeric=False, wide=True)]
+    return Table(columns, [cells for row in worst_first(rows) for cells in _of_row(row)],
+                 "Figures that do not hold, worst first")
+
+
+def _of_row(row: AuditedRow) -> list[list[Cell]]:
+    verdict = Cell(row.audit, row.audit, _MARKS.get(row.audit))
+    found = [[Cell(row.row.label), Cell(one.figure), Cell(f"{one.published:.4g}", one.published),
+              Cell(f"{one.corrected:.4g}", one.corrected), verdict, Cell(one.reason)] for one in row.corrections]
+    found += [[Cell(row.row.label), Cell(check.name), Cell(_columns(check)), Cell(_each(check)),
+               Cell(check.result, check.result, _MARKS[check.result]), Cell(check.sentence.split(" If it alone")[0])]
+              for check in row.checks if check.result in ("FAIL", "WARN") and not _settled(check, row)]
+    return found or [[Cell(row.row.label), Cell("all"), Cell(""), Cell("agrees" if row.audit == "PASS" else ""),
+                      verdict, Cell(row.coverage)]]
+
+
+def _settled(check: Check, row: AuditedRow) -> bool:
+    """Whether one of the corrections is what this check found."""
+    names = {row.row.called(correction.figure) for correction in row.corrections}
+    columns = check.figures.get("columns")
+    if isinstance(columns, dict):
+        return bool(names & set(columns))
+    return bool(row.corrections) and check.name in ("ITL is without TTFT", "TPOT is by tokens", "output is output")
+
+
+def _columns(check: Check) -> str:
+    columns = check.figures.get("columns")
+    return "; ".join(f"{name} {value:.4g}" for name, value in columns.items()) if isinstance(columns, dict) else ""
+
+
+def _each(check: Check) -> str:
+    """What each column would be were it the wrong one: which of them it is cannot be told."""
+    each = check.figures.get("if_wrong")
+    if not isinstance(each, dict) or not each:
+        return ""
+    return "one of: " + "; ".join(f"{name} {value:.4g}" for name, value in each.items())
+
+
+def _not_checked(rows: Sequence[AuditedRow]) -> list[Block]:
+    missing: dict[str, list[str]] = {}
+    for row in rows:
+        for name in row.not_checked:
+            missing.setdefault(name, []).append(row.row.label)
+    coverage = Bullets([literal(f"{row.row.label}: {row.coverage}") for row in rows])
+    names = [literal(f"{name}: {'no stage has' if len(labels) == len(rows) else f'{len(labels)} stages lack'} the "
+                     "columns for it") for name, labels in sorted(missing.items())]
+    return [coverage, Bullets(names)] if names else [coverage]
+
+
+def _checks(rows: Sequence[AuditedRow]) -> Table:
+    columns = [Column("stage", numeric=False), Column("check", numeric=False), Column("result", numeric=False),
+               Column("columns it used", numeric=False, wide=True), Column("finding", numeric=False, wide=True)]
+    return Table(columns, [
+        [Cell(row.row.label), Cell(check.name), Cell(check.result, check.result, _MARKS.get(check.result)),
+         Cell(_columns(check)), Cell(check.sentence)] for row in worst_first(rows) for check in row.checks],
+        "All checks that could be made", folded=len(rows) > 4)
+
+
+def _sources(sweep: Sweep, rows: Sequence[AuditedRow]) -> list[Block]:
+    dates = sorted({row.row.date for row in rows if row.row.date})
+    told = f"dated {', '.join(dates)}" if dates else "the files tell no date"
+    lines = [f"`{literal(part.source)}`, {part.tool}" for part in sweep.parts]
+    skipped = [f"left out: {literal(reason)}" for reason in sweep.skipped]
+    return [Bullets([*lines, *skipped, told]), Paragraph(f"The tool's definitions: {literal('; '.join(sweep.notes))}.")]
