@@ -76,6 +76,8 @@ def _of_part(row: Row, broken: list[Relation], held: list[Relation],
     single = _single(row, broken, held)
     if len(single) == 1:
         (column, (value, relation)), = single.items()
+        if not relation.tells(column):
+            return [], [column]
         return [Correction(column, row.figures[column], value, weak.get(column) or
                            f"with it alone changed all columns agree ({relation.name})")], []
     known = [column for column in single if column in weak]
@@ -90,14 +92,12 @@ def _of_part(row: Row, broken: list[Relation], held: list[Relation],
 
 
 def _single(row: Row, broken: list[Relation], held: list[Relation]) -> dict[str, tuple[float, Relation]]:
-    """The columns that, each alone, can make everything hold: with the value and the relation that gives it."""
+    """The columns that, each alone, can make everything hold: with the value, or its bound, and the relation that
+    gives it."""
     shared = set.intersection(*(set(relation.needs(row)) for relation in broken))
     found: dict[str, tuple[float, Relation]] = {}
-    by_precision = sorted(broken, key=lambda one: one.warn)
     for column in sorted(shared):
-        for relation in by_precision:
-            if not relation.tells(column):
-                continue
+        for relation in sorted(broken, key=lambda one: (not one.tells(column), one.warn)):
             value = relation.solve(row, column)
             if value is None:
                 continue
