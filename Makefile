@@ -46,7 +46,7 @@ bench: $(VENV)/.dev  ## cost per token event, error against the truth, memory; b
 	@$(BIN)/python -m tests.bench
 
 docs: $(VENV)/.core  ## the generated parts of docs/: metrics and the run file's keys
-	@$(BIN)/python -m fmload.metrics.definitions > docs/metrics.md && $(BIN)/python -m fmload.config.reference
+	@$(BIN)/python -m fmload.metrics.definitions > docs/metrics.md && $(BIN)/python -m fmload.config.reference && $(BIN)/python -m tests.extending
 
 wheel: $(VENV)/.dev  ## build the wheel into dist/
 	@rm -rf dist && $(BIN)/python -m build --wheel --outdir dist . >/dev/null && ls dist

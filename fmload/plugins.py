@@ -147,6 +147,7 @@ SECTIONS = Registry("report section", {
     "token_latency": "fmload_analysis.report.sections.token_latency:render",
     "arrivals": "fmload_analysis.report.sections.arrivals:render",
     "load_latency": "fmload_analysis.report.sections.load_latency:render",
+    "further_metrics": "fmload_analysis.report.sections.further_metrics:render",
     "prompt_size": "fmload_analysis.report.sections.prompt_size:render",
     "output_lengths": "fmload_analysis.report.sections.output_lengths:render",
     "throughput": "fmload_analysis.report.sections.throughput:render",
@@ -175,6 +176,9 @@ VIEWS = Registry("view", {
     "mlperf": "fmload_analysis.published.views:mlperf",
     "vllm": "fmload_analysis.published.views:vllm",
 }, about="Views `--as` another tool: a function of a stage's facts that gives that tool's figures.")
+
+METRICS = Registry("metric", {}, about="Metrics beside those of `fmload.metrics.definitions`: a `Metric`. Each gets "
+         "its columns in summary.csv, a row in the report and the glossary, and can be an objective.")
 
 EXPORTERS = Registry("exporter", {
     "prometheus": "fmload.exposition.prometheus",

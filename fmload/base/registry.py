@@ -32,6 +32,10 @@ class Registry:
     def _all(self) -> dict[str, str]:
         return {**_plugins(self.group, tuple(sys.path)), **self._table}
 
+    def own(self) -> list[str]:
+        """The names that are in the table itself, in its order."""
+        return list(self._table)
+
     def names(self) -> list[str]:
         """All registered names, sorted."""
         return sorted(self._all())

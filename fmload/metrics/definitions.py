@@ -8,12 +8,15 @@ metric one value a stage. Columns are numpy arrays; NaN is null. `docs/metrics.m
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fmload import plugins
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -302,6 +305,11 @@ class Metric:
     better: Literal["lower", "higher"] | None
     function: Callable[..., Any]
 
+    def columns(self, statistics: Iterable[str]) -> tuple[str, ...]:
+        """Its columns of summary.csv: its name, or one a statistic, with `_s` for seconds."""
+        second = "_s" if self.unit in ("s", "s/token") else ""
+        return (self.name,) if self.level == "stage" else tuple(f"{self.name}_{stat}{second}" for stat in statistics)
+
     @property
     def display_scale(self) -> int:
         """The factor from `unit` to `display_unit`."""
@@ -348,7 +356,36 @@ _STAGE = [
     Metric("price_per_1m_output_tokens", "Price per 1M output tokens", "USD", "USD", "stage", "lower",
            price_per_1m_output_tokens),
 ]
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_REQUEST, *_TOKEN, *_STAGE)}
+
+
+class MetricTable(Mapping[str, Metric]):
+    """All metrics by name, in the order in which they are shown. Those of other distributions come last; they are
+    loaded when the table is first asked for one."""
+
+    def __init__(self, own: Iterable[Metric]) -> None:
+        self._own = {metric.name: metric for metric in own}
+
+    @cached_property
+    def _all(self) -> dict[str, Metric]:
+        further = (plugins.METRICS.load(name) for name in plugins.METRICS.in_order())
+        return {**self._own, **{metric.name: metric for metric in further if metric.name not in self._own}}
+
+    @property
+    def further(self) -> list[Metric]:
+        """Those of other distributions."""
+        return [metric for name, metric in self._all.items() if name not in self._own]
+
+    def __getitem__(self, name: str) -> Metric:
+        return self._all[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+
+METRICS = MetricTable((*_REQUEST, *_TOKEN, *_STAGE))
 
 
 def of_level(level: Level) -> list[Metric]:

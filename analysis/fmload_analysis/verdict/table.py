@@ -103,7 +103,8 @@ _FURTHER = (
     "censored_share", "slower_than_threshold",
     "send_lateness_p50_s", "send_lateness_p99_s", "late", "never_sent", *(p for p in PRICES if p not in _PRICES),
     "stage_usd", "outcomes", "tokens_source", "below_floor", "window_closed", "search_verdict")
-SUMMARY_COLUMNS = (*_LEADING, *_LATENCIES, *_PRICES, "meets_objectives", "audit", *_FURTHER)
+_EXTENDED = tuple(column for metric in METRICS.further for column in metric.columns(STATISTICS))
+SUMMARY_COLUMNS = (*_LEADING, *_LATENCIES, *_PRICES, "meets_objectives", "audit", *_FURTHER, *_EXTENDED)
 
 
 def summary_row(result: StageResult) -> dict[str, Any]:

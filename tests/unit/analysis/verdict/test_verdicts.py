@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from handmade import request, stage, write
-from test_audit import back_to_back, health
 
 from fmload.base.errors import FmloadError
 from fmload.config.goodput import limits_of
@@ -16,6 +15,7 @@ from fmload_analysis.pipeline import analyse_run, exit_code
 from fmload_analysis.run import open_run
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.objectives import judge, parse_objectives
+from tests.unit.analysis.audit.test_audit import back_to_back, health
 
 
 def test_units_are_read_and_bounds_follow_the_metric() -> None:

@@ -1,0 +1,132 @@
+"""Every table of `fmload.plugins` takes an entry from another distribution; no file of fmload is touched."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.extending import EXAMPLE, PAGE, page, tables
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder into which the example is installed as a distribution of its own."""
+    folder = tmp_path_factory.mktemp("site")
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder),
+                    str(EXAMPLE)], check=True, timeout=180)
+    return folder
+
+
+def fmload(installed: Path, cwd: Path, *words: str, code: int = 0) -> str:
+    done = subprocess.run([sys.executable, "-m", "fmload", *words], cwd=cwd, capture_output=True, text=True,
+                          timeout=180, check=False, env=environment(installed))
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+def environment(installed: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), os.environ.get("PYTHONPATH", "")])}
+
+
+class Lines(BaseHTTPRequestHandler):
+    """Five tokens to every prompt."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for number in range(5):
+            time.sleep(0.005)  # a stream, and no answer in one piece
+            line = f"{number}\n".encode()
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent."""
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Lines)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+def run_file(folder: Path, url: str, **changes: object) -> Path:
+    path = folder / "run.yml"
+    path.write_text(json.dumps({
+        "name": "extended",
+        "endpoints": [{"name": "mine", "protocol": "lines",
+                       "deploy": {"target": "folder", "path": str(folder / "made"), "url": url}}],
+        "prompts": [{"name": "p", "source": "countdown", "first": 3, "count": 50, "output_tokens": 5}],
+        "load": {"rate": [20], "arrivals": {"process": "pairs", "apart_s": 0.01}, "ramp": "0s", "warmup": "0s",
+                 "window": "3s", "drain": "5s", "workers": 1},
+        "telemetry": [{"name": "host", "collector": "load_average", "every": "500ms"}], **changes}))
+    return path
+
+
+def test_the_example_has_an_entry_for_every_table(installed: Path) -> None:
+    found = importlib.metadata.PathDistribution(installed / "fmload_example-1.0.dist-info").entry_points
+    assert {point.group for point in found} == {table.group for table in tables()}
+
+
+def test_the_page_is_made_from_the_tables_and_the_example() -> None:
+    assert PAGE.read_text() == page(), "run: python -m tests.extending"
+
+
+def test_each_example_is_short() -> None:
+    lengths = {path.name: len(path.read_text().splitlines()) for path in (EXAMPLE / "fmload_example").glob("*.py")}
+    assert all(lines <= 45 for lines in lengths.values()), lengths
+
+
+def test_a_run_uses_all_of_them(installed: Path, tmp_path: Path, url: str) -> None:
+    path = run_file(tmp_path, url)
+    fmload(installed, tmp_path, "run", str(path), "--out", "out", "--yes", "--text-file", str(tmp_path / "live.txt"))
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "The longest wait" in report and "round numbers" in report
+    assert (tmp_path / "live.txt").read_text().startswith("requests ")
+    assert not (tmp_path / "made").exists()  # the kind of resource deleted it
+    requests, = re.findall(r"(\d+) requests", fmload(installed, tmp_path, "count", "out"))
+    assert int(requests) >= 60
+    assert "Time to half of the tokens p50" in report
+    assert "first_half_p50_s" in (tmp_path / "out" / "summary.csv").read_text()
+    assert "seconds" in fmload(installed, tmp_path, "report", "out", "--as", "stopwatch")
+
+
+def test_its_importer_recognises_a_file(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "theirs.csv").write_text("users,ttft_s,tokens_per_s\n1,0.25,40\n8,0.5,200\n")
+    told = fmload(installed, tmp_path, "import", "theirs.csv", "--out", "read")
+    assert "three_columns" in told
+    assert "8 users" in (tmp_path / "read" / "published.csv").read_text()
+
+
+def test_its_score_is_one_of_evaluate(installed: Path) -> None:
+    code = "from fmload.plugins import SCORES; print(SCORES.load('same_length')('ab', 'abcd'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(installed))
+    assert done.stdout.strip() == "0.5", done.stderr
+
+
+def test_keys_of_an_extension_are_checked_and_suggested(installed: Path, tmp_path: Path, url: str) -> None:
+    path = run_file(tmp_path, url, prompts=[{"name": "p", "source": "countdwn", "first": 3}])
+    assert "did you mean 'countdown'" in fmload(installed, tmp_path, "validate", str(path), code=2)
+    path = run_file(tmp_path, url, prompts=[{"name": "p", "source": "countdown", "frist": 3}])
+    assert "did you mean 'first'" in fmload(installed, tmp_path, "validate", str(path), code=2)
+
+
+def test_the_command_of_an_extension_is_listed_with_its_help(installed: Path, tmp_path: Path) -> None:
+    assert "count the requests of a results folder" in fmload(installed, tmp_path, "--help")
