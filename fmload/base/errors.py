@@ -43,6 +43,13 @@ def disk_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error)
 
 
+def refused_by_disk(error: OSError, what: str, hint: str | None = None) -> FmloadError:
+    """The message for what could not be written; its exit code says that the disk is full."""
+    if disk_full(error):
+        return FmloadError(f"disk full: {what}", hint, EXIT_DISK_FULL)
+    return FmloadError(f"{what}: {error.strerror or error}", hint, EXIT_INVALID)
+
+
 class SeveralErrors(FmloadError):
     """Failures of one pass, told together: the first few of `count`."""
 

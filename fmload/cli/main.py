@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
-from fmload.base.errors import EXIT_INTERRUPTED, EXIT_USAGE, FmloadError
+from fmload.base.descriptors import raise_limit, shortage
+from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_OK, EXIT_USAGE, FmloadError, refused_by_disk
 from fmload.base.registry import did_you_mean
 from fmload.base.version import __version__
 from fmload.cli import HELP
@@ -32,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Exit codes: docs/guide."""
     args = build_parser().parse_args(argv)
+    raise_limit()
     try:
         return _run(args.command, args.rest)
     except FmloadError as error:
@@ -41,6 +44,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except (OSError, MemoryError) as error:
+        if args.debug:
+            raise
+        return _out_of_something(error)
+
+
+def _out_of_something(error: OSError | MemoryError) -> int:
+    """The last resort for what the operating system refuses: a message that names it, and the exit code."""
+    if isinstance(error, BrokenPipeError):  # whoever read the output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    if isinstance(error, MemoryError):
+        told = FmloadError("out of memory", "give the process more, or look at a smaller run", EXIT_INVALID)
+    elif short := shortage(error):
+        told = FmloadError(f"out of {short}", "raise the limit (ulimit -n), or use fewer at a time", EXIT_INVALID)
+    else:
+        told = refused_by_disk(error, str(error.filename or "the output"), "--debug shows where")
+    print(f"error: {told}", file=sys.stderr)
+    return told.exit_code
 
 
 def _help(name: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from fmload import config
-from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
+from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError, refused_by_disk
 from fmload.cli import flags
 from fmload.cli.arguments import positive
 from fmload.config import RunFile
@@ -106,6 +106,8 @@ def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progres
 
     watched = watching.checked(args)
     signal.signal(signal.SIGTERM, _as_ctrl_c)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
+        signal.signal(signal.SIGHUP, _as_ctrl_c)
     workers = args.workers or run_file.load.workers
     remote = orchestrate.Remote.parse(args.remote_workers, args.bind) if args.remote_workers else None
     try:
@@ -159,7 +161,11 @@ def _analyse(results: Results) -> Analysis | None:
         return None
     from fmload_analysis.pipeline import analyse
 
-    return analyse(results.root)
+    try:
+        return analyse(results.root)
+    except OSError as error:
+        raise refused_by_disk(error, f"the report in {results.root} could not be written", (
+            f"what was measured is kept: make room, then 'fmload report {results.root}'")) from error
 
 
 def _print_headline(analysis: Analysis, results: Results) -> None:

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
+from fmload.base.errors import EXIT_DISK_FULL, EXIT_INTERRUPTED, EXIT_INVALID, FmloadError, refused_by_disk
 from fmload.base.resources import resource
 from fmload.config import RunFile, yaml_lines
 from fmload.config.dumping import values
+from fmload.launch import parent
 from fmload.launch.progress import Progress, read_snapshot
 from fmload.results import stage_file
 from fmload.results.folder import Results
@@ -75,15 +76,24 @@ def drive(run: RunFile, results: Results, workers: int, progress: Progress, resu
         interrupted = _watch(fleet, results, progress)
         code = fleet.master.returncode
     whole = _close_stages(results)
-    error = (read_snapshot(_live(results)) or {}).get("run", {}).get("error")
+    told = (read_snapshot(_live(results)) or {}).get("run", {})
+    if code == EXIT_DISK_FULL or told.get("exit_code") == EXIT_DISK_FULL:
+        raise _disk_full(told, results)
     if interrupted or code == EXIT_INTERRUPTED:
         return EXIT_INTERRUPTED
-    if error:
-        raise FmloadError(error, hint=f"the logs are in {results.logs}", exit_code=code or EXIT_INVALID)
+    if told.get("error"):
+        raise FmloadError(told["error"], hint=f"the logs are in {results.logs}", exit_code=code or EXIT_INVALID)
     if not stage_file.exists(results):
         raise FmloadError(f"Locust's master ended with code {code}:\n{_tail(results.logs / 'master.log')}",
                           hint=f"the whole log: {results.logs / 'master.log'}", exit_code=EXIT_INVALID)
     return EXIT_INVALID if code == EXIT_INVALID or not whole else 0  # Locust's 1: some requests failed, which is data
+
+
+def _disk_full(told: Mapping[str, Any], results: Results) -> FmloadError:
+    """In the master's words, where there was room for them."""
+    message, _, hint = str(told.get("error") or f"disk full: the load was stopped; {results.root} has no room left\n"
+                           f"hint: make room, then 'fmload report {results.root}'").partition("\nhint: ")
+    return FmloadError(message, hint or None, EXIT_DISK_FULL)
 
 
 def _watch(fleet: Fleet, results: Results, progress: Progress) -> bool:
@@ -137,7 +147,11 @@ def _close_stages(results: Results) -> bool:
     for stage in running:
         stage.break_off(time.monotonic_ns())
     if running:
-        told.write(results)
+        try:
+            told.write(results)
+        except OSError as error:
+            raise refused_by_disk(error, f"{results.stages_json} could not be written", (
+                f"what was measured is kept: make room, then 'fmload report {results.root}'")) from error
     return not running and not any(stage.status == "pending" for stage in told.stages)
 
 
@@ -176,7 +190,8 @@ def _start(command: list[str], log: Path, run_file: int) -> subprocess.Popen[byt
 
 def _environment() -> dict[str, str]:
     """This process's environment without Locust's own settings, which would change the run."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("LOCUST_", "FMLOAD_OUT"))}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("LOCUST_", "FMLOAD_OUT"))}
+    return {**own, **parent.told_to_children()}
 
 
 def _end(fleet: Fleet, leave_s: float) -> None:

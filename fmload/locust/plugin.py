@@ -23,9 +23,11 @@ from locust import argument_parser, events
 from locust.event import EventHook
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
-from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
+from fmload.base.descriptors import raise_limit
+from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError, refused_by_disk
 from fmload.exposition.watching import watch
 from fmload.launch import session as launch
+from fmload.launch.parent import parent
 from fmload.locust import options, webui
 from fmload.locust.link import RunnerLink
 from fmload.locust.listener import keep_listening
@@ -33,7 +35,7 @@ from fmload.locust.shape import StageShape
 from fmload.locust.user import PromptUser
 from fmload.locust.webui import Cost, LiveView, costs_of
 from fmload.master.collector import Collector
-from fmload.master.controller import Controller
+from fmload.master.controller import ALL_GONE, Controller
 from fmload.model.outcome import NEITHER
 from fmload.model.reading import Reading
 from fmload.model.record import Record
@@ -47,7 +49,7 @@ logger = logging.getLogger(__name__)
 REPORT_EVERY_S = 1.0
 END_LIMIT_S = 180.0
 LEAVE_LIMIT_S = 5.0
-PREPARE_LIMIT_S = 3600.0
+PARENT_EVERY_S = 1.0
 
 
 class RequestFailed(Exception):
@@ -73,7 +75,12 @@ class Plugin:
             self._serve()
         if not isinstance(runner, WorkerRunner):
             self._conduct()
+        raise_limit()
         gevent.signal_handler(signal.SIGINT, self._on_sigint)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
+            gevent.signal_handler(signal.SIGHUP, self._on_sigint)
+        if (started_by := parent()) is not None:
+            gevent.spawn(self._watch_parent, started_by)
         gevent.signal_handler(signal.SIGUSR1, print_run_info)  # what each greenlet waits for, into the log
 
     # -- the worker's side ----------------------------------------------------------------------------------------
@@ -138,7 +145,7 @@ class Plugin:
         if isinstance(self.runner, MasterRunner):
             keep_listening(self.runner, self._dropped)
         self.environment.events.worker_report.add_listener(self._on_worker_report)
-        self.environment.events.test_stopping.add_listener(lambda **_: self.end_run("the test was stopped"))
+        self.environment.events.test_stopping.add_listener(lambda **_: self._on_test_stopping())
         self.environment.events.quitting.add_listener(lambda **_: self.end_run("Locust is quitting"))
 
         try:
@@ -196,13 +203,13 @@ class Plugin:
     def _begin_run(self) -> bool:
         try:
             session = self._session = self._open()
+            self.collector = Collector(session.results, uuid4().hex, self.link)
+        except OSError as error:
+            return self._cannot_begin(refused_by_disk(error, f"{error.filename or 'the results'} cannot be written"))
         except FmloadError as error:
-            logger.error("%s", error)
-            self.environment.process_exit_code = error.exit_code
-            return False
+            return self._cannot_begin(error)
         run = session.run
         self.costs = costs_of(run)
-        self.collector = Collector(session.results, uuid4().hex, self.link)
         self.collector.stages = session.stages
         self.collector.live.run["warnings"] = session.warnings
         self.controller = Controller(run, session.stages, self.collector, self.link)
@@ -210,6 +217,12 @@ class Plugin:
         self.environment.stop_timeout = run.load.drain_s
         gevent.spawn(self.controller.run)
         return True
+
+    def _cannot_begin(self, error: FmloadError) -> bool:
+        logger.error("%s", error)
+        self.environment.process_exit_code = error.exit_code
+        self._release()
+        return False
 
     def _open(self) -> launch.Session:
         given = self.environment.parsed_options
@@ -222,11 +235,17 @@ class Plugin:
             logger.warning("%s", told)
         return session
 
-    def end_run(self, reason: str) -> None:
+    def _on_test_stopping(self) -> None:
+        """Locust stops a test whose last worker is gone, too."""
+        if self.controller is not None and not self.link.users():
+            return self.end_run(ALL_GONE, EXIT_INVALID)
+        return self.end_run("the test was stopped")
+
+    def end_run(self, reason: str, exit_code: int | None = None) -> None:
         """End the run that is on, if any, and wait until its records are in."""
         controller = self.controller
         if controller is not None:
-            controller.interrupt(reason)
+            controller.interrupt(reason, exit_code)
             controller.ended.wait(timeout=END_LIMIT_S)
             self._run_ended(controller)
 
@@ -243,6 +262,16 @@ class Plugin:
         """Leave the results folder to the next run, of this process or another."""
         if self._session is not None:
             self._session.close()
+
+    def _watch_parent(self, started_by: int) -> None:
+        """End in order when `fmload run`, which started this process, is no more."""
+        while os.getppid() == started_by:
+            gevent.sleep(PARENT_EVERY_S)
+        logger.error("'fmload run' (process %d) is gone: this process ends, too", started_by)
+        if isinstance(self.runner, WorkerRunner) and self.worker is not None:
+            self.worker.leave(LEAVE_LIMIT_S)
+        self.end_run("'fmload run' was killed")
+        self.runner.quit()
 
     # -- signals --------------------------------------------------------------------------------------------------
 

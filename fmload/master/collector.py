@@ -9,12 +9,14 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fmload.base.clock_offset import OffsetFilter, boot_id
+from fmload.base.errors import FmloadError, refused_by_disk
 from fmload.base.files import write_whole
 from fmload.live.state import LiveState
 from fmload.model.stage import Stage, StageMark
@@ -24,6 +26,7 @@ from fmload.protocol.messages import NO_STAGE, Ack, Event, Flushed, Idle, Made, 
 from fmload.results import worker_file
 from fmload.results.folder import Results
 from fmload.results.journal import Journal
+from fmload.results.reserve import Reserve
 from fmload.results.stage_file import StageFile
 from fmload.results.worker_file import WorkerFacts
 from fmload.statistics.observation import Observation
@@ -59,9 +62,14 @@ class WorkerEntry:
 
 
 class Collector:
-    """Receives records and counts, keeps the run's files up to date. One object a run."""
+    """Receives records and counts, keeps the run's files up to date. One object a run.
+
+    When the disk refuses what it writes, `trouble` says so, `on_trouble` is called once, and nothing more is
+    acknowledged.
+    """
 
     def __init__(self, results: Results, run_id: str, link: Link) -> None:
+        """Raises OSError where the folder cannot be written."""
         self.results = results.create()
         self.run_id = run_id
         self.live = LiveState()
@@ -72,7 +80,9 @@ class Collector:
         self.wall_anchor_ns = time.time_ns() - time.monotonic_ns()
         self.started_utc = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self._link = link
-        self._journal_failed = False
+        self.trouble: FmloadError | None = None  # why nothing more can be written
+        self.on_trouble: Callable[[FmloadError], None] = lambda trouble: None
+        self._reserve = Reserve(results)
         self._closed = False
         self.dropped = 0  # messages that were none
         self._earlier_workers = worker_file.read(results)
@@ -117,15 +127,25 @@ class Collector:
 
     def _journaled(self, packed: list[bytes]) -> bool:
         """Append what a worker sent; what a full disk refuses in part is sent again, and read once."""
-        try:
+        if self.trouble is not None:
+            return False
+        with self._writing("the master's journal"):
             for record in packed:
                 self._journal.append(record)
+        return self.trouble is None
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        """What the disk refuses ends the run; the room that was kept free then goes to the files that say so."""
+        try:
+            yield
         except OSError as error:
-            if not self._journal_failed:
-                self._journal_failed = True
-                self.event("journal_failed", None, f"the master's journal: {error}")
-            return False
-        return True
+            if self.trouble is None:
+                self.trouble = refused_by_disk(error, f"{what} could not be written to {self.results.root}", (
+                    "the load was stopped, what was journaled before is kept: make room, then 'fmload report "
+                    f"{self.results.root}'"))
+                self._reserve.release()
+                self.on_trouble(self.trouble)
 
     def on_pong(self, worker: str, pong: Pong) -> None:
         """A worker's clock, once more."""
@@ -159,7 +179,7 @@ class Collector:
         self.live.observe(worker, data["in_flight"], health[-1] if health else None, time.monotonic_ns())
         if health:
             lines = "".join(json.dumps({"worker": worker, **sample}) + "\n" for sample in health)
-            _append(self.results.health_jsonl, lines)
+            self._append(self.results.health_jsonl, lines)
 
     def drop(self, what: str) -> None:
         """A message that is none: the first is an event, and at the end their number."""
@@ -174,6 +194,12 @@ class Collector:
         return [worker for worker in workers
                 if (entry := self.workers[worker]).flushed is None or entry.receipt.count < entry.flushed]
 
+    def short_of(self, worker: str) -> str:
+        """How many of a worker's records are not here, in words."""
+        entry = self.workers[worker]
+        count = "an unknown number" if entry.flushed is None else f"{entry.flushed - entry.receipt.count}"
+        return f"{count} of its records did not come; its journal has them, if its disk can be reached"
+
     # -- events and files -----------------------------------------------------------------------------------------
 
     def event(self, kind: str, worker: str | None = None, detail: str = "", only: int | None = None) -> None:
@@ -185,7 +211,7 @@ class Collector:
             stage.marks.append(StageMark(kind, now_ns, worker, detail))
         numbers: list[int | None] = [stage.stage for stage in marked]
         for number in numbers or [None]:
-            _append(self.results.events_jsonl, json.dumps(
+            self._append(self.results.events_jsonl, json.dumps(
                 {"at_ns": now_ns, "kind": kind, "worker": worker, "stage": number, "detail": detail}) + "\n")
         self.write_stages()
 
@@ -205,16 +231,20 @@ class Collector:
         for stage in self.stages:
             if told := [entry.made[stage.stage] for entry in self.workers.values() if stage.stage in entry.made]:
                 stage.records = sum(told)
-        StageFile(self.run_id, self.started_utc, self.wall_anchor_ns, self.stages).write(self.results)
+        with self._writing("stages.json"):
+            StageFile(self.run_id, self.started_utc, self.wall_anchor_ns, self.stages).write(self.results)
 
     def write_workers(self) -> None:
         """Rewrite workers.json; the workers of an earlier session of a resumed run stay in it."""
-        worker_file.write(self.results, [*self._earlier_workers, *(entry.facts() for entry in self.workers.values())])
+        workers = [*self._earlier_workers, *(entry.facts() for entry in self.workers.values())]
+        with self._writing("workers.json"):
+            worker_file.write(self.results, workers)
 
     def write_live(self) -> None:
         """The live state for the process that shows the progress."""
         snapshot = self.live.snapshot(time.monotonic_ns(), self.wall_anchor_ns, history_s=30)
-        write_whole(self.results.logs / "live.json", json.dumps(snapshot, indent=1), durable=False)
+        with self._writing("the live state"):
+            write_whole(self.results.logs / "live.json", json.dumps(snapshot), durable=False)
 
     def close(self) -> None:
         """Write everything for the last time."""
@@ -224,9 +254,9 @@ class Collector:
         self.write_workers()
         self.write_live()
         self._journal.close()
+        self._reserve.release()
         self._closed = True
 
-
-def _append(path: Path, text: str) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text)
+    def _append(self, path: Path, text: str) -> None:
+        with self._writing(path.name), path.open("a", encoding="utf-8") as file:
+            file.write(text)

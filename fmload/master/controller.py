@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 GREET_LIMIT_S = 15.0
 READY_LIMIT_S = 120.0
 STALLED_S = 2.0
+ALL_GONE = ("every worker is gone: killed, crashed or cut off; logs/ and events.jsonl of the results folder say what "
+            "was heard of them last")
 
 
 class Controller:
@@ -50,6 +52,7 @@ class Controller:
         self._assignment: Assignment | None = None
         self._step_runner: StepRunner | None = None
         self._helpers: list[gevent.Greenlet] = []
+        collector.on_trouble = self._cannot_write
 
     # -- the run --------------------------------------------------------------------------------------------------
 
@@ -62,8 +65,11 @@ class Controller:
                 saturation.skip_higher(step, self._stages, time.monotonic_ns())
             self._collector.write_stages()
         except Interrupted:
-            logger.warning("the run is interrupted: %s", self._waits.reason)
-            self.exit_code = self._waits.exit_code or EXIT_INTERRUPTED
+            if self._waits.exit_code is not None:
+                self._fail(self._waits.reason, self._waits.exit_code)
+            else:
+                logger.warning("the run is interrupted: %s", self._waits.reason)
+                self.exit_code = EXIT_INTERRUPTED
         except FmloadError as error:
             self._fail(str(error), error.exit_code)
         except Exception as error:
@@ -76,9 +82,14 @@ class Controller:
         """End the run soon: no new requests, a short drain, the flush. Returns at once; see `ended`."""
         self._waits.interrupt(reason, exit_code)
 
+    def _cannot_write(self, trouble: FmloadError) -> None:
+        """The load stops at once; what has been written is kept."""
+        logger.error("%s", trouble)
+        self.interrupt(str(trouble), trouble.exit_code)
+
     def _fail(self, message: str, exit_code: int) -> None:
         logger.error("%s", message)
-        self._collector.live.run["error"] = message
+        self._collector.live.run.update(error=message, exit_code=exit_code)
         self.exit_code = exit_code
 
     def _say(self, phase: str, stages: Sequence[Stage] = (), left_s: float | None = None) -> None:
@@ -137,7 +148,7 @@ class Controller:
 
     def _lost(self, worker: str) -> None:
         if not self._registry.living():
-            self.interrupt("no worker is left", EXIT_INVALID)
+            self.interrupt(ALL_GONE, EXIT_INVALID)
         elif self._run_file.load.respread and self._step_runner is not None:
             gevent.spawn(self._step_runner.deal_again)
 

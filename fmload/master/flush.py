@@ -16,6 +16,7 @@ from fmload.protocol.messages import Flush
 logger = logging.getLogger(__name__)
 
 FLUSH_LIMIT_S = 60.0
+FULL_LIMIT_S = 2.0  # when the master can write nothing more
 ASK_AGAIN_S = 2.0
 COMPACTION_LIMIT_S = 1800.0
 
@@ -33,9 +34,9 @@ def flush(registry: WorkerRegistry, collector: Collector, waits: Waits) -> None:
                 registry.send(Flush(), worker)
         return not missing
 
-    if not waits.until(complete, FLUSH_LIMIT_S, interruptible=False):
+    if not waits.until(complete, FULL_LIMIT_S if collector.trouble else FLUSH_LIMIT_S, interruptible=False):
         for worker in collector.missing(registry.living()):
-            collector.event("records_missing", worker, "its journal has them, if its disk can be reached")
+            collector.event("records_missing", worker, collector.short_of(worker))
 
 
 def compact(root: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from fmload import __version__
+from fmload.base.version import __version__
 
 PROTOCOL_VERSION = 2
 # 1  first version, of fmload 0.1; its greeting says no version

@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fmload.base.errors import EXIT_DISK_FULL, FmloadError, disk_full, first_line
+from fmload.base.errors import FmloadError, first_line, refused_by_disk
 from fmload.base.files import write_whole
 from fmload.model.record import SCHEMA, Record, to_table, unpack
 from fmload.results import answers, frames
@@ -157,12 +157,9 @@ def compact(results: Results) -> Compaction:
                     done.put_aside(None, error)
         done.write(results)
     except OSError as error:
-        if disk_full(error):
-            raise FmloadError(f"disk full: the records of {results.root} could not be written",
-                              hint="the journals hold them: make room, then 'fmload report' makes the records and the "
-                                   "report", exit_code=EXIT_DISK_FULL) from error
-        raise FmloadError(f"the records of {results.root} could not be written: {error.strerror or error}",
-                          hint="mind the folder's permissions; the journals hold the records") from error
+        raise refused_by_disk(error, f"the records of {results.root} could not be written", (
+            f"the journals hold them: make room, then 'fmload report {results.root}' makes the records and the report"
+        )) from error
     return done
 
 

@@ -15,6 +15,7 @@ import gevent
 from gevent import getcurrent
 from gevent.pool import Pool
 
+from fmload.base.descriptors import shortage
 from fmload.base.version import __version__
 from fmload.model.outcome import Failure
 from fmload.wire.connection import Connection, StaleConnection, connect
@@ -204,7 +205,9 @@ class Http1Wire:
         except ssl.SSLError as error:
             flight.fail(Failure("tls", f"TLS with {address}: {getattr(error, 'verify_message', '') or error}"))
         except OSError as error:
-            flight.fail(Failure("connect", f"cannot connect to {address}: {error.strerror or error}"))
+            short = shortage(error)
+            flight.fail(Failure("client", f"out of {short}: no connection to {address}") if short else
+                        Failure("connect", f"cannot connect to {address}: {error.strerror or error}"))
         finally:
             timeout.close()
         return None

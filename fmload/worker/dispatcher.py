@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -14,6 +15,7 @@ from uuid import uuid4
 import gevent
 
 from fmload import arrivals
+from fmload.base.errors import first_line
 from fmload.config.schema import RunFile
 from fmload.endpoints.base import Endpoint
 from fmload.model.prompt import Prompt
@@ -34,6 +36,8 @@ from fmload.worker.safe_check import SafeCheck
 from fmload.worker.slots import Lane, Slots
 from fmload.worker.timer import Timer
 
+logger = logging.getLogger(__name__)
+
 KILL_LIMIT_S = 5.0
 TURN_POLL_S = 0.005
 TRIAL_LIMIT_S = 60.0  # an endpoint that takes longer to answer at first is left to the load
@@ -45,7 +49,7 @@ _REMEDIES = {401: "; check the key (api_key_env) or the credentials",
              404: "; check the endpoint's url and model"}
 # How long a user waits after a request that failed at once: failures must not become a flood of their own.
 FAILURE_PAUSE_S = {"connect": 1.0, "tls": 1.0, "timeout_connect": 0.1, "http_4xx": 0.1, "http_5xx": 0.1,
-                   "throttled": 0.1, "empty": 0.1, "decode": 0.1}
+                   "throttled": 0.1, "empty": 0.1, "decode": 0.1, "client": 1.0}
 
 # Names of the limit on output tokens: OpenAI's two, TGI's, Bedrock's (Converse and others; Llama).
 _OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_new_tokens", "maxTokens", "max_gen_len")
@@ -124,6 +128,7 @@ class Dispatcher:
         self._paced: dict[int, Paced] = {}  # by stage, those of open loops
         self._cancel = Cancellation(run.load.cancel, f"{run.seed}/{index}")
         self._censoring = False
+        self._told: set[str] = set()  # failures of the load generator itself that the log knows
         self._when_idle: Callable[[], None] | None = None
         self._when_spent: Callable[[], None] | None = None  # all of exactly so many requests have ended
 
@@ -324,7 +329,10 @@ class Dispatcher:
     def _request(self, lane: Lane, scheduled_ns: int, due: Prompt | None) -> str:
         deal = self._own_deals.get(lane.stage) or self._deals[lane.endpoint, lane.prompt_set]
         prompt = due or deal.take(time.monotonic())
-        record, reading = self._measure(lane, prompt, scheduled_ns)
+        try:
+            record, reading = self._measure(lane, prompt, scheduled_ns)
+        except Exception as error:
+            record, reading = self._broken(lane, prompt, scheduled_ns, error), Reading()
         deal.answered(prompt, time.monotonic())
         if record.outcome == "cancelled" and self._censoring and record.send_ns is not None:
             record.outcome = "censored"
@@ -333,6 +341,16 @@ class Dispatcher:
         if lane.unreached == DEAD_AFTER:
             self._dead(lane.stage, f"{record.endpoint}: {record.error}")
         return record.outcome
+
+    def _broken(self, lane: Lane, prompt: Prompt, scheduled_ns: int, error: Exception) -> Record:
+        """The record of a request in which the load generator itself failed; the log has one traceback of a kind."""
+        told = f"{type(error).__name__}: {first_line(error)}"
+        if told not in self._told:
+            self._told.add(told)
+            logger.error("a request failed in the load generator itself", exc_info=error)
+        return Record(
+            uuid4().hex, self._worker, lane.stage, lane.endpoint, lane.prompt_set, prompt.id, scheduled_ns,
+            end_ns=time.monotonic_ns(), outcome="client", error=measure.redact(told))
 
     def _measure(self, lane: Lane, prompt: Prompt, scheduled_ns: int) -> tuple[Record, Reading]:
         """Send the prompt; between the safety checks, where the run file asks for them."""

@@ -211,7 +211,7 @@ class Worker:
 
     def _keep(self, record: Record, reading: Reading) -> None:
         """The journal comes before everything else."""
-        frames = [pack(record)]
+        frames = [_packed(record)]
         if self._answers is not None and (kept := self._kept_answer(self._answers, record, reading)):
             frames.append(kept)
         for frame in frames:
@@ -325,6 +325,20 @@ class Worker:
             while self._outbox.acknowledged < self._outbox.added:
                 self._acked.wait()
                 self._acked.clear()
+
+
+def _packed(record: Record) -> bytes:
+    """The record as it travels. One that holds what cannot (half a character, a number beyond 64 bits) is kept as what
+    is known of it beside that, with the outcome `client`."""
+    try:
+        return pack(record)
+    except (ValueError, TypeError, OverflowError) as error:
+        logger.error("the record of request %s cannot be kept whole: %s", record.request_id, error)
+        prompt_id = record.prompt_id.encode(errors="replace").decode()
+        return pack(Record(
+            record.request_id, record.worker, record.stage, record.endpoint, record.prompt_set, prompt_id,
+            record.scheduled_ns, send_ns=record.send_ns, end_ns=record.end_ns, outcome="client",
+            error=f"its record cannot be kept whole: {type(error).__name__}"))
 
 
 def _unpacked(batch: bytes) -> list[Prompt]:
