@@ -119,6 +119,7 @@ CHECKS = Registry("audit check", {
     "as_many_as_asked": "fmload_analysis.audit.checks.load:as_many_as_asked",
     "send_lateness": "fmload_analysis.audit.checks.load:send_lateness",
     "all_sent": "fmload_analysis.audit.checks.load:all_sent",
+    "all_recorded": "fmload_analysis.audit.checks.load:all_recorded",
     "addresses": "fmload_analysis.audit.checks.addresses:addresses",
     "share_of_mix": "fmload_analysis.audit.checks.mixes:share_of_mix",
     "undisturbed": "fmload_analysis.audit.checks.load:undisturbed",

@@ -17,7 +17,7 @@ from fmload.config.schema import PriceSpec
 from fmload.config.server_identity import server_of
 from fmload.metrics.definitions import NS
 from fmload.model.stage import Stage, StageMark
-from fmload.results import stage_file, worker_file
+from fmload.results import journal, stage_file, worker_file
 from fmload.results.folder import Results
 from fmload.results.worker_file import WorkerFacts
 from fmload_analysis.columns import READ, Batch, to_batch
@@ -55,6 +55,7 @@ class Run:
     health: tuple[Mapping[str, Any], ...]  # `at_ns` on the master's line
     run_id: str = ""
     started_utc: str | None = None
+    losses: tuple[str, ...] = ()  # what could not be read of the journals, or not be stored, in words
 
     @property
     def name(self) -> str:
@@ -121,7 +122,7 @@ def open_run(root: Path) -> Run:
     return Run(results=results, spec=_yaml(results.run_yml), stages=tuple(stages), workers=workers,
                environment=_json(results.environment_json, {}), events=tuple(read_json_lines(results.events_jsonl)),
                health=tuple(_on_master_line(line, workers) for line in read_json_lines(results.health_jsonl)),
-               run_id=told.run_id, started_utc=told.started_utc)
+               run_id=told.run_id, started_utc=told.started_utc, losses=tuple(journal.losses(results)))
 
 
 def _closed(stage: Stage, results: Results, workers: Mapping[str, WorkerFacts]) -> Stage:

@@ -8,9 +8,10 @@ from typing import Any
 
 import msgpack
 
-from fmload import __version__, arrivals
+from fmload import arrivals
 from fmload.base.clock_offset import boot_id, host_name
 from fmload.base.errors import FmloadError
+from fmload.base.version import __version__
 from fmload.config.dumping import values
 from fmload.config.goodput import request_limits_s
 from fmload.config.schema import EndpointSpec, RunFile

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fmload.base.clock_offset import OffsetFilter, boot_id
-from fmload.base.errors import FmloadError, refused_by_disk
+from fmload.base.errors import FmloadError, disk_full, refused_by_disk
 from fmload.base.files import write_whole
 from fmload.live.state import LiveState
 from fmload.model.stage import Stage, StageMark
@@ -145,6 +145,7 @@ class Collector:
                     "the load was stopped, what was journaled before is kept: make room, then 'fmload report "
                     f"{self.results.root}'"))
                 self._reserve.release()
+                self.event("disk_full" if disk_full(error) else "cannot_write", None, self.trouble.message)
                 self.on_trouble(self.trouble)
 
     def on_pong(self, worker: str, pong: Pong) -> None:

@@ -129,8 +129,7 @@ class Compaction:
         """What was lost or set aside, a line each."""
         return [*(f"{torn.path.name}: {torn.dropped_bytes} unreadable bytes at offset {torn.offset} dropped"
                   for torn in self.torn),
-                *(f"request {one.request_id or 'unknown'} of stage {one.stage}: set aside, {one.why}"
-                  for one in self.set_aside)]
+                *(f"request {one.request_id or 'unknown'}: set aside, {one.why}" for one in self.set_aside)]
 
     def write(self, results: Results) -> None:
         """Keep it beside the records. Raises OSError."""
@@ -138,6 +137,17 @@ class Compaction:
             "schema": 1, "records": self.records, "answers": self.answers, "duplicates": self.duplicates,
             "torn": [{**asdict(torn), "path": torn.path.name} for torn in self.torn],
             "set_aside": [asdict(one) for one in self.set_aside], "set_aside_in_all": self.set_aside_in_all}, indent=1))
+
+
+def losses(results: Results) -> list[str]:
+    """What the last compaction of a folder had to leave out, a line each; none where there was none, or its file is
+    damaged."""
+    try:
+        told = json.loads(results.compaction_json.read_bytes())
+        torn = [Torn(Path(one["path"]), one["offset"], one["dropped_bytes"]) for one in told["torn"]]
+        return Compaction(torn=torn, set_aside=[SetAside(**one) for one in told["set_aside"]]).told()
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
 
 
 def compact(results: Results) -> Compaction:

@@ -48,6 +48,8 @@ class StageSummary:
     output_lengths: OutputLengths | None = None
     addresses: tuple[AddressSummary, ...] = ()  # empty where the endpoint has one address
     prompt_source: str | None = None  # of its prompt set, as the run file names it
+    recorded: int = 0  # records of the stage, those of its warm-up and drain included
+    losses: tuple[str, ...] = ()  # what could not be read of the journals, or not be stored, in this run
     asked_s: Floats | None = None  # when an open loop's requests were due, in seconds after the window's start
 
     @property
@@ -80,10 +82,12 @@ def summarize(run: Run, stage: Stage, wanted: Wanted | None = None,
 
     Memory is bounded by a batch of records plus some 200 bytes a request.
     """
-    gathered = _Gathering(stage.window_ns, run.count(stage))
+    recorded = run.count(stage)
+    gathered = _Gathering(stage.window_ns, recorded)
     for batch in run.batches(stage):
         gathered.take(batch)
-    return replace(_summary(gathered, stage, run, wanted or Wanted(), earlier_prompts), asked_s=asked_s(run, stage))
+    return replace(_summary(gathered, stage, run, wanted or Wanted(), earlier_prompts), asked_s=asked_s(run, stage),
+                   recorded=recorded, losses=run.losses)
 
 
 class _Gathering:

@@ -91,6 +91,27 @@ def all_sent(facts: Facts) -> Check | None:
                  {"asked": asked, "never_sent": never})
 
 
+def all_recorded(facts: Facts) -> Check | None:
+    """Every record that the workers say they made is there. None where they did not say, as those of version 0.1."""
+    made, there = facts.summary.stage.records, facts.summary.recorded
+    if made is None:
+        return _losses(facts)
+    lost = max(0, made - there)
+    why = f" ({'; '.join(facts.summary.losses[:3])})" if lost and facts.summary.losses else ""
+    return Check(4, "all records kept", FAIL if lost else PASS,
+                 f"{lost} of the {made} records that the workers made of this stage are lost{why}." if lost else
+                 f"All {made} records that the workers made of this stage are there.",
+                 {"made": made, "recorded": there, "lost": lost})
+
+
+def _losses(facts: Facts) -> Check | None:
+    """Nobody counted: damage alone says that records are lost, of whichever stage."""
+    if not facts.summary.losses:
+        return None
+    return Check(4, "all records kept", FAIL, "Records of this run are lost, how many is not known: "
+                 f"{'; '.join(facts.summary.losses[:3])}.", {"losses": len(facts.summary.losses)})
+
+
 def undisturbed(facts: Facts) -> Check | None:
     """Nothing befell the stage: all workers stayed, it was not interrupted."""
     stage = facts.summary.stage
