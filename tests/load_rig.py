@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -133,13 +134,16 @@ class Run:
 
 
 @contextmanager
-def started(command: Sequence[str], folder: Path, out: str = "out", file_limit: int | None = None) -> Iterator[Run]:
+def started(command: Sequence[str], folder: Path, out: str = "out", file_limit: int | None = None,
+            descriptors: int | None = None) -> Iterator[Run]:
     """A command in a session of its own; whatever is left of its session is killed at the end.
 
-    `file_limit`: bytes that a file which it writes may have, as if the disk were full beyond.
+    `file_limit`: bytes that a file which it writes may have, as if the disk were full beyond. `descriptors`: how many
+    it may have open.
     """
     log = folder / f"{out}.log"
-    limited = ["prlimit", f"--fsize={file_limit}"] if file_limit else []
+    limits = [f"--fsize={file_limit}"] * bool(file_limit) + [f"--nofile={descriptors}"] * bool(descriptors)
+    limited = ["prlimit", *limits] if limits else []
     with (Path("/dev/null") if file_limit else log).open("ab") as output:
         process = subprocess.Popen([*limited, sys.executable, *command], stdout=output, stderr=output,
                                    stdin=subprocess.DEVNULL, start_new_session=True, cwd=folder)
@@ -168,12 +172,14 @@ def fmload_run(folder: Path, path: Path, *options: str, out: str = "out") -> Any
     return started(["-m", "fmload", "run", str(path), "--out", str(folder / out), *options], folder, out)
 
 
-def locust(folder: Path, *options: str, out: str = "out", prompts: list[Prompt] | None = None) -> Any:
-    """Plain Locust with the locustfile for OpenAI endpoints."""
+def locust(folder: Path, *options: str, out: str = "out", prompts: list[Prompt] | None = None,
+           file: Path | None = None, **limits: int | None) -> Any:
+    """Plain Locust with the locustfile for OpenAI endpoints, or `file`; `limits` of `started`."""
     give_prompts(folder / out, prompts=prompts)
     port = str(free_port())  # Locust's own port may be another test's
-    return started(["-m", "locust", "-f", str(resource("locustfiles", "openai.py")), "--only-summary", "--fmload-out",
-                    str(folder / out), "--master-bind-port", port, "--master-port", port, *options], folder, out)
+    return started(["-m", "locust", "-f", str(file or resource("locustfiles", "openai.py")), "--only-summary",
+                    "--fmload-out", str(folder / out), "--master-bind-port", port, "--master-port", port, *options],
+                   folder, out, **limits)
 
 
 def sweep(folder: Path, path: Path, *options: str, processes: int = 2, prompts: list[Prompt] | None = None) -> Any:
@@ -194,33 +200,69 @@ class Cluster:
     workers: list[Run]
     join: Callable[..., Run]  # starts one more worker; takes `file_limit` of `started`, and the port to connect to
     relay: subprocess.Popen[bytes] | None = None  # between the first worker and the master
+    port: str = ""  # on which the master listens
 
 
 @contextmanager
 def cluster(folder: Path, path: Path, *options: str, workers: int = 2,
-            file_limit: int | None = None, relayed: bool = False) -> Iterator[Cluster]:
+            file_limit: int | None = None, relayed: bool = False, master_file_limit: int | None = None,
+            descriptors: int | None = None, disk: str | None = None, worker_file: Path | None = None,
+            master_file: Path | None = None) -> Iterator[Cluster]:
     """A headless master on a free port and `workers` workers, all on this machine and in one results folder.
 
-    `file_limit` is that of the first worker (see `started`); `relayed`: it reaches the master through a relay.
+    `file_limit` and `descriptors` are limits of the first worker (see `started`); `relayed`: it reaches the master
+    through a relay. `disk`: the results folder is a disk of its own, of that size. `worker_file`, `master_file`: other
+    locustfiles, for the first worker and the master.
     """
     with ExitStack() as stack:
         port = str(free_port())
+        if disk is not None:
+            stack.enter_context(small_disk(folder / "out", disk))
         master = stack.enter_context(locust(folder, "--headless", "--master", "--master-bind-port", port,
-                                            "--expect-workers", str(workers), "--fmload-config", str(path), *options))
+                                            "--expect-workers", str(workers), "--fmload-config", str(path), *options,
+                                            file=master_file, file_limit=master_file_limit))
 
-        def join(file_limit: int | None = None, port: str = port) -> Run:
-            command = ["-m", "locust", "-f", str(resource("locustfiles", "openai.py")), "--worker",
+        def join(file_limit: int | None = None, port: str = port, file: Path | None = None,
+                 descriptors: int | None = None) -> Run:
+            command = ["-m", "locust", "-f", str(file or resource("locustfiles", "openai.py")), "--worker",
                        "--master-host", "127.0.0.1", "--master-port", port]
-            run: Run = stack.enter_context(started(command, folder, f"worker-{len(found.workers)}", file_limit))
+            run: Run = stack.enter_context(started(command, folder, f"worker-{len(found.workers)}", file_limit,
+                                                   descriptors))
             found.workers.append(run)
             return run
 
         way = stack.enter_context(relay(folder, port)) if relayed else None
-        found = Cluster(master, [], join, way[0] if way else None)
-        join(file_limit, way[1] if way else port)
+        found = Cluster(master, [], join, way[0] if way else None, port)
+        join(file_limit, way[1] if way else port, worker_file, descriptors)
         for _ in range(workers - 1):
             join()
         yield found
+
+
+@contextmanager
+def small_disk(where: Path, size: str) -> Iterator[Path]:
+    """A disk in memory of so many bytes (`900k`), mounted there while the block runs. Needs the right to mount."""
+    where.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(where)], check=True)
+    try:
+        yield where
+    finally:
+        subprocess.run(["umount", "--lazy", str(where)], check=True)
+
+
+def may_mount() -> bool:
+    """Whether this process has the right to mount a small disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", folder], capture_output=True,
+                              check=False)
+        if done.returncode == 0:
+            subprocess.run(["umount", folder], check=True)
+        return done.returncode == 0
+
+
+def grow_disk(where: Path, size: str) -> None:
+    """Give a small disk more room."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(where)], check=True)
 
 
 @contextmanager
