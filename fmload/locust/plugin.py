@@ -10,6 +10,7 @@ import functools
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,7 @@ REPORT_EVERY_S = 1.0
 END_LIMIT_S = 180.0
 LEAVE_LIMIT_S = 5.0
 PARENT_EVERY_S = 1.0
+REFUSAL_LEAD_S = 0.2  # for the refusal to be on its way
 
 
 class RequestFailed(Exception):
@@ -169,8 +171,17 @@ class Plugin:
 
     def _greet(self, worker: str, greeting: Hello) -> None:
         reason = self.link.greet(worker, greeting)
-        if reason is not None and self.controller is not None and self.collector is not None:
+        if reason is None:
+            return
+        if self.controller is not None and self.collector is not None:
             self.collector.event("worker_refused", worker, reason)
+        elif self.environment.parsed_options.headless:  # it would be waited for in vain
+            gevent.spawn_later(REFUSAL_LEAD_S, self._give_up)
+
+    def _give_up(self) -> None:
+        """End a master that still waits for its workers, and send those away that have come."""
+        self.runner.quit()
+        sys.exit(EXIT_INVALID)
 
     def _dropped(self, what: str) -> None:
         """A message that is none: the run goes on, and tells of the first and of how many there were."""

@@ -278,11 +278,10 @@ def full_while_reporting(all: Cluster, draw: random.Random) -> None:
     root = all.master.results.root
     for made in root.glob("records/*.parquet"):
         made.unlink()
-    with (root / "ballast").open("wb") as ballast:
+    with (root / "ballast").open("wb", buffering=0) as ballast:
         try:
             while True:
                 ballast.write(bytes(4096))
-                ballast.flush()
         except OSError:
             pass
     command = [sys.executable, "-m", "fmload", "report", str(root)]

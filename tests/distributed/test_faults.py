@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from fmload.base.errors import EXIT_DISK_FULL, EXIT_INVALID
 from tests.distributed.faults import FAULTS, LOAD, suffer
-from tests.load_rig import emulator, ids, locust
+from tests.load_rig import emulator, ids, locust, may_mount
 
 PACE = ("--ttft", "20ms", "--gap", "10ms")
 
@@ -109,3 +112,73 @@ def test_one_locust_process_is_master_and_worker_at_once(tmp_path: Path) -> None
     stage, = run.stages()
     assert (stage["load"]["value"], stage["users"], stage["status"]) == (3, 3, "done")
     assert {one.request_id for one in served} == ids(run.records())
+
+
+needs_a_disk = pytest.mark.skipif(not may_mount(), reason="needs the right to mount a small disk")
+
+
+@needs_a_disk
+def test_a_disk_that_is_full_for_all_stops_the_load_and_tells_what_is_lost(tmp_path: Path) -> None:
+    found = suffer(tmp_path, "disk_full_all", load=FAULTS["disk_full_all"].load)
+    found.check()
+    assert found.exit_codes["master"] == EXIT_DISK_FULL
+    assert "disk_full" in found.marks and len(found.finished & ids(found.records)) > 0
+    assert found.wait_s < 45, "the window of a minute is not waited for"
+    assert "disk full" in found.run.output() and "Traceback" not in found.run.output()
+
+
+def test_a_master_with_a_full_disk_stops_the_load_and_the_workers_journals_have_everything(tmp_path: Path) -> None:
+    found = suffer(tmp_path, "disk_full_master", load=FAULTS["disk_full_master"].load)
+    found.check()
+    assert found.exit_codes["master"] == EXIT_DISK_FULL and "disk_full" in found.marks
+
+
+@needs_a_disk
+def test_a_disk_that_is_full_when_the_report_is_made_is_a_message_and_the_report_works_later(tmp_path: Path) -> None:
+    suffer(tmp_path, "disk_full_report", load=FAULTS["disk_full_report"].load).check()
+
+
+def test_a_poisoned_count_costs_no_more_than_its_own_record(tmp_path: Path) -> None:
+    found = suffer(tmp_path, "poisoned_record", load=FAULTS["poisoned_record"].load)
+    found.check()
+    assert len(found.missing) < len(found.finished) / 5 and found.exit_codes["master"] == 0
+
+
+def test_a_closed_terminal_reaches_master_and_workers_and_loses_nothing(tmp_path: Path) -> None:
+    found = suffer(tmp_path, "hangup", load=FAULTS["hangup"].load)
+    found.check()
+    assert found.exit_codes["master"] == 130 and "interrupted" in found.marks
+
+
+def test_a_run_whose_workers_are_all_gone_says_so(tmp_path: Path) -> None:
+    found = suffer(tmp_path, "workers_killed", load=FAULTS["workers_killed"].load)
+    found.check()
+    assert found.exit_codes["master"] == EXIT_INVALID
+    assert "every worker is gone" in found.run.output()
+
+
+def test_a_master_killed_while_it_writes_loses_nothing(tmp_path: Path) -> None:
+    suffer(tmp_path, "master_killed_writing", load=FAULTS["master_killed_writing"].load).check()
+
+
+@pytest.mark.parametrize("damage", ["flipped_bits", "zeroed_tails"])
+def test_damage_in_the_only_journals_costs_what_it_hits_and_that_is_told(tmp_path: Path, damage: str) -> None:
+    found = suffer(tmp_path, damage, load=FAULTS[damage].load)
+    found.check()
+    assert len(found.missing) <= (2 if damage == "flipped_bits" else 8), "the rest of the journals is read"
+
+
+def test_garbage_on_the_masters_port_is_dropped_counted_and_told_and_the_run_goes_on(tmp_path: Path) -> None:
+    found = suffer(tmp_path, "garbage", load=FAULTS["garbage"].load)
+    found.check()
+    assert found.exit_codes == {"master": 0, "worker-0": 0, "worker-1": 0} and found.marks == set()
+    told = [event["detail"] for event in found.run.events() if event["kind"] == "message_dropped"]
+    assert len(told) == 2 and "messages in all were dropped" in told[-1]
+
+
+def test_a_worker_out_of_descriptors_says_that_it_is_and_its_users_wait(tmp_path: Path) -> None:
+    found = suffer(tmp_path, "out_of_descriptors", load=FAULTS["out_of_descriptors"].load)
+    found.check()
+    short = [record for record in found.records if record.outcome == "client"]
+    assert short and all("out of file descriptors" in str(record.error) for record in short)
+    assert len(short) < 120 * 10, "each waits a second before it tries again"
