@@ -1,4 +1,4 @@
-"""Results folders that something befell: what an edit, a crash, a bad disk or a stranger may leave. Each by its name."""
+"""Results folders that something befell: what an edit, a crash, a bad disk or a stranger may leave, by name."""
 
 from __future__ import annotations
 
@@ -142,7 +142,8 @@ DAMAGES: dict[str, Damage] = {
     "schema 99": _top(schema=99), "schema of text": _top(schema="x"), "schema null": _top(schema=None),
     "no stages": _top(stages=[]), "stages are no list": _top(stages={"a": 1}), "run_id is a list": _top(run_id=[1]),
     "started_utc is a number": _top(started_utc=5),
-    "load without a value": _stage(load={"kind": "rate"}), "unknown kind of load": _stage(load={"kind": "x", "value": 1}),
+    "load without a value": _stage(load={"kind": "rate"}),
+    "unknown kind of load": _stage(load={"kind": "x", "value": 1}),
     "load of text": _stage(load={"kind": "concurrency", "value": "many"}),
     "unknown status": _stage(status="dead"), "instants of text": _stage(window_start_ns="now"),
     "instants beyond 64 bits": _stage(window_start_ns=10**30, window_end_ns=10**31),
@@ -158,10 +159,11 @@ DAMAGES: dict[str, Damage] = {
     "mix without parts": _stage(mix={"component": 4, "share": 2, "shares": [], "first": 9, "rate": None}),
     "find without limits": _stage(find={"objective": {"nobody": "1s"}, "confidence": 2, "window_s": -1, "extend": 0}),
     "marks of text": _stage(marks=["x"]), "workers of numbers": _stage(workers=[1]),
-    "clock offset of text": _worker(clock_offset_ns="x"), "clock offset beyond 64 bits": _worker(clock_offset_ns=10**30),
+    "clock offset of text": _worker(clock_offset_ns="x"),
+    "clock offset beyond 64 bits": _worker(clock_offset_ns=10**30),
     "a worker without a name": _worker(worker=None),
     "run.yml with other types": _text("run.yml", "endpoints: 3\nprompts: x\nload: [1]\nobjectives: 7\nname: [a]\n"),
-    "run.yml with unknown limits": _text("run.yml", "objectives: {nobody: 3, ttft_p95: fast}\nendpoints: [{name: a}]\n"),
+    "run.yml with unknown limits": _text("run.yml", "objectives: {nobody: 3, ttft_p95: x}\nendpoints: [{name: a}]\n"),
     "run.yml with a price of text": _text("run.yml", "endpoints: [{name: a, price: {hourly: much}}]\n"),
     "run.yml is no YAML": _text("run.yml", "a: [\n\t}"),
     "journals of zeros": _journals(lambda data: bytes(len(data))),
