@@ -22,3 +22,11 @@ def published_data() -> Path:
     if not (root / "data").is_dir():
         pytest.skip("published results are not here; set FMLOAD_SHARED to the folder that holds data/")
     return root / "data"
+
+
+def cases(name: str) -> Path:
+    """A file of `cases` beside `data`: inputs with what is right about them; skips the test where there is none."""
+    path = published_data().parent / "cases" / name
+    if not path.exists():
+        pytest.skip(f"{name} is not here; set FMLOAD_SHARED to the folder that holds cases/")
+    return path

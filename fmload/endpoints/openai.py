@@ -12,7 +12,7 @@ from pydantic import Field
 from fmload.base.errors import FmloadError
 from fmload.config.model import Strict
 from fmload.endpoints.failures import http_failure
-from fmload.endpoints.openai_answer import read_stream, read_whole
+from fmload.endpoints.openai_answer import is_one_object, read_stream, read_whole
 from fmload.endpoints.payloads import EXACT_OUTPUT, exact_output
 from fmload.model.outcome import Failure
 from fmload.model.prompt import Prompt
@@ -119,8 +119,7 @@ class OpenAI:
         failure = http_failure(exchange)
         if failure is not None:
             return Reading(failure=failure)
-        whole = not self.streamed or exchange.body[:1] == b"{"
-        return read_whole(exchange) if whole else read_stream(exchange)
+        return read_stream(exchange) if self.streamed and not is_one_object(exchange.body) else read_whole(exchange)
 
     def carries_token(self, body: bytes) -> bool:
         """Whether a token has come in a partial body; never, while a response that is not streamed is under way."""

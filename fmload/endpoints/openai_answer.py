@@ -1,59 +1,80 @@
-"""What OpenAI-compatible servers answer: bytes to chunks, counts and the way it ended. Pure."""
+"""What OpenAI-compatible servers answer: bytes to chunks, counts and the way it ended. Pure.
+
+Nothing here runs before the response has ended. One odd event costs no answer: what is no message is passed over, and
+what was to be one and cannot be read fails the answer without costing it the rest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import orjson
 
+from fmload.endpoints import chunk_tokens, usage
+from fmload.endpoints.channels import Piece, piece_of
+from fmload.endpoints.characters import Mender, is_whole
+from fmload.endpoints.endings import failure_of, reason_text
 from fmload.endpoints.failures import error_text
+from fmload.endpoints.lenient_json import loads, tolerant
 from fmload.model.outcome import Failure
 from fmload.model.reading import Channel, Chunk, Reading
 from fmload.wire.exchange import Exchange
 from fmload.wire.sse import events
 
 _DONE = b"[DONE]"
+_PINGS = ("ping", "keepalive", "keep-alive", "heartbeat")
 _SERVERS_OWN = ("timings", "metrics")  # llama.cpp; vLLM
-_MAX_COUNT = 2**31 - 1  # what a record's column holds
+_ERRORS = ("error", "detail", "errors")
 _chunk: Callable[[Any], Chunk] = partial(tuple.__new__, Chunk)  # Chunk._make in C: once a token
+_UNUSUAL = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError)  # orjson's errors are ValueErrors
 
 
 def read_stream(exchange: Exchange) -> Reading:
     """The reading of a stream of events."""
     answer = OpenAIAnswer()
-    for end, event, data in events(exchange.body):
-        if data == _DONE:
-            answer.done = True
-            continue
-        try:
-            answer.add(end, orjson.loads(data), event)
-        except _MALFORMED:
-            if exchange.complete or end < len(exchange.body):  # else it is the event in which the stream broke off
-                answer.fail("decode", f"not a chunk of this protocol: {data[:80]!r}")
-            break
-    answer.settle()
+    answer.add_all(exchange)
+    answer.settle(len(exchange.body))
     if exchange.failure is None:
         answer.judge_end(exchange)
     return answer.reading
+
+
+def _messages(body: bytes) -> Iterator[tuple[int, str, bytes]] | list[tuple[int, str, bytes]]:
+    """Server-sent events, or the lines of a stream that is one JSON object a line."""
+    return _lines(body) if body[:1] == b"{" else events(body)
+
+
+def _lines(body: bytes) -> Iterator[tuple[int, str, bytes]]:
+    end = 0
+    for line in body.splitlines(keepends=True):
+        end += len(line)
+        if line.strip():
+            yield end, "", line.strip().removeprefix(b"data:").strip()
+
+
+def is_one_object(body: bytes) -> bool:
+    """Whether a body is one JSON object, and not a stream of events or of one object a line."""
+    if body[:1] != b"{":
+        return False
+    first, _, rest = body.partition(b"\n")
+    return not (first.rstrip().endswith(b"}") and rest.lstrip()[:1] == b"{")
 
 
 def read_whole(exchange: Exchange) -> Reading:
     """The reading of a response in one piece: one chunk with all its tokens, complete with the body."""
     answer = OpenAIAnswer()
     try:
-        answer.add(len(exchange.body), orjson.loads(exchange.body))
+        answer.add(len(exchange.body), loads(exchange.body))
     except _MALFORMED:
         if exchange.complete:
             answer.fail("decode", f"not a response of this protocol: {exchange.body[:80]!r}")
         elif exchange.failure is None:
             answer.fail("truncated", "the connection closed inside the response")
-    answer.settle()
-    reading = answer.reading
-    reading.chunks = [chunk._replace(tokens=reading.output_tokens or chunk.tokens) for chunk in reading.chunks]
-    return reading
+    answer.settle(len(exchange.body))
+    return answer.reading
 
 
 class OpenAIAnswer:
@@ -62,81 +83,183 @@ class OpenAIAnswer:
     def __init__(self) -> None:
         self.reading = Reading()
         self.done = False  # the end mark has come
-        self._events = 0
-        self._choices: set[int] = set()
+        self._chunks: list[Chunk] = []
+        self._understood = False  # a message of this protocol has come, besides chunks
+        self._odd = False  # a message that the strict parser refused: its text may hold half a character
+        self._choices: dict[int, int] = {}  # how often the messages turned to each choice
         self._finish_reasons: dict[int, str] = {}
-        self._tokens_so_far: dict[int, int] = {}
+        self._told = chunk_tokens.Told()
         # Usage, by how much it can be trusted to be the total: in a message of its own, with the end of a choice
         # or after it, or anywhere (continuous usage of a stream that broke off).
-        self._usage_alone: list[dict[str, Any]] = []
-        self._usage_at_end: list[dict[str, Any]] = []
-        self._usage_last: list[dict[str, Any]] = []
+        self._usage_alone: list[Mapping[str, Any]] = []
+        self._usage_at_end: list[Mapping[str, Any]] = []
+        self._first_usage: Mapping[str, Any] = {}  # some tell the prompt's count at the start alone
+        self._last_usage: Mapping[str, Any] = {}
 
     def fail(self, outcome: Any, message: str) -> None:
         """The first failure stays: what follows is its consequence."""
         self.reading.failure = self.reading.failure or Failure(outcome, message)
 
+    def add_all(self, exchange: Exchange) -> None:
+        """Every message of a stream. Nearly all are a piece of one answer's text, maybe with a running total: those are
+        taken here at once, the others by `add`."""
+        chunks, strict, last_index = self._chunks, orjson.loads, -1
+        for end, event, data in _messages(exchange.body):
+            try:
+                message = strict(data)
+                (choice,) = message["choices"]
+                delta = choice["delta"]
+                text = delta["content"]
+                if (text and text.__class__ is str and len(delta) == 1 and not event and choice["finish_reason"] is None
+                        and choice.get("logprobs") is None and "token_ids" not in choice and "error" not in choice
+                        and "error" not in message):
+                    told, index = message.get("usage"), choice["index"]
+                    if index.__class__ is int and (not told or self._told_with(told, index)):
+                        if index != last_index:
+                            self._see(index)
+                            last_index = index
+                        chunks.append(_chunk((end, 1, "answer", text, "")))
+                        continue
+            except _UNUSUAL:
+                pass
+            last_index = -1
+            self._add_unusual(end, data, event, cut=end == len(exchange.body) and not exchange.complete)
+
+    def _add_unusual(self, end: int, data: bytes, event: str, cut: bool) -> None:
+        try:
+            self.add(end, orjson.loads(data), event)
+        except _MALFORMED:
+            self.add_odd(end, data, event, cut)
+
+    def _told_with(self, told: Any, index: int) -> bool:
+        """Note a running total that comes with a text; False where it is not one of the usual form."""
+        total = told.get("completion_tokens")
+        if total.__class__ is not int:
+            return False
+        self._told.totals.append((len(self._chunks), index, total, 0))
+        self._first_usage = self._first_usage or told
+        self._last_usage = told
+        return True
+
+    def _see(self, index: int) -> None:
+        self._choices[index] = self._choices.get(index, 0) + 1
+
     def add(self, end: int, message: Any, event: str = "") -> None:
         """One message, complete at byte `end`. Raises one of _MALFORMED for what no server of this protocol sends."""
-        self._events += 1
-        choices, usage = message.get("choices"), message.get("usage")
-        if message.get("error") or event == "error" or (not choices and message.get("object") == "error"):
+        choices = message.get("choices")
+        self._understood = True
+        if _is_error(message, choices, event):
             self.fail("stream_error", error_text(message))
             return
-        text, channel, tokens, finished = "", None, 0, False
+        told = usage.usages_of(message)
+        if isinstance(choices, Mapping):
+            choices = [choices]
+        pieces: list[tuple[int, Piece]] = []
+        tokens: list[int | None] = []
         for choice in choices or ():
-            piece, kind = _piece(choice)
-            token_ids, index = choice.get("token_ids"), int(choice.get("index") or 0)
-            self._choices.add(index)
-            if piece or token_ids:
-                text += piece
-                channel = channel or kind
-                tokens += len(token_ids) if token_ids else self._new_tokens(index, usage)
-            if reason := choice.get("finish_reason"):
-                self._finish_reasons[index] = str(reason)
-                finished = True
-        if channel is not None:
-            self.reading.chunks.append(_chunk((end, tokens, channel, text)))
-        if usage or finished:
-            self._note_totals(message, usage, choices)
+            index = _index(choice)
+            self._see(index)
+            piece, count = piece_of(choice), chunk_tokens.of_choice(choice)
+            if piece.text or piece.silent or count:
+                pieces.append((index, piece))
+                tokens.append(count)
+            self._end_of_choice(index, choice)
+            if isinstance(inside := choice.get("usage"), Mapping) and inside:
+                told.append(inside)
+        self._add_chunk(end, pieces, tokens, told, choices)
+        self._note_totals(message, told, choices)
 
-    def _new_tokens(self, index: int, usage: Any) -> int:
-        """Tokens in a chunk of text: what continuous usage has grown by, else 1."""
-        total = _count(usage, "completion_tokens") if usage else None
-        if total is None:
-            return 1
-        before = self._tokens_so_far.get(index, 0)
-        self._tokens_so_far[index] = total
-        return max(1, total - before)
+    def _end_of_choice(self, index: int, choice: Any) -> None:
+        if error := choice.get("error"):
+            self.fail("stream_error", error_text(error))
+        if reason := choice.get("finish_reason") or (choice.get("stop_reason") if "delta" not in choice else None):
+            self._finish_reasons[index] = reason_text(reason)
+            self.reading.failure = self.reading.failure or failure_of(reason)
 
-    def _note_totals(self, message: dict[str, Any], usage: Any, choices: Any) -> None:
+    def _add_chunk(self, end: int, pieces: list[tuple[int, Piece]], tokens: list[int | None],
+                   told: list[Mapping[str, Any]], choices: Any) -> None:
+        """The chunk that a message makes, and what it tells of the tokens in it."""
+        index = pieces[0][0] if len(pieces) == 1 else _index(choices[0]) if choices and len(choices) == 1 else -1
+        count = usage.output_of(told[0]) if told else None
+        if pieces:
+            self._told.directly += all(one is not None for one in tokens)
+        if count is not None and choices:
+            self._told.totals.append((len(self._chunks), index, count, 0 if pieces else end))
+        if pieces:
+            self._chunks.append(_merged(end, [piece for _, piece in pieces], tokens))
+
+    def add_odd(self, end: int, data: bytes, event: str, cut: bool) -> None:
+        """A message that is not strictly JSON or not of this form. `cut`: in it the stream broke off."""
+        data = data.strip()
+        if not data or event in _PINGS:
+            return
+        if data in (_DONE, b'"[DONE]"') or data.upper() == _DONE:
+            self.done = True
+            return
+        try:
+            message = tolerant(data)
+            if isinstance(message, list) and len(message) == 1:  # some wrap each message in a list
+                message = message[0]
+            if not message or not isinstance(message, Mapping | list):  # a ping of its own kind
+                return
+            self._odd = True
+            self.add(end, message, event)
+        except _MALFORMED:
+            self._judge_odd(data, event, cut)
+
+    def _judge_odd(self, data: bytes, event: str, cut: bool) -> None:
+        if event == "error":
+            self.fail("stream_error", error_text(data.decode("utf-8", "replace")))
+        elif not cut and (data[:1] in b"{[" or not data.isascii()):
+            self.fail("decode", f"not a chunk of this protocol: {data[:80]!r}")
+
+    def _note_totals(self, message: Any, told: list[Mapping[str, Any]], choices: Any) -> None:
         for name in _SERVERS_OWN:
             if name in message:
                 self.reading.detail = {**self.reading.detail, name: message[name]}
-        if not isinstance(usage, dict):
+        if not told:
             return
         if not choices:
-            self._usage_alone.append(usage)
-        elif all(int(choice.get("index") or 0) in self._finish_reasons for choice in choices):
-            self._usage_at_end.append(usage)
-        self._usage_last = [usage]
+            self._usage_alone.append(told[0])
+        elif all(_index(choice) in self._finish_reasons for choice in choices):
+            self._usage_at_end += told if len(told) == len(choices) else told[:1]
+        self._first_usage = self._first_usage or told[0]
+        self._last_usage = told[0]
 
-    def settle(self) -> None:
-        """Counts and finish reason, once all messages are in."""
+    def settle(self, body_bytes: int) -> None:
+        """Counts, tokens of the chunks and finish reason, once all messages are in."""
         reading = self.reading
-        usages = self._usage_alone or self._usage_at_end or self._usage_last
-        # Several choices, and a usage for each: the outputs add up, the prompt was one. Else the last is the total.
-        each = len(usages) > 1 and len(usages) == len(self._choices)
-        counted = usages if each else usages[-1:]
-        outputs = [tokens for usage in counted if (tokens := _count(usage, "completion_tokens"))]
-        if counted:
-            reading.input_tokens = _count(counted[-1], "prompt_tokens")
-            reading.cached_tokens = _count(counted[-1].get("prompt_tokens_details"), "cached_tokens")
-            reading.reasoning_tokens = _count(counted[-1].get("completion_tokens_details"), "reasoning_tokens")
-        if outputs:
-            reading.output_tokens, reading.tokens_source = sum(outputs), "server"
-        if self._finish_reasons and (self.done or self._choices == set(self._finish_reasons)):
+        if not self._chunks and not self._understood:
+            return
+        reading.chunks = self._chunks
+        if self._odd and not is_whole(text for chunk in reading.chunks for text in (chunk.text, chunk.thought)):
+            reading.chunks = mended(reading.chunks)
+        reading.choices = self._number_of_choices()
+        counts = self._counts()
+        usage.bound(counts, body_bytes, None, reading.choices)
+        note_counts(reading, counts)
+        chunk_tokens.settle(reading, self._told)
+        if self._finish_reasons and (self.done or set(self._choices) == set(self._finish_reasons)):
             reading.finish_reason = self._finish_reasons[min(self._finish_reasons)]
+
+    def _number_of_choices(self) -> int:
+        """Those that came to an end, or had several messages: some servers give every token an index of its own."""
+        ended = self._finish_reasons.keys() | {index for index, seen in self._choices.items() if seen > 1}
+        return max(1, len(ended))
+
+    def _counts(self) -> usage.Counts:
+        choices = self.reading.choices
+        anywhere = [self._first_usage, self._last_usage] if self._last_usage else []
+        ranked = [told for told in (self._usage_alone, self._usage_at_end, anywhere) if told]
+        # Several choices, and a usage for each: the outputs add up, the prompt was one. Else the last is the total.
+        totals = self._usage_alone or self._usage_at_end
+        each = [usage.read(one) for one in totals] if 1 < len(totals) == len(self._choices) else []
+        if each and all(counts.output for counts in each):
+            return usage.added(each)
+        told = [usage.read(one, choices) for ranks in ranked for one in reversed(ranks[-_LOOKED_AT:])]
+        if (own := usage.timings_usage(self.reading.detail.get("timings"))) is not None:
+            told.append(usage.read(own))
+        return usage.merge(told)
 
     def judge_end(self, exchange: Exchange) -> None:
         """A stream is whole when its choices gave a finish reason, with or without the end mark."""
@@ -148,35 +271,51 @@ class OpenAIAnswer:
             self.fail("truncated", f"the stream ended after {len(reading.chunks)} chunks {how}")
         elif not reading.chunks and not exchange.complete:
             self.fail("truncated", "the connection closed before the first token")
-        elif exchange.body.strip() and not self._events and not self.done:
+        elif exchange.body.strip() and not self._understood and not self.done:
             self.fail("decode", f"no event in the body: {exchange.body[:80]!r}")
 
 
-def _piece(choice: Any) -> tuple[str, Channel]:
-    """The text that a choice adds, and its channel; ("", "answer") when it adds none."""
-    delta = choice.get("delta") or choice.get("message")
-    if delta is None:
-        return choice.get("text") or "", "answer"
-    content = delta.get("content") or delta.get("refusal")
-    if content:
-        return content if isinstance(content, str) else _joined(content), "answer"
-    reasoning = delta.get("reasoning_content") or delta.get("reasoning")
-    if reasoning:
-        return str(reasoning), "reasoning"
-    if calls := delta.get("tool_calls"):
-        return "".join(_call_text(call.get("function") or {}) for call in calls), "tool"
-    return choice.get("text") or "", "answer"
+_LOOKED_AT = 4  # usages of one rank
 
 
-def _joined(parts: Any) -> str:
-    return "".join(part.get("text") or "" for part in parts)
+def _is_error(message: Any, choices: Any, event: str) -> bool:
+    """Whether the message is the server's word that it failed, in any of the shapes in use."""
+    if message.get("error") or event == "error":
+        return True
+    if choices or usage.usages_of(message):
+        return False
+    if message.get("object") == "error" or message.get("type") == "error" or any(map(message.get, _ERRORS)):
+        return True
+    return isinstance(message.get("message"), str) and "object" not in message
 
 
-def _call_text(function: Mapping[str, Any]) -> str:
-    return f"{function.get('name') or ''}{function.get('arguments') or ''}"
+def _index(choice: Any) -> int:
+    index = choice.get("index")
+    return index if isinstance(index, int) else usage.whole(index) or 0
 
 
-def _count(usage: Any, name: str) -> int | None:
-    """A count of a usage object; None when it is absent or no count."""
-    value = usage.get(name) if isinstance(usage, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT else None
+def _merged(end: int, pieces: list[Piece], tokens: list[int | None]) -> Chunk:
+    """One chunk of what all choices of a message add; each holds at least one token."""
+    first = next((piece for piece in pieces if piece.channel == "answer"), pieces[0])
+    channel: Channel = first.channel
+    text = "".join(piece.text for piece in pieces if piece.channel == channel)
+    thought = "".join(piece.thought if piece.channel == channel else piece.text for piece in pieces
+                      if piece.thought or (piece.channel == "reasoning" != channel))
+    return Chunk(end, sum(count or 1 for count in tokens), channel, text, thought)
+
+
+def mended(chunks: list[Chunk]) -> list[Chunk]:
+    """The chunks with characters that were cut in half whole again, each in the chunk that completed it."""
+    texts, thoughts = Mender(), Mender()
+    whole = [chunk._replace(text=texts.add(chunk.text), thought=thoughts.add(chunk.thought)) for chunk in chunks]
+    if whole:
+        whole[-1] = whole[-1]._replace(text=whole[-1].text + texts.end(), thought=whole[-1].thought + thoughts.end())
+    return whole
+
+
+def note_counts(reading: Reading, counts: usage.Counts) -> None:
+    """Put the counts where the record finds them."""
+    reading.input_tokens, reading.output_tokens = counts.input, counts.output
+    reading.cached_tokens, reading.reasoning_tokens = counts.cached, counts.reasoning
+    reading.tokens_source = "server" if counts.output is not None else None
+    reading.remark = "; ".join(counts.remarks) or None

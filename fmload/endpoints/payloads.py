@@ -133,9 +133,9 @@ class PayloadReader:
         else:
             self._event(orjson.loads(body), len(body))
 
-    def settle(self) -> None:
+    def settle(self, body_bytes: int) -> None:
         """Counts and finish reason of an OpenAI answer, once all events are in."""
-        self._openai.settle()
+        self._openai.settle(body_bytes)
         self._answer.ended |= self._answer.reading.finish_reason is not None
 
     def _line(self, line: bytes, end: int) -> None:

@@ -108,7 +108,7 @@ class SageMaker:
         elif whole:
             answer.read_to = len(body)
             _guarded(answer, lambda: reader.document(body))
-        reader.settle()
+        reader.settle(len(body))
 
 
 def _guarded(answer: Answer, read: Callable[[], None]) -> None:

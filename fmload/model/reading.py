@@ -15,18 +15,25 @@ Channel = Literal["answer", "reasoning", "tool"]
 class Chunk(NamedTuple):
     """One token-bearing piece of the answer. `end` is the offset in the body at which it was complete.
 
-    `tokens` is 1 unless the server says better. `text` is kept only until the record is made.
+    `tokens` is 1 unless the server says better. `channel` is that of the answer where it holds a part of it. `text` is
+    kept only until the record is made; `thought` is the reasoning that came in the same piece as a part of the answer.
     """
 
     end: int
     tokens: int = 1
     channel: Channel = "answer"
     text: str = ""
+    thought: str = ""
 
 
 @dataclass(slots=True)
 class Reading:
-    """What the bytes said. Counts are None where the server was silent. `detail` is the server's own account."""
+    """What the bytes said. Counts are None where the server was silent. `detail` is the server's own account.
+
+    `chunk_tokens_known`: whether each chunk's tokens are what it really held: told for every chunk, or as many tokens
+    as pieces of text in all. `choices`: answers to the one prompt; counts and chunks are of all of them. `remark`: what
+    was strange about a count, and what was set aside for it.
+    """
 
     chunks: list[Chunk] = field(default_factory=list)
     input_tokens: int | None = None
@@ -39,3 +46,13 @@ class Reading:
     finish_reason: str | None = None
     failure: Failure | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+    chunk_tokens_known: bool = False
+    choices: int = 1
+    remark: str | None = None
+
+    def said(self, channel: Channel) -> str:
+        """All text of one channel."""
+        said = [chunk.text for chunk in self.chunks if chunk.channel == channel]
+        if channel == "reasoning":
+            said = [chunk.text if chunk.channel == channel else chunk.thought for chunk in self.chunks]
+        return "".join(said)

@@ -13,7 +13,7 @@ from typing import Any
 import msgpack
 import pyarrow as pa
 
-from fmload.model.reading import Channel, Reading
+from fmload.model.reading import Reading
 from fmload.model.record import Record
 
 SCHEMA = pa.schema([("request_id", pa.string()), ("stage", pa.int32()), ("endpoint", pa.string()),
@@ -42,16 +42,12 @@ class Keeper:
 
 def pack(record: Record, reading: Reading, each_bytes: int) -> bytes:
     """The answer of one request: its text, and the text of its reasoning beside it (None when there is none)."""
-    text, text_cut = _limited(_said(reading, "answer"), each_bytes)
-    reasoning, reasoning_cut = _limited(_said(reading, "reasoning"), each_bytes)
+    text, text_cut = _limited(reading.said("answer"), each_bytes)
+    reasoning, reasoning_cut = _limited(reading.said("reasoning"), each_bytes)
     return msgpack.packb({  # type: ignore[no-any-return]
         "request_id": record.request_id, "stage": record.stage, "endpoint": record.endpoint,
         "prompt_set": record.prompt_set, "prompt_id": record.prompt_id, "text": text,
         "reasoning": reasoning or None, "cut": text_cut or reasoning_cut})
-
-
-def _said(reading: Reading, channel: Channel) -> str:
-    return "".join(chunk.text for chunk in reading.chunks if chunk.channel == channel)
 
 
 def _limited(text: str, limit_bytes: int) -> tuple[str, bool]:

@@ -16,20 +16,23 @@ import re
 from array import array
 from collections.abc import Sequence
 
-import orjson
 from gevent import GreenletExit
 
 from fmload.base.offload import beside_the_loop
 from fmload.endpoints.base import Endpoint
 from fmload.endpoints.failures import http_failure
+from fmload.endpoints.usage import Counts, bound
 from fmload.model.outcome import Failure
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Chunk, Reading
 from fmload.model.record import Record
 from fmload.wire.exchange import Address, Exchange, ReadMark, Wire
+from fmload.worker.detail import detail_json
 
 logger = logging.getLogger(__name__)
 
+# Of an answer without a text: more than these were made and billed, though none was shown.
+_END_MARK_TOKENS = 1
 _SECRET = re.compile(
     r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}|\b(sk|hf|pk|gsk|xai|nvapi|bedrock-api-key)[-_][\w-]{8,}|\b(AKIA|ASIA)[0-9A-Z]{12,}"
     r"|X-Amz-(Signature|Credential|Security-Token)=[^&\s\"']+")
@@ -61,6 +64,7 @@ def _read_into(record: Record, endpoint: Endpoint, exchange: Exchange) -> Readin
     _note_exchange(record, exchange)
     _note_chunks(record, reading.chunks, exchange.marks)
     _note_reading(record, reading)
+    _set_aside(record, len(exchange.body))
     failure = outcome(exchange, reading)
     if failure is not None:
         record.outcome, record.error = failure.outcome, redact(failure.message)
@@ -88,7 +92,7 @@ def unsent(endpoint: Endpoint, prompt: Prompt, *, request_id: str, worker: str, 
 def outcome(exchange: Exchange, reading: Reading) -> Failure | None:
     """Why the request failed; None when it did not. What ended the exchange comes first, then the endpoint's word."""
     failure = exchange.failure or reading.failure or http_failure(exchange)
-    if failure is None and not reading.chunks:
+    if failure is None and not reading.chunks and (reading.output_tokens or 0) <= _END_MARK_TOKENS:
         return Failure("empty", "the response holds no token")
     return failure
 
@@ -147,7 +151,22 @@ def _note_reading(record: Record, reading: Reading) -> None:
     record.cache_write_tokens = reading.cache_write_tokens
     record.cache_write_1h_tokens = reading.cache_write_1h_tokens
     record.tokens_source, record.finish_reason = reading.tokens_source, reading.finish_reason
+    record.chunk_tokens_known, record.choices, record.remark = (
+        reading.chunk_tokens_known, reading.choices, reading.remark)
     if record.output_tokens is None and reading.chunks:
-        record.output_tokens, record.tokens_source = sum(chunk.tokens for chunk in reading.chunks), "chunks"
+        record.output_tokens, record.tokens_source = sum(record.chunk_tokens), "chunks"
     if reading.detail:
-        record.detail = orjson.dumps(reading.detail, default=str).decode()
+        record.detail = detail_json(reading.detail)
+
+
+def _set_aside(record: Record, body_bytes: int) -> None:
+    """Set aside a count that cannot be true of an answer of so many bytes to a request for so many tokens."""
+    if record.tokens_source != "server" or record.max_output_tokens is None:
+        return
+    counts = Counts(output=record.output_tokens, reasoning=record.reasoning_tokens)
+    bound(counts, body_bytes, record.max_output_tokens, record.choices)
+    if counts.output is None:
+        record.remark = "; ".join(filter(None, (record.remark, *counts.remarks)))
+        record.chunk_tokens, record.chunk_tokens_known = array("i", [1] * len(record.chunk_ns)), False
+        record.output_tokens, record.reasoning_tokens = len(record.chunk_ns) or None, None
+        record.tokens_source = "chunks" if record.output_tokens else None

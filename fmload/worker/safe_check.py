@@ -78,8 +78,7 @@ class SafeCheck:
                 return _noted(record, notes), Reading()
         record, reading = send(scheduled_ns=scheduled_ns)
         if self._after is not None and record.outcome == "ok":
-            text = "".join(chunk.text for chunk in reading.chunks if chunk.channel == "answer")
-            notes["after"] = _note(*self._timed(self._after, text, f"after/{prompt.id}"))
+            notes["after"] = _note(*self._timed(self._after, reading.said("answer"), f"after/{prompt.id}"))
         return _noted(record, notes), reading
 
     def _timed(self, check: Check, text: str, seed: str) -> tuple[Found, int]:

@@ -117,7 +117,7 @@ def _answered(judge: Judge, question: Question, spec: JudgesFile, progress: Prog
 
 
 def _verdict(question: Question, reading: Reading, attempts: int, throttled: int) -> Entry:
-    reply = "".join(chunk.text for chunk in reading.chunks if chunk.channel == "answer")
+    reply = reading.said("answer")
     entry = Entry(question.key, question.judge, question.kind, "garbage", reply=reply[:_REPLY_CHARS],
                   attempts=attempts, throttled=throttled, input_tokens=reading.input_tokens,
                   output_tokens=reading.output_tokens, cached_tokens=reading.cached_tokens)

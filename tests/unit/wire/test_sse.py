@@ -32,6 +32,11 @@ DATA = st.binary(max_size=40).map(lambda data: data.replace(b"\r", b"").replace(
     (b"\n\n\ndata: a\n\n\n\ndata: b\n\n", [(12, "", b"a"), (23, "", b"b")]),
     (b"data\n\n", [(6, "", b"")]),
     (b"data: a\r\n\ndata: b\n\r\n", [(10, "", b"a"), (20, "", b"b")]),
+    (b'data: {"a":1}\ndata: {"b":2}\n\n', [(14, "", b'{"a":1}'), (29, "", b'{"b":2}')]),
+    (b'data: {"a":1}\ndata: [DONE]\n', [(14, "", b'{"a":1}'), (27, "", b"[DONE]")]),
+    (b'data: {"a":\ndata: 1}\n\n', [(22, "", b'{"a":\n1}')]),
+    (b'error: {"a":1}\n\n', [(16, "error", b'{"a":1}')]),
+    (b'{"error":1}\n\n', [(13, "", b'{"error":1}')]),
     (b"", []), (b"\n\n", []), (b"garbage", []),
 ])
 def test_events_and_their_ends(body: bytes, expected: list[tuple[int, str, bytes]]) -> None:

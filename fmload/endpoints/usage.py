@@ -1,0 +1,185 @@
+"""Counts of tokens as servers tell them: every name and every place, and what of it can be true of the answer.
+
+A count that the server tells is a claim. Zero after a real count replaces nothing; a total above its parts is thinking
+outside of the completion's count; what cannot be true is set aside with a remark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = Mapping[str, Any]
+
+# The most tokens that one answer, and one prompt, of any model may hold today, with room to spare.
+MAX_ANSWER_TOKENS = 1 << 18
+MAX_PROMPT_TOKENS = 1 << 24
+
+_INPUT = ("prompt_tokens", "input_tokens", "promptTokenCount", "inputTokens", "prompt_token_count", "inputTokenCount",
+          "input_token_count", "prompt_eval_count")
+_OUTPUT = ("completion_tokens", "output_tokens", "candidatesTokenCount", "outputTokens", "completion_token_count",
+           "generation_token_count", "outputTokenCount", "output_token_count", "generated_tokens", "eval_count")
+_TOTAL = ("total_tokens", "totalTokenCount", "totalTokens")
+_CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cachedContentTokenCount", "num_cached_tokens",
+           "cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount", "cached_prompt_tokens",
+           "cache_read_tokens")
+_WRITTEN = ("cache_creation_input_tokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount")
+_REASONING = ("reasoning_tokens", "thoughtsTokenCount", "thinking_tokens", "reasoning_token_count")
+_INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details", "input_token_details")
+_OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "completion_token_details",
+                   "output_token_details")
+# Names under which the count of the input leaves out what was read from a cache or written to one.
+_FRESH_INPUT = ("input_tokens", "inputTokens", "inputTokenCount")
+_APART = ("cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount", *_WRITTEN)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a server told, None where it was silent: `input` with the cached ones in it, `output` with the reasoning."""
+
+    input: int | None = None
+    output: int | None = None
+    cached: int | None = None
+    reasoning: int | None = None
+    remarks: list[str] = field(default_factory=list)
+
+    def remark(self, words: str) -> None:
+        """Say once what was strange."""
+        if words not in self.remarks:
+            self.remarks.append(words)
+
+
+def whole(value: object) -> int | None:
+    """A count, if `value` is one: a whole number that is not negative, be it written 12, 12.0 or "12"."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def output_of(usage: Json) -> int | None:
+    """The output tokens that a usage object tells; None when it tells none."""
+    return _first(usage, _OUTPUT)
+
+
+def usages_of(message: Json) -> list[Json]:
+    """The usage objects of a message, in whatever place its server puts them; the most usual place first."""
+    return [usage for usage in _places(message) if isinstance(usage, Mapping) and usage]
+
+
+def _places(message: Json) -> Iterator[Any]:
+    yield message.get("usage")
+    for name in ("x_groq", "metadata", "meta", "response", "message"):
+        inside = message.get(name)
+        if isinstance(inside, Mapping):
+            yield inside.get("usage")
+            yield inside.get("tokens")
+    yield message.get("usageMetadata")
+    yield message.get("usage_metadata")
+
+
+def timings_usage(timings: Any) -> Json | None:
+    """llama.cpp's account of its work as a usage object, for answers that come without one."""
+    if not isinstance(timings, Mapping) or whole(timings.get("predicted_n")) is None:
+        return None
+    cached, fresh = whole(timings.get("cache_n")), whole(timings.get("prompt_n"))
+    known = {} if cached is None or fresh is None else {"prompt_tokens": fresh + cached, "cached_tokens": cached}
+    return {"completion_tokens": timings["predicted_n"], **known}
+
+
+def read(usage: Json, choices: int = 1) -> Counts:
+    """The counts of one usage object; of all `choices` together where it covers them."""
+    counts = Counts(_first(usage, _INPUT), _first(usage, _OUTPUT), _detail(usage, _INPUT_DETAILS, _CACHED),
+                    _detail(usage, _OUTPUT_DETAILS, _REASONING))
+    apart = sum(_first(usage, (name,)) or 0 for name in _APART)
+    if apart and _first_name(usage, _INPUT) in _FRESH_INPUT:
+        counts.input = (counts.input or 0) + apart
+    _settle_total(counts, _first(usage, _TOTAL), choices)
+    if counts.cached and counts.input is not None and counts.cached > counts.input:
+        counts.remark(f"{counts.cached} cached input tokens of {counts.input} in all: left out")
+        counts.cached = None
+    return counts
+
+
+def _settle_total(counts: Counts, total: int | None, choices: int) -> None:
+    """A total above prompt and completion: cached input, a prompt counted by choice, or thinking that counts apart."""
+    output, fed = counts.output, counts.input
+    if total is not None and fed is not None and output is not None and total > fed + output:
+        outside = total - fed - output
+        if counts.cached is not None and outside == counts.cached:
+            counts.input = fed + outside
+        elif fed == 0 or choices == 1 or outside != fed * (choices - 1):
+            counts.output = output + outside
+            counts.reasoning = max(counts.reasoning or 0, outside)
+    elif output is not None and counts.reasoning is not None and counts.reasoning > output:
+        counts.output = output + counts.reasoning
+        counts.remark("reasoning tokens are told beside the output tokens, not among them")
+
+
+def _first(usage: Json, names: Iterable[str]) -> int | None:
+    """The first count above zero under these names; 0 when the only ones are zero."""
+    found = None
+    for name in names:
+        if name in usage and (count := whole(usage[name])) is not None:
+            if count:
+                return count
+            found = 0
+    return found
+
+
+def _first_name(usage: Json, names: Iterable[str]) -> str | None:
+    return next((name for name in names if whole(usage.get(name))), None)
+
+
+def _detail(usage: Json, places: Iterable[str], names: tuple[str, ...]) -> int | None:
+    counts = [_first(inside, names) for place in places if isinstance(inside := usage.get(place), Mapping)]
+    counts.append(_first(usage, names))
+    return max((count for count in counts if count is not None), default=None)
+
+
+def merge(told: Iterable[Counts]) -> Counts:
+    """One account of several, the one to be trusted most first: a zero, or silence, is filled by the next."""
+    merged = Counts()
+    for counts in told:
+        merged.input = merged.input or counts.input
+        merged.output = merged.output or counts.output
+        merged.cached = merged.cached or counts.cached
+        merged.reasoning = merged.reasoning or counts.reasoning
+        for words in counts.remarks:
+            merged.remark(words)
+    merged.input = merged.input or None
+    merged.output = merged.output or None
+    return merged
+
+
+def added(told: Iterable[Counts]) -> Counts:
+    """The accounts of several choices to one prompt together: outputs add up, the prompt was one."""
+    each = list(told)
+    total = merge(each)
+    total.output = sum(counts.output or 0 for counts in each) or None
+    reasoning = [counts.reasoning for counts in each if counts.reasoning is not None]
+    total.reasoning = sum(reasoning) if reasoning else None
+    return total
+
+
+def bound(counts: Counts, body_bytes: int, max_tokens: int | None, choices: int = 1) -> None:
+    """Set aside what cannot be true of an answer of so many bytes, asked for with so many tokens a choice.
+
+    A token that was shown takes a byte at least, so that a count above both the bytes and the limit is false; hidden
+    reasoning may be outside of the limit. Without a limit, no answer is longer than MAX_ANSWER_TOKENS.
+    """
+    shown = None if counts.output is None else counts.output - (counts.reasoning or 0)
+    most = max(body_bytes, (MAX_ANSWER_TOKENS if max_tokens is None else max_tokens) * choices)
+    if shown is not None and (shown > most or (counts.reasoning or 0) > max(body_bytes, MAX_ANSWER_TOKENS * choices)):
+        counts.remark(f"the server says {counts.output} output tokens for an answer of {body_bytes} bytes"
+                      f"{f' and {max_tokens} tokens at most' if max_tokens else ''}: set aside")
+        counts.output = counts.reasoning = None
+    if counts.input is not None and counts.input > MAX_PROMPT_TOKENS:
+        counts.remark(f"the server says {counts.input} input tokens: set aside")
+        counts.input = counts.cached = None
+    if counts.cached is not None and counts.cached > MAX_PROMPT_TOKENS:
+        counts.cached = None
