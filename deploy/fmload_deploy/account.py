@@ -36,10 +36,10 @@ def tag_map(context: Context, resource: Resource) -> dict[str, str]:
             owner.LEASE_TAG: str(int(now + context.lease_s))}
 
 
-def region_of(spec: EndpointSpec, context: Context, otherwise: str | None = None) -> str | None:
+def region_of(spec: EndpointSpec, run_region: str | None, otherwise: str | None = None) -> str | None:
     """The region of an endpoint: its own, the run's, AWS_REGION's, or `otherwise`."""
     own = getattr(spec.options, "region", None)
-    return own or context.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or otherwise
+    return own or run_region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or otherwise
 
 
 def partition(region: str | None) -> str:

@@ -12,6 +12,7 @@ from fmload.base.resources import table
 
 Platform = Literal["sagemaker", "ec2"]
 Accelerator = Literal["gpu", "neuron"]
+_COMMERCIAL = ("us-east-", "us-west-", "eu-", "ap-", "sa-", "ca-", "me-", "af-", "il-", "mx-")
 _VALUES = ("model", "tensor_parallel", "max_model_len", "max_sequences")
 
 
@@ -63,9 +64,22 @@ def container(platform: Platform, name: str, region: str | None) -> Container:
                           hint=f"known on {platform}: {', '.join(entries)}; or give image:")
     entry = dict(entries[name])
     where = region or "us-east-1"
-    image = entry.pop("image").format(region=where, account=shipped["accounts"].get(where, shipped["account"]))
+    image = entry.pop("image").format(region=where, account=_account(where, shipped, name), suffix=_suffix(where))
     more: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
     return Container(name=name, image=image, **more)
+
+
+def _account(region: str, shipped: Mapping[str, Any], name: str) -> str:
+    """Whose registry it is. Raises FmloadError in a partition of which the table knows no account."""
+    account = shipped["accounts"].get(region)
+    if account is None and not region.startswith(_COMMERCIAL):
+        raise FmloadError(f"images.yml knows no registry of AWS's in {region}, for container '{name}'",
+                          hint="give image: with a registry of your own there")
+    return str(account or shipped["account"])
+
+
+def _suffix(region: str) -> str:
+    return "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
 
 
 def machine_image_parameter(accelerator: Accelerator) -> str:

@@ -19,6 +19,7 @@ from fmload.results.folder import Results
 from fmload_deploy import bill
 from fmload_deploy.aws import Aws, pause_s, vanished
 from fmload_deploy.base import Context, Deployment, Kind, Plan, Target
+from fmload_deploy.check.check import before_creation
 from fmload_deploy.condition import watched
 from fmload_deploy.create import found_despite_lag
 from fmload_deploy.lease import KEPT_LEASE_S, LEASE_S, renewing
@@ -82,6 +83,7 @@ def deployed(run_file: RunFile, results: Results, *, yes: bool = False, keep: bo
         return
     context = context_for(run_file, results, say, keep)
     bill.approve(plans(run_file, context), run_file, yes)
+    look_before(run_file, context)
     with as_interrupts():
         try:
             with bill.limited(context, run_file.max_cost), renewing(context):
@@ -93,6 +95,11 @@ def deployed(run_file: RunFile, results: Results, *, yes: bool = False, keep: bo
                 context.say(f"left up; remove it with: {_removal(context)}")
             else:
                 _down_after(context, failing=sys.exc_info()[0] is not None)
+
+
+def look_before(run_file: RunFile, context: Context) -> None:
+    """Raises FmloadError when what is asked for cannot be had here; what the tables doubt is said."""
+    before_creation(run_file, context.aws, context.say)
 
 
 def plans(run_file: RunFile, context: Context) -> list[Plan]:

@@ -36,6 +36,7 @@ _ARNS = (
     ("bedrock-provisioned-throughput", r"arn:[^:]+:bedrock:[^:]+:\d*:provisioned-model/(?P<id>.+)$"),
 )
 _ORDER = [kind for kind, _ in _ARNS]
+_PAID = ("ec2-instance", "eks-nodegroup", "sagemaker-endpoint", "bedrock-provisioned-throughput")
 _S3_PREFIX = "fmload/"
 Tagged = tuple[Resource, Mapping[str, str]]
 
@@ -52,24 +53,31 @@ class Run:
     host: str | None = None
     created: float | None = None
     lease_until: float | None = None
+    renewed_until: float | None = None  # of what is paid for, whose lease is renewed
     resources: list[Resource] = field(default_factory=list)
 
     @property
     def live(self) -> bool:
         """Whether its lease lasts: somebody renews it, or has kept it on purpose."""
-        return self.lease_until is not None and self.lease_until > time.time()
+        return (self.wanted_until or 0.0) > time.time()
+
+    @property
+    def wanted_until(self) -> float | None:
+        """The end of its lease: of what is paid for, where there is such a thing yet."""
+        return self.renewed_until if self.renewed_until is not None else self.lease_until
 
     def line(self) -> str:
         """The run for people: owner, host, age and lease."""
         now = time.time()
         age = "of unknown age" if self.created is None else f"{format_duration(max(0.0, now - self.created))} old"
-        lease = ("no lease" if self.lease_until is None else
-                 f"live: its lease lasts {format_duration(self.lease_until - now)}" if self.live else
-                 f"its lease ended {format_duration(now - self.lease_until)} ago")
+        until = self.wanted_until
+        lease = ("no lease" if until is None else
+                 f"live: its lease lasts {format_duration(until - now)}" if self.live else
+                 f"its lease ended {format_duration(now - until)} ago")
         return (f"{self.run_id}: of {self.owner or 'an unknown owner'} on {self.host or 'an unknown host'}, {age}, "
                 f"{lease}")
 
-    def _learn(self, tags: Mapping[str, str]) -> None:
+    def _learn(self, kind: str, tags: Mapping[str, str]) -> None:
         self.owner = self.owner or tags.get(OWNER_TAG)
         self.host = self.host or tags.get(HOST_TAG)
         created, until = _instant(tags.get(CREATED_TAG)), tags.get(LEASE_TAG, "")
@@ -77,6 +85,8 @@ class Run:
             self.created = min(created, self.created or created)
         if until.isdigit():
             self.lease_until = max(float(until), self.lease_until or 0.0)
+            if kind in _PAID:
+                self.renewed_until = max(float(until), self.renewed_until or 0.0)
 
 
 def found(context: Context, run_id: str | None, endpoint_url: str | None = None) -> dict[str, Run]:
@@ -86,7 +96,7 @@ def found(context: Context, run_id: str | None, endpoint_url: str | None = None)
         kind: Kind = KINDS.load(resource.kind)()
         if kind.find(resource, context) is not None:
             run = runs.setdefault(tags[RUN_TAG], Run(tags[RUN_TAG]))
-            run._learn(tags)
+            run._learn(resource.kind, tags)
             if resource.key not in {known.key for known in run.resources}:
                 run.resources.append(resource)
     for run in runs.values():

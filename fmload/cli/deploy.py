@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fmload.base.errors import EXIT_OK, FmloadError
+from fmload.base.errors import EXIT_OK, EXIT_USAGE, FmloadError
 
 if TYPE_CHECKING:
     from fmload.config.schema import RunFile
@@ -22,6 +22,8 @@ up      create what is not there yet, and show the addresses; repeat it after a 
 status  what exists, what it costs by the hour, and what it has cost
 down    delete what the ledger has; repeat it after a failure; from any machine with the ledger, or by --run alone
 sweep   find by tag what runs left in a region, and delete what is yours and no longer wanted
+check   look before anything is created: memory, disk, images, names; offerings, quotas, permissions
+policy  the smallest IAM policy for the targets of a run file
 """
 
 
@@ -29,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare this command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "actions:" + _ACTIONS
-    parser.add_argument("action", choices=["plan", "up", "status", "down", "sweep"])
+    parser.add_argument("action", choices=["plan", "up", "status", "down", "sweep", "check", "policy"])
     parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG",
                         help="run file; for status and down also a results folder or a ledger")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets",
@@ -40,20 +42,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--owner", action="append", default=[],
                         help="sweep: what this owner left, too (repeatable; all: everybody). Live runs are spared")
     parser.add_argument("--region", help="down --run, sweep: the AWS region; default: AWS_REGION")
+    parser.add_argument("--offline", action="store_true", help="check: from the dated tables alone, without an account")
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the action; returns the exit code."""
     actions: dict[str, Callable[[argparse.Namespace], int]] = {
-        "plan": _plan, "up": _up, "status": _status, "down": _down, "sweep": _sweep}
+        "plan": _plan, "up": _up, "status": _status, "down": _down, "sweep": _sweep, "check": _check,
+        "policy": _policy}
     return actions[args.action](args)
 
 
 def _plan(args: argparse.Namespace) -> int:
     from fmload_deploy import bill
+    from fmload_deploy.check.check import checked
     run_file = _run_file(args)
     print(bill.describe(_plans(run_file), run_file))
+    for row in checked(run_file, None):
+        if row.missing:
+            print(f"will not work: {row.endpoint}: {row.what}: {row.detail}; {row.remedy}")
     return EXIT_OK
 
 
@@ -75,6 +83,7 @@ def _up(args: argparse.Namespace) -> int:
     known = _ledgers(run_file.name)
     results = Results(args.out or known[-1].parent) if args.out or known else new_results(run_file.name)
     context = lifecycle.context_for(run_file, results, keep=True)
+    lifecycle.look_before(run_file, context)
     for spec in lifecycle.up(run_file, context).endpoints:
         print(f"{spec.name}: {spec.url or (spec.model_extra or {}).get('endpoint_name') or spec.model}")
     print(f"remove it with: fmload deploy down {context.ledger.path}")
@@ -149,6 +158,23 @@ def _sweep(args: argparse.Namespace) -> int:
     elif _agreed(args.yes):
         for run_id, run in doomed.items():
             lifecycle.down(lifecycle.context_of(sweep.ledger_of(folder, run_id, run.resources), region))
+    return EXIT_OK
+
+
+def _check(args: argparse.Namespace) -> int:
+    from fmload_deploy.aws import Aws
+    from fmload_deploy.check.check import checked
+    from fmload_deploy.check.rows import table
+    rows = checked(_run_file(args), None if args.offline else Aws())
+    print(table(rows))
+    return EXIT_USAGE if any(row.missing for row in rows) else EXIT_OK
+
+
+def _policy(args: argparse.Namespace) -> int:
+    import json
+
+    from fmload_deploy.permissions import policy
+    print(json.dumps(policy(_run_file(args)), indent=1))
     return EXIT_OK
 
 

@@ -66,12 +66,14 @@ def run(args: argparse.Namespace) -> int:
         check(run_file, path, args.set)
     results = session.open_folder(run_file.name, args.out, resume=args.resume)
     lock_folder(results).close()  # the master locks it for as long as it runs
-    code = _load(args, run_file, results, progress)
-    analysis = _analyse(results)
+    told: list[Analysis] = []
+    code = _load(args, run_file, results, progress, told)
+    analysis = _analyse(results)  # again where the report came before the teardown: now its cost is whole
     if analysis is None:
         console.print(f"nothing was measured; what there is lies in {results.root}")
         return code or EXIT_INVALID
-    _print_headline(analysis, results)
+    if not told:
+        _print_headline(analysis, results)
     if path is None:
         _print_next(args, run_file, results)
     from fmload_analysis.pipeline import exit_code
@@ -101,7 +103,9 @@ def _run_file(args: argparse.Namespace, say: Callable[[str], None]) -> tuple[Run
     return config.parse(run_file_of(asked), "the flags", Path.cwd(), args.set), None
 
 
-def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progress: Progress) -> int:
+def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progress: Progress,
+          told: list[Analysis]) -> int:
+    """Deploy, measure, take down; the exit code. `told` gets the analysis of a report that came before the teardown."""
     from fmload_deploy.lifecycle import deployed
 
     watched = watching.checked(args)
@@ -118,7 +122,10 @@ def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progres
             check_alive(ready)
             session.prepare_prompts(ready, results, here)
             with recorded(ready, results, progress.say), progress:
-                return orchestrate.drive(ready, results, workers, progress, args.resume, remote, watched)
+                code = orchestrate.drive(ready, results, workers, progress, args.resume, remote, watched)
+            if any(spec.deploy and spec.deploy.target != "local" for spec in run_file.endpoints):
+                told += _report_before_the_teardown(results)
+            return code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
@@ -166,6 +173,15 @@ def _analyse(results: Results) -> Analysis | None:
     except OSError as error:
         raise refused_by_disk(error, f"the report in {results.root} could not be written", (
             f"what was measured is kept: make room, then 'fmload report {results.root}'")) from error
+
+
+def _report_before_the_teardown(results: Results) -> list[Analysis]:
+    """The report, as long as nothing can spoil it: a teardown may take long, or be denied."""
+    analysis = _analyse(results)
+    if analysis is None:
+        return []
+    _print_headline(analysis, results)
+    return [analysis]
 
 
 def _print_headline(analysis: Analysis, results: Results) -> None:

@@ -32,6 +32,8 @@ class Options(aws.AwsOptions):
     target_variant: str | None = None
     inference_component: str | None = None
     session_id: str | None = None
+    prefix_aware_id: str | None = Field(None, description="PrefixAwareId: what shares a prefix, for such a routing")
+    inference_id: bool = Field(False, description="send each request's id as InferenceId, for captured data")
     custom_attributes: str | None = None
 
     @classmethod
@@ -63,7 +65,7 @@ class SageMaker:
         payload_format = options.payload_format
         if payload_format == "auto":
             payload_format = "openai" if spec.url or spec.urls else format_of_endpoint(
-                spec.name, endpoint_name(spec), options.inference_component,
+                spec.name, endpoint_name(spec), options.inference_component, options.target_variant,
                 aws.make_session(spec.name, options.region, options.profile))
         endpoint = cls(spec, client, payload_format)
         operation = "InvokeEndpointWithResponseStream" if spec.stream else "InvokeEndpoint"
@@ -75,7 +77,10 @@ class SageMaker:
 
     def send(self, prompt: Prompt, request_id: str, wire: Wire, address: Address) -> Exchange:
         header = self._spec.request_id_header
-        return botocore_transport.exchange(self._operation, self._arguments(prompt), wire, address,
+        arguments = self._arguments(prompt)
+        if self._options.inference_id:
+            arguments["InferenceId"] = request_id
+        return botocore_transport.exchange(self._operation, arguments, wire, address,
                                            self.carries_token, {header: request_id} if header else {})
 
     def read(self, exchange: Exchange) -> Reading:
@@ -127,5 +132,6 @@ def _fixed_arguments(spec: EndpointSpec) -> dict[str, Any]:
     options: Options = spec.options
     arguments = {"EndpointName": endpoint_name(spec), "ContentType": "application/json",
                  "TargetVariant": options.target_variant, "InferenceComponentName": options.inference_component,
-                 "SessionId": options.session_id, "CustomAttributes": options.custom_attributes}
+                 "SessionId": options.session_id, "CustomAttributes": options.custom_attributes,
+                 "PrefixAwareId": options.prefix_aware_id}
     return {key: value for key, value in arguments.items() if value is not None}

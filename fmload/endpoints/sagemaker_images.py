@@ -23,13 +23,17 @@ def format_of_image(image: str) -> PayloadFormat | None:
     return next((payload for pattern, payload in _IMAGES if re.search(pattern, name)), None)
 
 
-def format_of_endpoint(name: str, endpoint_name: str, inference_component: str | None, session: Any) -> PayloadFormat:
-    """The format, by asking SageMaker for the endpoint's image. `name`: the endpoint in the run file, for errors."""
+def format_of_endpoint(name: str, endpoint_name: str, inference_component: str | None, target_variant: str | None,
+                       session: Any) -> PayloadFormat:
+    """The format, by asking SageMaker for the image of the endpoint's variant (the first without a `target_variant`).
+
+    `name`: the endpoint in the run file, for errors. Raises FmloadError when there is no such variant.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
 
     hint = "write `payload_format:` (openai, tgi, djl, jumpstart or template) into the run file"
     try:
-        image = _image(session.client("sagemaker"), endpoint_name, inference_component)
+        image = _image(session.client("sagemaker"), endpoint_name, inference_component, target_variant)
     except (BotoCoreError, ClientError) as error:
         raise FmloadError(f"endpoint '{name}': cannot tell the payload format: {error}", hint=hint) from error
     payload = format_of_image(image)
@@ -38,7 +42,7 @@ def format_of_endpoint(name: str, endpoint_name: str, inference_component: str |
     return payload
 
 
-def _image(client: Any, endpoint_name: str, inference_component: str | None) -> str:
+def _image(client: Any, endpoint_name: str, inference_component: str | None, target_variant: str | None) -> str:
     if inference_component:
         component = client.describe_inference_component(InferenceComponentName=inference_component)["Specification"]
         if "Container" in component:
@@ -46,7 +50,11 @@ def _image(client: Any, endpoint_name: str, inference_component: str | None) -> 
         return _image_of_model(client, component["ModelName"])
     config = client.describe_endpoint(EndpointName=endpoint_name)["EndpointConfigName"]
     variants = client.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
-    model = variants[0].get("ModelName") if variants else None
+    named = [variant for variant in variants if target_variant in (None, variant["VariantName"])]
+    if not named:
+        raise FmloadError(f"endpoint {endpoint_name} has no variant '{target_variant}'",
+                          hint="it has " + ", ".join(variant["VariantName"] for variant in variants))
+    model = named[0].get("ModelName")
     return _image_of_model(client, model) if model else ""
 
 

@@ -34,11 +34,11 @@ class EmulatedAws:
 
     def fail(self, action: str, code: str, message: str = "", times: int = 1, status: int = 400) -> None:
         """The next `times` calls of `action` fail with `code`."""
-        self._post("/fmload/faults", action=action, code=code, message=message, times=times, status=status)
+        self.post("/fmload/faults", action=action, code=code, message=message, times=times, status=status)
 
     def slow(self, describes: int) -> None:
         """New endpoints take so many describe calls to change their state."""
-        self._post("/moto-api/state-manager/set-transition", model_name="sagemaker::endpoint",
+        self.post("/moto-api/state-manager/set-transition", model_name="sagemaker::endpoint",
                    transition={"progression": "manual", "times": describes})
 
     def calls(self) -> list[str]:
@@ -52,10 +52,14 @@ class EmulatedAws:
             TagFilters=[{"Key": RUN_TAG, "Values": [run_id]}])
         return [found["ResourceARN"] for page in pages for found in page["ResourceTagMappingList"]]
 
-    def _post(self, path: str, **body: Any) -> None:
+    def post(self, path: str, **body: Any) -> None:
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers)
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=60).close()
+
+    def delete(self, path: str) -> None:
+        """Drop what is in force there."""
+        urllib.request.urlopen(urllib.request.Request(self.url + path, method="DELETE"), timeout=10).close()
 
 
 @pytest.fixture(scope="session")

@@ -72,7 +72,7 @@ class Bedrock:
         self.spec, self.context = spec, context
         self.options: Options = spec.deploy.options
         self.emulation = Emulation(spec.name, self.options.emulator, context, self.options.scenario)
-        self.region = region_of(spec, context, REGION if self.options.emulator else None)
+        self.region = region_of(spec, context.region, REGION if self.options.emulator else None)
         self.model = spec.model or ""
 
     def plan(self) -> Plan:

@@ -37,13 +37,20 @@ def create_role(iam: Any, resource: Resource, context: Context) -> None:
                     Tags=tags(context, resource))
 
 
-def permit(iam: Any, role: Resource, secret: str | None, private_image: bool, ssm: bool = False) -> None:
-    """Let the role read one secret, pull images from ECR and take Session Manager's calls, as far as it needs to."""
+def permit(iam: Any, role: Resource, secret: str | None, private_image: bool, ssm: bool = False,
+           artifacts: str | None = None) -> None:
+    """Let the role read one secret and one folder in S3, pull images from ECR and take Session Manager's calls, as far
+    as it needs to."""
     statements: list[dict[str, Any]] = [*([_PULL] if private_image else []), *([_SESSIONS] if ssm else [])]
     if secret:
         arn = secret if secret.startswith("arn:") else (
             f"arn:{partition(role.region)}:secretsmanager:{role.region or '*'}:*:secret:{secret}-*")
         statements.append({"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": arn})
+    if artifacts:
+        bucket, _, prefix = artifacts.removeprefix("s3://").partition("/")
+        where = f"arn:{partition(role.region)}:s3:::{bucket}"
+        statements += [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{where}/{prefix}*"},
+                       {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": where}]
     iam.put_role_policy(RoleName=role.name, PolicyName="serve",
                         PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}))
 

@@ -27,8 +27,9 @@ class Instance:
         return {"id": found[0]["InstanceId"]} if found else None
 
     def describe(self, resource: Resource, context: Context) -> Mapping[str, Any] | None:
-        """What EC2 says of the instance, ended or not; None when it does not exist."""
-        found = self._instances(resource, context, ())
+        """What EC2 says of the instance, ended or not; None when it does not exist. One that lives goes before one of
+        the same name that has ended."""
+        found = self._alive(resource, context) or self._instances(resource, context, ())
         return found[0] if found else None
 
     def delete(self, resource: Resource, context: Context) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -29,6 +30,8 @@ class Options(Strict):
     max_model_len: int | None = Field(None, ge=1)
     max_sequences: int | None = Field(None, ge=1)
     model_copies: int | Literal["max"] = Field(1, description="copies behind a load balancer on the instance")
+    artifacts: str | None = Field(None, description="s3://…/ of precompiled artefacts: /artifacts in the container")
+    model_path: str | None = Field(None, description="what the container loads in place of model, such as /artifacts")
     hf_token_secret: str | None = Field(None, description="Secrets Manager secret with a Hugging Face token")
     ami: str | None = Field(None, description="default: the newest Deep Learning or Neuron AMI")
     instance_profile: str | None = Field(None, description="default: made where the secret or a private image needs it")
@@ -60,5 +63,7 @@ class Options(Strict):
             yield "port", f"{STATUS_PORT} is where the instance tells of its copies; another one"
         if "subnet" in given and given.get("subnets"):
             yield "subnets", "give subnet or subnets, not both"
+        if "artifacts" in given and not re.match(r"s3://[^/]+/.+", str(given["artifacts"])):
+            yield "artifacts", "names no folder in S3: s3://bucket/prefix/"
         if "scenario" in given and "emulator" not in given:
             yield "scenario", "goes with emulator: AWS itself needs none"

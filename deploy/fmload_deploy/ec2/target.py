@@ -57,7 +57,7 @@ class EC2:
         self.options: Options = spec.deploy.options
         self.name = name_for(context.run_id, spec.name)
         self.emulation = Emulation(spec.name, self.options.emulator, context, self.options.scenario)
-        self.region = region_of(spec, context, REGION if self.options.emulator else None)
+        self.region = region_of(spec, context.region, REGION if self.options.emulator else None)
         self.container = self._container()
 
     def plan(self) -> Plan:
@@ -103,7 +103,7 @@ class EC2:
 
     def _needs_profile(self) -> bool:
         return self.options.instance_profile is None and bool(
-            self.options.hf_token_secret or self.script.registry or self.options.ssm)
+            self.options.hf_token_secret or self.script.registry or self.options.ssm or self.options.artifacts)
 
     def _make(self, resource: Resource, create: Create) -> Resource:
         client = client_for(resource, self.context, "iam" if resource.kind.startswith("iam-") else "ec2")
@@ -122,7 +122,7 @@ class EC2:
         with explained(f"{self.spec.name}: {resource}"):
             if resource.kind == "iam-role":
                 ec2_access.permit(client, made, self.options.hf_token_secret, bool(self.script.registry),
-                                  self.options.ssm)
+                                  self.options.ssm, self.options.artifacts)
             elif resource.kind == "iam-instance-profile":
                 ec2_access.fill_profile(client, made)
             else:
@@ -269,9 +269,10 @@ class EC2:
         cores = images.neuron_cores(options.instance_type)
         parallel = options.tensor_parallel or (cores if container.accelerator == "neuron" else devices)
         wanted = None if options.model_copies == "max" else options.model_copies
-        serving = images.Serving(self.spec.model or "", parallel, options.max_model_len, options.max_sequences)
+        serving = images.Serving(options.model_path or self.spec.model or "", parallel, options.max_model_len,
+                                 options.max_sequences)
         return Script(self.context.run_id, self.region or REGION, container.image, container.port, port,
                       copies_of(wanted, parallel, container.accelerator, devices, cores, port),
                       [*container.arguments(serving), *options.args], {**container.environment(serving), **options.env},
                       [part.replace("{model}", serving.model) for part in container.after_start],
-                      options.hf_token_secret, int(self._first_lease_s()), container.health)
+                      options.hf_token_secret, int(self._first_lease_s()), container.health, options.artifacts)

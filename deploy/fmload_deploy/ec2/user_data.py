@@ -49,6 +49,7 @@ class Script:
     hf_token_secret: str | None = None
     first_lease_s: int = 3600
     health: str = "/health"
+    artifacts: str | None = None
 
     @property
     def registry(self) -> str | None:

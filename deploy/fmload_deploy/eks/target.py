@@ -41,7 +41,7 @@ class EKS:
         assert spec.deploy is not None
         self.spec, self.context = spec, context
         self.options: Options = spec.deploy.options
-        self.region = region_of(spec, context)
+        self.region = region_of(spec, context.region)
         self.container = self._container()
         name = name_for(context.run_id, spec.name)
         where = {key: value for key in ("cluster", "kubeconfig", "kube_context")

@@ -6,13 +6,15 @@ An endpoint whose name contains `fail` ends as Failed. How long things take is m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import botocore.session
 from moto.core.resource_tagging import TaggedResource
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
+from moto.logs.models import logs_backends
 from moto.moto_api import state_manager
 from moto.moto_api._internal.managed_state_model import ManagedState
 from moto.sagemaker.exceptions import ValidationError
@@ -20,6 +22,7 @@ from moto.sagemaker.models import FakeEndpoint, FakeEndpointConfig, SageMakerMod
 from moto.sagemaker.responses import SageMakerResponse
 
 from fmload_deploy.emulated_aws.layer import lay
+from fmload_deploy.emulated_aws.scenario import IN_FORCE
 
 _MODEL = "sagemaker::endpoint"
 _PING_FAILED = ("The primary container for production variant AllTraffic did not pass the ping health check. "
@@ -78,7 +81,11 @@ def _unique(what: str, table: str, create: Any) -> Any:
 def _starting(init: Any) -> Any:
     def started(endpoint: Any, *args: Any, **kwargs: Any) -> None:
         init(endpoint, *args, **kwargs)
-        endpoint.life = _Life("Creating", "Failed" if "fail" in endpoint.endpoint_name else "InService")
+        rule = IN_FORCE.starts.get("CreateEndpoint", {})
+        endpoint.failure = rule.get("fails") or (_PING_FAILED if "fail" in endpoint.endpoint_name else None)
+        endpoint.life = _Life("Creating", "Creating" if rule.get("stuck") else
+                              "Failed" if endpoint.failure else "InService")
+        _write_log(endpoint, rule.get("log", ()))
         endpoint.endpoint_status = "Creating"
     return started
 
@@ -91,7 +98,20 @@ def _describe_endpoint(backend: Any, endpoint_name: str) -> dict[str, Any]:
         return _describe_endpoint(backend, endpoint_name)
     answer = {key: value for key, value in endpoint.response_object.items()
               if key != "Life" and value not in ({}, None)}
-    return answer | ({"FailureReason": _PING_FAILED} if endpoint.endpoint_status == "Failed" else {})
+    return answer | ({"FailureReason": endpoint.failure} if endpoint.endpoint_status == "Failed" else {})
+
+
+def _write_log(endpoint: Any, lines: Sequence[str]) -> None:
+    """What the container said, where SageMaker puts it."""
+    if not lines:
+        return
+    region, account = endpoint.arn.split(":")[3:5]
+    logs = logs_backends[account][region]
+    group = f"/aws/sagemaker/Endpoints/{endpoint.endpoint_name}"
+    logs.create_log_group(group, tags={})
+    logs.create_log_stream(group, "AllTraffic/i-1")
+    logs.put_log_events(group, "AllTraffic/i-1", [{"timestamp": int(time.time() * 1000), "message": line}
+                                                 for line in lines])
 
 
 def _delete_endpoint(backend: Any, endpoint_name: str) -> None:

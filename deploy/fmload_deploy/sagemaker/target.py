@@ -45,7 +45,7 @@ class SageMaker:
         self.name = name_for(context.run_id, spec.name)
         self.emulation = Emulation(spec.name, self.options.emulator, context, self.options.scenario)
         self.properties = PropertiesFile(self.options.bucket, self.name, self.options.serving_properties)
-        self.region = region_of(spec, context, REGION if self.options.emulator else None)
+        self.region = region_of(spec, context.region, REGION if self.options.emulator else None)
 
     def plan(self) -> Plan:
         neuron = self.options.instance_type.startswith(("ml.inf", "ml.trn"))

@@ -13,7 +13,7 @@ from fmload.results.folder import Results
 from fmload_deploy import bill, images, lifecycle
 
 RECIPES = sorted(path for path in resource("configs").glob("*.yml") if "\nendpoints:" in path.read_text())
-UNPRICED = {"llama3.3-70b-trn2.48xlarge"}  # sold in capacity blocks only
+UNPRICED = {"llama3.3-70b-trn2.48xlarge", "qwen3-8b-trn2.3xlarge"}  # sold in capacity blocks only
 
 
 def described(path: Path, tmp_path: Path) -> tuple[RunFile, str, float | None]:

@@ -70,6 +70,7 @@ PROMPT = Prompt("p1", "set", text="Why?", output_tokens=7)
 
 def test_a_streamed_request_is_signed_and_carries_the_request_id() -> None:
     request = sent(make(target_variant="blue", inference_component="part", session_id="s1", custom_attributes="c=1",
+                        prefix_aware_id="p1", inference_id=True,
                         headers={"X-Team": "load"}), PROMPT)
     assert request.target == "/endpoints/llama/invocations-response-stream"
     headers = {name.lower(): value for name, value in request.headers.items()}
@@ -78,6 +79,8 @@ def test_a_streamed_request_is_signed_and_carries_the_request_id() -> None:
     assert headers["x-amzn-sagemaker-inference-component"] == "part"
     assert headers["x-amzn-sagemaker-session-id"] == "s1"
     assert headers["x-amzn-sagemaker-custom-attributes"] == "c=1"
+    assert headers["x-amzn-sagemaker-prefix-aware-id"] == "p1"
+    assert headers["x-amzn-sagemaker-inference-id"] == "request-1"
     assert headers["x-request-id"] == "request-1"
     scope = headers["authorization"]
     assert scope.startswith("AWS4-HMAC-SHA256") and "/us-east-1/sagemaker/aws4_request" in scope

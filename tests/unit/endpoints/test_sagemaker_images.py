@@ -53,7 +53,27 @@ def test_endpoint_config_and_model_lead_to_the_image(client: Any, containers: di
         stub.add_response("describe_endpoint", _endpoint(), {"EndpointName": "e"})
         stub.add_response("describe_endpoint_config", _config(ModelName="m"), {"EndpointConfigName": "c"})
         stub.add_response("describe_model", _model(**containers), {"ModelName": "m"})
-        assert format_of_endpoint("x", "e", None, Session(client)) == "openai"
+        assert format_of_endpoint("x", "e", None, None, Session(client)) == "openai"
+
+
+@pytest.mark.parametrize(("variant", "model"), [(None, "first"), ("blue", "first"), ("green", "second")])
+def test_the_target_variant_leads_to_its_own_model(client: Any, variant: str | None, model: str) -> None:
+    config = _config(ModelName="first")
+    config["ProductionVariants"] = [{"VariantName": "blue", "ModelName": "first"},
+                                    {"VariantName": "green", "ModelName": "second"}]
+    with Stubber(client) as stub:
+        stub.add_response("describe_endpoint", _endpoint(), {"EndpointName": "e"})
+        stub.add_response("describe_endpoint_config", config, {"EndpointConfigName": "c"})
+        stub.add_response("describe_model", _model(PrimaryContainer={"Image": VLLM}), {"ModelName": model})
+        assert format_of_endpoint("x", "e", None, variant, Session(client)) == "openai"
+
+
+def test_a_variant_that_is_not_there_is_named_with_those_that_are(client: Any) -> None:
+    with Stubber(client) as stub:
+        stub.add_response("describe_endpoint", _endpoint(), {"EndpointName": "e"})
+        stub.add_response("describe_endpoint_config", _config(ModelName="m"), {"EndpointConfigName": "c"})
+        with pytest.raises(FmloadError, match="no variant 'green'"):
+            format_of_endpoint("x", "e", None, "green", Session(client))
 
 
 def test_an_inference_component_leads_to_its_own_model(client: Any) -> None:
@@ -62,7 +82,7 @@ def test_an_inference_component_leads_to_its_own_model(client: Any) -> None:
     with Stubber(client) as stub:
         stub.add_response("describe_inference_component", described, {"InferenceComponentName": "i"})
         stub.add_response("describe_model", _model(PrimaryContainer={"Image": VLLM}), {"ModelName": "m"})
-        assert format_of_endpoint("x", "e", "i", Session(client)) == "openai"
+        assert format_of_endpoint("x", "e", "i", None, Session(client)) == "openai"
 
 
 def test_an_image_that_is_not_known_asks_for_the_format(client: Any) -> None:
@@ -71,11 +91,11 @@ def test_an_image_that_is_not_known_asks_for_the_format(client: Any) -> None:
         stub.add_response("describe_endpoint_config", _config(ModelName="m"))
         stub.add_response("describe_model", _model(PrimaryContainer={"Image": "my-own:1"}))
         with pytest.raises(FmloadError, match=r"'x': no payload format is known for the image my-own:1\nhint: .*djl"):
-            format_of_endpoint("x", "e", None, Session(client))
+            format_of_endpoint("x", "e", None, None, Session(client))
 
 
 def test_a_refused_question_asks_for_the_format(client: Any) -> None:
     with Stubber(client) as stub:
         stub.add_client_error("describe_endpoint", "AccessDeniedException", "no")
         with pytest.raises(FmloadError, match=r"cannot tell the payload format: .*AccessDenied"):
-            format_of_endpoint("x", "e", None, Session(client))
+            format_of_endpoint("x", "e", None, None, Session(client))

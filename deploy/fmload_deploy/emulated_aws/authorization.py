@@ -1,0 +1,64 @@
+"""What a policy allows: the emulated account can be told to allow that, and nothing else."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import botocore.session
+
+_SIGNED = {"elasticmapreduce": "emr", "monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi",
+           "servicequotas": "service-quotas"}
+_PREFIXES = {"service-quotas": "servicequotas", "resourcegroupstaggingapi": "tag"}
+_OTHERWISE = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket", "s3:ListObjects": "s3:ListBucket",
+              "s3:ListBuckets": "s3:ListAllMyBuckets", "sts:GetCallerIdentity": ""}
+
+
+def action_of(authorization: str, named: str, method: str, path: str, query: str) -> str:
+    """The IAM action of a request: of its signature's service, and its operation's name or (REST) method and path.
+
+    Empty for what needs no permission.
+    """
+    match = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", authorization)
+    signed = match[1] if match else ""
+    service = _SIGNED.get(signed, signed)
+    operation = named if named.isalnum() else _of_path(service, method, path, query)
+    action = f"{_PREFIXES.get(service, service)}:{operation}"
+    return _OTHERWISE.get(action, action)
+
+
+def allowed(policy: Mapping[str, Any], action: str) -> bool:
+    """Whether a statement of the policy allows the action (on whatever resource)."""
+    return action == "" or any(fnmatch.fnmatchcase(action, pattern) for statement in policy["Statement"]
+                               for pattern in _listed(statement["Action"]))
+
+
+def _listed(value: str | Sequence[str]) -> Sequence[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def _of_path(service: str, method: str, path: str, query: str) -> str:
+    """The operation of a REST service whose method and path these are; the longest template that fits."""
+    fitting = [(len(template), name) for verb, template, wanted, name in _rest(service)
+               if verb == method and re.fullmatch(template, path) and wanted <= set(re.findall(r"[^&=]+", query))]
+    return max(fitting, default=(0, ""))[1]
+
+
+@cache
+def _rest(service: str) -> list[tuple[str, str, frozenset[str], str]]:
+    return list(_templates(service))
+
+
+def _templates(service: str) -> Iterator[tuple[str, str, frozenset[str], str]]:
+    try:
+        model = botocore.session.get_session().get_service_model(service)
+    except Exception:  # a service that botocore does not know has no operations to tell apart
+        return
+    for name in model.operation_names:
+        http = model.operation_model(name).http
+        path, _, query = http.get("requestUri", "/").partition("?")
+        pattern = re.sub(r"\\\{[^}]*\\\+\\\}", ".+", re.sub(r"\\\{[^+}]*\\\}", "[^/]+", re.escape(path)))
+        yield http.get("method", "POST"), pattern, frozenset(re.findall(r"[^&=]+", query)), name
