@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from fmload.base.errors import FmloadError, first_line
 from fmload.base.resources import table
@@ -63,7 +64,7 @@ class _Asking:
         """The row, or that it could not be had."""
         try:
             return ask()
-        except (ClientError, BotoCoreError, FmloadError) as error:
+        except (ClientError, BotoCoreError, ResponseParserError, FmloadError) as error:
             return self._row(what, "unknown", f"could not be asked: {first_line(error)}")
 
     def _client(self, service: str) -> Any:

@@ -41,10 +41,11 @@ def _listed(value: str | Sequence[str]) -> Sequence[str]:
 
 
 def _of_path(service: str, method: str, path: str, query: str) -> str:
-    """The operation of a REST service whose method and path these are; the longest template that fits."""
-    fitting = [(len(template), name) for verb, template, wanted, name in _rest(service)
+    """The operation of a REST service whose method and path these are: of those that fit, the longest template, the most
+    of the query, and the plainest name (PutObject and UploadPartCopy look alike)."""
+    fitting = [(len(template), len(wanted), -len(name), name) for verb, template, wanted, name in _rest(service)
                if verb == method and re.fullmatch(template, path) and wanted <= set(re.findall(r"[^&=]+", query))]
-    return max(fitting, default=(0, ""))[1]
+    return max(fitting, default=(0, 0, 0, ""))[3]
 
 
 @cache
@@ -61,4 +62,6 @@ def _templates(service: str) -> Iterator[tuple[str, str, frozenset[str], str]]:
         http = model.operation_model(name).http
         path, _, query = http.get("requestUri", "/").partition("?")
         pattern = re.sub(r"\\\{[^}]*\\\+\\\}", ".+", re.sub(r"\\\{[^+}]*\\\}", "[^/]+", re.escape(path)))
+        if pattern.endswith("[^/]+") and service != "s3":  # an ARN, whose slashes were encoded
+            pattern = pattern.removesuffix("[^/]+") + ".+"
         yield http.get("method", "POST"), pattern, frozenset(re.findall(r"[^&=]+", query)), name

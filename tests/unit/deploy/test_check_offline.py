@@ -12,6 +12,7 @@ from fmload.base.resources import resource
 from fmload.config.loading import load, parse
 from fmload_deploy.check.check import checked
 from fmload_deploy.check.memory import Model, machine_of, model_of
+from fmload_deploy.check.page import page
 from fmload_deploy.check.rows import Row, table
 
 RECIPES = sorted(path for path in resource("configs").glob("*.yml") if "\nendpoints:" in path.read_text())
@@ -126,3 +127,8 @@ def test_a_trainium2_chip_has_96_gib() -> None:
 def test_the_table_counts_what_is_missing() -> None:
     text = table([Row("e", "quota", "missing", "0, 4 wanted", "ask"), Row("e", "role", "ok", "arn")])
     assert "→ ask" in text and text.endswith("2 looked at, 1 missing, 0 unknown")
+
+
+def test_the_recipes_page_is_what_the_check_reckons_now() -> None:
+    path = Path(__file__).parents[3] / "docs" / "recipes.md"
+    assert path.read_text(encoding="utf-8") == page(), "run: python -m fmload_deploy.check.page"

@@ -1,0 +1,56 @@
+"""`fmload run` from beginning to end on an emulated account that misbehaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fmload.base.resources import resource
+from fmload_deploy.ledger import NAME, Ledger
+
+
+def run(folder: Path, recipe: str, rules: list[dict[str, Any]], *sets: str) -> subprocess.CompletedProcess[str]:
+    """`fmload run` of a recipe that ships, emulated, with a scenario and a short load."""
+    (folder / "scenario.yml").write_text(yaml.safe_dump(rules))
+    keys = ["load.concurrency=[1]", "load.window=3s", "load.warmup=1s", "load.ramp=0s", "load.workers=1",
+            "endpoints[0].deploy.emulator=instant", f"endpoints[0].deploy.scenario={folder / 'scenario.yml'}", *sets]
+    options = [part for key in keys for part in ("--set", key)]
+    return subprocess.run([sys.executable, "-m", "fmload", "run", str(resource("configs", recipe)), "--out",
+                           str(folder / "r"), "--yes", *options], cwd=folder, capture_output=True, text=True,
+                          timeout=280, check=False, stdin=subprocess.DEVNULL, env=os.environ)
+
+
+def statuses(folder: Path) -> set[str]:
+    return {stage["status"] for stage in json.loads((folder / "r" / "stages.json").read_text())["stages"]}
+
+
+def test_sagemaker_with_throttles_and_lag_measures_reports_and_leaves_nothing(tmp_path: Path) -> None:
+    done = run(tmp_path, "qwen3-32b-ml.g6e.12xlarge.yml",
+               [{"call": "DescribeEndpoint", "throttle": 6}, {"call": "CreateModel", "lag": 2}])
+    assert done.returncode in (0, 3), done.stderr
+    assert statuses(tmp_path) == {"done"} and (tmp_path / "r" / "report.md").exists()
+    assert not any(entry.up for entry in Ledger.open(tmp_path / "r" / NAME).entries())
+
+
+def test_ec2_with_a_full_zone_measures_in_another(tmp_path: Path) -> None:
+    done = run(tmp_path, "gpt-oss-20b-g6e.2xlarge.yml",
+               [{"call": "RunInstances", "zone": "us-east-1a", "code": "InsufficientInstanceCapacity"}])
+    assert done.returncode in (0, 3), done.stderr
+    assert "has no room" in done.stderr and statuses(tmp_path) == {"done"}
+    assert not any(entry.up for entry in Ledger.open(tmp_path / "r" / NAME).entries())
+
+
+@pytest.mark.parametrize("recipe", ["qwen3-32b-ml.g6e.12xlarge.yml"])
+def test_a_denied_delete_after_a_good_measurement_costs_no_report(tmp_path: Path, recipe: str) -> None:
+    done = run(tmp_path, recipe, [{"call": "DeleteEndpoint", "deny": True}])
+    assert done.returncode == 2
+    assert (tmp_path / "r" / "report.md").exists() and statuses(tmp_path) == {"done"}
+    assert "still there" in done.stderr and f"fmload deploy down {tmp_path / 'r' / NAME}" in done.stderr
+    assert done.stdout.index("report: ") >= 0
