@@ -41,8 +41,8 @@ def _listed(value: str | Sequence[str]) -> Sequence[str]:
 
 
 def _of_path(service: str, method: str, path: str, query: str) -> str:
-    """The operation of a REST service whose method and path these are: of those that fit, the longest template, the most
-    of the query, and the plainest name (PutObject and UploadPartCopy look alike)."""
+    """The operation of a REST service whose method and path these are: of those that fit, the longest template, the
+    most of the query, and the plainest name (PutObject and UploadPartCopy look alike)."""
     fitting = [(len(template), len(wanted), -len(name), name) for verb, template, wanted, name in _rest(service)
                if verb == method and re.fullmatch(template, path) and wanted <= set(re.findall(r"[^&=]+", query))]
     return max(fitting, default=(0, 0, 0, ""))[3]
