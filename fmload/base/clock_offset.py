@@ -47,6 +47,16 @@ def boot_id() -> str:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{Path('/proc/self/ns/time').readlink()}"
     except OSError:
+        return _boot_time()
+
+
+def _boot_time() -> str:
+    """Where there is no /proc: when the machine was started. Empty where that is not told, either."""
+    import psutil
+
+    try:
+        return f"started {psutil.boot_time():.0f}"
+    except (OSError, RuntimeError):
         return ""
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
+from fmload.base.cpus import usable_cpus
 from fmload.base.errors import EXIT_OK, FmloadError
 from fmload.selftest.ladder import REQUESTS, TOKENS, Ladder, Rung, climb
 
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _workers(given: str) -> list[int]:
     if not given:
-        return sorted({1, max(1, len(os.sched_getaffinity(0)) - 1)})
+        return sorted({1, max(1, usable_cpus() - 1)})
     try:
         counts = [int(part) for part in given.split(",")]
     except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -57,12 +58,20 @@ def load(path: Path, sets: Sequence[str] = ()) -> RunFile:
 def load_as(model: type[Model], path: Path, hint: str, sets: Sequence[str] = ()) -> Model:
     """As `load`, for a file of another kind."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _text(path)
     except UnicodeDecodeError as error:
         raise FmloadError(f"{path}: not UTF-8 text", hint="save it as UTF-8") from error
     except OSError as error:
         raise FmloadError(f"{path}: {error.strerror or error}", hint=hint) from error
     return _parse_as(model, text, str(path), path.resolve().parent, hint, sets)
+
+
+def _text(path: Path) -> str:
+    """A descriptor that several processes inherit (`/dev/fd/3`) is read from its beginning: they may share its place."""
+    if path.parent != Path("/dev/fd"):
+        return path.read_text(encoding="utf-8")
+    descriptor = int(path.name)
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode("utf-8")
 
 
 def parse(text: str, source: str, folder: Path, sets: Sequence[str] = ()) -> RunFile:

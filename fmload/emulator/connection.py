@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
 import struct
@@ -13,6 +12,7 @@ from fmload.emulator import http, openai
 from fmload.emulator.answer import EmulatedAnswer
 from fmload.emulator.http import Refusal, Request
 from fmload.emulator.loop import Loop
+from fmload.emulator.poller import WRITE
 from fmload.emulator.sockets import Channel
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time left: close() sends RST
@@ -82,11 +82,11 @@ class Connection:
     def on_event(self, events: int) -> None:
         """The socket is ready."""
         try:
-            if events & select.EPOLLOUT and self._channel.flush():
+            if events & WRITE and self._channel.flush():
                 self._watch_writes(False)
                 if self._closing:
                     self.drop()
-            if events & ~select.EPOLLOUT and self._open:
+            if events & ~WRITE and self._open:
                 self._read()
         except (OSError, ssl.SSLError):
             self.drop()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import heapq
-import os
-import select
 import socket
 import time
 from collections.abc import Callable
 from itertools import count
 from typing import Protocol
+
+from fmload.emulator.poller import READ, WRITE, poller
 
 
 class Watched(Protocol):
@@ -23,12 +23,12 @@ class Watched(Protocol):
 
 
 class Loop:
-    """epoll and a heap of timers. One thread; `stop` alone may be called from a signal handler."""
+    """A poller and a heap of timers. One thread; `stop` alone may be called from a signal handler."""
 
     def __init__(self) -> None:
-        self._epoll = select.epoll()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)  # ends the wait when the loop is told to stop
-        self._epoll.register(self._wake, select.EPOLLIN)
+        self._poller = poller()
+        self._woken, self._wake = socket.socketpair()  # ends the wait when the loop is told to stop
+        self._poller.register(self._woken.fileno(), READ)
         self._watched: dict[int, Watched] = {}
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
@@ -53,7 +53,7 @@ class Loop:
     def stop(self) -> None:
         """Ends `run` after the present turn."""
         self._stopping = True
-        os.eventfd_write(self._wake, 1)
+        self._wake.send(b"\0")
 
     def at(self, due_ns: int, call: Callable[[], None]) -> None:
         """Calls back at `due_ns`; in the order of asking when due at the same instant."""
@@ -62,28 +62,28 @@ class Loop:
     def listen(self, listener: socket.socket, on_accept: Callable[[socket.socket], None]) -> None:
         """Hands every new connection to `on_accept`."""
         self._listener, self._on_accept = listener, on_accept
-        self._epoll.register(listener.fileno(), select.EPOLLIN)
+        self._poller.register(listener.fileno(), READ)
 
     def stop_listening(self) -> None:
         """From now on connections are refused."""
         if self._listener is not None:
-            self._epoll.unregister(self._listener.fileno())
+            self._poller.unregister(self._listener.fileno())
             self._listener.close()
             self._listener = None
 
     def add(self, watched: Watched) -> None:
         """Begins to watch for bytes to read."""
         self._watched[watched.socket.fileno()] = watched
-        self._epoll.register(watched.socket.fileno(), select.EPOLLIN)
+        self._poller.register(watched.socket.fileno(), READ)
 
     def watch(self, watched: Watched, writes: bool) -> None:
         """Watches for room to write, too, or no longer."""
-        self._epoll.modify(watched.socket.fileno(), select.EPOLLIN | (select.EPOLLOUT if writes else 0))
+        self._poller.modify(watched.socket.fileno(), READ | (WRITE if writes else 0))
 
     def remove(self, watched: Watched) -> None:
         """Stops watching; to be called before the socket is closed."""
         descriptor = watched.socket.fileno()
-        self._epoll.unregister(descriptor)
+        self._poller.unregister(descriptor)
         del self._watched[descriptor]
 
     def close(self) -> None:
@@ -91,24 +91,15 @@ class Loop:
         for watched in list(self._watched.values()):
             watched.drop()
         self.stop_listening()
-        self._epoll.close()
-        os.close(self._wake)
+        self._poller.close()
+        self._woken.close()
+        self._wake.close()
 
     def _wait(self, due_ns: int | None) -> list[tuple[int, int]]:
-        """Ready sockets, waiting no longer than until the next thing is due.
-
-        epoll's own time-out counts whole milliseconds; select() on the epoll descriptor counts microseconds.
-        """
+        """Ready sockets, waiting no longer than until the next thing is due."""
         if self._timers and (due_ns is None or self._timers[0][0] < due_ns):
             due_ns = self._timers[0][0]
-        if due_ns is None:
-            return self._epoll.poll()
-        left_ns = due_ns - time.monotonic_ns()
-        if left_ns > 2_000_000:
-            return self._epoll.poll((left_ns - 1_000_000) // 1_000_000 / 1000)
-        if left_ns > 0 and not select.select([self._epoll], (), (), left_ns * 1e-9)[0]:
-            return []
-        return self._epoll.poll(0)
+        return self._poller.wait(None if due_ns is None else due_ns - time.monotonic_ns())
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(64):  # and then back to the tokens that are due

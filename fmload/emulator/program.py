@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import resource
 import signal
+from contextlib import suppress
 
 from fmload.base.errors import EXIT_OK
 from fmload.emulator.server import Server
@@ -28,7 +29,8 @@ def _allow_many_connections() -> None:
     """Raises the limit of open files to what the system allows: one is needed for each connection."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        with suppress(ValueError, OSError):  # macOS says that there is no limit, and refuses to be asked for none
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _greeting(url: str, settings: Settings, ca_file: str | None) -> str:

@@ -8,7 +8,8 @@ import struct
 import time
 from typing import Protocol
 
-SO_TIMESTAMPNS = 35  # asm-generic/socket.h; Python's socket module does not name it
+from fmload.wire.clock import SO_TIMESTAMPNS, enable_kernel_stamps
+
 _ANCILLARY = socket.CMSG_SPACE(16)
 _READ_BYTES = 262144
 _WRITE_BYTES = 1048576
@@ -29,11 +30,12 @@ class Channel(Protocol):
 
 
 def listener(host: str, port: int) -> socket.socket:
-    """A listening socket whose connections inherit kernel stamps and no delay. Raises OSError."""
+    """A listening socket whose connections inherit no delay, and kernel stamps where there are any. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    server = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    server = socket.socket(family, socket.SOCK_STREAM)
+    server.setblocking(False)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    enable_kernel_stamps(server)
     server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server.bind((host, port))
     server.listen(4096)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from fmload.base.errors import EXIT_DISK_FULL, EXIT_INTERRUPTED, EXIT_INVALID, FmloadError, refused_by_disk
@@ -230,8 +231,11 @@ def _await_all(fleet: Fleet, limit_s: float) -> None:
 @contextmanager
 def _run_file_in_memory(run: RunFile) -> Iterator[int]:
     """The resolved run file with its secrets, as a descriptor that children inherit. It has no name on any disk:
-    nothing is left of it, whatever ends this process."""
-    with os.fdopen(os.memfd_create("fmload-run-file"), "w", encoding="utf-8") as file:
+    nothing is left of it, whatever ends this process. Where there are no files in memory (macOS) it is one whose name
+    is taken away at once."""
+    memory = getattr(os, "memfd_create", None)
+    with os.fdopen(memory("fmload-run-file"), "w", encoding="utf-8") if memory else TemporaryFile(
+            "w", encoding="utf-8") as file:
         file.write(yaml_lines.write(values(run)))
         file.flush()
         yield file.fileno()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import operator
-import os
 import secrets
 import signal
 import time
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from fmload.base.cpus import usable_cpus
 from fmload.base.errors import FmloadError
 from fmload.model.prompt import Prompt
 from fmload.prompts.aligned import CONNECTIONS
@@ -119,7 +119,7 @@ def _made(source: Source, tokenizer: Tokenizer, pairs: Iterator[Pair], left: int
     began = time.monotonic()
     for pair in itertools.islice(pairs, _BATCH):
         yield _make(source, tokenizer, pair)
-    processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes = usable_cpus()
     if processes == 1 or (time.monotonic() - began) * left / _BATCH < _POOL_PAYS_S:
         yield from (_make(source, tokenizer, pair) for pair in pairs)
         return
