@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: quickstart test unit lint bench docs wheel clean help
+.PHONY: quickstart test unit lint bench docs wheel wheels clean help
 
 help:  ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -50,6 +50,9 @@ docs: $(VENV)/.core  ## the generated parts of docs/: metrics and the run file's
 
 wheel: $(VENV)/.dev  ## build the wheel into dist/
 	@rm -rf dist && $(BIN)/python -m build --wheel --outdir dist . >/dev/null && ls dist
+
+wheels: $(VENV)/.core  ## whether every dependency has a wheel, for Python 3.11 to 3.14 on Linux and macOS
+	@$(BIN)/python -m tests.wheels
 
 clean:  ## remove what was made, results excepted
 	@rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -200,6 +200,7 @@ COMMANDS = Registry("command", {
     "deploy": "fmload.cli.deploy",
     "evaluate": "fmload.cli.evaluate",
     "selftest": "fmload.cli.selftest",
+    "help": "fmload.cli.help",
 }, about="Commands of `fmload`: a module with `add_arguments(parser)` and `run(args) -> exit code`.")
 
 

@@ -15,4 +15,5 @@ HELP = {
     "deploy": "plan, up, status, down, sweep",
     "evaluate": "score the kept answers",
     "selftest": "what this machine's client can measure",
+    "help": "the pages of the documentation, and the options of a command",
 }

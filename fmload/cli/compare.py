@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     metrics = args.metrics.split(",") if args.metrics else list(DEFAULT_METRICS)
     unknown = [name for name in metrics if name not in known_names()]
     if unknown:
-        raise FmloadError(f"unknown metric '{unknown[0]}'", hint="see docs/metrics.md, for example ttft_p95")
+        raise FmloadError(f"unknown metric '{unknown[0]}'",
+                          hint="'fmload help metrics' lists them, for example ttft_p95")
     baseline = analyse_run(open_run(args.baseline))
     found = [compare(baseline, analyse_run(open_run(path)), metrics, args.force) for path in args.candidates]
     text = "\n".join(as_markdown(comparison, args.fail_on) for comparison in found)

@@ -26,14 +26,18 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter, usage="fmload [--debug] COMMAND ...")
     parser.add_argument("--version", action="version", version=f"fmload {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of expected errors")
-    parser.add_argument("command", metavar="COMMAND")
+    parser.add_argument("command", metavar="COMMAND", nargs="?")
     parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Exit codes: docs/guide."""
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if args.command is None:
+        parser.print_help()
+        return EXIT_USAGE
     raise_limit()
     try:
         return _run(args.command, args.rest)
@@ -70,14 +74,27 @@ def _help(name: str) -> str:
     return HELP.get(name) or (COMMANDS.load(name).__doc__ or name).strip().partition("\n")[0].rstrip(".")
 
 
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """The parser of a command's own options."""
+    text = _help(name)
+    parser = argparse.ArgumentParser(prog=f"fmload {name}", description=text[0].upper() + text[1:] + ".")
+    COMMANDS.load(name).add_arguments(parser)
+    return parser
+
+
+def _meant(name: str) -> str:
+    """What was probably meant by a word that is no command."""
+    if "://" in name or name.endswith((".yml", ".yaml")):
+        return f"; did you mean 'fmload run {name}'?"
+    return did_you_mean(name, COMMANDS.names())
+
+
 def _run(name: str, rest: list[str]) -> int:
     if name not in COMMANDS:
-        print(f"fmload: unknown command '{name}'{did_you_mean(name, COMMANDS.names())}\n"
-              "Try 'fmload --help'.", file=sys.stderr)
+        print(f"fmload: unknown command '{name}'{_meant(name)}\nTry 'fmload --help'.", file=sys.stderr)
         return EXIT_USAGE
-    module, text = COMMANDS.load(name), _help(name)
-    parser = argparse.ArgumentParser(prog=f"fmload {name}", description=text[0].upper() + text[1:] + ".")
-    module.add_arguments(parser)
+    module = COMMANDS.load(name)
+    parser = parser_of(name)
     options, unknown = parser.parse_known_args(rest)
     if unknown:
         near = did_you_mean(unknown[0].partition("=")[0], list(parser._option_string_actions))

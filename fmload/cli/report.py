@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from fmload.base.errors import EXIT_OK, FmloadError
+from fmload.base.registry import did_you_mean
 
 if TYPE_CHECKING:
     from fmload_analysis.verdict.analysis import Analysis
 
 FMBENCH_CSV = "fmbench.csv"
+LATEST = Path("results/latest")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare this command's arguments."""
-    parser.add_argument("run", nargs="?", type=Path, default=Path("results/latest"), metavar="RUN",
+    parser.add_argument("run", nargs="?", type=Path, default=LATEST, metavar="RUN",
                         help="results folder; default: results/latest")
     parser.add_argument("--open", action="store_true", help="show report.html in the browser")
     parser.add_argument("--as", dest="view", metavar="TOOL",
@@ -36,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from fmload_analysis.pipeline import analyse, exit_code
 
+    _check_there(args.run)
     if args.view:
         return _view(args.run, args.view)
     analysis = analyse(args.run)
@@ -45,6 +48,19 @@ def run(args: argparse.Namespace) -> int:
     if args.open and not webbrowser.open(analysis.run.results.report_html.resolve().as_uri()):
         raise FmloadError("no browser was found", hint=f"open {analysis.run.results.report_html} yourself")
     return exit_code(analysis, args.require_objectives)
+
+
+def _check_there(root: Path) -> None:
+    """Raises FmloadError, with the folders that there are, for one that is not there."""
+    if root.exists():
+        return
+    known = sorted((str(path) for path in Path("results").glob("*/") if (path / "stages.json").exists()), reverse=True)
+    if root == LATEST and not known:
+        raise FmloadError("there are no results here yet",
+                          hint="measure something first: fmload run http://host:8000/v1, or fmload run quickstart; or "
+                               "name a results folder: fmload report DIR")
+    raise FmloadError(f"{root} is not a results folder: there is no such folder{did_you_mean(str(root), known)}",
+                      hint=f"there are: {', '.join(known[:5])}" if known else "fmload run makes one in results/")
 
 
 def _headline(analysis: Analysis) -> None:

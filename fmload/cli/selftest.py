@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
                 rungs += climb(ladder, count, args.limit_ms, args.seconds, show)
         console.print(_table(ladder, rungs, args.limit_ms))
         console.print(*_conclusions(ladder, rungs, workers), sep="\n")
-    console.print("A Locust worker does a little more for each request than these processes; see docs/wire.md.")
+    console.print("A Locust worker does a little more for each request than these processes; see 'fmload help wire'.")
     return EXIT_OK
 
 

@@ -67,7 +67,7 @@ def load_as(model: type[Model], path: Path, hint: str, sets: Sequence[str] = ())
 
 
 def _text(path: Path) -> str:
-    """A descriptor that several processes inherit (`/dev/fd/3`) is read from its beginning: they may share its place."""
+    """A descriptor that processes inherit (`/dev/fd/3`) is read from its beginning: they may share its place."""
     if path.parent != Path("/dev/fd"):
         return path.read_text(encoding="utf-8")
     descriptor = int(path.name)

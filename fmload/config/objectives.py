@@ -141,7 +141,7 @@ def _wrong_name(name: str) -> str | None:
         return None
     if name in METRICS:
         return f"say which statistic of {name}, for example {name}_p95"
-    return f"unknown metric '{name}'{did_you_mean(name, known_names())}; docs/metrics.md lists them all"
+    return f"unknown metric '{name}'{did_you_mean(name, known_names())}; 'fmload help metrics' lists them all"
 
 
 def _wrong_limit(name: str, limit: Any) -> str | None:

@@ -10,6 +10,7 @@ from fmload.config import yaml_lines
 
 Path = tuple[str | int, ...]
 _KEY = re.compile(r"[^.\[\]=]+(\[[^\]]+\])*(\.[^.\[\]=]+(\[[^\]]+\])*)*")
+_NUMBER = re.compile(r"\s*\d+(\.\d+)?\s*")
 _PART = re.compile(r"[^.\[\]]+")
 
 
@@ -28,7 +29,8 @@ def split(text: str) -> tuple[Path, Any]:
 def apply(data: Any, path: Path, value: Any, text: str) -> Path:
     """Put `value` at `path` inside `data`; returns the path with names of list entries turned into positions.
 
-    Mappings on the way are made when they are absent; list entries must exist, by position or by their name.
+    Lists may be given with commas between their values. Mappings on the way are made when they are absent; list
+    entries must exist, by position or by their name.
     """
     place, real = data, list[str | int]()
     for part in path[:-1]:
@@ -37,8 +39,22 @@ def apply(data: Any, path: Path, value: Any, text: str) -> Path:
             place[real[-1]] = {}
         place = place[real[-1]]
     real.append(_inside(place, path[-1], text))
-    place[real[-1]] = value
+    before = place.get(real[-1]) if isinstance(place, dict) else None
+    place[real[-1]] = _as_list(value) if isinstance(before, list) or _is_numbers(value) else value
     return tuple(real)
+
+
+def _is_numbers(value: Any) -> bool:
+    """Whether it is numbers with commas between, which YAML takes for a text: `1,2,4`."""
+    return isinstance(value, str) and "," in value and all(_NUMBER.fullmatch(part) for part in value.split(","))
+
+
+def _as_list(value: Any) -> Any:
+    """A plain value, or several with commas between, as the list that stands there."""
+    if isinstance(value, list | dict) or value is None:
+        return value
+    parts = value.split(",") if isinstance(value, str) else [value]
+    return [yaml_lines.parse(part.strip()).value if isinstance(part, str) else part for part in parts]
 
 
 def _inside(place: Any, part: str | int, text: str) -> str | int:

@@ -171,7 +171,13 @@ class PromptSpec(Extensible):
     exact_output: bool = Field(False, description="answers exactly that long, where the server can be made to")
     count: int | None = Field(None, ge=1, description="prompts to prepare; the source decides when absent")
     unique: bool = Field(True, description="no two prompts of the set are alike")
-    nonce: bool = Field(False, description="begin every prompt with a mark that no earlier run has sent")
+    nonce: bool | None = Field(None, description="begin every prompt with a mark that no earlier run has sent; yes for "
+                                                 "texts made up at random (synthetic, fixed, random), else no")
+
+    @property
+    def marked(self) -> bool:
+        """Whether prompts begin with a mark of this run: as asked, or as the source does where nothing is said."""
+        return bool(getattr(SOURCES.load(self.source), "marked", False)) if self.nonce is None else self.nonce
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:

@@ -52,7 +52,7 @@ def require_credentials(name: str, session: Any) -> Any:
     """The session's credentials, tried once. Raises FmloadError when there are none or they cannot be had."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    hint = "set AWS_PROFILE, run `aws sso login`, or give the instance a role; docs/aws.md"
+    hint = "set AWS_PROFILE, run `aws sso login`, or give the instance a role; 'fmload help aws'"
     try:
         credentials = session.get_credentials()
         if credentials is not None:

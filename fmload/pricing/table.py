@@ -119,7 +119,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, yaml.YAMLError) as error:
         raise FmloadError(f"cannot read the price table {path}: {error}") from error
     if not isinstance(table, dict):
-        raise FmloadError(f"{path} is not a price table", hint="see docs/cost.md for its form")
+        raise FmloadError(f"{path} is not a price table", hint="'fmload help cost' shows its form")
     for kind in ("instances", "tokens"):
         for position, group in enumerate(table.get(kind) or ()):
             missing = [key for key in ("source", "date", "prices", *(["region"] if kind == "instances" else []))

@@ -10,7 +10,7 @@ from pydantic import Field
 from fmload.config.model import Strict
 from fmload.model.prompt import Prompt
 from fmload.prompts.invented import Invented, Item
-from fmload.prompts.synthetic import text_of
+from fmload.prompts.synthetic import mark, text_of
 from fmload.prompts.tokenizer import Tokenizer
 
 _LLAMA_RECIPES = (5, 25, 50, 100, 500, 1000, 2000)
@@ -18,6 +18,8 @@ _LLAMA_RECIPES = (5, 25, 50, 100, 500, 1000, 2000)
 
 class Fixed(Invented):
     """Synthetic texts of each length in turn."""
+
+    marked = True
 
     class Options(Strict):
         """Keys of `source: fixed`."""
@@ -27,5 +29,5 @@ class Fixed(Invented):
     def make(self, item: Item, tokenizer: Tokenizer, head: str) -> list[Prompt]:
         seed, index = item
         length = self.options.lengths[index % len(self.options.lengths)]
-        text = text_of(length, tokenizer.count, random.Random(f"{seed}/{index}"), head)
+        text = text_of(length, tokenizer.count, random.Random(f"{seed}/{index}"), mark(head, length))
         return [Prompt(id="", prompt_set=self.name, text=text, input_tokens=length)]

@@ -179,7 +179,7 @@ def _key(run_file: RunFile, spec: PromptSpec, source: Source, tokenizer: Tokeniz
     """The set's name in the cache; None for one that is not kept."""
     from fmload.prompts import cache
 
-    if spec.nonce or tokenizer.remote:
+    if spec.marked or tokenizer.remote:
         return None
     return cache.key(spec, source, tokenizer, run_file.seed, count, prefix)
 

@@ -11,7 +11,7 @@ from fmload.config.schema import Length
 from fmload.model.prompt import Prompt
 from fmload.prompts.invented import Invented, Item
 from fmload.prompts.lengths import draw_length
-from fmload.prompts.synthetic import text_of
+from fmload.prompts.synthetic import mark, text_of
 from fmload.prompts.tokenizer import Tokenizer
 
 _WORDS_AT_THE_END = 6  # tokens left to words, with which the length can be hit exactly
@@ -19,6 +19,8 @@ _WORDS_AT_THE_END = 6  # tokens left to words, with which the length can be hit 
 
 class RandomTokens(Invented):
     """Random tokens, decoded; decoding and encoding again may merge some, so the last few tokens are words."""
+
+    marked = True
 
     class Options(Strict):
         """Keys of `source: random`."""
@@ -29,6 +31,7 @@ class RandomTokens(Invented):
         seed, index = item
         draw = random.Random(f"{seed}/{index}")
         length = draw_length(self.options.input_tokens, draw)
+        head = mark(head, length)
         text = text_of(length, tokenizer.count, draw, head + _noise(length - _WORDS_AT_THE_END, tokenizer, draw, head))
         return [Prompt(id="", prompt_set=self.name, text=text, input_tokens=length)]
 

@@ -47,7 +47,7 @@ def make_set(spec: PromptSpec, source: Source, tokenizer: Tokenizer, seed: str, 
     left = count if count is not None else operator.length_hint(items)
     selection = _Selection(spec, count, endless=getattr(source, "endless", False),
                            unique=spec.unique and not getattr(source, "timed", False))
-    for group in _made(source, tokenizer, _with_heads(items, spec.nonce), left):
+    for group in _made(source, tokenizer, _with_heads(items, spec.marked), left):
         selection.add(group, f"{seed}/output")
         progress(spec.name, len(selection.kept), count)
         if selection.complete or selection.exhausted:

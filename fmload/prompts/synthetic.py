@@ -19,10 +19,13 @@ from fmload.prompts.tokenizer import Tokenizer
 
 Count = Callable[[str], int]
 _TRIES = 2000
+SHORTEST_MARKED = 24  # tokens: a block and a half of vLLM's prefix cache, of which a mark takes up to one
 
 
 class Synthetic(Invented):
     """Texts whose token count is drawn, and hit exactly: the text itself is counted, so that nothing can drift."""
+
+    marked = True
 
     class Options(Strict):
         """Keys of `source: synthetic`."""
@@ -35,8 +38,13 @@ class Synthetic(Invented):
         draw = random.Random(f"{seed}/{index}")
         length = draw_length(self.options.input_tokens, draw)
         count = chat_count_of(tokenizer) if self.options.count_template else tokenizer.count
-        text = text_of(length, count, draw, head)
+        text = text_of(length, count, draw, mark(head, length))
         return [Prompt(id="", prompt_set=self.name, text=text, input_tokens=length)]
+
+
+def mark(head: str, length: int) -> str:
+    """What a prompt of so many tokens begins with: nothing where it is shorter than the blocks that caches keep."""
+    return head if length >= SHORTEST_MARKED else ""
 
 
 def chat_count_of(tokenizer: Tokenizer) -> Count:

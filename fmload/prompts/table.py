@@ -119,7 +119,8 @@ class Rows:
         try:
             return self.records(row.values)
         except ValueError as error:
-            raise FmloadError(f"{row.where}: {error}", hint="docs/prompts.md says which rows a source takes") from error
+            raise FmloadError(f"{row.where}: {error}",
+                                  hint="'fmload help prompts' says which rows a source takes") from error
 
     def _of_language(self, items: list[Item]) -> list[Item]:
         column = self.options.language_column

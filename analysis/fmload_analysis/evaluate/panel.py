@@ -53,7 +53,7 @@ class JudgesFile(Strict):
 
 def load_judges(path: Path) -> JudgesFile:
     """The judges file at `path`. Raises FmloadError with every problem in it."""
-    return load_as(JudgesFile, path, "docs/evaluate.md shows a judges file")
+    return load_as(JudgesFile, path, "'fmload help evaluate' shows a judges file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,6 @@ def _template(path: Path) -> Template:
     try:
         template = environment.from_string(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, TemplateError) as error:
-        raise FmloadError(f"{path}: {error}", hint="a rubric is a Jinja template; docs/evaluate.md") from error
+        raise FmloadError(f"{path}: {error}", hint="a rubric is a Jinja template; 'fmload help evaluate'") from error
     template.filename = str(path)
     return template

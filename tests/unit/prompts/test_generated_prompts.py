@@ -66,7 +66,7 @@ def test_a_length_below_the_template_is_refused() -> None:
     ("conversation", {"turns": 3, "input_tokens": 20, "answer_tokens": 30}),
 ])
 def test_the_seed_decides_everything_and_prompts_are_unique(source: str, options: dict[str, Any]) -> None:
-    first, again, other = (made(source, 30, seed, **options) for seed in ("1/set", "1/set", "2/set"))
+    first, again, other = (made(source, 30, seed, nonce=False, **options) for seed in ("1/set", "1/set", "2/set"))
     assert first == again
     assert first != other
     assert len({str((prompt.text, prompt.messages)) for prompt in first}) == 30
@@ -84,7 +84,7 @@ def test_the_counts_that_prompts_bear_are_true(source: str, options: dict[str, A
 
 
 def test_more_prompts_begin_with_the_same_ones() -> None:
-    few, many = made("synthetic", 10, input_tokens=30), made("synthetic", 25, input_tokens=30)
+    few, many = made("synthetic", 10, input_tokens=30, nonce=False), made("synthetic", 25, input_tokens=30, nonce=False)
     assert many[:10] == few
 
 
@@ -105,6 +105,22 @@ def test_output_lengths_are_drawn_by_the_seed_and_within_bounds() -> None:
              made("synthetic", 60, input_tokens=20, output_tokens={"mean": 50, "stddev": 20, "min": 10, "max": 90})]
     assert all(length is not None and 10 <= length <= 90 for length in asked)
     assert len(set(asked)) > 10
+
+
+@pytest.mark.parametrize(("source", "options"), [
+    ("synthetic", {"input_tokens": 40}), ("random", {"input_tokens": 40}), ("fixed", {"lengths": [40]})])
+def test_texts_made_up_at_random_begin_as_none_of_an_earlier_run_unless_that_is_asked_for(
+        source: str, options: dict[str, Any]) -> None:
+    first, again = ([prompt.text or "" for prompt in made(source, 5, **options)] for _ in range(2))
+    assert not {text[:16] for text in first} & {text[:16] for text in again}
+    first, again = ([prompt.text for prompt in made(source, 5, nonce=False, **options)] for _ in range(2))
+    assert first == again
+
+
+def test_prefixes_that_are_shared_on_purpose_bear_no_mark() -> None:
+    options = {"prefix_tokens": 40, "input_tokens": 20, "prefixes": 1, "share": 1.0}
+    first, again = ([prompt.text for prompt in made("shared_prefix", 5, **options)] for _ in range(2))
+    assert first == again
 
 
 def test_a_nonce_begins_every_prompt_differs_each_time_and_counts() -> None:
@@ -152,7 +168,7 @@ def test_random_tokens_are_not_sentences() -> None:
     known = {word.lower() for kind in words.classes().values() for word in kind}
 
     def share_of_words(source: str) -> float:
-        text = made(source, 1, input_tokens=300)[0].text or ""
+        text = made(source, 1, input_tokens=300, nonce=False)[0].text or ""
         return statistics.fmean(word.strip(".,;?").lower() in known for word in text.split())
 
     assert share_of_words("synthetic") == 1

@@ -21,7 +21,7 @@ from fmload.prompts.shortage import shortages
 from fmload.results.folder import Results
 
 ENDPOINT = {"name": "one", "protocol": "openai", "url": "http://h/v1"}
-PROMPTS = {"name": "short", "source": "synthetic", "input_tokens": 30, "count": 12}
+PROMPTS = {"name": "short", "source": "synthetic", "input_tokens": 30, "count": 12, "nonce": False}
 
 
 def run_file(**changes: Any) -> RunFile:
