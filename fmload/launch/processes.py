@@ -34,6 +34,7 @@ SILENT_S = 60.0
 LEAVE_LIMIT_S = 15.0
 KILL_LIMIT_S = 5.0
 LOG_TAIL_LINES = 8
+_CONNECTED = re.compile(r"(\d+) workers (?:connected|ready)")
 _ERROR = re.compile(r"\[[^]]*\] \S*/(ERROR|CRITICAL)/\S*: ")
 
 
@@ -64,6 +65,12 @@ class Remote:
             raise FmloadError(f"--bind: '{bind}' is not HOST:PORT", hint="for example --bind 0.0.0.0:5557")
         return cls(workers, host, int(port))
 
+    def command(self) -> str:
+        """What starts a worker on another host, in a checkout or beside a copy of the locustfile."""
+        host = socket.gethostname() if self.host in ("0.0.0.0", "::", "*") else self.host
+        port = "" if self.port == 5557 else f" --master-port {self.port}"
+        return f"locust -f locustfiles/openai.py --worker --master-host {host}{port}"
+
 
 def drive(run: RunFile, results: Results, workers: int, progress: Progress, resume: bool = False,
           remote: Remote | None = None, watched: Sequence[str] = ()) -> int:
@@ -74,7 +81,10 @@ def drive(run: RunFile, results: Results, workers: int, progress: Progress, resu
     master's own words when it failed.
     """
     with _run_file_in_memory(run) as run_file, _fleet(run_file, results, workers, resume, remote, watched) as fleet:
-        interrupted = _watch(fleet, results, progress)
+        if remote:
+            progress.say(f"waiting for {_several(remote.workers)} at {remote.host}:{remote.port}, for at most "
+                         f"{REMOTE_CONNECT_LIMIT_S // 60:g} minutes; start each with\n  {remote.command()}")
+        interrupted = _watch(fleet, results, progress, remote.workers if remote else workers)
         code = fleet.master.returncode
     whole = _close_stages(results)
     told = (read_snapshot(_live(results)) or {}).get("run", {})
@@ -97,14 +107,17 @@ def _disk_full(told: Mapping[str, Any], results: Results) -> FmloadError:
     return FmloadError(message, hint or None, EXIT_DISK_FULL)
 
 
-def _watch(fleet: Fleet, results: Results, progress: Progress) -> bool:
+def _watch(fleet: Fleet, results: Results, progress: Progress, workers: int) -> bool:
     """Show progress until the master has ended. Ctrl-C once asks it to end, twice ends everything; tells if it came."""
     interrupted_at: float | None = None
     silence = Silence(results)
     while True:
         try:
             ended = fleet.master.poll() is not None
-            if snapshot := read_snapshot(_live(results)):
+            snapshot = read_snapshot(_live(results))
+            if snapshot is None:
+                progress.say_at_times(lambda: f"waiting for {_several(workers)}: {_connected(results)} connected")
+            else:
                 progress.show(snapshot)
                 if news := silence.news(snapshot, time.time()):
                     progress.say(news)
@@ -137,6 +150,17 @@ class Silence:
         self._told_of = written_s
         return (f"nothing heard of Locust's master for {SILENT_S:g} s: {self._results.logs / 'master.log'} may say why "
                 "(Ctrl-C ends the run and keeps its records)")
+
+
+def _several(workers: int) -> str:
+    return f"{workers} worker{'' if workers == 1 else 's'}"
+
+
+def _connected(results: Results) -> int:
+    """How many workers the master's log says have connected."""
+    log = results.logs / "master.log"
+    found = _CONNECTED.findall(log.read_text(errors="replace")) if log.exists() else []
+    return int(found[-1]) if found else 0
 
 
 def _close_stages(results: Results) -> bool:

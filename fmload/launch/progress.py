@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +19,8 @@ from fmload.base.units import format_duration
 from fmload.live.state import stages_in_all
 
 Snapshot = Mapping[str, Any]
+EVERY_S = 10.0  # without a terminal, a line at least so often
+_TOLD_OF = ("preparing", "ramp", "window", "drain", "collecting")
 RATE_OVER_S = 5  # tokens a second are a mean over so many finished seconds
 
 
@@ -32,10 +34,16 @@ def read_snapshot(path: Path) -> dict[str, Any] | None:
 
 
 class Progress:
-    """Shows snapshots: a live table on a terminal, a line for each new phase elsewhere."""
+    """Shows snapshots: a live table on a terminal; elsewhere a line for each new phase, and one every ten seconds. What
+    a stage came to stays in a line either way."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` gives seconds."""
         self._console = console
+        self._clock = clock
+        self._said_s = clock()
+        self._stages: tuple[int, ...] = ()
+        self._labels: tuple[str, ...] = ()
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         self._last: tuple[str, tuple[int, ...]] | None = None
         self._told: set[str] = set()
@@ -56,18 +64,60 @@ class Progress:
             if told not in self._told:
                 self._told.add(told)
                 self.say(f"warning: {told}")
+        self._tell_of_ended_stages(snapshot)
         if self._live:
             self._live.update(render(snapshot, time.monotonic_ns()))
             return
         run = snapshot.get("run", {})
         now = (run.get("phase", ""), tuple(run.get("stages", ())))
-        if now != self._last and run.get("phase") in ("preparing", "ramp", "window", "drain", "collecting"):
+        if now != self._last and run.get("phase") in _TOLD_OF:
             self._last = now
             self.say(line(run))
+        else:
+            self.say_at_times(lambda: standing(snapshot, time.monotonic_ns()))
+
+    def say_at_times(self, text: Callable[[], str]) -> None:
+        """A line that stays, unless another came within the last ten seconds."""
+        if self._clock() - self._said_s >= EVERY_S and (words := text()):
+            self.say(words)
+
+    def _tell_of_ended_stages(self, snapshot: Snapshot) -> None:
+        """The figures of stages that were on and are no longer."""
+        run = snapshot.get("run", {})
+        stages = tuple(run.get("stages", ()))
+        if stages == self._stages:
+            return
+        rows = {row["stage"]: row for row in snapshot.get("groups", ())}
+        for stage, label in zip(self._stages, self._labels, strict=True):
+            if stage in rows:
+                self.say(f"  {label}: {figures(rows[stage])} (ramp and warm-up included)")
+        self._stages, self._labels = stages, tuple(run.get("labels", ("",) * len(stages)))
 
     def say(self, text: str) -> None:
         """A line that stays."""
+        self._said_s = self._clock()
         self._console.print(text, highlight=False, soft_wrap=True)
+
+
+def standing(snapshot: Snapshot, now_ns: int) -> str:
+    """How the stages that are on stand, in a line; empty before the first."""
+    run = snapshot.get("run", {})
+    if not run.get("labels"):
+        return ""
+    rows = [row for row in snapshot.get("groups", ()) if row["stage"] in run.get("stages", ())]
+    waits = f"; waits for {run['waits_for']}" if run.get("waits_for") else ""
+    left = _left(run, now_ns)
+    return f"{line(run)}{f', {left}' if left else ''}{waits}: {' | '.join(map(figures, rows)) or 'no answer yet'}"
+
+
+def figures(row: Mapping[str, Any]) -> str:
+    """`120 requests, 1 error, TTFT 131 ms, ITL 20 ms, E2E 1.2 s`: medians of a row of the live state."""
+    errors = sum(row["errors"].values())
+    medians = [f"{label} {format_duration(row[key])}" for label, key in
+               (("TTFT", "ttft_p50_s"), ("ITL", "itl_p50_s"), ("E2E", "e2e_p50_s")) if row.get(key) is not None]
+    told = [f"{row['requests']:,} {'request' if row['requests'] == 1 else 'requests'}",
+            f"{errors:,} {'error' if errors == 1 else 'errors'}"]
+    return ", ".join([*told, *medians])
 
 
 def line(run: Mapping[str, Any]) -> str:

@@ -42,6 +42,38 @@ def test_without_a_terminal_each_phase_is_a_line_once() -> None:
     assert console.file.getvalue() == line(RUN) + "\n" == "stage 3 of 6  e · p · 4 users  window\n"
 
 
+def snapshot(stage: int = 0, phase: str = "window", **run: Any) -> dict[str, Any]:
+    tally, live = Tally(), LiveState()
+    tally.add(record(send_ns=10**9))
+    live.merge("w", tally.drain())
+    live.run = {**RUN, "stages": [stage], "labels": [f"e · p · {stage + 1} users"], "phase": phase, **run}
+    return live.snapshot(10 * 10**9, 0)
+
+
+def test_without_a_terminal_a_line_comes_every_ten_seconds_and_tells_how_the_stage_stands() -> None:
+    now_s = 0.0
+    console = Console(file=io.StringIO(), width=200)
+    with Progress(console, lambda: now_s) as progress:
+        while now_s < 25:
+            progress.show(snapshot())
+            now_s += 1.0
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == 3  # the phase, and two that tell how it stands
+    assert all("1 request, 0 errors, TTFT 99.9 ms, ITL 20 ms" in line for line in lines[1:])
+
+
+def test_what_a_stage_came_to_is_told_when_the_next_one_begins() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    with Progress(console) as progress:
+        progress.show(snapshot(0))
+        progress.show(snapshot(0, "drain"))
+        progress.show(snapshot(1, "ramp"))
+    assert isinstance(console.file, io.StringIO)
+    told = [line for line in console.file.getvalue().splitlines() if line.startswith("  ")]
+    assert len(told) == 1 and told[0].startswith("  e · p · 1 users: 1 request, 0 errors, TTFT 99.9 ms")
+
+
 def test_long_names_are_whole_in_80_columns() -> None:
     tally, live = Tally(), LiveState()
     long: dict[str, Any] = {"endpoint": "llama3-8b-vllm-g6.2xlarge", "prompt_set": "longbench-1000-to-2000-tokens"}
