@@ -32,6 +32,22 @@ class ExactSpec(Strict):
         description="requests of each stage, over all workers; all: one for each prompt of the set")
 
 
+class TrialSpec(Strict):
+    """The small request to each address before the load, which tells what is wrong with address, key or model."""
+
+    text: str = Field("Hello", min_length=1, description="its prompt")
+    output_tokens: int | None = Field(None, ge=1, description="asked for; as the prompts do, up to 64, when absent")
+
+
+def _tried(value: object) -> object:
+    return {} if value is True else value
+
+
+# The trial, which may be written short: true, or false for none.
+Trial = Annotated[TrialSpec | Literal[False], BeforeValidator(_tried),
+                  WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "object"}]})]
+
+
 class StopSpec(Strict):
     """When a stage ends early because of what its requests became; higher loads of it are skipped then."""
 

@@ -21,7 +21,7 @@ from fmload.base.apportion import shares, spread
 from fmload.base.errors import FmloadError
 from fmload.base.registry import did_you_mean
 from fmload.config import objectives
-from fmload.config.control import ExactSpec, StopSpec, UntilSpec, Warmup, WarmupSpec
+from fmload.config.control import ExactSpec, StopSpec, Trial, TrialSpec, UntilSpec, Warmup, WarmupSpec
 from fmload.config.find import FindSpec
 from fmload.config.model import Extensible, Rule, Strict, also
 from fmload.config.safe_check import SafeCheckSpec
@@ -293,6 +293,8 @@ class LoadSpec(Strict):
     respread: bool = Field(False, description="users of a lost worker, or its arrivals to come, go to the others")
     stop_when_saturated: bool | None = Field(
         None, description="end a stage that the endpoint cannot keep up with, and skip higher ones; yes in a search")
+    trial: Trial = Field(TrialSpec(), json_schema_extra={"default": True}, description=(
+        "a small request to each address before the load; false: none; {text, output_tokens}: another one"))
     stop_if: StopSpec | None = Field(
         None, description="end a stage, and skip higher loads, at an error rate or so many requests of an outcome")
     cancel: CancelSpec | None = Field(None, description="a share of the requests is given up on purpose")

@@ -170,6 +170,8 @@ class Collector:
     def on_event(self, worker: str, event: Event) -> None:
         """Something befell a worker."""
         self.event(event.kind, worker, event.detail, event.stage)
+        if event.kind == "trial_refused":
+            self.live.run.setdefault("warnings", []).append(event.detail)
 
     def on_report(self, worker: str, data: dict[str, Any]) -> None:
         """A worker's live counts and health, once a second."""

@@ -16,8 +16,10 @@ import gevent
 
 from fmload import arrivals
 from fmload.base.errors import first_line
+from fmload.config.control import TrialSpec
 from fmload.config.schema import RunFile
 from fmload.endpoints.base import Endpoint
+from fmload.endpoints.remedies import remedy
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.model.record import Record
@@ -40,13 +42,12 @@ logger = logging.getLogger(__name__)
 
 KILL_LIMIT_S = 5.0
 TURN_POLL_S = 0.005
+TRIAL_TOKENS = 64  # of its answer, at most
+_OF_ITS_FORM = (400, 413, 422)  # what speaks of the request's form, not of address, key or model
 TRIAL_LIMIT_S = 60.0  # an endpoint that takes longer to answer at first is left to the load
 SPAWNED_AT_ONCE = 64  # then the answers are read again
 DEAD_AFTER = 10  # requests in a row that did not reach the endpoint
 _UNREACHED = ("connect", "tls", "timeout_connect")
-_REMEDIES = {401: "; check the key (api_key_env) or the credentials",
-             403: "; check the key (api_key_env) or the credentials, and what they may use",
-             404: "; check the endpoint's url and model"}
 # How long a user waits after a request that failed at once: failures must not become a flood of their own.
 FAILURE_PAUSE_S = {"connect": 1.0, "tls": 1.0, "timeout_connect": 0.1, "http_4xx": 0.1, "http_5xx": 0.1,
                    "throttled": 0.1, "empty": 0.1, "decode": 0.1, "client": 1.0}
@@ -56,6 +57,23 @@ _OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_new_tokens", "maxT
 
 Keep = Callable[[Record, Reading], None]
 Dead = Callable[[int, str], None]  # stage, what is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A first request that was refused. Not `fatal`: the load asks in another form, and may fare better."""
+
+    told: str
+    fatal: bool
+
+
+def trial_prompt(asked: TrialSpec, sample: Prompt) -> tuple[Prompt, bool]:
+    """A small prompt that asks as `sample`, of the load, does; and whether it is alike in all that a server refuses."""
+    most = sample.output_tokens if sample.output_tokens is None else min(sample.output_tokens, TRIAL_TOKENS)
+    tokens = asked.output_tokens or most
+    prompt = Prompt(id="trial", prompt_set="trial", text=asked.text, output_tokens=tokens,
+                    exact_output=sample.exact_output and tokens is not None, parameters=sample.parameters)
+    return prompt, tokens == sample.output_tokens and sample.messages is None
 
 
 def output_limit(parameters: Mapping[str, Any]) -> int | None:
@@ -122,7 +140,7 @@ class Dispatcher:
         self._own_deals: dict[int, Deal] = {}  # by stage, of exactly so many requests
         checks = run.load.safe_check
         self._safe_check = SafeCheck(checks, run.seed) if checks is not None else None
-        self._exact = any(spec.exact_output for spec in run.prompts)
+        self._trial = run.load.trial or None
         self._in_flight: dict[gevent.Greenlet, Lane] = {}
         self._helpers: list[gevent.Greenlet] = []
         self._paced: dict[int, Paced] = {}  # by stage, those of open loops
@@ -137,26 +155,31 @@ class Dispatcher:
         """Requests under way."""
         return len(self._in_flight)
 
-    def try_endpoints(self) -> str | None:
-        """One small request to each address before the load: what is wrong with address, key or model is told now.
+    def try_endpoints(self) -> list[Trial]:
+        """One small request to each address before the load, in the load's own form: what is wrong with address, key or
+        model is told now. Nothing where the run file switches it off; those that went well are left out.
 
         These requests are no records; their ids begin with `trial-`. A busy or failing server is left to the load.
         """
+        if self._trial is None:
+            return []
         trials = [gevent.spawn(self._try_address, endpoint, address) for endpoint in self._endpoints.values()
                   for address in endpoint.addresses()]
         gevent.joinall(trials, timeout=TRIAL_LIMIT_S)
-        return "\n".join(trial.value for trial in trials if trial.value) or None
+        return [trial.value for trial in trials if trial.value]
 
-    def _try_address(self, endpoint: Endpoint, address: Address) -> str | None:
-        prompt = Prompt(id="trial", prompt_set="trial", text="Hello", output_tokens=2, exact_output=self._exact)
+    def _try_address(self, endpoint: Endpoint, address: Address) -> Trial | None:
+        sample = next(prompts[0] for (name, _), prompts in self._prompts.items() if name == endpoint.name)
+        prompt, alike = trial_prompt(self._trial or TrialSpec(), sample)
         record, _ = measure.measure(endpoint, prompt, self._wire, address, stage=-1,
                                     request_id=f"trial-{uuid4().hex}", worker=self._worker,
                                     scheduled_ns=time.monotonic_ns())
-        fatal = record.outcome in (*_UNREACHED, "http_4xx")
-        if not fatal:
+        if record.outcome not in (*_UNREACHED, "http_4xx"):
             return None
-        remedy = _REMEDIES.get(record.status or 0, "")
-        return f"endpoint '{endpoint.name}' refuses a first request ({address}): {record.error}{remedy}"
+        what = remedy(record.status, record.error or "")
+        told = (f"endpoint '{endpoint.name}' refuses a first request ({address}): {record.error}"
+                f"{f'; {what}' if what else ''}")
+        return Trial(told, fatal=alike or record.status not in _OF_ITS_FORM)
 
     # -- steps ----------------------------------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ from fmload.protocol.messages import (
 from fmload.results.answers import ANSWERS_FULL, Keeper
 from fmload.results.journal import Journal
 from fmload.worker.client_health import ClientHealth
-from fmload.worker.dispatcher import KILL_LIMIT_S, Dispatcher
+from fmload.worker.dispatcher import KILL_LIMIT_S, Dispatcher, Trial
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ class Worker:
             run = RunFile.model_validate(plan.run)
             dispatcher = Dispatcher(run, self._prompts, self.identity, self._keep, self._tell_of_dead_endpoint,
                                     plan.index, plan.begins)
-            problem = dispatcher.try_endpoints() if plan.trial else None
+            problem = self._tell_of_trials(dispatcher.try_endpoints()) if plan.trial else None
             dispatcher.offset_ns = self._offset_ns
             self._dispatcher = dispatcher
             _calm_garbage_collection()
@@ -158,6 +158,14 @@ class Worker:
     def _say_ready(self, plan: Plan, problem: str | None) -> None:
         self._send(Ready(plan.run_id, socket.gethostname(), os.getpid(), boot_id(),
                          time.time_ns() - time.monotonic_ns(), problem))
+
+    def _tell_of_trials(self, trials: list[Trial]) -> str | None:
+        """What ends the run before the load; a refusal that the load may not meet is told, and the load goes on."""
+        for trial in trials:
+            if not trial.fatal:
+                told = f"{trial.told}. The load asks in another form, and goes on"
+                self._send(Event("trial_refused", told, NO_STAGE))
+        return "\n".join(trial.told for trial in trials if trial.fatal) or None
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
