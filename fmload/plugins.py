@@ -170,11 +170,14 @@ SECTIONS = Registry("report section", {
 }, about="Sections of the report, in its order: a function of the analysis that gives a Section or None.")
 
 VIEWS = Registry("view", {
+    "aiperf": "fmload_analysis.published.views:aiperf",
     "fmbench": "fmload_analysis.published.views:fmbench",
     "genai-perf": "fmload_analysis.published.views:genai_perf",
     "guidellm": "fmload_analysis.published.views:guidellm",
+    "inference-perf": "fmload_analysis.published.views:inference_perf",
     "llmperf": "fmload_analysis.published.views:llmperf",
     "mlperf": "fmload_analysis.published.views:mlperf",
+    "sglang": "fmload_analysis.published.views:sglang",
     "vllm": "fmload_analysis.published.views:vllm",
 }, about="Views `--as` another tool: a function of a stage's facts that gives that tool's figures.")
 
@@ -202,6 +205,14 @@ COMMANDS = Registry("command", {
     "selftest": "fmload.cli.selftest",
     "help": "fmload.cli.help",
 }, about="Commands of `fmload`: a module with `add_arguments(parser)` and `run(args) -> exit code`.")
+
+EXPORTS = Registry("export", {
+    "aiperf": "fmload_analysis.published.export:aiperf",
+    "br0.2": "fmload_analysis.published.export:benchmark_report",
+    "inference-perf": "fmload_analysis.published.export:inference_perf",
+    "sglang": "fmload_analysis.published.export:sglang",
+    "vllm": "fmload_analysis.published.export:vllm",
+}, about="Files `--export` in another tool's form: a function of a stage's facts that gives its content.")
 
 
 def is_steady(process: str) -> bool:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+RECORDED = Path(__file__).parent / "recorded"  # outputs of other tools against the emulator, and the server's log of it
+
 
 def published_cases() -> Path:
     """The folder `cases/published` there: small result files of other tools; skips the test where there is none."""

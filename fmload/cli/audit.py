@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show the checks; 4 when a stage fails, else 0."""
-    if len(args.path) == 1 and (args.path[0] / "stages.json").exists():
+    if len(args.path) == 1 and args.path[0].is_dir() and (
+            (args.path[0] / "stages.json").exists() or not any(args.path[0].iterdir())):
         return _run_folder(args.path[0], args)
     return _published(args)
 

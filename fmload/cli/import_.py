@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from fmload.base.errors import FmloadError
@@ -24,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
         if len(args.file) != 2:
             raise FmloadError("fmbench-config takes one file", hint="fmload import fmbench-config FILE")
         return _run_file(args.file[1], args.out)
-    return _results(args)
+    return results(args.file, args.tool, args.out)
 
 
 def _run_file(path: Path, out: Path | None) -> int:
@@ -40,17 +41,26 @@ def _run_file(path: Path, out: Path | None) -> int:
     return 0
 
 
-def _results(args: argparse.Namespace) -> int:
-    """Write published.csv, report.md, report.html and audit.json."""
+def _report_of(folder: Path | None) -> tuple[Path, ...]:
+    """The report of the requests that the files hold; none where they hold none."""
+    from fmload_analysis.pipeline import analyse
+
+    return () if folder is None else (analyse(folder).run.results.report_html,)
+
+
+def results(files: Sequence[Path], tool: str | None = None, out: Path | None = None) -> int:
+    """Write published.csv, report.md, report.html and audit.json of other tools' files; `out` None: below results/."""
     from fmload.pricing.table import load_prices
     from fmload_analysis.published.checks.audit_published import audit_sweep
     from fmload_analysis.published.page import in_one_sentence
     from fmload_analysis.published.published_files import write_published
+    from fmload_analysis.published.recorded import write_run
     from fmload_analysis.published.rows.sweep import read_sweep
 
-    sweep = read_sweep(args.file, args.tool)
+    sweep = read_sweep(files, tool)
     rows = audit_sweep(sweep, load_prices())
-    paths = write_published(args.out or Path("results") / f"imported-{sweep.sources[0].stem}", sweep, rows)
+    paths = write_published(out or Path("results") / f"imported-{sweep.sources[0].stem}", sweep, rows)
+    paths = (*paths, *_report_of(write_run(paths[0].parent / "run", sweep)))
     corrected = sum(bool(row.corrections) for row in rows)
     print(f"{len(rows)} stages of {sweep.tool}, {corrected} of them with figures that their own columns contradict")
     print(in_one_sentence(sweep, rows))

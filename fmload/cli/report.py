@@ -22,10 +22,13 @@ LATEST = Path("results/latest")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare this command's arguments."""
     parser.add_argument("run", nargs="?", type=Path, default=LATEST, metavar="RUN",
-                        help="results folder; default: results/latest")
+                        help="results folder, or another tool's file, folder or pattern; default: results/latest")
     parser.add_argument("--open", action="store_true", help="show report.html in the browser")
     parser.add_argument("--as", dest="view", metavar="TOOL",
                         help="print the stages under the definitions of another tool: llmperf, fmbench, vllm, …")
+    parser.add_argument("--export", metavar="FORMAT",
+                        help="write the stages in the files of another tool, to RUN/export-FORMAT: br0.2 (llm-d's "
+                             "benchmark report), vllm, sglang, aiperf, inference-perf")
     parser.add_argument("--fmbench-csv", action="store_true", help=f"also write {FMBENCH_CSV}, under FMBench's names")
     parser.add_argument("--require-objectives", action="store_true", help="exit with 3 when no stage meets them")
 
@@ -38,9 +41,15 @@ def run(args: argparse.Namespace) -> int:
     """
     from fmload_analysis.pipeline import analyse, exit_code
 
+    if _is_anothers(args.run):
+        from fmload.cli.import_ import results
+
+        return results([args.run])
     _check_there(args.run)
     if args.view:
         return _view(args.run, args.view)
+    if args.export:
+        return _export(args.run, args.export)
     analysis = analyse(args.run)
     _headline(analysis)
     if args.fmbench_csv:
@@ -63,6 +72,14 @@ def _check_there(root: Path) -> None:
                       hint=f"there are: {', '.join(known[:5])}" if known else "fmload run makes one in results/")
 
 
+def _is_anothers(path: Path) -> bool:
+    """Whether it is a file, a pattern, or a folder that no run of ours has written to."""
+    if path.is_dir():
+        return any(path.iterdir()) and not any((path / name).exists() for name in (
+            "stages.json", "run.yml", "records", "journal"))
+    return path.is_file() or any(mark in str(path) for mark in "*?[")
+
+
 def _headline(analysis: Analysis) -> None:
     from fmload_analysis.report.terminal import headline
 
@@ -78,6 +95,17 @@ def _fmbench_csv(analysis: Analysis) -> None:
     path = analysis.run.results.root / FMBENCH_CSV
     fmbench_csv.write(path, analysis.results)
     Console().print(f"  {path}", highlight=False, soft_wrap=True)
+
+
+def _export(root: Path, name: str) -> int:
+    from fmload_analysis.pipeline import analyse_run
+    from fmload_analysis.published import export
+    from fmload_analysis.run import open_run
+
+    analysis = analyse_run(open_run(root))
+    for path in export.write(analysis, name, analysis.run.results.root / f"export-{name}"):
+        Console().print(f"  {path}", highlight=False, soft_wrap=True)
+    return EXIT_OK
 
 
 def _view(root: Path, tool: str) -> int:

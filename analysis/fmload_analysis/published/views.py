@@ -116,7 +116,7 @@ def vllm(facts: ViewFacts) -> Figures:
 
 
 def genai_perf(facts: ViewFacts) -> Figures:
-    """GenAI-Perf and AIPerf: inter-token latency = (E2E − TTFT) ÷ (tokens − 1), one value a request."""
+    """GenAI-Perf: inter-token latency = (E2E − TTFT) ÷ (tokens − 1), one value a request."""
     ttft, e2e = facts.first - facts.send, facts.last - facts.send
     stats = "avg p50 p90 p95 p99 min max"
     return {
@@ -124,6 +124,62 @@ def genai_perf(facts: ViewFacts) -> Figures:
         "output_token_throughput": _over(float(np.nansum(facts.tokens_out)), facts.duration),
         **_linear("time_to_first_token", ttft, 1e3, stats), **_linear("request_latency", e2e, 1e3, stats),
         **_linear("inter_token_latency", _after_first(facts, e2e - ttft), 1e3, stats)}
+
+
+def aiperf(facts: ViewFacts) -> Figures:
+    """AIPerf: GenAI-Perf's figures, the gaps between chunks, a user's speed = 1 ÷ inter-token latency, and requests in
+    flight over the run. Its first chunk is taken to hold one token."""
+    ttft, e2e = facts.first - facts.send, facts.last - facts.send
+    latency = _after_first(facts, e2e - ttft)
+    given, made = float(np.nansum(facts.tokens_in)), float(np.nansum(facts.tokens_out))
+    stats = "avg p1 p5 p10 p25 p50 p75 p90 p95 p99 min max std"
+    return {
+        "request_count": float(len(e2e)), "error_request_count": float(facts.failed),
+        "benchmark_duration": facts.duration, "request_throughput": _over(len(e2e), facts.duration),
+        "output_token_throughput": _over(made, facts.duration),
+        "total_token_throughput": _over(given + made, facts.duration),
+        "effective_concurrency": _over(float(np.nansum(e2e)), facts.duration), "total_isl": given, "total_osl": made,
+        **_linear("time_to_first_token", ttft, 1e3, stats), **_linear("request_latency", e2e, 1e3, stats),
+        **_linear("inter_token_latency", latency, 1e3, stats), **_linear("inter_chunk_latency", facts.gaps, 1e3, stats),
+        **_linear("output_token_throughput_per_user", 1 / latency[latency > 0], 1, stats),
+        **_linear("output_sequence_length", facts.tokens_out, 1, stats),
+        **_linear("input_sequence_length", facts.tokens_in, 1, stats)}
+
+
+def sglang(facts: ViewFacts) -> Figures:
+    """SGLang's `bench_serving`: E2E to the end of the stream, TPOT = (E2E − TTFT) ÷ (tokens − 1), concurrency the sum
+    of the latencies over the duration."""
+    ttft, e2e = facts.first - facts.send, facts.end - facts.send
+    given, made = float(np.nansum(facts.tokens_in)), float(np.nansum(facts.tokens_out))
+    stats = "mean median std p90 p95 p99"
+    return {
+        "completed": float(len(e2e)), "duration": facts.duration, "total_input_tokens": given,
+        "total_output_tokens": made, "request_throughput": _over(len(e2e), facts.duration),
+        "input_throughput": _over(given, facts.duration), "output_throughput": _over(made, facts.duration),
+        "total_throughput": _over(given + made, facts.duration),
+        "concurrency": _over(float(np.nansum(e2e)), facts.duration),
+        **_linear("e2e_latency_ms", e2e, 1e3, stats), **_linear("ttft_ms", ttft, 1e3, stats),
+        **_linear("tpot_ms", _after_first(facts, e2e - ttft), 1e3, stats),
+        **_linear("itl_ms", facts.gaps, 1e3, stats)}
+
+
+def inference_perf(facts: ViewFacts) -> Figures:
+    """inference-perf: latency to the end of the stream, per token with the first one's wait (normalized) and without
+    (last − first ÷ tokens − 1), one ITL a chunk; seconds."""
+    latency = facts.end - facts.send
+    some = facts.tokens_out > 0
+    given, made = float(np.nansum(facts.tokens_in)), float(np.nansum(facts.tokens_out))
+    stats = "mean min p1 p5 p10 p25 median p75 p90 p95 p99 max"
+    return {
+        "count": float(len(latency)), "failures": float(facts.failed),
+        "requests_per_sec": _over(len(latency), facts.duration), "input_tokens_per_sec": _over(given, facts.duration),
+        "output_tokens_per_sec": _over(made, facts.duration),
+        "total_tokens_per_sec": _over(given + made, facts.duration), **_linear("request_latency", latency, 1, stats),
+        **_linear("normalized_time_per_output_token", latency[some] / facts.tokens_out[some], 1, stats),
+        **_linear("time_per_output_token", _after_first(facts, facts.last - facts.first), 1, stats),
+        **_linear("time_to_first_token", facts.first - facts.send, 1, stats),
+        **_linear("inter_token_latency", facts.gaps, 1, stats), **_linear("prompt_len", facts.tokens_in, 1, stats),
+        **_linear("output_len", facts.tokens_out, 1, stats)}
 
 
 def llmperf(facts: ViewFacts) -> Figures:

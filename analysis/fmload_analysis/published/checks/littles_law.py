@@ -159,7 +159,8 @@ OFFERED = Relation("answered ≤ offered rate", 4, lambda row: told(row, "offere
 
 def _kept_up_off(row: Row) -> float | None:
     """The last answer comes after the last arrival; beyond that, and beyond failures, someone did not keep up."""
-    offered, rate, sent = row.value("offered_per_s"), row.value("transactions_per_minute"), row.value("requests")
+    offered, rate = row.value("offered_per_s"), row.value("transactions_per_minute")
+    sent = row.value("requests") or row.value("completed")
     if not offered or not rate or row.value("concurrency"):
         return None
     tail = (longest_of(row) or 0.0) * offered / sent if sent else 0.0

@@ -7,7 +7,8 @@ from typing import Any
 
 from fmload_analysis.published.rows.published import Row
 from fmload_analysis.published.rows.reading import Source, json_number, mapping, sequence
-from fmload_analysis.published.rows.requests import Request, row_of
+from fmload_analysis.published.rows.request import Request
+from fmload_analysis.published.rows.requests import row_of
 
 _PER_SECOND = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
@@ -47,7 +48,7 @@ def _request(content: Mapping[str, Any], metadata: Mapping[str, Any], where: str
         last_s=None if last is None or start is None else start + last,
         input_tokens=_value(metrics, "input_sequence_length", where),
         output_tokens=_value(metrics, "output_sequence_length", where), gaps_s=_gaps(metrics, where),
-        error=_error(error) if error else None, status=_status(error))
+        error=_error(error) if error else None, status=_status(error), counted_by="tokenizer")
 
 
 def _instant(metadata: Mapping[str, Any], name: str) -> float | None:

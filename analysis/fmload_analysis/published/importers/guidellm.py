@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from fmload_analysis.published.importers.guidellm_requests import requests_of
 from fmload_analysis.published.rows.figures import Figures
 from fmload_analysis.published.rows.published import Published, Row
 from fmload_analysis.published.rows.reading import Source, json_number, mapping, sequence
@@ -85,7 +86,8 @@ def _row(benchmark: Mapping[str, Any], where: str) -> Row:
         figures.take("duration_s", benchmark, "duration")
     label = figures.load() if "concurrency" in figures.values or "offered_per_s" in figures.values else (
         f"{kind or 'benchmark'}, {figures.load()}")
-    return figures.row(label, date=_date(json_number(benchmark.get("start_time"), f"{where}.start_time")))
+    return figures.row(label, requests=requests_of(benchmark, where), date=_date(
+        json_number(benchmark.get("start_time"), f"{where}.start_time")))
 
 
 def _counts(figures: Figures, benchmark: Mapping[str, Any], metrics: Mapping[str, Any], where: str) -> None:

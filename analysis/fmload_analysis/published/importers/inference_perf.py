@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from fmload_analysis.published.rows.figures import Figures
 from fmload_analysis.published.rows.published import Published, Row
-from fmload_analysis.published.rows.reading import Source, mapping
+from fmload_analysis.published.rows.reading import Source, json_number, mapping, numbers
+from fmload_analysis.published.rows.request import Request
+from fmload_analysis.published.rows.requests import row_of
 
 NOTES = ("ITL is one sample a chunk: our ICL", "throughput is from the first request to the last response of the stage")
 _LATENCIES = {"request_latency": "e2e", "time_to_first_token": "ttft", "time_per_output_token": "tpot",
@@ -24,13 +27,17 @@ class InferencePerf:
 
     @staticmethod
     def recognises(source: Source) -> bool:
-        """By its three blocks."""
-        return source.is_json and "load_summary" in source.first and "successes" in source.first
+        """By its three blocks, or the instants of each request."""
+        return source.is_json and (is_records(source.first) or (
+            "load_summary" in source.first and "successes" in source.first))
 
     @staticmethod
     def read(source: Source) -> Published:
         """The file's one row."""
-        rows = [_row(content, source) for content in source.objects]
+        if source.is_json and is_records(source.first):
+            rows = [row_of(requests, f"stage {stage}") for stage, requests in _by_stage(source).items()]
+        else:
+            rows = [_row(content, source) for content in source.objects]
         return Published("inference-perf", source.path, rows, NOTES)
 
 
@@ -78,3 +85,39 @@ def _by_chunk(figures: Figures) -> None:
     for name in [name for name in figures.values if name.startswith("tpot_")]:
         figures.values[f"chunk_{name}"] = figures.values.pop(name)
         figures.names[f"chunk_{name}"] = figures.names.pop(name)
+
+
+def is_records(content: Mapping[str, Any]) -> bool:
+    """Whether an object is a request of `per_request_lifecycle_metrics.json`."""
+    return "start_time" in content and "end_time" in content and isinstance(content.get("info"), dict)
+
+
+def _by_stage(source: Source) -> dict[int, list[Request]]:
+    stages: dict[int, list[Request]] = {}
+    for at, content in enumerate(source.objects):
+        where = f"{source.path}[{at}]"
+        stage = json_number(content.get("stage_id"), f"{where}: stage_id")
+        stages.setdefault(int(stage or 0), []).append(_request(content, where))
+    return stages
+
+
+def _request(content: Mapping[str, Any], where: str) -> Request:
+    """Instants of a monotonic clock, in seconds; chunks with their times."""
+    info = mapping(content.get("info"), f"{where}: info")
+    answer = mapping(info.get("response_metrics"), f"{where}: response_metrics") or info
+    stamps = numbers(answer.get("output_token_times"), f"{where}: output_token_times")
+    send = json_number(content.get("start_time"), f"{where}: start_time")
+    return Request(
+        send_s=send or 0.0, scheduled_s=json_number(content.get("scheduled_time"), f"{where}: scheduled_time"),
+        first_s=stamps[0] if stamps else None, last_s=stamps[-1] if stamps else None,
+        end_s=json_number(content.get("end_time"), f"{where}: end_time"),
+        input_tokens=json_number(info.get("input_tokens"), f"{where}: input_tokens"),
+        output_tokens=json_number(answer.get("output_tokens"), f"{where}: output_tokens"),
+        gaps_s=tuple(later - earlier for earlier, later in pairwise(stamps)),
+        error=_error(content.get("error")), counted_by="tokenizer")
+
+
+def _error(error: Any) -> str | None:
+    if not error:
+        return None
+    return str(error.get("error_type") or "error") if isinstance(error, dict) else str(error)

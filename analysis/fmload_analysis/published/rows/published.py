@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fmload_analysis.published.rows.request import Request
 from fmload_analysis.verdict.table import Check
 
 NOT_CHECKED = "NOT CHECKED"
@@ -33,6 +34,7 @@ class Row:
     recomputed: Mapping[str, float] = field(default_factory=dict)
     flags: Mapping[str, bool] = field(default_factory=dict)  # yes-or-no columns: `latency_criterion_failed`
     date: str | None = None  # of the measurement, ISO
+    requests: Sequence[Request] = ()  # those of the stage, where the file holds them with their instants
 
     def value(self, name: str) -> float | None:
         """A figure, or what follows from told ones alone (`output_tokens_mean` from the total); None: unknown."""
@@ -68,12 +70,12 @@ class _Derived:
     """A figure that follows from told ones."""
 
     columns: tuple[str, ...]
-    kind: str  # ratio, difference, sum, or a number that the one column is multiplied by
+    kind: str  # ratio, per minute, difference, sum, or a number that the one column is multiplied by
 
     def of(self, *values: float) -> float | None:
         """The figure; None where it would be a division by 0."""
-        if self.kind == "ratio":
-            return values[0] / values[1] if values[1] else None
+        if self.kind in ("ratio", "per minute"):
+            return values[0] / values[1] * (60.0 if self.kind == "per minute" else 1.0) if values[1] else None
         if self.kind == "difference":
             return values[0] - sum(values[1:])
         if self.kind == "sum":
@@ -88,6 +90,8 @@ DERIVED: Mapping[str, tuple[_Derived, ...]] = {
     "error_rate": (_Derived(("errors", "requests"), "ratio"),),
     "output_tokens_mean": (_Derived(("output_tokens", "completed"), "ratio"),),
     "input_tokens_mean": (_Derived(("input_tokens", "completed"), "ratio"),),
+    "transactions_per_minute": (_Derived(("completed", "duration_s"), "per minute"),),
+    "output_tokens_per_s": (_Derived(("output_tokens", "duration_s"), "ratio"),),
     "price_per_10k_transactions": (_Derived(("price_per_transaction",), "10000"),),
     "price_per_transaction": (_Derived(("price_per_10k_transactions",), "0.0001"),),
 }

@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from fmload_analysis.published.rows.figures import Figures
 from fmload_analysis.published.rows.published import Row
+from fmload_analysis.published.rows.request import Request
 
 _STATS = (50, 90, 95, 99)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request. Instants in seconds of one clock; what the tool did not record is None."""
-
-    send_s: float
-    scheduled_s: float | None = None
-    first_s: float | None = None
-    last_s: float | None = None
-    end_s: float | None = None
-    input_tokens: float | None = None
-    output_tokens: float | None = None
-    gaps_s: tuple[float, ...] = ()  # between its token-bearing chunks, where the tool keeps them
-    error: str | None = None
-    status: int | None = None
-
-
 def row_of(requests: Sequence[Request], label: str | None = None) -> Row:
     """The stage of these requests: from the first send to the last end; linear percentiles of those that succeeded."""
-    good = [request for request in requests if request.error is None]
+    good = [request for request in requests if request.error is None and not request.cut_off]
+    cut = sum(request.cut_off for request in requests)
     figures = Figures("")
-    figures.put("requests", float(len(requests)))
+    figures.put("requests", float(len(requests) - cut))
     figures.put("completed", float(len(good)))
-    figures.put("errors", float(len(requests) - len(good)))
+    figures.put("errors", float(len(requests) - cut - len(good)))
+    figures.put("incomplete", float(cut) if cut else None)
     ends = [end for end in (request.end_s or request.last_s for request in requests) if end is not None]
     seconds = max(ends) - min(request.send_s for request in requests) if ends else 0.0
     if seconds > 0:
         _rates(figures, good, seconds)
     _latencies(figures, good)
-    return figures.row(label)
+    return figures.row(label, requests=tuple(requests))
 
 
 def _rates(figures: Figures, good: Sequence[Request], seconds: float) -> None:
