@@ -16,8 +16,9 @@ from fmload.metrics.definitions import Bools, Columns, Floats, Ints
 NDArrayStr = np.ndarray[Any, np.dtype[np.object_]]
 _INSTANTS = ("scheduled_ns", "send_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "end_ns")
 _NUMBERS = ("input_tokens", "output_tokens", "cached_tokens", "prompt_tokens", "max_output_tokens", "lag_max_ns")
+_BILLED = ("status", "cache_write_tokens", "cache_write_1h_tokens")
 _TEXTS = ("outcome", "stamp", "tokens_source", "finish_reason", "prompt_id", "address")
-READ = ["worker", "streamed", "chunk_ns", "chunk_tokens", "chunk_censored", *_INSTANTS, *_NUMBERS, *_TEXTS]
+READ = ["worker", "streamed", "chunk_ns", "chunk_tokens", "chunk_censored", *_INSTANTS, *_NUMBERS, *_BILLED, *_TEXTS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Batch:
     server_input_tokens: Floats
     max_output_tokens: Floats
     lag_max_ns: Floats
+    billed: Mapping[str, Floats]  # status, cache_write_tokens, cache_write_1h_tokens
     checks: Checks | None = None  # None: the run has no safety checks
 
 
@@ -56,7 +58,8 @@ def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[st
         chunk_censored=_ragged(batch.column("chunk_censored"))[1].astype(bool),
         checks_s=checks.total_s if checks else None)
     outcome, stamp, source, finish, prompt, address = (_texts(batch.column(name)) for name in _TEXTS)
-    return Batch(columns, outcome, stamp, source, finish, prompt, address, counted, told, limit, lag, checks)
+    billed = {name: _optional(batch, name) for name in _BILLED}
+    return Batch(columns, outcome, stamp, source, finish, prompt, address, counted, told, limit, lag, billed, checks)
 
 
 def _shifts(batch: pa.RecordBatch, clock_offsets_ns: Mapping[str, int]) -> Ints:
@@ -76,6 +79,11 @@ def _instants(column: pa.Array, shift: Ints) -> Floats:
 
 def _floats(column: pa.Array) -> Floats:
     return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def _optional(batch: pa.RecordBatch, name: str) -> Floats:
+    """A column that earlier records lack."""
+    return _floats(batch.column(name)) if name in batch.schema.names else np.full(batch.num_rows, np.nan)
 
 
 def _bools(column: pa.Array) -> Bools:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +14,7 @@ from fmload.base.errors import EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK
 from fmload.config.goodput import limits_of
 from fmload.metrics.definitions import Ints
 from fmload.model.stage import Stage
+from fmload.pricing.resolve import Pricing, Unpriced, options_of, resolve
 from fmload.pricing.table import accelerators_of, load_prices
 from fmload_analysis.audit import audit as auditing
 from fmload_analysis.audit.facts import Facts
@@ -23,11 +24,12 @@ from fmload_analysis.stage.health import WorkerHealth, health_of
 from fmload_analysis.stage.mixes import Part, part_of
 from fmload_analysis.stage.own_timings import own_times_s
 from fmload_analysis.stage.reuse import NO_PROMPTS
+from fmload_analysis.stage.spend import Prices
 from fmload_analysis.stage.stats import PERCENTILES
 from fmload_analysis.stage.summarize import StageSummary, summarize
 from fmload_analysis.stage.telemetry import ServerView, server_view
 from fmload_analysis.verdict.analysis import Analysis
-from fmload_analysis.verdict.cost import Pricing, cost_of, priced, pricing_of
+from fmload_analysis.verdict.cost import cost_of, priced, total_usd
 from fmload_analysis.verdict.objectives import Objective, judge, parse_objectives
 from fmload_analysis.verdict.recommend import per_instance, per_prompt_set
 from fmload_analysis.verdict.table import StageResult, write_csv
@@ -50,17 +52,22 @@ def analyse_run(run: Run) -> Analysis:
     objectives = parse_objectives(_objectives(run))
     own = run.spec.get("prices")
     table = load_prices(Path(own) if own else None)
-    pricing = {name: pricing_of(run.endpoint(name), table, run.spec.get("region"))
-               for name in dict.fromkeys(stage.endpoint for stage in run.stages)}
+    found = {name: resolve(run.endpoint(name).terms, table)
+             for name in dict.fromkeys(stage.endpoint for stage in run.stages)}
+    pricing = {name: one if isinstance(one, Pricing) else None for name, one in found.items()}
+    prices = {name: Prices(one, options_of(run.endpoint(name).terms, table)) for name, one in pricing.items()}
     health = {stage.stage: health_of(run, stage) for stage in run.stages}
-    summaries = _summaries(run, _wanted(run, objectives))
+    summaries, again = _summaries(run, _wanted(run, objectives), prices)
     results = [_result(summary, pricing[summary.stage.endpoint],
                        Given(objectives, health[summary.stage.stage], told_by_server(run, summary.stage),
                              part_of(summary, summaries))) for summary in summaries]
-    return Analysis(run, tuple(results), objectives, per_prompt_set(results), per_instance(results), health, pricing)
+    return Analysis(run, tuple(results), objectives, per_prompt_set(results), per_instance(results), health, pricing,
+                    {name: one for name, one in found.items() if isinstance(one, Unpriced)},
+                    {name: one.options for name, one in prices.items()}, _repeated_usd(again, pricing))
 
 
-def _summaries(run: Run, wanted: Wanted) -> list[StageSummary]:
+def _summaries(run: Run, wanted: Wanted, prices: Mapping[str, Prices],
+               ) -> tuple[list[StageSummary], list[StageSummary]]:
     """Of all stages that were not skipped or superseded, in their order. They are read in the order in which they were
     run, as each is told which prompts its server had been sent before, by superseded ones too."""
     sent: dict[str, Ints] = {}
@@ -69,9 +76,18 @@ def _summaries(run: Run, wanted: Wanted) -> list[StageSummary]:
         if stage.status != "skipped":
             server = run.server(stage.endpoint)
             earlier = sent.get(server, NO_PROMPTS)
-            summary = found[stage.stage] = summarize(run, stage, wanted, earlier)
+            summary = found[stage.stage] = summarize(run, stage, wanted, earlier, prices[stage.endpoint])
             sent[server] = np.union1d(earlier, summary.evidence.reuse.prompts)
-    return [found[stage.stage] for stage in run.stages if stage.stage in found and stage.status != "superseded"]
+    ordered = [found[stage.stage] for stage in run.stages if stage.stage in found]
+    return ([summary for summary in ordered if summary.stage.status != "superseded"],
+            [summary for summary in ordered if summary.stage.status == "superseded"])
+
+
+def _repeated_usd(again: Sequence[StageSummary], pricing: Mapping[str, Pricing | None]) -> float | None:
+    """What the stages that were broken off, and run again, have cost."""
+    costs = (cost_of(priced(one.totals, price, one.spend), price, stage_s(one.stage), one.spend)
+             for one in again if (price := pricing[one.stage.endpoint]) is not None)
+    return total_usd(list(costs))
 
 
 def told_by_server(run: Run, stage: Stage) -> ServerView:
@@ -106,8 +122,9 @@ class Given:
 
 def _result(summary: StageSummary, pricing: Pricing | None, given: Given) -> StageResult:
     own = given.part.of_endpoint if given.part else 1.0
-    totals = replace(priced(summary.totals, pricing, own), accelerators=_accelerators(summary, pricing))
-    result = StageResult(summary, totals, pricing, cost_of(totals, pricing, stage_s(summary.stage) * own))
+    totals = replace(priced(summary.totals, pricing, summary.spend, own), accelerators=_accelerators(summary, pricing))
+    cost = cost_of(totals, pricing, stage_s(summary.stage) * own, summary.spend)
+    result = StageResult(summary, totals, pricing, cost)
     result = replace(result, verdicts=judge(given.objectives, result.value))
     facts = Facts(result.value, summary, given.health, given.server, given.part)
     return replace(result, checks=auditing.audit(facts))

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 
 from fmload.base.errors import FmloadError
 from fmload.base.resources import read_json_lines, read_yaml
-from fmload.config.schema import PriceSpec
 from fmload.config.server_identity import server_of
 from fmload.metrics.definitions import NS
 from fmload.model.stage import Stage, StageMark
+from fmload.pricing.resolve import Terms, terms_of
 from fmload.results import journal, stage_file, worker_file
 from fmload.results.folder import Results
 from fmload.results.worker_file import WorkerFacts
@@ -31,7 +31,7 @@ class MeasuredEndpoint:
     """What the analysis needs to know of an endpoint of the run file."""
 
     name: str
-    price: PriceSpec | None = None
+    terms: Terms = field(default_factory=Terms)
     instance_type: str | None = None
     accelerators: int | None = None
     emulated: str | None = None
@@ -65,7 +65,7 @@ class Run:
     def endpoint(self, name: str) -> MeasuredEndpoint:
         """The endpoint of that name in the run file; a bare one when the run file does not name it."""
         entry = self._entry("endpoints", name)
-        return _endpoint(entry) if entry else MeasuredEndpoint(name)
+        return _endpoint(entry, self.spec.get("region")) if entry else MeasuredEndpoint(name)
 
     def server(self, endpoint: str) -> str:
         """What it shares with the other endpoints of the same server, by which its prefix cache is shared, too."""
@@ -176,23 +176,11 @@ def _telemetry_if_needed(results: Results) -> None:
         to_parquet(log, columns)
 
 
-def _price(entry: Mapping[str, Any]) -> PriceSpec | None:
-    """As the run file says; else that of the instances it deploys; Bedrock's by the model."""
-    deploy = entry.get("deploy") or {}
-    given = entry.get("price")
-    if given is None and deploy.get("instance_type"):
-        given = {"instance_type": deploy["instance_type"], "count": deploy.get("instance_count") or 1,
-                 "purchase": deploy.get("purchase") or "on_demand"}
-    if given is None and entry.get("protocol") == "bedrock":
-        given = {}
-    return None if given is None else PriceSpec.model_validate(given)
-
-
-def _endpoint(entry: Mapping[str, Any]) -> MeasuredEndpoint:
-    price = _price(entry)
+def _endpoint(entry: Mapping[str, Any], region: str | None) -> MeasuredEndpoint:
+    terms = terms_of(entry, region)
     values = _known(MeasuredEndpoint, entry)
-    values["price"] = price
-    values["instance_type"] = entry.get("instance_type") or (price.instance_type if price else None)
+    values["terms"] = terms
+    values["instance_type"] = (terms.price.instance_type if terms.price else None) or terms.instance_type
     values["parameters"] = entry.get("parameters") or {}
     values["urls"], values["balance"] = tuple(entry.get("urls") or ()), entry.get("balance") or "round_robin"
     return MeasuredEndpoint(**values)

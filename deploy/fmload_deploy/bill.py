@@ -6,7 +6,7 @@ import _thread
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -83,13 +83,15 @@ def spent_usd(entries: Sequence[Entry], now: datetime | None = None) -> float | 
 
 
 @contextmanager
-def limited(context: Context, max_cost: float | None) -> Iterator[None]:
-    """Interrupts the main thread (as Ctrl-C does) shortly before the ledger's bill passes `max_cost`."""
+def limited(context: Context, max_cost: float | None,
+            tokens_usd: Callable[[], float] = lambda: 0.0) -> Iterator[None]:
+    """Interrupts the main thread (as Ctrl-C does) shortly before the ledger's bill, with what `tokens_usd` says that
+    tokens have cost meanwhile, passes `max_cost`."""
     if max_cost is None:
         yield
         return
     done = threading.Event()
-    watch = threading.Thread(target=_watch, args=(context, max_cost, done), daemon=True, name="cost limit")
+    watch = threading.Thread(target=_watch, args=(context, max_cost, done, tokens_usd), daemon=True, name="cost limit")
     watch.start()
     try:
         with _interruptible():
@@ -112,11 +114,12 @@ def _interruptible() -> Iterator[None]:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _watch(context: Context, max_cost: float, done: threading.Event) -> None:
+def _watch(context: Context, max_cost: float, done: threading.Event, tokens_usd: Callable[[], float]) -> None:
     while not done.wait(_LOOK_EVERY_S):
         entries = [entry for entry in context.ledger.entries() if entry.up]
         hourly = sum_or_none(entry.resource.hourly for entry in entries) or 0.0
-        if (spent_usd(entries) or 0.0) + hourly * _TEARDOWN_S / 3600 > max_cost > 0 and hourly > 0:
+        spent = (spent_usd(entries) or 0.0) + tokens_usd()
+        if spent + hourly * _TEARDOWN_S / 3600 > max_cost > 0 and hourly > 0:
             context.say(f"the bill is about to pass max_cost ({max_cost:g} USD): stopping")
             context.stop.set()
             _thread.interrupt_main()

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.plugins import KINDS, TARGETS
-from fmload.results.folder import Results
+from fmload.results.folder import Results, spent_on_tokens
 from fmload_deploy import bill
 from fmload_deploy.aws import Aws, pause_s, vanished
 from fmload_deploy.base import Context, Deployment, Kind, Plan, Target
@@ -86,7 +86,7 @@ def deployed(run_file: RunFile, results: Results, *, yes: bool = False, keep: bo
     look_before(run_file, context)
     with as_interrupts():
         try:
-            with bill.limited(context, run_file.max_cost), renewing(context):
+            with bill.limited(context, run_file.max_cost, lambda: spent_on_tokens(results)), renewing(context):
                 ready = up(run_file, context)
                 with watched(context):
                     yield ready

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fmload.config.schema import PriceSpec
+from fmload.pricing.resolve import Price, Terms, Unpriced, resolve
 from fmload.pricing.table import PriceTable, load_prices
 from fmload_deploy.base import Context
 
@@ -14,10 +15,10 @@ from fmload_deploy.base import Context
 def hourly_usd(context: Context, instance_type: str, count: int, purchase: str = "on_demand",
                said: PriceSpec | None = None, region: str | None = None) -> float | None:
     """USD per hour of `count` instances; None when neither the run file nor the table knows the price."""
-    if said is not None and said.hourly is not None:
-        return said.hourly * count
-    quote = _table(context.prices).hourly(instance_type, region or context.region, purchase)
-    return None if quote is None else quote.usd * count
+    price = Price(instance_type=instance_type, count=count, purchase=purchase,
+                      hourly=None if said is None else said.hourly)
+    found = resolve(Terms(price, served_from=region or context.region), _table(context.prices))
+    return None if isinstance(found, Unpriced) else found.usd_per_hour
 
 
 @cache

@@ -11,6 +11,7 @@ EXIT_USAGE = 2
 EXIT_OBJECTIVES = 3
 EXIT_INVALID = 4
 EXIT_DISK_FULL = 5
+EXIT_BUDGET = 6
 EXIT_INTERRUPTED = 130
 
 _TOLD = 5  # failures of one pass that are told in words

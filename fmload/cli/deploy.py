@@ -58,11 +58,27 @@ def _plan(args: argparse.Namespace) -> int:
     from fmload_deploy import bill
     from fmload_deploy.check.check import checked
     run_file = _run_file(args)
-    print(bill.describe(_plans(run_file), run_file))
+    if any(spec.deploy for spec in run_file.endpoints):
+        print(bill.describe(_plans(run_file), run_file))
+    if any(not spec.deploy for spec in run_file.endpoints):
+        print(_load_estimate(run_file))
     for row in checked(run_file, None):
         if row.missing:
             print(f"will not work: {row.endpoint}: {row.what}: {row.detail}; {row.remedy}")
     return EXIT_OK
+
+
+def _load_estimate(run_file: RunFile) -> str:
+    """What the load will cost at the endpoints that the run does not make, by the prompt sets as they are described."""
+    from fmload.plan.estimate import described, estimate, prices_of
+    from fmload.plan.stages import plan
+    from fmload.pricing.table import load_prices
+    from fmload.search.planner import at_most
+    there = run_file.model_copy(update={"endpoints": [spec for spec in run_file.endpoints if not spec.deploy]})
+    names = {spec.name for spec in there.endpoints}
+    stages = [stage for stage in plan(run_file) if stage.endpoint in names]
+    prices = prices_of(there, load_prices(Path(run_file.prices) if run_file.prices else None))
+    return estimate(there, stages, described(run_file), prices, at_most(run_file, stages)).describe()
 
 
 def _plans(run_file: RunFile) -> list[Plan]:

@@ -13,15 +13,15 @@ from rich.console import Console
 
 from fmload.base.errors import EXIT_INVALID, EXIT_OK
 from fmload.cli.arguments import dollars, positive
-from fmload.config.schema import PriceSpec
 from fmload.results.folder import Results
 
 if TYPE_CHECKING:
+    from fmload.config.schema import PriceSpec
+    from fmload.pricing.resolve import Price, Pricing
     from fmload_analysis.evaluate.cases import Case
     from fmload_analysis.evaluate.ledger import Entry, Ledger
     from fmload_analysis.evaluate.panel import JudgesFile, Panel, Question
     from fmload_analysis.evaluate.scores import Score
-    from fmload_analysis.verdict.cost import Pricing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -126,11 +126,17 @@ def _cosine(spec: JudgesFile, cases: list[Case]) -> Score | None:
     return embeddings.cosine
 
 
+def _price(given: PriceSpec | None) -> Price | None:
+    from fmload.pricing.resolve import Price
+
+    return Price.of(given.model_dump(exclude_unset=True)) if given else None
+
+
 def _pricing(spec: JudgesFile) -> dict[str, Pricing | None]:
+    from fmload.pricing.resolve import Pricing, Terms, resolve
     from fmload.pricing.table import load_prices
-    from fmload_analysis.run import MeasuredEndpoint
-    from fmload_analysis.verdict.cost import pricing_of
 
     table = load_prices()
-    return {judge.name: pricing_of(MeasuredEndpoint(judge.name, judge.price or PriceSpec(), model=judge.model), table,
-                                   spec.region) for judge in spec.judges}
+    found = {judge.name: resolve(Terms(_price(judge.price), model=judge.model, served_from=spec.region), table)
+             for judge in spec.judges}
+    return {name: price if isinstance(price, Pricing) else None for name, price in found.items()}

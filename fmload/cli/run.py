@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--bind", default="0.0.0.0:5557", metavar="HOST:PORT", help="where remote workers connect (%(default)s)")
     add("--resume", action="store_true", help="go on with an interrupted run, in --out or in results/latest")
     add("--require-objectives", action="store_true", help="exit with 3 when no stage meets the objectives")
-    add("--yes", action="store_true", help="do not ask before creating what costs money")
+    add("--yes", action="store_true", help="do not ask before what costs money")
     watching.add_arguments(add)
     add("--keep", action="store_true", help="leave up what was deployed")
     flags.add_arguments(parser)
@@ -121,6 +122,7 @@ def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progres
         with deployed(run_file, results, yes=args.yes, keep=args.keep, say=progress.say) as ready:
             check_alive(ready)
             session.prepare_prompts(ready, results, here)
+            progress.say(session.approve(ready, results, args.resume, args.yes, _agrees()))
             with recorded(ready, results, progress.say), progress:
                 code = orchestrate.drive(ready, results, workers, progress, args.resume, remote, watched)
             if any(spec.deploy and spec.deploy.target != "local" for spec in run_file.endpoints):
@@ -128,6 +130,18 @@ def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progres
             return code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+def _agrees() -> Callable[[str], bool] | None:
+    """Asks at the terminal; None where nobody is there."""
+    if not sys.stdin.isatty():
+        return None
+
+    def ask(told: str) -> bool:
+        print(told, file=sys.stderr)
+        return input("Start this load? [y/N] ").strip().lower() in ("y", "yes")
+
+    return ask
 
 
 def _as_ctrl_c(number: int, frame: Any) -> None:

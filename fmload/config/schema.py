@@ -41,8 +41,10 @@ class PriceSpec(Strict):
     input_per_1m: float | None = Field(None, ge=0, description="USD per million input tokens")
     output_per_1m: float | None = Field(None, ge=0, description="USD per million output tokens")
     cached_input_per_1m: float | None = Field(None, ge=0, description="USD per million cached input tokens")
+    cache_write_per_1m: float | None = Field(None, ge=0, description="USD per million tokens written to a cache")
+    cache_write_1h_per_1m: float | None = Field(None, ge=0, description="USD per million tokens cached for an hour")
     model: str | None = Field(None, description="a model id in the price table's token prices")
-    tier: str | None = None
+    tier: str | None = Field(None, description="service tier, or batch; default: the endpoint's service_tier")
 
 
 class DeploySpec(Extensible):
@@ -444,6 +446,7 @@ class RunFile(Strict):
         None, description="true, or limits: keep the text of the answers, in answers.parquet")
     prices: RunPath | None = Field(None, description="a price table of your own, over the one that ships")
     max_cost: float | None = Field(None, ge=0, description="USD; a run that would pass it is stopped before")
+    ask_above: float = Field(10.0, ge=0, description="USD; `fmload run` asks before a load that costs more")
     telemetry: list[TelemetrySpec] = Field(default_factory=list, description="what the endpoints did meanwhile")
 
     @classmethod

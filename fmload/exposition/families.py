@@ -50,6 +50,7 @@ def families(collector: Collector | None) -> Iterator[Metric]:
         return
     yield from _counts(_by_endpoint(collector))
     yield from _latencies(_by_endpoint(collector))
+    yield from _money(collector)
     yield from _run(collector)
     yield from _workers(collector)
 
@@ -73,6 +74,18 @@ def _counts(groups: Groups) -> Iterator[Metric]:
         made.add_metric(group, totals.output_tokens)
         given.add_metric(group, totals.input_tokens)
     yield from (requests, good, made, given)
+
+
+def _money(collector: Collector) -> Iterator[Metric]:
+    spend = collector.spend
+    spent = ((group, spend.usd_of(*group)) for group in dict.fromkeys(
+        (stage.endpoint, stage.prompt_set) for stage in collector.stages if stage.ramp_start_ns))
+    yield _gauge("fmload_spent_usd", "What the run has cost, where the price is known.",
+                 _LABELS, [(list(group), usd) for group, usd in spent if usd is not None])
+    yield _gauge("fmload_wasted_usd", "Of what tokens cost, what did not go to requests that ended well in a window.",
+                 [], [([], spend.usd_wasted())])
+    if collector.max_cost is not None:
+        yield _gauge("fmload_max_cost_usd", "The limit of the run.", [], [([], collector.max_cost)])
 
 
 def _latencies(groups: Groups) -> Iterator[Metric]:

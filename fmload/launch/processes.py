@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from fmload.base.errors import EXIT_DISK_FULL, EXIT_INTERRUPTED, EXIT_INVALID, FmloadError, refused_by_disk
+from fmload.base.errors import EXIT_BUDGET, EXIT_DISK_FULL, EXIT_INTERRUPTED, EXIT_INVALID, FmloadError, refused_by_disk
 from fmload.base.resources import resource
 from fmload.config import RunFile, yaml_lines
 from fmload.config.dumping import values
@@ -92,6 +92,8 @@ def drive(run: RunFile, results: Results, workers: int, progress: Progress, resu
         raise _disk_full(told, results)
     if interrupted or code == EXIT_INTERRUPTED:
         return EXIT_INTERRUPTED
+    if code == EXIT_BUDGET:
+        return EXIT_BUDGET
     if told.get("error"):
         raise FmloadError(told["error"], hint=f"the logs are in {results.logs}", exit_code=code or EXIT_INVALID)
     if not stage_file.exists(results):

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fmload.base.units import format_duration
-from fmload.live.state import stages_in_all
+from fmload.live.state import spend_line, stages_in_all
 
 Snapshot = Mapping[str, Any]
 EVERY_S = 10.0  # without a terminal, a line at least so often
@@ -160,6 +160,7 @@ def _now(snapshot: Snapshot) -> list[Text]:
     if series := snapshot.get("series", ())[-RATE_OVER_S:]:
         rate = sum(point["output_tokens"] for point in series) / len(series)
         lines.append(Text(f"{rate:,.0f} output tokens/s, {series[-1]['in_flight'] or 0:.0f} requests in flight"))
+    lines += [Text(told)] if (told := spend_line(run)) else []
     return lines
 
 

@@ -9,7 +9,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -17,13 +17,20 @@ from typing import IO
 from fmload.base.errors import FmloadError
 from fmload.base.version import __version__
 from fmload.config import RunFile, dump
+from fmload.master.spend import Spend
 from fmload.model.stage import Stage
+from fmload.plan.estimate import Estimate, estimate, prices_of, require_prices
+from fmload.plan.estimate import approve as approved
 from fmload.plan.stages import plan, remaining
+from fmload.pricing.resolve import Pricing, Unpriced
+from fmload.pricing.table import load_prices
 from fmload.prompts import replay, store
 from fmload.prompts.repeats import repeats
 from fmload.results import stage_file
 from fmload.results.folder import Results, new_results
+from fmload.results.journal import contents
 from fmload.results.lock import lock_folder
+from fmload.search import planner
 
 PREPARE_LIMIT_S = 3600.0
 
@@ -107,6 +114,25 @@ def _stages(run: RunFile, results: Results, resume: bool) -> list[Stage]:
     stages = stage_file.read(results).stages
     remaining(stages)
     return stages
+
+
+def estimate_of(run: RunFile, results: Results, stages: list[Stage],
+                prices: Mapping[str, Pricing | Unpriced]) -> Estimate:
+    """What the stages to come will cost, by the prompt sets that lie in the folder."""
+    prompts = {spec.name: store.read(path) for spec in run.prompts
+               if (path := results.prompts / f"{spec.name}.jsonl").exists()}
+    return estimate(run, stages, {spec.name: prompts.get(spec.name, []) for spec in run.prompts}, prices,
+                    planner.at_most(run, stages))
+
+
+def approve(run: RunFile, results: Results, resume: bool, yes: bool, ask: Callable[[str], bool] | None) -> str:
+    """Tell what the load will cost, and have its owner agree where that is needed (`pricing.estimate.approve`)."""
+    prices = prices_of(run, load_prices(Path(run.prices) if run.prices else None))
+    require_prices(run, prices)
+    stages = _stages(run, results, resume)
+    spend = Spend(prices, stages)
+    spend.take(contents(results))
+    return approved(estimate_of(run, results, stages, prices), run, yes, ask, spend.usd())
 
 
 def prepare_prompts(run: RunFile, results: Results, prepare: Prepare) -> None:

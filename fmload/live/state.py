@@ -194,6 +194,16 @@ def _row(totals: Counts) -> dict[str, Any]:
             "input_tokens": totals.input_tokens, **quantiles}
 
 
+def spend_line(run: Mapping[str, Any]) -> str:
+    """What a run has cost so far, in words; empty where nothing has a price."""
+    spent, limit = run.get("spent_usd"), run.get("max_cost")
+    if not spent and limit is None:
+        return "price n/a" if run.get("unpriced") else ""
+    words = f"{spent or 0.0:.4f} USD spent" + (f" of {limit:g}" if limit is not None else "")
+    wasted = f", {run['wasted_usd']:.4f} of it not on measured answers" if run.get("wasted_usd") else ""
+    return words + wasted + (f", without {', '.join(run['unpriced'])}" if run.get("unpriced") else "")
+
+
 def stages_in_all(run: Mapping[str, Any]) -> str:
     """How many stages a run has, in words: `12`, or `at most 12` while a search goes on."""
     return f"{'at most ' if run.get('searching') else ''}{run.get('stages_in_all', 0)}"

@@ -34,13 +34,19 @@ from fmload.locust.link import RunnerLink
 from fmload.locust.listener import keep_listening
 from fmload.locust.shape import StageShape
 from fmload.locust.user import PromptUser
-from fmload.locust.webui import Cost, LiveView, costs_of
+from fmload.locust.webui import LiveView
+from fmload.master.budget import Budget
 from fmload.master.collector import Collector
 from fmload.master.controller import ALL_GONE, Controller
+from fmload.master.spend import Spend
 from fmload.model.outcome import NEITHER
 from fmload.model.reading import Reading
 from fmload.model.record import Record
+from fmload.plan.estimate import prices_of, require_prices
+from fmload.pricing.resolve import Pricing, Unpriced
+from fmload.pricing.table import load_prices
 from fmload.protocol.messages import OF_WORKERS, Flush, Hello, Message, Refused, decode, hello, kind_of
+from fmload.results.journal import contents
 from fmload.worker.worker import Worker
 
 __all__ = ["PromptUser", "StageShape"]
@@ -68,7 +74,6 @@ class Plugin:
         self.worker: Worker | None = None
         self.controller: Controller | None = None
         self.collector: Collector | None = None
-        self.costs: dict[str, Cost] = {}
         self._run_watched: Callable[[], None] = lambda: None
         self._stop_timeout = environment.stop_timeout
         self._interrupts = 0
@@ -214,16 +219,19 @@ class Plugin:
     def _begin_run(self) -> bool:
         try:
             session = self._session = self._open()
+            prices = self._prices(session)
             self.collector = Collector(session.results, uuid4().hex, self.link)
         except OSError as error:
             return self._cannot_begin(refused_by_disk(error, f"{error.filename or 'the results'} cannot be written"))
         except FmloadError as error:
             return self._cannot_begin(error)
         run = session.run
-        self.costs = costs_of(run)
         self.collector.stages = session.stages
         self.collector.live.run["warnings"] = session.warnings
-        self.controller = Controller(run, session.stages, self.collector, self.link)
+        self.collector.max_cost = run.max_cost
+        self.collector.spend = Spend(prices, session.stages)
+        self.collector.spend.take(contents(session.results))
+        self.controller = Controller(run, session.stages, self.collector, self.link, self._budget(session))
         self._stop_timeout = self.environment.stop_timeout
         self.environment.stop_timeout = run.load.drain_s
         gevent.spawn(self.controller.run)
@@ -234,6 +242,21 @@ class Plugin:
         self.environment.process_exit_code = error.exit_code
         self._release()
         return False
+
+    def _prices(self, session: launch.Session) -> dict[str, Pricing | Unpriced]:
+        """What the run's endpoints cost. Raises FmloadError where `max_cost` needs to know more."""
+        prices = prices_of(session.run, load_prices(Path(session.run.prices) if session.run.prices else None))
+        require_prices(session.run, prices)
+        return prices
+
+    def _budget(self, session: launch.Session) -> Budget | None:
+        """What keeps the run within `max_cost`; its guess of a request's price holds until some have ended."""
+        collector, limit = self.collector, session.run.max_cost
+        if collector is None or limit is None:
+            return None
+        expected = launch.estimate_of(session.run, session.results, session.stages, collector.spend.prices)
+        return Budget(limit, collector.spend, lambda: sum(each.in_flight for each in collector.live.workers.values()),
+                      expected.each_usd)
 
     def _open(self) -> launch.Session:
         given = self.environment.parsed_options
@@ -314,5 +337,5 @@ def _on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> Non
     locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY_S
     plugin = environment.fmload = Plugin(environment, runner)
     if web_ui:
-        view = LiveView(lambda: plugin.collector, lambda: plugin.costs)
+        view = LiveView(lambda: plugin.collector)
         webui.install(web_ui, environment.parsed_options.web_base_path, view)

@@ -19,6 +19,7 @@ from fmload.base.clock_offset import OffsetFilter, boot_id
 from fmload.base.errors import FmloadError, disk_full, refused_by_disk
 from fmload.base.files import write_whole
 from fmload.live.state import LiveState
+from fmload.master.spend import Spend
 from fmload.model.stage import Stage, StageMark
 from fmload.protocol.delivery import Receipt
 from fmload.protocol.link import Link
@@ -74,6 +75,8 @@ class Collector:
         self.run_id = run_id
         self.live = LiveState()
         self.observation = Observation()
+        self.spend = Spend({}, [])
+        self.max_cost: float | None = None
         self.workers: dict[str, WorkerEntry] = {}
         self.stages: list[Stage] = []
         self.running: list[Stage] = []
@@ -123,6 +126,7 @@ class Collector:
             return
         offset = entry.clock.best()
         self.observation.take(new, offset.offset_ns if offset else 0)
+        self.spend.take(new, offset.offset_ns if offset else 0)
         self._link.send(Ack(self.run_id, entry.receipt.count), worker)
 
     def _journaled(self, packed: list[bytes]) -> bool:
@@ -245,6 +249,8 @@ class Collector:
 
     def write_live(self) -> None:
         """The live state for the process that shows the progress."""
+        self.live.run.update(spent_usd=self.spend.usd(), wasted_usd=self.spend.usd_wasted(), max_cost=self.max_cost,
+                             tokens_usd=self.spend.usd_for_tokens(), unpriced=sorted(self.spend.unpriced()))
         snapshot = self.live.snapshot(time.monotonic_ns(), self.wall_anchor_ns, history_s=30)
         with self._writing("the live state"):
             write_whole(self.results.logs / "live.json", json.dumps(snapshot), durable=False)

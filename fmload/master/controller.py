@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import gevent
 from gevent.event import Event
 
-from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
+from fmload.base.errors import EXIT_BUDGET, EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
 from fmload.config.schema import RunFile
 from fmload.master import flush
 from fmload.master.assignment import Assignment
+from fmload.master.budget import Budget
 from fmload.master.collector import Collector
 from fmload.master.step_runner import StepRunner
 from fmload.master.user_target import UserTarget
@@ -32,6 +34,7 @@ logger = logging.getLogger(__name__)
 GREET_LIMIT_S = 15.0
 READY_LIMIT_S = 120.0
 STALLED_S = 2.0
+BUDGET_EVERY_S = 0.1
 ALL_GONE = ("every worker is gone: killed, crashed or cut off; logs/ and events.jsonl of the results folder say what "
             "was heard of them last")
 
@@ -39,7 +42,8 @@ ALL_GONE = ("every worker is gone: killed, crashed or cut off; logs/ and events.
 class Controller:
     """One run, from the plan to the last record. `run` is a greenlet's body; `ended` is set when all is written."""
 
-    def __init__(self, run: RunFile, stages: list[Stage], collector: Collector, runner: Runner) -> None:
+    def __init__(self, run: RunFile, stages: list[Stage], collector: Collector, runner: Runner,
+                 budget: Budget | None = None) -> None:
         self.user_target = UserTarget()
         self.ended = Event()
         self.exit_code: int | None = None
@@ -47,6 +51,7 @@ class Controller:
         self._stages = stages
         self._collector = collector
         self._runner = runner
+        self._budget = budget
         self._registry = WorkerRegistry(runner, collector, self._lost, self._back, self._joined)
         self._waits = Waits()
         self._assignment: Assignment | None = None
@@ -61,6 +66,7 @@ class Controller:
         try:
             step_runner = self._begin()
             while step := planner.next_step(self._run_file, self._stages):
+                self._mind_the_budget(step)
                 step_runner.run(step)
                 saturation.skip_higher(step, self._stages, time.monotonic_ns())
             self._collector.write_stages()
@@ -86,6 +92,22 @@ class Controller:
         """The load stops at once; what has been written is kept."""
         logger.error("%s", trouble)
         self.interrupt(str(trouble), trouble.exit_code)
+
+    def _mind_the_budget(self, step: Sequence[Stage]) -> None:
+        """End the run in order, its drain whole, before what is under way passes `max_cost`. Raises Interrupted."""
+        reason = self._budget.reason_to_stop(step) if self._budget is not None else None
+        if reason is None or self._waits.reason:
+            return
+        self._collector.event("budget", None, reason)
+        self._waits.whole_drain = True
+        self.interrupt(reason, EXIT_BUDGET)
+        raise Interrupted
+
+    def _watch_budget(self) -> None:
+        while True:
+            with suppress(Interrupted):
+                self._mind_the_budget(self._collector.running)
+            gevent.sleep(BUDGET_EVERY_S)
 
     def _fail(self, message: str, exit_code: int) -> None:
         logger.error("%s", message)
@@ -122,7 +144,7 @@ class Controller:
         for index, worker in enumerate(members):
             self._assignment.give_plan(self._registry, worker, index, trial=index == 0)
         self._helpers = [gevent.spawn(self._registry.ping_for_ever), gevent.spawn(self._registry.watch_for_ever),
-                         gevent.spawn(self._write_for_ever)]
+                         gevent.spawn(self._write_for_ever), gevent.spawn(self._watch_budget)]
         if not self._waits.until(lambda: all(map(self._is_ready, self._registry.living())), READY_LIMIT_S):
             raise FmloadError(f"not all workers were ready within {READY_LIMIT_S:g} s", hint="their logs say why",
                               exit_code=EXIT_INVALID)

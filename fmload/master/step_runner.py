@@ -76,7 +76,8 @@ class StepRunner:
         for stage in stages:
             stage.break_off(time.monotonic_ns())
         self._collector.event("interrupted", None, self._waits.reason)
-        self._drain(stages, min(INTERRUPT_DRAIN_S, max(stage.drain_s for stage in stages)))
+        drain_s = max(stage.drain_s for stage in stages)
+        self._drain(stages, drain_s if self._waits.whole_drain else min(INTERRUPT_DRAIN_S, drain_s))
         self._collector.running = []
 
     def deal_again(self) -> None:

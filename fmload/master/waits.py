@@ -21,6 +21,7 @@ class Waits:
     def __init__(self) -> None:
         self.reason = ""
         self.exit_code: int | None = None
+        self.whole_drain = False  # an interruption lets requests under way end as a stage's own end does
         self._interrupt = Event()
 
     def interrupt(self, reason: str, exit_code: int | None = None) -> None:

@@ -194,8 +194,9 @@ class Totals:
     `started`, `succeeded`, `failed`: requests that started inside the window, by what became of them (`started` also
     holds those that the client itself cancelled). `completed` and `good`: requests that ended well inside the window,
     and those of them that met every objective (None: no objectives). `tokens_out` arrived inside the window;
-    `tokens_in` are of requests whose first token did; `completed_tokens_*` are of the completed requests (cached:
-    None where the server does not tell). `in_flight_s` is the area under the in-flight curve.
+    `tokens_in` are of requests whose first token did (`…_failed`: those of them whose request did not end well);
+    `completed_tokens_*` are of the completed requests (cached: None where the server does not tell). `in_flight_s` is
+    the area under the in-flight curve.
     `usd_per_hour` is the price of all instances; `usd_for_tokens` what the completed requests cost at token prices.
     """
 
@@ -207,6 +208,8 @@ class Totals:
     good: int | None = None
     tokens_out: float = 0.0
     tokens_in: float = 0.0
+    tokens_out_failed: float = 0.0
+    tokens_in_failed: float = 0.0
     completed_tokens_in: float = 0.0
     completed_tokens_out: float = 0.0
     completed_tokens_cached: float | None = None
@@ -274,8 +277,9 @@ def cached_share(totals: Totals) -> float | None:
 
 
 def price_per_transaction(totals: Totals) -> float | None:
-    """Hourly: price per hour × instances ÷ (60 × transactions per minute). Token-priced: (tokens in × price in +
-    tokens out × price out) ÷ requests. Null when the price is unknown or no request completed."""
+    """Hourly: price per hour × instances ÷ (60 × transactions per minute). Token-priced: what the tokens of the
+    requests that ended well inside the window cost, each kind (input, read from and written to a cache, output) at its
+    own price, ÷ those requests. Null when the price is unknown or no request completed."""
     if totals.usd_for_tokens is not None:
         return ratio(totals.usd_for_tokens, totals.completed)
     per_minute = transactions_per_minute(totals)
@@ -283,11 +287,12 @@ def price_per_transaction(totals: Totals) -> float | None:
 
 
 def price_per_1m_output_tokens(totals: Totals) -> float | None:
-    """Hourly: price per hour × instances ÷ 3600 ÷ output tokens per second × 10⁶. Token-priced: the whole price of
-    the completed requests over their output tokens."""
+    """Of the output tokens of requests that ended well; those of failed ones are waste. Hourly: price per hour ×
+    instances ÷ 3600 ÷ such tokens that arrived per second × 10⁶. Token-priced: the price of the requests that ended
+    well inside the window over their output tokens."""
     if totals.usd_for_tokens is not None:
         return ratio(totals.usd_for_tokens * 1e6, totals.completed_tokens_out)
-    per_second = output_tokens_per_s(totals)
+    per_second = ratio(totals.tokens_out - totals.tokens_out_failed, totals.window_s)
     return None if per_second is None or totals.usd_per_hour is None else ratio(
         totals.usd_per_hour / 3600 * 1e6, per_second)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,13 +14,12 @@ from fmload.base.errors import FmloadError
 from fmload.base.resources import read_yaml, resource, table
 
 DEFAULT_REGION = "us-east-1"
-# Inference profiles name a geography before the model; global profiles are sold at list price.
-_PROFILES = ("global.", "us.", "eu.", "apac.", "jp.", "au.", "us-gov.")
+DEFAULT_TIERS = (None, "default", "standard")
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """USD per hour and instance."""
+    """USD per hour and instance (for provisioned throughput: per hour and model unit)."""
 
     usd: float
     instance_type: str
@@ -32,17 +31,40 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenQuote:
-    """USD per million tokens."""
+class Rates:
+    """USD per million tokens of a request with more than `above` input tokens. None: no price of its own is known."""
 
-    model: str
     input_per_1m: float
     output_per_1m: float
-    cached_input_per_1m: float | None
+    cached_input_per_1m: float | None = None
+    cache_write_per_1m: float | None = None  # kept for five minutes
+    cache_write_1h_per_1m: float | None = None
+    above: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenQuote:
+    """Token prices of one model in one region (None: wherever it is called) and tier, by the length of the input."""
+
+    model: str
+    rates: tuple[Rates, ...]  # by `above`, ascending; the first one has 0
     tier: str | None
+    region: str | None
     date: str
     source: str
     note: str | None = None
+
+    @property
+    def input_per_1m(self) -> float:
+        return self.rates[0].input_per_1m
+
+    @property
+    def output_per_1m(self) -> float:
+        return self.rates[0].output_per_1m
+
+    @property
+    def cached_input_per_1m(self) -> float | None:
+        return self.rates[0].cached_input_per_1m
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,45 +75,84 @@ class PriceTable:
     token_groups: tuple[dict[str, Any], ...] = ()
 
     def hourly(self, instance_type: str, region: str | None = None, purchase: str = "on_demand") -> Quote | None:
-        """The price of an instance type in a region; None when no group holds it. Never another region's price."""
+        """The price of an instance type in a region; None when no group holds it. Never another region's price.
+
+        Of several groups that hold one the first wins.
+        """
         where = region or DEFAULT_REGION
-        for group in self.instances:
-            price = group["prices"].get(instance_type)
-            if price is not None and group["region"] == where and group.get("purchase", "on_demand") == purchase:
-                note = group.get("note") if region else _join(group.get("note"), f"no region given: {where}")
-                return Quote(float(price), instance_type, where, purchase, str(group["date"]), group["source"], note)
+        found = [group for group in self.instances if group["region"] == where
+                 and group.get("purchase", "on_demand") == purchase and instance_type in group["prices"]]
+        if not found:
+            return None
+        note = found[0].get("note") if region else _join(found[0].get("note"), f"no region given: {where}")
+        return _quote(found[0], instance_type, note)
+
+    def tokens(self, model: str, tier: str | None = None, region: str | None = None,
+               latency: str | None = None) -> TokenQuote | None:
+        """Token prices of a model id or inference profile in a region; None when no group holds them.
+
+        A group without a region holds wherever the model is called from. No price of another region, profile, tier or
+        latency mode stands in for one that is not there.
+        """
+        where = region or DEFAULT_REGION
+        for group in self.token_groups:
+            entry = group["prices"].get(model)
+            if entry is not None and group.get("region") in (None, where):
+                rates = _rates(_variant(entry, tier, latency))
+                note = group.get("note")
+                if group.get("region") and not region:
+                    note = _join(note, f"no region given: {where}")
+                return TokenQuote(model, rates, tier, group.get("region"), str(group["date"]), group["source"],
+                                  _join(note, entry.get("note"))) if rates else None
         return None
 
-    def tokens(self, model: str, tier: str | None = None) -> TokenQuote | None:
-        """Token prices of a model id, of its inference profile, else of the model that the profile names."""
-        for name in _model_names(model):
-            for group in self.token_groups:
-                entry = group["prices"].get(name)
-                if entry is not None:
-                    return _token_quote(name, entry, tier, group)
-        return None
+    def regions_of(self, name: str, purchase: str | None = None) -> list[str]:
+        """The regions in which an instance type or a model has a price, in the order of the table."""
+        groups = [group for group in self.instances if purchase in (None, group.get("purchase", "on_demand"))]
+        return list(dict.fromkeys(group["region"] for group in (*groups, *self.token_groups)
+                                  if name in group["prices"] and group.get("region")))
+
+    def purchases_of(self, instance_type: str) -> list[str]:
+        """The purchase options that an instance type has prices for, in any region."""
+        return list(dict.fromkeys(group.get("purchase", "on_demand") for group in self.instances
+                                  if instance_type in group["prices"]))
+
+    def tiers_of(self, model: str) -> list[str]:
+        """The service tiers, beside the default one, that a model has prices for."""
+        return list(dict.fromkeys(tier for group in self.token_groups
+                                  for tier in (group["prices"].get(model) or {}).get("tiers") or ()))
 
     def __iter__(self) -> Iterator[Quote]:
         """All hourly prices."""
         for group in self.instances:
-            for name, price in sorted(group["prices"].items()):
-                yield Quote(float(price), name, group["region"], group.get("purchase", "on_demand"),
-                            str(group["date"]), group["source"], group.get("note"))
+            for name in sorted(group["prices"]):
+                yield _quote(group, name, group.get("note"))
 
 
-def _model_names(model: str) -> list[str]:
-    for profile in _PROFILES:
-        if model.startswith(profile):
-            return [model, model.removeprefix(profile)]
-    return [model]
+def _quote(group: Mapping[str, Any], name: str, note: str | None) -> Quote:
+    return Quote(float(group["prices"][name]), name, group["region"], group.get("purchase", "on_demand"),
+                 str(group["date"]), group["source"], note)
 
 
-def _token_quote(name: str, entry: dict[str, Any], tier: str | None, group: dict[str, Any]) -> TokenQuote | None:
-    prices = entry if tier in (None, "default", "standard") else (entry.get("tiers") or {}).get(tier)
+def _variant(entry: Mapping[str, Any], tier: str | None, latency: str | None) -> Mapping[str, Any] | None:
+    """The row's prices in a tier and latency mode; None when it has none."""
+    prices = entry if tier in DEFAULT_TIERS else (entry.get("tiers") or {}).get(tier)
+    if prices is not None and latency not in (None, "standard"):
+        prices = (prices.get("latency") or {}).get(latency)
+    return prices
+
+
+_KEYS = {"input": "input_per_1m", "output": "output_per_1m", "cached_input": "cached_input_per_1m",
+         "cache_write": "cache_write_per_1m", "cache_write_1h": "cache_write_1h_per_1m"}
+
+
+def _rates(prices: Mapping[str, Any] | None) -> tuple[Rates, ...]:
+    """The row's rates, those of long inputs behind; empty when input or output has no price."""
     if prices is None or "input" not in prices or "output" not in prices:
-        return None
-    return TokenQuote(name, float(prices["input"]), float(prices["output"]), prices.get("cached_input"), tier,
-                      str(group["date"]), group["source"], group.get("note"))
+        return ()
+    steps = [(0, prices), *sorted((prices.get("above") or {}).items())]
+    return tuple(Rates(**{field: float(row[key]) for key, field in _KEYS.items() if row.get(key) is not None},
+                       above=int(above)) for above, row in steps)
 
 
 def _join(*notes: str | None) -> str | None:
@@ -103,31 +164,52 @@ def load_prices(own: Path | None = None) -> PriceTable:
 
     Raises FmloadError for a file that is not such a table.
     """
-    tables = [*([_read(own)] if own else []), _shipped()]
+    tables = [*([read_table(own)] if own else []), _shipped()]
     return PriceTable(tuple(group for table in tables for group in table.get("instances") or ()),
                       tuple(group for table in tables for group in table.get("tokens") or ()))
 
 
 @cache
 def _shipped() -> dict[str, Any]:
-    return _read(resource("configs", "prices.yml"))
+    return read_table(resource("configs", "prices.yml"))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_table(path: Path) -> dict[str, Any]:
+    """One price table file. Raises FmloadError that names everything that is wrong in it."""
     try:
         table = read_yaml(path)
     except (OSError, yaml.YAMLError) as error:
         raise FmloadError(f"cannot read the price table {path}: {error}") from error
     if not isinstance(table, dict):
         raise FmloadError(f"{path} is not a price table", hint="'fmload help cost' shows its form")
-    for kind in ("instances", "tokens"):
-        for position, group in enumerate(table.get(kind) or ()):
-            missing = [key for key in ("source", "date", "prices", *(["region"] if kind == "instances" else []))
-                       if not isinstance(group, dict) or key not in group]
-            if missing:
-                raise FmloadError(f"{path}: {kind}[{position}] lacks {', '.join(missing)}",
-                                  hint="every group of prices names its source, date and region")
+    wrong = [f"{path}: {problem}" for kind in ("instances", "tokens") for problem in _problems(kind, table.get(kind))]
+    if wrong:
+        raise FmloadError("\n".join(wrong), hint="every group of prices names its source, date and region, and its "
+                                                 "prices are numbers of USD; 'fmload help cost' shows it")
     return table
+
+
+def _problems(kind: str, groups: Any) -> Iterator[str]:
+    for position, group in enumerate(groups or ()):
+        where = f"{kind}[{position}]"
+        needed = ("source", "date", "prices", *(["region"] if kind == "instances" else []))
+        missing = [key for key in needed if not isinstance(group, dict) or key not in group]
+        if missing:
+            yield f"{where} lacks {', '.join(missing)}"
+        elif not isinstance(group["prices"], dict):
+            yield f"{where}: prices is no mapping of names to prices"
+        else:
+            for name, price in group["prices"].items():
+                if not (_is_price(price) if kind == "instances" else _is_row(price)):
+                    yield f"{where}: {name}: '{price}' is no price"
+
+
+def _is_price(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and all(_is_price(row[key]) for key in _KEYS if row.get(key) is not None)
 
 
 def accelerators_of(instance_type: str | None) -> int | None:

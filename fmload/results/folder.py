@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -146,3 +147,12 @@ def new_results(name: str, base: Path = Path("results")) -> Results:
     latest.unlink(missing_ok=True)
     latest.symlink_to(results.root.name)
     return results
+
+
+def spent_on_tokens(results: Results) -> float:
+    """USD for tokens of the run that is on, as its master wrote last; 0 before that."""
+    try:
+        run = json.loads((results.logs / "live.json").read_text()).get("run", {})
+    except (OSError, ValueError):
+        return 0.0
+    return float(run.get("tokens_usd") or 0.0)

@@ -194,6 +194,11 @@ def answer_bytes(results: Results) -> int:
     return sum(len(packed) for packed in _frames(results, Compaction()) if answers.is_answer(packed))
 
 
+def contents(results: Results) -> Iterator[bytes]:
+    """Every record and answer of the folder's journals once, as they were packed."""
+    return _frames(results, Compaction())
+
+
 def _frames(results: Results, done: Compaction) -> Iterator[bytes]:
     """Every frame of every journal once. Equal frames are duplicates: a record and its answer name their request."""
     seen = Once()

@@ -10,11 +10,38 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fmload.cli.main import main
 from fmload.pricing.table import load_prices
 
-ON_DEMAND = {"inf2.xlarge": ["0.7582"], "g5.xlarge": ["1.006"], "ml.inf2.xlarge": ["0.99"], "twice.xlarge": ["1", "2"]}
+MODELS = [("amazon.nova-lite-v1:0", "Nova Lite"), ("anthropic.claude-haiku-4-5-20251001-v1:0", "Claude Haiku 4.5"),
+          ("qwen.qwen3-coder-next", "Qwen3 Coder Next"), ("half.model-v1:0", "Half")]
+PROFILES = ["us.anthropic.claude-haiku-4-5-20251001-v1:0", "global.anthropic.claude-haiku-4-5-20251001-v1:0"]
+HAIKU = "Claude Haiku 4.5 (Amazon Bedrock Edition)"
+NATIVE, MARKET = "AmazonBedrock", "AmazonBedrockFoundationModels"
+TOKENS: list[tuple[str, dict[str, str], str, str]] = [  # service, attributes, unit, USD
+    (NATIVE, {"model": "Nova Lite", "inferenceType": "Input tokens"}, "1K tokens", "0.00006"),
+    (NATIVE, {"model": "Nova Lite", "inferenceType": "Output tokens"}, "1K tokens", "0.00024"),
+    (NATIVE, {"model": "Nova Lite", "inferenceType": "Prompt cache read input tokens"}, "1K tokens", "0.000015"),
+    (NATIVE, {"model": "Nova Lite", "inferenceType": "Input tokens flex"}, "1K tokens", "0.00003"),
+    (NATIVE, {"model": "Nova Lite", "inferenceType": "Output tokens flex"}, "1K tokens", "0.00012"),
+    (NATIVE, {"model": "Nova Lite", "inferenceType": "Input tokens", "feature": "Model Customization"}, "Tokens",
+     "0.9"),
+    (NATIVE, {"model": "qwen.qwen3-coder-next", "inferenceType": "Input tokens"}, "1K tokens", "dear"),
+    (NATIVE, {"model": "Half", "inferenceType": "Input tokens"}, "1K tokens", "0.001"),
+    (NATIVE, {"model": "Unheard Of", "inferenceType": "Input tokens"}, "1K tokens", "0.001"),
+    (MARKET, {"servicename": HAIKU, "usagetype": "USE1-MP:USE1_InputTokenCount-Units"}, "1M tokens", "1.1"),
+    (MARKET, {"servicename": HAIKU, "usagetype": "USE1-MP:USE1_OutputTokenCount-Units"}, "1M tokens", "5.5"),
+    (MARKET, {"servicename": HAIKU, "usagetype": "USE1_CacheWriteInputTokenCount-Units"}, "1M tokens", "1.375"),
+    (MARKET, {"servicename": HAIKU, "usagetype": "USE1_InputTokenCount_Global-Units"}, "1M tokens", "1.0"),
+    (MARKET, {"servicename": HAIKU, "usagetype": "USE1_output_tokens_global_standard-Units"}, "1M tokens", "5.0")]
+SPOT = """<DescribeSpotPriceHistoryResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><spotPriceHistorySet>
+<item><instanceType>g5.xlarge</instanceType><spotPrice>0.41</spotPrice><availabilityZone>a</availabilityZone></item>
+<item><instanceType>g5.xlarge</instanceType><spotPrice>0.47</spotPrice><availabilityZone>b</availabilityZone></item>
+</spotPriceHistorySet></DescribeSpotPriceHistoryResponse>"""
+ON_DEMAND = {"inf2.xlarge": ["0.7582"], "g5.xlarge": ["1.006"], "ml.inf2.xlarge": ["0.99"], "twice.xlarge": ["1", "2"],
+             "odd.xlarge": ["a lot"]}
 RESERVED = {"g5.xlarge": "0.634"}
 
 
@@ -23,10 +50,26 @@ class PriceList(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
+    def do_GET(self) -> None:
+        """Bedrock's lists of models and of inference profiles."""
+        models = [{"modelArn": f"arn:aws:bedrock:us-east-1::foundation-model/{key}", "modelId": key, "modelName": name}
+                  for key, name in MODELS]
+        profiles = [{"inferenceProfileId": key} for key in PROFILES]
+        found = ({"inferenceProfileSummaries": profiles} if "inference-profiles" in self.path
+                 else {"modelSummaries": models})
+        self.answer(json.dumps(found).encode(), "application/json")
+
     def do_POST(self) -> None:
-        query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if b"DescribeSpotPriceHistory" in body:
+            return self.answer(SPOT.encode(), "text/xml")
+        query = json.loads(body)
         self.server.queries.append(query)  # type: ignore[attr-defined]
         wanted = {found["Field"]: found["Value"] for found in query["Filters"]}
+        if query["ServiceCode"] in (NATIVE, MARKET):
+            offers = [json.dumps(token_offer(attributes, unit, usd))
+                      for service, attributes, unit, usd in TOKENS if service == query["ServiceCode"]]
+            return self.answer(json.dumps({"PriceList": offers}).encode(), "application/x-amz-json-1.1")
         name = wanted.get("instanceType") or wanted.get("instanceName", "")
         known = ON_DEMAND.get(name, []) if wanted["regionCode"] == "us-east-1" else []
         page = int(query.get("NextToken", 0))
@@ -34,15 +77,24 @@ class PriceList(BaseHTTPRequestHandler):
             json.dumps(product(name, price)) for price in known[page:page + 1]]}
         if page + 1 < len(known):
             answer["NextToken"] = str(page + 1)
-        body = json.dumps(answer).encode()
+        return self.answer(json.dumps(answer).encode(), "application/x-amz-json-1.1")
+
+    def answer(self, body: bytes, kind: str) -> None:
         self.send_response(200)
-        self.send_header("Content-Type", "application/x-amz-json-1.1")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet."""
+
+
+def token_offer(attributes: dict[str, str], unit: str, usd: str) -> dict[str, Any]:
+    """An offer of tokens."""
+    dimension = {"unit": unit, "pricePerUnit": {"USD": usd}}
+    return {"product": {"sku": "S", "attributes": {"feature": "On-demand Inference", **attributes}},
+            "terms": {"OnDemand": {"S.T": {"priceDimensions": {"S.T.1": dimension}}}}}
 
 
 def product(name: str, price: str) -> dict[str, Any]:
@@ -65,7 +117,8 @@ def price_list(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]
     server.queries = []  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", f"http://127.0.0.1:{server.server_port}")
+    for service in ("PRICING", "BEDROCK", "EC2"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     yield server.queries  # type: ignore[attr-defined]
@@ -87,7 +140,7 @@ def test_refreshed_prices_go_before_the_shipped_ones(price_list: list[dict[str, 
     assert (quote.usd, quote.source) == (0.99, "AWS Price List API")
     reserved = table.hourly("g5.xlarge", "us-east-1", "reserved_1yr")
     assert reserved is not None and reserved.usd == 0.634
-    assert table.hourly("inf2.xlarge", "us-east-1", "reserved_1yr") is None
+    assert yaml.safe_load(out.read_text())["instances"][1]["prices"] == {"g5.xlarge": 0.634}
 
 
 def test_each_service_is_asked_with_its_own_filters(price_list: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -100,11 +153,44 @@ def test_each_service_is_asked_with_its_own_filters(price_list: list[dict[str, A
     assert {"Type": "TERM_MATCH", "Field": "component", "Value": "Hosting"} in sagemaker["Filters"]
 
 
-def test_several_prices_on_several_pages_are_an_error(price_list: list[dict[str, Any]], tmp_path: Path,
+def test_a_bad_row_is_told_and_the_others_are_written(price_list: list[dict[str, Any]], tmp_path: Path,
                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "p.yml"
+    assert refresh(out, "twice.xlarge", "odd.xlarge", "inf2.xlarge") == 0
+    told = capsys.readouterr().err
+    assert "several on_demand prices: 1, 2" in told and "odd.xlarge" in told
+    written = yaml.safe_load(out.read_text())["instances"]
+    assert [group["prices"] for group in written] == [{"inf2.xlarge": 0.7582}]
+
+
+def test_several_prices_alone_are_no_table(price_list: list[dict[str, Any]], tmp_path: Path) -> None:
     assert refresh(tmp_path / "p.yml", "twice.xlarge") == 2
-    assert "several on_demand prices: 1, 2" in capsys.readouterr().err
     assert not (tmp_path / "p.yml").exists()
+
+
+def test_bedrocks_token_prices_have_the_ids_that_bedrock_lists(price_list: list[dict[str, Any]], tmp_path: Path,
+                                                               capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "p.yml"
+    assert refresh(out, "bedrock") == 0
+    here, worldwide = yaml.safe_load(out.read_text())["tokens"]
+    assert here["region"] == "us-east-1" and "region" not in worldwide
+    haiku = {"input": 1.1, "output": 5.5, "cache_write": 1.375}
+    assert here["prices"] == {
+        "amazon.nova-lite-v1:0": {"input": 0.06, "output": 0.24, "cached_input": 0.015,
+                                  "tiers": {"flex": {"input": 0.03, "output": 0.12}}},
+        "anthropic.claude-haiku-4-5-20251001-v1:0": haiku, f"us.{MODELS[1][0]}": haiku}
+    assert worldwide["prices"] == {f"global.{MODELS[1][0]}": {"input": 1.0, "output": 5.0}}
+    quote = load_prices(out).tokens("amazon.nova-lite-v1:0", "flex", "us-east-1")
+    assert quote is not None and quote.source == "AWS Price List API"
+    told = capsys.readouterr().err
+    assert "Unheard Of" in told and "half.model-v1:0: no price of output tokens" in told and "cannot be read" in told
+
+
+def test_spot_prices_are_rates_of_their_own(price_list: list[dict[str, Any]], tmp_path: Path) -> None:
+    out = tmp_path / "p.yml"
+    assert main(["prices", "refresh", "--types", "g5.xlarge", "--spot", "--out", str(out)]) == 0
+    quote = load_prices(out).hourly("g5.xlarge", "us-east-1", "spot")
+    assert quote is not None and quote.usd == 0.47 and quote.date
 
 
 def test_what_is_not_sold_is_told_and_left_out(price_list: list[dict[str, Any]], tmp_path: Path,

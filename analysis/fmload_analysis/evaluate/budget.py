@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fmload.base.errors import FmloadError
+from fmload.pricing.resolve import Pricing
+from fmload.pricing.spend import usd_of_tokens
 from fmload_analysis.evaluate.ledger import SETTLED, Entry
 from fmload_analysis.evaluate.panel import Panel, Question
-from fmload_analysis.verdict.cost import Pricing, usd_of_tokens
 
 BYTES_PER_TOKEN = 4.0  # of a question, until the judge's own counts are known
 OUTPUT_TOKENS = 100  # of a reply, until the judge's own are known: a verdict with its reason

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from fmload.plugins import SCORES
+from fmload.pricing.resolve import Pricing
+from fmload.pricing.spend import usd_of_tokens
 from fmload.statistics.intervals import Interval, wilson
 from fmload_analysis.evaluate import agreement
 from fmload_analysis.evaluate.cases import Case, by_endpoint, one_each
@@ -17,7 +19,6 @@ from fmload_analysis.evaluate.intervals import bootstrap
 from fmload_analysis.evaluate.ledger import Entry
 from fmload_analysis.evaluate.panel import Pair, Panel, pairs_of
 from fmload_analysis.evaluate.scores import Score, best, exact_match
-from fmload_analysis.verdict.cost import Pricing, usd_of_tokens
 
 SCHEMA_VERSION = 1
 # 1  first version

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from fmload_analysis.stage.output_lengths import OutputLengths, output_lengths
 from fmload_analysis.stage.reuse import NO_PROMPTS
 from fmload_analysis.stage.safe_checks import EMPTY, SafeChecks, rows_of, safe_checks
 from fmload_analysis.stage.samples import Samples
+from fmload_analysis.stage.spend import Prices, Spend, spend_of
 from fmload_analysis.stage.stats import finite
 from fmload_analysis.stage.timeline import Requests, Timeline, sample_of, timeline_of
 from fmload_analysis.stage.windows import begun_ns, delivered_tokens, ended_ns, inside, overlap_ns, tokens_inside
@@ -48,6 +49,7 @@ class StageSummary:
     output_lengths: OutputLengths | None = None
     addresses: tuple[AddressSummary, ...] = ()  # empty where the endpoint has one address
     prompt_source: str | None = None  # of its prompt set, as the run file names it
+    spend: Spend = field(default_factory=Spend)
     recorded: int = 0  # records of the stage, those of its warm-up and drain included
     losses: tuple[str, ...] = ()  # what could not be read of the journals, or not be stored, in this run
     asked_s: Floats | None = None  # when an open loop's requests were due, in seconds after the window's start
@@ -76,9 +78,10 @@ class StageSummary:
         return self.evidence.gaps_censored / self.evidence.gaps if self.evidence.gaps else None
 
 
-def summarize(run: Run, stage: Stage, wanted: Wanted | None = None,
-              earlier_prompts: Ints = NO_PROMPTS) -> StageSummary:
-    """The summary of one stage. `earlier_prompts`: what earlier stages sent to the same server (`evidence.reuse`).
+def summarize(run: Run, stage: Stage, wanted: Wanted | None = None, earlier_prompts: Ints = NO_PROMPTS,
+              prices: Prices | None = None) -> StageSummary:
+    """The summary of one stage. `earlier_prompts`: what earlier stages sent to the same server (`evidence.reuse`);
+    `prices`: of its endpoint.
 
     Memory is bounded by a batch of records plus some 200 bytes a request.
     """
@@ -86,8 +89,8 @@ def summarize(run: Run, stage: Stage, wanted: Wanted | None = None,
     gathered = _Gathering(stage.window_ns, recorded)
     for batch in run.batches(stage):
         gathered.take(batch)
-    return replace(_summary(gathered, stage, run, wanted or Wanted(), earlier_prompts), asked_s=asked_s(run, stage),
-                   recorded=recorded, losses=run.losses)
+    summary = _summary(gathered, stage, run, wanted or Wanted(), earlier_prompts, prices or Prices())
+    return replace(summary, asked_s=asked_s(run, stage), recorded=recorded, losses=run.losses)
 
 
 class _Gathering:
@@ -136,7 +139,7 @@ class _Gathering:
             "finish_reason": batch.finish_reason,
             "prompt": np.fromiter(map(hash, batch.prompt_id), np.int64, columns.rows), "lag_max": batch.lag_max_ns / NS,
             "prompt_tokens": batch.prompt_tokens, "server_input_tokens": batch.server_input_tokens,
-            "max_output_tokens": batch.max_output_tokens, "due": columns.scheduled_ns,
+            "max_output_tokens": batch.max_output_tokens, "due": columns.scheduled_ns, **batch.billed,
             **rows_of(batch.checks, columns.rows),
         }
         end = self.filled + columns.rows
@@ -169,7 +172,8 @@ class _Gathering:
         return self.tokens["itl"].n + self.gaps_censored
 
 
-def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted, earlier_prompts: Ints) -> StageSummary:
+def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted, earlier_prompts: Ints,
+             prices: Prices) -> StageSummary:
     endpoint = run.endpoint(stage.endpoint)
     table = gathered.table or _EMPTY
     started = inside(table["begun"], gathered.window_ns)
@@ -190,13 +194,14 @@ def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted, earli
         safe_checks=safe_checks(table, requests, gathered.window_ns, wanted),
         output_lengths=output_lengths(table, requests.succeeded, run.exact_output(stage.prompt_set)),
         addresses=by_address(table, requests, gathered.window_ns, endpoint, wanted),
-        prompt_source=run.prompt_source(stage.prompt_set))
+        prompt_source=run.prompt_source(stage.prompt_set), spend=spend_of(table, completed, prices))
 
 
 _EMPTY: dict[str, np.ndarray[Any, Any]] = {
     **dict.fromkeys((*REQUEST_METRICS, "begun", "sent", "ended", "first_token", "cached_tokens", "chunks", "delivered",
                      "tokens_inside", "first_chunk", "lag_max", "prompt_tokens", "server_input_tokens",
-                     "max_output_tokens", "due"), np.array([])),
+                     "max_output_tokens", "due", "status", "cache_write_tokens", "cache_write_1h_tokens"),
+                    np.array([])),
     **EMPTY,
     "streamed": np.array([], dtype=bool),
     **dict.fromkeys(("outcome", "tokens_source", "stamp", "finish_reason", "address"), np.array([], dtype=object)),
@@ -217,7 +222,9 @@ def _totals(gathered: _Gathering, table: Mapping[str, Any], requests: Requests, 
         failed=int((started & (outcome != "ok") & ~neither).sum()), completed=int(completed.sum()),
         good=int((completed & meets(requests.metrics, wanted.limits)).sum()) if wanted.limits else None,
         tokens_out=float(table["tokens_inside"].sum()),
+        tokens_out_failed=float(table["tokens_inside"][outcome != "ok"].sum()),
         tokens_in=float(np.nansum(table["input_tokens"][first_inside])),
+        tokens_in_failed=float(np.nansum(table["input_tokens"][first_inside & (outcome != "ok")])),
         completed_tokens_in=float(np.nansum(table["input_tokens"][completed])),
         completed_tokens_out=float(np.nansum(table["output_tokens"][completed])),
         completed_tokens_cached=float(cached.sum()) if len(cached) else None,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from fmload.pricing.resolve import Pricing, Unpriced
 from fmload_analysis.run import Run
 from fmload_analysis.stage.health import WorkerHealth
-from fmload_analysis.verdict.cost import Pricing, total_usd
+from fmload_analysis.verdict.cost import total_usd
 from fmload_analysis.verdict.objectives import Objective
 from fmload_analysis.verdict.recommend import Recommendation
 from fmload_analysis.verdict.table import StageResult, summary_row
@@ -25,6 +26,9 @@ class Analysis:
     per_instance: tuple[Recommendation, ...]  # one an instance type and prompt set
     health: Mapping[int, tuple[WorkerHealth, ...]]  # by stage
     pricing: Mapping[str, Pricing | None]  # by endpoint
+    unpriced: Mapping[str, Unpriced] = field(default_factory=dict)  # why an endpoint has no price
+    options: Mapping[str, Mapping[str, Pricing]] = field(default_factory=dict)  # other prices of an endpoint, by name
+    repeated_usd: float | None = None  # of stages that were broken off and run again
 
     @property
     def total_usd(self) -> float | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fmload.base.units import format_duration
 from fmload_analysis.document.formats import significant, usd
+from fmload_analysis.verdict.capacity import capacity_of
 from fmload_analysis.verdict.table import StageResult
 
 
@@ -37,7 +38,7 @@ def recommend(results: Sequence[StageResult], scope: str = "this run") -> Recomm
     best = sound[0]
     runner_up = next((result for result in sound if result.endpoint != best.endpoint), None)
     saving = _saving(best, runner_up)
-    sentence = _sentence(best, runner_up, saving, scope, set_aside)
+    sentence = _sentence(best, runner_up, saving, scope, set_aside) + _not_bracketed(results, best)
     return Recommendation(scope, best, runner_up, saving, sentence, set_aside)
 
 
@@ -72,6 +73,18 @@ def _sentence(best: StageResult, other: StageResult | None, saving: float | None
     if best.summary.stage.mix is not None and price is not None:
         text += " The price holds inside its mix alone, whose components share the hours of their endpoints."
     return text + _aside(set_aside)
+
+
+def _not_bracketed(results: Sequence[StageResult], best: StageResult) -> str:
+    """A warning where no higher load than the best one was tried: more may go through, and be cheaper still."""
+    if best.summary.stage.mix is not None:
+        return ""
+    found = capacity_of([result for result in results
+                         if (result.endpoint, result.prompt_set) == (best.endpoint, best.prompt_set)])
+    if found is None or found.bracketed or found.result.stage != best.stage:
+        return ""
+    price = "" if best.pricing is not None and best.pricing.by_token else ", and at which price,"
+    return f" Its capacity is {found.how}; what more it carries{price} is not known."
 
 
 def _latency(result: StageResult) -> str:

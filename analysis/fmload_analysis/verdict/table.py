@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fmload.metrics.definitions import METRICS, Totals
+from fmload.pricing.resolve import Pricing
 from fmload_analysis.stage.summarize import StageSummary
-from fmload_analysis.verdict.cost import PRICES, Cost, Pricing
+from fmload_analysis.verdict.cost import PRICES, Cost
 from fmload_analysis.verdict.objectives import Verdict
 
 STATISTICS = ("mean", "p50", "p90", "p95", "p99")
@@ -102,7 +103,8 @@ _FURTHER = (
     *(f"itl_{stat}_{side}_s" for stat in ("p50", "p90", "p95", "p99") for side in ("low", "high")),
     "censored_share", "slower_than_threshold",
     "send_lateness_p50_s", "send_lateness_p99_s", "late", "never_sent", *(p for p in PRICES if p not in _PRICES),
-    "stage_usd", "outcomes", "tokens_source", "below_floor", "window_closed", "search_verdict")
+    "stage_usd", "outside_usd", "failed_usd", "cancelled_usd",
+    "outcomes", "tokens_source", "below_floor", "window_closed", "search_verdict")
 _EXTENDED = tuple(column for metric in METRICS.further for column in metric.columns(STATISTICS))
 SUMMARY_COLUMNS = (*_LEADING, *_LATENCIES, *_PRICES, "meets_objectives", "audit", *_FURTHER, *_EXTENDED)
 
@@ -129,7 +131,9 @@ def _fixed(result: StageResult) -> dict[str, Any]:
         "pricing_date": pricing.date if pricing else None, "region": pricing.region if pricing else None,
         "usd_per_hour": pricing.usd_per_hour if pricing else None, "censored_share": summary.censored_share,
         "slower_than_threshold": summary.slower_than_threshold,
-        "stage_usd": result.cost.stage_usd, "outcomes": json.dumps(dict(summary.outcomes)),
+        "stage_usd": result.cost.stage_usd, "outside_usd": result.cost.outside_usd,
+        "failed_usd": result.cost.failed_usd, "cancelled_usd": result.cost.cancelled_usd,
+        "outcomes": json.dumps(dict(summary.outcomes)),
         "tokens_source": "+".join(sorted(summary.evidence.tokens_source)) or None,
         "below_floor": " ".join(sorted(below)) or None, "window_closed": stage.window_closed,
         "search_verdict": stage.verdict.result if stage.verdict else None,

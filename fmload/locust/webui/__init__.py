@@ -4,8 +4,7 @@ The stock bundle shows extended tabs, tables and downloads (Locust's `extend_web
 charts, so a script is added to the page. Should the script fail, the table still works.
 """
 
-from fmload.locust.webui.cost import costs_of
 from fmload.locust.webui.tab import install
-from fmload.locust.webui.view import Cost, LiveView
+from fmload.locust.webui.view import LiveView
 
-__all__ = ["Cost", "LiveView", "costs_of", "install"]
+__all__ = ["LiveView", "install"]

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fmload.live.state import SETTLING_S, Counts, stages_in_all
+from fmload.live.state import SETTLING_S, Counts, spend_line, stages_in_all
 from fmload.master.collector import Collector
 from fmload.metrics.histogram import quantile_s
 from fmload.model.stage import Stage
 
 HISTORY_S = 900
 NS = 1_000_000_000
-# USD for so many seconds of service, input and output tokens of an endpoint; None when its price is unknown.
-Cost = Callable[[float, int, int], float | None]
 
 
 class LiveView:
-    """Feeds the tab from the collector of the current or the last run, if there was one.
+    """Feeds the tab from the collector of the current or the last run, if there was one."""
 
-    `costs` gives the `Cost` of every endpoint by name.
-    """
-
-    def __init__(self, collector: Callable[[], Collector | None], costs: Callable[[], dict[str, Cost]]) -> None:
+    def __init__(self, collector: Callable[[], Collector | None]) -> None:
         self._collector = collector
-        self._costs = costs
 
     def page(self) -> dict[str, Any]:
         """State in a sentence, series by the second, windows, workers: see tokens.js. Times in seconds of the epoch."""
@@ -43,9 +36,8 @@ class LiveView:
         collector = self._collector()
         if collector is None:
             return []
-        costs = self._costs()
         return [_row(endpoint, prompt_set, totals, _served_s(collector, endpoint, prompt_set),
-                     _paid_s(collector, endpoint, prompt_set), costs)
+                     collector.spend.usd_of(endpoint, prompt_set))
                 for (endpoint, prompt_set), totals in _by_endpoint(collector).items()]
 
 
@@ -68,6 +60,7 @@ def _sentence(collector: Collector) -> str:
     left_ns = (run.get("until_ns") or 0) - time.monotonic_ns()
     if left_ns > 0:
         parts.append(f"{'at most ' if run.get('waits_for') else ''}{left_ns / NS:.0f} s left")
+    parts += [told] if (told := spend_line(run)) else []
     parts += [run["error"]] if run.get("error") else []
     return " · ".join(parts) + f" · results in {collector.results.root}"
 
@@ -123,13 +116,6 @@ def _served_s(collector: Collector, endpoint: str, prompt_set: str) -> float:
     return sum(_lasted_ns(stage) for stage in begun.values()) / NS
 
 
-def _paid_s(collector: Collector, endpoint: str, prompt_set: str) -> float:
-    """Of these seconds, the part that is its own: components of a mix on one endpoint share its price."""
-    beside = Counter((stage.ramp_start_ns, stage.endpoint) for stage in collector.stages)
-    return sum(_lasted_ns(stage) / beside[stage.ramp_start_ns, endpoint]
-               for stage in _of(collector, endpoint, prompt_set)) / NS
-
-
 def _of(collector: Collector, endpoint: str, prompt_set: str) -> list[Stage]:
     return [stage for stage in collector.stages
             if (stage.endpoint, stage.prompt_set) == (endpoint, prompt_set) and stage.ramp_start_ns is not None]
@@ -140,15 +126,14 @@ def _lasted_ns(stage: Stage) -> int:
     return end_ns - (stage.ramp_start_ns or end_ns)
 
 
-def _row(endpoint: str, prompt_set: str, totals: Counts, served_s: float, paid_s: float,
-         costs: dict[str, Cost]) -> dict[str, Any]:
+def _row(endpoint: str, prompt_set: str, totals: Counts, served_s: float,
+         cost_usd: float | None) -> dict[str, Any]:
     quantiles = {f"{metric}_{p}_ms": _ms(quantile_s(totals.histograms.get(metric, {}), q))
                  for metric in ("ttft", "itl", "tpot", "e2e") for p, q in (("p50", .5), ("p95", .95), ("p99", .99))}
-    cost = costs[endpoint](paid_s, totals.input_tokens, totals.output_tokens) if endpoint in costs else None
     return {"name": f"{endpoint} · {prompt_set}", "requests": totals.requests, "errors": sum(totals.errors.values()),
             "cancelled": totals.outcomes["cancelled"], **quantiles,
             "output_tokens_per_s": totals.output_tokens / served_s if served_s else None,
-            "input_tokens": totals.input_tokens, "output_tokens": totals.output_tokens, "cost_usd": cost}
+            "input_tokens": totals.input_tokens, "output_tokens": totals.output_tokens, "cost_usd": cost_usd}
 
 
 def _ms(seconds: float | None) -> float | None:

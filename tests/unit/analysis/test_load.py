@@ -12,6 +12,7 @@ from handmade import MS, request, stage, write
 from fmload.base.errors import FmloadError
 from fmload.cli.main import main
 from fmload.model.record import pack
+from fmload.pricing.resolve import Terms
 from fmload.results.folder import Results
 from fmload.results.journal import Journal
 from fmload.results.samples import Sample, SampleLog
@@ -101,7 +102,7 @@ def test_the_clients_health_is_put_on_the_masters_line(tmp_path: Path) -> None:
 def test_an_endpoint_that_the_run_file_does_not_name_is_a_bare_one(tmp_path: Path) -> None:
     write(tmp_path, [stage(endpoint="elsewhere")])
     endpoint = open_run(tmp_path).endpoint("elsewhere")
-    assert (endpoint.name, endpoint.price, endpoint.instance_type) == ("elsewhere", None, None)
+    assert (endpoint.name, endpoint.terms, endpoint.instance_type) == ("elsewhere", Terms(), None)
 
 
 @pytest.mark.parametrize(("entry", "usd_per_hour", "output_per_1m"), [

@@ -18,8 +18,10 @@ from fmload.exposition import dashboard, otlp
 from fmload.exposition.families import BOUNDS_S, cumulative, families
 from fmload.exposition.server import registry_of
 from fmload.live.state import LiveState, Tally
+from fmload.master.spend import Spend
 from fmload.metrics.histogram import buckets
 from fmload.model.stage import Load, Stage
+from fmload.pricing.resolve import Pricing
 from tests.one_record import MS, record
 
 
@@ -32,7 +34,9 @@ def collector(**live: Any) -> Any:
     state.observe("w", 3, {"cpu_fraction": 0.5, "loop_lag_p99_ns": 2 * MS}, 10**9)
     state.run = {"phase": "window"}
     stage = Stage(0, 0, 0, "e", "p", Load("concurrency", 8), {}, 0, 0, 1, None, 1, status="running")
-    return SimpleNamespace(live=state, stages=[stage], workers={"w": SimpleNamespace(lost_ns=None)})
+    spend = Spend({"e": Pricing("t", usd_per_hour=3.6)}, [stage])
+    return SimpleNamespace(live=state, stages=[stage], workers={"w": SimpleNamespace(lost_ns=None)}, spend=spend,
+                           max_cost=10.0)
 
 
 def exposed(of: Any) -> dict[str, float]:
@@ -46,6 +50,7 @@ def test_counts_states_and_health_are_exposed_with_base_units() -> None:
     assert found["fmload_requests_total e ok p"] == 2
     assert found["fmload_requests_total e http_5xx p"] == 1
     assert found["fmload_good_requests_total e p"] == 2
+    assert found["fmload_max_cost_usd"] == 10.0
     assert found["fmload_run_phase window"] == 1
     assert found["fmload_offered_concurrency e p"] == 8
     assert found["fmload_requests_in_flight w"] == 3

@@ -2,42 +2,75 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 
+from fmload.pricing.resolve import Pricing
 from fmload_analysis.document import formats
-from fmload_analysis.document.document import Block, Cell, Column, Paragraph, Section, Table
+from fmload_analysis.document.document import Block, Bullets, Cell, Column, Paragraph, Section, Table
 from fmload_analysis.document.formats import cell, name, text
-from fmload_analysis.report.sections.throughput import is_sound
 from fmload_analysis.run import stage_s
 from fmload_analysis.stage.deployment import deployed
 from fmload_analysis.verdict.analysis import Analysis
+from fmload_analysis.verdict.capacity import Capacity, capacities
 from fmload_analysis.verdict.cost import BreakEven, break_even, month_at
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
-from fmload_analysis.verdict.table import StageResult
 
 DEMANDS_PER_MINUTE = (1, 10, 100, 1_000, 10_000)
 
 
 def render(analysis: Analysis) -> Section | None:
-    """Prices, the cost of every stage and of the run, a month, and where hourly and per-token prices break even."""
+    """Prices, the cost of every stage and of the run, its waste, other options, a month, and break-evens."""
     if not analysis.results:
         return None
-    blocks: list[Block] = [Paragraph(_total(analysis)), _prices(analysis), _stages(analysis)]
-    blocks += [table for table in (_deployed(analysis), _months(analysis), _break_evens(analysis)) if table.rows]
-    return Section("cost", "Cost", blocks)
+    blocks: list[Block] = [Paragraph(_total(analysis)), *_stopped(analysis), _prices(analysis), *_unpriced(analysis),
+                           _stages(analysis)]
+    tables = (_waste(analysis), _deployed(analysis), _options(analysis), _months(analysis), _break_evens(analysis))
+    return Section("cost", "Cost", [*blocks, *(table for table in tables if table.rows)])
 
 
 def _total(analysis: Analysis) -> str:
     unknown = sorted({result.endpoint for result in analysis.results if result.cost.stage_usd is None})
-    total = f"All stages together, with ramp, warm-up and drain: **{text(analysis.total_usd, formats.usd)}**."
-    return total + (f" Without {', '.join(unknown)}: price n/a." if unknown and analysis.total_usd is not None else "")
+    total = ("All stages together, with ramp, warm-up, drain and failed requests: "
+             f"**{text(analysis.total_usd, formats.usd)}**.")
+    total += f" Without {', '.join(unknown)}: price n/a." if unknown and analysis.total_usd is not None else ""
+    if analysis.repeated_usd:
+        total += f" Stages that were broken off, and run again, cost {formats.usd(analysis.repeated_usd)} more."
+    judged = _judges_usd(analysis)
+    return total + (f" Evaluating the answers cost {formats.usd(judged)} more." if judged else "")
+
+
+def _judges_usd(analysis: Analysis) -> float | None:
+    """What the judges of the answers cost, where that is known."""
+    path = analysis.run.results.evaluation_json
+    if not path.exists():
+        return None
+    known = [judge.get("usd") for judge in json.loads(path.read_text()).get("judges") or ()]
+    return math.fsum(usd for usd in known if usd is not None) or None
+
+
+def _stopped(analysis: Analysis) -> Iterator[Paragraph]:
+    """Why the run ended early, when that was its budget."""
+    for event in analysis.run.events:
+        if event.get("kind") == "budget":
+            yield Paragraph(f"**The run was stopped by its budget**: {event.get('detail')}. What was measured until "
+                            "then stands here; `--resume` with a higher `max_cost` goes on.")
+            return
+
+
+def _unpriced(analysis: Analysis) -> Iterator[Bullets]:
+    """Why a price is unknown, and the remedy."""
+    if analysis.unpriced:
+        yield Bullets([f"{endpoint}: n/a, as {why.reason}. To have it: {why.remedy}."
+                       for endpoint, why in analysis.unpriced.items()])
 
 
 def _prices(analysis: Analysis) -> Table:
     columns = [Column("Endpoint", numeric=False), Column("Instance", numeric=False), Column("Count"),
                Column("All instances", "USD/h"), Column("Input", "USD per 1M"), Column("Cached", "USD per 1M"),
-               Column("Output", "USD per 1M"), Column("Purchase", numeric=False), Column("Region", numeric=False),
+               Column("Cache write", "USD per 1M"), Column("Output", "USD per 1M"), Column("Tier", numeric=False),
+               Column("Purchase", numeric=False), Column("Region", numeric=False),
                Column("Date", numeric=False), Column("Source", numeric=False, wide=True)]
     rows = []
     for endpoint, price in analysis.pricing.items():
@@ -47,10 +80,17 @@ def _prices(analysis: Analysis) -> Table:
         source = f"{price.source}; {price.note}" if price.note else price.source
         rows.append([
             name(endpoint), name(price.instance_type), Cell("" if price.by_token else str(price.count), price.count),
-            *map(_usd, (price.usd_per_hour, price.input_per_1m, price.cached_input_per_1m, price.output_per_1m)),
+            *map(_usd, (price.usd_per_hour, price.input_per_1m, price.cached_input_per_1m, price.cache_write_per_1m,
+                        price.output_per_1m)), name(_tier(price)),
             name("" if price.by_token else price.purchase.replace("_", " ")), name(price.region), name(price.date),
             name(source)])
     return _without_blanks(Table(columns, rows, "**Prices**"))
+
+
+def _tier(price: Pricing) -> str:
+    """Service tier and latency mode, where they are not the usual ones, and that long inputs cost more."""
+    longer = [f"more above {rates.above:,} tokens" for rates in price.steps]
+    return ", ".join(filter(None, (price.tier, price.latency and f"{price.latency} latency", *longer)))
 
 
 def _without_blanks(table: Table) -> Table:
@@ -93,39 +133,84 @@ def _deployed(analysis: Analysis) -> Table:
     return Table(columns, rows, f"**Deployed for this run**, from creation to deletion, start-up included: {total}")
 
 
-def capacities(analysis: Analysis) -> dict[tuple[str, str], StageResult]:
-    """By endpoint and prompt set, the sound stage with the highest throughput that meets the objectives."""
-    found: dict[tuple[str, str], StageResult] = {}
+def _waste(analysis: Analysis) -> Table:
+    columns = [*STAGE_COLUMNS, Column("Paid", "USD", "The whole stage"),
+               Column("Useful", "USD", "For requests that ended well inside the window"),
+               Column("Around the window", "USD", "Ramp, warm-up and drain"),
+               Column("Failed", "USD"), Column("Given up", "USD"),
+               Column("Output of failed", "tokens", "Arrived before their requests failed; in no price per token"),
+               Column("Output of given up", "tokens")]
+    rows = []
     for result in analysis.results:
-        key = (result.endpoint, result.prompt_set)
-        rate = result.value("requests_per_s")
-        if rate and is_sound(result) and result.meets_objectives is not False and (
-                key not in found or rate > (found[key].value("requests_per_s") or 0)):
-            found[key] = result
-    return found
+        cost, spend = result.cost, result.summary.spend
+        if cost.stage_usd is None:
+            continue
+        lost = (cost.outside_usd, cost.failed_usd, cost.cancelled_usd)
+        useful = cost.stage_usd - math.fsum(usd for usd in lost if usd)
+        rows.append([*stage_cells(result), *(cell(usd, formats.usd) for usd in (cost.stage_usd, useful, *lost)),
+                     cell(spend.tokens_failed, formats.count), cell(spend.tokens_cancelled, formats.count)])
+    return Table(columns, rows, "**Where it went**: what was paid without a measured answer is waste. By the hour, "
+                                "failed and given-up requests have no price of their own.")
 
 
-def _alone(analysis: Analysis) -> dict[tuple[str, str], StageResult]:
+def _alone(analysis: Analysis) -> dict[tuple[str, str], Capacity]:
     """The capacities that are an endpoint's own: a component of a mix had only a part of it."""
-    return {key: result for key, result in capacities(analysis).items() if result.summary.stage.mix is None}
+    return {key: found for key, found in capacities(analysis.results).items() if found.result.summary.stage.mix is None}
+
+
+def _options(analysis: Analysis) -> Table:
+    columns = [Column("Endpoint", numeric=False), Column("Prompts", numeric=False), Column("As", numeric=False),
+               Column("All instances", "USD/h"), Column("Per 10k", "USD"), Column("Per 1M output", "USD"),
+               Column("Against now", "%"), Column("Date", numeric=False)]
+    rows = [row for (endpoint, prompt_set), found in capacities(analysis.results).items()
+            for row in _options_of(analysis, endpoint, prompt_set, found)]
+    return Table(columns, rows, "**The same stage at other prices**: purchase options, service tiers, and its tokens "
+                                "without a cache. What the price table does not know is not here.")
+
+
+def _options_of(analysis: Analysis, endpoint: str, prompt_set: str, found: Capacity) -> Iterator[list[Cell]]:
+    """Nothing where there is no other price to compare with."""
+    cost, spend, pricing = found.result.cost, found.result.summary.spend, analysis.pricing.get(endpoint)
+    if pricing is None or not cost.price_per_10k_transactions:
+        return
+    factors: dict[str, tuple[float, Pricing]] = {}
+    for option, other in analysis.options.get(endpoint, {}).items():
+        if other.usd_per_hour is not None and pricing.usd_per_hour:
+            factors[option.replace("_", " ")] = (other.usd_per_hour / pricing.usd_per_hour, other)
+        elif option in spend.options and spend.useful:
+            dearer = other.cached_input_per_1m is None and pricing.cached_input_per_1m is not None
+            factors[f"tier {option}{', no price of cached tokens' if dearer else ''}"] = (
+                spend.options[option] / spend.useful, other)
+    cached = found.result.totals.completed_tokens_cached
+    if cached and spend.uncached is not None and spend.useful:
+        factors["without a cache"] = (spend.uncached / spend.useful, pricing)
+    if factors:
+        paid = (pricing.tier or "default tier") if pricing.by_token else pricing.purchase.replace("_", " ")
+        for label, (factor, at) in {f"as paid ({paid})": (1.0, pricing), **factors}.items():
+            yield [name(endpoint), name(prompt_set), name(label), cell(at.usd_per_hour, formats.significant),
+                   *(cell(None if usd is None else usd * factor, formats.usd) for usd in (
+                       cost.price_per_10k_transactions, cost.price_per_1m_output_tokens)),
+                   cell(factor, lambda share: f"{100 * share:.0f}"), name(at.date)]
 
 
 def _months(analysis: Analysis) -> Table:
     columns = [Column("Endpoint", numeric=False), Column("Prompts", numeric=False), Column("Capacity", "requests/min"),
-               *(Column(f"{demand:,}/min", "USD") for demand in DEMANDS_PER_MINUTE)]
+               *(Column(f"{demand:,}/min", "USD") for demand in DEMANDS_PER_MINUTE),
+               Column("How the capacity is known", numeric=False, wide=True)]
     rows = []
-    for (endpoint, prompt_set), result in _alone(analysis).items():
+    for (endpoint, prompt_set), found in _alone(analysis).items():
         price = analysis.pricing.get(endpoint)
         if price is None:
             continue
-        rate = result.value("requests_per_s") or 0
-        months = (month_at(endpoint, price, demand / 60, rate, result.value("input_tokens_mean"),
-                           result.value("output_tokens_mean")) for demand in DEMANDS_PER_MINUTE)
-        rows.append([name(endpoint), name(prompt_set), cell(rate * 60, formats.significant), *(
+        months = (month_at(endpoint, price, demand / 60, found.requests_per_s, found.result.cost.price_per_transaction,
+                           most=None if found.bracketed else 1) for demand in DEMANDS_PER_MINUTE)
+        rows.append([name(endpoint), name(prompt_set), cell(found.requests_per_s * 60, formats.significant), *(
             Cell(text(month.usd, _whole_usd) + (f" ({month.instances:,})" if month.instances else ""), month.usd)
-            for month in months)])
-    return Table(columns, rows, "**A month (730 h) at a constant demand**: its cost, and in brackets the instances for "
-                                "it at the objectives with 20 % of capacity kept free. Scale-out is taken as linear.")
+            for month in months), name("by the token: none is needed" if price.by_token else found.how)])
+    return Table(columns, rows, "**A month (730 h) at a constant demand**: its cost, and in brackets the instances "
+                                "for it at the objectives with 20 % of capacity kept free. Several deployments are "
+                                "taken to serve as many times as much as one; beyond one deployment a capacity that is "
+                                "not bracketed gives no figure (n/a): measure at higher loads.")
 
 
 def _whole_usd(value: float) -> str:
@@ -140,22 +225,19 @@ def _break_evens(analysis: Analysis) -> Table:
              cell(found.requests_per_s * 60, formats.significant), cell(found.requests_per_month, formats.count),
              cell(found.utilisation, formats.percent)] for prompt_set, found in _pairs(analysis)]
     return Table(columns, rows, "**Break-even**: above this load the hourly endpoint is cheaper, as far as one "
-                                "deployment serves it")
+                                "deployment was measured to serve it; both with the same prompts, each as it was paid")
 
 
 def _pairs(analysis: Analysis) -> Iterator[tuple[str, BreakEven]]:
-    hourly = {key: result for key, result in _alone(analysis).items() if _by_hour(analysis, key[0])}
-    tokens = {endpoint: price for endpoint, price in analysis.pricing.items() if price is not None and price.by_token}
-    for (endpoint, prompt_set), result in hourly.items():
-        price = analysis.pricing[endpoint]
-        means = (result.value("input_tokens_mean") or 0.0, result.value("output_tokens_mean") or 0.0)
-        for other, by_token in tokens.items():
-            found = price and break_even((endpoint, price), (other, by_token), *means,
-                                         result.value("requests_per_s") or 0.0)
-            if found:
-                yield prompt_set, found
-
-
-def _by_hour(analysis: Analysis, endpoint: str) -> bool:
-    price = analysis.pricing.get(endpoint)
-    return price is not None and not price.by_token
+    alone = _alone(analysis)
+    for (endpoint, prompt_set), hourly in alone.items():
+        price = analysis.pricing.get(endpoint)
+        if price is None or price.by_token:
+            continue
+        for (other, same), token_priced in alone.items():
+            by_token = analysis.pricing.get(other)
+            each = token_priced.result.cost.price_per_transaction
+            if same == prompt_set and by_token is not None and by_token.by_token and each is not None:
+                found = break_even((endpoint, price), (other, each), hourly.requests_per_s)
+                if found:
+                    yield prompt_set, found

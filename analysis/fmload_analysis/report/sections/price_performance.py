@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fmload_analysis.document.document import Axis, Chart, Paragraph, Point, Rule, Section, Series
 from fmload_analysis.document.formats import limit, usd
-from fmload_analysis.report.sections.throughput import is_sound
 from fmload_analysis.verdict.analysis import Analysis
+from fmload_analysis.verdict.capacity import is_sound
 from fmload_analysis.verdict.naming import lines, stage_name
 from fmload_analysis.verdict.table import StageResult
 

@@ -26,8 +26,8 @@ from fmload_analysis.document.document import (
 from fmload_analysis.document.formats import cell, name, percent, usd
 from fmload_analysis.evaluate import judges
 from fmload_analysis.evaluate.differences import points, who_is_better
-from fmload_analysis.report.sections.cost import capacities
 from fmload_analysis.verdict.analysis import Analysis
+from fmload_analysis.verdict.capacity import capacities
 from fmload_analysis.verdict.table import StageResult
 
 _SCORES = {"exact_match": "Exact match", "token_f1": "Token F1", "rouge_l": "ROUGE-L", "levenshtein": "Levenshtein",
@@ -43,7 +43,7 @@ def render(analysis: Analysis) -> Section | None:
     if not path.exists():
         return None
     found = json.loads(path.read_text())
-    sound = capacities(analysis)
+    sound = {key: capacity.result for key, capacity in capacities(analysis.results).items()}
     blocks: list[Block] = [Paragraph(_how(found)), *_not_all_kept(analysis), _quality(found, sound),
                            *_unpriced(found, sound), *_charts(found, sound)]
     blocks += [table for table in (_differences(found), _scores(found), _comparisons(found)) if table.rows]

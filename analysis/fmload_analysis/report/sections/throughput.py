@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fmload_analysis.document.document import Axis, Block, Chart, Point, Section, Series
 from fmload_analysis.verdict.analysis import Analysis
+from fmload_analysis.verdict.capacity import is_sound
 from fmload_analysis.verdict.naming import Line, lines, stage_name
 from fmload_analysis.verdict.table import StageResult
 
@@ -49,11 +50,6 @@ def _choices(found: list[Line], panel: str) -> list[Series]:
 def _spot(result: StageResult) -> tuple[float, float] | None:
     tpot, price = result.value("tpot_p50"), result.value("price_per_1m_output_tokens")
     return (1 / tpot, price) if tpot and price is not None else None
-
-
-def is_sound(result: StageResult) -> bool:
-    """Whether the stage may be compared: it passed its audit, and the client was not its limit."""
-    return result.audit != "FAIL" and not result.client_bound
 
 
 def _tip(result: StageResult) -> str:

@@ -11,8 +11,10 @@ import pytest
 from fmload.config import RunFile
 from fmload.live.state import Counts
 from fmload.locust.webui.view import LiveView
+from fmload.master.spend import Spend
 from fmload.model.stage import Stage
 from fmload.plan.stages import plan
+from fmload.pricing.resolve import Pricing
 
 HOUR_NS = 3600 * 10**9
 
@@ -31,8 +33,9 @@ def stages(**load: Any) -> list[Stage]:
 
 def rows(made: list[Stage], outcomes: dict[str, int]) -> list[dict[str, Any]]:
     groups = {(stage.stage, stage.endpoint, stage.prompt_set): Counts(Counter(outcomes)) for stage in made}
-    collector: Any = SimpleNamespace(stages=made, live=SimpleNamespace(groups=groups))
-    return LiveView(lambda: collector, lambda: {"e": lambda seconds, given, made: 2.0 * seconds / 3600}).rows()
+    spend = Spend({"e": Pricing("t", usd_per_hour=2.0)}, made)
+    collector: Any = SimpleNamespace(stages=made, live=SimpleNamespace(groups=groups), spend=spend)
+    return LiveView(lambda: collector).rows()
 
 
 def test_requests_given_up_are_counted_apart_from_errors() -> None:

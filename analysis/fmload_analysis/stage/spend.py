@@ -1,0 +1,73 @@
+"""What the requests of one stage cost by the token, and what of it was waste. For hourly prices all sums are 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fmload.metrics.definitions import Bools, Floats
+from fmload.model.outcome import NEITHER
+from fmload.pricing.resolve import Pricing
+from fmload.pricing.spend import Billed, billed, usd_of, without_cache
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """The price of one endpoint, and its other options (purchase options, service tiers), by name."""
+
+    pricing: Pricing | None = None
+    options: Mapping[str, Pricing] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """USD for tokens. `useful`: of the requests that ended well inside the window. The rest is waste: `outside` of
+    those that ended well before or after it (ramp, warm-up, drain), `failed`, and `cancelled` by the client itself.
+
+    `tokens_failed` and `tokens_cancelled` are output tokens of those, `uncached` what the useful ones would have cost
+    without a cache, and `options` what they would have cost under other options; None, or no entry: not by the token.
+    """
+
+    useful: float = 0.0
+    outside: float = 0.0
+    failed: float = 0.0
+    cancelled: float = 0.0
+    tokens_failed: float = 0.0
+    tokens_cancelled: float = 0.0
+    uncached: float | None = None
+    options: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def usd(self) -> float:
+        """All that was paid for."""
+        return self.useful + self.outside + self.failed + self.cancelled
+
+
+def spend_of(table: Mapping[str, Any], completed: Bools, prices: Prices) -> Spend:
+    """The spend of a stage, of the columns of its requests; `completed` are those that ended well in the window."""
+    outcome = table["outcome"]
+    cancelled, ok = np.isin(outcome, NEITHER), outcome == "ok"
+    failed = ~ok & ~cancelled
+    counts = billed_of(table)
+    lost = _sum(counts.tokens_out, failed), _sum(counts.tokens_out, cancelled)
+    if prices.pricing is None or not prices.pricing.by_token:
+        return Spend(tokens_failed=lost[0], tokens_cancelled=lost[1])
+    usd = usd_of(prices.pricing, counts)
+    return Spend(_sum(usd, completed), _sum(usd, ok & ~completed), _sum(usd, failed), _sum(usd, cancelled), *lost,
+                 uncached=_sum(usd_of(prices.pricing, without_cache(counts)), completed),
+                 options={name: _sum(usd_of(other, counts), completed) for name, other in prices.options.items()})
+
+
+def billed_of(table: Mapping[str, Any]) -> Billed:
+    """The tokens that are billed, of the columns of a stage's requests."""
+    return billed(sent=np.isfinite(table["sent"]), status=table["status"], input_tokens=table["server_input_tokens"],
+                  prompt_tokens=table["prompt_tokens"], output_tokens=table["output_tokens"],
+                  chunk_tokens=table["delivered"], cached=table["cached_tokens"], written=table["cache_write_tokens"],
+                  written_1h=table["cache_write_1h_tokens"])
+
+
+def _sum(values: Floats, rows: Bools) -> float:
+    return float(values[rows].sum())

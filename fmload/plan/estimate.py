@@ -1,0 +1,219 @@
+"""What a run will cost, before it does: requests × tokens × prices, or hours × prices, with every assumption said."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fmload.base.errors import FmloadError
+from fmload.base.units import format_duration
+from fmload.config.schema import EndpointSpec, RunFile
+from fmload.model.prompt import Prompt
+from fmload.model.stage import Stage
+from fmload.pricing.resolve import Pricing, Terms, Unpriced, resolve, terms_of
+from fmload.pricing.spend import usd_of_tokens
+from fmload.pricing.table import PriceTable
+
+OUTPUT_TOKENS = 256.0  # of an answer that neither its prompt nor the parameters limit
+FIRST_TOKEN_S, TOKENS_PER_S = 0.5, 50.0  # of an answer, where the load waits for answers: nobody has measured it yet
+_LIMITS = ("max_tokens", "max_completion_tokens", "maxTokens", "max_new_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Mean tokens of the requests of a prompt set. `guessed`: nothing limits the answers."""
+
+    tokens_in: float
+    tokens_out: float
+    guessed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointEstimate:
+    """What one endpoint will cost. `usd` is None where its price is unknown, and `why` says why."""
+
+    endpoint: str
+    requests: float
+    tokens_in: float
+    tokens_out: float
+    hours: float
+    usd: float | None
+    by_token: bool
+    emulated: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The whole run's. `assumptions` are sentences; `each_usd` what a request costs, by endpoint and prompt set."""
+
+    endpoints: tuple[EndpointEstimate, ...]
+    assumptions: tuple[str, ...]
+    each_usd: Mapping[tuple[str, str], float]
+
+    @property
+    def usd(self) -> float | None:
+        """What is known of it, together; None when no endpoint has a price."""
+        known = [one.usd for one in self.endpoints if one.usd is not None]
+        return math.fsum(known) if known else None
+
+    @property
+    def real_usd(self) -> float:
+        """Of that, what is not the price of an emulation."""
+        return math.fsum(one.usd or 0.0 for one in self.endpoints if not one.emulated)
+
+    def describe(self) -> str:
+        """As people read it: a line an endpoint, the sum, the assumptions."""
+        lines = [_line(one) for one in self.endpoints]
+        lines.append(f"this run: {'n/a' if self.usd is None else f'about {_usd(self.usd)}'}")
+        return "\n".join([*lines, *(f"  assumed: {one}" for one in self.assumptions)])
+
+
+def terms_of_spec(spec: EndpointSpec, region: str | None = None) -> Terms:
+    """What decides the price of an endpoint of a loaded run file; `region` is the run's."""
+    return terms_of(spec.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True), region)
+
+
+def prices_of(run: RunFile, table: PriceTable) -> dict[str, Pricing | Unpriced]:
+    """The price of every endpoint of a run file, or why it has none."""
+    return {spec.name: resolve(terms_of_spec(spec, run.region), table) for spec in run.endpoints}
+
+
+def require_prices(run: RunFile, prices: Mapping[str, Pricing | Unpriced]) -> None:
+    """Raises FmloadError where `max_cost` is set and a price is unknown: the limit could not be kept."""
+    unknown = {name: price for name, price in prices.items() if isinstance(price, Unpriced)}
+    if run.max_cost is not None and unknown:
+        raise FmloadError("\n".join(f"endpoint '{name}': max_cost is {run.max_cost:g} USD, but {price.reason}"
+                                    for name, price in unknown.items()),
+                          hint="; ".join(dict.fromkeys(price.remedy for price in unknown.values()))
+                          + "; {hourly: 0} where it costs nothing; or take max_cost out")
+
+
+def sizes_of(prompts: Mapping[str, Iterable[Prompt]], parameters: Mapping[str, object]) -> dict[str, Size]:
+    """Mean tokens by prompt set, for an endpoint with these parameters."""
+    return {name: _size(list(some), parameters) for name, some in prompts.items()}
+
+
+def described(run: RunFile) -> dict[str, list[Prompt]]:
+    """One prompt of mean length for each set, as far as the run file itself tells lengths: for plans, before any prompt
+    is prepared."""
+    found = {}
+    for spec in run.prompts:
+        given = getattr(spec.options, "input_tokens", None)
+        found[spec.name] = [Prompt("described", spec.name, "", input_tokens=_mean(given),
+                                   output_tokens=_mean(spec.output_tokens))]
+    return found
+
+
+def _mean(length: object) -> int | None:
+    mean = getattr(length, "mean", None)
+    return round(mean) if isinstance(mean, int | float) else None
+
+
+def _size(prompts: Sequence[Prompt], parameters: Mapping[str, object]) -> Size:
+    limit = next((float(value) for key in _LIMITS if isinstance(value := parameters.get(key), int | float)), None)
+    given = [prompt.output_tokens for prompt in prompts]
+    guessed = limit is None and any(tokens is None for tokens in given)
+    made = [float(tokens) if tokens is not None else limit or OUTPUT_TOKENS for tokens in given]
+    count = max(1, len(prompts))
+    return Size(sum(prompt.input_tokens or 0 for prompt in prompts) / count, sum(made) / count, guessed)
+
+
+def estimate(run: RunFile, stages: Sequence[Stage], prompts: Mapping[str, Sequence[Prompt]],
+             prices: Mapping[str, Pricing | Unpriced], at_most: int | None = None) -> Estimate:
+    """The estimate of the stages that are still to be run. `at_most`: how many a search may take."""
+    pending = [stage for stage in stages if stage.status == "pending"]
+    more = max(1.0, (at_most or 0) / max(1, len(stages))) if run.load.find is not None else 1.0
+    sizes = {spec.name: sizes_of(prompts, spec.parameters) for spec in run.endpoints}
+    each = {(spec.name, name): float(usd_of_tokens(price, size.tokens_in, size.tokens_out))
+            for spec in run.endpoints if isinstance(price := prices[spec.name], Pricing) and price.by_token
+            for name, size in sizes[spec.name].items()}
+    found = tuple(_endpoint(spec.name, [stage for stage in pending if stage.endpoint == spec.name],
+                            sizes[spec.name], prices[spec.name], bool(spec.emulated), more) for spec in run.endpoints)
+    return Estimate(found, tuple(_assumptions(pending, sizes, more)), each)
+
+
+def _endpoint(name: str, stages: Sequence[Stage], sizes: Mapping[str, Size], price: Pricing | Unpriced, emulated: bool,
+              more: float) -> EndpointEstimate:
+    counts = [(stage, requests_of(stage, sizes[stage.prompt_set]) * more) for stage in stages]
+    tokens_in = math.fsum(count * sizes[stage.prompt_set].tokens_in for stage, count in counts)
+    tokens_out = math.fsum(count * sizes[stage.prompt_set].tokens_out for stage, count in counts)
+    hours = math.fsum(duration_s(stage, sizes[stage.prompt_set]) for stage in stages) * more / 3600
+    numbers = (name, math.fsum(count for _, count in counts), tokens_in, tokens_out, hours)
+    if isinstance(price, Unpriced):
+        return EndpointEstimate(*numbers, None, False, emulated, str(price))
+    if not price.by_token:
+        return EndpointEstimate(*numbers, (price.usd_per_hour or 0.0) * hours, False, emulated)
+    usd = math.fsum(count * float(usd_of_tokens(price, sizes[stage.prompt_set].tokens_in,
+                                                sizes[stage.prompt_set].tokens_out)) for stage, count in counts)
+    return EndpointEstimate(*numbers, usd, True, emulated)
+
+
+def latency_s(size: Size) -> float:
+    """How long an answer is taken to be on its way."""
+    return FIRST_TOKEN_S + size.tokens_out / TOKENS_PER_S
+
+
+def requests_of(stage: Stage, size: Size) -> float:
+    """Requests that a stage will send: as many as are due in an open loop; else as answers of the assumed length
+    allow, or as many as close its window."""
+    if stage.load.kind == "rate":
+        return stage.load.value * (stage.ramp_s / 2 + stage.warmup_s + (stage.window_s or 0.0)) + (
+            float(stage.requests or 0))
+    users = stage.load.value
+    per_s = users / latency_s(size)
+    before = float(stage.warmup.requests or per_s * stage.warmup_s) + per_s * stage.ramp_s / 2
+    return before + (float(stage.requests) if stage.requests is not None else per_s * (stage.window_s or 0.0)) + users
+
+
+def duration_s(stage: Stage, size: Size) -> float:
+    """How long a stage will be on, its drain with one answer included."""
+    window_s = stage.window_s
+    if window_s is None:
+        per_s = stage.load.value if stage.load.kind == "rate" else stage.load.value / latency_s(size)
+        window_s = (stage.requests or 0) / per_s
+    return stage.ramp_s + stage.warmup_s + window_s + latency_s(size)
+
+
+def _assumptions(stages: Sequence[Stage], sizes: Mapping[str, Mapping[str, Size]], more: float) -> Iterable[str]:
+    if any(stage.slots and stage.requests is None for stage in stages):
+        yield (f"each user gets an answer {format_duration(FIRST_TOKEN_S)} after it asks, at {TOKENS_PER_S:g} tokens/s "
+               "(not measured yet)")
+    if any(sizes[stage.endpoint][stage.prompt_set].guessed for stage in stages):
+        yield f"answers of {OUTPUT_TOKENS:g} tokens, as neither prompts nor parameters limit them"
+    else:
+        yield "answers as long as they may be"
+    if more > 1:
+        yield f"the search takes {more:.0f} times as many stages as are planned now, at loads like them"
+    yield "nothing comes from a cache, and no request fails"
+
+
+def approve(found: Estimate, run: RunFile, yes: bool, ask: Callable[[str], bool] | None, spent_usd: float = 0.0) -> str:
+    """Whether the run may go on; returns what is to be told. Raises FmloadError when its owner declines, or when it
+    needs a yes (above `ask_above`, or above `max_cost`) and nobody is there to say it. `spent_usd`: so far."""
+    told = found.describe()
+    over = run.max_cost is not None and spent_usd + (found.usd or 0.0) > run.max_cost
+    if over:
+        told += f"\n  above max_cost ({run.max_cost:g} USD): the run will be stopped before it is passed"
+    real = found.real_usd
+    if yes or real <= 0 or not (over or real > run.ask_above):
+        return told
+    if ask is None:
+        why = f"above max_cost ({run.max_cost:g} USD)" if over else f"above ask_above ({run.ask_above:g} USD)"
+        raise FmloadError(f"{told}\nthis run would cost about {_usd(real)}, {why}, and nobody is there to agree",
+                          hint="add --yes; or fewer stages, shorter windows, or a higher limit")
+    if not ask(told):
+        raise FmloadError("not started: its cost was declined")
+    return told
+
+
+def _line(one: EndpointEstimate) -> str:
+    what = (f"{one.requests:,.0f} requests, {one.tokens_in:,.0f} tokens in and {one.tokens_out:,.0f} out"
+            if one.by_token or one.usd is None else format_duration(one.hours * 3600))
+    price = f"n/a ({one.why})" if one.usd is None else f"about {_usd(one.usd)}"
+    return f"{one.endpoint}: {what}: {price}{', as if it were no emulation' if one.emulated and one.usd else ''}"
+
+
+def _usd(value: float) -> str:
+    return f"{value:.2f} USD" if value >= 0.1 or value == 0 else f"{value:.2g} USD"

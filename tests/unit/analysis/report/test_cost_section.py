@@ -1,0 +1,55 @@
+"""The cost section: why a price is unknown, other options side by side, and a run that its budget ended."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fmload_analysis.document.document import Bullets, Paragraph, Table
+from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.report.sections import cost
+from fmload_analysis.run import open_run
+from tests.handmade import request, stage, write
+
+HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+
+
+def blocks(root: Path, endpoint: dict[str, Any], **columns: Any) -> list[Any]:
+    records = [request(f"r{n}", 16 * n, [16 * n + 4, 16 * n + 16], **columns) for n in range(-10, 70)]
+    write(root, [stage(0, 1000)], records, spec={"region": "us-east-1", "endpoints": [{"name": "a", **endpoint}]})
+    section = cost.render(analyse_run(open_run(root)))
+    assert section is not None
+    return list(section.blocks)
+
+
+def table(found: list[Any], caption: str) -> list[dict[str, str]]:
+    one = next(block for block in found if isinstance(block, Table) and caption in block.caption)
+    return [{column.label: cell.text for column, cell in zip(one.columns, row, strict=True)} for row in one.rows]
+
+
+def test_an_unknown_price_has_its_reason_and_remedy(tmp_path: Path) -> None:
+    found = blocks(tmp_path, {"protocol": "bedrock", "model": HAIKU, "service_tier": "flex"})
+    told, = next(block for block in found if isinstance(block, Bullets)).items
+    assert told.startswith("a: n/a, as the price table has no tier flex") and "To have it:" in told
+
+
+def test_tiers_and_the_cache_stand_side_by_side(tmp_path: Path) -> None:
+    counts = {"input_tokens": 2010, "cached_tokens": 1500, "cache_write_tokens": 500, "output_tokens": 10}
+    rows = table(blocks(tmp_path, {"protocol": "bedrock", "model": HAIKU}, **counts), "other prices")
+    assert [(row["As"], row["Per 10k"]) for row in rows] == [
+        ("as paid (default tier)", "$9.19"), ("tier batch, no price of cached tokens", "$11.33"),
+        ("without a cache", "$22.66")]
+
+
+def test_purchase_options_stand_side_by_side(tmp_path: Path) -> None:
+    rows = table(blocks(tmp_path, {"price": {"instance_type": "g5.xlarge"}}), "other prices")
+    assert [(row["As"], row["Against now"]) for row in rows] == [("as paid (on demand)", "100"), ("reserved 1yr", "63")]
+
+
+def test_a_run_that_its_budget_ended_says_so(tmp_path: Path) -> None:
+    write(tmp_path, [stage(0, 1000)], [request("r", 10, [15])]).events_jsonl.write_text(
+        json.dumps({"at_ns": 1, "kind": "budget", "stage": 0, "detail": "max_cost is about to be passed"}) + "\n")
+    section = cost.render(analyse_run(open_run(tmp_path)))
+    assert section is not None
+    assert any("stopped by its budget" in block.text for block in section.blocks if isinstance(block, Paragraph))

@@ -1,0 +1,80 @@
+"""The price table: every row has a source and a date, another region is another price, and bad files are told."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from fmload.base.errors import FmloadError
+from fmload.pricing.table import PriceTable, accelerators_of, load_prices
+
+REGIONS = ("us-east-1", "us-east-2", "us-west-2", "eu-west-1", "eu-central-1", "ap-northeast-1", "ap-southeast-1",
+           "ap-southeast-2", "ap-south-1")
+
+
+@pytest.fixture(scope="module")
+def prices() -> PriceTable:
+    return load_prices()
+
+
+@pytest.mark.parametrize("name", [
+    "ml.inf2.48xlarge", "ml.trn1.32xlarge", "ml.g5.xlarge", "ml.g6e.48xlarge", "g6.xlarge", "p5.48xlarge",
+    "p4d.24xlarge", "trn1.32xlarge", "ml.p4d.24xlarge", "g6e.xlarge", "p5en.48xlarge", "p6-b200.48xlarge",
+    "g7e.2xlarge", "ml.p5.4xlarge"])
+def test_the_shipped_table_knows_the_usual_types(prices: PriceTable, name: str) -> None:
+    assert prices.hourly(name, "us-east-1") is not None
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_regions_that_people_use_have_prices(prices: PriceTable, region: str) -> None:
+    assert prices.hourly("g4dn.xlarge", region) is not None
+    assert prices.hourly("inf2.xlarge", region) is not None
+    assert prices.hourly("inf2.xlarge", region, "reserved_1yr") is not None
+
+
+def test_every_group_has_a_source_and_a_date_that_is_past(prices: PriceTable) -> None:
+    for group in (*prices.instances, *prices.token_groups):
+        assert group["source"] and date(2024, 1, 1) < date.fromisoformat(str(group["date"])) < date(2027, 1, 1)
+
+
+def test_a_contradicted_row_says_so(prices: PriceTable) -> None:
+    quote = prices.hourly("ml.trn1.32xlarge", "us-east-1")
+    assert quote is not None and quote.usd == 24.73
+    assert quote.note is not None and "28.497" in quote.note
+
+
+def test_what_a_price_was_before_it_was_cut_stands_behind_what_it_is(prices: PriceTable) -> None:
+    known = [(quote.usd, quote.date) for quote in prices
+             if (quote.instance_type, quote.region, quote.purchase) == ("p4d.24xlarge", "us-east-1", "on_demand")]
+    assert known == [(21.957642, "2026-07-20"), (32.7726, "2025-04-11")]
+
+
+def test_tiers_of_an_own_table_are_priced_wherever_the_model_is_called(tmp_path: Path) -> None:
+    own = tmp_path / "own.yml"
+    own.write_text("tokens:\n- {source: mine, date: 2026-01-01, prices: {m: {input: 1, output: 2, "
+                   "tiers: {flex: {input: 0.5, output: 1}}}}}\n")
+    for region in (None, "eu-west-1"):
+        quote = load_prices(own).tokens("m", "flex", region)
+        assert quote is not None
+        assert (quote.input_per_1m, quote.output_per_1m, quote.source) == (0.5, 1.0, "mine")
+
+
+@pytest.mark.parametrize(("text", "wrong"), [
+    ("instances:\n- {source: x, date: 2026-01-01, prices: {}}\n", "lacks region"), ("[]", "not a price table"),
+    ("instances: [", "cannot read"),
+    ("instances:\n- {source: x, date: 2026-01-01, region: r, prices: {a: cheap}}\n", "a: 'cheap' is no price"),
+    ("tokens:\n- {source: x, date: 2026-01-01, prices: {a: 3}}\n", "a: '3' is no price")])
+def test_a_bad_table_is_an_error_that_names_the_file(tmp_path: Path, text: str, wrong: str) -> None:
+    own = tmp_path / "own.yml"
+    own.write_text(text)
+    with pytest.raises(FmloadError, match=wrong) as caught:
+        load_prices(own)
+    assert "own.yml" in str(caught.value)
+
+
+def test_accelerators_of_sagemaker_types_are_those_of_their_ec2_kin() -> None:
+    assert accelerators_of("inf2.48xlarge") == 12
+    assert accelerators_of("ml.g5.12xlarge") == 4
+    assert accelerators_of("m5.large") is None
