@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from fmload.results.worker_file import WorkerFacts
 from fmload_analysis.columns import READ, Batch, to_batch
 
 _SPOILT = "it was cut off or edited: take it from a copy; the records of the folder are as they were"
+DEGRADED = "endpoint_degraded"
 BATCH_ROWS = 4_096  # with 200 chunks a request: 0.8 M chunks, some 15 MB a copy
 
 
@@ -107,6 +108,17 @@ class Run:
                     yield to_batch(batch, stage.window_start_ns, offsets)
 
 
+def _degraded(stage: Stage, events: Sequence[Mapping[str, Any]]) -> Stage:
+    """The stage with a mark for all that its endpoint lost between ramp and drain, as the deployment's watch saw it."""
+    start, end = stage.ramp_start_ns or stage.window_start_ns, stage.drain_end_ns or stage.window_end_ns
+    if not start or not end:
+        return stage
+    marks = [StageMark(str(event["kind"]), event["at_ns"], None, str(event.get("detail", ""))) for event in events
+             if event.get("kind") == DEGRADED and event.get("endpoint") == stage.endpoint
+             and start <= event.get("at_ns", 0) <= end]
+    return replace(stage, marks=[*stage.marks, *marks]) if marks else stage
+
+
 def open_run(root: Path) -> Run:
     """The run in a results folder. Makes the records from the journals where they are missing, and the telemetry from
     its log.
@@ -118,9 +130,10 @@ def open_run(root: Path) -> Run:
     workers = {worker.worker: worker for worker in worker_file.read(results)}
     _compact_if_needed(results)
     _telemetry_if_needed(results)
-    stages = (_closed(stage, results, workers) for stage in told.stages)
+    events = tuple(read_json_lines(results.events_jsonl))
+    stages = (_degraded(_closed(stage, results, workers), events) for stage in told.stages)
     return Run(results=results, spec=_yaml(results.run_yml), stages=tuple(stages), workers=workers,
-               environment=_json(results.environment_json, {}), events=tuple(read_json_lines(results.events_jsonl)),
+               environment=_json(results.environment_json, {}), events=events,
                health=tuple(_on_master_line(line, workers) for line in read_json_lines(results.health_jsonl)),
                run_id=told.run_id, started_utc=told.started_utc, losses=tuple(journal.losses(results)))
 

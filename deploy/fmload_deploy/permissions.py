@@ -96,6 +96,7 @@ GRANTS: dict[str, tuple[Grant, ...]] = {
     "sweep": (
         Grant("resourcegroupstaggingapi", ("get_resources",)),
         Grant("iam", ("list_roles", "list_role_tags")),
+        Grant("iam", ("get_instance_profile",), _PROFILES),
         Grant("scheduler", ("list_schedule_groups", "list_tags_for_resource")),
         Grant("s3", ("list_buckets", "list_objects_v2", "get_object_tagging")),
     ),

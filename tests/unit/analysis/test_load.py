@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,18 @@ def test_a_torn_last_line_of_the_health_file_is_left_out(tmp_path: Path) -> None
     with results.health_jsonl.open("a") as file:
         file.write('{"worker": "w0", "at')
     assert len(open_run(tmp_path).health) == 1
+
+
+def test_a_copy_that_died_in_the_window_marks_its_endpoints_stage_and_no_other(tmp_path: Path) -> None:
+    results = write(tmp_path, [stage(0, endpoint="balanced"), stage(1, endpoint="other")])
+    told = open_run(tmp_path).stages[0]
+    lost = {"at_ns": told.window_start_ns + 1, "kind": "endpoint_degraded", "worker": None, "stage": None,
+            "endpoint": "balanced", "detail": "balanced: ec2-instance i: copy 3: dead, taken out of the balancer"}
+    late = {**lost, "at_ns": (told.drain_end_ns or told.window_end_ns or 0) + 1}
+    results.events_jsonl.write_text(json.dumps(lost) + "\n" + json.dumps(late) + "\n")
+    first, second = open_run(tmp_path).stages
+    assert [(mark.kind, mark.detail) for mark in first.marks] == [("endpoint_degraded", lost["detail"])]
+    assert list(second.marks) == []
 
 
 def test_the_clients_health_is_put_on_the_masters_line(tmp_path: Path) -> None:

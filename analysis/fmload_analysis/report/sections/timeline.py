@@ -32,7 +32,7 @@ SIDE_BY_SIDE_S = 0.5  # windows that began so close began together
 _EVENT_COLUMNS = (
     Column("Time", title="Since the run's first stage began"), Column("Event", numeric=False), Column("Stage"),
     Column("Worker", numeric=False), Column("Detail", numeric=False, wide=True))
-_BAD = {"worker_lost", "worker_frozen", "journal_failed", "endpoint_dead", "interrupted"}
+_BAD = {"endpoint_degraded", "worker_lost", "worker_frozen", "journal_failed", "endpoint_dead", "interrupted"}
 
 
 def render(analysis: Analysis) -> Section | None:
