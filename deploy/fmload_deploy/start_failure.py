@@ -25,7 +25,7 @@ _CAUSES: tuple[tuple[str, Cause], ...] = (
     (r"GatedRepoError|gated repo|Access to model \S+ is restricted|(401|403) Client Error", Cause(
         "the weights may not be fetched: the model is gated, or the token is missing or wrong",
         "accept the model's licence on its page, and give a token of that account (hf_token_secret, hf_token_env)")),
-    (r"RepositoryNotFoundError|404 Client Error|is not a valid model identifier", Cause(
+    (r"RepositoryNotFoundError|is not a valid model identifier", Cause(
         "there is no model of that name", "check model: (or model_id:) letter by letter")),
     (r"CUDA out of memory|OutOfMemoryError|HIP out of memory|NRT_RESOURCE|Failed to allocate .*HBM", Cause(
         "the accelerator's memory does not hold it",

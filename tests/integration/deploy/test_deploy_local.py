@@ -163,7 +163,7 @@ DRIVER = textwrap.dedent("""
     from fmload_deploy import lifecycle
     from fmload.config.loading import load
     from fmload.results.folder import Results
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))  # as fmload run has it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the tests were started with
     with lifecycle.deployed(load(Path(sys.argv[1])), Results(Path(sys.argv[2])), keep=sys.argv[3] == "keep"):
         print("up", flush=True)
         time.sleep(600)
@@ -208,7 +208,7 @@ def test_what_was_kept_outlives_the_run_until_down(tmp_path: Path, driver: Path,
     assert not running(run_id)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_takes_everything_down_first(tmp_path: Path, driver: Path, number: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, str(driver), str(driver.with_name("run.yml")), str(tmp_path / "r"), "end"],
                           stdout=subprocess.PIPE) as process:
