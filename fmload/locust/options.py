@@ -17,6 +17,8 @@ from fmload.exposition import watching
 
 DEFAULT_RUN_TIME_S = 60.0
 
+Ask = Callable[[str, str | None], str]  # a URL and the variable that holds the key → a model
+
 
 def add_arguments(parser: Any) -> None:
     """Add fmload's options to Locust's parser. On the parser itself: what is in a group is not in the web form."""
@@ -29,7 +31,7 @@ def add_arguments(parser: Any) -> None:
         help="Several addresses of one model, separated by commas, in place of the host")
     add("--fmload-balance", default="round_robin", env_var="FMLOAD_BALANCE", choices=["round_robin", "least_busy"],
         help="Which of --fmload-urls a request goes to")
-    add("--fmload-model", default="", env_var="FMLOAD_MODEL", help="Model to ask for")
+    add("--fmload-model", default="", env_var="FMLOAD_MODEL", help="Model to ask for; asked of the server when empty")
     add("--fmload-api-key-env", default="", env_var="FMLOAD_API_KEY_ENV",
         help="Name of the environment variable with the API key (on the workers); never the key itself")
     add("--fmload-prompts", default="", env_var="FMLOAD_PROMPTS",
@@ -57,11 +59,18 @@ def _hidden(add: Callable[..., Any]) -> Callable[..., Any]:
     return hidden
 
 
-def run_file(options: argparse.Namespace, host: str | None, protocol: str) -> RunFile:
-    """The run file named by --fmload-config, or the one that the other options describe. Raises FmloadError."""
+def run_file(options: argparse.Namespace, host: str | None, protocol: str, ask: Ask | None = None) -> RunFile:
+    """The run file named by --fmload-config, or the one that the other options describe. Raises FmloadError.
+
+    `ask` tells the model of a server that speaks OpenAI's protocol, where none is given.
+    """
     if options.fmload_config:
         run = load(Path(options.fmload_config))
     else:
+        urls = _urls(options) or [host or ""]
+        if ask is not None and protocol == "openai" and not options.fmload_model and urls[0]:
+            given = {**vars(options), "fmload_model": ask(urls[0], options.fmload_api_key_env or None)}
+            options = argparse.Namespace(**given)
         run = parse(yaml_lines.write(_described(options, host, protocol)), "the options", Path.cwd())
     waiting = [spec.name for spec in run.endpoints if spec.deploy]
     if waiting:
@@ -87,8 +96,12 @@ def _endpoint(options: argparse.Namespace, host: str | None, protocol: str) -> d
 
 
 def _where(options: argparse.Namespace, host: str | None) -> dict[str, Any]:
-    urls = [url.strip() for url in options.fmload_urls.split(",") if url.strip()]
+    urls = _urls(options)
     return {"urls": urls, "balance": options.fmload_balance} if urls else {"url": host}
+
+
+def _urls(options: argparse.Namespace) -> list[str]:
+    return [url.strip() for url in options.fmload_urls.split(",") if url.strip()]
 
 
 def _prompts(options: argparse.Namespace) -> dict[str, Any]:

@@ -23,13 +23,15 @@ from gevent.util import print_run_info
 from locust import argument_parser, events
 from locust.event import EventHook
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+from rich.console import Console
 
 from fmload.base.descriptors import raise_limit
 from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError, refused_by_disk
 from fmload.exposition.watching import watch
+from fmload.launch import server
 from fmload.launch import session as launch
 from fmload.launch.parent import parent
-from fmload.locust import options, webui
+from fmload.locust import options, said, webui
 from fmload.locust.link import RunnerLink
 from fmload.locust.listener import keep_listening
 from fmload.locust.shape import StageShape
@@ -239,6 +241,7 @@ class Plugin:
 
     def _cannot_begin(self, error: FmloadError) -> bool:
         logger.error("%s", error)
+        said.show_failure(self.environment, str(error))
         self.environment.process_exit_code = error.exit_code
         self._release()
         return False
@@ -261,13 +264,22 @@ class Plugin:
     def _open(self) -> launch.Session:
         given = self.environment.parsed_options
         protocol = getattr(self.environment.user_classes[0], "protocol", "openai")
-        run = options.run_file(given, self.environment.host, protocol)
+        run = options.run_file(given, self.environment.host, protocol, self._ask_for_model)
         out = Path(given.fmload_out) if given.fmload_out else None
         results = launch.open_folder(run.name, out, resume=given.fmload_resume, beside=not given.headless)
         session = launch.begin(run, results, launch.in_a_process, resume=given.fmload_resume)
         for told in session.warnings:
             logger.warning("%s", told)
+        swept = bool(given.fmload_config or given.fmload_concurrency or given.fmload_window)
+        for told in said.phases(session.stages, given.num_users, given.spawn_rate, swept):
+            logger.info("%s", told)
         return session
+
+    def _ask_for_model(self, url: str, variable: str | None) -> str:
+        """The model that a server serves first. Raises FmloadError with what keeps it from saying so."""
+        served = server.ask(server.base_url(url), variable)
+        logger.info("%s serves %s", served.url, model := server.choose(served, None))
+        return model
 
     def _on_test_stopping(self) -> None:
         """Locust stops a test whose last worker is gone, too."""
@@ -286,11 +298,22 @@ class Plugin:
     def _run_ended(self, controller: Controller) -> None:
         if self.controller is controller:
             self.controller = None
+            self._tell_of_end()
             self._release()
             self._run_watched()
             self.environment.stop_timeout = self._stop_timeout
             if self.environment.parsed_options.headless:
                 self.environment.process_exit_code = controller.exit_code
+
+    def _tell_of_end(self) -> None:
+        """The stages as a table and where the results are; an error on the page, too."""
+        if self.collector is None or self._session is None:
+            return
+        snapshot = self.collector.live.snapshot(time.monotonic_ns(), self.collector.wall_anchor_ns)
+        if error := snapshot["run"].get("error"):
+            said.show_failure(self.environment, error)
+        Console().print(*said.ended(snapshot, self.collector.stages, self._session.results.root), sep="\n",
+                        highlight=False, soft_wrap=True)
 
     def _release(self) -> None:
         """Leave the results folder to the next run, of this process or another."""

@@ -84,3 +84,17 @@ def test_locusts_web_ui_listens_on_the_loopback_unless_asked_otherwise() -> None
     add_arguments(parser)
     assert parser.parse_args([]).web_host == "127.0.0.1"
     assert parser.parse_args(["--web-host", "0.0.0.0"]).web_host == "0.0.0.0"
+
+
+def test_the_model_is_asked_of_the_server_where_none_is_given() -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def ask(url: str, variable: str | None) -> str:
+        asked.append((url, variable))
+        return "served"
+
+    run = run_file(given("--fmload-api-key-env", "KEY"), "http://h:1/v1", "openai", ask)
+    assert (run.endpoints[0].model, asked) == ("served", [("http://h:1/v1", "KEY")])
+    assert run_file(given("--fmload-model", "mine"), "http://h", "openai", ask).endpoints[0].model == "mine"
+    assert run_file(given("--fmload-urls", "http://a/v1,http://b/v1"), "http://h", "openai", ask).endpoints[0].urls
+    assert [url for url, _ in asked] == ["http://h:1/v1", "http://a/v1"]
