@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: quickstart test unit lint bench docs wheel wheels clean help
+.PHONY: quickstart test unit lint bench docs site wheel wheels clean help
 
 help:  ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -46,7 +46,10 @@ bench: $(VENV)/.dev  ## cost per token event, error against the truth, memory; b
 	@$(BIN)/python -m tests.bench
 
 docs: $(VENV)/.core  ## the generated parts of docs/: metrics and the run file's keys
-	@$(BIN)/python -m fmload.metrics.definitions > docs/metrics.md && $(BIN)/python -m fmload.config.reference && $(BIN)/python -m tests.extending
+	@$(BIN)/python -m fmload.metrics.definitions > docs/metrics.md && $(BIN)/python -m fmload.config.reference && $(BIN)/python -m tests.extending && $(BIN)/python -m tests.commands_page
+
+site: $(VENV)/.dev  ## build the documentation's pages into site/, links checked
+	@$(BIN)/zensical build --strict --clean && echo site/index.html
 
 wheel: $(VENV)/.dev  ## build the wheel into dist/
 	@rm -rf dist && $(BIN)/python -m build --wheel --outdir dist . >/dev/null && ls dist
@@ -55,4 +58,4 @@ wheels: $(VENV)/.core  ## whether every dependency has a wheel, for Python 3.11 
 	@$(BIN)/python -m tests.wheels
 
 clean:  ## remove what was made, results excepted
-	@rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis
