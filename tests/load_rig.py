@@ -24,6 +24,7 @@ from fmload.base.resources import resource
 from fmload.emulator import truth
 from fmload.model.prompt import Prompt
 from fmload.model.record import Record, from_table
+from fmload.model.request_id import is_trial
 from fmload.prompts import store
 from fmload.results.folder import Results
 
@@ -42,7 +43,7 @@ class Server:
 
     def requests(self) -> list[truth.Truth]:
         """The requests that have ended at the server; the first requests before the load left out."""
-        return [one for one in truth.read(self.truth_log) if not one.request_id.startswith("trial-")]
+        return [one for one in truth.read(self.truth_log) if not is_trial(one.request_id)]
 
 
 @contextmanager

@@ -53,6 +53,18 @@ class Strict(BaseModel):
         model: Self = _unless(problems, cls, made)
         return model
 
+    @model_serializer(mode="wrap")
+    def _with_meant_nulls(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        return {**handler(self), **_meant_nulls(self, info)}
+
+
+def _meant_nulls(model: BaseModel, info: SerializationInfo) -> dict[str, None]:
+    """Fields that were set to null where their default is something else: left out, they would have it again."""
+    if not info.exclude_none:
+        return {}
+    return {field.alias or name if info.by_alias else name: None for name, field in type(model).model_fields.items()
+            if getattr(model, name) is None and field.get_default(call_default_factory=True) is not None}
+
 
 def also(handler: GetJsonSchemaHandler, core: CoreSchema, short: dict[str, Any]) -> dict[str, Any]:
     """The JSON schema of a mapping that may be written short."""
@@ -117,7 +129,7 @@ class Extensible(BaseModel):
     def _with_options(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         common = {key: value for key, value in handler(self).items() if key not in (self.__pydantic_extra__ or {})}
         options = self._options.model_dump(mode=info.mode, by_alias=info.by_alias, exclude_none=info.exclude_none)
-        return {**common, **options}
+        return {**common, **options, **_meant_nulls(self, info)}
 
     @property
     def options(self) -> Any:

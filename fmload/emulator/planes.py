@@ -6,11 +6,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fmload.base.errors import FmloadError
 from fmload.emulator import bedrock, openai, sagemaker
 from fmload.emulator.dialect import Ask, Dialect, Plane
 from fmload.emulator.faults import Fault
 from fmload.emulator.http import Refusal, Request, json_refusal
+from fmload.emulator.odd import Form, Odd
 from fmload.emulator.settings import Settings
+from fmload.plugins import FORMS
 
 _OPENAI = re.compile(r"(?:/endpoints/[^/]+/openai|/openai)?/v1/(chat/)?completions$")
 _SAGEMAKER = re.compile(r"/endpoints/[^/]+/invocations(-response-stream)?$")
@@ -55,7 +58,7 @@ def _open_openai(request: Request, number: int, settings: Settings) -> Opened:
     ask = openai.parse(body, chat)
     if settings.models and ask.model not in settings.models:
         raise openai.refusal(404, f"The model `{ask.model}` does not exist.", "NotFoundError")
-    return Opened(ask, openai.OpenAIDialect(ask, body, number, chat, settings.shape))
+    return Opened(ask, odd_of(request, settings, openai.OpenAIDialect(ask, body, number, chat, settings.shape)))
 
 
 def _open_sagemaker(request: Request, number: int, settings: Settings) -> Opened:
@@ -67,7 +70,8 @@ def _open_sagemaker(request: Request, number: int, settings: Settings) -> Opened
     streaming = request.path.endswith("-response-stream")
     ask.stream = ask.stream and streaming  # InvokeEndpoint gathers what a container streams
     accept = request.headers.get("x-amzn-sagemaker-accept", request.headers.get("accept", ""))
-    return Opened(ask, sagemaker.dialect(ask, body, number, settings.shape, streaming, accept))
+    inner = odd_of(request, settings, sagemaker.container(ask, body, number, settings.shape, accept))
+    return Opened(ask, sagemaker.PayloadParts(inner, settings.shape.part_bytes) if streaming else inner)
 
 
 def _open_bedrock(request: Request, number: int, settings: Settings) -> Opened:
@@ -76,11 +80,30 @@ def _open_bedrock(request: Request, number: int, settings: Settings) -> Opened:
         raise aws_refusal("bedrock", 400, "ValidationException", "The provided model identifier is invalid.")
     body, stream = openai.parse_json(request.body), operation.endswith("stream")
     if operation.startswith("converse"):
-        return Opened(bedrock.parse_converse(model, body, stream), bedrock.ConverseDialect())
+        return Opened(bedrock.parse_converse(model, body, stream), odd_of(request, settings, bedrock.ConverseDialect()))
     family = bedrock.family_of(model)
     ask = family.parse(body)
     ask.model, ask.stream = model, stream
-    return Opened(ask, bedrock.InvokeDialect(family()))
+    return Opened(ask, odd_of(request, settings, bedrock.InvokeDialect(family())))
+
+
+def form_of(request: Request, settings: Settings) -> tuple[str, Form] | None:
+    """The odd form that the request's own header asks for, or all requests are answered in. Raises Refusal."""
+    name = request.headers.get("x-emulator-dialect", settings.dialect)
+    try:
+        return None if name is None else (name, FORMS.load(name))
+    except FmloadError as error:
+        raise openai.refusal(400, str(error)) from error
+
+
+def odd_of(request: Request, settings: Settings, dialect: Dialect) -> Dialect:
+    """The dialect, in the odd form that was asked for. It tells running totals only where the form does."""
+    form = form_of(request, settings)
+    if form is None:
+        return dialect
+    if isinstance(dialect, openai.OpenAIDialect):
+        dialect.usage_each = False
+    return Odd(dialect, form[1])
 
 
 _OPEN: dict[Plane, Callable[[Request, int, Settings], Opened]] = {

@@ -10,10 +10,14 @@ from contextlib import suppress
 from fmload.base.errors import EXIT_OK
 from fmload.emulator.server import Server
 from fmload.emulator.settings import Settings, from_arguments
+from fmload.plugins import FORMS
 
 
 def run(args: argparse.Namespace) -> int:
     """Serves until SIGINT or SIGTERM."""
+    if args.dialect == "list":
+        print("\n".join(f"{name:28} {_told(name)}" for name in FORMS.in_order()))
+        return EXIT_OK
     settings = from_arguments(args)
     _allow_many_connections()
     server = Server(settings)
@@ -23,6 +27,13 @@ def run(args: argparse.Namespace) -> int:
     print(_greeting(url, settings, str(server.ca_file) if server.ca_file else None), flush=True)
     server.run()
     return EXIT_OK
+
+
+def _told(name: str) -> str:
+    """What is right about an odd form, and what it does, in the words of its function."""
+    form = FORMS.load(name)
+    said = str(form.change.__doc__ or "").strip().partition("\n")[0]
+    return f"{form.outcome:14} {said}".rstrip()
 
 
 def _allow_many_connections() -> None:

@@ -26,15 +26,11 @@ def parse(body: dict[str, Any]) -> Ask:
                ignore_eos=bool(parameters.get("ignore_eos_token")))
 
 
-def dialect(ask: Ask, body: dict[str, Any], number: int, shape: Shape, streaming: bool, accept: str) -> Dialect:
-    """How the container answers; in payload parts when `streaming`, as it is otherwise."""
-    inner: Dialect
+def container(ask: Ask, body: dict[str, Any], number: int, shape: Shape, accept: str) -> Dialect:
+    """How the container answers, whichever operation it is asked by."""
     if "inputs" not in body:
-        inner = OpenAIDialect(ask, body, number, "messages" in body, shape)
-    else:
-        lines = "jsonlines" in accept or shape.container == "lmi"
-        inner = TgiDialect(ask, body.get("parameters") or {}, lines)
-    return PayloadParts(inner, shape.part_bytes) if streaming else inner
+        return OpenAIDialect(ask, body, number, "messages" in body, shape)
+    return TgiDialect(ask, body.get("parameters") or {}, "jsonlines" in accept or shape.container == "lmi")
 
 
 class TgiDialect:

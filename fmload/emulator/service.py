@@ -84,6 +84,8 @@ class Service:
             truth.fault = fault.kind if fault else None
             if fault is not None and fault.kind == "status":
                 raise planes.refuse(plane, fault)
+            if (form := planes.form_of(request, self._settings)) is not None:
+                truth.dialect, truth.right = form[0], form[1].outcome
             opened = planes.open_request(plane, request, number, self._settings)
         except Refusal as refusal:
             self._turn_away(connection, truth, refusal)

@@ -14,6 +14,7 @@ from fmload.emulator import faults
 from fmload.emulator.faults import Fault
 from fmload.emulator.profiles import PROFILES, Profile, steady
 from fmload.emulator.shape import Shape
+from fmload.plugins import FORMS
 
 _LOOPBACK = ("localhost", "127.0.0.1")
 
@@ -31,6 +32,7 @@ class Settings:
     api_key: str | None = None
     shape: Shape = field(default_factory=Shape)
     faults: tuple[Fault, ...] = ()
+    dialect: str | None = None  # of the table `fmload.plugins.FORMS`
     seed: int = 0
     default_tokens: int = 128  # when the request sets no limit
     natural_tokens: tuple[float, float] | None = None  # mean and standard deviation of answers that end by themselves
@@ -64,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--shape", default="", metavar="K=V,...", help=f"how answers are cut: {', '.join(_shape_types())}")
     add("--fault", action="append", default=[], metavar="SPEC",
         help=f"such as 429:share=0.1 or cut:after=5,count=3 (repeatable); kinds: {', '.join(faults.KINDS)}")
+    add("--dialect", metavar="NAME", help="answer in this odd form of the protocol; `list` shows all")
     add("--seed", type=int, default=0, help="seed of jitter and faults")
     add("--default-tokens", type=int, default=128, help="length of answers whose request sets no limit")
     add("--natural-tokens", metavar="MEAN[,STDDEV]", help="answers end by themselves after so many tokens")
@@ -84,7 +87,8 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         profile=_profile(args), host=args.host, port=args.port, tls=args.tls,
         tls_hosts=tuple(args.tls_host) or _LOOPBACK,
         models=tuple(args.model), api_key=args.api_key, shape=parse_shape(args.shape),
-        faults=tuple(map(faults.parse, args.fault)), seed=args.seed, default_tokens=args.default_tokens,
+        faults=tuple(map(faults.parse, args.fault)), dialect=_dialect(args.dialect), seed=args.seed,
+        default_tokens=args.default_tokens,
         natural_tokens=_natural(args.natural_tokens), tokenizer=args.tokenizer,
         prefix_cache=args.prefix_cache, truth=args.truth,
         ready_file=args.ready_file, stall_at_s=args.stall_at, stall_for_s=args.stall_for, die_at_s=args.die_at,
@@ -105,6 +109,12 @@ def _profile(args: argparse.Namespace) -> Profile:
         raise FmloadError(f"--ttft and --gap do not go with profile '{args.profile}', whose model makes the times",
                           hint="use --profile steady")
     return profile.changed(jitter=args.jitter, max_waiting=args.max_waiting, queue_timeout_s=args.queue_timeout)
+
+
+def _dialect(name: str | None) -> str | None:
+    if name is not None:
+        FORMS.load(name)
+    return name
 
 
 def _shape_types() -> dict[str, Any]:

@@ -23,7 +23,9 @@ class Truth:
     before the send() of the bytes that hold them. `token_counts[i]` tokens were first sent in write `token_ns[i]`.
     `outcome` is `ok` (the whole answer went out, whatever its pace and its figures), `disconnected` (the client went
     away), `refused` or `queue_timeout` (by the engine), `rejected` (a bad request) or `fault` (spoiled on purpose).
-    `fault` names the fault that was drawn for the request, also when the outcome is `ok`, as with a stall.
+    `dialect` names the odd form in which it was answered, and `right` the outcome that a client should record for a
+    whole answer of that form. `fault` names the fault that was drawn for the request, also when the outcome is `ok`, as
+    with a stall.
     """
 
     request_id: str
@@ -42,6 +44,8 @@ class Truth:
     status: int | None = None
     outcome: str = "ok"
     fault: str | None = None
+    dialect: str | None = None
+    right: str = "ok"
 
 
 _FIELDS = tuple(item.name for item in fields(Truth))

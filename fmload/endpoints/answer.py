@@ -1,12 +1,15 @@
-"""Answer: gathers what an AWS response says into a Reading, and judges how it ended."""
+"""Answer: gathers what a response says into a Reading, and judges how it ended."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fmload.endpoints import usage
 from fmload.endpoints.aws_errors import frame_failure
+from fmload.endpoints.characters import is_whole, mended
+from fmload.endpoints.endings import failure_of, reason_text
 from fmload.model.outcome import Failure, Outcome
 from fmload.model.reading import Channel, Chunk, Reading
 from fmload.wire.eventstream import FrameError, frames
@@ -27,30 +30,49 @@ class Answer:
     reading: Reading = field(default_factory=Reading)
     ended: bool = False
     read_to: int = 0
+    _running: int = 0  # the running total of tokens so far
+    _told_each: bool = True  # it has grown with every text
+    _told: list[usage.Counts] = field(default_factory=list)
 
     def add(self, end: int, text: str | None, channel: Channel = "answer", tokens: int = 1) -> None:
         """A piece of the answer that was complete at byte `end`; no text, no chunk. Raises TypeError for no text."""
         if not isinstance(text, str | None):
             raise TypeError("a text was expected")
         if text:
-            self.reading.chunks.append(Chunk(end, tokens, channel, text))
+            self.reading.chunks.append(Chunk(end, min(tokens, _MAX_COUNT), channel, text))
 
-    def finish(self, reason: str | None) -> None:
-        """The model's own reason to stop, when there is one."""
+    def add_running(self, end: int, total: int, text: str) -> bool:
+        """A piece that came with a running total of tokens, be there a text or not (half a character, a mark).
+        False where the total has not grown, and nothing was added."""
+        if not self._running < total <= usage.MAX_ANSWER_TOKENS:
+            self._told_each &= not text
+            return False
+        self.reading.chunks.append(Chunk(end, total - self._running, "answer", text))
+        self._running = total
+        return True
+
+    def finish(self, reason: Any) -> None:
+        """The model's own reason to stop, when there is one; some are failures."""
         if reason:
-            self.reading.finish_reason = str(reason)
+            self.reading.finish_reason = reason_text(reason)
             self.ended = True
+            self.reading.failure = self.reading.failure or failure_of(reason)
 
-    def usage(self, input_tokens: int | None, output_tokens: int | None, cached: int | None = None,
-              reasoning: int | None = None) -> None:
+    def tell(self, told: Any) -> None:
+        """A usage object of the server's, whatever its names; a later one is trusted more."""
+        if isinstance(told, Mapping) and told:
+            self._told.append(usage.read(told))
+
+    def usage(self, input_tokens: object, output_tokens: object, cached: object = None,
+              reasoning: object = None) -> None:
         """The server's counts; `input_tokens` with the cached ones in it. What is no count leaves the earlier one."""
-        reading = self.reading
-        reading.input_tokens = _known(input_tokens, reading.input_tokens)
-        reading.cached_tokens = _known(cached, reading.cached_tokens)
-        reading.reasoning_tokens = _known(reasoning, reading.reasoning_tokens)
-        reading.output_tokens = _known(output_tokens, reading.output_tokens)
-        if reading.output_tokens is not None:
-            reading.tokens_source = "server"
+        self._told.append(usage.Counts(usage.whole(input_tokens), usage.whole(output_tokens), usage.whole(cached),
+                                       usage.whole(reasoning)))
+
+    @property
+    def output_told(self) -> bool:
+        """Whether the server has told the number of output tokens."""
+        return any(counts.output for counts in self._told)
 
     def wrote(self, tokens: int | None, for_1h: int | None = None) -> None:
         """Input tokens that the server wrote to its prefix cache, and those of them that it keeps for an hour."""
@@ -68,20 +90,48 @@ class Answer:
 
     def settle(self, exchange: Exchange, end_mark: str, streamed: bool) -> Reading:
         """The reading, once all bytes are in. A response without its end is `truncated`, however fast it was."""
+        self._settle_counts(len(exchange.body))
+        self._settle_chunks(streamed)
         reading = self.reading
-        if not streamed and reading.chunks and reading.output_tokens:  # all of them came with the one body
-            others = len(reading.chunks) - 1
-            reading.chunks[-1] = reading.chunks[-1]._replace(tokens=max(1, reading.output_tokens - others))
+        if not is_whole(reading.chunks):
+            reading.chunks = mended(reading.chunks)
         if exchange.failure is None:
             if self.read_to < len(exchange.body):
                 self.fail("truncated", "the response ended inside a frame")
             elif not exchange.complete:
                 self.fail("truncated", "the connection closed inside the response")
-            elif not reading.chunks:
+            elif not reading.chunks and (reading.output_tokens or 0) <= 1:
                 self.fail("empty", "the response holds no token")
             elif not self.ended:
                 self.fail("truncated", f"the response ended without {end_mark}")
         return reading
+
+    def _settle_counts(self, body_bytes: int) -> None:
+        """Counts by usage objects of the protocol itself; those that another reader has set stay."""
+        if self._told:
+            counts = usage.merge(reversed(self._told))
+            usage.bound(counts, body_bytes, None)
+            note_counts(self.reading, counts)
+
+    def _settle_chunks(self, streamed: bool) -> None:
+        """Tokens of the chunks: told for each, or all of a body that came in one piece, or as many as pieces."""
+        reading = self.reading
+        chunks, total = reading.chunks, reading.output_tokens
+        if not chunks or reading.chunk_tokens_known:
+            return
+        held = sum(chunk.tokens for chunk in chunks)
+        if total and (not streamed or len(chunks) == 1) and held < total:
+            chunks[-1] = chunks[-1]._replace(tokens=chunks[-1].tokens + total - held)
+            held = total
+        reading.chunk_tokens_known = held == total or (self._running == held and self._told_each)
+
+
+def note_counts(reading: Reading, counts: usage.Counts) -> None:
+    """Put the counts where the record finds them."""
+    reading.input_tokens, reading.output_tokens = counts.input, counts.output
+    reading.cached_tokens, reading.reasoning_tokens = counts.cached, counts.reasoning
+    reading.tokens_source = "server" if counts.output is not None else None
+    reading.remark = "; ".join(counts.remarks) or None
 
 
 def _known(new: object, old: int | None) -> int | None:
@@ -98,11 +148,16 @@ def read_events(answer: Answer, body: bytes, on_event: OnEvent) -> None:
         for frame in frames(body):
             answer.read_to = frame.end
             if frame.headers.get(":message-type") == "event":
-                on_event(str(frame.headers.get(":event-type")), frame.payload, frame.end)
+                _pass_on(answer, on_event, str(frame.headers.get(":event-type")), frame.payload, frame.end)
             else:
                 failure = frame_failure(frame)
                 answer.fail(failure.outcome, failure.message)
     except FrameError as error:
         answer.fail("decode", str(error))
+
+
+def _pass_on(answer: Answer, on_event: OnEvent, kind: str, payload: bytes, end: int) -> None:
+    try:
+        on_event(kind, payload, end)
     except MALFORMED:  # without the cause: it may quote the answer
-        answer.fail("decode", f"the event that ends at byte {answer.read_to} is not of the documented form")
+        answer.fail("decode", f"the event that ends at byte {end} is not of the documented form")

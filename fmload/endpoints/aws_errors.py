@@ -17,6 +17,9 @@ _THROTTLED = frozenset({
     "throttling", "throttlingexception", "throttledexception", "toomanyrequestsexception", "modelnotreadyexception",
     "servicequotaexceededexception", "requestlimitexceeded",
 })
+# Original statuses of a model that did not answer within the service's limit (60 s at SageMaker), and Bedrock's code.
+_TIMED_OUT = (0, 408)
+_TIME_LIMITS = frozenset({"modeltimeoutexception"})
 _MESSAGE_LIMIT = 500
 
 
@@ -30,8 +33,13 @@ def http_failure(exchange: Exchange) -> Failure | None:
     fields = _fields(exchange.body)
     code = _code(exchange.headers.get("x-amzn-errortype") or fields.get("__type") or fields.get("code"))
     message = _message(fields) or _plain(exchange.body) or exchange.reason
-    status = _original_status(fields) or exchange.status
-    return Failure(_outcome(code, status), _describe(code or f"HTTP {exchange.status}", message, fields))
+    words = _describe(code or f"HTTP {exchange.status}", message, fields)
+    original = _original_status(fields)
+    if original in _TIMED_OUT:
+        return Failure("timeout_total", f"{words} (the service's own time limit)"[:_MESSAGE_LIMIT])
+    if exchange.status == 408 or code.lower() in _TIME_LIMITS:
+        return Failure("timeout_total", words)
+    return Failure(_outcome(code, original or exchange.status), words)
 
 
 def frame_failure(frame: Frame) -> Failure:
@@ -75,7 +83,7 @@ def _message(fields: Mapping[str, Any]) -> str:
 
 def _original_status(fields: Mapping[str, Any]) -> int | None:
     status = _field(fields, "originalStatusCode")
-    return status if isinstance(status, int) else None
+    return status if isinstance(status, int) and not isinstance(status, bool) else None
 
 
 def _code(name: Any) -> str:

@@ -12,17 +12,14 @@ from pydantic import Field
 from fmload.base.errors import FmloadError
 from fmload.config.model import Rule, Strict
 from fmload.config.schema import EndpointSpec
-from fmload.endpoints import aws
+from fmload.endpoints import aws, converse
 from fmload.endpoints.answer import MALFORMED, Answer, read_events
 from fmload.endpoints.aws_errors import http_failure
-from fmload.endpoints.bedrock_bodies import (
-    DIALECTS,
-    Family,
-    converse_arguments,
-    family_of,
-    read_converse,
-    read_converse_whole,
-)
+from fmload.endpoints.bedrock_bodies import DIALECTS, Family, family_of, read_converse, read_converse_whole
+from fmload.endpoints.lenient_json import loads
+from fmload.endpoints.openai_answer import OpenAIAnswer
+from fmload.endpoints.reasoning_tags import Tag, split
+from fmload.endpoints.usage import whole as count_of
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.wire import botocore_transport
@@ -44,6 +41,7 @@ class Options(aws.AwsOptions):
     service_tier: Literal["priority", "default", "flex", "reserved"] | None = None
     latency: Literal["standard", "optimized"] | None = Field(None, description="latency-optimised inference")
     guardrail: Guardrail | None = None
+    reasoning_tags: Tag = Field(None, description="think: text between <think> and </think> is reasoning")
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
@@ -100,45 +98,63 @@ class Bedrock:
             return answer.reading
         _read_headers(answer, exchange.headers)
         self._fold(answer, exchange.body, exchange.complete)
-        return answer.settle(exchange, "messageStop or a stop reason", self.streamed)
+        reading = answer.settle(exchange, "messageStop or a stop reason", self.streamed)
+        split(reading, self._options.reasoning_tags)
+        return reading
 
     def carries_token(self, body: bytes) -> bool:
         answer = Answer()
         self._fold(answer, body, whole=False)
         return bool(answer.reading.chunks)
 
+    def check(self, prompt: Prompt) -> None:
+        """Raises FmloadError for a prompt that cannot be said in the form of the operation."""
+        self.arguments(prompt)
+
     def arguments(self, prompt: Prompt) -> dict[str, Any]:
         """What the client is called with for this prompt."""
         options, parameters = self._options, self._spec.parameters
         if self._dialect is None:
-            return {**_converse_extras(options), **converse_arguments(prompt, parameters), "modelId": self._spec.model}
+            return {**_converse_extras(options), **converse.arguments(prompt, parameters), "modelId": self._spec.model}
         return {**_invoke_extras(options), "modelId": self._spec.model, "contentType": "application/json",
                 "body": orjson.dumps(self._dialect.body(prompt, parameters))}
 
     def _fold(self, answer: Answer, body: bytes, whole: bool) -> None:
+        reader = OpenAIAnswer(answer.reading)  # of families that answer in that form
         if self.streamed:
-            on_event = self._on_converse if self._dialect is None else self._on_chunk
-            read_events(answer, body, lambda kind, payload, end: on_event(answer, kind, payload, end))
+            read_events(answer, body, lambda kind, payload, end: self._on_event(answer, reader, kind, payload, end))
         elif whole:
             answer.read_to = len(body)
-            read = read_converse_whole if self._dialect is None else self._dialect.read
             try:
-                read(answer, orjson.loads(body), len(body))
+                self._read(answer, reader, loads(body), len(body))
             except MALFORMED:  # without the cause: it may quote the answer
                 answer.fail("decode", f"the response is not what {self.operation} returns")
+        if reader.begun:
+            reader.settle(len(body))
+            answer.ended |= answer.reading.finish_reason is not None
 
-    @staticmethod
-    def _on_converse(answer: Answer, kind: str, payload: bytes, end: int) -> None:
-        read_converse(answer, {kind: orjson.loads(payload)}, end)
-
-    def _on_chunk(self, answer: Answer, kind: str, payload: bytes, end: int) -> None:
-        if kind == "chunk" and self._dialect is not None:
-            event = orjson.loads(base64.b64decode(orjson.loads(payload)["bytes"]))
+    def _on_event(self, answer: Answer, reader: OpenAIAnswer, kind: str, payload: bytes, end: int) -> None:
+        if self._dialect is None:
+            read_converse(answer, {kind: loads(payload)}, end)
+        elif kind == "chunk":
+            event = loads(base64.b64decode(loads(payload)["bytes"]))
             metrics = event.pop("amazon-bedrock-invocationMetrics", None)
             if event:
-                self._dialect.read(answer, event, end)
+                self._read(answer, reader, event, end)
             if metrics:
                 _read_metrics(answer, metrics)
+
+    def _read(self, answer: Answer, reader: OpenAIAnswer, event: Any, end: int) -> None:
+        """One event or whole answer: in OpenAI's form, whatever the family, or in the family's own."""
+        if self._dialect is None:
+            read_converse_whole(answer, event, end)
+            return
+        if event.get("amazon-bedrock-guardrailAction") == "INTERVENED":
+            answer.fail("blocked", "the answer was ended or replaced by a guardrail")
+        if self._dialect.read is None or isinstance(event.get("choices"), list):
+            reader.add(end, event)
+        else:
+            self._dialect.read(answer, event, end)
 
 
 def _family(spec: EndpointSpec) -> Family | None:
@@ -177,18 +193,17 @@ def _read_headers(answer: Answer, headers: Mapping[str, str]) -> None:
     """InvokeModel tells in headers what Converse tells in its body."""
     answer.note("request_id", headers.get("x-amzn-requestid"))
     answer.note("serviceTier", headers.get("x-amzn-bedrock-service-tier"))
-    counts = [headers.get(f"x-amzn-bedrock-{side}-token-count") for side in ("input", "output")]
-    if all(count is not None and count.isdigit() for count in counts):
-        answer.usage(*(int(count) for count in counts if count))
-    latency = headers.get("x-amzn-bedrock-invocation-latency")
-    if latency and latency.isdigit():
-        answer.note("latencyMs", int(latency))
+    counts = [count_of(headers.get(f"x-amzn-bedrock-{side}-token-count")) for side in ("input", "output")]
+    if None not in counts:
+        answer.usage(*counts)
+    answer.note("latencyMs", count_of(headers.get("x-amzn-bedrock-invocation-latency")))
 
 
 def _read_metrics(answer: Answer, metrics: Mapping[str, Any]) -> None:
-    """Bedrock's own account, in the last chunk of InvokeModelWithResponseStream."""
-    if answer.reading.output_tokens is None:
-        answer.usage(metrics.get("inputTokenCount"), metrics.get("outputTokenCount"),
-                     metrics.get("cacheReadInputTokenCount"))
+    """Bedrock's own account, in the last chunk of InvokeModelWithResponseStream. Its input count leaves out what was
+    read from the cache or written to it."""
+    if not answer.output_told and answer.reading.output_tokens is None:
+        answer.tell(metrics)
+        answer.wrote(metrics.get("cacheWriteInputTokenCount"))
     answer.note("latencyMs", metrics.get("invocationLatency"))
     answer.note("firstByteLatencyMs", metrics.get("firstByteLatency"))

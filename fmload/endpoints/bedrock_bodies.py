@@ -1,6 +1,7 @@
 """Bedrock bodies: what each model family takes, and what its answers and stream events say.
 
-Converse speaks one form for all models; InvokeModel passes the family's own JSON through.
+Converse speaks one form for all models; InvokeModel passes the family's own JSON through. Most families of today take
+OpenAI's chat; whatever the family, an answer in that form is read by its reader.
 """
 
 from __future__ import annotations
@@ -11,103 +12,82 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fmload.endpoints import anthropic, converse
 from fmload.endpoints.answer import Answer
+from fmload.endpoints.converse import Json
 from fmload.model.prompt import Prompt
 
-Family = Literal["anthropic", "llama", "nova", "mistral"]
-Json = Mapping[str, Any]
-Messages = list[dict[str, Any]]
+Family = Literal["anthropic", "llama", "llama4", "nova", "mistral", "openai", "deepseek", "titan", "command",
+                 "command_text"]
 
 # After the geographic prefix of a cross-region inference profile (us., eu., apac., global., …), if there is one.
+# `openai` is the form of all that take OpenAI's chat: gpt-oss, DeepSeek V3, Qwen, Jamba, Kimi, GLM, MiniMax, Nemotron,
+# Palmyra, Gemma, and models that were imported.
 _FAMILIES: tuple[tuple[str, Family], ...] = (
-    (r"anthropic\.", "anthropic"), (r"meta\.llama", "llama"), (r"amazon\.nova", "nova"), (r"mistral\.", "mistral"),
+    (r"anthropic\.", "anthropic"), (r"meta\.llama4", "llama4"), (r"meta\.llama", "llama"), (r"amazon\.nova", "nova"),
+    (r"amazon\.titan-text", "titan"), (r"amazon\.titan-tg1", "titan"), (r"mistral\.", "mistral"),
+    (r"deepseek\.r1", "deepseek"), (r"cohere\.command-(light-)?text", "command_text"), (r"cohere\.command", "command"),
+    (r"(openai|deepseek|qwen|ai21|moonshot|moonshotai|zai|zhipu|minimax|nvidia|writer|google|xai)\.", "openai"),
+    (r"imported-model/", "openai"),
 )
 
 
 def family_of(model: str) -> Family | None:
     """The family, told from a model id, a profile id, or the ARN of either; None where the name does not tell."""
-    return next((family for pattern, family in _FAMILIES if re.search(rf"(^|[./]){pattern}", model)), None)
+    return next((family for pattern, family in _FAMILIES if re.search(rf"(^|[./:]){pattern}", model)), None)
 
 
-def converse_arguments(prompt: Prompt, parameters: Json) -> dict[str, Any]:
-    """Messages and inference parameters of Converse. Parameters that it does not know go to the model as they are."""
-    system, messages = _converse_messages(prompt)
-    config, further = _inference_config(prompt, parameters)
-    arguments = {"system": system, "messages": messages, "inferenceConfig": config,
-                 "additionalModelRequestFields": further}
-    return {key: value for key, value in arguments.items() if value}
+# -- what is asked --
 
 
-# The names of other protocols are understood, so that one set of parameters serves endpoints side by side.
-_CONVERSE_NAMES = {"max_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP", "stop": "stopSequences",
-                   "maxTokens": "maxTokens", "topP": "topP", "stopSequences": "stopSequences"}
-
-
-def _inference_config(prompt: Prompt, parameters: Json) -> tuple[dict[str, Any], dict[str, Any]]:
-    chosen = {**parameters, **prompt.parameters}
-    config = {_CONVERSE_NAMES[key]: value for key, value in chosen.items() if key in _CONVERSE_NAMES}
-    if prompt.output_tokens is not None:
-        config["maxTokens"] = prompt.output_tokens
-    if isinstance(config.get("stopSequences"), str):
-        config["stopSequences"] = [config["stopSequences"]]
-    return config, {key: value for key, value in chosen.items() if key not in _CONVERSE_NAMES}
-
-
-def _converse_messages(prompt: Prompt) -> tuple[Messages, Messages]:
-    """(system blocks, messages) in Converse's form."""
-    messages = prompt.as_messages()
-    system = [block for message in messages if message["role"] == "system" for block in _blocks(message["content"])]
-    return system, [{"role": message["role"], "content": _blocks(message["content"])}
-                    for message in messages if message["role"] != "system"]
-
-
-def _blocks(content: Any) -> Messages:
-    parts: Messages = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
-    return [_image(part["image_url"]["url"]) if part.get("type") == "image_url" else {"text": part.get("text", "")}
-            for part in parts]
-
-
-def _image(url: str) -> dict[str, Any]:
-    """An image block from a `data:image/png;base64,…` URL, the only kind that Converse can take."""
-    head, _, data = url.partition(",")
-    kind = re.fullmatch(r"data:image/(\w+);base64", head)
-    return {"image": {"format": kind[1] if kind else "png", "source": {"bytes": base64.b64decode(data)}}}
+def _anthropic_body(prompt: Prompt, parameters: Json) -> Json:
+    return {"anthropic_version": "bedrock-2023-05-31", **anthropic.body(prompt, parameters)}
 
 
 def _text(content: Any) -> str:
     return "".join(part.get("text", "") for part in content) if isinstance(content, list) else content or ""
 
 
-def _anthropic_body(prompt: Prompt, parameters: Json) -> Json:
-    messages = prompt.as_messages()
-    system = "\n\n".join(_text(message["content"]) for message in messages if message["role"] == "system")
-    body = {"anthropic_version": "bedrock-2023-05-31",
-            "messages": [message for message in messages if message["role"] != "system"],
-            **({"system": system} if system else {}), **parameters, **prompt.parameters}
-    return _with_length(body, "max_tokens", prompt)
+def _llama_body(template: Callable[[Prompt], str]) -> Callable[[Prompt, Json], Json]:
+    def body(prompt: Prompt, parameters: Json) -> Json:
+        asked = {"prompt": template(prompt), **parameters, **prompt.parameters}
+        if "max_tokens" in asked:
+            asked.setdefault("max_gen_len", asked.pop("max_tokens"))
+        return _with_length(asked, "max_gen_len", prompt)
+    return body
 
 
-def _llama_body(prompt: Prompt, parameters: Json) -> Json:
-    body = {"prompt": _llama_prompt(prompt), **parameters, **prompt.parameters}
-    if "max_tokens" in body:
-        body.setdefault("max_gen_len", body.pop("max_tokens"))
-    return _with_length(body, "max_gen_len", prompt)
+def _template(begin: str, opening: str, closing: str, end: str, ask: str) -> Callable[[Prompt], str]:
+    """A chat in a format of its model card; a text as it is."""
+    def fill(prompt: Prompt) -> str:
+        if prompt.messages is None:
+            return prompt.text or ""
+        turns = (f"{opening}{message['role']}{closing}\n\n{_text(message['content'])}{end}"
+                 for message in prompt.messages)
+        return f"{begin}{''.join(turns)}{ask}"
+    return fill
 
 
-def _llama_prompt(prompt: Prompt) -> str:
-    """A chat in Llama 3's format (from its model card); a text as it is."""
-    if prompt.messages is None:
-        return prompt.text or ""
-    turns = (f"<|start_header_id|>{message['role']}<|end_header_id|>\n\n{_text(message['content'])}<|eot_id|>"
-             for message in prompt.messages)
-    return f"<|begin_of_text|>{''.join(turns)}<|start_header_id|>assistant<|end_header_id|>\n\n"
+_llama3 = _template("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
+                    "<|start_header_id|>assistant<|end_header_id|>\n\n")
+_llama4 = _template("<|begin_of_text|>", "<|header_start|>", "<|header_end|>", "<|eot|>",
+                    "<|header_start|>assistant<|header_end|>\n\n")
 
 
 def _nova_body(prompt: Prompt, parameters: Json) -> Json:
-    system, messages = _converse_messages(prompt)
-    config, further = _inference_config(prompt, parameters)
-    body = {"schemaVersion": "messages-v1", "messages": messages, "system": system, "inferenceConfig": config}
-    return {**{key: value for key, value in body.items() if value}, **further}
+    """Nova takes Converse's form, with pictures as base64 in its JSON."""
+    asked = converse.arguments(prompt, parameters)
+    further = asked.pop("additionalModelRequestFields", {})
+    body: Json = {"schemaVersion": "messages-v1", **_as_base64(asked), **further}
+    return body
+
+
+def _as_base64(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Mapping):
+        return {key: _as_base64(inside) for key, inside in value.items()}
+    return [_as_base64(inside) for inside in value] if isinstance(value, list) else value
 
 
 def _mistral_body(prompt: Prompt, parameters: Json) -> Json:
@@ -116,8 +96,55 @@ def _mistral_body(prompt: Prompt, parameters: Json) -> Json:
     return _with_length({**asked, **parameters, **prompt.parameters}, "max_tokens", prompt)
 
 
-def _with_length(body: dict[str, Any], key: str, prompt: Prompt) -> Json:
-    return body if prompt.output_tokens is None else {**body, key: prompt.output_tokens}
+def _openai_body(prompt: Prompt, parameters: Json) -> Json:
+    return _with_length({"messages": prompt.as_messages(), **parameters, **prompt.parameters}, "max_tokens", prompt)
+
+
+def _deepseek_body(prompt: Prompt, parameters: Json) -> Json:
+    """DeepSeek R1 takes a text in its own format."""
+    names = {"user": "<｜User｜>", "assistant": "<｜Assistant｜>"}
+    turns = "".join(f"{names.get(message['role'], '')}{_text(message['content'])}" for message in prompt.as_messages())
+    asked = {"prompt": f"<｜begin▁of▁sentence｜>{turns}<｜Assistant｜><think>\n", **parameters, **prompt.parameters}
+    return _with_length(asked, "max_tokens", prompt)
+
+
+_TITAN = {"max_tokens": "maxTokenCount", "temperature": "temperature", "top_p": "topP", "stop": "stopSequences",
+          "maxTokenCount": "maxTokenCount", "topP": "topP", "stopSequences": "stopSequences"}
+
+
+def _titan_body(prompt: Prompt, parameters: Json) -> Json:
+    chosen = {**parameters, **prompt.parameters}
+    config = {**chosen.get("textGenerationConfig", {}),
+              **{_TITAN[key]: value for key, value in chosen.items() if key in _TITAN}}
+    text = prompt.as_text() if prompt.messages is None else f"User: {prompt.as_text()}\nBot:"
+    return {"inputText": text, "textGenerationConfig": _with_length(config, "maxTokenCount", prompt)}
+
+
+def _command_body(prompt: Prompt, parameters: Json) -> Json:
+    """Cohere's Command R: the last turn, and the turns before it."""
+    *before, last = prompt.as_messages()
+    roles = {"user": "USER", "assistant": "CHATBOT", "system": "SYSTEM"}
+    history = [{"role": roles.get(turn["role"], "USER"), "message": _text(turn["content"])} for turn in before]
+    asked = {"message": _text(last["content"]), **({"chat_history": history} if history else {}),
+             **_cohere_names({**parameters, **prompt.parameters})}
+    return _with_length(asked, "max_tokens", prompt)
+
+
+def _command_text_body(prompt: Prompt, parameters: Json) -> Json:
+    return _with_length({"prompt": prompt.as_text(), **_cohere_names({**parameters, **prompt.parameters})},
+                        "max_tokens", prompt)
+
+
+def _cohere_names(parameters: Json) -> dict[str, Any]:
+    names = {"top_p": "p", "top_k": "k", "stop": "stop_sequences"}
+    return {names.get(key, key): value for key, value in parameters.items()}
+
+
+def _with_length(body: Json, key: str, prompt: Prompt) -> dict[str, Any]:
+    return dict(body) if prompt.output_tokens is None else {**body, key: prompt.output_tokens}
+
+
+# -- what is answered --
 
 
 def read_converse(answer: Answer, event: Json, end: int) -> None:
@@ -153,10 +180,9 @@ def _converse_block(answer: Answer, block: Json, end: int) -> None:
 
 def _converse_metadata(answer: Answer, payload: Json) -> None:
     usage = payload.get("usage") or {}
-    read = usage.get("cacheReadInputTokens", usage.get("cacheReadInputTokenCount"))
-    written = usage.get("cacheWriteInputTokens", usage.get("cacheWriteInputTokenCount"))
-    answer.usage(_sum(usage.get("inputTokens"), read, written), usage.get("outputTokens"), read)
-    answer.wrote(written, _for_1h(usage.get("cacheDetails")))
+    answer.tell(usage)
+    answer.wrote(usage.get("cacheWriteInputTokens", usage.get("cacheWriteInputTokenCount")),
+                 _for_1h(usage.get("cacheDetails")))
     answer.note("latencyMs", (payload.get("metrics") or {}).get("latencyMs"))
     answer.note("serviceTier", (payload.get("serviceTier") or {}).get("type"))
 
@@ -169,51 +195,12 @@ def _for_1h(details: Any) -> int | None:
     return sum(count for count in counts if isinstance(count, int))
 
 
-def _sum(fresh: int | None, read: int | None, written: int | None) -> int | None:
-    """Input tokens with the cached ones in them: Bedrock counts the three apart."""
-    return None if fresh is None else fresh + (read or 0) + (written or 0)
-
-
-def _read_anthropic(answer: Answer, event: Json, end: int) -> None:
-    kind = event["type"]
-    if kind == "message_start":
-        _anthropic_usage(answer, {**(event["message"].get("usage") or {}), "output_tokens": None})  # a first guess
-    elif kind == "content_block_start" and event["content_block"].get("type") == "tool_use":
-        answer.add(end, event["content_block"].get("name"), "tool")
-    elif kind == "content_block_delta":
-        delta = event["delta"]
-        answer.add(end, delta.get("thinking"), "reasoning")
-        answer.add(end, delta.get("text"))
-        answer.add(end, delta.get("partial_json"), "tool")
-    elif kind == "message_delta":
-        answer.finish(event["delta"].get("stop_reason"))
-        _anthropic_usage(answer, event.get("usage") or {})
-    elif kind == "message_stop":
-        answer.ended = True
-    elif kind == "message":  # whole, not streamed
-        for block in event["content"]:
-            answer.add(end, block.get("thinking") or ("redacted" if block.get("data") else None), "reasoning")
-            answer.add(end, block.get("text"))
-            answer.add(end, str(block["input"]) if block.get("type") == "tool_use" else None, "tool")
-        answer.finish(event.get("stop_reason"))
-        _anthropic_usage(answer, event.get("usage") or {})
-    elif kind == "error":
-        error = event.get("error") or {}
-        answer.fail("stream_error", f"{error.get('type')}: {error.get('message')}"[:500])
-
-
-def _anthropic_usage(answer: Answer, usage: Json) -> None:
-    read = usage.get("cache_read_input_tokens")
-    written = usage.get("cache_creation_input_tokens")
-    answer.usage(_sum(usage.get("input_tokens"), read, written), usage.get("output_tokens"), read)
-    answer.wrote(written, (usage.get("cache_creation") or {}).get("ephemeral_1h_input_tokens"))
-
-
 def _read_llama(answer: Answer, event: Json, end: int) -> None:
-    """`generation_token_count` counts all tokens so far, so that its growth is this chunk's share."""
-    before = answer.reading.output_tokens or 0
-    answer.usage(event.get("prompt_token_count"), event.get("generation_token_count"))
-    answer.add(end, event["generation"], tokens=max(1, (answer.reading.output_tokens or 0) - before))
+    """`generation_token_count` counts all tokens so far, so that its growth is this chunk's share, text or not."""
+    total = event.get("generation_token_count")
+    if isinstance(total, int) and not answer.add_running(end, total, event["generation"]):
+        answer.add(end, event["generation"])
+    answer.usage(event.get("prompt_token_count"), total)
     answer.finish(event.get("stop_reason"))
 
 
@@ -221,26 +208,58 @@ def _read_nova(answer: Answer, event: Json, end: int) -> None:
     (read_converse_whole if "output" in event else read_converse)(answer, event, end)
 
 
-def _read_mistral(answer: Answer, event: Json, end: int) -> None:
-    for choice in event.get("choices") or event["outputs"]:
-        message = choice.get("message") or choice.get("delta") or {}
-        answer.add(end, choice.get("text") or message.get("content"))
+def _read_texts(answer: Answer, event: Json, end: int) -> None:
+    """Mistral's older models and DeepSeek R1: texts in `outputs` (or, read elsewhere, in `choices`)."""
+    for choice in event["outputs"]:
+        answer.add(end, choice.get("text"))
         answer.finish(choice.get("stop_reason") or choice.get("finish_reason"))
-    usage = event.get("usage") or {}
-    answer.usage(usage.get("prompt_tokens"), usage.get("completion_tokens"))
+    answer.tell(event.get("usage"))
+
+
+def _read_titan(answer: Answer, event: Json, end: int) -> None:
+    """`totalOutputTextTokenCount` comes with the last chunk; a whole answer has its count in `results`."""
+    if "results" in event:
+        for result in event["results"]:
+            answer.add(end, result["outputText"])
+            answer.finish(result.get("completionReason"))
+            answer.usage(event.get("inputTextTokenCount"), result.get("tokenCount"))
+        return
+    answer.add(end, event["outputText"])
+    answer.finish(event.get("completionReason"))
+    answer.usage(event.get("inputTextTokenCount"), event.get("totalOutputTextTokenCount"))
+
+
+def _read_command(answer: Answer, event: Json, end: int) -> None:
+    """Cohere: Command R's events and whole answers, and those of the text models."""
+    if event.get("event_type") == "stream-end":  # repeats the whole text
+        answer.finish(event.get("finish_reason"))
+        return
+    for generation in event.get("generations") or ():
+        answer.add(end, generation.get("text"))
+        answer.finish(generation.get("finish_reason"))
+    answer.add(end, event.get("text"))
+    answer.finish(event.get("finish_reason"))
+    meta = event.get("meta") or {}
+    answer.tell(meta.get("tokens") or meta.get("billed_units"))
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How InvokeModel speaks with one family."""
+    """How InvokeModel speaks with one family. `read` None: answers come in OpenAI's form alone."""
 
     body: Callable[[Prompt, Json], Json]
-    read: Callable[[Answer, Json, int], None]
+    read: Callable[[Answer, Json, int], None] | None = None
 
 
 DIALECTS: Mapping[Family, Dialect] = {
-    "anthropic": Dialect(_anthropic_body, _read_anthropic),
-    "llama": Dialect(_llama_body, _read_llama),
+    "anthropic": Dialect(_anthropic_body, anthropic.read),
+    "llama": Dialect(_llama_body(_llama3), _read_llama),
+    "llama4": Dialect(_llama_body(_llama4), _read_llama),
     "nova": Dialect(_nova_body, _read_nova),
-    "mistral": Dialect(_mistral_body, _read_mistral),
+    "mistral": Dialect(_mistral_body, _read_texts),
+    "openai": Dialect(_openai_body),
+    "deepseek": Dialect(_deepseek_body, _read_texts),
+    "titan": Dialect(_titan_body, _read_titan),
+    "command": Dialect(_command_body, _read_command),
+    "command_text": Dialect(_command_text_body, _read_command),
 }

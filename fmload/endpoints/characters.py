@@ -6,6 +6,8 @@ import codecs
 import re
 from collections.abc import Iterable
 
+from fmload.model.reading import Chunk
+
 # A high half at the end may find its other half in the next chunk. What `surrogateescape` made of a byte is left to the
 # decoder; every other half that stands alone is none of a character.
 _open_half = re.compile("[\ud800-\udbff]$").search
@@ -37,11 +39,21 @@ class Mender:
         return left
 
 
-def is_whole(texts: Iterable[str]) -> bool:
+def is_whole(chunks: Iterable[Chunk]) -> bool:
     """Whether no text holds half a character."""
     try:
-        for text in texts:
-            text.isascii() or text.encode()
+        for chunk in chunks:
+            _ = chunk.text.isascii() or chunk.text.encode()
+            _ = chunk.thought.isascii() or chunk.thought.encode()
     except UnicodeEncodeError:
         return False
     return True
+
+
+def mended(chunks: list[Chunk]) -> list[Chunk]:
+    """The chunks with characters that were cut in half whole again, each in the chunk that completed it."""
+    texts, thoughts = Mender(), Mender()
+    whole = [chunk._replace(text=texts.add(chunk.text), thought=thoughts.add(chunk.thought)) for chunk in chunks]
+    if whole:
+        whole[-1] = whole[-1]._replace(text=whole[-1].text + texts.end(), thought=whole[-1].thought + thoughts.end())
+    return whole

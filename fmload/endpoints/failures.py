@@ -11,6 +11,7 @@ from fmload.model.outcome import Failure
 from fmload.wire.exchange import Exchange
 
 _MESSAGE_LIMIT = 500
+_MAX_ERRORS = 8  # of a list of errors
 
 
 def http_failure(exchange: Exchange) -> Failure | None:
@@ -36,8 +37,18 @@ def error_message(body: bytes) -> str:
     return error_text(data)
 
 
+_WORDS = ("error", "message", "detail", "Message", "msg", "errors", "error_message", "errorMessage", "description",
+          "title", "reason")
+
+
 def error_text(data: Any) -> str:
-    """The message in a decoded error, in any of the shapes that servers use."""
-    while isinstance(data, Mapping):
-        data = next((data[key] for key in ("error", "message", "detail", "Message") if data.get(key)), str(dict(data)))
-    return str(data)[:_MESSAGE_LIMIT]
+    """The message in a decoded error, in any of the shapes that servers use; text that can be written."""
+    try:
+        while isinstance(data, Mapping | list):
+            if isinstance(data, list):
+                data = data[0] if len(data) == 1 else "; ".join(map(error_text, data[:_MAX_ERRORS]))
+            else:
+                data = next((data[key] for key in _WORDS if data.get(key)), str(dict(data)))
+    except RecursionError:
+        data = "an error nested too deeply to be told"
+    return str(data)[:_MESSAGE_LIMIT].encode("utf-8", "replace").decode()

@@ -14,6 +14,7 @@ from fmload.config.model import Strict
 from fmload.endpoints.failures import http_failure
 from fmload.endpoints.openai_answer import is_one_object, read_stream, read_whole
 from fmload.endpoints.payloads import EXACT_OUTPUT, exact_output
+from fmload.endpoints.reasoning_tags import Tag, split
 from fmload.model.outcome import Failure
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
@@ -40,7 +41,9 @@ class OpenAI:
         region: str | None = Field(None, description="for `auth`; default: AWS_REGION or the profile's region")
         profile: str | None = Field(None, description="for `auth`: a profile of ~/.aws")
         include_usage: bool = Field(True, description="ask for the server's token counts in a stream")
-        continuous_usage: bool = Field(False, description="ask for the counts with every chunk (vLLM, SGLang)")
+        continuous_usage: bool | None = Field(
+            None, description="ask for the counts with every chunk (vLLM, SGLang); default: where the server takes it")
+        reasoning_tags: Tag = Field(None, description="think: text between <think> and </think> is reasoning")
         max_tokens_field: str = Field("max_tokens", description="or max_completion_tokens")
         align: Literal["server"] | None = Field(
             None, description="server: lengths of prompts are the server's own, by its /tokenize; docs/prompts.md")
@@ -67,6 +70,8 @@ class OpenAI:
             raise FmloadError(f"endpoint '{name}': two of its urls have the same host and port",
                               hint="requests are told apart by host and port; give each path an endpoint of its own")
         self._fixed_body = _fixed_body(model, streamed, options, parameters or {})
+        self.unsure = streamed and options.include_usage and options.continuous_usage is None and (
+            "stream_options" not in (parameters or {}))
         self._fixed_headers = {**_headers(api_key, streamed), **(headers or {})}
         self._request_id_header = request_id_header
         self._api_key = api_key
@@ -103,6 +108,15 @@ class OpenAI:
             headers = {**headers, "Authorization": f"Bearer {self._bearer_token()}"}
         return HttpRequest("POST", self._targets[address], headers, orjson.dumps(body))
 
+    def ask_less(self) -> bool:
+        """Ask for no counts with every chunk from now on; False where they are not asked for, or were by option."""
+        asked = self._fixed_body.get("stream_options", {})
+        if not self.unsure or "continuous_usage_stats" not in asked:
+            return False
+        self._fixed_body = {**self._fixed_body, "stream_options": {"include_usage": True}}
+        self.unsure = False
+        return True
+
     def send(self, prompt: Prompt, request_id: str, wire: Wire, address: Address) -> Exchange:
         """The whole response to the prompt."""
         return wire.exchange(address, self.request(prompt, request_id, address), self.carries_token)
@@ -119,7 +133,10 @@ class OpenAI:
         failure = http_failure(exchange)
         if failure is not None:
             return Reading(failure=failure)
-        return read_stream(exchange) if self.streamed and not is_one_object(exchange.body) else read_whole(exchange)
+        streamed = self.streamed and not is_one_object(exchange.body)
+        reading = read_stream(exchange) if streamed else read_whole(exchange)
+        split(reading, self._options.reasoning_tags)
+        return reading
 
     def carries_token(self, body: bytes) -> bool:
         """Whether a token has come in a partial body; never, while a response that is not streamed is under way."""
@@ -155,7 +172,8 @@ def _fixed_body(model: str | None, streamed: bool, options: OpenAI.Options,
     body: dict[str, Any] = {"model": model} if model is not None else {}
     if streamed:
         body["stream"] = True
-        usage = {"include_usage": options.include_usage, "continuous_usage_stats": options.continuous_usage}
+        continuous = options.include_usage if options.continuous_usage is None else options.continuous_usage
+        usage = {"include_usage": options.include_usage, "continuous_usage_stats": continuous}
         asked = {name: True for name, wanted in usage.items() if wanted}
         if asked:
             body["stream_options"] = asked

@@ -13,8 +13,9 @@ from typing import Any
 import orjson
 
 from fmload.endpoints import chunk_tokens, usage
+from fmload.endpoints.answer import note_counts
 from fmload.endpoints.channels import Piece, piece_of
-from fmload.endpoints.characters import Mender, is_whole
+from fmload.endpoints.characters import is_whole, mended
 from fmload.endpoints.endings import failure_of, reason_text
 from fmload.endpoints.failures import error_text
 from fmload.endpoints.lenient_json import loads, tolerant
@@ -24,7 +25,7 @@ from fmload.wire.exchange import Exchange
 from fmload.wire.sse import events
 
 _DONE = b"[DONE]"
-_PINGS = ("ping", "keepalive", "keep-alive", "heartbeat")
+PINGS = ("ping", "keepalive", "keep-alive", "heartbeat")
 _SERVERS_OWN = ("timings", "metrics")  # llama.cpp; vLLM
 _ERRORS = ("error", "detail", "errors")
 _chunk: Callable[[Any], Chunk] = partial(tuple.__new__, Chunk)  # Chunk._make in C: once a token
@@ -80,10 +81,11 @@ def read_whole(exchange: Exchange) -> Reading:
 class OpenAIAnswer:
     """A reading in the making: `add` every message, then `settle`."""
 
-    def __init__(self) -> None:
-        self.reading = Reading()
+    def __init__(self, reading: Reading | None = None) -> None:
+        """`reading`: the one to fill in, beside another reader."""
+        self.reading = reading if reading is not None else Reading()
         self.done = False  # the end mark has come
-        self._chunks: list[Chunk] = []
+        self._chunks = self.reading.chunks
         self._understood = False  # a message of this protocol has come, besides chunks
         self._odd = False  # a message that the strict parser refused: its text may hold half a character
         self._choices: dict[int, int] = {}  # how often the messages turned to each choice
@@ -95,6 +97,11 @@ class OpenAIAnswer:
         self._usage_at_end: list[Mapping[str, Any]] = []
         self._first_usage: Mapping[str, Any] = {}  # some tell the prompt's count at the start alone
         self._last_usage: Mapping[str, Any] = {}
+
+    @property
+    def begun(self) -> bool:
+        """Whether a message of this form has come."""
+        return self._understood
 
     def fail(self, outcome: Any, message: str) -> None:
         """The first failure stays: what follows is its consequence."""
@@ -191,7 +198,7 @@ class OpenAIAnswer:
     def add_odd(self, end: int, data: bytes, event: str, cut: bool) -> None:
         """A message that is not strictly JSON or not of this form. `cut`: in it the stream broke off."""
         data = data.strip()
-        if not data or event in _PINGS:
+        if not data or event in PINGS:
             return
         if data in (_DONE, b'"[DONE]"') or data.upper() == _DONE:
             self.done = True
@@ -231,8 +238,7 @@ class OpenAIAnswer:
         reading = self.reading
         if not self._chunks and not self._understood:
             return
-        reading.chunks = self._chunks
-        if self._odd and not is_whole(text for chunk in reading.chunks for text in (chunk.text, chunk.thought)):
+        if self._odd and not is_whole(reading.chunks):
             reading.chunks = mended(reading.chunks)
         reading.choices = self._number_of_choices()
         counts = self._counts()
@@ -302,20 +308,3 @@ def _merged(end: int, pieces: list[Piece], tokens: list[int | None]) -> Chunk:
     thought = "".join(piece.thought if piece.channel == channel else piece.text for piece in pieces
                       if piece.thought or (piece.channel == "reasoning" != channel))
     return Chunk(end, sum(count or 1 for count in tokens), channel, text, thought)
-
-
-def mended(chunks: list[Chunk]) -> list[Chunk]:
-    """The chunks with characters that were cut in half whole again, each in the chunk that completed it."""
-    texts, thoughts = Mender(), Mender()
-    whole = [chunk._replace(text=texts.add(chunk.text), thought=thoughts.add(chunk.thought)) for chunk in chunks]
-    if whole:
-        whole[-1] = whole[-1]._replace(text=whole[-1].text + texts.end(), thought=whole[-1].thought + thoughts.end())
-    return whole
-
-
-def note_counts(reading: Reading, counts: usage.Counts) -> None:
-    """Put the counts where the record finds them."""
-    reading.input_tokens, reading.output_tokens = counts.input, counts.output
-    reading.cached_tokens, reading.reasoning_tokens = counts.cached, counts.reasoning
-    reading.tokens_source = "server" if counts.output is not None else None
-    reading.remark = "; ".join(counts.remarks) or None

@@ -11,7 +11,10 @@ from typing import Any, Literal
 import orjson
 
 from fmload.endpoints.answer import Answer
-from fmload.endpoints.openai_answer import OpenAIAnswer
+from fmload.endpoints.characters import Mender
+from fmload.endpoints.failures import error_text
+from fmload.endpoints.lenient_json import loads
+from fmload.endpoints.openai_answer import PINGS, OpenAIAnswer
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Chunk
 
@@ -29,6 +32,10 @@ EXACT_OUTPUT: Mapping[PayloadFormat, Mapping[str, Any]] = {
     "template": {},
 }
 
+# Keys of messages in OpenAI's form, errors among them.
+_OPENAI = frozenset({"choices", "usage", "error", "detail", "errors", "message"})
+_PING_TEXTS = frozenset(name.encode() for name in PINGS)
+_NOT_THERE = (TypeError, KeyError, IndexError, ValueError)
 _RAW = ["$"]  # the answer path of containers that send bare text
 _NO_TOKEN = -1  # the id that DJL writes into a line which reports an error
 
@@ -103,8 +110,9 @@ class PayloadReader:
         self._answer = answer
         self._path = answer_path.split(".") if answer_path else None
         self._rest: list[bytes] = []  # of a line that has not ended
-        self._openai = OpenAIAnswer()
-        self._openai.reading = answer.reading
+        self._openai = OpenAIAnswer(answer.reading)
+        self._event_name = ""  # of the server-sent event under way
+        self._characters = Mender()
 
     def feed(self, part: bytes, end: int) -> None:
         """Take the next part; `end` is the offset in the response at which it was complete.
@@ -131,27 +139,56 @@ class PayloadReader:
         if self._path == _RAW:
             self._plain(body, len(body))
         else:
-            self._event(orjson.loads(body), len(body))
+            self._event(loads(body), len(body))
 
     def settle(self, body_bytes: int) -> None:
         """Counts and finish reason of an OpenAI answer, once all events are in."""
+        if left := self._characters.end():
+            self._answer.add(self._answer.read_to, left)
         self._openai.settle(body_bytes)
         self._answer.ended |= self._answer.reading.finish_reason is not None
 
     def _line(self, line: bytes, end: int) -> None:
         if line.startswith(b"data:"):
             line = line[5:].strip()
-        elif line.startswith((b":", b"event:", b"id:", b"retry:")):
+        elif line.startswith(b"\xef\xbb\xbf"):
+            self._line(line[3:], end)
+            return
+        elif line.startswith(b"event:"):
+            self._event_name = line[6:].strip().decode("utf-8", "replace")
+            return
+        elif line.startswith(b"error:"):
+            line, self._event_name = line[6:].strip(), "error"
+        elif line.startswith((b":", b"id:", b"retry:")):
+            return
+        elif not line:
+            self._event_name = ""
             return
         if line == b"[DONE]":
             self._openai.done = True
-        elif line:
-            self._event(orjson.loads(line), end)
+        elif line and self._event_name not in PINGS:
+            self._message(line, end)
+
+    def _message(self, line: bytes, end: int) -> None:
+        try:
+            event = loads(line)
+        except ValueError:
+            if self._event_name == "error":
+                self._answer.fail("stream_error", error_text(line.decode("utf-8", "replace")))
+                return
+            if line.lower() in _PING_TEXTS:
+                return
+            raise
+        if self._event_name == "error":
+            self._answer.fail("stream_error", error_text(event))
+        elif isinstance(event, Mapping) and event.get("type") in PINGS:
+            return
+        elif event or self._path is not None:  # else a ping of its own kind
+            self._event(event, end)
 
     def _event(self, event: Any, end: int) -> None:
         if self._path is not None:
-            self._answer.add(end, str(follow(event, self._path)))
-            self._answer.ended = True  # such a stream has no end mark of its own: its HTTP end is its end
+            self._templated(event, self._path, end)
             return
         if isinstance(event, list):  # TGI and JumpStart wrap a whole answer in a list
             event = event[0]
@@ -159,12 +196,26 @@ class PayloadReader:
             if key in event:
                 read(self._answer, event, end)
                 return
-        if not event.keys() & {"choices", "usage", "error"}:
+        if not event.keys() & _OPENAI:
             raise ValueError("no form of answer that is known")
         self._openai.add(end, event)  # errors as well: all containers report them as OpenAI's servers do
 
+    def _templated(self, event: Any, path: list[str], end: int) -> None:
+        """A line whose text stands at the path of `answer_path`; one without it may tell of an error, or of counts."""
+        try:
+            text = follow(event, path)
+        except _NOT_THERE:
+            if not isinstance(event, Mapping) or not event.keys() & _OPENAI:
+                raise
+            self._openai.add(end, event)
+            return
+        self._answer.add(end, text if isinstance(text, str) else str(text))
+        self._answer.ended = True  # such a stream has no end mark of its own: its HTTP end is its end
+        if isinstance(event, Mapping) and event.get("usage"):
+            self._answer.tell(event["usage"])
+
     def _plain(self, part: bytes, end: int) -> None:
-        self._answer.add(end, part.decode(errors="replace"))
+        self._answer.add(end, self._characters.add(part.decode("utf-8", "surrogateescape")))
         self._answer.ended = True
 
 
@@ -193,8 +244,6 @@ def _details(answer: Answer, details: Mapping[str, Any] | None) -> None:
         return
     answer.usage(details.get("input_length") or len(details.get("prefill") or ()) or None,
                  details.get("generated_tokens"))
-    if details.get("finish_reason") == "error":
-        answer.fail("stream_error", "the model ended with finish_reason error")
     answer.finish(details.get("finish_reason"))
 
 

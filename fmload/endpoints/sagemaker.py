@@ -12,6 +12,7 @@ from fmload.config.schema import EndpointSpec
 from fmload.endpoints import aws, payloads
 from fmload.endpoints.answer import MALFORMED, Answer, read_events
 from fmload.endpoints.aws_errors import http_failure
+from fmload.endpoints.reasoning_tags import Tag, split
 from fmload.endpoints.sagemaker_images import format_of_endpoint
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
@@ -35,6 +36,7 @@ class Options(aws.AwsOptions):
     prefix_aware_id: str | None = Field(None, description="PrefixAwareId: what shares a prefix, for such a routing")
     inference_id: bool = Field(False, description="send each request's id as InferenceId, for captured data")
     custom_attributes: str | None = None
+    reasoning_tags: Tag = Field(None, description="think: text between <think> and </think> is reasoning")
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
@@ -92,7 +94,9 @@ class SageMaker:
         self._fold(answer, exchange.body, exchange.complete)
         answer.note("request_id", exchange.headers.get("x-amzn-requestid"))
         answer.note("variant", exchange.headers.get("x-amzn-invoked-production-variant"))
-        return answer.settle(exchange, "a finish reason or a whole text", self.streamed)
+        reading = answer.settle(exchange, "a finish reason or a whole text", self.streamed)
+        split(reading, self._options.reasoning_tags)
+        return reading
 
     def carries_token(self, body: bytes) -> bool:
         answer = Answer()

@@ -98,12 +98,15 @@ def pack(record: Record) -> bytes:
 def unpack(data: bytes) -> Record:
     """The inverse of `pack`; columns that an earlier schema lacked have their defaults. Raises ValueError on bytes that
     `pack` did not write."""
-    row = msgpack.unpackb(data)
-    if not isinstance(row, list) or len(row) not in _WIDTHS:
-        raise ValueError(f"not a record of schema {SCHEMA_VERSION}")
-    values: dict[str, Any] = dict(zip(COLUMNS, row, strict=False))
-    for name, code in _LISTS.items():
-        values[name] = array(code, values[name])
+    try:
+        row = msgpack.unpackb(data)
+        if not isinstance(row, list) or len(row) not in _WIDTHS:
+            raise ValueError(f"not a record of schema {SCHEMA_VERSION}")
+        values: dict[str, Any] = dict(zip(COLUMNS, row, strict=False))
+        for name, code in _LISTS.items():
+            values[name] = array(code, values[name])
+    except (TypeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"not a record of schema {SCHEMA_VERSION}") from error
     return Record(**values)
 
 

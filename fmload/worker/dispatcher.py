@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -10,19 +9,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Any
-from uuid import uuid4
 
 import gevent
 
 from fmload import arrivals
-from fmload.base.errors import first_line
+from fmload.base.errors import FmloadError
 from fmload.config.control import TrialSpec
-from fmload.config.schema import RunFile
+from fmload.config.schema import EndpointSpec, RunFile
 from fmload.endpoints.base import Endpoint
 from fmload.endpoints.remedies import remedy
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.model.record import Record
+from fmload.model.request_id import new_id, new_trial_id
 from fmload.plan.exact import Part
 from fmload.plugins import ENDPOINTS
 from fmload.prompts import replay
@@ -37,14 +36,14 @@ from fmload.worker.load_balancer import LoadBalancer
 from fmload.worker.safe_check import SafeCheck
 from fmload.worker.slots import Lane, Slots
 from fmload.worker.timer import Timer
-
-logger = logging.getLogger(__name__)
+from fmload.worker.trial import asks_less, is_unsure
 
 KILL_LIMIT_S = 5.0
 TURN_POLL_S = 0.005
 TRIAL_TOKENS = 64  # of its answer, at most
 _OF_ITS_FORM = (400, 413, 422)  # what speaks of the request's form, not of address, key or model
 TRIAL_LIMIT_S = 60.0  # an endpoint that takes longer to answer at first is left to the load
+_TOLD = 3  # of the prompts that an endpoint cannot say
 SPAWNED_AT_ONCE = 64  # then the answers are read again
 DEAD_AFTER = 10  # requests in a row that did not reach the endpoint
 _UNREACHED = ("connect", "tls", "timeout_connect")
@@ -54,6 +53,8 @@ FAILURE_PAUSE_S = {"connect": 1.0, "tls": 1.0, "timeout_connect": 0.1, "http_4xx
 
 # Names of the limit on output tokens: OpenAI's two, TGI's, Bedrock's (Converse and others; Llama).
 _OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_new_tokens", "maxTokens", "max_gen_len")
+
+_NO_PROMPT = Prompt("", "", "")  # of a request that failed before it had one
 
 Keep = Callable[[Record, Reading], None]
 Dead = Callable[[int, str], None]  # stage, what is wrong
@@ -79,6 +80,14 @@ def trial_prompt(asked: TrialSpec, sample: Prompt) -> tuple[Prompt, bool]:
 def output_limit(parameters: Mapping[str, Any]) -> int | None:
     """The limit on output tokens among an endpoint's inference parameters; None when they set none."""
     return next((parameters[name] for name in _OUTPUT_LIMITS if isinstance(parameters.get(name), int)), None)
+
+
+def _built(spec: EndpointSpec) -> Endpoint:
+    """The endpoint of its part of the run file. The loop gets a turn before: a client of boto3 takes its time, and the
+    master wants a sign of life between many."""
+    gevent.sleep(0)
+    endpoint: Endpoint = ENDPOINTS.load(spec.protocol).from_spec(spec)
+    return endpoint
 
 
 Variants = dict[int | None, tuple[Endpoint, int | None]]
@@ -126,8 +135,7 @@ class Dispatcher:
         self._dead = dead
         self._wire = Http1Wire(Timeouts(limits.connect_s, limits.first_token_s, limits.idle_s, limits.total_s),
                                max_body_bytes=run.max_response_bytes)
-        self._endpoints: dict[str, Endpoint] = {
-            spec.name: ENDPOINTS.load(spec.protocol).from_spec(spec) for spec in run.endpoints}
+        self._endpoints: dict[str, Endpoint] = {spec.name: _built(spec) for spec in run.endpoints}
         self._variants = _variants(run)
         self._output_limits = {spec.name: output_limit(spec.parameters) for spec in run.endpoints}
         self._balancers = {
@@ -146,7 +154,6 @@ class Dispatcher:
         self._paced: dict[int, Paced] = {}  # by stage, those of open loops
         self._cancel = Cancellation(run.load.cancel, f"{run.seed}/{index}")
         self._censoring = False
-        self._told: set[str] = set()  # failures of the load generator itself that the log knows
         self._when_idle: Callable[[], None] | None = None
         self._when_spent: Callable[[], None] | None = None  # all of exactly so many requests have ended
 
@@ -155,31 +162,60 @@ class Dispatcher:
         """Requests under way."""
         return len(self._in_flight)
 
-    def try_endpoints(self) -> list[Trial]:
+    def check_prompts(self) -> None:
+        """Have the endpoints judge their prompts, where a protocol cannot say all that a prompt may hold. Raises
+        FmloadError with the first few that cannot be said."""
+        problems: list[FmloadError] = []
+        for (endpoint, _), prompts in self._prompts.items():
+            check: Callable[[Prompt], None] | None = getattr(self._endpoints[endpoint], "check", None)
+            if check is None:
+                continue
+            for prompt in prompts:
+                try:
+                    check(prompt)
+                except FmloadError as problem:
+                    problems.append(problem)
+        if problems:
+            more = f"\nand {len(problems) - _TOLD} more" if len(problems) > _TOLD else ""
+            raise FmloadError("\n".join(str(problem) for problem in problems[:_TOLD]) + more)
+
+    def try_endpoints(self, unsure_alone: bool = False) -> list[Trial]:
         """One small request to each address before the load, in the load's own form: what is wrong with address, key or
         model is told now. Nothing where the run file switches it off; those that went well are left out.
 
-        These requests are no records; their ids begin with `trial-`. A busy or failing server is left to the load.
+        These requests are no records, and their ids are those of trials. A busy or failing server is left to the load.
+        `unsure_alone`: only of endpoints of which a worker is to find out what their server takes.
         """
         if self._trial is None:
             return []
         trials = [gevent.spawn(self._try_address, endpoint, address) for endpoint in self._endpoints.values()
-                  for address in endpoint.addresses()]
+                  if is_unsure(endpoint) or not unsure_alone for address in endpoint.addresses()]
         gevent.joinall(trials, timeout=TRIAL_LIMIT_S)
+        self._tell_variants()
         return [trial.value for trial in trials if trial.value]
+
+    def _tell_variants(self) -> None:
+        """A component of a mix asks its server for no more than the endpoint itself does."""
+        for endpoint, _ in self._variants.values():
+            if not is_unsure(self._endpoints[endpoint.name]):
+                asks_less(endpoint)
 
     def _try_address(self, endpoint: Endpoint, address: Address) -> Trial | None:
         sample = next(prompts[0] for (name, _), prompts in self._prompts.items() if name == endpoint.name)
         prompt, alike = trial_prompt(self._trial or TrialSpec(), sample)
-        record, _ = measure.measure(endpoint, prompt, self._wire, address, stage=-1,
-                                    request_id=f"trial-{uuid4().hex}", worker=self._worker,
-                                    scheduled_ns=time.monotonic_ns())
+        record = self._ask(endpoint, address, prompt)
+        if record.status in _OF_ITS_FORM and asks_less(endpoint):
+            record = self._ask(endpoint, address, prompt)
         if record.outcome not in (*_UNREACHED, "http_4xx"):
             return None
         what = remedy(record.status, record.error or "")
         told = (f"endpoint '{endpoint.name}' refuses a first request ({address}): {record.error}"
                 f"{f'; {what}' if what else ''}")
         return Trial(told, fatal=alike or record.status not in _OF_ITS_FORM)
+
+    def _ask(self, endpoint: Endpoint, address: Address, prompt: Prompt) -> Record:
+        return measure.measure(endpoint, prompt, self._wire, address, stage=-1, request_id=new_trial_id(),
+                               worker=self._worker, scheduled_ns=time.monotonic_ns())[0]
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
@@ -350,13 +386,16 @@ class Dispatcher:
         self._tell_if_idle()
 
     def _request(self, lane: Lane, scheduled_ns: int, due: Prompt | None) -> str:
-        deal = self._own_deals.get(lane.stage) or self._deals[lane.endpoint, lane.prompt_set]
-        prompt = due or deal.take(time.monotonic())
+        """One request and its record: whatever is raised on the way, there is one."""
+        prompt, record, reading = due, None, Reading()
         try:
+            deal = self._own_deals.get(lane.stage) or self._deals[lane.endpoint, lane.prompt_set]
+            prompt = due or deal.take(time.monotonic())
             record, reading = self._measure(lane, prompt, scheduled_ns)
-        except Exception as error:
-            record, reading = self._broken(lane, prompt, scheduled_ns, error), Reading()
-        deal.answered(prompt, time.monotonic())
+            deal.answered(prompt, time.monotonic())
+        except (Exception, gevent.Timeout) as error:
+            record = record or self._unsent(lane, prompt or _NO_PROMPT, scheduled_ns)
+            measure.note_own_failure(record, error)
         if record.outcome == "cancelled" and self._censoring and record.send_ns is not None:
             record.outcome = "censored"
         self._keep(record, reading)
@@ -365,21 +404,20 @@ class Dispatcher:
             self._dead(lane.stage, f"{record.endpoint}: {record.error}")
         return record.outcome
 
-    def _broken(self, lane: Lane, prompt: Prompt, scheduled_ns: int, error: Exception) -> Record:
-        """The record of a request in which the load generator itself failed; the log has one traceback of a kind."""
-        told = f"{type(error).__name__}: {first_line(error)}"
-        if told not in self._told:
-            self._told.add(told)
-            logger.error("a request failed in the load generator itself", exc_info=error)
-        return Record(
-            uuid4().hex, self._worker, lane.stage, lane.endpoint, lane.prompt_set, prompt.id, scheduled_ns,
-            end_ns=time.monotonic_ns(), outcome="client", error=measure.redact(told))
+    def _unsent(self, lane: Lane, prompt: Prompt, scheduled_ns: int) -> Record:
+        endpoint, limit = self._sends_with(lane)
+        return measure.unsent(endpoint, prompt, request_id=new_id(), worker=self._worker, stage=lane.stage,
+                              scheduled_ns=scheduled_ns, max_output_tokens=limit)
+
+    def _sends_with(self, lane: Lane) -> tuple[Endpoint, int | None]:
+        """The endpoint of a lane, and the limit on output tokens among its parameters."""
+        return self._variants.get(lane.component) or (self._endpoints[lane.endpoint],
+                                                      self._output_limits[lane.endpoint])
 
     def _measure(self, lane: Lane, prompt: Prompt, scheduled_ns: int) -> tuple[Record, Reading]:
         """Send the prompt; between the safety checks, where the run file asks for them."""
-        endpoint, limit = self._variants.get(lane.component) or (
-            self._endpoints[lane.endpoint], self._output_limits[lane.endpoint])
-        identity: dict[str, Any] = {"request_id": uuid4().hex, "worker": self._worker, "stage": lane.stage,
+        endpoint, limit = self._sends_with(lane)
+        identity: dict[str, Any] = {"request_id": new_id(), "worker": self._worker, "stage": lane.stage,
                                     "max_output_tokens": limit}
         send = partial(self._send, endpoint, prompt, **identity)
         if self._safe_check is None:

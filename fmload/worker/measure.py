@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from array import array
 from collections.abc import Sequence
+from traceback import format_exception
 
+import gevent
 from gevent import GreenletExit
 
 from fmload.base.offload import beside_the_loop
@@ -33,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 # Of an answer without a text: more than these were made and billed, though none was shown.
 _END_MARK_TOKENS = 1
+_MAX_REASON = 60  # characters of a reason to stop: it is one of a few words
 _SECRET = re.compile(
     r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}|\b(sk|hf|pk|gsk|xai|nvapi|bedrock-api-key)[-_][\w-]{8,}|\b(AKIA|ASIA)[0-9A-Z]{12,}"
     r"|X-Amz-(Signature|Credential|Security-Token)=[^&\s\"']+")
@@ -46,6 +50,7 @@ def measure(endpoint: Endpoint, prompt: Prompt, wire: Wire, address: Address, *,
     with what had come by then and the outcome `cancelled`: run it in a greenlet of its own. `max_output_tokens` is
     the limit that holds when the prompt sets none, for the record.
     """
+    failure: Exception | gevent.Timeout | None = None
     try:
         exchange = endpoint.send(prompt, request_id, wire, address)
     except GreenletExit:
@@ -53,31 +58,65 @@ def measure(endpoint: Endpoint, prompt: Prompt, wire: Wire, address: Address, *,
         if partial is None:  # killed before anything was sent
             raise
         exchange = partial
+    except (Exception, gevent.Timeout) as error:
+        failure, exchange = error, wire.partial() or Exchange(str(address))
     record = unsent(endpoint, prompt, request_id=request_id, worker=worker, stage=stage, scheduled_ns=scheduled_ns,
                     max_output_tokens=max_output_tokens)
-    return record, beside_the_loop(len(exchange.body), _read_into, record, endpoint, exchange)
+    reading = beside_the_loop(len(exchange.body), _read_into, record, endpoint, exchange)
+    if failure is not None:
+        note_own_failure(record, failure)
+    return record, reading
+
+
+_logged: set[tuple[str, str]] = set()
+
+
+def note_own_failure(record: Record, error: BaseException) -> None:
+    """Mark the record of a request in which the load generator itself failed: outcome `client`, never the endpoint's.
+
+    The traceback is logged once for each kind of error: a fault of every request would fill the disk.
+    """
+    first_line = next(iter(redact(str(error)).splitlines()), "")[:300]
+    record.outcome, record.error = "client", f"{type(error).__name__}: {first_line}"
+    record.end_ns = record.end_ns or time.monotonic_ns()
+    if (kind := (type(error).__name__, _first_frame(error))) not in _logged:
+        _logged.add(kind)
+        logger.error("a request failed in the load generator itself; more of this kind are only counted\n%s",
+                     redact("".join(format_exception(error))))
+
+
+def _first_frame(error: BaseException) -> str:
+    """Where it was raised: the file and the line."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
 
 
 def _read_into(record: Record, endpoint: Endpoint, exchange: Exchange) -> Reading:
     """Read the answer, and note in the record what came of it."""
-    reading = _read(endpoint, exchange)
+    reading, error = _read(endpoint, exchange)
     _note_exchange(record, exchange)
-    _note_chunks(record, reading.chunks, exchange.marks)
-    _note_reading(record, reading)
-    _set_aside(record, len(exchange.body))
+    try:
+        _note_chunks(record, reading.chunks, exchange.marks)
+        _note_reading(record, reading)
+        _set_aside(record, len(exchange.body))
+    except Exception as unkept:
+        error = error or unkept
     failure = outcome(exchange, reading)
     if failure is not None:
         record.outcome, record.error = failure.outcome, redact(failure.message)
+    if error is not None and exchange.failure is None:
+        note_own_failure(record, error)
     return reading
 
 
-def _read(endpoint: Endpoint, exchange: Exchange) -> Reading:
-    """The endpoint's reading. An answer that it stumbles over is one failed request, not the end of its user."""
+def _read(endpoint: Endpoint, exchange: Exchange) -> tuple[Reading, Exception | None]:
+    """The endpoint's reading, and our own failure to read, which is one failed request, not the end of its user."""
     try:
-        return endpoint.read(exchange)
+        return endpoint.read(exchange), None
     except Exception as error:
-        logger.exception("the answer of %s cannot be read", exchange.address)
-        return Reading(failure=Failure("decode", f"the answer cannot be read ({type(error).__name__})"))
+        return Reading(), error
 
 
 def unsent(endpoint: Endpoint, prompt: Prompt, *, request_id: str, worker: str, stage: int, scheduled_ns: int,
@@ -98,8 +137,12 @@ def outcome(exchange: Exchange, reading: Reading) -> Failure | None:
 
 
 def redact(text: str) -> str:
-    """The text with what looks like a credential blanked out."""
-    return _SECRET.sub("[redacted]", text)
+    """The text with what looks like a credential blanked out, and half characters replaced: it can be written."""
+    return _writable(_SECRET.sub("[redacted]", text))
+
+
+def _writable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _note_exchange(record: Record, exchange: Exchange) -> None:
@@ -150,7 +193,9 @@ def _note_reading(record: Record, reading: Reading) -> None:
     record.cached_tokens, record.reasoning_tokens = reading.cached_tokens, reading.reasoning_tokens
     record.cache_write_tokens = reading.cache_write_tokens
     record.cache_write_1h_tokens = reading.cache_write_1h_tokens
-    record.tokens_source, record.finish_reason = reading.tokens_source, reading.finish_reason
+    record.tokens_source = reading.tokens_source
+    if reading.finish_reason is not None:
+        record.finish_reason = _writable(reading.finish_reason)[:_MAX_REASON]
     record.chunk_tokens_known, record.choices, record.remark = (
         reading.chunk_tokens_known, reading.choices, reading.remark)
     if record.output_tokens is None and reading.chunks:

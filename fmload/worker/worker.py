@@ -143,7 +143,9 @@ class Worker:
             run = RunFile.model_validate(plan.run)
             dispatcher = Dispatcher(run, self._prompts, self.identity, self._keep, self._tell_of_dead_endpoint,
                                     plan.index, plan.begins)
-            problem = self._tell_of_trials(dispatcher.try_endpoints()) if plan.trial else None
+            dispatcher.check_prompts()
+            trials = dispatcher.try_endpoints(unsure_alone=not plan.trial)
+            problem = self._tell_of_trials(trials) if plan.trial else None
             dispatcher.offset_ns = self._offset_ns
             self._dispatcher = dispatcher
             _calm_garbage_collection()

@@ -43,7 +43,7 @@ def test_an_exchange_without_a_response_is_left_to_the_wire() -> None:
     (403, "ExpiredTokenException", {"message": "The security token included in the request is expired"}, "http_4xx",
      "ExpiredTokenException: The security token included in the request is expired"),
     (404, "ResourceNotFoundException", {"message": "none"}, "http_4xx", "ResourceNotFoundException: none"),
-    (408, "ModelTimeoutException", {"message": "late"}, "http_4xx", "ModelTimeoutException: late"),
+    (408, "ModelTimeoutException", {"message": "late"}, "timeout_total", "ModelTimeoutException: late"),
     (500, "InternalFailure", {"Message": "oops"}, "http_5xx", "InternalFailure: oops"),
     (503, "ServiceUnavailable", {"Message": "later"}, "http_5xx", "ServiceUnavailable: later"),
     (530, "InternalDependencyException", {"Message": "x"}, "http_5xx", "InternalDependencyException: x"),
@@ -67,6 +67,12 @@ def test_a_model_error_is_judged_by_the_container_s_own_status(original: int | N
     assert found == outcome
     assert message == ("ModelError: failed" if original is None else
                        f"ModelError: failed (originally {original}: out of memory)")
+
+
+@pytest.mark.parametrize("original", [0, 408])
+def test_a_model_that_passed_the_services_limit_is_a_time_out(original: int) -> None:
+    found, message = failure(424, {"Message": "no answer in 60 s", "OriginalStatusCode": original}, "ModelError")
+    assert found == "timeout_total" and "the service's own time limit" in message
 
 
 def test_messages_have_a_limit() -> None:

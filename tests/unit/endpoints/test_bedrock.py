@@ -135,9 +135,15 @@ def test_unstreamed_operations_have_their_own_paths() -> None:
 
 @pytest.mark.parametrize(("model", "family"), [
     (CLAUDE, "anthropic"), ("anthropic.claude-haiku-4-5-20251001-v1:0", "anthropic"), (LLAMA, "llama"),
-    ("us.meta.llama4-scout-17b-instruct-v1:0", "llama"), ("eu.amazon.nova-micro-v1:0", "nova"), (MISTRAL, "mistral"),
+    ("us.meta.llama4-scout-17b-instruct-v1:0", "llama4"), ("eu.amazon.nova-micro-v1:0", "nova"), (MISTRAL, "mistral"),
     (f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{CLAUDE}", "anthropic"),
-    (f"arn:aws:bedrock:us-east-1::foundation-model/{LLAMA}", "llama"), (PROVISIONED, None), ("deepseek.r1-v1:0", None),
+    (f"arn:aws:bedrock:us-east-1::foundation-model/{LLAMA}", "llama"), (PROVISIONED, None),
+    ("us.deepseek.r1-v1:0", "deepseek"), ("deepseek.v3-v1:0", "openai"), ("openai.gpt-oss-120b-1:0", "openai"),
+    ("qwen.qwen3-32b-v1:0", "openai"), ("amazon.titan-text-express-v1", "titan"), ("cohere.command-r-v1:0", "command"),
+    ("cohere.command-text-v14", "command_text"), ("ai21.jamba-1-5-large-v1:0", "openai"), ("zai.glm-4.6", "openai"),
+    ("moonshot.kimi-k2-thinking", "openai"), ("minimax.minimax-m2", "openai"), ("nvidia.nemotron-nano-9b-v2", "openai"),
+    ("us.writer.palmyra-x5-v1:0", "openai"),
+    ("arn:aws:bedrock:us-east-1:123456789012:imported-model/abc123", "openai"),
 ])
 def test_the_family_is_told_from_ids_profiles_and_arns(model: str, family: str | None) -> None:
     assert family_of(model) == family

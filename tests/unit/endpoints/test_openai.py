@@ -67,7 +67,7 @@ def test_a_chat_request_asks_for_a_stream_with_usage() -> None:
     assert sent(Prompt("p", "s", text="hi")) == {
         "model": "m",
         "stream": True,
-        "stream_options": {"include_usage": True},
+        "stream_options": {"include_usage": True, "continuous_usage_stats": True},
         "messages": [{"role": "user", "content": "hi"}],
     }
 
@@ -86,12 +86,17 @@ def test_options_shape_the_request() -> None:
         "prompt": "x",
         "max_completion_tokens": 3,
     }
-    made = endpoint(continuous_usage=True)
-    assert sent(Prompt("p", "s", text="x"), made)["stream_options"] == {
-        "include_usage": True,
-        "continuous_usage_stats": True,
-    }
+    made = endpoint(continuous_usage=False)
+    assert sent(Prompt("p", "s", text="x"), made)["stream_options"] == {"include_usage": True}
     assert "stream" not in sent(Prompt("p", "s", text="x"), endpoint(stream=False))
+
+
+def test_running_counts_are_asked_for_until_a_server_refuses_them() -> None:
+    made = endpoint()
+    assert made.unsure and made.ask_less() and not made.ask_less()
+    assert sent(Prompt("p", "s", text="x"), made)["stream_options"] == {"include_usage": True}
+    for firm in (endpoint(continuous_usage=True), endpoint(stream=False), endpoint(include_usage=False)):
+        assert not firm.unsure and not firm.ask_less()
 
 
 @pytest.mark.parametrize(

@@ -354,7 +354,7 @@ PART = event("PayloadPart", openai_line(content="A"))
     (PART + event("PayloadPart", b'data: {"error": "overloaded", "error_type": "overloaded"}\n'), True, "stream_error",
      "overloaded"),
     (event("PayloadPart", b'{"token": {"id": -1, "text": ""}, "generated_text": "", "details": {"finish_reason":'
-                          b' "error"}}\n'), True, "stream_error", "finish_reason error"),
+                          b' "error"}}\n'), True, "stream_error", "broke the answer off: error"),
 ])
 def test_every_failure_in_a_stream_has_its_outcome(body: bytes, complete: bool, outcome: Outcome, message: str) -> None:
     failure = read(body, complete).failure

@@ -183,7 +183,7 @@ def test_exactly_one_outcome(exchange: Exchange, reading: Reading, expected: str
     [
         (b'{"error": {"message": "no such model", "code": 404}}', "HTTP 404: no such model"),
         (b'{"error": "Unauthorized"}', "HTTP 404: Unauthorized"),
-        (b'{"detail": [1]}', "HTTP 404: [1]"),
+        (b'{"detail": [1]}', "HTTP 404: 1"),
         (b'{"object": "error", "message": "too long"}', "HTTP 404: too long"),
         (b"<html>\n nginx </html>", "HTTP 404: <html> nginx </html>"),
         (b"", "HTTP 404: Not Found"),
