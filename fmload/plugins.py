@@ -178,7 +178,9 @@ CHECKS = Registry("audit check", {
     "littles_law": "fmload_analysis.audit.checks.load:littles_law",
     "token_sums": "fmload_analysis.audit.checks.tokens:token_sums",
     "token_counts": "fmload_analysis.audit.checks.tokens:token_counts",
+    "counted_texts": "fmload_analysis.audit.checks.tokens:counted_texts",
     "token_source": "fmload_analysis.audit.checks.tokens:token_source",
+    "told_counts": "fmload_analysis.audit.checks.tokens:told_counts",
     "output_limit": "fmload_analysis.audit.checks.tokens:output_limit",
     "output_lengths": "fmload_analysis.audit.checks.tokens:output_lengths",
     "echoes": "fmload_analysis.audit.checks.tokens:echoes",
@@ -187,6 +189,8 @@ CHECKS = Registry("audit check", {
     "order_of_instants": "fmload_analysis.audit.checks.timing:order_of_instants",
     "buffered_streams": "fmload_analysis.audit.checks.timing:buffered_streams",
     "censored_tokens": "fmload_analysis.audit.checks.timing:censored_tokens",
+    "late_first_tokens": "fmload_analysis.audit.checks.timing:late_first_tokens",
+    "stalls": "fmload_analysis.audit.checks.timing:stalls",
     "server_times": "fmload_analysis.audit.checks.timing:server_times",
     "offered_load": "fmload_analysis.audit.checks.load:offered_load",
     "as_many_as_asked": "fmload_analysis.audit.checks.load:as_many_as_asked",
@@ -195,7 +199,9 @@ CHECKS = Registry("audit check", {
     "all_recorded": "fmload_analysis.audit.checks.load:all_recorded",
     "addresses": "fmload_analysis.audit.checks.addresses:addresses",
     "share_of_mix": "fmload_analysis.audit.checks.mixes:share_of_mix",
+    "lock_step": "fmload_analysis.audit.checks.load:lock_step",
     "undisturbed": "fmload_analysis.audit.checks.load:undisturbed",
+    "client_failures": "fmload_analysis.audit.checks.client:client_failures",
     "client_cpu": "fmload_analysis.audit.checks.client:client_cpu",
     "client_host": "fmload_analysis.audit.checks.client:client_host",
     "client_lag": "fmload_analysis.audit.checks.client:client_lag",
@@ -209,6 +215,9 @@ CHECKS = Registry("audit check", {
     "repeated_prompts": "fmload_analysis.audit.checks.samples:repeated_prompts",
     "prefix_cache": "fmload_analysis.audit.checks.server:prefix_cache",
     "throttles": "fmload_analysis.audit.checks.server:throttles",
+    "few_errors": "fmload_analysis.audit.checks.outcomes:few_errors",
+    "finish_reasons": "fmload_analysis.audit.checks.outcomes:finish_reasons",
+    "every_record": "fmload_analysis.audit.checks.outcomes:every_record",
 }, about="Checks of the audit, in the order in which they are told: a function of a stage's `Facts` that "
          "gives a Check or None.")
 

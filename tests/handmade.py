@@ -35,7 +35,8 @@ def request(name: str, send_ms: float, chunks_ms: Sequence[float] = (), *, stage
         "last_token_ns": stamps[-1] if stamps else None, "end_ns": at(end), "chunk_ns": array("q", stamps),
         "chunk_tokens": array("i", counts), "chunk_censored": array("b", list(censored) or [0] * len(stamps)),
         "stamp": "kernel", "input_tokens": 10, "output_tokens": sum(counts) if stamps else None,
-        "tokens_source": "server", "outcome": outcome, "status": 200, "finish_reason": "stop",
+        "chunk_tokens_known": bool(stamps), "tokens_source": "server", "outcome": outcome, "status": 200,
+        "finish_reason": "stop",
     }
     return Record(**{**given, **columns})
 
@@ -67,3 +68,18 @@ def write(root: Path, stages: Iterable[dict[str, Any]], records: Iterable[Record
     for number, rows in by_stage.items():
         pq.write_table(to_table(rows), results.records / f"stage-{number:04d}.parquet")
     return results
+
+
+def back_to_back(count: int = 200, users: int = 1, length_ms: int = 100, tokens: int = 4,
+                 **columns: Any) -> list[Record]:
+    """Requests of `users` users one after another, `length_ms` each, four tokens at equal distances."""
+    return [request(f"r{user}.{i}", i * length_ms,
+                    [i * length_ms + length_ms * (k + 1) / tokens for k in range(tokens)], **columns)
+            for user in range(users) for i in range(count // users)]
+
+
+def health(cpu: float = 0.1, lag_ms: float = 0.1, host_cpu: float = 0.2) -> list[dict[str, Any]]:
+    """What worker w0 told of itself in each of the first 20 seconds."""
+    return [{"worker": "w0", "at_ns": BASE_NS + second * 1000 * MS, "cpu_fraction": cpu,
+             "host_cpu_fraction": host_cpu, "loop_lag_p99_ns": round(lag_ms * MS),
+             "loop_lag_max_ns": round(lag_ms * MS)} for second in range(20)]

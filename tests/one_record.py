@@ -17,4 +17,4 @@ def record(outcome: Outcome = "ok", *, stage: int = 0, send_ns: int = 0, chunks:
                   outcome=outcome, first_token_ns=instants[0], last_token_ns=instants[-1],
                   chunk_ns=array("q", instants), chunk_tokens=array("i", tokens),
                   chunk_censored=array("b", [0] * len(instants)),
-                  output_tokens=sum(tokens), input_tokens=7)
+                  output_tokens=sum(tokens), input_tokens=7, chunk_tokens_known=True)

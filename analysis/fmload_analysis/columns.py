@@ -12,13 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fmload.metrics.definitions import Bools, Columns, Floats, Ints
+from fmload.model.record import SAFE_CHECK
 
 NDArrayStr = np.ndarray[Any, np.dtype[np.object_]]
 _INSTANTS = ("scheduled_ns", "send_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "end_ns")
 _NUMBERS = ("input_tokens", "output_tokens", "cached_tokens", "prompt_tokens", "max_output_tokens", "lag_max_ns")
 _BILLED = ("status", "cache_write_tokens", "cache_write_1h_tokens")
 _TEXTS = ("outcome", "stamp", "tokens_source", "finish_reason", "prompt_id", "address")
-READ = ["worker", "streamed", "chunk_ns", "chunk_tokens", "chunk_censored", *_INSTANTS, *_NUMBERS, *_BILLED, *_TEXTS]
+READ = ["worker", "streamed", "chunk_ns", "chunk_tokens", "chunk_censored", "chunk_tokens_known", "choices",
+        "headers_ns", "remark", *_INSTANTS, *_NUMBERS, *_BILLED, *_TEXTS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Batch:
     max_output_tokens: Floats
     lag_max_ns: Floats
     billed: Mapping[str, Floats]  # status, cache_write_tokens, cache_write_1h_tokens
+    headers_ns: Floats  # when the response's headers were complete
+    remark: NDArrayStr  # what was strange about a count
     checks: Checks | None = None  # None: the run has no safety checks
 
 
@@ -48,18 +52,36 @@ def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[st
     told, counted, limit, lag = (_floats(batch.column(name)) for name in (
         "input_tokens", "prompt_tokens", "max_output_tokens", "lag_max_ns"))
     checks = checks_of(batch.column("detail").to_pylist()) if "detail" in batch.schema.names else None
+    chunk_tokens, known = _chunk_tokens(batch, counts)
+    choices = _floats(batch.column("choices")).astype(np.int64) if "choices" in batch.schema.names else None
     columns = Columns(
         **{name: _instants(batch.column(name), shift) for name in _INSTANTS},
         **{name: _floats(batch.column(name)) for name in ("output_tokens", "cached_tokens")},
         input_tokens=np.where(np.isnan(told), counted, told),
         streamed=_bools(batch.column("streamed")), chunk_offsets=offsets,
         chunk_ns=chunk_ns - np.repeat(shift, counts),
-        chunk_tokens=_ragged(batch.column("chunk_tokens"))[1],
+        chunk_tokens=chunk_tokens, chunk_tokens_known=known, choices=choices,
         chunk_censored=_ragged(batch.column("chunk_censored"))[1].astype(bool),
         checks_s=checks.total_s if checks else None)
     outcome, stamp, source, finish, prompt, address = (_texts(batch.column(name)) for name in _TEXTS)
+    if choices is None:  # schema 1: a safety check of ours blocked what was never sent
+        outcome = np.where((outcome == "blocked") & np.isnan(columns.send_ns), "cancelled", outcome)
+    remark = _texts(batch.column("remark")) if "remark" in batch.schema.names else np.full(len(counts), None, object)
     billed = {name: _optional(batch, name) for name in _BILLED}
-    return Batch(columns, outcome, stamp, source, finish, prompt, address, counted, told, limit, lag, billed, checks)
+    return Batch(columns, outcome, stamp, source, finish, prompt, address, counted, told, limit, lag, billed,
+                 _instants(batch.column("headers_ns"), shift), remark, checks)
+
+
+def _chunk_tokens(batch: pa.RecordBatch, counts: Ints) -> tuple[Ints, Bools]:
+    """Tokens of the chunks, and of which requests they are known. Schema 1 did not say: as many tokens as chunks are
+    one each, and chunks that add up to the answer are known (`fmload.model.record` has the rule for single records)."""
+    tokens = _ragged(batch.column("chunk_tokens"))[1]
+    if "chunk_tokens_known" in batch.schema.names:
+        return tokens, _bools(batch.column("chunk_tokens_known"))
+    output = _floats(batch.column("output_tokens"))
+    rows = np.repeat(np.arange(len(counts)), counts)
+    tokens = np.where((counts == output)[rows], 1, tokens)
+    return tokens, (counts > 0) & (np.bincount(rows, tokens, len(counts)) == output)
 
 
 def _shifts(batch: pa.RecordBatch, clock_offsets_ns: Mapping[str, int]) -> Ints:
@@ -104,7 +126,6 @@ def _ragged(column: pa.ListArray) -> tuple[Ints, Ints]:
     return offsets - offsets[0], values.astype(np.int64, copy=False)
 
 STEPS = ("before", "after")
-KEY = "safe_check"  # in a record's detail; `fmload.worker.safe_check` writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +144,7 @@ class Checks:
 
 def checks_of(details: Sequence[str | None]) -> Checks:
     """From the records' `detail`."""
-    notes = [orjson.loads(detail).get(KEY) or {} if detail else {} for detail in details]
+    notes = [orjson.loads(detail).get(SAFE_CHECK) or {} if detail else {} for detail in details]
     return Checks(
         {step: np.array([note.get(step, {}).get("s", np.nan) for note in notes], dtype=np.float64) for step in STEPS},
         {step: np.array([note.get(step, {}).get("verdict") for note in notes], dtype=object) for step in STEPS})

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fmload.base.errors import EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK
-from fmload.config.goodput import limits_of
+from fmload.config.goodput import judged_by, limits_of
 from fmload.metrics.definitions import Ints
 from fmload.model.stage import Stage
 from fmload.pricing.resolve import Pricing, Unpriced, options_of, resolve
 from fmload.pricing.table import accelerators_of, load_prices
+from fmload.results.counting import compared
 from fmload_analysis.audit import audit as auditing
 from fmload_analysis.audit.facts import Facts
 from fmload_analysis.run import Run, open_run, stage_s
@@ -30,7 +30,7 @@ from fmload_analysis.stage.summarize import StageSummary, summarize
 from fmload_analysis.stage.telemetry import ServerView, server_view
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.cost import cost_of, priced, total_usd
-from fmload_analysis.verdict.objectives import Objective, judge, parse_objectives
+from fmload_analysis.verdict.objectives import Objective, judge
 from fmload_analysis.verdict.recommend import per_instance, per_prompt_set
 from fmload_analysis.verdict.table import StageResult, write_csv
 
@@ -49,7 +49,8 @@ def analyse(root: Path) -> Analysis:
 
 def analyse_run(run: Run) -> Analysis:
     """The analysis of an opened run; writes nothing."""
-    objectives = parse_objectives(_objectives(run))
+    objectives = judged_by(run.spec.get("objectives"),
+                           next((stage.find.objective for stage in run.stages if stage.find), None))
     own = run.spec.get("prices")
     table = load_prices(Path(own) if own else None)
     found = {name: resolve(run.endpoint(name).terms, table)
@@ -60,7 +61,9 @@ def analyse_run(run: Run) -> Analysis:
     summaries, again = _summaries(run, _wanted(run, objectives), prices)
     results = [_result(summary, pricing[summary.stage.endpoint],
                        Given(objectives, health[summary.stage.stage], told_by_server(run, summary.stage),
-                             part_of(summary, summaries))) for summary in summaries]
+                             part_of(summary, summaries),
+                             compared(run.results, summary.stage.endpoint, summary.stage.stage)))
+               for summary in summaries]
     return Analysis(run, tuple(results), objectives, per_prompt_set(results), per_instance(results), health, pricing,
                     {name: one for name, one in found.items() if isinstance(one, Unpriced)},
                     {name: one.options for name, one in prices.items()}, _repeated_usd(again, pricing))
@@ -96,18 +99,11 @@ def told_by_server(run: Run, stage: Stage) -> ServerView:
     return replace(view, times_s={**own_times_s(run, stage), **view.times_s})
 
 
-def _objectives(run: Run) -> Mapping[str, Any]:
-    """The run's objectives; those of its search where it has none of its own."""
-    sought = next((stage.find.objective for stage in run.stages if stage.find), None)
-    return run.spec.get("objectives") or sought or {}
-
-
 def _wanted(run: Run, objectives: tuple[Objective, ...]) -> Wanted:
     report = run.spec.get("report") or {}
     asked = {objective.percentile for objective in objectives if objective.percentile is not None}
-    return Wanted(percentiles=tuple(sorted({*PERCENTILES, *asked})), limits=limits_of(objectives),
-                  floors=report.get("percentile_floor", True),
-                  threshold_tokens_per_s=report.get("threshold_tokens_per_s"))
+    return Wanted(percentiles=tuple(sorted({*PERCENTILES, *asked})), objectives=objectives,
+                  limits=limits_of(objectives), threshold_tokens_per_s=report.get("threshold_tokens_per_s"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +114,7 @@ class Given:
     health: tuple[WorkerHealth, ...]
     server: ServerView
     part: Part | None = None
+    compared: Mapping[str, int] = field(default_factory=dict)
 
 
 def _result(summary: StageSummary, pricing: Pricing | None, given: Given) -> StageResult:
@@ -125,8 +122,8 @@ def _result(summary: StageSummary, pricing: Pricing | None, given: Given) -> Sta
     totals = replace(priced(summary.totals, pricing, summary.spend, own), accelerators=_accelerators(summary, pricing))
     cost = cost_of(totals, pricing, stage_s(summary.stage) * own, summary.spend)
     result = StageResult(summary, totals, pricing, cost)
-    result = replace(result, verdicts=judge(given.objectives, result.value))
-    facts = Facts(result.value, summary, given.health, given.server, given.part)
+    result = replace(result, verdicts=judge(given.objectives, result.value, summary.judged))
+    facts = Facts(result.value, summary, given.health, given.server, given.part, given.compared)
     return replace(result, checks=auditing.audit(facts))
 
 
@@ -138,11 +135,11 @@ def _accelerators(summary: StageSummary, pricing: Pricing | None) -> int | None:
 
 
 def exit_code(analysis: Analysis, require_objectives: bool = False) -> int:
-    """4 when nothing was measured or every stage failed its audit; 3 when objectives are required and no stage meets
-    them; else 0."""
+    """4 when nothing was measured or every stage failed its audit; 3 when objectives are required and no stage is shown
+    to meet them (they are missed or unknown); else 0."""
     sound = [result for result in analysis.results if result.totals.completed and result.audit != "FAIL"]
     if not sound:
         return EXIT_INVALID
-    if require_objectives and not any(result.meets_objectives for result in sound):
+    if require_objectives and not any(result.objectives == "met" for result in sound):
         return EXIT_OBJECTIVES
     return EXIT_OK

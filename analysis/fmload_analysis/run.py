@@ -18,6 +18,7 @@ from fmload.metrics.definitions import NS
 from fmload.model.stage import Stage, StageMark
 from fmload.pricing.resolve import Terms, terms_of
 from fmload.results import journal, stage_file, worker_file
+from fmload.results.counting import count_answers, silently
 from fmload.results.folder import Results
 from fmload.results.worker_file import WorkerFacts
 from fmload_analysis.columns import READ, Batch, to_batch
@@ -129,6 +130,7 @@ def open_run(root: Path) -> Run:
     told = stage_file.read(results)
     workers = {worker.worker: worker for worker in worker_file.read(results)}
     _compact_if_needed(results)
+    count_answers(results, silently)
     _telemetry_if_needed(results)
     events = tuple(read_json_lines(results.events_jsonl))
     stages = (_degraded(_closed(stage, results, workers), events) for stage in told.stages)

@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="results folders, or other tools' files or folders")
     parser.add_argument("--metrics", metavar="NAME[,…]", help="for example ttft_p95,e2e_p50,error_rate")
     parser.add_argument("--fail-on", metavar="SHARE", type=_share,
-                        help="exit with 3 when a metric got worse by more than this, such as 5%%, and significantly so")
+                        help="exit with 3 when a metric got worse by more than this, such as 5%%, and significantly "
+                             "so, or objectives that were met are missed")
     parser.add_argument("--force", action="store_true", help="compare runs made in unlike environments")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the table here, too")
 
@@ -34,7 +35,7 @@ def _share(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the comparison; 3 on a regression beyond --fail-on, else 0."""
+    """Print the comparison; 3 on a regression beyond --fail-on or objectives that are missed now, else 0."""
     from fmload_analysis.verdict.compare import DEFAULT_METRICS, as_markdown
     from fmload_analysis.verdict.objectives import known_names
 
@@ -50,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     print(text)
     if args.out:
         args.out.write_text(text)
-    failed = args.fail_on is not None and any(comparison.regressions(args.fail_on) for comparison in found)
+    failed = args.fail_on is not None and any(
+        comparison.regressions(args.fail_on) or comparison.broken for comparison in found)
     return EXIT_OBJECTIVES if failed else EXIT_OK
 
 

@@ -11,6 +11,8 @@ from rich.console import Console
 
 from fmload.base.errors import EXIT_OK, FmloadError
 from fmload.base.registry import did_you_mean
+from fmload.results.counting import count_answers
+from fmload.results.folder import Results
 
 if TYPE_CHECKING:
     from fmload_analysis.verdict.analysis import Analysis
@@ -48,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     _check_there(args.run)
     if args.view:
         return _view(args.run, args.view)
+    if args.run.is_dir():
+        count_answers(Results(args.run), lambda line: print(line, flush=True))
     if args.export:
         return _export(args.run, args.export)
     analysis = analyse(args.run)

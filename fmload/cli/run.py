@@ -31,6 +31,7 @@ from fmload.prompts.checking import check
 from fmload.prompts.preparation import prepare
 from fmload.prompts.remarks import remarks
 from fmload.prompts.store import counted_by, read
+from fmload.results.counting import count_answers
 from fmload.results.folder import Results
 from fmload.results.lock import lock_folder
 from fmload.telemetry.recorder import recorded
@@ -125,6 +126,7 @@ def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progres
             progress.say(session.approve(ready, results, args.resume, args.yes, _agrees()))
             with recorded(ready, results, progress.say), progress:
                 code = orchestrate.drive(ready, results, workers, progress, args.resume, remote, watched)
+            count_answers(results, progress.say)  # while a server that counts tokens is still there to be asked
             if any(spec.deploy and spec.deploy.target != "local" for spec in run_file.endpoints):
                 told += _report_before_the_teardown(results)
             return code

@@ -399,7 +399,8 @@ class ReportSpec(Strict):
     """What the report shows."""
 
     title: str | None = None
-    percentile_floor: bool = Field(True, description="blank percentiles with too few samples")
+    percentile_floor: bool = Field(
+        True, description="without effect: percentiles of too few samples are shown, marked, with their bounds")
     threshold_tokens_per_s: float | None = Field(None, gt=0, description="count requests slower than this")
 
 
@@ -408,6 +409,17 @@ class AnswersSpec(Strict):
 
     each_bytes: Bytes = Field(64 << 10, alias="each", description="of an answer, and of its reasoning; the rest is cut")
     total_bytes: Bytes = Field(1 << 30, alias="total", description="of all answers of the run; then no more are kept")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return also(handler, core, {"type": "boolean"})
+
+
+class CountSpec(Strict):
+    """Answers that their server does not count: how much of their texts is kept for counting; `false` keeps none."""
+
+    each_bytes: Bytes = Field(64 << 10, alias="each", description="of an answer; a longer one is not counted")
+    total_bytes: Bytes = Field(256 << 20, alias="total", description="of all of the run; then no more are kept")
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -444,6 +456,9 @@ class RunFile(Strict):
     report: ReportSpec = Field(default_factory=ReportSpec, description="what the report shows")
     keep_answers: Annotated[AnswersSpec | None, BeforeValidator(_kept)] = Field(
         None, description="true, or limits: keep the text of the answers, in answers.parquet")
+    count_answers: Annotated[CountSpec | None, BeforeValidator(_kept)] = Field(
+        default_factory=CountSpec, json_schema_extra={"default": True},
+        description="count answers that the server does not count, by a tokenizer after the run")
     prices: RunPath | None = Field(None, description="a price table of your own, over the one that ships")
     max_cost: float | None = Field(None, ge=0, description="USD; a run that would pass it is stopped before")
     ask_above: float = Field(10.0, ge=0, description="USD; `fmload run` asks before a load that costs more")

@@ -34,9 +34,10 @@ PANELS: dict[str, tuple[str, dict[str, str]]] = {
         "{{endpoint}} good": f"sum by (endpoint) (rate(fmload_good_requests_total{_HERE}[{_RATE}]))"}),
     "Failures": ("reqps", {
         "{{endpoint}} {{outcome}}": "sum by (endpoint, outcome) (rate(fmload_requests_total"
-                                    f'{{endpoint=~"$endpoint",outcome!~"ok|censored|cancelled|blocked"}}[{_RATE}]))'}),
+                                    f'{{endpoint=~"$endpoint",outcome!~"ok|censored|cancelled"}}[{_RATE}]))'}),
     "TTFT": ("s", _quantiles("fmload_time_to_first_token_seconds")),
     "ITL": ("s", _quantiles("fmload_inter_token_latency_seconds")),
+    "ICL": ("s", _quantiles("fmload_inter_chunk_latency_seconds")),
     "TPOT": ("s", _quantiles("fmload_time_per_output_token_seconds")),
     "E2E latency": ("s", _quantiles("fmload_e2e_latency_seconds")),
     "CPU of the workers": ("percentunit", {"{{worker}}": "fmload_worker_cpu_ratio"}),

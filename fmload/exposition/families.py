@@ -25,7 +25,8 @@ BOUNDS_S = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0
 # live metric: name, what it is
 _LATENCIES = {
     "ttft": ("fmload_time_to_first_token_seconds", "From sending a request to its first token."),
-    "itl": ("fmload_inter_token_latency_seconds", "Gaps between tokens."),
+    "itl": ("fmload_inter_token_latency_seconds", "Gaps between tokens, where it is known how many a chunk holds."),
+    "icl": ("fmload_inter_chunk_latency_seconds", "Gaps between chunks."),
     "tpot": ("fmload_time_per_output_token_seconds", "Mean time per output token after the first, by request."),
     "e2e": ("fmload_e2e_latency_seconds", "From sending a request to its last token."),
 }

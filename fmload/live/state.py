@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fmload.metrics.histogram import Histogram, buckets, quantile_s
-from fmload.metrics.per_record import request_metrics_ns
+from fmload.metrics.per_record import is_good, request_metrics_ns, scaled
 from fmload.model.outcome import NEITHER
 from fmload.model.record import Record
 
-METRICS = ("ttft", "itl", "tpot", "e2e")
+METRICS = ("ttft", "itl", "icl", "tpot", "e2e")
+_SECONDLY = ("ttft", "itl", "icl")  # of these, one point a second
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 KEPT_SECONDS = 3600
 SETTLING_S = 3  # the newest seconds are still coming in from the workers
@@ -62,27 +63,25 @@ class Counts:
 
     @property
     def errors(self) -> dict[str, int]:
-        """Counts of the outcomes that are failures; what was cut off by the end of a stage is none."""
+        """Counts of the outcomes that are failures of the endpoint; what was cut off by the end of a stage is none."""
         return {name: count for name, count in self.outcomes.items() if name not in ("ok", "censored", *NEITHER)}
 
 
 class Tally:
     """The worker's side: adds records, gives away what came since the last time.
 
-    `limits_s` are the objectives of a single request (metric → seconds); a request that succeeded and met them
-    all is good.
+    `limits` are those of a good request by metric, in the metric's unit (`config.goodput`).
     """
 
-    def __init__(self, limits_s: Mapping[str, float] | None = None) -> None:
-        self._limits_ns = {metric: limit * 1e9 for metric, limit in (limits_s or {}).items()}
+    def __init__(self, limits: Mapping[str, float] | None = None) -> None:
+        self._limits = scaled(limits or {})
         self._groups: dict[Group, Counts] = {}
         self._seconds: dict[int, Counts] = {}
 
     def add(self, record: Record, offset_ns: int = 0) -> None:
         """Count one request. Seconds are of the master's monotonic clock: the worker's minus `offset_ns`."""
         metrics = request_metrics_ns(record) if record.outcome == "ok" else {}
-        good = record.outcome == "ok" and all(
-            metric in metrics and metrics[metric][0] <= limit for metric, limit in self._limits_ns.items())
+        good = is_good(record, self._limits)
         histograms = {metric: buckets(values) for metric, values in metrics.items()}
         output_tokens = record.output_tokens or sum(record.chunk_tokens)
         group = self._groups.setdefault((record.stage, record.endpoint, record.prompt_set), Counts())
@@ -91,7 +90,7 @@ class Tally:
 
     def _add_seconds(self, record: Record, offset_ns: int, good: bool, histograms: dict[str, Histogram]) -> None:
         if record.end_ns is not None:
-            screen = {metric: found for metric, found in histograms.items() if metric in ("ttft", "itl")}
+            screen = {metric: found for metric, found in histograms.items() if metric in _SECONDLY}
             done = Counts(Counter([record.outcome]), 0, 0, int(good), screen)
             self._second((record.end_ns - offset_ns) // 10**9).add(done)
         by_second: Counter[int] = Counter()
@@ -175,9 +174,10 @@ class LiveState:
     def _point(self, second: int, wall_anchor_ns: int) -> dict[str, Any]:
         totals = self.seconds.get(second, Counts())
         quantiles = {f"{metric}_p{round(q * 100)}_s": quantile_s(totals.histograms.get(metric, {}), q)
-                     for metric in ("ttft", "itl") for q in (0.5, 0.95, 0.99)}
+                     for metric in _SECONDLY for q in (0.5, 0.95, 0.99)}
         return {"at": second + wall_anchor_ns / 1e9, "output_tokens": totals.output_tokens,
                 "requests": totals.outcomes["ok"], "errors": totals.errors, "good": totals.good,
+                "client_failures": totals.outcomes["client"],
                 "in_flight": self.in_flight.get(second), **quantiles}
 
 
@@ -190,8 +190,8 @@ def _row(totals: Counts) -> dict[str, Any]:
     quantiles = {f"{metric}_p{round(q * 100)}_s": quantile_s(totals.histograms.get(metric, {}), q)
                  for metric in METRICS for q in QUANTILES}
     return {"requests": totals.requests, "ok": totals.outcomes["ok"], "errors": totals.errors, "good": totals.good,
-            "outcomes": dict(totals.outcomes), "output_tokens": totals.output_tokens,
-            "input_tokens": totals.input_tokens, **quantiles}
+            "client_failures": totals.outcomes["client"], "outcomes": dict(totals.outcomes),
+            "output_tokens": totals.output_tokens, "input_tokens": totals.input_tokens, **quantiles}
 
 
 def spend_line(run: Mapping[str, Any]) -> str:

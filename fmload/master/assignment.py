@@ -13,7 +13,8 @@ from fmload.base.clock_offset import boot_id, host_name
 from fmload.base.errors import FmloadError
 from fmload.base.version import __version__
 from fmload.config.dumping import values
-from fmload.config.goodput import request_limits_s
+from fmload.config.goodput import judged_by, limits_of
+from fmload.config.objectives import Objective
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.config.server_identity import server_of
 from fmload.master.worker_registry import WorkerRegistry
@@ -56,6 +57,19 @@ def _answers(run: RunFile, results: Results, workers: int) -> dict[str, int] | N
     return {"each_bytes": limits.each_bytes, "left_bytes": left_bytes // workers}
 
 
+def _texts(run: RunFile, results: Results, workers: int) -> dict[str, int] | None:
+    """What one worker may keep of answers that their server does not count. None: nothing."""
+    limits = run.count_answers
+    if limits is None:
+        return None
+    left_bytes = max(0, limits.total_bytes - journal.text_bytes(results))
+    return {"each_bytes": limits.each_bytes, "left_bytes": left_bytes // workers}
+
+
+def _judged(run: RunFile) -> tuple[Objective, ...]:
+    return judged_by(run.objectives, run.load.find.objective if run.load.find else None)
+
+
 class Assignment:
     """The shards of one run, and the messages that carry plan, prompts and steps."""
 
@@ -80,6 +94,7 @@ class Assignment:
         self._empty = {(name, index) for name in sets for index in range(workers) if not dealt[name][index]}
         self._shard_of: dict[str, int] = {}
         self._answers = _answers(run, results, workers)
+        self._texts = _texts(run, results, workers)
         self._history = history_of(results)
 
     def give_plan(self, registry: WorkerRegistry, worker: str, index: int, trial: bool) -> None:
@@ -90,11 +105,12 @@ class Assignment:
         shard = self._shards[number]
         registry.send(Plan(
             run=values(self._run), run_id=self._run_id, index=index, trial=trial, answers=self._answers,
+            texts=self._texts,
             prompts={name: len(prompts) for name, prompts in shard.items()},
             begins={spec.name: {name: self._begin(spec, prompts, holders) for name, prompts in shard.items()}
                     for spec in self._run.endpoints},
             journal=str(self._results.journal.resolve()), host=host_name(), boot_id=boot_id(),
-            limits_s=request_limits_s(self._run.objectives), protocol=PROTOCOL_VERSION, fmload=__version__), worker)
+            limits=limits_of(_judged(self._run)), protocol=PROTOCOL_VERSION, fmload=__version__), worker)
         for name, prompts in shard.items():
             for batch in _batches(prompts):
                 registry.send(Prompts(name, batch), worker)

@@ -48,6 +48,8 @@ class Columns:
     chunk_ns: Ints
     chunk_tokens: Ints
     chunk_censored: Bools
+    chunk_tokens_known: Bools  # of each request: whether its `chunk_tokens` are what each chunk really held
+    choices: Ints | None = None  # answers to each request (`n`); None: one each
     checks_s: Floats | None = None  # time of the safety checks of each request; None: there are none
 
     @property
@@ -61,10 +63,20 @@ class Columns:
         return np.diff(self.chunk_offsets)
 
     @property
+    def single(self) -> Bools:
+        """Whether each request asked for one answer: the chunks of several are not told apart."""
+        return np.ones(self.rows, dtype=bool) if self.choices is None else self.choices <= 1
+
+    @property
+    def tokens_of_a_choice(self) -> Floats:
+        """Output tokens ÷ choices: what one of several answers to a request is long on average."""
+        return self.output_tokens if self.choices is None else self.output_tokens / np.maximum(self.choices, 1)
+
+    @property
     def first_chunk_tokens(self) -> Floats:
-        """`n_1`: tokens in the first token-bearing chunk; 1 where there is none."""
+        """`n_1`: tokens in the first token-bearing chunk; 1 where that is not known, or there is none."""
         tokens = np.ones(self.rows)
-        some = self.chunk_counts > 0
+        some = (self.chunk_counts > 0) & self.chunk_tokens_known
         tokens[some] = self.chunk_tokens[self.chunk_offsets[:-1][some]]
         return tokens
 
@@ -78,7 +90,7 @@ class Gaps:
     """Gaps between neighbouring token-bearing chunks of a request, in nanoseconds, with the tokens of the later one.
 
     A gap is `known` when neither end is interval-censored. `low_ns` and `high_ns` bound the true gap; they equal
-    `gap_ns` where it is known.
+    `gap_ns` where it is known. `tokens` is 0 where it is not known how many tokens the later chunk holds.
     """
 
     row: Ints
@@ -90,12 +102,13 @@ class Gaps:
 
 
 def gaps(columns: Columns) -> Gaps:
-    """All gaps of all requests, in order of arrival."""
+    """All gaps of all requests of one answer each, in order of arrival."""
     stamps, censored = columns.chunk_ns, columns.chunk_censored
     rows = columns.chunk_rows()
-    inside = rows[1:] == rows[:-1]
+    inside = (rows[1:] == rows[:-1]) & columns.single[rows[1:]]
     gap_ns = np.diff(stamps)[inside]
-    row, tokens = rows[1:][inside], columns.chunk_tokens[1:][inside]
+    row = rows[1:][inside]
+    tokens = np.where(columns.chunk_tokens_known[row], columns.chunk_tokens[1:][inside], 0)
     if not censored.any():
         return Gaps(row, gap_ns, tokens, np.ones(len(gap_ns), dtype=bool), gap_ns, gap_ns)
     earliest = _earliest_ns(columns, rows)
@@ -146,8 +159,9 @@ def e2e_scheduled(columns: Columns) -> Floats:
 
 def tpot(columns: Columns) -> Floats:
     """`(t_L − t_1) / (N − n_1)`: N output tokens, n_1 of them in the first token-bearing chunk (1 when unknown).
-    Null when N ≤ n_1 or the response was not streamed; never 0. Every request has the same weight."""
-    after_first = columns.output_tokens - columns.first_chunk_tokens
+    Null when N ≤ n_1 or the response was not streamed; never 0. Every request has the same weight. Of a request for
+    several answers (`n`), N is that of one of them on average."""
+    after_first = columns.tokens_of_a_choice - columns.first_chunk_tokens
     counted = columns.streamed & (after_first > 0) & (columns.chunk_counts > 1)
     spread = (columns.last_token_ns - columns.first_token_ns) / NS
     found: Floats = np.divide(spread, after_first, out=np.full(columns.rows, np.nan), where=counted)
@@ -172,7 +186,7 @@ def input_tokens(columns: Columns) -> Floats:
 
 def output_tokens(columns: Columns) -> Floats:
     """Tokens generated, all channels: the server's own usage where it sends one; else counted with the model's
-    tokenizer after the run; else chunks. `tokens_source` says which."""
+    tokenizer after the run; else with the bundled one (`approximate`); else chunks. `tokens_source` says which."""
     return columns.output_tokens
 
 
@@ -183,8 +197,24 @@ def icl(found: Gaps) -> tuple[Floats, Ints]:
 
 def itl(found: Gaps) -> tuple[Floats, Ints]:
     """`(t_k − t_(k−1)) / n_k`, counted `n_k` times: each gap divided over the tokens of its chunk. Equals ICL when
-    every chunk holds one token. Never interpolated between the first and the last token."""
-    return found.gap_ns / NS / found.tokens, found.tokens
+    every chunk holds one token. Never interpolated between the first and the last token. Null where it is not known
+    how many tokens each chunk holds (told for every chunk, or as many tokens as chunks in all, or counted by the
+    model's own tokenizer): ICL is shown in its place."""
+    return per_token_s(found.gap_ns, found.tokens), found.tokens
+
+
+def per_token_s(gap_ns: Ints, tokens: Ints) -> Floats:
+    """Gaps divided over the tokens of their chunks, in seconds; NaN where those are not known (0)."""
+    found: Floats = np.divide(gap_ns / NS, tokens, out=np.full(len(gap_ns), np.nan), where=tokens > 0)
+    return found
+
+
+def meets(values: Mapping[str, Floats], limits: Mapping[str, float], rows: int) -> Bools:
+    """Where every limit of a good request is kept. `values` holds each request metric that has a limit, one value a
+    request. A metric that a request does not have (TPOT of an answer of one token) breaks no limit."""
+    with np.errstate(invalid="ignore"):
+        broken = [values[name] > limit for name, limit in limits.items()]
+    return ~np.logical_or.reduce(broken) if broken else np.ones(rows, dtype=bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,8 +290,9 @@ def input_tokens_per_s(totals: Totals) -> float | None:
 
 def error_rate(totals: Totals) -> float | None:
     """Failed ÷ (failed + succeeded), over the requests that started inside the window. Requests that were not
-    answered within the drain (`censored`) count as failed; those that the client cancelled, and those
-    that a safety check blocked before they were sent, count as neither."""
+    answered within the drain (`censored`) and answers that a guardrail ended or replaced (`blocked`) count as failed;
+    those that the client cancelled, or did not send since a safety check of its own found them unsafe, and those in
+    which the load generator itself broke down (`client`) count as neither."""
     return ratio(totals.failed, totals.failed + totals.succeeded)
 
 
@@ -420,8 +451,10 @@ chunk with a generated token, `t_a` first chunk with a token of the answer prope
 move neither `t_1` nor `t_L`.
 
 Percentiles are nearest rank, over requests that started inside the measurement window and succeeded, pooled over all
-workers; a second view counts every failure as +∞. They are blank where there are fewer samples than the floor (p90: 64,
-p95: 130, p99: 662), unless asked for, and then marked. Percentiles of ITL and ICL are over the gaps that are known:
+workers; a second view counts every failure as +∞, and objectives, recommendations and searches use that one. Where
+there are fewer samples than the floor (p90: 64, p95: 130, p99: 662) they are marked, shown with their order-statistic
+bounds, and not compared as if they were known. An objective is met or missed by those bounds at 95 %, else unknown.
+Percentiles of ITL and ICL are over the gaps that are known:
 see [interval-censored tokens](decisions/censored-tokens.md)."""
 
 

@@ -10,8 +10,9 @@ Outcome = Literal[
     "throttled", "http_5xx", "stream_error", "truncated", "decode", "empty", "cancelled", "censored", "blocked",
     "client",
 ]
-NEITHER: tuple[Outcome, ...] = ("cancelled", "blocked")  # the client's own doing: neither success nor failure
-
+# The client's own doing, neither success nor failure of the endpoint: given up on purpose, or our own breakdown (which
+# fails the audit instead).
+NEITHER: tuple[Outcome, ...] = ("cancelled", "client")
 
 
 @dataclass(slots=True)

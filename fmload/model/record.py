@@ -20,6 +20,8 @@ SCHEMA_VERSION = 2
 # 2  chunk_tokens_known, choices, remark, cache_write_tokens, cache_write_1h_tokens; outcome `client`; tokens_source
 #    `approximate`
 
+SAFE_CHECK = "safe_check"  # the key of `detail` under which a worker notes its content-safety checks
+
 Stamp = Literal["kernel", "user"]
 TokensSource = Literal["server", "tokenizer", "approximate", "chunks"]
 
@@ -96,8 +98,8 @@ def pack(record: Record) -> bytes:
 
 
 def unpack(data: bytes) -> Record:
-    """The inverse of `pack`; columns that an earlier schema lacked have their defaults. Raises ValueError on bytes that
-    `pack` did not write."""
+    """The inverse of `pack`; columns that an earlier schema lacked have their defaults, or what follows from the
+    others. Raises ValueError on bytes that `pack` did not write."""
     try:
         row = msgpack.unpackb(data)
         if not isinstance(row, list) or len(row) not in _WIDTHS:
@@ -107,7 +109,20 @@ def unpack(data: bytes) -> Record:
             values[name] = array(code, values[name])
     except (TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a record of schema {SCHEMA_VERSION}") from error
-    return Record(**values)
+    record = Record(**values)
+    if len(row) < len(COLUMNS):
+        _complete(record)
+    return record
+
+
+def _complete(record: Record) -> None:
+    """What schema 1 did not say: as many tokens as chunks are one each; chunks that add up to the answer are known."""
+    count, output = len(record.chunk_tokens), record.output_tokens
+    if output is not None and count == output:
+        record.chunk_tokens = array("i", [1] * count)
+    record.chunk_tokens_known = bool(count) and output is not None and output == sum(record.chunk_tokens)
+    if record.outcome == "blocked" and record.send_ns is None:  # by a safety check of ours, before it was sent
+        record.outcome = "cancelled"
 
 
 def to_table(records: list[Record]) -> pa.Table:

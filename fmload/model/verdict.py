@@ -12,7 +12,8 @@ Result = Literal["meets", "fails", "unclear"]
 class Judged:
     """One objective against one stage, in the metric's unit. `value` is None for a percentile that a failed request
     holds. `low` and `high` are one-sided bounds, each of the verdict's confidence, as the verdict is; None where the
-    samples do not reach, or a failed request does."""
+    samples do not reach, or a failed request does. `needed`: how many more requests like these would make it clear;
+    None where it is clear, or no number would."""
 
     name: str
     limit: float
@@ -22,6 +23,7 @@ class Judged:
     high: float | None = None
     n: int = 0
     design_effect: float = 1.0
+    needed: int | None = None
 
     @property
     def text(self) -> str:

@@ -48,8 +48,8 @@ class Plan:
     """Master: a run begins. `run` is the run file (secrets are names of variables), `prompts` the sizes of this
     worker's shards by set, `begins` the prompt with which each endpoint begins each set, `journal` the folder of the
     journals on the master's machine (`host`, `boot_id`), `answers` what this worker may keep of the answers (None:
-    nothing), `limits_s` the objectives of a single request, as `config.goodput` gives them. `trial`: this worker tries
-    the endpoints first."""
+    nothing), `texts` of those that their server does not count, `limits` those of a good request by metric, as
+    `config.goodput` gives them. `trial`: this worker tries the endpoints first."""
 
     run: dict[str, Any]
     run_id: str
@@ -61,7 +61,8 @@ class Plan:
     host: str
     boot_id: str
     answers: dict[str, int] | None = None
-    limits_s: Any = None
+    texts: dict[str, int] | None = None
+    limits: Any = None
     protocol: int = 1
     fmload: str = "0.1"
 

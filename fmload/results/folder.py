@@ -109,6 +109,21 @@ class Results:
         return self.root / "telemetry_problems.json"
 
     @property
+    def texts_parquet(self) -> Path:
+        """Texts of answers that their server did not count."""
+        return self.root / "texts.parquet"
+
+    @property
+    def counts_parquet(self) -> Path:
+        """What a tokenizer counted of them after the run."""
+        return self.root / "counts.parquet"
+
+    @property
+    def counting_json(self) -> Path:
+        """Which tokenizer counted what, and the server's counts beside it where answers were kept."""
+        return self.root / "counting.json"
+
+    @property
     def answers_parquet(self) -> Path:
         """Answers, where the run file asks for them."""
         return self.root / "answers.parquet"

@@ -11,7 +11,7 @@ import mmap
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 from fmload.base.errors import FmloadError, first_line, refused_by_disk
 from fmload.base.files import write_whole
 from fmload.model.record import SCHEMA, Record, to_table, unpack
-from fmload.results import answers, frames
+from fmload.results import answers, counts, frames, texts
+from fmload.results.counts import Count
 from fmload.results.folder import Results
 from fmload.results.once import Once
 
@@ -159,10 +160,11 @@ def compact(results: Results) -> Compaction:
     """
     done = Compaction()
     try:
+        counted = counts.read(results.counts_parquet)
         with _Files(done.put_aside) as files:
             for packed in _frames(results, done):
                 try:
-                    _add(files, results, packed, done)
+                    _add(files, results, packed, done, counted)
                 except _REFUSED as error:
                     done.put_aside(None, error)
         done.write(results)
@@ -173,15 +175,19 @@ def compact(results: Results) -> Compaction:
     return done
 
 
-def _add(files: _Files, results: Results, packed: bytes, done: Compaction) -> None:
+def _add(files: _Files, results: Results, packed: bytes, done: Compaction, counted: Mapping[str, Count]) -> None:
     if answers.is_answer(packed):
         row = answers.unpack(packed)
         if not isinstance(row.get("request_id"), str):
             raise ValueError("an answer without its request")
-        files.add(results.answers_parquet, answers.SCHEMA, row)
-        done.answers += 1
+        if texts.is_text(row):
+            files.add(results.texts_parquet, texts.SCHEMA, row)
+        else:
+            files.add(results.answers_parquet, answers.SCHEMA, row)
+            done.answers += 1
     else:
         record = unpack(packed)
+        counts.apply(record, counted.get(record.request_id))
         if not len(record.chunk_ns) == len(record.chunk_tokens) == len(record.chunk_censored):
             raise ValueError("its lists of chunks differ in length")
         files.add(results.records / f"stage-{record.stage:04d}.parquet", SCHEMA, record)
@@ -191,7 +197,14 @@ def _add(files: _Files, results: Results, packed: bytes, done: Compaction) -> No
 
 def answer_bytes(results: Results) -> int:
     """What the answers in the journals take, each counted once."""
-    return sum(len(packed) for packed in _frames(results, Compaction()) if answers.is_answer(packed))
+    return sum(len(packed) for packed in _frames(results, Compaction())
+               if answers.is_answer(packed) and not texts.is_text(answers.unpack(packed)))
+
+
+def text_bytes(results: Results) -> int:
+    """What the texts of uncounted answers in the journals take, each counted once."""
+    return sum(len(packed) for packed in _frames(results, Compaction())
+               if answers.is_answer(packed) and texts.is_text(answers.unpack(packed)))
 
 
 def contents(results: Results) -> Iterator[bytes]:

@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
-
-import numpy as np
 
 from fmload.config.objectives import Objective
 from fmload.model.verdict import Judged, LoadVerdict, Result
-from fmload.statistics import estimates, intervals
-from fmload.statistics.estimates import Estimate
+from fmload.statistics import estimates
+from fmload.statistics.limits import error_rate, of_samples
 from fmload.statistics.observation import Seen
 
 
@@ -45,38 +42,6 @@ def met(verdict: LoadVerdict | None) -> bool:
 
 
 def _judged(objective: Objective, seen: Seen, confidence: float) -> Judged:
-    if not (seen.ok | seen.failed).any():
-        return Judged(objective.name, objective.limit, "unclear")
-    both_sides = 2 * confidence - 1  # the interval whose ends are one-sided bounds of `confidence`
     if objective.name == "error_rate":
-        return _error_rate(objective, seen, both_sides)
-    found = (estimates.latency(objective, seen, both_sides, failed=math.inf) if objective.percentile is None
-             else estimates.percentile_bounds(objective, seen, confidence))
-    return _against(objective, found) if found else Judged(objective.name, objective.limit, "unclear")
-
-
-def _error_rate(objective: Objective, seen: Seen, both_sides: float) -> Judged:
-    """Where no request failed, any limit is met: an interval would ask for hundreds of requests to exclude 1 %, and
-    could never confirm 0."""
-    counted = seen.failed[seen.failed | seen.ok]
-    share, n = float(counted.mean()), len(counted)
-    effect = estimates.effect_of(counted, np.ones(n, dtype=np.int64), np.arange(n))
-    found = intervals.wilson(share, n, both_sides, effect)
-    judged = _against(objective, Estimate(share, found.low, found.high, n, effect))
-    if share and objective.limit:
-        return judged
-    return replace(judged, result="fails" if share else "meets")
-
-
-def _against(objective: Objective, found: Estimate) -> Judged:
-    result: Result = "unclear"
-    if found.high is not None and found.high <= objective.limit:
-        result = "meets"
-    elif found.low is not None and found.low > objective.limit:
-        result = "fails"
-    return Judged(objective.name, objective.limit, result, _finite(found.value), _finite(found.low),
-                  _finite(found.high), found.n, found.effect)
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+        return error_rate(objective, seen.failed[seen.failed | seen.ok], confidence)
+    return of_samples(objective, estimates.samples_of(objective, seen, math.inf), confidence)

@@ -39,29 +39,36 @@ class Estimate:
         return (self.high - self.low) / 2 / self.value
 
 
+Samples = tuple[Floats, Ints, Ints]  # values in order of their requests' start, how often each counts, its request
+
+
 def latency(what: Objective, seen: Seen, confidence: float, failed: float = math.nan) -> Estimate | None:
     """A percentile of a request or token metric, or the mean of a request metric. None when no request has a value.
 
     A failed request has the value `failed` (one gap of it, of a token metric): NaN leaves it out, +∞ counts it.
     """
-    values, weights, rows = (_tokens if what.level == "token" else _requests)(what.metric, seen, failed)
+    values, weights, rows = samples_of(what, seen, failed)
     if not len(values):
         return None
     if what.percentile is None:
-        return _mean(values, confidence)
+        return mean(values, confidence)
     return _percentile(what.percentile, values, weights, rows, confidence)
 
 
-def percentile_bounds(what: Objective, seen: Seen, confidence: float) -> Estimate | None:
+def samples_of(what: Objective, seen: Seen, failed: float) -> Samples:
+    """The samples of a request or token metric; `failed` as in `latency`."""
+    return (_tokens if what.level == "token" else _requests)(what.metric, seen, failed)
+
+
+def percentile_bounds(what: Objective, samples: Samples, confidence: float) -> Estimate | None:
     """A percentile with its one-sided bounds, each of `confidence`: the binomial test of the share of samples above a
     value, turned round. So `high` is within the objective's limit, and `low` beyond it, just where the test at the
-    limit says so. `effect` is that at the limit. `high` needs as many samples as the report asks for before it shows
-    the percentile.
+    limit says so: 59 values within it are enough for p95 at 95 %. `effect` is that at the limit.
 
-    Failed requests are above every limit. None when there is no sample.
+    Failed requests are samples of +∞. None when there is no sample.
     """
     assert what.percentile is not None
-    values, weights, rows = (_tokens if what.level == "token" else _requests)(what.metric, seen, math.inf)
+    values, weights, rows = samples
     if not len(values):
         return None
     n, error, left = int(weights.sum()), 1 - confidence, 1 - what.percentile / 100
@@ -72,8 +79,7 @@ def percentile_bounds(what: Objective, seen: Seen, confidence: float) -> Estimat
         return intervals.share_above(int(weights[above].sum()), n, left, effect_of(above, weights, rows))
 
     place = int(np.searchsorted(levels, what.limit, side="right"))
-    enough = n >= intervals.percentile_floor(what.percentile)
-    below = _first(levels, place, lambda level: tails(level)[0] <= error) if enough else len(levels)
+    below = _first(levels, place, lambda level: tails(level)[0] <= error)
     above = _first(levels, place, lambda level: tails(level)[1] > error)
     ordered = np.sort(np.repeat(values, weights))
     return Estimate(float(ordered[max(1, math.ceil(Fraction(str(what.percentile)) / 100 * n)) - 1]),
@@ -133,13 +139,13 @@ def effect_of(above: Bools, weights: Ints, rows: Ints) -> float:
     return intervals.design_effect(residuals.astype(np.float64), n * share * (1 - share))
 
 
-def _mean(values: Floats, confidence: float) -> Estimate:
-    """A mean has no value where a failure counts as +∞."""
+def mean(values: Floats, confidence: float) -> Estimate:
+    """The mean of values in order; infinite where a failure counts as +∞."""
     if np.isinf(values).any():
         return Estimate(math.inf, math.inf, math.inf, len(values))
-    mean = float(values.mean())
-    effect = intervals.design_effect(values - mean)
-    return _of(mean, intervals.mean_interval(values, confidence, effect), len(values), effect)
+    average = float(values.mean())
+    effect = intervals.design_effect(values - average)
+    return _of(average, intervals.mean_interval(values, confidence, effect), len(values), effect)
 
 
 def _of(value: float, found: Interval, n: int, effect: float) -> Estimate:

@@ -7,6 +7,7 @@ much; n alike values then say as much as n ÷ design effect independent ones.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist
@@ -51,6 +52,33 @@ def share_above(k: int, n: int, p: float, effect: float = 1.0) -> tuple[float, f
     fewer, more = math.ceil(k * worth / n), math.floor(k * worth / n)
     first, chances = _binomial(worth, p)
     return float(chances[:max(0, fewer + 1 - first)].sum()), float(chances[max(0, more - first):].sum())
+
+
+MOST_NEEDED = 1_000_000  # requests that more of would be asked for
+
+
+def more_needed(n: int, settled: Callable[[int], bool]) -> int | None:
+    """How many samples more than n settle a question, if they are like those that are there: `settled` says it of a
+    whole number of samples. None where MOST_NEEDED do not."""
+    low, high = n, max(2 * n, 16)
+    while not settled(high):
+        if high >= MOST_NEEDED:
+            return None
+        low, high = high, min(2 * high, MOST_NEEDED)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if settled(middle) else (middle, high)
+    return high - n
+
+
+def more_for_share(above: int, n: int, left: float, effect: float, error: float) -> int | None:
+    """How many samples more show, at the same share of them above a limit, that fewer than `left` are above it, or
+    that more are. None where the shares are the same."""
+    share = above / n
+    if share == left:
+        return None
+    side = 0 if share < left else 1
+    return more_needed(n, lambda total: share_above(round(share * total), total, left, effect)[side] <= error)
 
 
 def _binomial(n: int, p: float) -> tuple[int, Floats]:
@@ -131,7 +159,7 @@ def student_t(freedom: int, confidence: float = CONFIDENCE) -> float:
 
 @cache
 def percentile_floor(percentile: float) -> int:
-    """The fewest samples with which a percentile is shown: 1 below p90, else the smallest n for which at most one
+    """The fewest samples with which a percentile is not marked: 1 below p90, else the smallest n for which at most one
     sample above the true percentile has a probability of at most 1 %.
 
     p90: 64, p95: 130, p99: 662. The rule, and the figures, of MLPerf LoadGen's early stopping at 99 % confidence.

@@ -66,7 +66,8 @@ class Seen:
         """A token metric over the gaps that are known exactly: value, how often it counts, and the request's row."""
         gaps = metrics.gaps(self.columns)
         values, weights = METRICS[metric].function(gaps)
-        return values[gaps.known], weights[gaps.known], gaps.row[gaps.known]
+        kept = gaps.known & ~np.isnan(values)
+        return values[kept], weights[kept], gaps.row[kept]
 
     def settled(self, since_ns: float, now_ns: float) -> Seen:
         """The requests that began since then, and early enough to have ended by now were they as long as the longest:
@@ -166,7 +167,9 @@ def columns_of(told: Sequence[Told]) -> Columns:
         chunk_offsets=np.concatenate([[0], np.cumsum(counts)]),
         chunk_ns=_flat([record.chunk_ns for record, _ in told], np.int64) - shifts,
         chunk_tokens=_flat([record.chunk_tokens for record, _ in told], np.int32),
-        chunk_censored=_flat([record.chunk_censored for record, _ in told], np.int8).astype(bool))
+        chunk_censored=_flat([record.chunk_censored for record, _ in told], np.int8).astype(bool),
+        chunk_tokens_known=np.array([record.chunk_tokens_known for record, _ in told], dtype=bool),
+        choices=np.array([record.choices for record, _ in told], dtype=np.int64))
 
 
 def _flat(lists: Sequence[Sequence[int]], kind: type[np.signedinteger]) -> Ints:

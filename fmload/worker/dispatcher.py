@@ -34,7 +34,7 @@ from fmload.worker.arrival_queue import ArrivalQueue, Due
 from fmload.worker.cancellation import Cancellation
 from fmload.worker.load_balancer import LoadBalancer
 from fmload.worker.safe_check import SafeCheck
-from fmload.worker.slots import Lane, Slots
+from fmload.worker.slots import Lane, Slots, opening_s
 from fmload.worker.timer import Timer
 from fmload.worker.trial import asks_less, is_unsure
 
@@ -152,7 +152,8 @@ class Dispatcher:
         self._in_flight: dict[gevent.Greenlet, Lane] = {}
         self._helpers: list[gevent.Greenlet] = []
         self._paced: dict[int, Paced] = {}  # by stage, those of open loops
-        self._cancel = Cancellation(run.load.cancel, f"{run.seed}/{index}")
+        self._seed = f"{run.seed}/{index}"
+        self._cancel = Cancellation(run.load.cancel, self._seed)
         self._censoring = False
         self._when_idle: Callable[[], None] | None = None
         self._when_spent: Callable[[], None] | None = None  # all of exactly so many requests have ended
@@ -256,13 +257,13 @@ class Dispatcher:
         self._pace_all()
 
     def _open_slots(self, lane: Lane, asked: Mapping[str, Any]) -> None:
-        """Open the slots evenly over the ramp; the workers' slots interleave. Connections are opened before."""
+        """Open the slots over the ramp (`opening_s`). Connections are opened before."""
         begin_ns = max(asked["start_ns"], asked["since_ns"]) + self.offset_ns
         addresses = self._endpoints[lane.endpoint].addresses()
         for address in addresses:
             self._wire.preconnect(address, -(-lane.slots // len(addresses)))
-        for slot in range(lane.opened, lane.slots):
-            due_s = asked["ramp_s"] * (slot + asked["index"] / asked["workers"]) / lane.slots
+        due = opening_s(lane.slots, asked["ramp_s"], asked["index"], asked["workers"], f"{self._seed}/{lane.stage}")
+        for due_s in due[lane.opened:]:
             gevent.sleep(max(0.0, due_s + (begin_ns - time.monotonic_ns()) / 1e9))
             self.lanes.open(lane)
 

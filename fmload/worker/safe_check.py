@@ -1,7 +1,7 @@
 """SAFE_CHECK: a content-safety step before and after each request, as in llama-recipes' benchmarks, timed apart.
 
 A request is due when its prompt has been checked: `scheduled_ns` moves by the time of the check, so that neither TTFT
-nor E2E latency, scheduled or not, knows of it. A prompt that is found unsafe is not sent: outcome `blocked`, neither
+nor E2E latency, scheduled or not, knows of it. A prompt that is found unsafe is not sent: outcome `cancelled`, neither
 success nor failure of the endpoint. A check that fails lets the text pass. What was found lies in the record's
 `detail` under "safe_check": `{"before": {"verdict", "s", "error"}, "after": {…}}`.
 """
@@ -25,13 +25,12 @@ from fmload.endpoints.failures import http_failure
 from fmload.endpoints.payloads import filled, follow
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
-from fmload.model.record import Record
+from fmload.model.record import SAFE_CHECK, Record
 from fmload.wire.exchange import Exchange, HttpRequest, Timeouts, Wire
 from fmload.wire.http1 import Http1Wire
 from fmload.wire.url import split_url, with_query
 from fmload.worker.measure import redact
 
-DETAIL = "safe_check"
 _TRIES = 1000
 _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 
@@ -72,8 +71,9 @@ class SafeCheck:
             scheduled_ns += took_ns
             if found.verdict in ("unsafe", "stopped"):
                 record = unsent(scheduled_ns=scheduled_ns)
-                record.outcome = "blocked" if found.verdict == "unsafe" else "cancelled"
-                record.error = None if found.verdict == "unsafe" else "the run ended while the prompt was checked"
+                record.outcome = "cancelled"
+                record.error = ("not sent: the safety check found the prompt unsafe" if found.verdict == "unsafe"
+                                else "the run ended while the prompt was checked")
                 record.end_ns = scheduled_ns
                 return _noted(record, notes), Reading()
         record, reading = send(scheduled_ns=scheduled_ns)
@@ -98,7 +98,7 @@ def _note(found: Found, took_ns: int) -> dict[str, Any]:
 def _noted(record: Record, notes: Mapping[str, Any]) -> Record:
     """The record with what was found beside the server's own account."""
     detail = orjson.loads(record.detail) if record.detail else {}
-    record.detail = orjson.dumps({**detail, DETAIL: notes}).decode()
+    record.detail = orjson.dumps({**detail, SAFE_CHECK: notes}).decode()
     return record
 
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gevent.event import AsyncResult
+
+
+def opening_s(slots: int, ramp_s: float, index: int, workers: int, seed: str) -> list[float]:
+    """When a worker's slots open, in seconds after the ramp began: spread evenly over it, workers interleaved, each but
+    the first at random within its part. Even steps would fall in with answers of equal length: users in lock-step."""
+    draw = random.Random(seed)
+    return [ramp_s * (slot + (index + (draw.random() if slot else 0.0)) / workers) / slots for slot in range(slots)]
 
 
 @dataclass(slots=True, eq=False)

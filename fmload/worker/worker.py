@@ -53,6 +53,7 @@ from fmload.protocol.messages import (
 )
 from fmload.results.answers import ANSWERS_FULL, Keeper
 from fmload.results.journal import Journal
+from fmload.results.texts import TEXTS_FULL, TextKeeper
 from fmload.worker.client_health import ClientHealth
 from fmload.worker.dispatcher import KILL_LIMIT_S, Dispatcher, Trial
 
@@ -81,6 +82,7 @@ class Worker:
         self._tally = Tally()
         self._journal: Journal | None = None
         self._answers: Keeper | None = None
+        self._texts: TextKeeper | None = None
         self._plan: Plan | None = None
         self._made: Counter[int] = Counter()  # records by stage
         self._prompts: dict[str, list[Prompt]] = {}
@@ -108,8 +110,9 @@ class Worker:
         self._prompts = {name: [] for name in plan.prompts}
         self._outbox = Outbox()
         self._made.clear()
-        self._tally = Tally(plan.limits_s)
+        self._tally = Tally(plan.limits)
         self._answers = Keeper(**plan.answers) if plan.answers else None
+        self._texts = TextKeeper(**plan.texts) if plan.texts else None
         self._journal = self._open_journal(plan)
         self._heard = time.monotonic()
         self._begin_if_complete()
@@ -224,6 +227,8 @@ class Worker:
         frames = [_packed(record)]
         if self._answers is not None and (kept := self._kept_answer(self._answers, record, reading)):
             frames.append(kept)
+        if self._texts is not None and (text := self._kept_text(self._texts, record, reading)):
+            frames.append(text)
         for frame in frames:
             self._append(frame)
             self._outbox.add(frame)
@@ -231,6 +236,15 @@ class Worker:
         self.health.observe(record)
         self._tally.add(record, self._offset_ns)
         self._finished(record, reading)
+
+    def _kept_text(self, keeper: TextKeeper, record: Record, reading: Reading) -> bytes | None:
+        """None where the server counted, or there is no room; the master is told once."""
+        kept = keeper.keep(record, reading)
+        if keeper.full:
+            self._texts = None
+            self._send(Event(TEXTS_FULL, "this worker's share of count_answers.total is used up: the tokens of later "
+                                         "answers that the server does not count are their chunks", NO_STAGE))
+        return kept
 
     def _kept_answer(self, keeper: Keeper, record: Record, reading: Reading) -> bytes | None:
         """None when this worker may keep no more; the master is told once."""

@@ -47,7 +47,7 @@ def _failure(outcome: str, at_ms: float) -> Record:
     begun = outcome in ("timeout_idle", "stream_error", "truncated", "cancelled", "censored")
     columns: dict[str, Any] = {"status": None, "finish_reason": None, "error": f"{outcome}: <script>alert(1)</script>"}
     if outcome == "blocked":
-        columns["send_ns"] = None
+        columns["finish_reason"] = "content_filter"
     return request(outcome, at_ms, [at_ms + 50] if begun else [], outcome=outcome,
                    end_ms=None if outcome == "censored" else at_ms + 100, **columns)
 

@@ -61,7 +61,7 @@ def test_unsafe_prompts_are_not_sent_and_checks_are_timed_apart(tmp_path: Path) 
             assert run.wait() == 0, run.output()
         served = {one.request_id for one in server.requests()}
     records = run.records()
-    blocked = [record for record in records if record.outcome == "blocked"]
+    blocked = [record for record in records if record.outcome == "cancelled"]
     sent = [record for record in records if record.outcome == "ok"]
     assert len(blocked) + len(sent) == len(records)
     assert {record.request_id for record in sent} == served

@@ -18,7 +18,18 @@ from fmload.plugins import CHECKS
 from fmload_analysis.audit.facts import FAIL, NOT_APPLICABLE, Facts
 from fmload_analysis.verdict.table import Check, StageResult
 
-GROUPS = {1: "Little's law", 2: "Tokens", 3: "Time", 4: "Load", 5: "Client", 6: "Samples", 7: "Cache"}
+GROUPS = {1: "Little's law", 2: "Tokens", 3: "Time", 4: "Load", 5: "Client", 6: "Samples", 7: "Cache", 8: "Outcomes"}
+# What a reader would miss: (group, name, why it was not checked) of the checks that found nothing to look at.
+_UNCHECKED = {
+    "server_counters": (2, "server's counters = ours", "no collector tells of the endpoint's tokens and requests"),
+    "token_counts": (2, "server's token count = tokenizer's", "the server tells no prompt tokens, or we count none"),
+    "counted_texts": (2, "server's output count = tokenizer's", "no texts of answers were kept (keep_answers)"),
+    "server_times": (3, "server's times = ours", "neither collectors nor answers tell of the server's own times"),
+    "prefix_cache": (7, "server's cache = ours", "no collector tells of the prefix cache"),
+    "cached_tokens": (7, "cached input tokens", "the server does not say how many it took from its cache"),
+    "client_cpu": (5, "client CPU", "the workers told nothing of themselves in the window"),
+    "every_record": (8, "no request without a record", "no collector tells how many requests the endpoint finished"),
+}
 
 
 
@@ -29,7 +40,10 @@ def audit(facts: Facts) -> tuple[Check, ...]:
     """
     if not facts.summary.totals.started:
         return (Check(6, "enough requests", FAIL, "No request started inside the window: nothing was measured.", {}),)
-    checks = [check for name in CHECKS.in_order() if (check := CHECKS.load(name)(facts))]
+    found = {name: CHECKS.load(name)(facts) for name in CHECKS.in_order()}
+    checks = [check for check in found.values() if check]
+    checks += [Check(group, title, NOT_APPLICABLE, f"Not checked: {why}.", {})
+               for name, (group, title, why) in _UNCHECKED.items() if name in found and found[name] is None]
     missing = set(GROUPS) - {check.group for check in checks}
     checks += [Check(group, GROUPS[group], NOT_APPLICABLE, "Nothing to compare.", {}) for group in missing]
     return tuple(sorted(checks, key=lambda check: check.group))

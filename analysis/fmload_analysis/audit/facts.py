@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from fmload_analysis.stage.health import WorkerHealth
@@ -24,6 +24,7 @@ class Facts:
     health: tuple[WorkerHealth, ...] = ()
     server: ServerView = field(default_factory=ServerView)
     part: Part | None = None
+    compared: Mapping[str, int] = field(default_factory=dict)  # answers, server, tokenizer: sums over kept answers
 
     @property
     def edges(self) -> float:

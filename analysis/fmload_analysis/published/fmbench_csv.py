@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fmload_analysis.verdict.objectives import Verdict
+from fmload_analysis.verdict.objectives import State, Verdict, state_of
 from fmload_analysis.verdict.table import StageResult
 
 COLUMNS = (
@@ -41,6 +41,9 @@ def write(path: Path, results: Iterable[StageResult]) -> None:
         writer.writerows(row(result) for result in results)
 
 
+_FAILED: dict[State | None, bool | None] = {"met": False, "missed": True, "unknown": None, None: None}
+
+
 def row(result: StageResult) -> dict[str, Any]:
     """The stage's values by FMBench's names; None where unknown."""
     stage, pricing = result.summary.stage, result.pricing
@@ -48,12 +51,17 @@ def row(result: StageResult) -> dict[str, Any]:
         "experiment_name": result.endpoint, "payload_file": result.prompt_set, "instance_type": result.instance_type,
         "instance_count": pricing.count if pricing and not pricing.by_token else None,
         "concurrency": stage.concurrency,
-        "any_criterion_failed": None if result.meets_objectives is None else not result.meets_objectives}
+        "any_criterion_failed": _FAILED[result.objectives]}
     for column, metrics in _CRITERIA.items():
         named[column] = _failed([verdict for verdict in result.verdicts if verdict.objective.metric in metrics])
-    return {column: named[column] if column in named else result.value(_VALUES[column]) for column in COLUMNS}
+    return {column: named[column] if column in named else _value(result, _VALUES[column]) for column in COLUMNS}
+
+
+def _value(result: StageResult, name: str) -> float | None:
+    """Blank where there are too few samples: FMBench's columns have no place for bounds."""
+    return result.value(name) if result.is_known(name) else None
 
 
 def _failed(verdicts: list[Verdict]) -> bool | None:
-    """Whether one of the criteria failed; None when there are none."""
-    return any(not verdict.met for verdict in verdicts) if verdicts else None
+    """Whether one of the criteria failed; None when there are none, or it is not known."""
+    return _FAILED[state_of(verdicts)]

@@ -18,6 +18,7 @@ from fmload_analysis.verdict.searches import searches
 from fmload_analysis.verdict.table import StageResult
 
 _COLORS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
+FEW = "*"  # behind a percentile of too few samples
 MOST_LINES = 3  # of failures, and of failed checks; the report has all
 
 
@@ -28,7 +29,21 @@ def headline(analysis: Analysis) -> RenderableType:
     found = [Text(f"{one.endpoint} · {one.prompt_set}: {one.sentence}", style="bold")
              for one in searches(analysis.run.stages)]
     wrong = [Text(line, style="red") for line in (*_failed_requests(analysis), *_failed_checks(analysis))]
-    return Group(StageTable(analysis), *notes, *wrong, *found, *(Text(found.sentence) for found in analysis.best))
+    open_ = [Text(line, style="yellow") for line in (*_few_samples(analysis), *_unknown_objectives(analysis))]
+    return Group(StageTable(analysis), *notes, *wrong, *open_, *found,
+                 *(Text(found.sentence) for found in analysis.best))
+
+
+def _few_samples(analysis: Analysis) -> list[str]:
+    """What the mark behind a percentile says, where one is shown."""
+    few = any(result.value("e2e_p95") is not None and not result.is_known("e2e_p95") for result in analysis.results)
+    return [f"{FEW} fewer samples than the percentile needs; the report has its bounds"] if few else []
+
+
+def _unknown_objectives(analysis: Analysis) -> list[str]:
+    """`objectives unknown at stage 0, ttft_p95: too few requests to tell; about 41 more …`."""
+    return _most([f"objectives unknown at stage {result.stage}, {verdict.objective.name}: {verdict.reason}"
+                  for result in analysis.results for verdict in result.verdicts if verdict.state == "unknown"])
 
 
 def _failed_requests(analysis: Analysis) -> list[str]:
@@ -94,8 +109,15 @@ def _figure(name: str, form: formats.Format) -> Callable[[StageResult], Renderab
     return lambda result: formats.text(result.value(name), form)
 
 
+def _percentile(name: str, form: formats.Format) -> Callable[[StageResult], RenderableType]:
+    """Marked where there are fewer samples than it needs."""
+    return lambda result: formats.text(result.value(name), form) + (
+        "" if result.value(name) is None or result.is_known(name) else FEW)
+
+
 def _met(result: StageResult) -> RenderableType:
-    return {True: Text("met", "green"), False: Text("missed", "red"), None: Text("–")}[result.meets_objectives]
+    return {"met": Text("met", "green"), "missed": Text("missed", "red"), "unknown": Text("unknown", "yellow"),
+            None: Text("–")}[result.objectives]
 
 
 # label: (rank: the higher, the sooner it is left out, its cell)
@@ -108,7 +130,7 @@ _COLUMNS: dict[str, tuple[int, Callable[[StageResult], RenderableType]]] = {
     "TTFT p50": (3, _figure("ttft_p50", formats.duration)),
     "TPOT p50": (6, _figure("tpot_p50", formats.duration)),
     "E2E p50": (1, _figure("e2e_p50", formats.duration)),
-    "E2E p95": (4, _figure("e2e_p95", formats.duration)),
+    "E2E p95": (4, _percentile("e2e_p95", formats.duration)),
     "tokens/s": (5, _figure("output_tokens_per_s", formats.significant)),
     "$/10k": (0, _figure("price_per_10k_transactions", formats.usd)),
     "$/1M out": (6, _figure("price_per_1m_output_tokens", formats.usd)),

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from fmload.metrics.definitions import NS, Bools, Floats, Ints
+from fmload.metrics.definitions import NS, Bools, Floats, Ints, ratio
 from fmload.statistics.steady_state import Drift, drift, warmed_up_at
 from fmload_analysis.stage.reuse import Reuse, reuse_of
 from fmload_analysis.stage.stats import finite, nearest_rank
+from fmload_analysis.stage.streams import Stall, lock_step
 from fmload_analysis.stage.timeline import Requests
 from fmload_analysis.stage.windows import at_edges, inside
 
@@ -42,6 +43,17 @@ class Evidence:
     template_tokens: float | None = None  # server's count − client's count, where it is the same of every prompt
     tokens_source: Mapping[str, int] = field(default_factory=dict)
     finish_reason: Mapping[str, int] = field(default_factory=dict)
+    finish_reasons: Mapping[str, int] = field(default_factory=dict)  # of all that started inside, failed ones too
+    cut: int = 0  # answers that ended at a limit on their length
+    cut_short: int = 0  # of them: with fewer tokens than were asked for
+    below_chunks: int = 0  # of them the server tells fewer tokens than chunks with text came
+    remarks: Mapping[str, int] = field(default_factory=dict)  # what was strange about counts, by words
+    tokens_known: int = 0  # streams of several chunks whose tokens are known, so that they have an ITL
+    several_chunks: int = 0  # streams of several chunks
+    late_firsts: int = 0  # streams whose first token came in a late read, with later ones
+    decode_s_per_token: float | None = None  # Σ(t_L − t_1) ÷ Σ tokens, as llama.cpp defines its mean
+    lock_step: float | None = None  # see `streams.lock_step`
+    stalls: tuple[Stall, ...] = ()
     stamp: Mapping[str, int] = field(default_factory=dict)
     chunks: int = 0
     chunk_tokens: float = 0.0  # tokens, by the server's count where known, of the requests that have these chunks
@@ -58,7 +70,8 @@ class Evidence:
 
 
 def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, chunks: int, gaps: float,
-                gaps_censored: float, earlier_prompts: Ints) -> Evidence:
+                gaps_censored: float, earlier_prompts: Ints, users: int | None = None,
+               stalls: tuple[Stall, ...] = ()) -> Evidence:
     """The evidence in the columns of a stage's requests. `window` is in nanoseconds; `chunks` and gaps are counted
     over the requests that started inside it and succeeded; `earlier_prompts` as `reuse_of` takes them."""
     good = requests.succeeded
@@ -80,9 +93,31 @@ def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, ch
         drift=drift(table["begun"][good], e2e[good], window / 2),
         warmed_up_s=_warmed_up_s(table["begun"][good] / NS, e2e[good]),
         reuse=reuse_of(table, requests.in_window, earlier_prompts),
-        **_shape_of_streams(table, good), **_token_counts(table, good),
+        **_shape_of_streams(table, good), **_token_counts(table, good), **_told_counts(table, good),
+        finish_reasons=_counted(table["finish_reason"][requests.in_window]),
+        lock_step=lock_step(requests, users), stalls=stalls,
         tokens_source=_counted(table["tokens_source"][good]), finish_reason=_counted(table["finish_reason"][good]),
         stamp=_counted(table["stamp"][good]))
+
+
+_LENGTH = ("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded")
+
+
+def _told_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
+    """What the server told of its answers, against what came."""
+    made, chunks, source = table["output_tokens"][good], table["chunks"][good], table["tokens_source"][good]
+    ended = np.array([str(reason).lower() in _LENGTH for reason in table["finish_reason"][good].tolist()], dtype=bool)
+    several = table["streamed"][good] & (chunks > 1)
+    decode_s = (table["e2e"] - table["ttft"])[good]
+    with np.errstate(invalid="ignore"):
+        tokens = float(np.nansum(made[several]))
+        return {"below_chunks": int(((source == "server") & (made < chunks)).sum()),
+                "remarks": _counted(table["remark"][good]), "cut": int(ended.sum()),
+                "cut_short": int((ended & (table["tokens_of_choice"][good] < table["max_output_tokens"][good])).sum()),
+                "several_chunks": int(several.sum()),
+                "tokens_known": int((several & table["tokens_known"][good]).sum()),
+                "late_firsts": int((table["streamed"] & table["first_late"])[good].sum()),
+                "decode_s_per_token": ratio(float(np.nansum(decode_s[several])), tokens)}
 
 
 def _counted(values: np.ndarray[Any, Any]) -> dict[str, int]:
@@ -95,7 +130,7 @@ def _warmed_up_s(begun_s: Floats, values: Floats) -> float | None:
 
 
 def _shape_of_streams(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
-    ttft, e2e, tpot, n = (table[name][good] for name in ("ttft", "e2e", "tpot", "output_tokens"))
+    ttft, e2e, tpot, n = (table[name][good] for name in ("ttft", "e2e", "tpot", "tokens_of_choice"))
     rest = n - table["first_chunk"][good]
     with np.errstate(invalid="ignore"):
         mismatch = np.abs(ttft + tpot * rest - e2e) > 1e-6 + 1e-9 * e2e
@@ -106,7 +141,7 @@ def _shape_of_streams(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
 
 
 def _token_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
-    given, made, limit, counted = (table[name][good] for name in ("input_tokens", "output_tokens",
+    given, made, limit, counted = (table[name][good] for name in ("input_tokens", "tokens_of_choice",
                                                                   "max_output_tokens", "prompt_tokens"))
     told = table["server_input_tokens"][good]
     compared = ~np.isnan(told) & (counted > 0)

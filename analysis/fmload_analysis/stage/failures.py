@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pyarrow.parquet as pq
 
-from fmload.model.outcome import NEITHER
 from fmload_analysis.run import BATCH_ROWS, Run
 
 MOST_KINDS = 500  # distinct messages that are told apart; further ones are counted without their text
@@ -26,7 +25,8 @@ class FailureGroup:
 
 
 def failures(run: Run) -> list[FailureGroup]:
-    """All failures of the run (not what the client cancelled), warm-up and drain included, the most frequent first."""
+    """All failures of the run, the client's own among them (not what it cancelled), warm-up and drain included, the
+    most frequent first."""
     counted: Counter[tuple[str, str, int | None, str | None]] = Counter()
     for path in sorted(run.results.records.glob("*.parquet")):
         with pq.ParquetFile(path) as file:
@@ -37,7 +37,7 @@ def failures(run: Run) -> list[FailureGroup]:
 
 def _count(counted: Counter[tuple[str, str, int | None, str | None]], rows: zip[tuple[str, str, int, str]]) -> None:
     for endpoint, outcome, status, error in rows:
-        if outcome in ("ok", *NEITHER):  # what the client itself stopped did not fail
+        if outcome in ("ok", "cancelled"):  # what the client gave up did not fail
             continue
         kind = (endpoint, outcome, status, error[:LONGEST] if error else None)
         known = kind in counted or len(counted) < MOST_KINDS

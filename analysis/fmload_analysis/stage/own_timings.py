@@ -10,17 +10,20 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import orjson
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from fmload.model.stage import Stage
 from fmload_analysis.run import Run
 
-MOST_REQUESTS = 20_000  # of a stage, the first ones that are stored; a mean needs no more
+MOST_REQUESTS = 20_000  # of a stage's window, the first ones that are stored; a mean needs no more
 
 
 def own_times_s(run: Run, stage: Stage) -> dict[str, float]:
-    """`tpot_mean` and `ttft_mean` in seconds, over requests that succeeded; what no answer tells is absent."""
+    """`tpot_mean` and `ttft_mean` in seconds, over requests of the window that succeeded; what no answer tells is
+    absent."""
     sums: defaultdict[str, list[float]] = defaultdict(list)
     for detail in _details(run, stage):
         for name, seconds in _times_s(detail):
@@ -30,9 +33,13 @@ def own_times_s(run: Run, stage: Stage) -> dict[str, float]:
 
 def _details(run: Run, stage: Stage) -> Iterator[Mapping[str, Any]]:
     left = MOST_REQUESTS
-    for batch in run.columns(stage, ["outcome", "send_ns", "detail"]):
-        kept = batch.filter(pc.and_(pc.equal(batch.column("outcome").cast("string"), "ok"),
-                                    pc.is_valid(batch.column("detail"))))
+    offsets = {name: worker.clock_offset_ns for name, worker in run.workers.items()}
+    for batch in run.columns(stage, ["worker", "outcome", "send_ns", "detail"]):
+        sent_ns = np.array([int(sent or 0) - (offsets.get(str(worker)) or 0) for worker, sent in zip(
+            batch.column("worker").to_pylist(), batch.column("send_ns").to_pylist(), strict=True)], dtype=np.int64)
+        inside = (sent_ns >= stage.window_start_ns) & (sent_ns < stage.window_start_ns + stage.window_ns)
+        kept = batch.filter(pc.and_(pc.and_(pc.equal(batch.column("outcome").cast("string"), "ok"),
+                                            pc.is_valid(batch.column("detail"))), pa.array(inside)))
         for text in kept.column("detail").to_pylist()[:left]:
             yield orjson.loads(text)
         left -= kept.num_rows

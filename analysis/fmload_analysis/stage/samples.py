@@ -83,6 +83,14 @@ class Samples:
         values, reached = self._ordered()
         return {p: float(values[np.searchsorted(reached, rank_of(p, self.n) - 1e-9)]) for p in wanted}
 
+    def at_rank(self, rank: float) -> float | None:
+        """The value of a 1-based rank in ascending order, rounded up; None below the first and above the last."""
+        place = math.ceil(rank - 1e-9)
+        if not 1 <= place <= self.n:
+            return None
+        values, reached = self._ordered()
+        return float(values[np.searchsorted(reached, place - 1e-9)])
+
     def with_others(self, others: Samples) -> Samples:
         """Both sets of samples together."""
         both = Samples(self._limit)

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from fmload.metrics.definitions import NS, Bools, Floats, Ints, Totals, gaps, icl, itl, of_level
-from fmload.model.outcome import NEITHER
+from fmload.config.objectives import Objective
+from fmload.metrics.definitions import (
+    METRICS,
+    NS,
+    Bools,
+    Floats,
+    Gaps,
+    Ints,
+    Totals,
+    gaps,
+    icl,
+    itl,
+    meets,
+    of_level,
+    per_token_s,
+)
 from fmload.model.stage import Stage
+from fmload.model.verdict import Judged
 from fmload.statistics.intervals import Interval, throughput_interval
 from fmload_analysis.columns import Batch
 from fmload_analysis.run import MeasuredEndpoint, Run
+from fmload_analysis.stage import streams
 from fmload_analysis.stage.addresses import AddressSummary, by_address
 from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests, of_samples
 from fmload_analysis.stage.evidence import Evidence, evidence_of
+from fmload_analysis.stage.judging import above_of, gaps_of, judged, token_objectives
 from fmload_analysis.stage.offered import asked_s
 from fmload_analysis.stage.output_lengths import OutputLengths, output_lengths
 from fmload_analysis.stage.reuse import NO_PROMPTS
@@ -47,6 +64,7 @@ class StageSummary:
     slower_than_threshold: int | None = None
     safe_checks: SafeChecks | None = None
     output_lengths: OutputLengths | None = None
+    judged: Mapping[str, Judged] = field(default_factory=dict)  # objectives by the bounds of their samples
     addresses: tuple[AddressSummary, ...] = ()  # empty where the endpoint has one address
     prompt_source: str | None = None  # of its prompt set, as the run file names it
     spend: Spend = field(default_factory=Spend)
@@ -74,7 +92,7 @@ class StageSummary:
 
     @property
     def censored_share(self) -> float | None:
-        """Share of inter-token gaps that are interval-censored; None without gaps."""
+        """Share of the gaps between chunks that are interval-censored; None without gaps."""
         return self.evidence.gaps_censored / self.evidence.gaps if self.evidence.gaps else None
 
 
@@ -85,36 +103,40 @@ def summarize(run: Run, stage: Stage, wanted: Wanted | None = None, earlier_prom
 
     Memory is bounded by a batch of records plus some 200 bytes a request.
     """
-    recorded = run.count(stage)
-    gathered = _Gathering(stage.window_ns, recorded)
+    wanted, recorded = wanted or Wanted(), run.count(stage)
+    gathered = _Gathering(stage.window_ns, recorded, token_objectives(wanted.objectives))
     for batch in run.batches(stage):
         gathered.take(batch)
-    summary = _summary(gathered, stage, run, wanted or Wanted(), earlier_prompts, prices or Prices())
+    summary = _summary(gathered, stage, run, wanted, earlier_prompts, prices or Prices())
     return replace(summary, asked_s=asked_s(run, stage), recorded=recorded, losses=run.losses)
 
 
 class _Gathering:
     """Keeps, of each batch, the columns of requests; of the chunks only samples and sums."""
 
-    def __init__(self, window_ns: int, rows: int) -> None:
+    def __init__(self, window_ns: int, rows: int, objectives: Sequence[Objective] = ()) -> None:
         self.window_ns = window_ns
+        self.objectives = objectives  # on gaps between tokens
         self.rows = rows
         self.filled = 0
         self.table: dict[str, np.ndarray[Any, Any]] = {}  # allocated whole, so that the heap does not fragment
         self.tokens = {"itl": Samples(), "icl": Samples()}
         self.unknown_low = {"itl": Samples(), "icl": Samples()}
         self.unknown_high = {"itl": Samples(), "icl": Samples()}
-        self.stamped_ns = 0  # over all gaps, censored ones too
+        self.stamped_ns = {"itl": 0, "icl": 0}  # over all gaps, censored ones too
         self.chunks = 0
+        self.arrivals = np.zeros(streams.bins_of(window_ns), dtype=np.int64)
         self.tokens_by_second: defaultdict[int, float] = defaultdict(float)
 
     def take(self, batch: Batch) -> None:
         columns = batch.columns
         begun = begun_ns(columns)
         good = inside(begun, self.window_ns) & (batch.outcome == "ok")
-        self._keep_rows(batch, begun)
-        self._keep_gaps(batch, good)
+        found = gaps(columns)
+        self._keep_rows(batch, begun, found)
+        self._keep_gaps(found, good)
         self.chunks += int(columns.chunk_counts[good].sum())
+        self.arrivals += streams.arrivals(columns.chunk_ns, self.window_ns)
         self._keep_seconds(columns.chunk_ns // 1_000_000_000, columns.chunk_tokens)
 
     def _keep_seconds(self, seconds: Ints, tokens: Ints) -> None:
@@ -126,7 +148,7 @@ class _Gathering:
         for second, total in zip(found.tolist(), sums.tolist(), strict=True):
             self.tokens_by_second[second] += total
 
-    def _keep_rows(self, batch: Batch, begun: Floats) -> None:
+    def _keep_rows(self, batch: Batch, begun: Floats, between: Gaps) -> None:
         columns = batch.columns
         rows = {metric.name: metric.function(columns) for metric in of_level("request")}
         rows |= {
@@ -134,42 +156,58 @@ class _Gathering:
             "first_token": columns.first_token_ns, "delivered": delivered_tokens(columns),
             "tokens_inside": tokens_inside(columns, self.window_ns), "address": batch.address,
             "cached_tokens": columns.cached_tokens,
-            "streamed": columns.streamed, "chunks": columns.chunk_counts, "first_chunk": columns.first_chunk_tokens,
+            "tokens_of_choice": columns.tokens_of_a_choice, "streamed": columns.streamed,
+            "chunks": columns.chunk_counts, "first_chunk": columns.first_chunk_tokens,
             "outcome": batch.outcome, "tokens_source": batch.tokens_source, "stamp": batch.stamp,
             "finish_reason": batch.finish_reason,
+            "remark": batch.remark, "tokens_known": columns.chunk_tokens_known & columns.single,
+            "first_late": streams.first_late(columns),
+            "first_earliest": streams.earliest_first_ns(columns, batch.headers_ns),
             "prompt": np.fromiter(map(hash, batch.prompt_id), np.int64, columns.rows), "lag_max": batch.lag_max_ns / NS,
             "prompt_tokens": batch.prompt_tokens, "server_input_tokens": batch.server_input_tokens,
             "max_output_tokens": batch.max_output_tokens, "due": columns.scheduled_ns, **batch.billed,
-            **rows_of(batch.checks, columns.rows),
+            **rows_of(batch.checks, columns.rows), **self._against_limits(between, columns.rows),
         }
         end = self.filled + columns.rows
         for name, values in rows.items():
             self.table.setdefault(name, np.empty(self.rows, values.dtype))[self.filled:end] = values
         self.filled = end
 
-    def _keep_gaps(self, batch: Batch, good: Bools) -> None:
-        found = gaps(batch.columns)
+    def _against_limits(self, found: Gaps, rows: int) -> dict[str, Floats]:
+        """Of each request, the gaps that each objective on tokens is about, and those above its limit."""
+        columns: dict[str, Floats] = {}
+        for objective in self.objectives:
+            values, weights = METRICS[objective.metric].function(found)
+            kept = found.known & ~np.isnan(values)
+            above = kept & (values > objective.limit)
+            for name, rows_of_it in ((gaps_of(objective), kept), (above_of(objective), above)):
+                counted = np.bincount(found.row[rows_of_it], weights[rows_of_it].astype(np.float64), rows)
+                columns[name] = np.asarray(counted, np.float64)
+        return columns
+
+    def _keep_gaps(self, found: Gaps, good: Bools) -> None:
         kept = good[found.row]
-        self.stamped_ns += int(found.gap_ns[kept].sum())
         known, unknown = kept & found.known, kept & ~found.known
         any_unknown = bool(unknown.any())
         for name, function in (("itl", itl), ("icl", icl)):
             values, weights = function(found)
-            self.tokens[name].add(values[known], weights[known])
+            counted = ~np.isnan(values)
+            self.tokens[name].add(values[known & counted], weights[known & counted])
+            self.stamped_ns[name] += int(found.gap_ns[kept & counted].sum())
             if any_unknown:
-                per = weights[unknown]
-                self.unknown_low[name].add(found.low_ns[unknown] / NS / per, per)
-                self.unknown_high[name].add(found.high_ns[unknown] / NS, per)
+                bounded = unknown & counted
+                self.unknown_low[name].add(per_token_s(found.low_ns[bounded], weights[bounded]), weights[bounded])
+                self.unknown_high[name].add(found.high_ns[bounded] / NS, weights[bounded])
 
     @property
     def gaps_censored(self) -> float:
-        """Gaps between tokens that are known as intervals only, by tokens."""
-        return self.unknown_low["itl"].n
+        """Gaps between chunks that are known as intervals only."""
+        return self.unknown_low["icl"].n
 
     @property
     def gaps(self) -> float:
-        """All gaps between tokens, by tokens."""
-        return self.tokens["itl"].n + self.gaps_censored
+        """All gaps between chunks."""
+        return self.tokens["icl"].n + self.gaps_censored
 
 
 def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted, earlier_prompts: Ints,
@@ -187,40 +225,50 @@ def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted, earli
         stage=stage, endpoint=endpoint, totals=totals, distributions=_distributions(gathered, requests, totals, wanted),
         outcomes=dict(Counter(requests.outcome[started].tolist()).most_common()),
         evidence=evidence_of(table, requests, gathered.window_ns, chunks=gathered.chunks, gaps=gathered.gaps,
-                             gaps_censored=gathered.gaps_censored, earlier_prompts=earlier_prompts),
+                             gaps_censored=gathered.gaps_censored, earlier_prompts=earlier_prompts,
+                             users=stage.concurrency, stalls=streams.stalls(
+                                 gathered.arrivals, table, gathered.tokens["icl"].percentiles((50.0,))[50.0])),
         intervals=_intervals(table, completed, window_s),
         timeline=timeline_of(requests, window_s, gathered.tokens_by_second), sample=sample_of(requests),
         slower_than_threshold=None if slow is None else _slower(requests, slow),
         safe_checks=safe_checks(table, requests, gathered.window_ns, wanted),
         output_lengths=output_lengths(table, requests.succeeded, run.exact_output(stage.prompt_set)),
+        judged=judged(wanted.objectives, requests, _with_limits(table, wanted), gathered.tokens),
         addresses=by_address(table, requests, gathered.window_ns, endpoint, wanted),
         prompt_source=run.prompt_source(stage.prompt_set), spend=spend_of(table, completed, prices))
 
 
 _EMPTY: dict[str, np.ndarray[Any, Any]] = {
     **dict.fromkeys((*REQUEST_METRICS, "begun", "sent", "ended", "first_token", "cached_tokens", "chunks", "delivered",
-                     "tokens_inside", "first_chunk", "lag_max", "prompt_tokens", "server_input_tokens",
-                     "max_output_tokens", "due", "status", "cache_write_tokens", "cache_write_1h_tokens"),
+                     "tokens_inside", "tokens_of_choice", "first_chunk", "lag_max", "prompt_tokens",
+                     "server_input_tokens", "max_output_tokens", "due", "first_earliest", "status",
+                     "cache_write_tokens", "cache_write_1h_tokens"),
                     np.array([])),
     **EMPTY,
-    "streamed": np.array([], dtype=bool),
-    **dict.fromkeys(("outcome", "tokens_source", "stamp", "finish_reason", "address"), np.array([], dtype=object)),
+    **dict.fromkeys(("streamed", "tokens_known", "first_late"), np.array([], dtype=bool)),
+    **dict.fromkeys(("remark", "outcome", "tokens_source", "stamp", "finish_reason", "address"),
+                    np.array([], dtype=object)),
     "prompt": np.array([], dtype=np.int64),
 }
+
+
+def _with_limits(table: Mapping[str, Any], wanted: Wanted) -> Mapping[str, Any]:
+    """The table with the columns of the objectives on tokens, also where there is no request."""
+    names = [column(objective) for objective in token_objectives(wanted.objectives) for column in (above_of, gaps_of)]
+    return {**dict.fromkeys(names, np.array([])), **table}
 
 
 def _totals(gathered: _Gathering, table: Mapping[str, Any], requests: Requests, completed: Bools,
             endpoint: MeasuredEndpoint, wanted: Wanted) -> Totals:
     started, outcome = requests.in_window, requests.outcome
-    neither = np.isin(outcome, NEITHER)
     first_inside = inside(table["first_token"], gathered.window_ns)
     cached = finite(table["cached_tokens"], completed)
     sent = np.isfinite(table["sent"])
     area = overlap_ns(table["sent"][sent], table["ended"][sent], gathered.window_ns).sum()
     return Totals(
         window_s=gathered.window_ns / NS, started=int(started.sum()), succeeded=int(requests.succeeded.sum()),
-        failed=int((started & (outcome != "ok") & ~neither).sum()), completed=int(completed.sum()),
-        good=int((completed & meets(requests.metrics, wanted.limits)).sum()) if wanted.limits else None,
+        failed=int((started & requests.failed).sum()), completed=int(completed.sum()),
+        good=int((completed & meets(requests.metrics, wanted.limits, len(outcome))).sum()) if wanted.limits else None,
         tokens_out=float(table["tokens_inside"].sum()),
         tokens_out_failed=float(table["tokens_inside"][outcome != "ok"].sum()),
         tokens_in=float(np.nansum(table["input_tokens"][first_inside])),
@@ -231,20 +279,28 @@ def _totals(gathered: _Gathering, table: Mapping[str, Any], requests: Requests, 
         in_flight_s=float(area) / NS, accelerators=endpoint.accelerators)
 
 
-def meets(metrics: Mapping[str, Floats], limits: Mapping[str, float]) -> Bools:
-    """Where every limit is kept. A metric that a request does not have (TPOT of one token) breaks no limit."""
-    broken = [metrics[name] > limit for name, limit in limits.items()]
-    return ~np.logical_or.reduce(broken) if broken else np.ones(len(metrics["e2e"]), dtype=bool)
-
-
 def _distributions(gathered: _Gathering, requests: Requests, totals: Totals,
                    wanted: Wanted) -> dict[str, Distribution]:
     good = requests.succeeded
     by_request = {name: of_requests(finite(values, good), totals.failed, wanted)
                   for name, values in requests.metrics.items()}
     by_token = {name: of_samples(gathered.tokens[name], gathered.unknown_low[name], gathered.unknown_high[name],
-                                 gathered.stamped_ns / NS, wanted) for name in gathered.tokens}
-    return by_request | by_token
+                                 gathered.stamped_ns[name] / NS, wanted) for name in gathered.tokens}
+    return by_request | _with_bounds(by_request, gathered.table, good, wanted) | by_token
+
+
+def _with_bounds(found: Mapping[str, Distribution], table: Mapping[str, Any], good: Bools,
+                 wanted: Wanted) -> dict[str, Distribution]:
+    """TTFT and TPOT with their bounds, where first tokens came in late reads: TTFT may be less, TPOT more."""
+    if not good.any() or not table["first_late"][good].any():
+        return {}
+    earlier_s = (table["first_token"] - table["first_earliest"]) / NS
+    rest = table["tokens_of_choice"] - table["first_chunk"]
+    ttft, tpot = table["ttft"] - earlier_s, table["tpot"] + earlier_s / np.where(rest > 0, rest, np.nan)
+    lows = of_requests(finite(ttft, good), 0, wanted).percentiles
+    highs = of_requests(finite(tpot, good), 0, wanted).percentiles
+    return {"ttft": replace(found["ttft"], low=lows, high=found["ttft"].percentiles),
+            "tpot": replace(found["tpot"], low=found["tpot"].percentiles, high=highs)}
 
 
 def _intervals(table: Mapping[str, Any], completed: Bools, window_s: float) -> dict[str, Interval]:

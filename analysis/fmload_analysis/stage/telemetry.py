@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from fmload.metrics.definitions import NS
 from fmload.model.stage import Stage
 from fmload_analysis.run import Run
 
+DECODE = "decode_s_per_token"  # llama.cpp divides the time from the first token on by all tokens, the first included
+AT_END = "output_tokens_per_s, counted as requests end"  # llama.cpp adds a request's tokens when it ends
 # our name: (numerator, denominator), each the first of these that the server has
 _RATIOS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "output_tokens_mean": (("vllm:generation_tokens_total", "sglang:generation_tokens_total",
@@ -30,9 +33,12 @@ _RATIOS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ttft_mean": (("vllm:time_to_first_token_seconds_sum", "sglang:time_to_first_token_seconds_sum"),
                   ("vllm:time_to_first_token_seconds_count", "sglang:time_to_first_token_seconds_count")),
     "itl_mean": (("vllm:inter_token_latency_seconds_sum", "vllm:time_per_output_token_seconds_sum",
-                  "sglang:inter_token_latency_seconds_sum", "llamacpp:tokens_predicted_seconds_total"),
+                  "sglang:inter_token_latency_seconds_sum"),
                  ("vllm:inter_token_latency_seconds_count", "vllm:time_per_output_token_seconds_count",
-                  "sglang:inter_token_latency_seconds_count", "llamacpp:tokens_predicted_total")),
+                  "sglang:inter_token_latency_seconds_count")),
+    "tpot_mean": (("vllm:request_time_per_output_token_seconds_sum",),
+                  ("vllm:request_time_per_output_token_seconds_count",)),
+    DECODE: (("llamacpp:tokens_predicted_seconds_total",), ("llamacpp:tokens_predicted_total",)),
     "cached_share": (("vllm:prefix_cache_hits_total", "sglang:cached_tokens_total"),
                      ("vllm:prefix_cache_queries_total", "sglang:prompt_tokens_total")),
     "queue_mean": (("vllm:request_queue_time_seconds_sum", "tgi_request_queue_duration_sum", "QueueTime_sum"),
@@ -40,7 +46,8 @@ _RATIOS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 _FACTORS = {"QueueTime_sum": 1e-6}  # DJL's times are in microseconds
 # All output tokens of a window, where the server does not count requests.
-_MADE = ("vllm:generation_tokens_total", "sglang:generation_tokens_total", "llamacpp:tokens_predicted_total")
+_MADE = ("vllm:generation_tokens_total", "sglang:generation_tokens_total")
+_COUNTED_AT_END = ("llamacpp:tokens_predicted_total",)
 _FINISHED = ("vllm:request_success_total", "tgi_request_success_total", "tgi_request_success")
 _ENDED, _UNFINISHED = "vllm:request_success_total", "vllm:request_success_total, not finished"
 _NO_SUCCESS = r'"finished_reason": "(?:abort|error)"'
@@ -84,7 +91,8 @@ def server_view(run: Run, stage: Stage) -> ServerView:
     cached, made = ratios.pop("cached_share", None), _first(grown, _MADE)
     tokens = {name: value for name, value in ratios.items()
               if name.endswith("_tokens_mean") and not unfinished}
-    for name, counted in (("output_tokens_per_s", made), ("requests_per_s", _first(grown, _FINISHED))):
+    for name, counted in (("output_tokens_per_s", made), (AT_END, _first(grown, _COUNTED_AT_END)),
+                          ("requests_per_s", _first(grown, _FINISHED))):
         if counted is not None and whole and stage.window_ns:
             tokens[name] = counted / (stage.window_ns / NS)
     times = {name: value for name, value in ratios.items() if not name.endswith("_tokens_mean")}
@@ -136,7 +144,8 @@ def _in_window(frame: pd.DataFrame, stage: Stage, metrics: tuple[str, ...]) -> p
 
 
 def growth(part: pd.DataFrame, start_ns: int, end_ns: int) -> float | None:
-    """By how much a counter grew between the last samples before both instants, summed over its label sets.
+    """By how much a counter grew between both instants, summed over its label sets. Between two samples it is taken to
+    have grown evenly, so that what came before the window is left out of it.
 
     None when a label set has no sample before the start, the counter went down (the server was started anew), or
     there is no sample.
@@ -145,11 +154,13 @@ def growth(part: pd.DataFrame, start_ns: int, end_ns: int) -> float | None:
         return None
     total = 0.0
     for _, series in part.sort_values("at_ns").groupby("labels"):
-        before = series[series["at_ns"] <= start_ns]["value"]
-        until = series[series["at_ns"] <= end_ns]["value"]
-        if before.empty or until.iloc[-1] < before.iloc[-1]:
+        at, value = series["at_ns"].to_numpy(np.int64) - start_ns, series["value"].to_numpy(np.float64)
+        window_ns = end_ns - start_ns
+        inside = value[np.searchsorted(at, 0, side="right") - 1:np.searchsorted(at, window_ns, side="right") + 1]
+        if at[0] > 0 or (np.diff(inside) < 0).any():
             return None
-        total += float(until.iloc[-1] - before.iloc[-1])
+        before, until = np.interp([0, window_ns], at, value)
+        total += float(until - before)
     return total
 
 
@@ -165,7 +176,7 @@ def _ratio(top: float | None, bottom: float | None) -> float | None:
 def _counters(path: Path, written_ns: int) -> pd.DataFrame:
     """Read once for all stages of a run; again when the file was written anew."""
     names = {name for ratio in _RATIOS.values() for side in ratio for name in side} | {
-        _PREEMPTIONS, *_MADE, *_FINISHED, *_THROTTLES, _TTFT_MS}
+        _PREEMPTIONS, *_MADE, *_COUNTED_AT_END, *_FINISHED, *_THROTTLES, _TTFT_MS}
     frame = pd.read_parquet(path, filters=[("metric", "in", sorted(names))])
     unfinished = (frame["metric"] == _ENDED) & frame["labels"].str.contains(_NO_SUCCESS)
     return frame.assign(metric=frame["metric"].mask(unfinished, _UNFINISHED))

@@ -26,6 +26,16 @@ class Requests:
     in_window: Bools  # started inside the window
 
     @property
+    def ok(self) -> Bools:
+        """Ended well."""
+        return self.outcome == "ok"  # type: ignore[no-any-return]
+
+    @property
+    def failed(self) -> Bools:
+        """Failed, or not answered within the drain; not what the client stopped or broke itself."""
+        return ~self.ok & ~np.isin(self.outcome, NEITHER)
+
+    @property
     def succeeded(self) -> Bools:
         """Started inside the window and ended well."""
         return self.in_window & (self.outcome == "ok")  # type: ignore[no-any-return]
@@ -54,9 +64,7 @@ def timeline_of(requests: Requests, window_s: float, tokens_by_second: Mapping[i
     first = math.floor(float(np.nanmin(begun)))
     last = max(math.ceil(float(ended.max())), first + 1)
     edges = np.arange(first, last + 1)
-    good = requests.outcome == "ok"
-    bad = ~good & ~np.isin(requests.outcome, NEITHER)
-    completed, failed = (np.histogram(ended[rows], bins=edges)[0] for rows in (good, bad))
+    completed, failed = (np.histogram(ended[rows], bins=edges)[0] for rows in (requests.ok, requests.failed))
     seconds = edges[:-1]
     tokens = np.array([tokens_by_second.get(int(second), 0.0) for second in seconds])
     sent = np.histogram(begun, bins=edges)[0]

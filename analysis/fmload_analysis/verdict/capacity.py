@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from fmload_analysis.verdict.objections import objections
 from fmload_analysis.verdict.table import StageResult
 
 
@@ -40,7 +41,7 @@ def capacities(results: Iterable[StageResult]) -> dict[tuple[str, str], Capacity
 def capacity_of(results: Sequence[StageResult]) -> Capacity | None:
     """The capacity that the stages of one endpoint and prompt set show; None where none of them is of use."""
     fit = [result for result in results
-           if is_sound(result) and result.meets_objectives is not False and result.value("requests_per_s")]
+           if not objections(result) and result.value("requests_per_s")]
     if not fit:
         return None
     best = max(fit, key=lambda result: result.value("requests_per_s") or 0.0)
@@ -62,7 +63,7 @@ def _above(result: StageResult, best: StageResult) -> bool:
 
 
 def _missed(result: StageResult) -> list[str]:
-    return [verdict.objective.name for verdict in result.verdicts if verdict.met is False and verdict.value is not None]
+    return [verdict.objective.name for verdict in result.verdicts if verdict.state == "missed"]
 
 
 def _why(result: StageResult) -> str:

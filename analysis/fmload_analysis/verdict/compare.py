@@ -17,6 +17,7 @@ from fmload_analysis.document import formats
 from fmload_analysis.stage.stats import finite
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.cost import PRICES
+from fmload_analysis.verdict.objectives import State, state_of
 from fmload_analysis.verdict.repeats import Key, grouped, spread
 from fmload_analysis.verdict.table import StageResult
 
@@ -51,6 +52,21 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """Whether a stage met the objectives of its run, in both runs: met, missed or unknown (the worst of repeats); None
+    where its run has none."""
+
+    stage: str
+    baseline: State | None
+    candidate: State | None
+
+    @property
+    def broken(self) -> bool:
+        """Met by the baseline, and missed by the candidate; unknown is not missed."""
+        return self.baseline == "met" and self.candidate == "missed"
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """All differences of two runs, what only one of them has, and how their environments differ."""
 
@@ -60,6 +76,12 @@ class Comparison:
     only_baseline: tuple[str, ...]
     only_candidate: tuple[str, ...]
     unlike: tuple[str, ...]
+    judged: tuple[Judged, ...] = ()  # stages that have objectives in either run
+
+    @property
+    def broken(self) -> tuple[Judged, ...]:
+        """Stages that met their objectives and miss them now."""
+        return tuple(each for each in self.judged if each.broken)
 
     def regressions(self, threshold: float) -> tuple[Difference, ...]:
         """Significant changes for the worse of more than `threshold` (0.05: 5 %), or from nothing to something."""
@@ -96,7 +118,14 @@ def compare(baseline: Analysis, candidate: Analysis, metrics: Sequence[str] = DE
         baseline.run.results.root.name, candidate.run.results.root.name,
         tuple(found for found in differences if found.baseline is not None or found.candidate is not None),
         tuple(_name(before[key]) for key in before if key not in after),
-        tuple(_name(after[key]) for key in after if key not in before), tuple(unlike))
+        tuple(_name(after[key]) for key in after if key not in before), tuple(unlike),
+        tuple(judged for key in before if key in after
+              if (judged := _judged(before[key], after[key])).baseline or judged.candidate))
+
+
+def _judged(before: Sequence[StageResult], after: Sequence[StageResult]) -> Judged:
+    states = [state_of(verdict for result in side for verdict in result.verdicts) for side in (before, after)]
+    return Judged(_name(before), *states)
 
 
 def unlikenesses(a: Analysis, b: Analysis) -> list[str]:
@@ -209,10 +238,13 @@ def as_markdown(found: Comparison, threshold: float | None = None) -> str:
         regressions = found.regressions(threshold)
         told = f"**{len(regressions)} regressions** of more than {threshold:.0%}." if regressions else (
             f"No regression of more than {threshold:.0%}.")
+        told += f" **{len(found.broken)} stages no longer meet their objectives.**" if found.broken else ""
         lines += [told, ""]
     lines += ["| stage | metric | baseline | candidate | change | significant | P(slower) |",
               "|---|---|---:|---:|---:|---|---:|"]
     lines += [_line(difference) for difference in found.differences]
+    lines += [f"| {each.stage} | objectives | {each.baseline or 'none'} | {each.candidate or 'none'} |  | "
+              f"{'worse' if each.broken else ''} |  |" for each in found.judged]
     for what, names in (("Only in the baseline", found.only_baseline), ("Only in the candidate", found.only_candidate)):
         lines += ["", f"{what}: {', '.join(names)}"] if names else []
     lines += ["", _LEGEND]

@@ -2,44 +2,60 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fmload.base.units import format_duration
-from fmload_analysis.document.formats import significant, usd
-from fmload_analysis.verdict.capacity import capacity_of
+from fmload_analysis.document.formats import percent, significant, usd
+from fmload_analysis.verdict.objections import objections
 from fmload_analysis.verdict.table import StageResult
+
+_ROUGH = {"approximate": "counted with a tokenizer that is not the model's", "chunks": "counts of chunks"}
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
     """The best stage among some, or why there is none. `saving`: share by which it is cheaper than `runner_up`, the
-    best of another endpoint (None: no other, or no prices)."""
+    best of another endpoint (None: no other, or no prices). `bracketed`: a higher load than the best was tried."""
 
     scope: str
     best: StageResult | None
     runner_up: StageResult | None
     saving: float | None
     sentence: str
-    set_aside: tuple[StageResult, ...] = ()  # met the objectives, but failed the audit
+    set_aside: tuple[StageResult, ...] = ()  # missed no objective, but for another reason may not be recommended
+    bracketed: bool = True
 
 
 def recommend(results: Sequence[StageResult], scope: str = "this run") -> Recommendation:
-    """The cheapest stage that meets the objectives and passed its audit.
+    """The cheapest stage that may be recommended (`objections`).
 
-    Cheapest by price per transaction; without prices, highest request throughput. Stages that failed the audit are
-    never chosen; they are named when they would have been.
+    Cheapest by price per transaction; without prices, highest request throughput. Stages that missed no objective and
+    still may not be recommended are named where they would have been chosen.
     """
-    met = [result for result in results if result.meets_objectives is not False and result.totals.completed]
-    set_aside = tuple(result for result in met if result.audit == "FAIL")
-    sound = sorted((result for result in met if result.audit != "FAIL"), key=_rank)
+    measured = [result for result in results if result.totals.completed]
+    sound = sorted((result for result in measured if not objections(result)), key=_rank)
+    aside = tuple(result for result in measured if result.objectives != "missed" and objections(result)
+                  and (not sound or _rank(result) < _rank(sound[0])))
     if not sound:
-        return Recommendation(scope, None, None, None, _none_sentence(results, set_aside, scope), set_aside)
+        return Recommendation(scope, None, None, None, _none_sentence(results, aside, scope), aside)
     best = sound[0]
     runner_up = next((result for result in sound if result.endpoint != best.endpoint), None)
-    saving = _saving(best, runner_up)
-    sentence = _sentence(best, runner_up, saving, scope, set_aside) + _not_bracketed(results, best)
-    return Recommendation(scope, best, runner_up, saving, sentence, set_aside)
+    saving, bracketed = _saving(best, runner_up), is_bracketed(best, results)
+    sentence = _sentence(best, runner_up, saving, scope) + _bracket(best, bracketed) + _aside(aside)
+    return Recommendation(scope, best, runner_up, saving, sentence, aside, bracketed)
+
+
+def is_bracketed(result: StageResult, results: Iterable[StageResult]) -> bool:
+    """Whether a higher load of the same endpoint, prompts and kind was tried: else its capacity may be higher."""
+    def level(one: StageResult) -> tuple[object, ...]:
+        stage = one.summary.stage
+        return stage.endpoint, stage.prompt_set, stage.load.kind, dict(stage.parameters)
+
+    value = result.summary.stage.load.value
+    return any(level(other) == level(result) and other.summary.stage.load.value > value
+               and other.totals.started for other in results)
 
 
 def _rank(result: StageResult) -> tuple[bool, float]:
@@ -59,53 +75,83 @@ def describe(result: StageResult) -> str:
     return f"{result.endpoint}{where} at {result.summary.stage.load_label}"
 
 
-def _sentence(best: StageResult, other: StageResult | None, saving: float | None, scope: str,
-              set_aside: Iterable[StageResult]) -> str:
-    judged = "meets the objectives" if best.meets_objectives else "has no objectives to meet"
+def _sentence(best: StageResult, other: StageResult | None, saving: float | None, scope: str) -> str:
+    judged = "meets the objectives" if best.objectives == "met" else "has no objectives to meet"
     price = best.cost.price_per_10k_transactions
     cost = f"{usd(price)} per 10,000 transactions" if price is not None else "at a price that is n/a"
     tokens_in, tokens_out = best.value("input_tokens_mean") or 0, best.value("output_tokens_mean") or 0
+    errors = best.value("error_rate")
     text = (f"For {scope}, {describe(best)} {judged}, {cost}: "
             f"{significant(best.value('transactions_per_minute') or 0)} transactions a minute, {_latency(best)}, "
-            f"{tokens_in:.0f} tokens in and {tokens_out:.0f} out.")
+            f"{tokens_in:.0f} tokens in and {tokens_out:.0f} out, "
+            f"{f'{percent(errors)} errors' if errors else 'no errors'}.")
     if other and saving is not None:
         text += f" That is {saving:.0%} cheaper than {describe(other)}."
     if best.summary.stage.mix is not None and price is not None:
         text += " The price holds inside its mix alone, whose components share the hours of their endpoints."
-    return text + _aside(set_aside)
+    return text + rough_counts(best)
 
 
-def _not_bracketed(results: Sequence[StageResult], best: StageResult) -> str:
-    """A warning where no higher load than the best one was tried: more may go through, and be cheaper still."""
-    if best.summary.stage.mix is not None:
-        return ""
-    found = capacity_of([result for result in results
-                         if (result.endpoint, result.prompt_set) == (best.endpoint, best.prompt_set)])
-    if found is None or found.bracketed or found.result.stage != best.stage:
-        return ""
-    price = "" if best.pricing is not None and best.pricing.by_token else ", and at which price,"
-    return f" Its capacity is {found.how}; what more it carries{price} is not known."
+def rough_counts(result: StageResult) -> str:
+    """A sentence where the stage's output tokens are not counts of the server or of the model's tokenizer."""
+    named = [words for name, words in _ROUGH.items() if result.summary.evidence.tokens_source.get(name)]
+    return f" Its output tokens are {' and '.join(named)}: approximate, as is every price by them." if named else ""
 
 
 def _latency(result: StageResult) -> str:
-    p95 = result.value("e2e_p95")
-    if p95 is not None:
-        return f"E2E p95 {format_duration(p95)}"
+    if result.is_known("e2e_p95"):
+        return f"E2E p95 {format_duration(result.value('e2e_p95'))}"
     return f"median E2E {format_duration(result.value('e2e_p50'))}"
 
 
+def _bracket(best: StageResult, bracketed: bool) -> str:
+    return "" if bracketed else (f" {best.summary.stage.load_label} is the highest load that was tried: its capacity "
+                                 "is not bracketed, and may be higher.")
+
+
 def _aside(set_aside: Iterable[StageResult]) -> str:
-    named = ", ".join(describe(result) for result in set_aside)
-    return f" Set aside because the audit failed: {named}." if named else ""
+    """Each reason with its stages."""
+    named: dict[str, list[str]] = {}
+    for result in set_aside:
+        named.setdefault(" and ".join(objections(result)), []).append(describe(result))
+    return "".join(f" Set aside because {_because(reason)}: {', '.join(stages)}." for reason, stages in named.items())
+
+
+def _because(reason: str) -> str:
+    return reason if reason.startswith("the ") else f"of {reason}" if reason.endswith("errors") else f"{reason}"
 
 
 def _none_sentence(results: Sequence[StageResult], set_aside: Sequence[StageResult], scope: str) -> str:
     if not any(result.totals.completed for result in results):
         failed = sum(result.totals.failed for result in results)
         return f"For {scope}, nothing was measured{f': all {failed:,} requests failed' if failed else ''}."
+    unknown = [result for result in set_aside if objections(result) == [
+        each for each in objections(result) if each.endswith("unknown")]]
+    if unknown:
+        return (f"For {scope}, no stage is shown to meet the objectives, and some may. {_settled(unknown)}"
+                + _rest(set_aside, unknown))
     if set_aside:
-        return f"For {scope}, no stage that meets the objectives passed its audit.{_aside(set_aside)}"
+        return f"For {scope}, no stage may be recommended.{_aside(set_aside)}"
     return f"For {scope}, no stage meets the objectives."
+
+
+def _rest(set_aside: Sequence[StageResult], unknown: Sequence[StageResult]) -> str:
+    return _aside([result for result in set_aside if not any(result is one for one in unknown)])
+
+
+def _settled(unknown: Sequence[StageResult]) -> str:
+    """What would settle the one that needs the fewest requests."""
+    def needed(result: StageResult) -> float:
+        counts = [one.needed for one in result.verdicts if one.state == "unknown"]
+        return max((math.inf if count is None else count for count in counts), default=math.inf)
+
+    nearest = min(unknown, key=needed)
+    names = ", ".join(one.objective.name for one in nearest.verdicts if one.state == "unknown")
+    count = needed(nearest)
+    more = f"about {int(count):,} more requests like these would settle it" if math.isfinite(count) else (
+        "no number of requests like these would settle it" if any(one.n for one in nearest.verdicts)
+        else "it was not measured")
+    return f"At {describe(nearest)} {names} is unknown: {more}."
 
 
 def per_instance(results: Sequence[StageResult]) -> tuple[Recommendation, ...]:

@@ -13,7 +13,7 @@ from fmload.metrics.definitions import METRICS, Totals
 from fmload.pricing.resolve import Pricing
 from fmload_analysis.stage.summarize import StageSummary
 from fmload_analysis.verdict.cost import PRICES, Cost
-from fmload_analysis.verdict.objectives import Verdict
+from fmload_analysis.verdict.objectives import State, Verdict, state_of
 
 STATISTICS = ("mean", "p50", "p90", "p95", "p99")
 
@@ -61,9 +61,9 @@ class StageResult:
             self.summary.endpoint.instance_type)
 
     @property
-    def meets_objectives(self) -> bool | None:
-        """True when every objective is met; None when there are none."""
-        return all(verdict.met for verdict in self.verdicts) if self.verdicts else None
+    def objectives(self) -> State | None:
+        """Whether all objectives together are met, missed or unknown; None when there are none."""
+        return state_of(self.verdicts)
 
     @property
     def audit(self) -> str:
@@ -75,6 +75,12 @@ class StageResult:
     def client_bound(self) -> bool:
         """True when the load generator was the limit: the stage is neither chosen nor ranked."""
         return any(check.client_bound for check in self.checks)
+
+    def is_known(self, name: str) -> bool:
+        """Whether a metric has a value, and enough samples for it: a percentile below its floor has not."""
+        metric, _, stat = name.rpartition("_")
+        distribution = self.summary.distributions.get(metric)
+        return self.value(name) is not None and (distribution is None or distribution.is_known(stat))
 
     def value(self, name: str) -> float | None:
         """Any metric by its name (`ttft_p95`, `error_rate`, `price_per_transaction`), in its unit; None: unknown."""
@@ -89,6 +95,7 @@ class StageResult:
         return distribution.stat(stat) if distribution else None
 
 
+_MEETS = {"met": True, "missed": False, "unknown": "unknown", None: None}
 _LEADING = ("stage", "endpoint", "instance_type", "prompt_set", "concurrency", "achieved_concurrency", "window_s",
             "requests", "errors", "error_rate", "requests_per_s", "transactions_per_minute", "input_tokens_mean",
             "output_tokens_mean", "input_tokens_per_s", "output_tokens_per_s")
@@ -100,6 +107,8 @@ _FURTHER = (
     "usd_per_hour",
     *(f"{metric}_{stat}_s" for metric in ("ttft_scheduled", "e2e_scheduled", "ttfa") for stat in STATISTICS),
     *(f"{metric}_{stat}_with_failures_s" for metric in ("ttft", "e2e") for stat in ("p50", "p90", "p95", "p99")),
+    *(f"{metric}_{stat}_interval_{side}_s" for metric in ("ttft", "tpot", "e2e")
+      for stat in ("p50", "p90", "p95", "p99") for side in ("low", "high")),
     *(f"itl_{stat}_{side}_s" for stat in ("p50", "p90", "p95", "p99") for side in ("low", "high")),
     "censored_share", "slower_than_threshold",
     "send_lateness_p50_s", "send_lateness_p99_s", "late", "never_sent", *(p for p in PRICES if p not in _PRICES),
@@ -122,7 +131,7 @@ def _fixed(result: StageResult) -> dict[str, Any]:
         "stage": stage.stage, "endpoint": stage.endpoint, "instance_type": result.instance_type,
         "prompt_set": stage.prompt_set, "concurrency": stage.concurrency, "window_s": result.totals.window_s,
         "requests": result.totals.succeeded + result.totals.failed, "errors": result.totals.failed,
-        "meets_objectives": result.meets_objectives, "audit": result.audit, "step": stage.step,
+        "meets_objectives": _MEETS[result.objectives], "audit": result.audit, "step": stage.step,
         "repeat": stage.repeat, "load_kind": stage.load.kind, "load_value": stage.load.value,
         "status": stage.status, "n": result.totals.succeeded, "rate_per_s": stage.rate_per_s,
         "offered_per_s": summary.offered_per_s, "late": summary.evidence.late if summary.asked is not None else None,
@@ -144,6 +153,9 @@ def _measured(result: StageResult, column: str) -> float | None:
     if column.endswith("_with_failures_s"):
         metric, stat = column.removesuffix("_with_failures_s").rsplit("_", 1)
         return (result.summary.distributions[metric].with_failures or {}).get(float(stat[1:]))
+    if "_interval_" in column:
+        metric, stat, _, side, _ = column.rsplit("_", 4)
+        return getattr(result.summary.distributions[metric].intervals.get(float(stat[1:])), side, None)
     if column.endswith(("_low_s", "_high_s")):
         metric, stat, side, _ = column.rsplit("_", 3)
         return (getattr(result.summary.distributions[metric], side) or {}).get(float(stat[1:]))

@@ -16,9 +16,10 @@ SCRIPT = Path(__file__).with_name("tokens.js")
 # key in a row: title in the table and the CSV. Latencies in ms, as Locust's own tables have them.
 COLUMNS: dict[str, str] = {
     "name": "Endpoint · prompt set", "requests": "Requests", "errors": "Errors",
-    "cancelled": "Given up",
+    "client_failures": "Failures of the client", "cancelled": "Given up",
     **{f"{metric}_{p}_ms": f"{title} {p} (ms)" for metric, title in
-       (("ttft", "TTFT"), ("itl", "ITL"), ("tpot", "TPOT"), ("e2e", "E2E")) for p in ("p50", "p95", "p99")},
+       (("ttft", "TTFT"), ("itl", "ITL"), ("icl", "ICL"), ("tpot", "TPOT"), ("e2e", "E2E"))
+       for p in ("p50", "p95", "p99")},
     "output_tokens_per_s": "Tokens/s", "input_tokens": "Tokens in", "output_tokens": "Tokens out",
     "cost_usd": "USD",
 }

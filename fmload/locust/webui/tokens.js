@@ -10,11 +10,16 @@
 
   const percentileLines = (name) => (data) =>
     PERCENTILES.map(([p, colour]) => ({ name: p, colour, values: data.seconds[`${name}_${p}_ms`] }));
+  // ITL where the tokens of the chunks are known; the gaps between chunks in its place where they are not
+  const tokenGapLines = (data) => {
+    const known = data.seconds.itl_p50_ms.some((v) => v != null);
+    return percentileLines(known ? "itl" : "icl")(data).map((line) => known ? line : { ...line, name: `between chunks ${line.name}` });
+  };
   const CHARTS = [
     { title: "Output tokens", unit: "tokens/s", lines: (d) => [{ name: "tokens", colour: GREEN, values: d.seconds.output_tokens }] },
     { title: "Requests in flight", unit: "requests", lines: (d) => [{ name: "in flight", colour: BLUE, values: d.seconds.in_flight }] },
     { title: "Time to first token", unit: "ms", lines: percentileLines("ttft") },
-    { title: "Inter-token latency", unit: "ms", lines: percentileLines("itl") },
+    { title: "Inter-token latency", unit: "ms", lines: tokenGapLines },
     { title: "Goodput", unit: "requests/s", lines: (d) => [
       { name: "completed", colour: SKY, values: d.seconds.completed },
       { name: "met every objective", colour: GREEN, values: d.seconds.good }] },

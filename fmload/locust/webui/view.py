@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fmload.live.state import SETTLING_S, Counts, spend_line, stages_in_all
+from fmload.live.state import METRICS, SETTLING_S, Counts, spend_line, stages_in_all
 from fmload.master.collector import Collector
 from fmload.metrics.histogram import quantile_s
 from fmload.model.stage import Stage
@@ -75,7 +75,9 @@ def _series(points: list[dict[str, Any]]) -> dict[str, Any]:
         "good": [point["good"] for point in points],
         "errors": {name: [point["errors"].get(name, 0) for point in points] for name in names},
     }
-    for metric in ("ttft", "itl"):
+    if any(point["client_failures"] for point in points):
+        series["errors"]["client"] = [point["client_failures"] for point in points]
+    for metric in ("ttft", "itl", "icl"):
         for p in ("p50", "p95", "p99"):
             series[f"{metric}_{p}_ms"] = [_ms(point[f"{metric}_{p}_s"]) for point in points]
     return series
@@ -129,9 +131,9 @@ def _lasted_ns(stage: Stage) -> int:
 def _row(endpoint: str, prompt_set: str, totals: Counts, served_s: float,
          cost_usd: float | None) -> dict[str, Any]:
     quantiles = {f"{metric}_{p}_ms": _ms(quantile_s(totals.histograms.get(metric, {}), q))
-                 for metric in ("ttft", "itl", "tpot", "e2e") for p, q in (("p50", .5), ("p95", .95), ("p99", .99))}
+                 for metric in METRICS for p, q in (("p50", .5), ("p95", .95), ("p99", .99))}
     return {"name": f"{endpoint} · {prompt_set}", "requests": totals.requests, "errors": sum(totals.errors.values()),
-            "cancelled": totals.outcomes["cancelled"], **quantiles,
+            "client_failures": totals.outcomes["client"], "cancelled": totals.outcomes["cancelled"], **quantiles,
             "output_tokens_per_s": totals.output_tokens / served_s if served_s else None,
             "input_tokens": totals.input_tokens, "output_tokens": totals.output_tokens, "cost_usd": cost_usd}
 

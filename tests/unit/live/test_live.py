@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import json
+from array import array
+from dataclasses import replace
 
 import msgpack
 import numpy as np
@@ -9,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmload.config.goodput import request_limits_s
+from fmload.config.goodput import limits_of
+from fmload.config.objectives import parse_objectives
 from fmload.live.state import LiveState, Tally
 from fmload.metrics.histogram import buckets, quantile_s
 from fmload.metrics.per_record import request_metrics_ns
+from fmload.model.record import Record
 from tests.one_record import MS, record
 
 durations = st.lists(st.integers(1, 10**13), min_size=1, max_size=60)
@@ -40,11 +44,25 @@ def test_nothing_has_no_quantile() -> None:
 def test_metrics_follow_their_definitions() -> None:
     found = {metric: values.tolist() for metric, values in request_metrics_ns(record()).items()}
     # ITL: the gap of 40 ms holds two tokens, so it counts as two gaps of 20 ms. TPOT: 60 ms over 4 − 1 tokens.
-    assert found == {"ttft": [100 * MS], "e2e": [160 * MS], "itl": [20 * MS, 20 * MS, 20 * MS], "tpot": [20 * MS]}
+    assert found == {"ttft": [100 * MS], "e2e": [160 * MS], "icl": [20 * MS, 40 * MS],
+                     "itl": [20 * MS, 20 * MS, 20 * MS], "tpot": [20 * MS]}
 
 
 def test_one_token_has_no_tpot_and_no_itl() -> None:
     assert set(request_metrics_ns(record(chunks=(100,), tokens=(1,)))) == {"ttft", "e2e"}
+
+
+def test_itl_has_no_value_and_icl_has_where_the_tokens_of_the_chunks_are_not_known() -> None:
+    unknown = replace(record(tokens=(1, 1, 1)), output_tokens=12, chunk_tokens_known=False)
+    found = {metric: values.tolist() for metric, values in request_metrics_ns(unknown).items()}
+    assert "itl" not in found
+    assert found["icl"] == [20 * MS, 40 * MS]
+    assert found["tpot"] == [60 * MS // 11]
+
+
+def test_gaps_that_touch_a_late_read_are_no_samples() -> None:
+    late = replace(record(), chunk_censored=array("b", [0, 1, 0]))
+    assert {"itl", "icl"}.isdisjoint(request_metrics_ns(late))
 
 
 def test_tokens_count_in_the_second_of_their_arrival_on_the_masters_clock() -> None:
@@ -65,17 +83,47 @@ def test_a_failure_counts_as_an_error_and_never_as_a_latency() -> None:
     assert totals.histograms["ttft"].total() == 1
 
 
-def test_a_good_request_meets_every_limit() -> None:
-    for limits, good in (({}, 1), ({"ttft": 0.1}, 1), ({"ttft": 0.099}, 0), ({"ttft": 1.0, "tpot": 0.019}, 0)):
-        tally, live = Tally(limits), LiveState()
-        tally.add(record())
-        live.merge("w", tally.drain())
-        assert live.groups[0, "e", "p"].good == good, limits
+@pytest.mark.parametrize(("limits", "good"), [
+    ({}, 1), ({"ttft": 0.1}, 1), ({"ttft": 0.099}, 0), ({"ttft": 1.0, "tpot": 0.019}, 0), ({"output_tokens": 3}, 0),
+    ({"e2e_scheduled": 0.16, "output_tokens": 4}, 1)])
+def test_a_good_request_keeps_every_limit(limits: dict[str, float], good: int) -> None:
+    assert _good(record(), limits) == good
 
 
-def test_limits_of_a_request_come_from_the_objectives_the_tightest_of_each() -> None:
-    objectives = {"ttft_p95": "2s", "ttft_p50": "500ms", "e2e_p95": "5s", "error_rate": 0, "itl_p99": "1s"}
-    assert request_limits_s(objectives) == {"ttft": 0.5, "e2e": 5.0}
+def test_an_answer_of_one_token_breaks_no_limit_on_tpot() -> None:
+    assert _good(record(chunks=(100,), tokens=(1,)), {"tpot": 0.001}) == 1
+
+
+def test_six_tokens_in_two_reads_are_good_by_the_tokens_of_the_second() -> None:
+    # three tokens at 100 ms, three at 160 ms: 60 ms over the three after the first read
+    assert _good(record(chunks=(100, 160), tokens=(3, 3)), {"tpot": 0.020}) == 1
+    assert _good(record(chunks=(100, 160), tokens=(3, 3)), {"tpot": 0.0199}) == 0
+
+
+def _good(one: Record, limits: dict[str, float]) -> int:
+    tally, live = Tally(limits), LiveState()
+    tally.add(one)
+    live.merge("w", tally.drain())
+    return live.groups[0, "e", "p"].good
+
+
+@pytest.mark.parametrize(("objectives", "limits"), [
+    ({"ttft_p50": "500ms", "ttft_p99": "2s"}, {"ttft": 2.0}),
+    ({"ttft_p95": "2s", "e2e_p95": "5s", "error_rate": 0, "itl_p99": "1s"}, {"ttft": 2.0, "e2e": 5.0}),
+    ({"ttft": "1s", "ttft_p99": "2s", "tpot_mean": "10ms"}, {"ttft": 1.0})])
+def test_a_good_request_keeps_the_limit_of_the_highest_percentile_or_its_own(
+        objectives: dict[str, str], limits: dict[str, float]) -> None:
+    assert limits_of(parse_objectives(objectives)) == limits
+
+
+def test_what_the_client_itself_broke_is_no_error_of_the_endpoint() -> None:
+    tally, live = Tally(), LiveState()
+    for outcome in ("client", "blocked", "cancelled"):
+        tally.add(record(outcome))  # type: ignore[arg-type]
+    live.merge("w", tally.drain())
+    snapshot = live.snapshot(20 * 10**9, 0)
+    assert snapshot["groups"][0]["errors"] == {"blocked": 1}
+    assert snapshot["groups"][0]["client_failures"] == 1
 
 
 def test_what_a_worker_counted_travels_and_is_counted_once() -> None:

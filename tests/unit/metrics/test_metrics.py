@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ MS = 1e6
 
 def columns(*, scheduled: float = 0, send: float = 0, chunks: tuple[float, ...] = (), tokens: tuple[int, ...] = (),
             censored: tuple[int, ...] = (), answer: float | None = None, output: float | None = None,
-            streamed: bool = True) -> Columns:
+            streamed: bool = True, known: bool = True) -> Columns:
     """One request; all instants in milliseconds."""
     def one(value: float | None) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         return np.array([np.nan if value is None else value])
@@ -28,7 +29,7 @@ def columns(*, scheduled: float = 0, send: float = 0, chunks: tuple[float, ...] 
         end_ns=one(last) * MS, input_tokens=one(7), output_tokens=one(output if output is not None else sum(counts)),
         cached_tokens=one(None), streamed=np.array([streamed]), chunk_offsets=np.array([0, len(chunks)]),
         chunk_ns=np.array(chunks, dtype=np.int64) * 1_000_000, chunk_tokens=np.array(counts, dtype=np.int64),
-        chunk_censored=np.array(censored or (0,) * len(chunks), dtype=bool))
+        chunk_censored=np.array(censored or (0,) * len(chunks), dtype=bool), chunk_tokens_known=np.array([known]))
 
 
 def only(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
@@ -76,6 +77,26 @@ def test_icl_is_one_sample_a_chunk() -> None:
     assert weights.tolist() == [1, 1]
 
 
+def test_itl_is_null_where_the_tokens_of_the_chunks_are_not_known() -> None:
+    found = gaps(columns(chunks=(100, 130, 190), output=9, known=False))
+    values, weights = metrics.itl(found)
+    assert np.isnan(values).all()
+    assert weights.tolist() == [0, 0]
+    assert metrics.icl(found)[0].tolist() == pytest.approx([0.030, 0.060])
+
+
+def test_n_1_is_one_where_the_tokens_of_the_first_chunk_are_not_known() -> None:
+    assert only(metrics.tpot(columns(chunks=(100, 200), tokens=(3, 2), output=11, known=False))) == pytest.approx(0.010)
+
+
+def test_tpot_of_two_answers_to_a_request_is_that_of_one_of_them_and_their_gaps_are_none() -> None:
+    # two answers of five tokens, step by step: four steps of 20 ms
+    chunks = tuple(100.0 + 20 * step for step in range(5) for _ in range(2))
+    both = replace(columns(chunks=chunks, output=10), choices=np.array([2]))
+    assert only(metrics.tpot(both)) == pytest.approx(0.020)
+    assert len(gaps(both).row) == 0
+
+
 def test_itl_divides_each_gap_over_its_tokens_and_counts_it_as_often() -> None:
     values, weights = metrics.itl(gaps(columns(chunks=(100, 130, 190), tokens=(1, 1, 3))))
     assert values.tolist() == pytest.approx([0.030, 0.020])
@@ -101,7 +122,8 @@ def test_no_gap_joins_two_requests() -> None:
     both = columns(chunks=(100, 130))
     two = Columns(**{name: np.concatenate([getattr(both, name)] * 2) for name in (
         "scheduled_ns", "send_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "end_ns", "input_tokens",
-        "output_tokens", "cached_tokens", "streamed", "chunk_ns", "chunk_tokens", "chunk_censored")},
+        "output_tokens", "cached_tokens", "streamed", "chunk_ns", "chunk_tokens", "chunk_censored",
+        "chunk_tokens_known")},
         chunk_offsets=np.array([0, 2, 4]))
     assert gaps(two).row.tolist() == [0, 1]
     assert gaps(two).gap_ns.tolist() == [30e6, 30e6]

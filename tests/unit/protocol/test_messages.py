@@ -72,6 +72,6 @@ def test_a_greeting_without_a_version_is_of_the_first_one() -> None:
 
 def test_a_plan_of_the_first_version_can_be_read_so_that_it_can_be_refused() -> None:
     old = {"run": {}, "run_id": "r", "index": 0, "trial": True, "answers": None, "prompts": {}, "begins": {},
-           "journal": "j", "host": "h", "boot_id": "b", "limits_s": {}}
+           "journal": "j", "host": "h", "boot_id": "b", "limits": {}}
     plan = decode(Plan, old)
     assert other_version("master", plan.protocol, plan.fmload) is not None

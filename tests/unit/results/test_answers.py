@@ -72,7 +72,7 @@ def test_a_worker_that_may_keep_no_more_says_so_once_and_goes_on_measuring(tmp_p
     link = Link()
     worker = Worker(link, "w", lambda *_: None)
     worker.on_plan(Plan(
-        run={}, run_id="r", index=0, trial=False, prompts={"p": 1}, begins={}, limits_s={}, boot_id=boot_id(),
+        run={}, run_id="r", index=0, trial=False, prompts={"p": 1}, begins={}, limits={}, boot_id=boot_id(),
         host=socket.gethostname(), journal=str(tmp_path), protocol=PROTOCOL_VERSION,
         answers={"each_bytes": EACH, "left_bytes": len(answers.pack(record(), READING, EACH))}))
     for _ in range(3):

@@ -46,12 +46,24 @@ def test_the_upper_bound_of_a_percentile_is_where_the_binomial_test_first_says_b
 
 
 def test_a_bound_is_open_where_the_samples_do_not_reach_or_a_failed_request_holds_it() -> None:
-    few = judged("e2e_p95", "1s", [0.5] * 100)  # the report shows a p95 from 130 on
+    few = judged("e2e_p95", "1s", [0.5] * 58)
     assert (few.low, few.high) == (0.5, None) and few.result == "unclear"
+    assert few.needed == 1  # 59 that all keep the limit show it
     failing = judged("e2e_p95", "10s", np.linspace(0.5, 0.9, 200), failed=6)
     assert failing.low is not None and failing.high is None and failing.result == "unclear"
     lost = judged("e2e_p95", "10s", [0.5] * 10, failed=190)
     assert (lost.value, lost.low, lost.high) == (None, None, None) and lost.result == "fails"
+
+
+@pytest.mark.parametrize(("name", "limit"), [("e2e_p95", "1s"), ("e2e_p90", "2500ms"), ("e2e_mean", "1100ms")])
+def test_as_many_more_requests_as_are_asked_for_settle_it(name: str, limit: str) -> None:
+    """Even mixtures, so that more requests are like those that are there."""
+    pattern = {"e2e_p95": [0.5, 0.9], "e2e_p90": [1.0] * 19 + [3.0], "e2e_mean": [0.4, 1.6]}[name]
+    few = judged(name, limit, (pattern * 40)[:40])
+    assert few.result == "unclear" and few.needed
+    total = 40 + few.needed
+    settled = judged(name, limit, (pattern * total)[:total + len(pattern)])
+    assert settled.result == "meets"
 
 
 @pytest.mark.parametrize("name", ["e2e_p90", "e2e_mean"])

@@ -74,7 +74,8 @@ def test_an_unsafe_prompt_is_not_sent_and_is_no_failure(monkeypatch: pytest.Monk
     steps = Steps(("unsafe",), ("safe",))
     done = steps.around(monkeypatch)
     assert steps.sent_at is None
-    assert (done.outcome, done.send_ns, done.end_ns, done.error) == ("blocked", None, 1300, None)
+    assert (done.outcome, done.send_ns, done.end_ns) == ("cancelled", None, 1300)
+    assert done.error == "not sent: the safety check found the prompt unsafe"
     assert "after" not in noted(done)
 
 

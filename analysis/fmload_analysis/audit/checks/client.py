@@ -9,6 +9,18 @@ from fmload_analysis.verdict.table import Check
 HOST_FULL = 0.95
 
 
+def client_failures(facts: Facts) -> Check | None:
+    """Requests in which the load generator itself broke down: they say nothing of the endpoint."""
+    broken = facts.summary.outcomes.get("client", 0)
+    if not broken:
+        return None
+    return Check(5, "no failure of the client", FAIL,
+                 f"In {broken} of {facts.summary.totals.started} requests the load generator itself failed "
+                 "(descriptors, ports, memory or a bug; the errors tell which): they count neither as answers nor as "
+                 "errors of the endpoint.", {"failed": broken, "started": facts.summary.totals.started},
+                 client_bound=True)
+
+
 def client_cpu(facts: Facts) -> Check | None:
     """CPU of the busiest worker, and of its host, which may have other work."""
     busy = [worker for worker in facts.health if worker.cpu_mean is not None]
@@ -57,7 +69,7 @@ def client_lag(facts: Facts) -> Check | None:
 
 def stamping_delay(facts: Facts) -> Check | None:
     """User-space stamp minus kernel stamp against the gap between tokens: how long arrivals waited for the client."""
-    delay, gap = facts.summary.evidence.lag_max_p99_s, facts.value("itl_p50")
+    delay, gap = facts.summary.evidence.lag_max_p99_s, facts.value("itl_p50") or facts.value("icl_p50")
     if delay is None or not facts.summary.evidence.stamp.get("kernel"):
         return None
     share = delay / gap if gap else 0.0

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from fmload.base.units import format_duration
 from fmload_analysis.audit.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts, graded, relative
 from fmload_analysis.stage.evidence import LATE_S
 from fmload_analysis.verdict.table import Check
 
+LOCKED = 0.8  # of the time between sends in the longest gaps, one a round of all users
 _UNSENT = 0.01  # of the requests; one more may be lost at the window's edge
 
 
@@ -110,6 +113,20 @@ def _losses(facts: Facts) -> Check | None:
         return None
     return Check(4, "all records kept", FAIL, "Records of this run are lost, how many is not known: "
                  f"{'; '.join(facts.summary.losses[:3])}.", {"losses": len(facts.summary.losses)})
+
+
+def lock_step(facts: Facts) -> Check | None:
+    """Users that send together, round after round: their requests wait for each other, and TTFT is that of a herd."""
+    share, users = facts.summary.evidence.lock_step, facts.summary.stage.concurrency
+    if share is None or users is None:
+        return None
+    expected = (1 + math.log(users)) / users
+    together = share > max(LOCKED, (1 + expected) / 2)
+    return Check(4, "users out of step", WARN if together else PASS,
+                 f"{share:.0%} of the time lies in the longest 1 in {users} gaps between sends; of users that send "
+                 f"independently it would be about {expected:.0%}"
+                 + (": the requests arrive in herds, and their first tokens wait for each other. A longer ramp spreads "
+                    "the users." if together else "."), {"share": share, "independent": expected})
 
 
 def undisturbed(facts: Facts) -> Check | None:

@@ -27,15 +27,13 @@ def enough_samples(facts: Facts) -> Check | None:
     if not totals.window_s:
         return None
     n = totals.succeeded
-    blank = [f"p{p}" for p in (90, 95, 99) if n < percentile_floor(p)]
-    marked = any(found.below_floor for found in facts.summary.distributions.values())
+    few = [f"p{p}" for p in (90, 95, 99) if n < percentile_floor(p)]
     lengths = totals.window_s / stage_s if stage_s else None
     short = lengths is not None and lengths < 3
-    result = FAIL if n < 2 else WARN if n < FEW or marked or short else PASS
+    result = FAIL if n < 2 else WARN if n < FEW or short else PASS
     text = f"{several(n, 'request')} succeeded"
-    if blank:
-        verb = ("is" if len(blank) == 1 else "are") if marked else ("stays" if len(blank) == 1 else "stay")
-        text += f": too few for {', '.join(blank)}, which {verb} {'marked' if marked else 'blank'}"
+    if few:
+        text += f": too few for {', '.join(few)}, shown with bounds and marked"
     if short:
         text += f"; the window is only {lengths:.1f} requests long"
     return Check(6, "enough requests", result, text + ".", {"n": n, "window_in_requests": lengths})

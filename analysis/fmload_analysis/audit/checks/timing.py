@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fmload.base.units import format_duration
 from fmload_analysis.audit.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts
+from fmload_analysis.stage.telemetry import DECODE
 from fmload_analysis.verdict.table import Check
 
 NETWORK_S = 0.25  # a round trip around the world
@@ -39,37 +40,104 @@ def censored_tokens(facts: Facts) -> Check | None:
     share = facts.summary.censored_share
     if share is None:
         return None
-    itl = facts.summary.distributions["itl"]
+    name = "itl" if facts.summary.distributions["itl"].n else "icl"
+    itl = facts.summary.distributions[name]
     bounds = ""
     if itl.low and itl.high and itl.low.get(99.0) is not None and itl.high.get(99.0) is not None:
-        bounds = (f"; with them, ITL p99 lies between {format_duration(itl.low[99.0])} and "
+        bounds = (f"; with them, {name.upper()} p99 lies between {format_duration(itl.low[99.0])} and "
                   f"{format_duration(itl.high[99.0])}")
     return Check(3, "interval-censored tokens", PASS if share <= CLOSE else WARN,
-                 f"{share:.2%} of the token gaps touch a read that held several events, and are left out of the ITL "
-                 f"percentiles{bounds}.", {"share": share})
+                 f"{share:.2%} of the gaps between chunks touch a read that held several events, and are left out of "
+                 f"the percentiles{bounds}.", {"share": share})
+
+
+def late_first_tokens(facts: Facts) -> Check | None:
+    """First tokens that came in a read with later ones: TTFT is at most what is shown, and TPOT at least."""
+    evidence = facts.summary.evidence
+    if not evidence.several_chunks:
+        return None
+    share = evidence.late_firsts / evidence.several_chunks
+    delay, gap = evidence.lag_max_p99_s, facts.value("icl_p50") or facts.value("icl_mean")
+    by_client = bool(delay and gap and delay > gap)
+    result = PASS if share <= CLOSE else FAIL if share > FAR and by_client else WARN
+    text = (f"Of {evidence.several_chunks} streams {evidence.late_firsts} ({share:.1%}) brought their first token in a "
+            "read with later ones")
+    if evidence.late_firsts:
+        text += f"; with them, {_bounds(facts, 'ttft')} and {_bounds(facts, 'tpot')}"
+    if result != PASS:
+        text += (": client-late, the load generator read too late" if by_client else
+                 ": client-late, or the server or something on the way sent several at once")
+    return Check(3, "first tokens in reads of their own", result, f"{text}.",
+                 {"late": evidence.late_firsts, "streams": evidence.several_chunks, "share": share,
+                  "client_late": result != PASS}, client_bound=result == FAIL)
+
+
+def _bounds(facts: Facts, name: str) -> str:
+    found = facts.summary.distributions[name]
+    low, high = ((side or {}).get(50.0) for side in (found.low, found.high))
+    if low is None or high is None:
+        return f"{name.upper()} is as shown"
+    return f"{name.upper()} p50 lies between {format_duration(low)} and {format_duration(high)}"
+
+
+def stalls(facts: Facts) -> Check | None:
+    """Silences of all streams at once, with their instants: the server, or the way to it, stood still."""
+    evidence, window_s = facts.summary.evidence, facts.summary.totals.window_s
+    if not evidence.several_chunks or not window_s:
+        return None
+    lost_s = sum(stall.length_s for stall in evidence.stalls)
+    share = lost_s / window_s
+    result = PASS if not evidence.stalls else WARN if share <= _STALLED else FAIL
+    if result == PASS:
+        text = "No silence of all streams was found"
+    else:
+        longest = sorted(evidence.stalls, key=lambda stall: -stall.length_s)[:3]
+        told = ", ".join(f"{format_duration(stall.length_s)} at {format_duration(stall.at_s)} after the window opened"
+                         for stall in longest)
+        text = (f"All streams were silent {len(evidence.stalls)} times, {format_duration(lost_s)} together "
+                f"({share:.1%} of the window): {told}")
+    return Check(3, "no stall of all streams", result, f"{text}.",
+                 {"stalls": [[stall.at_s, stall.length_s] for stall in evidence.stalls], "share": share})
 
 
 def server_times(facts: Facts) -> Check | None:
-    """The server's own TTFT and ITL beside the client's: the difference is network and client, and it is stated.
+    """The server's own times beside the client's. Of a first token the difference is network and client, and it is
+    stated; of the times between tokens nothing of the way remains on average, so that they must agree.
 
     A client that saw tokens well before the server says to have made them: one of the two is wrong.
     """
     pairs = {name: (ours, theirs) for name, theirs in facts.server.times_s.items()
-             if (ours := facts.value(name)) is not None}
+             if name in _NAMES and (ours := _ours(facts, name)) is not None}
     if not pairs:
         return None
-    ahead = max((theirs - ours) / theirs if theirs else 0.0 for ours, theirs in pairs.values())
-    behind_s = max(ours - theirs for ours, theirs in pairs.values())
-    far = behind_s > max(NETWORK_S, *((FAR + facts.edges) * theirs for _, theirs in pairs.values()))
-    told = "; ".join(f"{name.removesuffix('_mean').upper()} mean {format_duration(ours)} here, "
+    worst = max((_graded(name, ours, theirs, facts.edges) for name, (ours, theirs) in pairs.items()), key=_RANK.index)
+    told = "; ".join(f"{_NAMES[name]} mean {format_duration(ours)} here, "
                      f"{format_duration(theirs)} by the server ({_signed(ours - theirs)})"
                      for name, (ours, theirs) in pairs.items())
     queue_s, preempted = facts.server.times_s.get("queue_mean"), facts.server.preemptions
     told += f"; queue {format_duration(queue_s)} mean" if queue_s is not None else ""
     told += f"; {preempted:.0f} preemptions" if preempted else ""
-    result = FAIL if ahead > FAR + facts.edges else WARN if ahead > CLOSE + facts.edges or far else PASS
-    return Check(3, "server's times = ours", result, f"{told}. What is more here is network and client.",
-                 {name: {"ours": ours, "server": theirs} for name, (ours, theirs) in pairs.items()})
+    return Check(3, "server's times = ours", worst, f"{told}." + (
+        " What is more here is network and client." if "ttft_mean" in pairs and worst == PASS else ""),
+        {name: {"ours": ours, "server": theirs} for name, (ours, theirs) in pairs.items()})
+
+
+_RANK = (PASS, WARN, FAIL)
+_STALLED = 0.1  # of the window
+_NAMES = {"ttft_mean": "TTFT", "tpot_mean": "TPOT", "itl_mean": "ITL", DECODE: "decoding ÷ tokens"}
+
+
+def _ours(facts: Facts, name: str) -> float | None:
+    return facts.summary.evidence.decode_s_per_token if name == DECODE else facts.value(name)
+
+
+def _graded(name: str, ours: float, theirs: float, edges: float) -> str:
+    ahead = (theirs - ours) / theirs if theirs else 0.0
+    if name != "ttft_mean":
+        apart = abs(ahead)
+        return FAIL if apart > FAR + edges else WARN if apart > CLOSE + edges else PASS
+    far = ours - theirs > max(NETWORK_S, (FAR + edges) * theirs)
+    return FAIL if ahead > FAR + edges else WARN if ahead > CLOSE + edges or far else PASS
 
 
 def _signed(seconds: float) -> str:

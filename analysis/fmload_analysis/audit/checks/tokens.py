@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from fmload_analysis.audit.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts, graded, relative
+from fmload_analysis.audit.facts import CLOSE, FAIL, FAR, NOT_APPLICABLE, PASS, WARN, Facts, graded, relative
+from fmload_analysis.stage.telemetry import AT_END
 from fmload_analysis.verdict.table import Check
+
+_SOURCES = {"chunks": "the number of chunks", "server": "the server", "tokenizer": "the model's tokenizer",
+            "approximate": "a tokenizer that is not the model's"}
 
 
 def token_sums(facts: Facts) -> Check | None:
@@ -37,16 +41,50 @@ def token_counts(facts: Facts) -> Check | None:
                  {"difference": difference, "requests": evidence.prompt_tokens_compared})
 
 
+def counted_texts(facts: Facts) -> Check | None:
+    """The server's count of output tokens against the model's own tokenizer, over answers that were kept."""
+    answers, told = facts.compared.get("answers", 0), facts.compared.get("server", 0)
+    if not answers or not told:
+        return None
+    ours = facts.compared["tokenizer"]
+    difference = relative(told, ours)
+    result = PASS if abs(difference) <= CLOSE else WARN if abs(difference) <= FAR else FAIL
+    return Check(2, "server's output count = tokenizer's", result,
+                 f"Over {answers} kept answers the server counts {told:,} output tokens, the model's tokenizer "
+                 f"{ours:,} ({difference:+.1%})" + ("." if result == PASS else
+                 ": special tokens, hidden reasoning, or a server that counts wrongly."),
+                 {"answers": answers, "server": told, "tokenizer": ours})
+
+
 def token_source(facts: Facts) -> Check | None:
     """Where the counts come from: chunks are the last resort."""
     sources = facts.summary.evidence.tokens_source
     if not sources:
         return None
-    chunks = sources.get("chunks", 0)
-    named = ", ".join(f"{count} by the {'number of chunks' if name == 'chunks' else name}"
+    rough = sources.get("chunks", 0) + sources.get("approximate", 0)
+    named = ", ".join(f"{count} by {_SOURCES.get(name, name)}"
                       for name, count in sorted(sources.items()))
-    return Check(2, "source of the token counts", WARN if chunks else PASS, f"Output tokens were counted: {named}.",
+    return Check(2, "source of the token counts", WARN if rough else PASS, f"Output tokens were counted: {named}."
+                 + (" Figures and prices by tokens are approximate." if rough else ""),
                  dict(sources))
+
+
+def told_counts(facts: Facts) -> Check | None:
+    """A count that the server tells is a claim: a chunk with text holds at least one token, so fewer tokens than chunks
+    are wrong. What was strange about a count and set aside or put right is told in the reader's words."""
+    evidence = facts.summary.evidence
+    told = evidence.tokens_source.get("server", 0)
+    if not told and not evidence.remarks:
+        return None
+    text = f"Of {told} answers that the server counted, {evidence.below_chunks} have fewer tokens than chunks with text"
+    if evidence.below_chunks:
+        text += ": every figure by tokens is too low"
+    odd = sum(evidence.remarks.values())
+    if odd:
+        words, count = max(evidence.remarks.items(), key=lambda item: item[1])
+        text += f"; {odd} counts were strange: {words} ({count})"
+    return Check(2, "counts can be true", FAIL if evidence.below_chunks else WARN if odd else PASS, f"{text}.",
+                 {"counted": told, "below_chunks": evidence.below_chunks, "remarks": dict(evidence.remarks)})
 
 
 def output_limit(facts: Facts) -> Check | None:
@@ -89,27 +127,44 @@ def echoes(facts: Facts) -> Check | None:
 
 
 def tokens_per_chunk(facts: Facts) -> Check | None:
-    """How many tokens a chunk holds, by the server's count."""
+    """How many tokens a chunk holds, and of how many streams that is known: only those have an ITL."""
     evidence = facts.summary.evidence
-    if not evidence.chunks or not evidence.streams or not evidence.chunk_tokens:
+    if not evidence.chunks or not evidence.several_chunks or not evidence.chunk_tokens:
         return None
-    held = evidence.chunk_tokens / evidence.chunks
-    result = PASS if abs(held - 1) <= CLOSE else WARN
-    text = f"A chunk holds {held:.3g} tokens on average."
-    if result == WARN:
-        text += " Chunk gaps (ICL) are not token gaps; TPOT is by the token count."
-    return Check(2, "tokens a chunk", result, text, {"tokens_per_chunk": held, "chunks": evidence.chunks})
+    held, known, streams = evidence.chunk_tokens / evidence.chunks, evidence.tokens_known, evidence.several_chunks
+    text = (f"A chunk holds {held:.3g} tokens on average; how many each one holds is known of {known} of {streams} "
+            "streams")
+    if known < streams:
+        text += ": ITL is of those alone, ICL of all" if known else ": ITL is blank, and ICL stands in its place"
+    return Check(2, "tokens a chunk", PASS, f"{text}.",
+                 {"tokens_per_chunk": held, "chunks": evidence.chunks, "known": known, "streams": streams})
 
 
 def server_counters(facts: Facts) -> Check | None:
     """The server's own counters over the window against ours, where telemetry was collected."""
-    compared = {name: (facts.value(name), figure) for name, figure in facts.server.tokens.items()}
+    given_up = facts.summary.outcomes.get("cancelled", 0) if facts.summary else 0
+    compared = {name: (_ours(facts, name), figure) for name, figure in facts.server.tokens.items()
+                if not (given_up and name.endswith("_tokens_mean"))}  # the server's tokens are those of all requests
     known = {name: (ours, theirs) for name, (ours, theirs) in compared.items() if ours is not None}
     if not known:
-        return None
+        return _not_checkable(given_up) if given_up and facts.server.tokens else None
     name, (ours, theirs) = max(known.items(), key=lambda item: abs(relative(item[1][0], item[1][1])))
     difference = relative(ours, theirs)
     apart = f" {facts.server.unfinished:.0f} that it gave up are counted apart." if facts.server.unfinished else ""
     return Check(2, "server's counters = ours", graded(difference, CLOSE + facts.edges, FAR + facts.edges),
                  f"{name}: {ours:.4g} here, {theirs:.4g} by the server's counters ({difference:+.1%}).{apart}",
                  {name: {"ours": ours, "server": theirs} for name, (ours, theirs) in known.items()})
+
+
+def _ours(facts: Facts, name: str) -> float | None:
+    """Our figure under the name of the server's. llama.cpp counts the tokens of a request when it ends."""
+    if name != AT_END:
+        return facts.value(name)
+    window_s = facts.summary.totals.window_s
+    return facts.summary.evidence.tokens_out_of_ended / window_s if window_s else None
+
+
+def _not_checkable(given_up: int) -> Check:
+    return Check(2, "server's counters = ours", NOT_APPLICABLE,
+                 f"{given_up} requests were given up on purpose, and the server's counters hold their tokens, too: not "
+                 "checkable.", {"given_up": given_up})

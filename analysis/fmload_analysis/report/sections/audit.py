@@ -18,7 +18,8 @@ def render(analysis: Analysis) -> Section | None:
     """What did not pass, a row a stage, and all checks. None without stages."""
     if not analysis.results:
         return None
-    blocks: list[Block] = [Paragraph(_INTRODUCTION), *_failures(analysis), _overview(analysis), _all(analysis)]
+    blocks: list[Block] = [Paragraph(_INTRODUCTION), *_failures(analysis), _overview(analysis), *_unchecked(analysis),
+                           _all(analysis)]
     return Section("audit", "Audit: do these numbers hold?", blocks)
 
 
@@ -33,6 +34,20 @@ def _failures(analysis: Analysis) -> list[Block]:
         return [Paragraph("No check failed.")]
     more = len(failed) - MOST_BULLETS
     return [Bullets([*failed[:MOST_BULLETS], *([f"and {more} more, below"] if more > 0 else [])])]
+
+
+def _unchecked(analysis: Analysis) -> list[Block]:
+    """What was not checked, and why: each once, with the stages."""
+    found: dict[str, list[str]] = {}
+    for result in analysis.results:
+        for check in result.checks:
+            if check.result == "NOT APPLICABLE" and check.sentence.startswith("Not checked"):
+                found.setdefault(f"{check.name}: {check.sentence.removeprefix('Not checked: ')}", []).append(
+                    str(result.stage))
+    every = len(analysis.results)
+    return [Paragraph("Not checked:"), Bullets([
+        text if len(stages) == every else f"{text} (stages {', '.join(stages)})"
+        for text, stages in found.items()])] if found else []
 
 
 def _overview(analysis: Analysis) -> Table:

@@ -33,7 +33,8 @@ MEANINGS = {
     "stream_error": "an error event after status 200", "truncated": "the stream ended with no end mark",
     "decode": "the answer could not be read", "empty": "an answer without a token",
     "cancelled": "stopped by the client; counts as neither good nor failed",
-    "blocked": "found unsafe before it was sent; counts as neither good nor failed",
+    "blocked": "a guardrail or content filter ended or replaced the answer",
+    "client": "the load generator itself failed; counts as neither good nor failed, and fails the audit",
     "censored": "not answered within the drain; counts as failed",
 }
 
@@ -46,12 +47,29 @@ def render(analysis: Analysis) -> Section | None:
     failures = {outcome: count for outcome, count in total.items() if outcome != "ok"}
     if not failures:
         return Section("errors", "Errors", [Paragraph(
-            f"{formats.several(total['ok'], 'request')} started inside a window; none of them failed.")])
+            f"{formats.several(total['ok'], 'request')} started inside a window; none of them failed."),
+            *_reasons(analysis)])
     ranked = sorted(failures, key=lambda outcome: -failures[outcome])
     failed = any(result.totals.failed for result in analysis.results)
     pictured = [outcome for outcome in ranked if outcome not in NEITHER]
     pictures: list[Block] = [_chart(lines(analysis), pictured), _messages(analysis)] if failed else []
-    return Section("errors", "Errors", [Paragraph(_sentence(total)), *pictures, _table(analysis, ranked)])
+    return Section("errors", "Errors", [Paragraph(_sentence(total)), *pictures, _table(analysis, ranked),
+                                         *_reasons(analysis)])
+
+
+def _reasons(analysis: Analysis) -> list[Block]:
+    """Why the answers ended, by stage; nothing where no server tells."""
+    reasons = sorted({reason for result in analysis.results for reason in result.summary.evidence.finish_reasons})
+    if not reasons:
+        return []
+    columns = [*STAGE_COLUMNS, *(Column(literal(reason)) for reason in reasons),
+               Column("Cut short", title="Ended at a length limit with fewer tokens than were asked for")]
+    rows = [[*stage_cells(result), *(cell(result.summary.evidence.finish_reasons.get(reason, 0), formats.count)
+                                     for reason in reasons),
+             cell(result.summary.evidence.cut_short, formats.count,
+                  "warn" if result.summary.evidence.cut_short else None)] for result in analysis.results]
+    return [Table(columns, rows, "**Finish reasons** as the servers told them, of requests that started inside the "
+                                 "window, failed ones too")]
 
 
 def _sentence(total: dict[str, int]) -> str:
@@ -104,4 +122,4 @@ def _table(analysis: Analysis, ranked: list[str]) -> Table:
 
 
 def _count(outcome: str, count: int) -> Cell:
-    return cell(count, formats.count, "bad" if count and outcome not in NEITHER else None)
+    return cell(count, formats.count, "bad" if count and outcome != "cancelled" else None)

@@ -7,7 +7,7 @@ from collections import Counter
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Block, Callout, Fact, FactList, Mark, Section, literal
 from fmload_analysis.document.formats import text
-from fmload_analysis.report.sections.missed import limit_text, limit_value, value_text
+from fmload_analysis.report.sections.missed import STATE_MARKS, limit_text, limit_value, verdict_text
 from fmload_analysis.report.sections.stages import AUDIT_MARKS
 from fmload_analysis.verdict.analysis import Analysis, emulated
 from fmload_analysis.verdict.recommend import Recommendation
@@ -85,9 +85,10 @@ def _facts(best: StageResult, found: Recommendation) -> list[Fact]:
 
 def _latency(best: StageResult, name: str) -> Fact:
     """The statistic that an objective judges, else p95, else the median where there are too few samples."""
-    judged = [verdict.objective.name for verdict in best.verdicts if verdict.objective.metric == name]
-    wanted = [*judged, f"{name}_p95", f"{name}_p50"]
-    shown = next((each for each in wanted if best.value(each) is not None), wanted[-1])
+    judged = [verdict.objective.name for verdict in best.verdicts
+              if verdict.objective.metric == name and best.value(verdict.objective.name) is not None]
+    known = [each for each in (f"{name}_p95", f"{name}_p50") if best.is_known(each)]
+    shown = next(iter([*judged, *known]), f"{name}_p50")
     label = f"{name.upper()} {shown.removeprefix(f'{name}_')}"
     return Fact(label, text(best.value(shown), formats.duration), *_judged(best, shown))
 
@@ -97,7 +98,7 @@ def _judged(best: StageResult, name: str) -> tuple[str, Mark | None]:
     for verdict in best.verdicts:
         if verdict.objective.name == name:
             sign = "at most" if verdict.objective.bound == "at most" else "at least"
-            return f"{sign} {limit_value(verdict.objective)}", "good" if verdict.met else "bad"
+            return f"{sign} {limit_value(verdict.objective)}", STATE_MARKS[verdict.state]
     return "", None
 
 
@@ -105,13 +106,12 @@ def _nearest(found: Recommendation, analysis: Analysis) -> str:
     """What the stage that missed the fewest objectives missed."""
     group = [result for result in analysis.results
              if result.prompt_set == found.scope and result.verdicts and result.totals.completed]
-    if not group or found.set_aside:
+    if not group or found.set_aside or all(result.objectives == "met" for result in group):
         return ""
-    nearest = min(group, key=lambda result: sum(not verdict.met for verdict in result.verdicts))
-    missed = ", ".join(
-        f"{limit_text(verdict.objective)} was "
-        + (value_text(verdict.objective, verdict.value) if verdict.value is not None else verdict.reason or "unknown")
-        for verdict in nearest.verdicts if not verdict.met)
+    nearest = min(group, key=lambda result: [sum(verdict.state == state for verdict in result.verdicts)
+                                             for state in ("missed", "unknown")])
+    missed = ", ".join(f"{limit_text(verdict.objective)} {verdict_text(verdict)}"
+                       for verdict in nearest.verdicts if not verdict.met)
     stage = nearest.summary.stage
     return f" Nearest is {nearest.endpoint} at {stage.load_label} (stage {stage.stage}): {missed}."
 

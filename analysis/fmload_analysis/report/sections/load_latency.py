@@ -38,6 +38,7 @@ def _point(result: StageResult, metric: Metric, scale: float) -> Point | None:
     median, p95 = result.value(f"{metric.name}_p50"), result.value(f"{metric.name}_p95")
     if median is None:
         return None
+    p95 = p95 if result.is_known(f"{metric.name}_p95") else None
     return Point(load_value(result), median * scale, None if p95 is None else median * scale,
                  None if p95 is None else p95 * scale, tip=stage_name(result))
 

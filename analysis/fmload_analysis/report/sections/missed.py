@@ -2,40 +2,89 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Sequence
+
 from fmload_analysis.document import formats
-from fmload_analysis.document.document import Cell, Column, Paragraph, Section, Table
+from fmload_analysis.document.document import Cell, Column, Mark, Paragraph, Section, Table
+from fmload_analysis.document.formats import Format
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
-from fmload_analysis.verdict.objectives import Objective, Verdict
+from fmload_analysis.verdict.objectives import Objective, State, Verdict
+from fmload_analysis.verdict.table import StageResult
 
 _DURATIONS = ("s", "s/token")
 
 
+STATE_MARKS: dict[State, Mark] = {"met": "good", "missed": "bad", "unknown": "warn"}
+
+
 def render(analysis: Analysis) -> Section | None:
-    """The stages that missed an objective. None when the run file gives no objectives."""
+    """The stages that are not shown to meet every objective. None when the run file gives no objectives."""
     judged = [result for result in analysis.results if result.verdicts]
     if not judged:
         return None
-    missed = [result for result in judged if not result.meets_objectives]
+    others = [result for result in judged if result.objectives != "met"]
     listed = ", ".join(f"`{limit_text(verdict.objective)}`" for verdict in judged[0].verdicts)
-    if not missed:
+    if not others:
         return Section("objectives", "Objectives", [
             Paragraph(f"Every stage ({len(judged)} of {len(judged)}) met every objective: {listed}.")])
-    columns = [*STAGE_COLUMNS, *(Column(verdict.objective.name, _unit(verdict.objective), limit_text(verdict.objective))
-                                 for verdict in judged[0].verdicts)]
-    rows = [[*stage_cells(result), *(verdict_cell(verdict) for verdict in result.verdicts)] for result in missed]
-    text = (f"{len(missed)} of {len(judged)} stages missed at least one objective: {listed}. A value that is unknown "
-            "(`n/a`: no price, or too few samples for the percentile) does not meet its objective.")
-    return Section("objectives", "Stages that missed an objective", [Paragraph(text), Table(columns, rows)])
+    columns = [*STAGE_COLUMNS, Column("Objectives", numeric=False),
+               *(Column(verdict.objective.name, _unit(verdict.objective), limit_text(verdict.objective))
+                 for verdict in judged[0].verdicts), Column("What would settle it", numeric=False, wide=True)]
+    rows = [[*stage_cells(result), state_cell(result.objectives), *(verdict_cell(each) for each in result.verdicts),
+             Cell(_settling(result.verdicts))] for result in others]
+    return Section("objectives", "Stages that missed an objective", [
+        Paragraph(_counted(judged, listed)), Paragraph(_RULE), Table(columns, rows)])
+
+
+_RULE = (
+    "An objective is met when the upper bound of its value (95 % confidence, order statistics; in brackets) is within "
+    "the limit, missed when the lower one is beyond it, and unknown otherwise. A failed request counts as infinitely "
+    "slow.")
+
+
+def _counted(judged: list[StageResult], listed: str) -> str:
+    states = Counter(result.objectives for result in judged)
+    return (f"Of {formats.several(len(judged), 'stage')} {states['met']} met every objective, {states['missed']} "
+            f"missed at least one, and of {states['unknown']} it is unknown: {listed}.")
+
+
+def _settling(verdicts: Sequence[Verdict]) -> str:
+    return "; ".join(f"{verdict.objective.name}: {verdict.reason}"
+                     for verdict in verdicts if verdict.state == "unknown")
+
+
+def state_cell(state: State | None) -> Cell:
+    """met, missed or unknown; none where there are no objectives."""
+    return Cell("none") if state is None else Cell(state, state, STATE_MARKS[state])
 
 
 def verdict_cell(verdict: Verdict) -> Cell:
-    """The value, marked; an unknown value is not met, and its title says why it is unknown."""
+    """The value with its bounds, marked; an unknown one says why as its title."""
     if verdict.value is None:
         return Cell(formats.ABSENT, None, "warn", verdict.reason)
     unit = verdict.objective.unit
     form = formats.significant if unit in _DURATIONS else formats.of_unit(unit)  # the column names it
-    return formats.cell(verdict.value, form, "good" if verdict.met else "bad", limit_text(verdict.objective))
+    return Cell(_with_bounds(verdict, form), verdict.value, STATE_MARKS[verdict.state],
+                verdict.reason or limit_text(verdict.objective))
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """`was 2.3 s (2.1 s to 2.6 s)`, or `is unknown: …`."""
+    if verdict.state == "unknown":
+        return f"is unknown: {verdict.reason}"
+    form = formats.of_unit(verdict.objective.unit)
+    return "was " + (formats.ABSENT if verdict.value is None else _with_bounds(verdict, form))
+
+
+def _with_bounds(verdict: Verdict, form: Format) -> str:
+    shown = "failed" if verdict.value == math.inf else form(verdict.value or 0.0)
+    if not verdict.n or (verdict.low is None and verdict.high is None):
+        return shown
+    low, high = ("…" if end is None else form(end) for end in (verdict.low, verdict.high))
+    return f"{shown} ({low} to {high})"
 
 
 def limit_text(objective: Objective) -> str:

@@ -30,7 +30,7 @@ def _statistic(analysis: Analysis) -> str:
     judged = [objective.stat for objective in analysis.objectives if objective.metric == "e2e" and objective.stat]
     measured = [result for result in analysis.results if result.value("e2e_p50") is not None]
     return next((stat for stat in (*judged, "p95")
-                 if all(result.value(f"e2e_{stat}") is not None for result in measured)), "p50")
+                 if all(result.is_known(f"e2e_{stat}") for result in measured)), "p50")
 
 
 def _chart(analysis: Analysis, statistic: str) -> Chart:

@@ -26,9 +26,10 @@ from fmload_analysis.document.document import (
 )
 from fmload_analysis.document.formats import name
 from fmload_analysis.verdict.analysis import Analysis
+from fmload_analysis.verdict.objectives import STATES
 from fmload_analysis.verdict.searches import Search, searches
 
-_MARKS: dict[str, Mark] = {"meets": "good", "fails": "bad", "unclear": "warn"}
+_MARKS: dict[str, Mark] = {"met": "good", "missed": "bad", "unknown": "warn"}
 LABELS = 14  # along an axis
 _CLOSED = {"clear": "verdict clear", "saturated": "over-saturated", "at_most": "limit", "time": "time"}
 
@@ -74,13 +75,14 @@ def _caption(found: list[Search]) -> str:
     each = " or ".join(f"{level * 100:.3g} %" for level in sorted(levels))
     nothing = "; an error rate also meets when nothing failed" if "error_rate" in (found[0].objective or ()) else ""
     return (f"**Every stage of the search**, in order. In brackets the one-sided bounds of each metric, {each} each: a "
-            f"load meets when the upper one is within the limit, and fails when the lower one is beyond it{nothing}")
+            f"load meets its objectives when the upper one is within the limit, and misses them when the lower one is "
+            f"beyond it{nothing}")
 
 
 def _row(stage: Stage, objectives: tuple[Objective, ...]) -> list[Cell]:
     verdict = stage.verdict or LoadVerdict("unclear", 0.0)
     samples = [one.n for one in verdict.judged]
-    result = verdict.result
+    result = STATES[verdict.result]
     return [Cell(str(stage.stage), stage.stage), name(stage.endpoint), name(stage.prompt_set),
             Cell(stage.load_label, float(stage.load.value)),
             *(_interval(one, verdict.on(one.name)) for one in objectives),
@@ -95,7 +97,7 @@ def _interval(objective: Objective, judged: Judged | None) -> Cell:
         return Cell(formats.ABSENT)
     ends = " to ".join("…" if end is None else _text(objective, end) for end in (judged.low, judged.high))
     shown = "failed" if judged.value is None else _text(objective, judged.value)
-    return Cell(f"{shown} ({ends})", judged.value, _MARKS.get(judged.result),
+    return Cell(f"{shown} ({ends})", judged.value, _MARKS[STATES[judged.result]],
                 f"design effect {judged.design_effect or 1.0:.2g}")
 
 
@@ -135,7 +137,7 @@ def _points(search: Search, objective: Objective, factor: float) -> list[Point]:
         if judged and judged.value and stage.verdict:
             low, high = (end * factor if end is not None else None for end in (judged.low, judged.high))
             points.append(Point(float(stage.load.value), judged.value * factor, low, high,
-                                tip=f"stage {stage.stage}: {stage.load_label}, {stage.verdict.result}"))
+                                tip=f"stage {stage.stage}: {stage.load_label}, {STATES[stage.verdict.result]}"))
     return points
 
 

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fmload.model.stage import Stage
+from fmload.statistics.intervals import Interval
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Block, Callout, Cell, Column, Mark, Paragraph, Section, Table, literal
 from fmload_analysis.document.formats import Format, cell, name
+from fmload_analysis.report.sections.missed import STATE_MARKS
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
 from fmload_analysis.verdict.table import StageResult
@@ -41,6 +43,7 @@ FIGURES = (
     Figure("ttft_p95", "TTFT p95", "ms", formats.milliseconds, detail=True),
     Figure("tpot_p50", "TPOT p50", "ms", formats.milliseconds),
     Figure("itl_p99", "ITL p99", "ms", formats.milliseconds, detail=True),
+    Figure("icl_p99", "ICL p99", "ms", formats.milliseconds, detail=True),
     Figure("e2e_mean", "E2E mean", "s", formats.seconds, detail=True),
     Figure("e2e_p50", "E2E p50", "s", formats.seconds),
     Figure("e2e_p95", "E2E p95", "s", formats.seconds),
@@ -86,8 +89,8 @@ def _successor(stage: Stage, stages: Sequence[Stage]) -> int:
                 stage.stage)
 
 
-_CAPTION = ("**Every stage in its measurement window.** `n/a`: not measured, or too few samples for that percentile; "
-            "`summary.csv` holds these and all other columns.")
+_CAPTION = ("**Every stage in its measurement window.** `n/a`: not measured; ▲: fewer samples than that percentile "
+            "needs, its bounds are below; `summary.csv` holds these and all other columns.")
 
 
 def _row(result: StageResult) -> list[Cell]:
@@ -103,12 +106,23 @@ def _row(result: StageResult) -> list[Cell]:
 
 def _figure(result: StageResult, figure: Figure) -> Cell:
     """The value, with its confidence interval as the cell's title where there is one."""
-    interval = result.summary.intervals.get(figure.metric)
+    interval = result.summary.intervals.get(figure.metric) or _order_statistics(result, figure.metric)
     title = None
-    if interval is not None and interval.low is not None and interval.high is not None:
-        title = (f"{interval.confidence:.0%} interval {figure.form(interval.low)} to {figure.form(interval.high)}: "
-                 f"{interval.method}")
-    return cell(result.value(figure.metric), figure.form, None, title)
+    if interval is not None and (interval.low is not None or interval.high is not None):
+        title = f"{interval.confidence:.0%} interval {bounds(interval, figure.form)}: {interval.method}"
+    few = result.value(figure.metric) is not None and not result.is_known(figure.metric)
+    return cell(result.value(figure.metric), figure.form, "warn" if few else None, title)
+
+
+def _order_statistics(result: StageResult, name: str) -> Interval | None:
+    metric, _, stat = name.rpartition("_")
+    found = result.summary.distributions.get(metric)
+    return found.intervals.get(float(stat[1:])) if found and stat.startswith("p") else None
+
+
+def bounds(interval: Interval, form: Format) -> str:
+    """`640 to 910`; `…` for an end that the samples do not reach."""
+    return " to ".join("…" if end is None else form(end) for end in (interval.low, interval.high))
 
 
 def _slower(result: StageResult) -> Cell:
@@ -117,12 +131,12 @@ def _slower(result: StageResult) -> Cell:
 
 
 def objectives_cell(result: StageResult) -> Cell:
-    """Met, missed, or none were given."""
-    if result.meets_objectives is None:
+    """Met, missed, unknown, or none were given; those that are not met are its title."""
+    state = result.objectives
+    if state is None:
         return Cell("none")
-    missed = [verdict.objective.name for verdict in result.verdicts if not verdict.met]
-    return Cell("missed" if missed else "met", "missed" if missed else "met", "bad" if missed else "good",
-                ", ".join(missed) or None)
+    others = [f"{verdict.objective.name} {verdict.state}" for verdict in result.verdicts if not verdict.met]
+    return Cell(state, state, STATE_MARKS[state], ", ".join(others) or None)
 
 
 def audit_cell(result: StageResult) -> Cell:

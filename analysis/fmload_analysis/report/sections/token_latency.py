@@ -10,6 +10,7 @@ from fmload_analysis.document import formats
 from fmload_analysis.document.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
 from fmload_analysis.document.formats import Format, cell
 from fmload_analysis.document.plots import PALETTE
+from fmload_analysis.report.sections.stages import bounds
 from fmload_analysis.stage.distribution import CURVE, Distribution
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, Line, lines, stage_cells
@@ -29,8 +30,10 @@ def render(analysis: Analysis) -> Section | None:
         return None
     open_loop = any(result.summary.stage.open_loop for result in measured)
     found = lines(analysis)
-    blocks: list[Block] = [_curves(METRICS[name], found) for name in ("ttft", "itl", "e2e")]
+    gap = "itl" if any(result.summary.distributions["itl"].n for result in measured) else "icl"
+    blocks: list[Block] = [_curves(METRICS[name], found) for name in ("ttft", gap, "e2e")]
     blocks.append(Paragraph(_FLOORS))
+    blocks += _without_itl(measured)
     for name in (*(OPEN_LOOP if open_loop else ()), *SHOWN, *_differing(measured)):
         blocks += _metric(METRICS[name], measured)
     return Section("token-latency", "Token latencies", blocks)
@@ -38,8 +41,19 @@ def render(analysis: Analysis) -> Section | None:
 
 _FLOORS = (
     "Percentiles are nearest rank over the requests that started inside the window and succeeded, pooled over all "
-    "workers. One with fewer samples than it needs is left out (`n/a`; marked where the run file asks for it): "
+    "workers. One with fewer samples than it needs is marked, with its 95 % bounds by order statistics in brackets: "
     + ", ".join(f"p{p:g} {percentile_floor(p)}" for p in PERCENTILES if percentile_floor(p) > 1) + ".")
+
+
+def _without_itl(measured: list[StageResult]) -> list[Block]:
+    """Which stages have no ITL though they have gaps, and why."""
+    blank = [str(result.stage) for result in measured
+             if result.summary.distributions["icl"].mean is not None
+             and result.summary.distributions["itl"].mean is None]
+    if not blank:
+        return []
+    return [Paragraph(f"ITL is blank at stage {', '.join(blank)}: it is not known how many tokens each chunk holds. "
+                      "ICL, the gap between chunks, stands in its place.")]
 
 
 def _differing(measured: list[StageResult]) -> list[str]:
@@ -72,24 +86,26 @@ def _cells(found: Distribution, form: Format) -> list[Cell]:
 def _percentile(found: Distribution, p: float, form: Format) -> Cell:
     value = found.percentiles.get(p)
     if value is None:
-        needed = percentile_floor(p)
-        return Cell(formats.ABSENT, None, None, f"{found.n} samples; p{p:g} needs {needed}" if found.n else None)
+        return Cell(formats.ABSENT, None, None, "most gaps are interval-censored" if found.n else None)
     if p in found.below_floor:
-        return cell(value, form, "warn", f"only {found.n} samples; p{p:g} needs {percentile_floor(p)}")
+        interval = found.intervals.get(p)
+        told = interval is not None and (interval.low is not None or interval.high is not None)
+        return Cell(f"{form(value)} ({bounds(interval, form)})" if interval and told else form(value), value, "warn",
+                    f"only {found.n} samples; p{p:g} needs {percentile_floor(p)}")
     return cell(value, form, None, _bounds(found, p, form))
 
 
 def _bounds(found: Distribution, p: float, form: Format) -> str | None:
     """Where the percentile lies when the gaps known only as intervals are counted, too."""
     low, high = (found.low or {}).get(p), (found.high or {}).get(p)
-    return None if low is None or high is None else f"{form(low)} to {form(high)} with interval-censored gaps"
+    return None if low is None or high is None else f"{form(low)} to {form(high)} with what came in late reads"
 
 
 def _interval(found: Distribution, form: Format) -> Cell:
     interval = found.intervals.get(95.0)
-    if interval is None or interval.low is None or interval.high is None:
+    if interval is None:
         return Cell(formats.ABSENT)
-    return Cell(f"{form(interval.low)} to {form(interval.high)}", interval.low, None, interval.method)
+    return Cell(bounds(interval, form), interval.low, None, interval.method)
 
 
 def _curves(metric: Metric, found: list[Line]) -> Chart:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from handmade import BASE_NS, MS, request, stage, write
+from handmade import BASE_NS, back_to_back, health, request, stage, write
 
 from fmload.model.record import Record
 from fmload_analysis.audit.audit import GROUPS
@@ -18,14 +18,6 @@ from fmload_analysis.stage.telemetry import ServerView
 from fmload_analysis.verdict.table import StageResult
 
 NS_A_SECOND = 1_000_000_000
-
-
-def back_to_back(count: int = 200, users: int = 1, length_ms: int = 100, tokens: int = 4,
-                 **columns: Any) -> list[Record]:
-    """Requests of `users` users one after another, `length_ms` each, four tokens at equal distances."""
-    return [request(f"r{user}.{i}", i * length_ms,
-                    [i * length_ms + length_ms * (k + 1) / tokens for k in range(tokens)], **columns)
-            for user in range(users) for i in range(count // users)]
 
 
 def judged(tmp_path: Path, records: list[Record], *, window_ms: int = 20_000,
@@ -116,8 +108,10 @@ def test_the_same_tokens_more_with_every_prompt_are_a_chat_template(tmp_path: Pa
     assert result_of(judged(tmp_path / "b", same), "server's token count = tokenizer's") == "WARN"
 
 
-def test_chunks_of_several_tokens_warn(tmp_path: Path) -> None:
-    assert result_of(judged(tmp_path, back_to_back(output_tokens=8)), "tokens a chunk") == "WARN"
+def test_chunks_of_several_tokens_are_told_and_no_fault(tmp_path: Path) -> None:
+    found = judged(tmp_path, back_to_back(output_tokens=8, chunk_tokens_known=False))
+    told = next(check for check in found.checks if check.name == "tokens a chunk")
+    assert (told.result, told.figures["tokens_per_chunk"]) == ("PASS", 2.0)
 
 
 def test_chunks_as_the_source_of_counts_warn(tmp_path: Path) -> None:
@@ -151,12 +145,6 @@ def test_a_cache_that_the_prompts_are_made_for_is_no_reproach(tmp_path: Path, so
     [found] = [check for check in analyse_run(open_run(tmp_path)).results[0].checks
                if check.name == "cached input tokens"]
     assert found.result == result and words in found.sentence
-
-
-def health(cpu: float = 0.1, lag_ms: float = 0.1, host_cpu: float = 0.2) -> list[dict[str, Any]]:
-    return [{"worker": "w0", "at_ns": BASE_NS + second * NS_A_SECOND, "cpu_fraction": cpu,
-             "host_cpu_fraction": host_cpu, "loop_lag_p99_ns": round(lag_ms * MS),
-             "loop_lag_max_ns": round(lag_ms * MS)} for second in range(20)]
 
 
 def test_a_worker_out_of_cpu_makes_the_stage_client_bound(tmp_path: Path) -> None:

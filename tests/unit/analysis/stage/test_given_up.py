@@ -35,6 +35,6 @@ def test_without_failures_they_are_counted_and_not_pictured_as_such(tmp_path: Pa
     section = errors.render(half_given_up(tmp_path))
     assert section is not None
     assert not [block for block in section.blocks if isinstance(block, Chart)]
-    table, = [block for block in section.blocks if isinstance(block, Table)]
+    table = next(block for block in section.blocks if isinstance(block, Table))
     given_up = table.rows[0][[column.label for column in table.columns].index("cancelled")]
     assert (given_up.text, given_up.mark) == ("20", None)

@@ -20,7 +20,8 @@ def check_of(root: Path, detail: object) -> tuple[str, str] | None:
                                  detail=json.dumps(detail)) for i in range(9)]
     handmade.write(root, [handmade.stage()], requests)
     result, = analyse_run(open_run(root)).results
-    checks = (check for check in result.checks if check.name == "server's times = ours")
+    checks = (check for check in result.checks
+              if check.name == "server's times = ours" and check.result != "NOT APPLICABLE")
     return next(((check.result, check.sentence) for check in checks), None)
 
 

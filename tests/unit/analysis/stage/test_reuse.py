@@ -64,7 +64,7 @@ def test_what_another_endpoint_of_the_same_server_was_sent_is_not_new(tmp_path: 
 
 
 def test_requests_that_were_never_sent_are_not_counted(tmp_path: Path) -> None:
-    unsent = request("blocked", 20, outcome="blocked", prompt_id="x", send_ns=None)
+    unsent = request("blocked", 20, outcome="cancelled", prompt_id="x", send_ns=None)
     [found] = checks(tmp_path, [stage()], [sent(0, "x", 10), unsent, sent(0, "y", 30)])
     assert figures(found)[:2] == (2, 0)
 

@@ -30,7 +30,7 @@ def one_user(count: int = 40) -> list[Record]:
     for index in range(count):
         sent = now + 100
         if index % 4 == 3:
-            records.append(request(f"r{index}", sent, outcome="blocked", send_ns=None, end_ms=sent,
+            records.append(request(f"r{index}", sent, outcome="cancelled", send_ns=None, end_ms=sent,
                                    detail=noted("unsafe", None), input_tokens=None))
             now = sent
         else:
@@ -58,7 +58,7 @@ def test_checks_are_no_part_of_the_latency_and_have_one_of_their_own(tmp_path: P
 
 def test_what_was_blocked_is_neither_good_nor_failed(tmp_path: Path) -> None:
     result, = analysed(tmp_path, one_user()).results
-    assert (result.totals.succeeded, result.totals.failed, result.summary.outcomes["blocked"]) == (30, 0, 10)
+    assert (result.totals.succeeded, result.totals.failed, result.summary.outcomes["cancelled"]) == (30, 0, 10)
     assert result.value("error_rate") == 0
 
 

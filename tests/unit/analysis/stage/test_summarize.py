@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from handmade import BASE_NS, MS, request, stage, write
 
@@ -97,20 +98,40 @@ def test_what_the_client_cancelled_is_neither_success_nor_failure(tmp_path: Path
     assert found.outcomes == {"ok": 1, "cancelled": 1}
 
 
-def test_percentiles_below_their_floor_are_blank_unless_asked_for_and_then_marked(tmp_path: Path) -> None:
-    records = [request(f"r{i}", i, [i + 50, i + 100]) for i in range(63)]
-    blank = summary_of(tmp_path / "a", records).distributions["ttft"]
-    assert blank.percentiles[50.0] == pytest.approx(0.05)
-    assert blank.percentiles[90.0] is None
-    asked = summary_of(tmp_path / "b", records, Wanted(floors=False)).distributions["ttft"]
-    assert asked.percentiles[90.0] == pytest.approx(0.05)
-    assert asked.below_floor == {90.0, 95.0, 99.0}
+def test_percentiles_below_their_floor_are_shown_with_their_bounds_and_marked(tmp_path: Path) -> None:
+    found = summary_of(tmp_path, [request(f"r{i}", i, [i + 50 + i / 100, i + 100]) for i in range(63)])
+    ttft = found.distributions["ttft"]
+    assert ttft.percentiles[90.0] == pytest.approx(0.05056)
+    assert ttft.below_floor == {90.0, 95.0, 99.0}
+    assert not ttft.is_known("p90") and ttft.is_known("p50")
+    assert ttft.intervals[90.0].low == pytest.approx(0.05051)  # ranks 52 and 62 of 63 (binomial, 95 %)
+    assert ttft.intervals[90.0].high == pytest.approx(0.05061)
+    assert ttft.intervals[99.0].high is None
 
 
-def test_p90_is_shown_from_64_samples_on(tmp_path: Path) -> None:
+def test_p90_is_known_from_64_samples_on(tmp_path: Path) -> None:
     found = summary_of(tmp_path, [request(f"r{i}", i, [i + 50]) for i in range(64)]).distributions["ttft"]
-    assert found.percentiles[90.0] is not None
-    assert found.percentiles[95.0] is None
+    assert found.below_floor == {95.0, 99.0}
+
+
+def test_itl_is_blank_and_icl_is_not_where_the_tokens_of_the_chunks_are_not_known(tmp_path: Path) -> None:
+    found = summary_of(tmp_path, [request("a", 0, [100, 120, 140], output_tokens=12, chunk_tokens_known=False)])
+    assert (found.distributions["itl"].mean, found.distributions["itl"].percentiles[50.0]) == (None, None)
+    assert found.distributions["icl"].mean == pytest.approx(0.020)
+    assert found.distributions["tpot"].mean == pytest.approx(0.040 / 11)
+
+
+def test_records_of_schema_1_know_their_chunks_where_they_add_up(tmp_path: Path) -> None:
+    results = write(tmp_path, [stage()], [
+        request("one-each", 0, [100, 120, 140], tokens=[1, 1, 9], output_tokens=3),
+        request("unknown", 200, [300, 320, 340], output_tokens=12)])
+    path = results.records / "stage-0000.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["chunk_tokens_known", "choices", "remark"]), path)
+    run = open_run(tmp_path)
+    found = summarize(run, run.stages[0])
+    assert found.distributions["itl"].n == 2
+    assert found.distributions["itl"].mean == pytest.approx(0.020)
+    assert found.distributions["icl"].n == 4
 
 
 def test_itl_percentiles_leave_out_censored_gaps_and_the_mean_does_not(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def requests(draw: st.DrawFn) -> Columns:
         streamed=np.ones(len(chunks), dtype=bool),
         chunk_offsets=np.cumsum([0, *(len(stream) for stream in chunks)]),
         chunk_ns=np.array(array("q", [at for at, _ in flat])), chunk_tokens=np.array(array("q", [n for _, n in flat])),
-        chunk_censored=np.zeros(len(flat), dtype=bool))
+        chunk_censored=np.zeros(len(flat), dtype=bool), chunk_tokens_known=np.ones(len(chunks), dtype=bool))
 
 
 def moved(columns: Columns, by: int) -> Columns:

@@ -30,9 +30,9 @@ def requests(scale: float, seed: int, count: int = 200, **columns: Any) -> list[
 
 
 def run_of(folder: Path, records: list[Record], stages: list[dict[str, Any]] | None = None,
-           environment: dict[str, Any] | None = None) -> Analysis:
+           environment: dict[str, Any] | None = None, objectives: dict[str, Any] | None = None) -> Analysis:
     results = write(folder, stages or [stage(window_ms=20_000)], records,
-                    spec={"endpoints": [{"name": "a", "price": {"hourly": 1.0}}]})
+                    spec={"endpoints": [{"name": "a", "price": {"hourly": 1.0}}], "objectives": objectives or {}})
     results.environment_json.write_text(json.dumps(environment or {}))
     return analyse_run(open_run(folder))
 
@@ -44,6 +44,18 @@ def test_a_slower_candidate_is_a_regression_with_its_size_and_effect(tmp_path: P
     assert worse["e2e_p50"].change == pytest.approx(0.3, abs=0.05)
     assert worse["e2e_p50"].effect is not None and worse["e2e_p50"].effect > 0.8
     assert not found.regressions(0.5)
+
+
+@pytest.mark.parametrize(("scale", "count", "state"), [(1.0, 200, "met"), (1.0, 30, "unknown"), (2.0, 200, "missed")])
+def test_objectives_are_told_of_both_runs_and_only_missed_ones_are_broken(
+        tmp_path: Path, scale: float, count: int, state: str) -> None:
+    limits = {"e2e_p95": "150ms"}
+    before = run_of(tmp_path / "a", requests(1, 1), objectives=limits)
+    found = compare(before, run_of(tmp_path / "b", requests(scale, 2, count), objectives=limits))
+    (judged,) = found.judged
+    assert (judged.baseline, judged.candidate) == ("met", state)
+    assert bool(found.broken) == (state == "missed")
+    assert f"| objectives | met | {state} |" in as_markdown(found)
 
 
 def test_noise_is_no_regression(tmp_path: Path) -> None:

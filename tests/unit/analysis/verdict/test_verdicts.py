@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from handmade import request, stage, write
+from handmade import back_to_back, health, request, stage, write
 
 from fmload.base.errors import FmloadError
 from fmload.config.goodput import limits_of
@@ -15,7 +15,6 @@ from fmload_analysis.pipeline import analyse_run, exit_code
 from fmload_analysis.run import open_run
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.objectives import judge, parse_objectives
-from tests.unit.analysis.audit.test_audit import back_to_back, health
 
 
 def test_units_are_read_and_bounds_follow_the_metric() -> None:
@@ -36,10 +35,46 @@ def test_an_objective_that_cannot_be_judged_is_an_error(objectives: dict[str, An
         parse_objectives(objectives)
 
 
-def test_an_unknown_value_is_not_met_and_says_so() -> None:
+def test_an_unknown_value_is_neither_met_nor_missed_and_says_so() -> None:
     (verdict,) = judge(parse_objectives({"price_per_10k_transactions": 50}), lambda name: None)
-    assert not verdict.met
-    assert verdict.reason == "unknown: price n/a"
+    assert (verdict.state, verdict.met, verdict.reason) == ("unknown", False, "price n/a")
+
+
+@pytest.mark.parametrize(("n", "slow", "state"), [
+    (58, 0, "unknown"), (59, 0, "met"), (92, 1, "unknown"), (140, 1, "met"), (10, 3, "missed"), (1, 0, "unknown")])
+def test_a_percentile_is_met_missed_or_unknown_by_its_bounds(tmp_path: Path, n: int, slow: int, state: str) -> None:
+    """0.95^59 < 5 %: 59 requests that all keep a limit show that p95 keeps it; with one that does not, 92 do not."""
+    records = [request(f"r{k}", 10 * k, [10 * k + (9 if k % n >= slow else 500)]) for k in range(n)]
+    found = run_of(tmp_path, [stage(window_ms=20_000)], records, {"e2e_p95": "100ms"}).results[0]
+    assert (found.objectives, found.verdicts[0].state) == (state, state)
+
+
+def test_failures_take_longer_than_any_limit_in_a_sweep_as_in_a_search(tmp_path: Path) -> None:
+    good = [request(f"r{k}", 10 * k, [10 * k + 9]) for k in range(100)]
+    bad = [request(f"f{k}", 7 + 25 * k, [], outcome="http_5xx", end_ms=8 + 25 * k) for k in range(40)]
+    found = run_of(tmp_path, [stage(window_ms=20_000)], good + bad, {"e2e_p95": "100ms", "e2e_mean": "1s"}).results[0]
+    assert [verdict.state for verdict in found.verdicts] == ["missed", "missed"]
+    assert found.verdicts[0].value == float("inf")
+
+
+def test_what_is_unknown_says_how_many_more_requests_would_settle_it(tmp_path: Path) -> None:
+    few = [request(f"r{k}", 10 * k, [10 * k + 9]) for k in range(40)]
+    found = run_of(tmp_path, [stage(window_ms=400)], few, {"e2e_p95": "100ms"})
+    verdict = found.results[0].verdicts[0]
+    assert (verdict.state, verdict.needed) == ("unknown", 19)
+    assert "about 19 more requests" in (verdict.reason or "")
+    assert "about 19 more requests" in found.best[0].sentence
+    assert found.best[0].best is None
+    assert exit_code(found, require_objectives=True) == 3
+
+
+def test_a_percentile_of_token_gaps_is_judged_by_its_bounds(tmp_path: Path) -> None:
+    def states(tmp: Path, requests: int) -> str | None:
+        records = [request(f"r{k}", 100 * k, [100 * k + 10 + 5 * n for n in range(3)]) for k in range(requests)]
+        return run_of(tmp, [stage(window_ms=20_000)], records, {"itl_p95": "8ms"}).results[0].objectives
+
+    assert states(tmp_path / "few", 29) == "unknown"  # 58 gaps
+    assert states(tmp_path / "enough", 30) == "met"
 
 
 @pytest.mark.parametrize(("value", "met"), [(4.0, True), (3.9, False)])
@@ -102,6 +137,28 @@ def test_every_instance_type_and_prompt_set_has_its_sentence(tmp_path: Path) -> 
     assert [recommendation.scope for recommendation in found.per_instance] == ["p on a", "p on b"]
 
 
+def test_a_stage_with_more_errors_than_one_in_a_hundred_is_never_best_and_is_named(tmp_path: Path) -> None:
+    records = back_to_back()
+    for record in records[::10]:  # of the cheaper one a guardrail ends every tenth answer
+        record.outcome = "blocked"
+    dear = back_to_back(400, length_ms=50, stage=1, endpoint="b")
+    found = run_of(tmp_path, [stage(window_ms=20_000), stage(1, 20_000, endpoint="b")], records + dear, {})
+    (best,) = found.best
+    assert best.best is not None and best.best.endpoint == "b"
+    assert "no errors" in best.sentence
+    assert "Set aside because of 10 % errors: a at 1 user." in best.sentence
+
+
+def test_the_highest_load_that_was_tried_does_not_bracket_the_capacity(tmp_path: Path) -> None:
+    one = back_to_back()
+    two = back_to_back(400, users=2, stage=1)
+    stages = [stage(window_ms=20_000), stage(1, 20_000, concurrency=2)]
+    (best,) = run_of(tmp_path, stages, one + two, {"e2e_p95": "1s"}).best
+    assert best.best is not None and best.best.stage == 1
+    assert not best.bracketed
+    assert "not bracketed" in best.sentence
+
+
 def test_nothing_measured_is_invalid(tmp_path: Path) -> None:
     found = run_of(tmp_path, [stage()], [request("f", 0, outcome="connect", end_ms=1)], {})
     assert exit_code(found) == 4
@@ -111,4 +168,4 @@ def test_nothing_measured_is_invalid(tmp_path: Path) -> None:
 def test_a_price_of_no_transactions_is_unknown(tmp_path: Path) -> None:
     found = run_of(tmp_path, [stage()], [], {"price_per_10k_transactions": 50}).results[0]
     assert found.cost.price_per_transaction is None
-    assert found.meets_objectives is False
+    assert found.objectives == "unknown"

@@ -1,0 +1,1 @@
+"""Counting answers with a tokenizer after the run."""

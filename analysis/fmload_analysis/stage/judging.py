@@ -1,0 +1,82 @@
+"""The objectives against the requests of one window: by the bounds of each figure, as searches judge them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from fmload.config.objectives import Objective
+from fmload.metrics.definitions import Floats
+from fmload.model.verdict import Judged
+from fmload.statistics import intervals
+from fmload.statistics.intervals import CONFIDENCE
+from fmload.statistics.limits import error_rate, of_samples
+from fmload_analysis.stage.samples import Samples
+from fmload_analysis.stage.timeline import Requests
+
+LATENCIES = ("s", "s/token")  # units in which a failed request counts as +∞
+
+
+def judged(objectives: Iterable[Objective], requests: Requests, table: Mapping[str, Any],
+           tokens: Mapping[str, Samples]) -> dict[str, Judged]:
+    """By name, the objectives whose value is that of a sample: percentiles, means and the error rate; over the requests
+    that started inside the window, failures as +∞. The others (rates, prices) are judged by their value.
+
+    `table` has of each token objective the gaps `above` its limit and `gaps` in all, one value a request.
+    """
+    order = np.argsort(requests.begun_s, kind="stable")
+    order = order[requests.in_window[order] & (requests.ok | requests.failed)[order]]
+    found = {}
+    for objective in objectives:
+        if objective.name == "error_rate":
+            found[objective.name] = error_rate(objective, requests.failed[order], CONFIDENCE)
+        elif objective.level == "request" and (objective.percentile is not None or objective.stat == "mean"):
+            values = _values(objective, requests)[order]
+            known = values[~np.isnan(values)]
+            found[objective.name] = of_samples(
+                objective, (known, np.ones(len(known), dtype=np.int64), np.arange(len(known))), CONFIDENCE)
+        elif objective.level == "token" and objective.percentile is not None:
+            found[objective.name] = _of_gaps(objective, requests, table, order, tokens[objective.metric])
+    return found
+
+
+def _values(objective: Objective, requests: Requests) -> Floats:
+    lost = np.inf if objective.unit in LATENCIES else np.nan
+    return np.where(requests.failed, lost, np.where(requests.ok, requests.metrics[objective.metric], np.nan))
+
+
+def _of_gaps(objective: Objective, requests: Requests, table: Mapping[str, Any], order: np.ndarray[Any, Any],
+             samples: Samples) -> Judged:
+    """A percentile of gaps by the share of them above its limit; each failed request is one gap of +∞."""
+    lost = requests.failed[order].astype(np.float64)
+    above = np.where(requests.ok[order], table[above_of(objective)][order], 0) + lost
+    gaps = np.where(requests.ok[order], table[gaps_of(objective)][order], 0) + lost
+    n = int(gaps.sum())
+    if not n:
+        return Judged(objective.name, objective.limit, "unclear")
+    p, k = (objective.percentile or 0.0) / 100, int(above.sum())
+    effect = intervals.design_effect(above - k / n * gaps, n * k / n * (1 - k / n))
+    keeps, breaks = intervals.share_above(k, n, 1 - p, effect)
+    result = "meets" if keeps <= 1 - CONFIDENCE else "fails" if breaks <= 1 - CONFIDENCE else "unclear"
+    more = None if result != "unclear" else intervals.more_for_share(k, n, 1 - p, effect, 1 - CONFIDENCE)
+    worth = max(1, int(n / effect))
+    low, high = (rank * n / worth for rank in intervals.binomial_ranks(worth, p, 2 * CONFIDENCE - 1))
+    return Judged(objective.name, objective.limit, result, samples.at_rank(p * n), samples.at_rank(low),  # type: ignore[arg-type]
+                  samples.at_rank(high), n, effect, None if more is None else int(np.ceil(more * len(order) / n)))
+
+
+def above_of(objective: Objective) -> str:
+    """The column of the gaps above an objective's limit."""
+    return f"above {objective.name}"
+
+
+def gaps_of(objective: Objective) -> str:
+    """The column of the gaps that an objective on tokens is about."""
+    return f"gaps {objective.metric}"
+
+
+def token_objectives(objectives: Iterable[Objective]) -> list[Objective]:
+    """Those for which gaps are counted by request."""
+    return [objective for objective in objectives if objective.level == "token" and objective.percentile is not None]

@@ -1,0 +1,83 @@
+"""How the streams of a stage came: first tokens in late reads, stalls of all streams at once, users in lock-step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fmload.metrics.definitions import NS, Bools, Columns, Floats, Ints
+from fmload_analysis.stage.timeline import Requests
+
+BIN_NS = 50_000_000  # the grain in which stalls are looked for
+STALL_S = 0.5  # a shorter silence of all streams is none
+STALL_GAPS = 10.0  # and none is shorter than so many median gaps between chunks
+LEAST_USERS = 4
+LEAST_ROUNDS = 5  # requests a user, before lock-step is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A silence of all streams: no chunk came though some answer was half way. In seconds after the window's start."""
+
+    at_s: float
+    length_s: float
+
+
+def first_late(columns: Columns) -> Bools:
+    """Of each request, whether its first token came in a read with later ones: known only to have come before it."""
+    late = np.zeros(columns.rows, dtype=bool)
+    some = columns.chunk_counts > 0
+    late[some] = columns.chunk_censored[columns.chunk_offsets[:-1][some]]
+    return late
+
+
+def earliest_first_ns(columns: Columns, headers_ns: Floats) -> Floats:
+    """The earliest instant at which each first token can have come: its stamp, or of a late one the headers' instant
+    (the send's where that is not known)."""
+    begun = np.fmax(columns.send_ns, headers_ns)
+    return np.where(first_late(columns), np.fmin(begun, columns.first_token_ns), columns.first_token_ns)
+
+
+def arrivals(chunk_ns: Ints, window_ns: int) -> Ints:
+    """Chunks by bins of BIN_NS of the window."""
+    inside = chunk_ns[(chunk_ns >= 0) & (chunk_ns < window_ns)]
+    return np.bincount(inside // BIN_NS, minlength=bins_of(window_ns))
+
+
+def bins_of(window_ns: int) -> int:
+    """How many bins a window has; the last one may reach beyond it."""
+    return -(-window_ns // BIN_NS)
+
+
+def stalls(came: Ints, table: Mapping[str, Any], gap_s: float | None) -> tuple[Stall, ...]:
+    """Silences of all streams, `came` being the chunks by bins and `gap_s` the median gap between chunks of a stream.
+
+    Streams between their first and their last token would have brought some: a silence of 0.5 s, and of ten gaps."""
+    if not len(came):
+        return ()
+    first, last = table["first_token"], table["sent"] + table["e2e"] * NS
+    streamed = table["streamed"] & np.isfinite(first) & (last > first)
+    edges = np.arange(len(came)) * BIN_NS
+    under_way = (np.searchsorted(np.sort(first[streamed]), edges, side="left")
+                 - np.searchsorted(np.sort(last[streamed]), edges + BIN_NS, side="left"))
+    silent = np.concatenate([[False], (came == 0) & (under_way > 0), [False]])
+    begins, ends = np.flatnonzero(~silent[:-1] & silent[1:]), np.flatnonzero(silent[:-1] & ~silent[1:])
+    least_s = max(STALL_S, STALL_GAPS * (gap_s or 0.0))
+    found = (Stall(begin * BIN_NS / NS, (end - begin) * BIN_NS / NS) for begin, end in zip(begins, ends, strict=True))
+    return tuple(stall for stall in found if stall.length_s >= least_s)
+
+
+def lock_step(requests: Requests, users: int | None) -> float | None:
+    """How far users send together: the share of the time between the first send of the window and the last that lies in
+    the longest 1 ÷ users of the gaps between sends. 1 where all send at once, round after round; where they send
+    independently about (1 + ln users) ÷ users (gaps of a Poisson process). None with fewer than four users, or fewer
+    than five requests a user, or in an open loop."""
+    sent = np.sort(requests.begun_s[requests.in_window])
+    if users is None or users < LEAST_USERS or len(sent) < LEAST_ROUNDS * users:
+        return None
+    gaps = np.sort(np.diff(sent))[::-1]
+    total = float(gaps.sum())
+    return float(gaps[:max(1, round(len(gaps) / users))].sum()) / total if total else None
