@@ -10,8 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
-from fmload.base.errors import FmloadError
+from fmload.base.errors import FmloadError, first_line
 from fmload.base.resources import read_json_lines, read_yaml
 from fmload.config.server_identity import server_of
 from fmload.metrics.definitions import NS
@@ -23,6 +24,7 @@ from fmload.results.folder import Results
 from fmload.results.worker_file import WorkerFacts
 from fmload_analysis.columns import READ, Batch, to_batch
 
+_ANEW = "move the folder records/ away: it is made anew from journal/; else take the file from a copy"
 _SPOILT = "it was cut off or edited: take it from a copy; the records of the folder are as they were"
 DEGRADED = "endpoint_degraded"
 BATCH_ROWS = 4_096  # with 200 chunks a request: 0.8 M chunks, some 15 MB a copy
@@ -106,7 +108,14 @@ class Run:
         for path in self._files(stage):
             with _parquet(path) as file:
                 for batch in file.iter_batches(BATCH_ROWS, columns=columns):
-                    yield to_batch(batch, stage.window_start_ns, offsets)
+                    yield _batch(path, batch, stage, offsets)
+
+
+def _batch(path: Path, batch: pa.RecordBatch, stage: Stage, offsets: Mapping[str, int]) -> Batch:
+    try:
+        return to_batch(batch, stage.window_start_ns, offsets)
+    except (KeyError, pa.ArrowException) as error:
+        raise FmloadError(f"{path} does not hold records: {first_line(error)}", hint=_ANEW) from error
 
 
 def _degraded(stage: Stage, events: Sequence[Mapping[str, Any]]) -> Stage:
@@ -116,7 +125,7 @@ def _degraded(stage: Stage, events: Sequence[Mapping[str, Any]]) -> Stage:
         return stage
     marks = [StageMark(str(event["kind"]), event["at_ns"], None, str(event.get("detail", ""))) for event in events
              if event.get("kind") == DEGRADED and event.get("endpoint") == stage.endpoint
-             and start <= event.get("at_ns", 0) <= end]
+             and isinstance(event.get("at_ns"), int) and start <= event["at_ns"] <= end]
     return replace(stage, marks=[*stage.marks, *marks]) if marks else stage
 
 
@@ -132,12 +141,28 @@ def open_run(root: Path) -> Run:
     _compact_if_needed(results)
     count_answers(results, silently)
     _telemetry_if_needed(results)
-    events = tuple(read_json_lines(results.events_jsonl))
+    events = _events(results)
     stages = (_degraded(_closed(stage, results, workers), events) for stage in told.stages)
-    return Run(results=results, spec=_yaml(results.run_yml), stages=tuple(stages), workers=workers,
-               environment=_json(results.environment_json, {}), events=events,
-               health=tuple(_on_master_line(line, workers) for line in read_json_lines(results.health_jsonl)),
+    damaged: list[int] = []
+    health = [on_line for line in read_json_lines(results.health_jsonl, damaged)
+              for on_line in _on_master_line(line, workers)]
+    return Run(results=results, spec=_spec(results.run_yml), stages=tuple(stages), workers=workers,
+               environment=_json(results.environment_json, {}), health=tuple(health),
+               events=(*events, *_told(results.health_jsonl, damaged)),
                run_id=told.run_id, started_utc=told.started_utc, losses=tuple(journal.losses(results)))
+
+
+def _events(results: Results) -> tuple[Mapping[str, Any], ...]:
+    """What befell the run; and that lines of the file are damaged, where they are."""
+    damaged: list[int] = []
+    events = [event for event in read_json_lines(results.events_jsonl, damaged) if isinstance(event.get("kind"), str)]
+    return (*events, *_told(results.events_jsonl, damaged))
+
+
+def _told(path: Path, damaged: list[int]) -> list[dict[str, Any]]:
+    """An event for the damaged lines of a file; none where there are none."""
+    return [{"kind": "lines_damaged", "detail": f"{path.name}: {len(damaged)} lines cannot be read, the first is line "
+                                                f"{damaged[0]}"}] if damaged else []
 
 
 def _closed(stage: Stage, results: Results, workers: Mapping[str, WorkerFacts]) -> Stage:
@@ -165,8 +190,7 @@ def _parquet(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise FmloadError(f"{path} cannot be read: {error}", hint="move the folder records/ away: it is made anew from "
-                                                                  "journal/; else take the file from a copy") from error
+        raise FmloadError(f"{path} cannot be read: {error}", hint=_ANEW) from error
 
 
 def _compact_if_needed(results: Results) -> None:
@@ -192,7 +216,11 @@ def _telemetry_if_needed(results: Results) -> None:
 
 
 def _endpoint(entry: Mapping[str, Any], region: str | None) -> MeasuredEndpoint:
-    terms = terms_of(entry, region)
+    try:
+        terms = terms_of(entry, region)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise FmloadError(f"run.yml: endpoint '{entry.get('name')}': its price cannot be read: {first_line(error)}",
+                          hint="mend run.yml in the results folder") from error
     values = _known(MeasuredEndpoint, entry)
     values["terms"] = terms
     values["instance_type"] = (terms.price.instance_type if terms.price else None) or terms.instance_type
@@ -210,18 +238,48 @@ def _json(path: Path, default: Any = None) -> Any:
     if not path.exists():
         return default
     try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise FmloadError(f"{path} is not JSON: {error}", hint=_SPOILT) from error
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise FmloadError(f"{path} cannot be read: {error.strerror}", hint="mind its permissions") from error
+    except (ValueError, RecursionError) as error:
+        raise FmloadError(f"{path} is not JSON: {first_line(error)}", hint=_SPOILT) from error
+    return found if default is None or isinstance(found, type(default)) else default
 
 
-def _yaml(path: Path) -> dict[str, Any]:
-    return (read_yaml(path) or {}) if path.exists() else {}
+_LISTS, _MAPPINGS = ("endpoints", "prompts", "telemetry"), ("load", "report", "objectives", "timeouts")
 
 
-def _on_master_line(line: dict[str, Any], workers: Mapping[str, WorkerFacts]) -> dict[str, Any]:
-    worker = workers.get(line.get("worker", ""))
-    return {**line, "at_ns": line["at_ns"] - (worker.offset_ns if worker else 0)}
+def _spec(path: Path) -> dict[str, Any]:
+    """The run file as far as the analysis reads it; empty where there is none."""
+    hint = "take it from a copy, or move it away: the report then knows neither prices nor objectives"
+    if not path.exists():
+        return {}
+    try:
+        found = read_yaml(path) or {}
+    except OSError as error:
+        raise FmloadError(f"{path} cannot be read: {error.strerror}", hint="mind its permissions") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise FmloadError(f"{path} is no YAML: {first_line(error)}", hint=hint) from error
+    if not isinstance(found, dict):
+        raise FmloadError(f"{path} holds no run file", hint=hint)
+    for name in _LISTS:
+        if not all(isinstance(entry, dict) for entry in _listed(found.get(name))):
+            raise FmloadError(f"{path}: {name}: not a list of mappings", hint=hint)
+    for name in _MAPPINGS:
+        if not isinstance(found.get(name) or {}, dict):
+            raise FmloadError(f"{path}: {name}: not a mapping", hint=hint)
+    return found
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _on_master_line(line: dict[str, Any], workers: Mapping[str, WorkerFacts]) -> Iterator[dict[str, Any]]:
+    """A line of the clients' health; none where it has no instant of a worker."""
+    at_ns, name = line.get("at_ns"), line.get("worker")
+    if isinstance(at_ns, int) and isinstance(name, str):
+        yield {**line, "at_ns": at_ns - (workers[name].offset_ns if name in workers else 0)}
 
 
 

@@ -30,16 +30,32 @@ def table(name: str) -> Any:
     return read_yaml(resource("configs", name))
 
 
-def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file that a process appends to, up to one that a crash has torn; none where there is no file."""
-    if not path.exists():
+def read_json_lines(path: Path, damaged: list[int] | None = None) -> Iterator[dict[str, Any]]:
+    """The lines of a file that a process appends to; none where there is no file.
+
+    A line that a crash has torn, or that holds no mapping, is left out; its number goes to `damaged`. Raises
+    FmloadError for a file that cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                found = _mapping(line)
+                if found is not None:
+                    yield found
+                elif damaged is not None:
+                    damaged.append(number)
+    except FileNotFoundError:
         return
-    with path.open() as file:
-        for line in file:
-            try:
-                yield json.loads(line)
-            except ValueError:
-                return
+    except OSError as error:
+        raise FmloadError(f"{path} cannot be read: {error.strerror}", hint="mind its permissions") from error
+
+
+def _mapping(line: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def read_yaml(path: Path) -> Any:

@@ -49,4 +49,4 @@ def _in_flight(results: Results) -> int:
     stages = stage_file.read(results).stages if stage_file.exists(results) else []
     workers = {worker for stage in stages if stage.status in ("interrupted", "superseded") for worker in stage.workers}
     return len(workers) * max((sample["in_flight"] for sample in read_json_lines(results.health_jsonl)
-                               if sample["worker"] in workers), default=0)
+                               if sample.get("worker") in workers and isinstance(sample.get("in_flight"), int)), default=0)

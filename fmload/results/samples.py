@@ -12,6 +12,8 @@ from typing import IO, Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fmload.base.resources import read_json_lines
+
 SCHEMA = pa.schema([("source", pa.string()), ("metric", pa.string()), ("labels", pa.string()), ("at_ns", pa.int64()),
                     ("value", pa.float64())])
 
@@ -83,14 +85,13 @@ class SampleLog:
 
 
 def to_parquet(log: Path, path: Path) -> int:
-    """Make the columns from the lines; a torn last line is left out. Returns the number of samples."""
-    rows = list(_rows(log))
+    """Make the columns from the lines; those that are torn or no samples are left out. Returns how many there are."""
+    rows = [line for line in read_json_lines(log) if _is_row(line)]
     pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
     return len(rows)
 
 
-def _rows(log: Path) -> Iterator[dict[str, Any]]:
-    with log.open(encoding="utf-8") as lines:
-        for line in lines:
-            if line.endswith("\n"):
-                yield json.loads(line)
+def _is_row(line: dict[str, Any]) -> bool:
+    return (all(isinstance(line.get(name), str) for name in ("source", "metric", "labels"))
+            and isinstance(line.get("value"), int | float) and isinstance(at_ns := line.get("at_ns"), int)
+            and -2**63 <= at_ns < 2**63)

@@ -21,6 +21,8 @@ SCHEMA_VERSION = 2
 # 1  first version
 # 2  status `superseded`; `warmup` names both of its keys
 
+MOST_LOAD = 1_000_000  # users, arrivals a second, or the speed-up of a trace
+
 _SPOILT = "it was cut off or edited: take it from a copy; the records of the folder are as they were"
 _INSTANTS = ("ramp_start_ns", "warmup_start_ns", "window_start_ns", "window_end_ns", "drain_end_ns")
 _ABSENT: dict[str, Any] = {"step": 0, "repeat": 0, "parameters": {}, "ramp_s": 0.0, "warmup_s": 0.0, "window_s": None,
@@ -88,10 +90,26 @@ def _stages(results: Results, entries: list[Any]) -> list[Stage]:
         where = ".".join(map(str, first["loc"][1:]))
         raise FmloadError(f"{results.stages_json}: entry {first['loc'][0]} is no stage: {where or 'it'}: "
                           f"{first['msg']}", hint=_SPOILT) from error
+    for stage in stages:
+        _check_bounds(results, stage)
     numbers = [stage.stage for stage in stages]
     if len(set(numbers)) < len(numbers):
         raise FmloadError(f"{results.stages_json}: two stages have one number", hint=_SPOILT)
     return stages
+
+
+def _check_bounds(results: Results, stage: Stage) -> None:
+    """What no run has: numbers beyond 64 bits, loads beyond measure, a trace at no speed."""
+    figures = {**{name: getattr(stage, name) for name in _INSTANTS}, "stage": stage.stage, "step": stage.step}
+    wrong = next((name for name, value in figures.items() if not 0 <= value < 2**62), None)
+    least = 0 if stage.load.kind == "concurrency" else 1e-6
+    mix = stage.mix
+    if wrong is None and mix and not (0 <= mix.component < len(mix.shares) and 0 <= mix.share <= 1):
+        wrong = "mix"
+    if wrong is None and not least <= stage.load.value <= MOST_LOAD:
+        wrong = "load.value"
+    if wrong is not None:
+        raise FmloadError(f"{results.stages_json}: stage {stage.stage}: {wrong} is no figure of a run", hint=_SPOILT)
 
 
 def _with_defaults(entry: Any) -> Any:

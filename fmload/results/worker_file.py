@@ -66,12 +66,17 @@ def read(results: Results) -> list[WorkerFacts]:
 
 def _workers(results: Results, entries: Any) -> list[WorkerFacts]:
     try:
-        return _WORKERS.validate_python(entries)
+        workers = _WORKERS.validate_python(entries)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise FmloadError(f"{results.workers_json} holds no list of workers: {where}: {first['msg']}",
                           hint=_SPOILT) from error
+    for worker in workers:
+        if abs(worker.offset_ns) >= 2**62:
+            raise FmloadError(f"{results.workers_json}: {worker.worker}: clock_offset_ns is no figure of a clock",
+                              hint=_SPOILT)
+    return workers
 
 
 def write(results: Results, workers: Sequence[WorkerFacts]) -> None:
