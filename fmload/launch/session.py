@@ -17,6 +17,7 @@ from typing import IO
 from fmload.base.errors import FmloadError
 from fmload.base.version import __version__
 from fmload.config import RunFile, dump
+from fmload.launch import disk_room
 from fmload.master.spend import Spend
 from fmload.model.stage import Stage
 from fmload.plan.estimate import Estimate, estimate, prices_of, require_prices
@@ -93,7 +94,8 @@ def begin(run: RunFile, results: Results, prepare: Prepare, *, resume: bool = Fa
         prepare_prompts(run, results, prepare)
         replay.bound_windows(stages, results)
         _count_exactly(run, stages, results)
-        return Session(run, results, stages, list(repeats(run, stages, results)), lock)
+        told = [*repeats(run, stages, results), *disk_room.told(run, stages, results)]
+        return Session(run, results, stages, told, lock)
     except BaseException:
         lock.close()
         raise
