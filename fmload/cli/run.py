@@ -188,7 +188,8 @@ def _analyse(results: Results) -> Analysis | None:
         return analyse(results.root)
     except OSError as error:
         raise refused_by_disk(error, f"the report in {results.root} could not be written", (
-            f"what was measured is kept: make room, then 'fmload report {results.root}'")) from error
+            f"what was measured is kept: with room on the disk and memory enough, 'fmload report {results.root}' makes "
+            "the report")) from error
 
 
 def _report_before_the_teardown(results: Results) -> list[Analysis]:
