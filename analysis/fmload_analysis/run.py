@@ -168,7 +168,7 @@ def _told(path: Path, damaged: list[int]) -> list[dict[str, Any]]:
 def _closed(stage: Stage, results: Results, workers: Mapping[str, WorkerFacts]) -> Stage:
     """A stage that nobody closed, for its run was killed or goes on, as one interrupted when its last request ended.
 
-    After `--resume` it is called interrupted in the plan, too; its window is still open.
+    `fmload run` calls it interrupted in the plan, too; where that was killed as well, its window is still open.
     """
     if stage.status != "running" and not (stage.status == "interrupted" and stage.window_start_ns
                                           and not stage.window_end_ns):

@@ -57,7 +57,8 @@ def open_folder(name: str, out: Path | None, *, resume: bool = False, beside: bo
     """The run's results folder, made: `out` as it is, or `results/<name>-<UTC>` without one.
 
     A folder that holds a run is gone on with (`resume`); `beside` takes the same name with -2, -3, … behind it, for the
-    further runs of one process. Raises FmloadError for a folder that holds a run, or that holds none to go on with.
+    further runs of one process. Raises FmloadError for a folder that holds a run, that holds none to go on with, or one of a
+    later version.
     """
     if out is None and not resume:
         return new_results(name)
@@ -65,6 +66,8 @@ def open_folder(name: str, out: Path | None, *, resume: bool = False, beside: bo
     if resume and not stage_file.exists(results):
         raise FmloadError(f"{results.root} holds no run to go on with",
                           hint="name the folder of the run that was interrupted, or leave --resume out")
+    if resume:
+        stage_file.read(results)  # a damaged or newer one is refused before anything is made
     if not resume and stage_file.exists(results):
         if not beside:
             raise FmloadError(f"{results.root} holds a run already",

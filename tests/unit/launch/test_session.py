@@ -94,3 +94,11 @@ def test_a_resumed_run_goes_on_with_the_stages_of_its_folder(tmp_path: Path) -> 
     again.close()
     assert [(stage.load.value, stage.status) for stage in again.stages] == [
         (1, "done"), (8, "superseded"), (8, "pending")]
+
+
+def test_a_run_of_a_later_version_is_not_gone_on_with_and_left_as_it_is(tmp_path: Path) -> None:
+    results = open_folder("t", tmp_path / "out")
+    results.stages_json.write_text(written := '{"schema": 99, "stages": []}')
+    with pytest.raises(FmloadError, match="has schema 99; this fmload reads up to"):
+        open_folder("t", tmp_path / "out", resume=True)
+    assert results.stages_json.read_text() == written
