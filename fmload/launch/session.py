@@ -57,8 +57,8 @@ def open_folder(name: str, out: Path | None, *, resume: bool = False, beside: bo
     """The run's results folder, made: `out` as it is, or `results/<name>-<UTC>` without one.
 
     A folder that holds a run is gone on with (`resume`); `beside` takes the same name with -2, -3, … behind it, for the
-    further runs of one process. Raises FmloadError for a folder that holds a run, that holds none to go on with, or one of a
-    later version.
+    further runs of one process. Raises FmloadError for a folder that holds a run, that holds none to go on with, or one
+    of a later version.
     """
     if out is None and not resume:
         return new_results(name)
