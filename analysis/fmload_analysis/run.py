@@ -14,6 +14,7 @@ import yaml
 
 from fmload.base.errors import FmloadError, first_line
 from fmload.base.resources import read_json_lines, read_yaml
+from fmload.config.schema import PriceSpec
 from fmload.config.server_identity import server_of
 from fmload.metrics.definitions import NS
 from fmload.model.stage import Stage, StageMark
@@ -217,6 +218,8 @@ def _telemetry_if_needed(results: Results) -> None:
 
 def _endpoint(entry: Mapping[str, Any], region: str | None) -> MeasuredEndpoint:
     try:
+        if isinstance(entry.get("price"), Mapping):
+            PriceSpec.model_validate(entry["price"])
         terms = terms_of(entry, region)
     except (ValueError, TypeError, AttributeError) as error:
         raise FmloadError(f"run.yml: endpoint '{entry.get('name')}': its price cannot be read: {first_line(error)}",
