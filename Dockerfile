@@ -1,13 +1,23 @@
 # The load generator: Locust master or worker, and the fmload command. Build: docker build -t fmload .
-FROM python:3.12-slim
+# Workers only, without pandas, matplotlib and transformers: docker build --target worker -t fmload-worker .
+FROM python:3.12-slim AS base
 RUN useradd --create-home fmload
 WORKDIR /opt/fmload
-COPY pyproject.toml constraints.txt README.md ./
+COPY pyproject.toml constraints.txt requirements-worker.txt README.md LICENSE ./
 COPY fmload fmload
 COPY deploy deploy
 COPY analysis analysis
 COPY configs configs
 COPY locustfiles locustfiles
+
+FROM base AS worker
+RUN pip install --no-cache-dir --constraint constraints.txt --requirement requirements-worker.txt \
+ && pip install --no-cache-dir --no-deps .
+USER fmload
+WORKDIR /home/fmload
+ENTRYPOINT ["locust", "-f", "/opt/fmload/locustfiles/openai.py", "--worker"]
+
+FROM base
 RUN pip install --no-cache-dir --constraint constraints.txt .
 USER fmload
 WORKDIR /home/fmload
