@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -18,8 +18,8 @@ from fmload_analysis.verdict.searches import searches
 from fmload_analysis.verdict.table import StageResult
 
 _COLORS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
-FEW = "*"  # behind a percentile of too few samples
 MOST_LINES = 3  # of failures, and of failed checks; the report has all
+NONE = "–"  # a cell of a stage that has no such figure
 
 
 def headline(analysis: Analysis) -> RenderableType:
@@ -30,14 +30,20 @@ def headline(analysis: Analysis) -> RenderableType:
              for one in searches(analysis.run.stages)]
     wrong = [Text(line, style="red") for line in (*_failed_requests(analysis), *_failed_checks(analysis))]
     open_ = [Text(line, style="yellow") for line in (*_few_samples(analysis), *_unknown_objectives(analysis))]
-    return Group(StageTable(analysis), *notes, *wrong, *open_, *found,
-                 *(Text(found.sentence) for found in analysis.best))
+    return Group(StageTable(analysis), *notes, *wrong, *open_, *found, *map(Text, _recommendations(analysis)))
+
+
+def _recommendations(analysis: Analysis) -> list[str]:
+    """None where there is nothing to choose by: neither objectives nor a price."""
+    chosen = any(result.verdicts or result.pricing for result in analysis.results)
+    return [found.sentence for found in analysis.best if chosen or found.best is None]
 
 
 def _few_samples(analysis: Analysis) -> list[str]:
-    """What the mark behind a percentile says, where one is shown."""
-    few = any(result.value("e2e_p95") is not None and not result.is_known("e2e_p95") for result in analysis.results)
-    return [f"{FEW} fewer samples than the percentile needs; the report has its bounds"] if few else []
+    """What bounds in the table say, where any are shown."""
+    few = any(_is_few(result, metric, stat) for result in analysis.results
+              for metric in _METRICS.values() for stat in ("p50", "p95"))
+    return ["≥, ≤ or a range: too few requests for the percentile, which lies there (95 % confidence)"] if few else []
 
 
 def _unknown_objectives(analysis: Analysis) -> list[str]:
@@ -81,59 +87,114 @@ def _most(lines: list[str]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """A figure of every stage. One that no stage has is left out."""
+
+    label: str
+    cell: Callable[[StageResult], RenderableType]
+
+    def has_figures(self, results: Sequence[StageResult]) -> bool:
+        """Whether a stage has anything to show here."""
+        return any(str(self.cell(result)) != NONE for result in results)
+
+
+@dataclass(frozen=True, slots=True)
 class StageTable:
-    """The stages, with as many columns as the terminal holds; `_COLUMNS` says which go first."""
+    """The stages: one table where the terminal is wide enough for all columns, else a second block below it, and so on;
+    every block begins with what tells the stages apart. No column and no figure is cut."""
 
     analysis: Analysis
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for last in range(max(rank for rank, _ in _COLUMNS.values()), -1, -1):
-            table = self._table([label for label, (rank, _) in _COLUMNS.items() if rank <= last])
-            if console.measure(table, options=options.update(max_width=10_000)).maximum <= options.max_width:
-                break
-        yield table
+        names, figures = self._columns()
+        blocks: list[list[Column]] = [[]]
+        for column in figures:
+            table = self._table([*names, *blocks[-1], column], first=len(blocks) == 1)
+            wide = console.measure(table, options=options.update(max_width=10_000)).maximum > options.max_width
+            if wide and blocks[-1]:
+                blocks.append([])
+            blocks[-1].append(column)
+        for place, block in enumerate(blocks):
+            yield self._table([*names, *block], first=place == 0)
 
-    def _table(self, labels: list[str]) -> RichTable:
-        table = RichTable(title=title(self.analysis), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
-                          padding=(0, 1), collapse_padding=True, pad_edge=False)
-        for label in labels:
-            table.add_column(label, justify="left" if label in ("endpoint", "prompts") else "right", no_wrap=True)
+    def _columns(self) -> tuple[list[Column], list[Column]]:
+        """What tells the stages apart, and their figures. Names that are the same everywhere stand in the title."""
+        results = self.analysis.results
+        names = [column for column in _NAMES if column is _NAMES[-1] or len({column.cell(one) for one in results}) > 1]
+        return names, [column for column in _figures(results) if column.has_figures(results)]
+
+    def _table(self, columns: list[Column], first: bool) -> RichTable:
+        table = RichTable(title=self._title() if first else None, title_justify="left", title_style="bold",
+                          box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
+        for column in columns:
+            left = column in _NAMES[:-1]
+            table.add_column(column.label, justify="left" if left else "right", no_wrap=not left, overflow="fold")
         best = {found.best.stage for found in self.analysis.best if found.best}
         for result in self.analysis.results:
-            style = "bold" if result.stage in best else None
-            table.add_row(*(_COLUMNS[label][1](result) for label in labels), style=style)
+            table.add_row(*(column.cell(result) for column in columns), style="bold" if result.stage in best else None)
         return table
+
+    def _title(self) -> str:
+        results = self.analysis.results
+        same = [str(column.cell(results[0])) for column in _NAMES[:-1]
+                if results and len({column.cell(one) for one in results}) == 1]
+        return " · ".join(dict.fromkeys([title(self.analysis), *same]))
 
 
 def _figure(name: str, form: formats.Format) -> Callable[[StageResult], RenderableType]:
-    return lambda result: formats.text(result.value(name), form)
+    return lambda result: NONE if result.value(name) is None else formats.text(result.value(name), form)
 
 
-def _percentile(name: str, form: formats.Format) -> Callable[[StageResult], RenderableType]:
-    """Marked where there are fewer samples than it needs."""
-    return lambda result: formats.text(result.value(name), form) + (
-        "" if result.value(name) is None or result.is_known(name) else FEW)
+def _is_few(result: StageResult, metric: str, stat: str) -> bool:
+    """Whether a percentile is shown by its bounds: there are too few samples for it."""
+    found = result.summary.distributions.get(metric)
+    return found is not None and found.stat(stat) is not None and not found.is_known(stat)
+
+
+def _percentile(metric: str, stat: str) -> Callable[[StageResult], RenderableType]:
+    """The percentile; its bounds where there are too few samples for it."""
+    def cell(result: StageResult) -> RenderableType:
+        value = result.value(f"{metric}_{stat}")
+        if value is None:
+            return NONE
+        if not _is_few(result, metric, stat):
+            return formats.duration(value)
+        bounds = result.summary.distributions[metric].intervals.get(float(stat[1:]))
+        return between(bounds.low, bounds.high) if bounds else f"{formats.duration(value)} ?"
+    return cell
+
+
+def between(low_s: float | None, high_s: float | None) -> str:
+    """`18–24 ms`, `0.9–1.2 s`; `≥ 18 ms` and `≤ 24 ms` where there is one bound, `?` where there is none."""
+    if low_s is None or high_s is None:
+        bound = f"≥ {formats.duration(low_s)}" if low_s is not None else ""
+        return bound or (f"≤ {formats.duration(high_s)}" if high_s is not None else "?")
+    low, high = formats.duration(low_s), formats.duration(high_s)
+    number, _, unit = low.partition(" ")
+    return high if low == high else f"{number}–{high}" if high.endswith(f" {unit}") else f"{low}–{high}"
 
 
 def _met(result: StageResult) -> RenderableType:
-    return {"met": Text("met", "green"), "missed": Text("missed", "red"), "unknown": Text("unknown", "yellow"),
-            None: Text("–")}[result.objectives]
+    style = {"met": "green", "missed": "red", "unknown": "yellow"}
+    return NONE if result.objectives is None else Text(result.objectives, style[result.objectives])
 
 
-# label: (rank: the higher, the sooner it is left out, its cell)
-_COLUMNS: dict[str, tuple[int, Callable[[StageResult], RenderableType]]] = {
-    "endpoint": (0, lambda result: result.endpoint),
-    "prompts": (0, lambda result: result.prompt_set),
-    "load": (0, lambda result: result.summary.stage.load_label),
-    "requests": (5, lambda result: formats.count(result.totals.succeeded + result.totals.failed)),
-    "errors": (2, _figure("error_rate", formats.percent)),
-    "TTFT p50": (3, _figure("ttft_p50", formats.duration)),
-    "TPOT p50": (6, _figure("tpot_p50", formats.duration)),
-    "E2E p50": (1, _figure("e2e_p50", formats.duration)),
-    "E2E p95": (4, _percentile("e2e_p95", formats.duration)),
-    "tokens/s": (5, _figure("output_tokens_per_s", formats.significant)),
-    "$/10k": (0, _figure("price_per_10k_transactions", formats.usd)),
-    "$/1M out": (6, _figure("price_per_1m_output_tokens", formats.usd)),
-    "objectives": (1, _met),
-    "audit": (0, lambda result: Text(result.audit, _COLORS[result.audit])),
-}
+_NAMES = (Column("endpoint", lambda result: result.endpoint), Column("prompts", lambda result: result.prompt_set),
+          Column("load", lambda result: result.summary.stage.load_label))
+_METRICS = {"TTFT": "ttft", "ITL": "itl", "TPOT": "tpot", "E2E": "e2e"}
+
+
+def _figures(results: Sequence[StageResult]) -> list[Column]:
+    """What a stage is asked for first, in that order; ITL, or TPOT where the gaps of a stage are not known."""
+    known = any(result.value("itl_p50") is not None for result in results)
+    left_out = "TPOT" if known else "ITL"
+    latencies = [Column(f"{label} {stat}", _percentile(metric, stat)) for label, metric in _METRICS.items()
+                 if label != left_out for stat in ("p50", "p95")]
+    return [
+        *latencies, Column("tokens/s", _figure("output_tokens_per_s", formats.significant)),
+        Column("requests/s", _figure("requests_per_s", formats.significant)),
+        Column("requests", lambda result: formats.count(result.totals.succeeded + result.totals.failed)),
+        Column("errors", _figure("error_rate", formats.percent)),
+        Column("$/10k", _figure("price_per_10k_transactions", formats.usd)),
+        Column("$/1M out", _figure("price_per_1m_output_tokens", formats.usd)), Column("objectives", _met),
+        Column("audit", lambda result: Text(result.audit, _COLORS.get(result.audit, "")))]

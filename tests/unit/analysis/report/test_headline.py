@@ -9,7 +9,7 @@ from handmade import BASE_NS, request, stage, write
 from rich.console import Console
 
 from fmload_analysis.pipeline import analyse_run
-from fmload_analysis.report.terminal import headline
+from fmload_analysis.report.terminal import between, headline
 from fmload_analysis.run import open_run
 from fmload_analysis.verdict.analysis import Analysis
 
@@ -36,10 +36,37 @@ def test_no_figure_is_cut_short(analysis: Analysis, width: int) -> None:
     assert max(map(len, lines)) <= width
 
 
-def test_a_wide_terminal_shows_more_and_a_narrow_one_keeps_price_and_audit(analysis: Analysis) -> None:
-    heads = {width: next(line for line in shown(analysis, width) if "endpoint" in line).split() for width in (50, 160)}
-    assert {"$/10k", "audit"} <= set(heads[50]) < set(heads[160])
-    assert {"tokens/s", "objectives"} <= set(heads[160])
+FIGURES = ("TTFT p50", "TTFT p95", "E2E p50", "E2E p95", "tokens/s", "requests/s", "requests", "errors", "$/10k",
+           "objectives", "audit")
+
+
+@pytest.mark.parametrize("width", [50, 80, 100, 200])
+def test_every_figure_is_there_at_every_width_below_what_tells_the_stages_apart(analysis: Analysis, width: int) -> None:
+    heads = [line for line in shown(analysis, width) if line.split()[:1] == ["load"]]
+    assert len(heads) == 1 if width == 200 else len(heads) > 1
+    assert all(any(label in head for head in heads) for label in FIGURES)
+
+
+def test_what_is_the_same_everywhere_stands_above_the_table_and_empty_columns_go(tmp_path: Path) -> None:
+    records = [request(f"r{k}", 100 * k, [100 * k + 50, 100 * k + 99]) for k in range(10)]
+    text = shown(analyse_run(open_run(write(tmp_path, [stage()], records).root)), 200)
+    assert text[0].strip().endswith("a · p")
+    assert not any(word in "\n".join(text) for word in ("$/10k", "objectives", "n/a", "endpoint"))
+
+
+def test_a_percentile_of_few_requests_is_shown_by_its_bounds(tmp_path: Path) -> None:
+    records = [request(f"r{k}", 100 * k, [100 * k + 50 + k, 100 * k + 99]) for k in range(10)]
+    lines = shown(analyse_run(open_run(write(tmp_path, [stage()], records).root)), 200)
+    row = next(line for line in lines if line.strip().startswith("1 user"))
+    assert "≥ " in row
+    assert any(line.startswith("≥, ≤ or a range: too few requests") for line in lines)
+
+
+@pytest.mark.parametrize(("low", "high", "written"), [
+    (0.018, 0.024, "18.0–24.0 ms"), (0.9, 1.2, "900 ms–1.20 s"), (0.018, None, "≥ 18.0 ms"), (None, 0.024, "≤ 24.0 ms"),
+    (None, None, "?"), (0.5, 0.5, "500 ms")])
+def test_bounds_are_written_short(low: float | None, high: float | None, written: str) -> None:
+    assert between(low, high) == written
 
 
 def test_it_names_emulations_and_ends_with_the_recommendation(analysis: Analysis) -> None:
