@@ -26,7 +26,11 @@ from fmload.model.prompt import Prompt
 from fmload.model.record import Record, from_table
 from fmload.model.request_id import is_trial
 from fmload.prompts import store
+from fmload.protocol import admission
 from fmload.results.folder import Results
+
+# Masters and workers that a test starts one by one are of one run.
+os.environ.setdefault(admission.TOKEN_VARIABLE, admission.made_token())
 
 START_LIMIT_S = 30.0
 RUN_LIMIT_S = 120.0

@@ -16,6 +16,7 @@ from fmload.model.stage import Stage
 from fmload.pricing.resolve import Pricing, Unpriced, options_of, resolve
 from fmload.pricing.table import accelerators_of, load_prices
 from fmload.results.counting import compared
+from fmload.results.folder import Results
 from fmload_analysis.audit import audit as auditing
 from fmload_analysis.audit.facts import Facts
 from fmload_analysis.run import Run, open_run, stage_s
@@ -37,6 +38,7 @@ from fmload_analysis.verdict.table import StageResult, write_csv
 
 def analyse(root: Path) -> Analysis:
     """Analyse a results folder: writes summary.csv and audit.json, renders the report, returns all of it."""
+    Results(root).refuse_links()
     analysis = analyse_run(open_run(root))
     write_csv(analysis.run.results.summary_csv, analysis.rows())
     auditing.write_audit(analysis.run.results.audit_json, analysis.results)

@@ -71,7 +71,7 @@ class Emulation:
 
         def create() -> Mapping[str, Any]:
             ready.unlink(missing_ok=True)
-            command = [sys.executable, "-m", "fmload_deploy.emulated_aws", "--ready-file", str(ready),
+            command = [sys.executable, "-P", "-m", "fmload_deploy.emulated_aws", "--ready-file", str(ready),
                        *(["--scenario", self.scenario] if self.scenario else [])]
             return start(resource, command, {}, log, self.context.keep)
 

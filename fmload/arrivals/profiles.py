@@ -15,11 +15,12 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from fmload.arrivals import steady, takes
+from fmload.config import limits
 from fmload.config.model import NoOptions, Rule, Strict
 from fmload.config.values import Seconds
 
@@ -30,7 +31,7 @@ class Profile(Strict):
     """Keys of every profile."""
 
     base: Literal["poisson", "constant", "gamma"] = Field("poisson", description="how arrivals spread around the rate")
-    burstiness: float = Field(1.0, gt=0, description="of the gaps, with base: gamma")
+    burstiness: float = Field(1.0, ge=0.001, le=limits.FACTOR, description="of the gaps, with base: gamma")
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
@@ -41,15 +42,18 @@ class Profile(Strict):
 class Ramp(Profile):
     """Keys of `process: ramp`."""
 
-    from_: float = Field(0.0, ge=0, alias="from", description="first rate, as a share of `rate`; above 1 ramps down")
-    over_s: Seconds = Field(alias="over", gt=0, description="from the first rate to `rate`, which then holds")
+    from_: float = Field(
+        0.0, ge=0, le=limits.FACTOR, alias="from", description="first rate, as a share of `rate`; above 1 ramps down")
+    over_s: Seconds = Field(
+        alias="over", ge=limits.SHORTEST_S, description="from the first rate to `rate`, which then holds")
 
 
 class Step(Profile):
     """Keys of `process: step`."""
 
-    levels: list[float] = Field(min_length=1, description="rates one after the other, as shares of `rate`")
-    every_s: Seconds = Field(alias="every", gt=0, description="length of each level")
+    levels: list[Annotated[float, Field(le=limits.FACTOR)]] = Field(
+        min_length=1, max_length=limits.LEVELS, description="rates one after the other, as shares of `rate`")
+    every_s: Seconds = Field(alias="every", ge=limits.SHORTEST_S, description="length of each level")
     repeat: bool = Field(False, description="begin again after the last level, which holds otherwise")
 
     @classmethod
@@ -65,7 +69,7 @@ class Step(Profile):
 class Diurnal(Profile):
     """Keys of `process: diurnal`."""
 
-    period_s: Seconds = Field(alias="period", gt=0, description="from one low to the next")
+    period_s: Seconds = Field(alias="period", ge=limits.SHORTEST_S, description="from one low to the next")
     low: float = Field(0.2, ge=0, le=1, description="lowest rate, as a share of `rate`, which is the highest")
 
 

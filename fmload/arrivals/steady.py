@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from fmload.arrivals import takes
+from fmload.config import limits
 from fmload.config.model import NoOptions, Strict
 
 
 class Gamma(Strict):
     """Keys of `process: gamma`."""
 
-    burstiness: float = Field(1.0, gt=0, description="below 1 burstier than Poisson, above more even")
+    burstiness: float = Field(
+        1.0, ge=0.001, le=limits.FACTOR, description="below 1 burstier than Poisson, above more even")
 
 
 def constant(rate_per_s: float, lead_s: float, draw: random.Random, options: NoOptions) -> Iterator[float]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from fmload.base.descriptors import raise_limit, shortage
 from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_OK, EXIT_USAGE, FmloadError, refused_by_disk
+from fmload.base.redaction import printable, redact_logs
 from fmload.base.registry import did_you_mean
 from fmload.base.version import __version__
 from fmload.cli import HELP
@@ -33,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Exit codes: docs/guide."""
+    redact_logs()
     parser = build_parser()
     args = parser.parse_args(argv)
     if args.command is None:
@@ -44,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FmloadError as error:
         if args.debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -65,7 +67,7 @@ def _out_of_something(error: OSError | MemoryError) -> int:
         told = FmloadError(f"out of {short}", "raise the limit (ulimit -n), or use fewer at a time", EXIT_INVALID)
     else:
         told = refused_by_disk(error, str(error.filename or "the output"), "--debug shows where")
-    print(f"error: {told}", file=sys.stderr)
+    print(f"error: {printable(str(told))}", file=sys.stderr)
     return told.exit_code
 
 

@@ -17,7 +17,9 @@ from fmload import config
 from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError, refused_by_disk
 from fmload.cli import flags
 from fmload.cli.arguments import positive
-from fmload.config import RunFile
+from fmload.config import RunFile, proxies
+from fmload.config.loading import refuse_missing_variables
+from fmload.endpoints.building import build
 from fmload.exposition import watching
 from fmload.launch import processes as orchestrate
 from fmload.launch import session
@@ -26,7 +28,6 @@ from fmload.launch.progress import Progress
 from fmload.launch.prompt_bars import Bars, progress_bars
 from fmload.launch.server import looks_like_url
 from fmload.plan.stages import plan
-from fmload.plugins import ENDPOINTS
 from fmload.prompts.checking import check
 from fmload.prompts.preparation import prepare
 from fmload.prompts.remarks import remarks
@@ -63,6 +64,11 @@ def run(args: argparse.Namespace) -> int:
     console = Console(stderr=True)
     progress = Progress(console)
     run_file, path = _run_file(args, progress.say)
+    run_file = proxies.with_proxies(run_file)
+    for words in proxies.told(run_file):
+        progress.say(words)
+    if path is not None:
+        refuse_missing_variables(run_file, path, args.set)
     plan(run_file)  # a load that cannot be planned is refused before anything is created
     if not args.resume:
         check(run_file, path, args.set)
@@ -150,12 +156,22 @@ def _as_ctrl_c(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
+def _reach(hop: tuple[str, int] | str, limit_s: float) -> None:
+    """Connects, and closes again. Raises OSError."""
+    if not isinstance(hop, str):
+        socket.create_connection(hop, limit_s).close()
+        return
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(limit_s)
+        sock.connect(hop)
+
+
 def check_alive(run_file: RunFile) -> None:
     """Raises FmloadError naming the first endpoint at which nothing accepts a connection."""
     for spec in run_file.endpoints:
-        for address in ENDPOINTS.load(spec.protocol).from_spec(spec).addresses():
+        for address in build(spec).addresses():
             try:
-                socket.create_connection((address.host, address.port), run_file.timeouts.connect_s).close()
+                _reach(address.first_hop, run_file.timeouts.connect_s)
             except OSError as error:
                 raise FmloadError(f"endpoint '{spec.name}': nothing answers at {address}: {error.strerror or error}",
                                   hint="start the server, or mend the endpoint's url",

@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from fmload.base.units import parse_duration_s, write_duration
-from fmload.config import objectives
+from fmload.config import limits, objectives
 from fmload.config.model import Rule, Strict, also
 from fmload.config.values import Seconds, Share, duration
 from fmload.model.outcome import Outcome
@@ -90,7 +90,8 @@ class WarmupSpec(Strict):
     """What ends a warm-up: a time alone, so many requests, or the first that look like those before them."""
 
     time_s: Seconds | None = Field(None, alias="time", description="ends after so long")
-    requests: int | None = Field(None, ge=1, description="ends after so many requests have completed")
+    requests: int | None = Field(
+        None, ge=1, le=limits.REQUESTS, description="ends after so many requests have completed")
     steady: Annotated[str | None, BeforeValidator(_steady), WithJsonSchema(
         {"anyOf": [{"const": True}, {"type": "string", "examples": ["e2e", "ttft"]}]})] = Field(
         None, description="ends once this metric shows no start-up transient; true: e2e")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from fmload.config import objectives
+from fmload.config import limits, objectives
 from fmload.config.model import Rule, Strict
 from fmload.config.values import Share
 
@@ -21,8 +21,8 @@ class FindSpec(Strict):
         None, description="limits that the load must meet, such as ttft_p95: 1s; the run's objectives when absent")
     knee: bool = Field(False, description="look for the knee and for saturation instead")
     over: Literal["concurrency", "rate"] = Field("concurrency", description="what is raised: users, or arrivals/s")
-    from_: float = Field(LOWEST, alias="from", gt=0, description="the lowest load, tried first")
-    to: float = Field(HIGHEST, gt=0, description="the highest load that may be tried")
+    from_: float = Field(LOWEST, alias="from", gt=0, le=limits.USERS, description="the lowest load, tried first")
+    to: float = Field(HIGHEST, gt=0, le=limits.USERS, description="the highest load that may be tried")
     within: Share = Field(0.05, description="how near the answer is to be: the bracket's width, as a share")
     confidence: Share = Field(0.95, description="of the verdict on each stage")
     extend: int = Field(4, ge=1, le=64, description="an unclear stage's window grows up to so many times its length")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -14,11 +15,14 @@ from pydantic import BaseModel, ValidationError
 from fmload.base.errors import FmloadError
 from fmload.base.registry import did_you_mean
 from fmload.base.resources import resource
-from fmload.config import overrides, problems, yaml_lines
+from fmload.config import overrides, problems, secrets, yaml_lines
 from fmload.config.problems import Problem, RunFileError
 from fmload.config.schema import RunFile
 
 Model = TypeVar("Model", bound=BaseModel)
+_NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
+_LARGEST = 2.0**63  # whole numbers travel in messages, and stand in columns, as 64 bits
+_TOLD, _LONGEST = 200, 500  # problems, and characters of one
 _HINT = "'fmload help run-file' lists every key; 'fmload init' writes a run file that works"
 
 
@@ -69,7 +73,8 @@ def load_as(model: type[Model], path: Path, hint: str, sets: Sequence[str] = ())
 def _text(path: Path) -> str:
     """A descriptor that processes inherit (`/dev/fd/3`) is read from its beginning: they may share its place."""
     if path.parent != Path("/dev/fd"):
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            return file.read(yaml_lines.MAX_BYTES + 1)
     descriptor = int(path.name)
     return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode("utf-8")
 
@@ -82,7 +87,7 @@ def parse(text: str, source: str, folder: Path, sets: Sequence[str] = ()) -> Run
 def _parse_as(model: type[Model], text: str, source: str, folder: Path, hint: str, sets: Sequence[str]) -> Model:
     document = _document(text, source, hint)
     data, brought = document.value, _override(document.value, sets)
-    found = list(document.problems)
+    found = [*document.problems, *_unfit(data, ())]
     try:
         made = model.model_validate(data, context={"folder": folder, "region": data.get("region")})
     except ValidationError as error:
@@ -90,8 +95,21 @@ def _parse_as(model: type[Model], text: str, source: str, folder: Path, hint: st
     if not found:
         return made
     ordered = sorted(found, key=lambda one: _line(document, one[0]))
-    raise RunFileError([Problem(_where(document, brought, source, key), problems.written(key), message)
-                        for key, message in ordered], hint=hint)
+    raise RunFileError([Problem(_where(document, brought, source, key), problems.written(key), _cut(message))
+                        for key, message in ordered[:_TOLD]], hint=hint)
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…"
+
+
+def refuse_missing_variables(run_file: RunFile, path: Path, sets: Sequence[str] = ()) -> None:
+    """Raises RunFileError naming the line of every key whose variable this process's environment lacks."""
+    absent = list(secrets.missing([endpoint.model_dump(by_alias=True) for endpoint in run_file.endpoints]))
+    if absent:
+        where = places(path, sets)
+        raise RunFileError([Problem(where(key), problems.written(key), f"the environment variable {name} is not set")
+                            for key, name in absent], hint=f"export {absent[0][1]}=…, on every worker's host")
 
 
 def places(path: Path, sets: Sequence[str] = ()) -> Callable[[yaml_lines.Path], str]:
@@ -119,6 +137,21 @@ def _document(text: str, source: str, hint: str) -> yaml_lines.Document:
             f"the run file must be a mapping of keys, not {problems.shown(document.value)}")
         raise RunFileError([Problem(f"{source}:1", "", what)], hint=hint)
     return document
+
+
+def _unfit(value: Any, path: yaml_lines.Path) -> Iterator[tuple[yaml_lines.Path, str]]:
+    """Values that no key can take: numbers that messages and columns cannot hold, characters that no text has."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _unfit(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unfit(item, (*path, index))
+    elif isinstance(value, str):
+        if unfit := _NO_TEXT.search(value):
+            yield path, f"holds {unfit[0]!a}, which is no character of a text; take it out"
+    elif isinstance(value, int | float) and not abs(value) < _LARGEST:
+        yield path, f"{str(value)[:40]} is larger than any number that can be reckoned with here; write a smaller one"
 
 
 def _line(document: yaml_lines.Document, key: yaml_lines.Path) -> int:

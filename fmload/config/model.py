@@ -37,7 +37,7 @@ Rule = tuple[str | tuple[str | int, ...], str]
 class Strict(BaseModel):
     """Unknown keys are errors; values are not coerced between kinds."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True, strict=True, allow_inf_nan=False)
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
@@ -83,7 +83,7 @@ class NoOptions(Strict):
 class Extensible(BaseModel):
     """A model whose further keys belong to the registry entry that the field `chosen_by` names."""
 
-    model_config = ConfigDict(extra="allow", populate_by_name=True, frozen=True, strict=True)
+    model_config = ConfigDict(extra="allow", populate_by_name=True, frozen=True, strict=True, allow_inf_nan=False)
     registry: ClassVar[Registry]
     chosen_by: ClassVar[str]
     _options: Any = PrivateAttr(default=None)

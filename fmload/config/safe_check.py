@@ -65,7 +65,7 @@ class CheckSpec(Strict):
     headers: dict[str, str] = Field(default_factory=dict, description="sent with every check")
     api_key_env: str | None = Field(None, description="environment variable that holds the service's key")
     api_key_header: str = Field("Authorization", description="where the key goes; there as a bearer token")
-    timeout_s: Seconds = Field(10.0, alias="timeout", description="after which the check has failed")
+    timeout_s: Seconds = Field(10.0, alias="timeout", gt=0, description="after which the check has failed")
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:

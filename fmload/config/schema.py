@@ -20,29 +20,32 @@ from pydantic_core import CoreSchema
 from fmload.base.apportion import shares, spread
 from fmload.base.errors import FmloadError
 from fmload.base.registry import did_you_mean
-from fmload.config import objectives
+from fmload.base.units import parse_duration_s
+from fmload.config import http_rules, limits, objectives
 from fmload.config.control import ExactSpec, StopSpec, Trial, TrialSpec, UntilSpec, Warmup, WarmupSpec
 from fmload.config.find import FindSpec
 from fmload.config.model import Extensible, Rule, Strict, also
 from fmload.config.safe_check import SafeCheckSpec
-from fmload.config.values import Balance, Bytes, ModelName, RunPath, Seconds, Share
+from fmload.config.values import Balance, Bytes, ModelName, Name, RunPath, Seconds, Share
 from fmload.plugins import ARRIVALS, COLLECTORS, ENDPOINTS, SOURCES, TARGETS, is_steady
-from fmload.wire.url import is_url
 
 
 class PriceSpec(Strict):
     """What the endpoint costs: an instance type (looked up), an hourly price, or prices per million tokens."""
 
     instance_type: str | None = None
-    count: int = Field(1, ge=1, description="instances that serve this endpoint")
+    count: int = Field(1, ge=1, le=limits.ENTRIES, description="instances that serve this endpoint")
     region: str | None = None
     purchase: str = Field("on_demand", description="on_demand, spot, or a rate named in the price table")
-    hourly: float | None = Field(None, ge=0, description="USD per hour and instance")
-    input_per_1m: float | None = Field(None, ge=0, description="USD per million input tokens")
-    output_per_1m: float | None = Field(None, ge=0, description="USD per million output tokens")
-    cached_input_per_1m: float | None = Field(None, ge=0, description="USD per million cached input tokens")
-    cache_write_per_1m: float | None = Field(None, ge=0, description="USD per million tokens written to a cache")
-    cache_write_1h_per_1m: float | None = Field(None, ge=0, description="USD per million tokens cached for an hour")
+    hourly: float | None = Field(None, ge=0, le=limits.USD, description="USD per hour and instance")
+    input_per_1m: float | None = Field(None, ge=0, le=limits.USD, description="USD per million input tokens")
+    output_per_1m: float | None = Field(None, ge=0, le=limits.USD, description="USD per million output tokens")
+    cached_input_per_1m: float | None = Field(
+        None, ge=0, le=limits.USD, description="USD per million cached input tokens")
+    cache_write_per_1m: float | None = Field(
+        None, ge=0, le=limits.USD, description="USD per million tokens written to a cache")
+    cache_write_1h_per_1m: float | None = Field(
+        None, ge=0, le=limits.USD, description="USD per million tokens cached for an hour")
     model: str | None = Field(None, description="a model id in the price table's token prices")
     tier: str | None = Field(None, description="service tier, or batch; default: the endpoint's service_tier")
 
@@ -67,10 +70,11 @@ class EndpointSpec(Extensible):
     registry = ENDPOINTS
     chosen_by = "protocol"
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="its name in results and report")
+    name: Name = Field(description="its name in results and report")
     protocol: str = Field(description="openai, sagemaker, bedrock, or a plugin's name")
     url: str | None = Field(None, description="base URL, for example http://10.0.0.5:8080/v1")
-    urls: list[str] | None = Field(None, min_length=1, description="several addresses of one model")
+    urls: list[str] | None = Field(
+        None, min_length=1, max_length=limits.ENTRIES, description="several addresses of one model")
     balance: Balance | None = Field(None, description="of several addresses: each in turn (round_robin, the default), "
                                                       "or the one with the fewest requests of this worker in flight")
     model: str | None = Field(None, description="as the server calls it")
@@ -78,11 +82,14 @@ class EndpointSpec(Extensible):
     stream: bool = Field(True, description="false waits for whole answers: no TTFT, TPOT or ITL then")
     parameters: dict[str, Any] = Field(default_factory=dict, description="inference parameters, sent as they are")
     headers: dict[str, str] = Field(default_factory=dict, description="sent with every request")
+    proxy: str | None = Field(None, description="HTTP proxy, http://user:password@host:port; default: that of the "
+                                                "usual variables (HTTPS_PROXY …); none: no proxy")
     request_id_header: str | None = Field("X-Request-Id", description="null switches it off")
     deploy: DeploySpec | None = Field(None, description="the run makes the endpoint, and removes it")
     price: PriceSpec | None = Field(None, description="what the endpoint costs")
     instance_type: str | None = Field(None, description="for the report, when the price does not name it")
-    accelerators: int | None = Field(None, ge=1, description="accelerators that serve this endpoint, in all")
+    accelerators: int | None = Field(
+        None, ge=1, le=limits.USERS, description="accelerators that serve this endpoint, in all")
     emulated: str | None = Field(None, description="what it imitates, when it is an emulation; the report says so")
 
     @classmethod
@@ -97,11 +104,17 @@ class EndpointSpec(Extensible):
         for place, url in enumerate(urls):
             if url in urls[:place]:
                 yield ("urls", place), f"'{url}' stands here twice; give each address once"
-            if isinstance(url, str) and not is_url(url):
-                yield ("urls", place), f"'{url}' is not a URL; write http://host:port/v1"
-        url = given.get("url")
-        if isinstance(url, str) and not is_url(url):
-            yield "url", f"'{url}' is not a URL; write http://host:port/v1"
+            elif wrong := http_rules.wrong_url(url):
+                yield ("urls", place), wrong
+        if wrong := http_rules.wrong_url(given.get("url")):
+            yield "url", wrong
+        if isinstance(given.get("headers"), Mapping):
+            for name, wrong in http_rules.wrong_headers(given["headers"]):
+                yield ("headers", name), wrong
+        if wrong := http_rules.wrong_proxy(given.get("proxy")):
+            yield "proxy", wrong
+        if wrong := http_rules.wrong_name(given.get("request_id_header")):
+            yield "request_id_header", wrong
 
 
 class TokenFilter(Strict):
@@ -125,14 +138,16 @@ class Distribution(Strict):
 
     kind: Literal["normal", "uniform", "lognormal", "fixed"] | None = Field(
         None, description="normal with a mean, else uniform")
-    mean: float | None = Field(None, gt=0)
-    stddev: float = Field(0, ge=0, description="of the lengths, for lognormal too")
-    min: int | None = Field(None, ge=1, description="shorter draws are drawn again")
-    max: int | None = Field(None, ge=1, description="longer draws are drawn again")
+    mean: float | None = Field(None, gt=0, le=limits.TOKENS)
+    stddev: float = Field(0, ge=0, le=limits.TOKENS, description="of the lengths, for lognormal too")
+    min: int | None = Field(None, ge=1, le=limits.TOKENS, description="shorter draws are drawn again")
+    max: int | None = Field(None, ge=1, le=limits.TOKENS, description="longer draws are drawn again")
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
-        if given.get("kind") == "uniform" or "mean" not in given:
+        if given.get("kind") in ("normal", "lognormal", "fixed") and "mean" not in given:
+            yield "kind", f"{given['kind']} needs a mean"
+        elif given.get("kind") == "uniform" or "mean" not in given:
             if "min" not in given or "max" not in given:
                 yield "", "needs 'mean' (and 'stddev'), or 'min' and 'max'"
             if given.get("stddev"):
@@ -165,13 +180,14 @@ class PromptSpec(Extensible):
     registry = SOURCES
     chosen_by = "source"
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="its name in results and report")
+    name: Name = Field(description="its name in results and report")
     source: str = Field(description="where the prompts come from; docs/prompts.md")
     template: RunPath | None = Field(None, description="a file with {fields} named after the source's columns")
     filter: TokenFilter | None = Field(None, description="keeps a part of the prompts")
     output_tokens: Length | None = Field(None, description="length of the answers to ask for")
     exact_output: bool = Field(False, description="answers exactly that long, where the server can be made to")
-    count: int | None = Field(None, ge=1, description="prompts to prepare; the source decides when absent")
+    count: int | None = Field(
+        None, ge=1, le=limits.PROMPTS, description="prompts to prepare; the source decides when absent")
     unique: bool = Field(True, description="no two prompts of the set are alike")
     nonce: bool | None = Field(None, description="begin every prompt with a mark that no earlier run has sent; yes for "
                                                  "texts made up at random (synthetic, fixed, random), else no")
@@ -223,8 +239,9 @@ def _several(value: object) -> object:
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-_Speed = Annotated[float, Field(gt=0)]
-Speeds = Annotated[list[_Speed], BeforeValidator(_several), Field(min_length=1), WithJsonSchema({"anyOf": [
+_Speed = Annotated[float, Field(gt=0, le=limits.FACTOR)]
+Speeds = Annotated[list[_Speed], BeforeValidator(_several), Field(min_length=1, max_length=limits.LEVELS),
+                   WithJsonSchema({"anyOf": [
     {"type": "number", "exclusiveMinimum": 0},
     {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 1}]})]
 
@@ -246,7 +263,7 @@ class ComponentSpec(Strict):
 
     endpoint: str = Field(description="name of an endpoint")
     prompts: str = Field(description="name of a prompt set")
-    weight: float = Field(1.0, gt=0, description="its part, against the weights of the others")
+    weight: float = Field(1.0, gt=0, le=limits.FACTOR, description="its part, against the weights of the others")
     parameters: dict[str, Any] = Field(default_factory=dict, description="over those of the endpoint")
 
 
@@ -256,8 +273,9 @@ class CancelSpec(Strict):
     share: Share = Field(description="of all requests, drawn by the seed")
     after_s: Seconds | None = Field(None, alias="after", gt=0, description="so long after it was sent, unless it was "
                                                                            "answered by then")
-    after_tokens: int | None = Field(None, ge=1, description="once so many tokens of the answer have come; needs "
-                                                             "streamed answers")
+    after_tokens: int | None = Field(
+        None, ge=1, le=limits.TOKENS,
+        description="once so many tokens of the answer have come; needs streamed answers")
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
@@ -271,11 +289,14 @@ DEFAULT_WARMUP = "10s"
 class LoadSpec(Strict):
     """The sweep. Exactly one of `concurrency`, `rate`, `find` and `trace`."""
 
-    concurrency: list[Annotated[int, Field(ge=1)]] | None = Field(None, description="users at the same time")
-    rate: list[Annotated[float, Field(gt=0)]] | None = Field(None, description="arrivals per second")
+    concurrency: list[Annotated[int, Field(ge=1, le=limits.USERS)]] | None = Field(
+        None, max_length=limits.LEVELS, description="users at the same time")
+    rate: list[Annotated[float, Field(gt=0, le=limits.REQUESTS_PER_S)]] | None = Field(
+        None, max_length=limits.LEVELS, description="arrivals per second")
     find: FindSpec | None = Field(None, description="search for the highest load that meets objectives, or the knee")
     mix: list[ComponentSpec] | None = Field(
-        None, min_length=1, description="what is sent at the same time, by weight; docs/mixes.md")
+        None, min_length=1, max_length=limits.ENTRIES,
+        description="what is sent at the same time, by weight; docs/mixes.md")
     trace: TraceSpec | None = Field(None, description="arrivals replayed as they were; {} for a whole trace")
     arrivals: Arrivals | None = Field(
         None, description="arrival process of an open loop: its name, or {process: name, …its options}; constant")
@@ -283,14 +304,15 @@ class LoadSpec(Strict):
     warmup: Warmup = Field(WarmupSpec(time_s=10.0), json_schema_extra={"default": DEFAULT_WARMUP},
                            description="not measured: a duration, or what ends it")
     window_s: Seconds | None = Field(
-        None, alias="window", description="60s when neither window nor requests is given; of a trace, all that is left")
-    requests: Annotated[int, Field(ge=1)] | ExactSpec | None = Field(
+        None, alias="window", gt=0,
+        description="60s when neither window nor requests is given; of a trace, all that is left")
+    requests: Annotated[int, Field(ge=1, le=limits.REQUESTS)] | ExactSpec | None = Field(
         None, description="close the window after so many requests; {exactly: 500}: send no more, and count them all")
     until: UntilSpec | None = Field(None, description="close the window once a metric is known well enough")
     drain_s: Seconds = Field(120.0, alias="drain", description="longest wait for answers after the window")
-    workers: int = Field(1, ge=1, description="Locust worker processes")
+    workers: int = Field(1, ge=1, le=limits.WORKERS, description="Locust worker processes")
     side_by_side: bool = Field(False, description="stages of different endpoints run at the same time")
-    repeat: int = Field(1, ge=1, description="times that every stage is run")
+    repeat: int = Field(1, ge=1, le=limits.REPEATS, description="times that every stage is run")
     shuffle: bool = Field(False, description="order of the stages drawn by the seed")
     respread: bool = Field(False, description="users of a lost worker, or its arrivals to come, go to the others")
     stop_when_saturated: bool | None = Field(
@@ -315,6 +337,7 @@ class LoadSpec(Strict):
         yield from _unsteady(given)
         yield from _inexact(given)
         yield from _unmixable(given)
+        yield from _endless(given)
         for key, why in _NOT_IN_A_SEARCH.items():
             if "find" in given and given.get(key) not in (None, False, 1):
                 yield key, why
@@ -346,6 +369,19 @@ def _inexact(given: Mapping[str, Any]) -> Iterator[Rule]:
             yield key, "does not go with requests: {exactly: …}; give a number alone"
     if "mix" in given and "rate" in given:
         yield "requests", "exactly so many requests of a mix need users (concurrency); give a number alone"
+
+
+def _endless(given: Mapping[str, Any]) -> Iterator[Rule]:
+    """More arrivals in one stage than can be counted."""
+    window_s = given.get("window_s")
+    try:
+        length_s = parse_duration_s(window_s) if isinstance(window_s, str) else float(window_s or 0.0)
+    except (TypeError, ValueError):
+        return  # told elsewhere
+    for place, rate in enumerate(_listed(given.get("rate"))):
+        if isinstance(rate, int | float) and 0 < rate <= limits.REQUESTS_PER_S and rate * length_s > limits.REQUESTS:
+            yield ("rate", place), (f"{rate:g} a second make {rate * length_s:.3g} requests in this window; "
+                                    f"{limits.REQUESTS:,} are the most")
 
 
 def _unmixable(given: Mapping[str, Any]) -> Iterator[Rule]:
@@ -389,10 +425,10 @@ def _unsteady(given: Mapping[str, Any]) -> Iterator[Rule]:
 class TimeoutSpec(Strict):
     """Limits of one request."""
 
-    connect_s: Seconds = Field(10.0, alias="connect", description="connection, TLS included")
-    first_token_s: Seconds = Field(120.0, alias="first_token", description="from the request to the first token")
-    idle_s: Seconds = Field(60.0, alias="idle", description="between two tokens")
-    total_s: Seconds = Field(600.0, alias="total", description="the whole request")
+    connect_s: Seconds = Field(10.0, alias="connect", gt=0, description="connection, TLS included")
+    first_token_s: Seconds = Field(120.0, alias="first_token", gt=0, description="from the request to the first token")
+    idle_s: Seconds = Field(60.0, alias="idle", gt=0, description="between two tokens")
+    total_s: Seconds = Field(600.0, alias="total", gt=0, description="the whole request")
 
 
 class ReportSpec(Strict):
@@ -436,22 +472,23 @@ class TelemetrySpec(Extensible):
     registry = COLLECTORS
     chosen_by = "collector"
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the source's name in the report")
+    name: Name = Field(description="the source's name in the report")
     collector: str = Field(description="prometheus, prometheus_query, nvidia_smi, neuron_monitor, docker or cloudwatch")
 
 
 class RunFile(Strict):
     """A whole run."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="begins the name of the results folder")
+    name: Name = Field(description="begins the name of the results folder")
     region: str | None = Field(None, description="AWS region of endpoints, deployments and prices that name none")
     seed: int = Field(0, description="decides prompts, arrivals and shuffling")
-    endpoints: list[EndpointSpec] = Field(min_length=1, description="what is measured")
-    prompts: list[PromptSpec] = Field(min_length=1, description="what is sent")
+    endpoints: list[EndpointSpec] = Field(min_length=1, max_length=limits.ENTRIES, description="what is measured")
+    prompts: list[PromptSpec] = Field(min_length=1, max_length=limits.ENTRIES, description="what is sent")
     load: LoadSpec = Field(description="how much of it")
     timeouts: TimeoutSpec = Field(default_factory=TimeoutSpec, description="limits of one request")
-    max_response_bytes: Bytes = Field(256 << 20, alias="max_response", description="larger answers are cut off there, "
-                                                                                   "and have failed (decode)")
+    max_response_bytes: Bytes = Field(
+        256 << 20, alias="max_response", ge=1024, le=limits.RESPONSE_BYTES,
+        description="larger answers are cut off there, and have failed (decode)")
     objectives: dict[str, Any] = Field(default_factory=dict, description="limits on metrics, for example ttft_p95: 2s")
     report: ReportSpec = Field(default_factory=ReportSpec, description="what the report shows")
     keep_answers: Annotated[AnswersSpec | None, BeforeValidator(_kept)] = Field(
@@ -460,15 +497,19 @@ class RunFile(Strict):
         default_factory=CountSpec, json_schema_extra={"default": True},
         description="count answers that the server does not count, by a tokenizer after the run")
     prices: RunPath | None = Field(None, description="a price table of your own, over the one that ships")
-    max_cost: float | None = Field(None, ge=0, description="USD; a run that would pass it is stopped before")
-    ask_above: float = Field(10.0, ge=0, description="USD; `fmload run` asks before a load that costs more")
-    telemetry: list[TelemetrySpec] = Field(default_factory=list, description="what the endpoints did meanwhile")
+    max_cost: float | None = Field(
+        None, ge=0, le=limits.USD, description="USD; a run that would pass it is stopped before")
+    ask_above: float = Field(
+        10.0, ge=0, le=limits.USD, description="USD; `fmload run` asks before a load that costs more")
+    telemetry: list[TelemetrySpec] = Field(
+        default_factory=list, max_length=limits.ENTRIES, description="what the endpoints did meanwhile")
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
         for kind in ("endpoints", "prompts", "telemetry"):
             for index, name in _repeated(given.get(kind)):
                 yield (kind, index, "name"), f"'{name}' names an earlier entry too; the results tell them apart by name"
+        yield from _too_many(given)
         yield from _strangers(given)
         yield from _without_times(given)
         if isinstance(given.get("objectives"), Mapping):
@@ -482,6 +523,19 @@ class RunFile(Strict):
         aimless = find is not None and not _key(find, "knee") and not _key(find, "objective")
         if aimless and not objectives.searchable(given.get("objectives")):
             yield ("load", "find", "objective"), "is missing; give limits such as {ttft_p95: 1s}"
+
+
+def _too_many(given: Mapping[str, Any]) -> Iterator[Rule]:
+    """A plan of more stages than anybody could wait for."""
+    load = given.get("load")
+    levels = max(len(_listed(_key(load, "concurrency"))), len(_listed(_key(load, "rate"))), 1)
+    repeat = _key(load, "repeat")
+    repeat = repeat if isinstance(repeat, int) and repeat > 0 else 1
+    lanes = len(_listed(_key(load, "mix"))) or len(_listed(given.get("endpoints"))) * len(_listed(given.get("prompts")))
+    if repeat <= limits.REPEATS and levels <= limits.LEVELS and repeat * levels * lanes > limits.STAGES:
+        yield ("load", "repeat" if repeat > 1 else ""), (
+            f"{repeat * levels * lanes:,} stages in all; {limits.STAGES:,} are the most: take fewer levels, endpoints, "
+            "prompt sets or repeats")
 
 
 def _strangers(given: Mapping[str, Any]) -> Iterator[Rule]:

@@ -15,6 +15,10 @@ from pydantic import (
 )
 
 from fmload.base.units import parse_duration_s, parse_size_bytes, write_duration, write_size
+from fmload.config import limits
+
+# Names of endpoints, prompt sets and collectors: they stand in the results, and in names of files.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=limits.NAME_CHARACTERS)]
 
 
 def duration(value: object, info: ValidationInfo) -> object:
@@ -26,7 +30,8 @@ def duration(value: object, info: ValidationInfo) -> object:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(duration), Field(ge=0), PlainSerializer(write_duration, when_used="json"),
+Seconds = Annotated[float, BeforeValidator(duration), Field(ge=0, le=limits.DURATION_S),
+                    PlainSerializer(write_duration, when_used="json"),
                     WithJsonSchema({"anyOf": [{"type": "string", "examples": ["500ms", "10s", "2m"]}, {"const": 0}]})]
 
 
@@ -40,7 +45,8 @@ def _size(value: object, info: ValidationInfo) -> object:
 
 
 SIZE_EXAMPLES = ["64KiB", "500MB", "1GiB"]
-Bytes = Annotated[int, BeforeValidator(_size), Field(ge=0), PlainSerializer(write_size, when_used="json"),
+Bytes = Annotated[int, BeforeValidator(_size), Field(ge=0, le=limits.BYTES),
+                  PlainSerializer(write_size, when_used="json"),
                   WithJsonSchema({"type": "string", "examples": SIZE_EXAMPLES})]
 
 

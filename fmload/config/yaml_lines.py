@@ -1,4 +1,8 @@
-"""YAML to plain values and back, with the line of every key: YAML 1.2's core types, no tags, no duplicate keys."""
+"""YAML to plain values and back, with the line of every key: YAML 1.2's core types, no tags, no duplicate keys.
+
+What a text may ask for is limited, so that none takes more than a moment: its size, how deep it is nested, how many
+values its aliases make of it, and how many digits a number has.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,16 @@ from typing import Any, cast
 
 import yaml
 
+from fmload.base.units import write_size
+
 Path = tuple[str | int, ...]
+
+MAX_BYTES = 4 << 20
+MAX_DEPTH = 40
+MAX_VALUES = 20_000
+_TOO_MANY = (f"more than {MAX_VALUES:,} values, those that aliases repeat included; write fewer, or put prompts into "
+             "files of their own")
+MAX_DIGITS = 400  # of a number: more than the largest that a computer's arithmetic has
 
 
 @dataclass(slots=True)
@@ -20,6 +33,7 @@ class Document:
     value: Any = None
     lines: dict[Path, int] = field(default_factory=dict)
     problems: list[tuple[Path, str]] = field(default_factory=list)
+    size: int = 0  # values so far, those of aliases included
 
 
 class SyntaxProblem(Exception):
@@ -74,6 +88,7 @@ def parse(text: str) -> Document:
 
 
 def _root(text: str) -> yaml.Node | None:
+    _check_size(text)
     with suppress(yaml.YAMLError):  # the other loader says what is wrong
         return cast(yaml.Node | None, _FastLoader(text).get_single_node())
     try:
@@ -83,6 +98,27 @@ def _root(text: str) -> yaml.Node | None:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise SyntaxProblem(line, f"a character that YAML forbids ({error.character!r})") from error
+
+
+def _check_size(text: str) -> None:
+    """Raises SyntaxProblem for what is too large or nested too deep. By events: building it would recurse."""
+    if len(text) > MAX_BYTES:
+        raise SyntaxProblem(1, f"larger than {write_size(MAX_BYTES)}; put prompts into files of their own")
+    depth = 0
+    with suppress(yaml.YAMLError):
+        for count, event in enumerate(yaml.parse(text, Loader=_FastLoader)):
+            if count > 2 * MAX_VALUES:
+                raise SyntaxProblem(_line(event), _TOO_MANY)
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > MAX_DEPTH:
+                raise SyntaxProblem(_line(event), f"nested more than {MAX_DEPTH} deep; no key needs that")
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 1
 
 
 def write(value: Any) -> str:
@@ -105,6 +141,9 @@ def _build(node: yaml.Node, path: Path, document: Document, above: tuple[yaml.No
     if any(node is one for one in above):
         document.problems.append((path, "an alias that contains itself"))
         return None
+    document.size += 1
+    if document.size > MAX_VALUES:
+        raise SyntaxProblem(document.lines.get(path[:1], node.start_mark.line + 1), _TOO_MANY)
     above = (*above, node)
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, document, above)
@@ -121,6 +160,9 @@ def _scalar(node: yaml.Node, path: Path, document: Document) -> Any:
     read = _READERS.get(node.tag)
     if read is None:
         document.problems.append((path, f"the tag {node.tag} is not allowed; write plain values"))
+        return None
+    if read is not str and len(node.value) > MAX_DIGITS:
+        document.problems.append((path, f"a number of {len(node.value):,} digits; {MAX_DIGITS} are the most"))
         return None
     return read(node.value)
 
@@ -142,7 +184,7 @@ def _mapping(node: yaml.MappingNode, path: Path, document: Document, above: tupl
         first.setdefault(key, line)
         document.lines[where] = line
         values[key] = _build(value_node, where, document, above)
-    return {**_merge(merged, path, document, above), **values}
+    return {**_merge(merged, path, document, above), **values} if merged else values
 
 
 def _merge(nodes: list[yaml.Node], path: Path, document: Document, above: tuple[yaml.Node, ...]) -> dict[str, Any]:

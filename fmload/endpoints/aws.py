@@ -7,17 +7,19 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from fmload.base.errors import FmloadError
+from fmload.base.redaction import protect
 from fmload.base.version import __version__
 from fmload.config.model import Strict
+from fmload.config.proxies import proxy_of
 from fmload.config.schema import EndpointSpec
 from fmload.config.values import Region
 from fmload.wire import botocore_transport
 from fmload.wire.exchange import Address
+from fmload.wire.url import Way, split_url
 
 Service = Literal["sagemaker-runtime", "bedrock-runtime"]
 
@@ -100,15 +102,8 @@ def _has_bearer_token(service: Service) -> bool:
 
 def addresses(client: Any, spec: EndpointSpec, options: AwsOptions) -> list[Address]:
     """Where to connect: the URLs of the spec, or the service's own."""
-    return [_address(url, options) for url in spec.urls or [client.meta.endpoint_url]]
-
-
-def _address(url: str, options: AwsOptions) -> Address:
-    parts = urlsplit(url)
-    tls = parts.scheme == "https"
-    ca_file = options.ca_file or os.environ.get("AWS_CA_BUNDLE")
-    return Address(parts.hostname or "", parts.port or (443 if tls else 80), tls, ca_file if tls else None,
-                   options.verify_tls)
+    way = Way(options.ca_file or os.environ.get("AWS_CA_BUNDLE"), options.verify_tls, proxy=proxy_of(spec))
+    return [split_url(url, way)[0] for url in spec.urls or [client.meta.endpoint_url]]
 
 
 def check_arguments(name: str, client: Any, operation: str, arguments: dict[str, Any]) -> None:
@@ -138,6 +133,7 @@ def bearer_token(kind: Literal["sagemaker", "bedrock"], name: str, region: str |
     """
     fixed = os.environ.get("AWS_BEARER_TOKEN_BEDROCK") if kind == "bedrock" else None
     if fixed:
+        protect(fixed)
         return lambda: fixed
     session = make_session(name, region, profile)
     credentials = require_credentials(name, session)
@@ -147,6 +143,7 @@ def bearer_token(kind: Literal["sagemaker", "bedrock"], name: str, region: str |
         nonlocal token, due
         if time.monotonic() >= due:
             token = _signed_token(kind, credentials.get_frozen_credentials(), session.region_name, life_s)
+            protect(token)
             due = time.monotonic() + life_s * _REFRESH_AFTER
         return token
     return current

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from fmload.base.redaction import shortened
 from fmload.model.outcome import Failure
 from fmload.wire.exchange import Exchange
 
@@ -33,7 +34,7 @@ def error_message(body: bytes) -> str:
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return " ".join(body[:4 * _MESSAGE_LIMIT].decode("utf-8", "replace").split())[:_MESSAGE_LIMIT]
+        return shortened(" ".join(body[:4 * _MESSAGE_LIMIT].decode("utf-8", "replace").split()), _MESSAGE_LIMIT)
     return error_text(data)
 
 
@@ -51,4 +52,5 @@ def error_text(data: Any) -> str:
                 data = next((data[key] for key in _WORDS if data.get(key)), str(dict(data)))
     except RecursionError:
         data = "an error nested too deeply to be told"
-    return str(data)[:_MESSAGE_LIMIT].encode("utf-8", "replace").decode()
+    text = str(data)[:4 * _MESSAGE_LIMIT].encode("utf-8", "replace").decode()
+    return shortened(text, _MESSAGE_LIMIT)

@@ -10,17 +10,20 @@ import orjson
 from pydantic import Field
 
 from fmload.base.errors import FmloadError
+from fmload.base.redaction import protect
+from fmload.config.http_rules import wrong_value
 from fmload.config.model import Strict
+from fmload.config.proxies import proxy_of
+from fmload.config.values import RunPath
 from fmload.endpoints.failures import http_failure
 from fmload.endpoints.openai_answer import is_one_object, read_stream, read_whole
 from fmload.endpoints.payloads import EXACT_OUTPUT, exact_output
 from fmload.endpoints.reasoning_tags import Tag, split
-from fmload.model.outcome import Failure
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.wire.exchange import Address, Exchange, HttpRequest, Wire
 from fmload.wire.tls import client_context
-from fmload.wire.url import split_url, with_query
+from fmload.wire.url import Way, split_url, with_query
 
 _PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 
@@ -53,11 +56,14 @@ class OpenAI:
             description="sent for `exact_output`; `$max_tokens` stands for the length")
         ca_file: str | None = Field(None, description="PEM file of the certificates to trust")
         verify_tls: bool = Field(True, description="false for tests only")
+        client_certificate: RunPath | None = Field(
+            None, description="PEM file with a certificate of the client's own, and its key")
+        client_key: RunPath | None = Field(None, description="PEM file with that key, where it is in another file")
 
     def __init__(self, name: str, urls: list[str], model: str | None, options: Options, *, streamed: bool = True,
                  parameters: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None,
                  request_id_header: str | None = "X-Request-Id", api_key: str | None = None,
-                 bearer_token: Callable[[], str] | None = None) -> None:
+                 bearer_token: Callable[[], str] | None = None, proxy: str | None = None) -> None:
         """`urls` are base URLs; a URL without a path gets `/v1`. Raises FmloadError for a URL that is none.
 
         `bearer_token` is asked for each request, since tokens expire.
@@ -65,7 +71,8 @@ class OpenAI:
         self.name = name
         self.streamed = streamed
         self._options = options
-        self._targets = dict(_target(url, options) for url in urls)
+        way = Way(options.ca_file, options.verify_tls, options.client_certificate, options.client_key, proxy)
+        self._targets = dict(_target(url, options, way) for url in urls)
         if len(self._targets) < len(urls):
             raise FmloadError(f"endpoint '{name}': two of its urls have the same host and port",
                               hint="requests are told apart by host and port; give each path an endpoint of its own")
@@ -74,7 +81,6 @@ class OpenAI:
             "stream_options" not in (parameters or {}))
         self._fixed_headers = {**_headers(api_key, streamed), **(headers or {})}
         self._request_id_header = request_id_header
-        self._api_key = api_key
         self._bearer_token = bearer_token
 
     @classmethod
@@ -85,7 +91,8 @@ class OpenAI:
             raise FmloadError(f"endpoint '{spec.name}' has no url", hint="give url, urls or deploy")
         return cls(spec.name, urls, spec.model, spec.options, streamed=spec.stream, parameters=spec.parameters,
                    headers=spec.headers, request_id_header=spec.request_id_header,
-                   api_key=_api_key(spec.name, spec.options.api_key_env), bearer_token=_bearer_token(spec))
+                   api_key=_api_key(spec.name, spec.options.api_key_env), bearer_token=_bearer_token(spec),
+                   proxy=proxy_of(spec))
 
     def addresses(self) -> list[Address]:
         """Where to connect, one a URL."""
@@ -123,13 +130,6 @@ class OpenAI:
 
     def read(self, exchange: Exchange) -> Reading:
         """Chunks, counts and failure of a response. A server that answers a stream with plain JSON is understood."""
-        reading = self._read(exchange)
-        if reading.failure is not None and self._api_key is not None:
-            message = reading.failure.message.replace(self._api_key, "[redacted]")
-            reading.failure = Failure(reading.failure.outcome, message)
-        return reading
-
-    def _read(self, exchange: Exchange) -> Reading:
         failure = http_failure(exchange)
         if failure is not None:
             return Reading(failure=failure)
@@ -150,6 +150,9 @@ def _api_key(name: str, variable: str | None) -> str | None:
     if not value:
         raise FmloadError(f"endpoint '{name}': the environment variable {variable} is not set",
                           hint=f"export {variable}=…, on every worker's host")
+    if wrong := wrong_value(value):
+        raise FmloadError(f"endpoint '{name}': the key in {variable} {wrong}", hint=f"export {variable}=… again")
+    protect(value)
     return value
 
 
@@ -180,9 +183,9 @@ def _fixed_body(model: str | None, streamed: bool, options: OpenAI.Options,
     return {**body, **parameters}
 
 
-def _target(url: str, options: OpenAI.Options) -> tuple[Address, str]:
-    address, path, query = split_url(url, options.ca_file, options.verify_tls)
+def _target(url: str, options: OpenAI.Options, way: Way) -> tuple[Address, str]:
+    address, path, query = split_url(url, way)
     if address.tls:
-        client_context(options.ca_file, options.verify_tls)
+        client_context(way.ca_file, way.verify, way.certificate, way.certificate_key)
     path = path.rstrip("/") or "/v1"
     return address, with_query(path if path.endswith("/completions") else path + _PATHS[options.api], query)

@@ -21,8 +21,10 @@ from fmload.base.errors import EXIT_BUDGET, EXIT_DISK_FULL, EXIT_INTERRUPTED, EX
 from fmload.base.resources import resource
 from fmload.config import RunFile, yaml_lines
 from fmload.config.dumping import values
+from fmload.config.secrets import lift, refuse_inline_secrets
 from fmload.launch import parent
 from fmload.launch.progress import Progress, read_snapshot
+from fmload.protocol import admission
 from fmload.results import stage_file
 from fmload.results.folder import Results
 
@@ -80,7 +82,12 @@ def drive(run: RunFile, results: Results, workers: int, progress: Progress, resu
     the main thread only (signals). Every process that was started is gone on return. Raises FmloadError with the
     master's own words when it failed.
     """
-    with _run_file_in_memory(run) as run_file, _fleet(run_file, results, workers, resume, remote, watched) as fleet:
+    if remote is not None:
+        refuse_inline_secrets(run)
+    lifted, secrets = lift(run)
+    environment = {**_environment(_token(remote)), **secrets}
+    with (_run_file_in_memory(lifted) as run_file,
+          _fleet(run_file, results, workers, resume, remote, watched, environment) as fleet):
         if remote:
             progress.say(f"waiting for {_several(remote.workers)} at {remote.host}:{remote.port}, for at most "
                          f"{REMOTE_CONNECT_LIMIT_S // 60:g} minutes; start each with\n  {remote.command()}")
@@ -188,37 +195,49 @@ def _live(results: Results) -> Path:
 
 @contextmanager
 def _fleet(run_file: int, results: Results, workers: int, resume: bool, remote: Remote | None,
-           watched: Sequence[str]) -> Iterator[Fleet]:
+           watched: Sequence[str], environment: dict[str, str]) -> Iterator[Fleet]:
     host, port = (remote.host, remote.port) if remote else ("127.0.0.1", _free_port())
     expected, limit_s = (remote.workers, REMOTE_CONNECT_LIMIT_S) if remote else (workers, CONNECT_LIMIT_S)
-    locust = [sys.executable, "-m", "locust", "-f", str(resource("locustfiles", "openai.py")), "--only-summary",
+    locust = [sys.executable, "-P", "-m", "locust", "-f", str(resource("locustfiles", "openai.py")), "--only-summary",
               "--fmload-config", f"/dev/fd/{run_file}", "--fmload-out", str(results.root)]
     _live(results).unlink(missing_ok=True)
     master = _start([*locust, "--master", "--headless", "--master-bind-host", host, "--master-bind-port", str(port),
                      "--expect-workers", str(expected), "--expect-workers-max-wait", str(limit_s),
-                     *(["--fmload-resume"] if resume else []), *watched], results.logs / "master.log", run_file)
+                     *(["--fmload-resume"] if resume else []), *watched],
+                    results.logs / "master.log", run_file, environment)
     fleet = Fleet(master)
     try:
         for number in range(0 if remote else workers):
-            fleet.workers.append(_start([*locust, "--worker", "--master-host", "127.0.0.1", "--master-port", str(port)],
-                                        results.logs / f"worker-{number}.log", run_file))
+            fleet.workers.append(_start([*locust, "--worker", "--master-host", "127.0.0.1", "--master-port",
+                                         str(port)],
+                                        results.logs / f"worker-{number}.log", run_file, environment))
         yield fleet
     finally:
         with _undisturbed():
             _end(fleet, LEAVE_LIMIT_S if _live(results).exists() else 0.0)  # before it, workers have nothing to tell
 
 
-def _start(command: list[str], log: Path, run_file: int) -> subprocess.Popen[bytes]:
+def _start(command: list[str], log: Path, run_file: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """A process in a session of its own: Ctrl-C reaches this process alone, which passes it on in order."""
     with log.open("ab") as output:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                                start_new_session=True, env=_environment(), pass_fds=(run_file,))
+                                start_new_session=True, env=environment, pass_fds=(run_file,))
 
 
-def _environment() -> dict[str, str]:
-    """This process's environment without Locust's own settings, which would change the run."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("LOCUST_", "FMLOAD_OUT"))}
-    return {**own, **parent.told_to_children()}
+def _token(remote: Remote | None) -> str:
+    """The run's: the one in the environment, or a new one. Raises FmloadError where workers of other hosts need it."""
+    token = admission.token()
+    if token is None and remote is not None:
+        raise FmloadError(f"workers of other hosts need this run's token, and {admission.TOKEN_VARIABLE} is not set",
+                          hint=admission.HOW_TO_MAKE)
+    return token or admission.made_token()
+
+
+def _environment(token: str) -> dict[str, str]:
+    """This process's environment without Locust's own settings, which would change the run, and with the run's token;
+    no module is taken from the working folder, which may hold an `http.py`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LOCUST_", "FMLOAD_OUT"))}
+    return {**kept, **parent.told_to_children(), "PYTHONSAFEPATH": "1", admission.TOKEN_VARIABLE: token}
 
 
 def _end(fleet: Fleet, leave_s: float) -> None:
@@ -256,7 +275,7 @@ def _await_all(fleet: Fleet, limit_s: float) -> None:
 
 @contextmanager
 def _run_file_in_memory(run: RunFile) -> Iterator[int]:
-    """The resolved run file with its secrets, as a descriptor that children inherit. It has no name on any disk:
+    """The resolved run file as a descriptor that children inherit. It has no name on any disk:
     nothing is left of it, whatever ends this process. Where there are no files in memory (macOS) it is one whose name
     is taken away at once."""
     memory = getattr(os, "memfd_create", None)

@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from fmload.base.redaction import printable
 from fmload.base.units import format_duration
 from fmload.live.state import spend_line, stages_in_all
 
@@ -96,7 +97,7 @@ class Progress:
     def say(self, text: str) -> None:
         """A line that stays."""
         self._said_s = self._clock()
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(printable(text), highlight=False, soft_wrap=True, markup=False)
 
 
 def standing(snapshot: Snapshot, now_ns: int) -> str:

@@ -17,6 +17,7 @@ from typing import IO
 from fmload.base.errors import FmloadError
 from fmload.base.version import __version__
 from fmload.config import RunFile, dump
+from fmload.config.dumping import masked_argv
 from fmload.launch import disk_room
 from fmload.master.spend import Spend
 from fmload.model.stage import Stage
@@ -148,7 +149,7 @@ def prepare_prompts(run: RunFile, results: Results, prepare: Prepare) -> None:
 
 def in_a_process(run: RunFile, results: Results) -> None:
     """`Prepare` in a process of its own: tokenizing would block the master's loop. Reads run.yml."""
-    command = [sys.executable, "-m", "fmload", "prompts", str(results.run_yml), "--out", str(results.prompts)]
+    command = [sys.executable, "-P", "-m", "fmload", "prompts", str(results.run_yml), "--out", str(results.prompts)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PREPARE_LIMIT_S, check=False)
     except subprocess.TimeoutExpired as error:
@@ -162,6 +163,6 @@ def _write_environment(results: Results, run: RunFile) -> None:
     packages = {name: importlib.metadata.version(name) for name in ("locust", "gevent", "pyarrow", "msgpack")}
     results.environment_json.write_text(json.dumps({
         "fmload": __version__, "python": platform.python_version(), "packages": packages, "host": platform.node(),
-        "kernel": platform.release(), "cpus": os.cpu_count(), "argv": sys.argv,
+        "kernel": platform.release(), "cpus": os.cpu_count(), "argv": masked_argv(sys.argv),
         "emulated": {spec.name: spec.emulated for spec in run.endpoints if spec.emulated},
         "started_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}, indent=1))

@@ -21,20 +21,24 @@ Ask = Callable[[str, str | None], str]  # a URL and the variable that holds the 
 
 
 def add_arguments(parser: Any) -> None:
-    """Add fmload's options to Locust's parser. On the parser itself: what is in a group is not in the web form."""
+    """Add fmload's options to Locust's parser. On the parser itself: what is in a group is not in the web form.
+
+    What names files, variables or other hosts is not in the form either (`webui.guard.LOCKED`): a page may not set it.
+    """
     parser.set_defaults(web_host="127.0.0.1")  # Locust's own default is every interface
     add = parser.add_argument
-    add("--fmload-config", default="", env_var="FMLOAD_CONFIG",
+    add("--fmload-config", include_in_web_ui=False, default="", env_var="FMLOAD_CONFIG",
         help="Run file (YAML); the options below are then unused")
-    add("--fmload-out", default="", env_var="FMLOAD_OUT", help="Results folder; results/<name>-<UTC>/ when empty")
-    add("--fmload-urls", default="", env_var="FMLOAD_URLS",
+    add("--fmload-out", include_in_web_ui=False, default="", env_var="FMLOAD_OUT",
+        help="Results folder; results/<name>-<UTC>/ when empty")
+    add("--fmload-urls", include_in_web_ui=False, default="", env_var="FMLOAD_URLS",
         help="Several addresses of one model, separated by commas, in place of the host")
     add("--fmload-balance", default="round_robin", env_var="FMLOAD_BALANCE", choices=["round_robin", "least_busy"],
         help="Which of --fmload-urls a request goes to")
     add("--fmload-model", default="", env_var="FMLOAD_MODEL", help="Model to ask for; asked of the server when empty")
-    add("--fmload-api-key-env", default="", env_var="FMLOAD_API_KEY_ENV",
+    add("--fmload-api-key-env", include_in_web_ui=False, default="", env_var="FMLOAD_API_KEY_ENV",
         help="Name of the environment variable with the API key (on the workers); never the key itself")
-    add("--fmload-prompts", default="", env_var="FMLOAD_PROMPTS",
+    add("--fmload-prompts", include_in_web_ui=False, default="", env_var="FMLOAD_PROMPTS",
         help="JSONL file of prompts; synthetic ones when empty")
     add("--fmload-input-tokens", type=int, default=200, env_var="FMLOAD_INPUT_TOKENS", help="Synthetic prompts: tokens")
     add("--fmload-output-tokens", type=int, default=100, env_var="FMLOAD_OUTPUT_TOKENS", help="Tokens to ask for")

@@ -12,7 +12,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,12 +27,15 @@ from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 from rich.console import Console
 
 from fmload.base.descriptors import raise_limit
-from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError, refused_by_disk
+from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_USAGE, FmloadError, refused_by_disk
+from fmload.base.redaction import masked_url, redact_logs
+from fmload.config import proxies
+from fmload.config.secrets import refuse_inline_secrets
 from fmload.exposition.watching import watch
 from fmload.launch import server
 from fmload.launch import session as launch
 from fmload.launch.parent import parent
-from fmload.locust import options, said, webui
+from fmload.locust import door, options, said, webui
 from fmload.locust.link import RunnerLink
 from fmload.locust.listener import keep_listening
 from fmload.locust.shape import StageShape
@@ -47,7 +51,19 @@ from fmload.model.record import Record
 from fmload.plan.estimate import prices_of, require_prices
 from fmload.pricing.resolve import Pricing, Unpriced
 from fmload.pricing.table import load_prices
-from fmload.protocol.messages import OF_WORKERS, Flush, Hello, Message, Refused, decode, hello, kind_of
+from fmload.protocol import admission
+from fmload.protocol.messages import (
+    OF_WORKERS,
+    Challenge,
+    Flush,
+    Hello,
+    Message,
+    Proof,
+    Refused,
+    decode,
+    hello,
+    kind_of,
+)
 from fmload.results.journal import contents
 from fmload.worker.worker import Worker
 
@@ -80,6 +96,7 @@ class Plugin:
         self._stop_timeout = environment.stop_timeout
         self._interrupts = 0
         self._session: launch.Session | None = None  # of the run that is on
+        self.guard = _guard(environment)
         if not isinstance(runner, MasterRunner):
             self._serve()
         if not isinstance(runner, WorkerRunner):
@@ -102,6 +119,7 @@ class Plugin:
             self.runner.register_message(kind_of(kind), _worker_listener(kind, handler))
         self.runner.custom_messages[kind_of(Flush)] = (self._on_flush, False)
         self.runner.register_message(kind_of(Refused), _worker_listener(Refused, self._on_refused))
+        self.runner.register_message(kind_of(Challenge), _worker_listener(Challenge, self._on_challenge))
         gevent.spawn(worker.ship_for_ever)
         gevent.spawn(worker.health.watch)
         self.environment.events.report_to_master.add_listener(
@@ -116,6 +134,18 @@ class Plugin:
         """The master takes this worker for no part of its run, and sends it away."""
         logger.error("the master refuses this worker: %s", refused.reason)
         self.environment.process_exit_code = EXIT_INVALID
+
+    def _on_challenge(self, challenge: Challenge) -> None:
+        try:
+            self.link.send(Proof(door.answer(self.runner.client_id, challenge.nonce)))
+        except FmloadError as error:
+            self._quit(str(error))
+
+    def _quit(self, why: str) -> None:
+        """End this worker with a usage error."""
+        logger.error("%s", why)
+        self.environment.process_exit_code = EXIT_USAGE
+        gevent.spawn(self.runner.quit)
 
     def _on_flush(self, environment: Any, msg: Any, **_: Any) -> None:
         # Locust's `stop` sleeps for stop_timeout inside the greenlet that reads messages; nothing is in flight now.
@@ -152,15 +182,15 @@ class Plugin:
         for kind in OF_WORKERS:
             self.runner.register_message(kind_of(kind), self._master_listener(kind))
         if isinstance(self.runner, MasterRunner):
+            with _usage_errors():
+                door.Door(self.runner, self.environment.parsed_options.master_bind_host)
             keep_listening(self.runner, self._dropped)
         self.environment.events.worker_report.add_listener(self._on_worker_report)
         self.environment.events.test_stopping.add_listener(lambda **_: self._on_test_stopping())
         self.environment.events.quitting.add_listener(lambda **_: self.end_run("Locust is quitting"))
 
-        try:
+        with _usage_errors():
             self._run_watched = watch(self.environment.parsed_options, lambda: self.collector)
-        except FmloadError as error:
-            raise SystemExit(str(error)) from error  # Locust would swallow anything else in its `init` event
 
     def _master_listener(self, kind: type[Message]) -> Any:
         def listen(environment: Any, msg: Any, **_: Any) -> None:
@@ -263,8 +293,14 @@ class Plugin:
 
     def _open(self) -> launch.Session:
         given = self.environment.parsed_options
-        protocol = getattr(self.environment.user_classes[0], "protocol", "openai")
-        run = options.run_file(given, self.environment.host, protocol, self._ask_for_model)
+        protocol = _protocol(self.environment)
+        run = options.run_file(given, self.guard.host(self.environment.host), protocol,
+                               self._ask_for_model)
+        run = proxies.with_proxies(run)
+        for words in proxies.told(run):
+            logger.info("%s", words)
+        if isinstance(self.runner, MasterRunner):
+            refuse_inline_secrets(run)
         out = Path(given.fmload_out) if given.fmload_out else None
         results = launch.open_folder(run.name, out, resume=given.fmload_resume, beside=not given.headless)
         session = launch.begin(run, results, launch.in_a_process, resume=given.fmload_resume)
@@ -343,14 +379,48 @@ class Plugin:
         raise KeyboardInterrupt
 
 
+def _guard(environment: Any) -> webui.Guard:
+    """Of the web UI. A user and password in the host are kept out of Locust's pages and messages."""
+    given, host = environment.parsed_options, environment.host
+    keyed = bool(given.fmload_api_key_env) or _protocol(environment) != "openai"
+    if host:
+        environment.host = given.host = masked_url(host)
+    return webui.Guard(given, host, argument_parser.ui_extra_args_dict, keyed)
+
+
+def _protocol(environment: Any) -> str:
+    """What runs without a run file speak."""
+    users = environment.user_classes
+    return getattr(users[0], "protocol", "openai") if users else "openai"
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    """Ends the process with the message of an FmloadError: Locust would swallow it in its `init` event."""
+    try:
+        yield
+    except FmloadError as error:
+        raise SystemExit(str(error)) from error
+
+
 def _worker_listener(kind: type[Message], handler: Callable[[Any], None]) -> Any:
     return lambda environment, msg, **_: handler(decode(kind, msg.data))
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def _add_arguments(parser: Any, **_: Any) -> None:
+    redact_logs()
+    _make_token_for_forks()
     options.add_arguments(parser)
     parser.set_defaults(web_host="127.0.0.1")  # Locust's own default is every interface, without a login
+
+
+def _make_token_for_forks() -> None:
+    """`--processes` forks the workers of a master after this: they inherit the token."""
+    given = [word.partition("=")[0] for word in sys.argv]
+    forks = "--processes" in given or "LOCUST_PROCESSES" in os.environ
+    if forks and "--worker" not in given and admission.token() is None:
+        os.environ[admission.TOKEN_VARIABLE] = admission.made_token()
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]
@@ -361,4 +431,4 @@ def _on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> Non
     plugin = environment.fmload = Plugin(environment, runner)
     if web_ui:
         view = LiveView(lambda: plugin.collector)
-        webui.install(web_ui, environment.parsed_options.web_base_path, view)
+        webui.install(web_ui, environment.parsed_options.web_base_path, view, plugin.guard)

@@ -42,7 +42,7 @@ def flush(registry: WorkerRegistry, collector: Collector, waits: Waits) -> None:
 def compact(root: Path) -> None:
     """Journals to Parquet, in a process of its own: neither its memory nor its time are the master's."""
     try:
-        done = subprocess.run([sys.executable, "-m", "fmload.results.journal", str(root)],
+        done = subprocess.run([sys.executable, "-P", "-m", "fmload.results.journal", str(root)],
                               capture_output=True, text=True, timeout=COMPACTION_LIMIT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         logger.error("the journals were not compacted (%s); 'fmload report' will do it", error)

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fmload.base.errors import FmloadError
+from fmload.config.secrets import resolved
 from fmload.prompts.tokenizer import Message, Tokenizer
 from fmload.wire.url import split_url
 
@@ -162,6 +163,7 @@ def aligned(spec: EndpointSpec, name: str, local: Tokenizer) -> Aligned:
 
 
 def _post_of(spec: EndpointSpec, tries: int = 2) -> Post:
+    spec = resolved(spec)
     options = spec.options
     url = options.tokenize_url or _root((spec.urls or [spec.url or ""])[0])
     headers = {"Content-Type": "application/json", **spec.headers}

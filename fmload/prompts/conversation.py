@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from fmload.config import limits
 from fmload.config.model import Strict
 from fmload.config.schema import Length
 from fmload.config.values import Seconds
@@ -26,7 +27,8 @@ class Conversation(Invented):
         turns: Length = Field(description="questions in a conversation")
         input_tokens: Length = Field(description="length of each question")
         answer_tokens: Length = Field(description="length of each answer: asked for, and repeated in later turns")
-        system_tokens: int = Field(0, ge=0, description="length of a system message that all conversations share")
+        system_tokens: int = Field(
+            0, ge=0, le=limits.TOKENS, description="length of a system message that all conversations share")
         think_s: Seconds = Field(0.0, alias="think", description="mean pause before each later question")
         think_kind: Literal["fixed", "exponential"] = "exponential"
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from fmload.config import limits
 from fmload.config.model import Strict
 from fmload.model.prompt import Prompt
 from fmload.prompts.invented import Invented, Item
@@ -24,7 +25,7 @@ class Fixed(Invented):
     class Options(Strict):
         """Keys of `source: fixed`."""
 
-        lengths: list[Annotated[int, Field(ge=1)]] = Field(list(_LLAMA_RECIPES), min_length=1)
+        lengths: list[Annotated[int, Field(ge=1, le=limits.TOKENS)]] = Field(list(_LLAMA_RECIPES), min_length=1)
 
     def make(self, item: Item, tokenizer: Tokenizer, head: str) -> list[Prompt]:
         seed, index = item

@@ -7,6 +7,7 @@ import random
 from pydantic import Field
 
 from fmload.base.errors import FmloadError
+from fmload.config import limits
 from fmload.config.schema import PromptSpec
 from fmload.prompts.files import Row
 from fmload.prompts.synthetic import text_of
@@ -30,7 +31,7 @@ class Mooncake(Trace):
     class Options(TraceOptions):
         """Keys of `source: mooncake`."""
 
-        block_tokens: int = Field(512, ge=1, description="tokens that one of hash_ids stands for")
+        block_tokens: int = Field(512, ge=1, le=limits.TOKENS, description="tokens that one of hash_ids stands for")
 
     def __init__(self, spec: PromptSpec) -> None:
         """Raises FmloadError for a nonce: with it no two prompts would begin alike."""

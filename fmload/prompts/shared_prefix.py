@@ -6,6 +6,7 @@ import random
 
 from pydantic import Field
 
+from fmload.config import limits
 from fmload.config.model import Strict
 from fmload.config.schema import Length
 from fmload.model.prompt import Prompt
@@ -21,8 +22,8 @@ class SharedPrefix(Invented):
     class Options(Strict):
         """Keys of `source: shared_prefix`."""
 
-        prefix_tokens: int = Field(ge=1, description="length of every prefix")
-        prefixes: int = Field(1, ge=1, description="how many different prefixes there are")
+        prefix_tokens: int = Field(ge=1, le=limits.TOKENS, description="length of every prefix")
+        prefixes: int = Field(1, ge=1, le=limits.TOKENS, description="how many different prefixes there are")
         share: float = Field(1.0, ge=0, le=1, description="share of the prompts that begin with one of them")
         input_tokens: Length = Field(description="length of what follows the prefix")
 

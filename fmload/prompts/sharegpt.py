@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from fmload.config import limits
 from fmload.config.values import Seconds
 from fmload.model.prompt import Prompt
 from fmload.prompts.table import Item, RowOptions, Rows, Values, objects
@@ -21,7 +22,8 @@ class ShareGPT(Rows):
     class Options(RowOptions):
         """Keys of `source: sharegpt`."""
 
-        turns: int = Field(1, ge=1, description="questions of a conversation that are sent, one after the other")
+        turns: int = Field(
+            1, ge=1, le=limits.TOKENS, description="questions of a conversation that are sent, one after the other")
         answer_lengths: bool = Field(True, description="ask for answers as long as those in the file")
         think_s: Seconds = Field(0.0, alias="think", description="pause before each later question")
 

@@ -14,6 +14,8 @@ from fmload.plan.arrivals import asked_of
 from fmload.prompts.deal import DealKey, deal_key
 from fmload.prompts.store import of_endpoint
 
+_COUNTED = 1_000_000  # arrivals of a stage; more are as many as these, at least
+
 
 def shortages(run: RunFile, stages: Sequence[Stage], sets: Mapping[str, list[Prompt]]) -> Iterator[str]:
     """A sentence for every prompt set that a server will be sent more than once. `sets`: all prompts by set."""
@@ -49,7 +51,8 @@ def requests_at_least(run: RunFile, stage: Stage, prompts: list[Prompt]) -> int:
     counted = (stage.warmup.requests or 0) + (stage.requests or 0 if stage.window_s is None else 0)
     if stage.load.kind == "rate" and not (stage.find or stage.until or stage.stop_when_saturated):
         timed_s = stage.ramp_s + (stage.warmup_s if stage.warmup.by_time else 0.0) + (stage.window_s or 0.0)
-        return counted + sum(1 for _ in itertools.takewhile(lambda due_s: due_s < timed_s, _due_s(run, stage)))
+        due = itertools.takewhile(lambda due_s: due_s < timed_s, _due_s(run, stage))
+        return counted + sum(1 for _ in itertools.islice(due, _COUNTED))
     return max(counted, stage.slots)
 
 

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from fmload.base.errors import Faults, FmloadError
 from fmload.base.registry import did_you_mean
+from fmload.config import limits
 from fmload.config.model import Strict
 from fmload.config.schema import PromptSpec
 from fmload.config.values import RunPath
@@ -51,8 +52,8 @@ class TraceOptions(Strict):
     """Keys that every trace has."""
 
     files: list[RunPath] = Field(min_length=1, description="paths or patterns; s3://… and hf:… too")
-    max_input_tokens: int | None = Field(None, ge=1, description="longer prompts are cut to this")
-    max_output_tokens: int | None = Field(None, ge=1, description="longer answers are cut to this")
+    max_input_tokens: int | None = Field(None, ge=1, le=limits.TOKENS, description="longer prompts are cut to this")
+    max_output_tokens: int | None = Field(None, ge=1, le=limits.TOKENS, description="longer answers are cut to this")
 
 
 class Trace:

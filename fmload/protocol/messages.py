@@ -25,12 +25,24 @@ Made = dict[int, int]  # records that a worker has made since the run began, by 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Worker: its listeners are there, and what it speaks; before that it takes no part. `token` proves that it belongs
-    to the run, where the run asks for that."""
+    """Worker: its listeners are there, and what it speaks; before that it takes no part."""
 
     protocol: int = 1
     fmload: str = "0.1"
-    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Master: the worker is to show that it has the run's token (`protocol.admission`)."""
+
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Worker: what it makes of the challenge with the token."""
+
+    proof: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +207,12 @@ class Event:
     stage: int | None = None
 
 
-Message = (Hello | Refused | Plan | Prompts | Ready | Step | Adopt | Close | Idle | Censor | Records | Ack | Ping | Pong
-           | Flush | Flushed | Event)
+Message = (Hello | Challenge | Proof | Refused | Plan | Prompts | Ready | Step | Adopt | Close | Idle | Censor | Records
+           | Ack | Ping | Pong | Flush | Flushed | Event)
 
-OF_WORKERS: tuple[type[Message], ...] = (Hello, Ready, Idle, Records, Pong, Flushed, Event)
-OF_THE_MASTER: tuple[type[Message], ...] = (Refused, Plan, Prompts, Step, Adopt, Close, Censor, Ack, Ping, Flush)
+OF_WORKERS: tuple[type[Message], ...] = (Hello, Proof, Ready, Idle, Records, Pong, Flushed, Event)
+OF_THE_MASTER: tuple[type[Message], ...] = (
+    Challenge, Refused, Plan, Prompts, Step, Adopt, Close, Censor, Ack, Ping, Flush)
 
 
 _ADAPTERS: dict[type[Message], TypeAdapter[Message]] = {
@@ -227,9 +240,9 @@ def decode(kind: type[Message], data: Any) -> Any:
         raise ValueError(f"{kind_of(kind)}: {where}: {first['msg']}") from error
 
 
-def hello(token: str = "") -> Hello:
+def hello() -> Hello:
     """The greeting of this worker."""
-    return Hello(PROTOCOL_VERSION, __version__, token)
+    return Hello(PROTOCOL_VERSION, __version__)
 
 
 def other_version(worker_or_master: str, protocol: int, fmload: str) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 import msgpack
 import pyarrow as pa
 
+from fmload.base.redaction import without_secrets
 from fmload.model.reading import Reading
 from fmload.model.record import Record
 
@@ -42,8 +43,8 @@ class Keeper:
 
 def pack(record: Record, reading: Reading, each_bytes: int) -> bytes:
     """The answer of one request: its text, and the text of its reasoning beside it (None when there is none)."""
-    text, text_cut = _limited(reading.said("answer"), each_bytes)
-    reasoning, reasoning_cut = _limited(reading.said("reasoning"), each_bytes)
+    text, text_cut = _limited(without_secrets(reading.said("answer")), each_bytes)
+    reasoning, reasoning_cut = _limited(without_secrets(reading.said("reasoning")), each_bytes)
     return msgpack.packb({  # type: ignore[no-any-return]
         "request_id": record.request_id, "stage": record.stage, "endpoint": record.endpoint,
         "prompt_set": record.prompt_set, "prompt_id": record.prompt_id, "text": text,

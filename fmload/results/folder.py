@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,8 +144,20 @@ class Results:
         """The answers that were evaluated, with their scores and verdicts."""
         return self.root / "evaluated.jsonl"
 
+    def refuse_links(self) -> None:
+        """Raises FmloadError when something in the folder is a symbolic link: what is written to it would be written
+        elsewhere, and what is read from it come from there. The folder itself may be one."""
+        links = [os.path.relpath(os.path.join(folder, name), self.root)
+                 for folder, folders, files in os.walk(self.root) for name in (*folders, *files)
+                 if os.path.islink(os.path.join(folder, name))]
+        if links:
+            more = f" and {len(links) - 3} more" if len(links) > 3 else ""
+            raise FmloadError(f"{self.root} holds symbolic links: {', '.join(sorted(links)[:3])}{more}",
+                              hint="put the files themselves in their place (cp -rL OLD NEW), or remove the links")
+
     def create(self) -> Results:
-        """Make the folder and those inside it. Raises FmloadError when the disk refuses."""
+        """Make the folder and those inside it. Raises FmloadError when the disk refuses, or for links in it."""
+        self.refuse_links()
         try:
             for folder in (self.root, self.records, self.journal, self.prompts, self.logs, self.figures):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -130,7 +130,7 @@ def _shares(users: int, workers: int) -> list[int]:
 @contextmanager
 def _emulator(folder: Path, ladder: Ladder) -> Iterator[str]:
     ready = folder / "ready"
-    command = [sys.executable, "-m", "fmload.emulator", "--port", "0", "--profile", "steady", "--ttft",
+    command = [sys.executable, "-P", "-m", "fmload.emulator", "--port", "0", "--profile", "steady", "--ttft",
                f"{ladder.ttft_s}s", "--gap", f"{ladder.gap_s}s", "--truth", str(folder / "truth"), "--ready-file",
                str(ready)]
     with (folder / "emulator.log").open("wb") as log:
@@ -148,7 +148,7 @@ def _emulator(folder: Path, ladder: Ladder) -> Iterator[str]:
 
 
 def _run_clients(jobs: Sequence[Job], seconds: float) -> None:
-    processes = [subprocess.Popen([sys.executable, "-m", "fmload.selftest.ladder", json.dumps(asdict(job))],
+    processes = [subprocess.Popen([sys.executable, "-P", "-m", "fmload.selftest.ladder", json.dumps(asdict(job))],
                                   stderr=subprocess.PIPE, text=True) for job in jobs]
     try:
         for process in processes:

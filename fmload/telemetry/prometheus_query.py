@@ -49,14 +49,15 @@ class PrometheusQueryOptions(Strict):
     match: list[str] = Field(default_factory=lambda: [DEFAULT_MATCH],
                              description="series to fetch as they are; the engines' and accelerators' by default")
     queries: dict[str, str] = Field(default_factory=dict, description="name of a metric: PromQL that makes it")
-    step_s: Seconds = Field(5.0, alias="step", description="distance of the points; the scrape interval loses nothing")
+    step_s: Seconds = Field(
+        5.0, alias="step", ge=0.1, description="distance of the points; the scrape interval loses nothing")
     delay_s: Seconds = Field(15.0, alias="delay", description="after the load, until the last scrape is there")
     auth: Literal["none", "bearer", "sigv4"] = "none"
     api_key_env: str | None = Field(None, description="bearer: environment variable with the token")
     service: str | None = Field(None, description="sigv4: what to sign for; told by the address where absent")
     region: Region = Field(None, validate_default=True, description="sigv4; the run's, or the credentials', if absent")
     headers: dict[str, str] = Field(default_factory=dict, description="for example X-Scope-OrgID")
-    timeout_s: Seconds = Field(30.0, alias="timeout")
+    timeout_s: Seconds = Field(30.0, alias="timeout", gt=0)
 
 
 class PrometheusQuery:

@@ -17,6 +17,7 @@ from gevent.hub import get_hub
 
 from fmload.wire.clock import ANCILLARY_BYTES, arrival, enable_kernel_stamps
 from fmload.wire.exchange import Address
+from fmload.wire.opening import opened
 from fmload.wire.tls import TlsSession
 
 READ_BYTES = 64 * 1024
@@ -39,11 +40,11 @@ class StaleConnection(Exception):
     """The peer had closed a kept-alive connection before the request could be written."""
 
 
-def connect(address: Address, kernel_stamps: bool = True) -> Connection:
-    """A new connection; blocks the greenlet. Raises OSError, and ssl.SSLError for what TLS refuses."""
-    sock = gevent.socket.create_connection((address.host, address.port))
+def connect(address: Address, kernel_stamps: bool = True, limit_s: float | None = None) -> Connection:
+    """A new connection; blocks the greenlet. Raises OSError, and ssl.SSLError for what TLS refuses. `limit_s` is shared
+    by the addresses of a name; the caller bounds the whole."""
+    sock = opened(address, limit_s)
     try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tls = _shake_hands(sock, TlsSession(address)) if address.tls else None
         plain = _socket.socket(sock.family, sock.type, sock.proto, sock.detach())
     finally:

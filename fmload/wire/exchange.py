@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+from urllib.parse import quote
 
 from fmload.model.outcome import Failure
 
@@ -21,17 +22,53 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class Proxy:
+    """An HTTP proxy on the way to an address. `authorization` is for the proxy alone."""
+
+    host: str
+    port: int
+    authorization: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return f"http://{bracketed(self.host)}:{self.port}"
+
+
+def bracketed(host: str) -> str:
+    """A host as URLs have it: IPv6 addresses in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+@dataclass(frozen=True, slots=True)
 class Address:
-    """Where to connect. `ca_file` None means the system's trust store; `verify` False is for tests only."""
+    """Where to connect. `ca_file` None means the system's trust store; `verify` False is for tests only.
+
+    `authorization` is sent to this address with every request that has none of its own. `certificate` is the client's
+    own, a PEM file, `certificate_key` its key where that is in another file. `socket_path` is that of a Unix socket,
+    in the place of host and port.
+    """
 
     host: str
     port: int
     tls: bool = False
     ca_file: str | None = None
     verify: bool = True
+    authorization: str | None = field(default=None, repr=False)
+    certificate: str | None = None
+    certificate_key: str | None = None
+    socket_path: str | None = None
+    proxy: Proxy | None = None
+
+    @property
+    def first_hop(self) -> tuple[str, int] | str:
+        """Where the socket is connected to: a host and port, the proxy's where there is one, or a path."""
+        if self.socket_path is not None:
+            return self.socket_path
+        return (self.host, self.port) if self.proxy is None else (self.proxy.host, self.proxy.port)
 
     def __str__(self) -> str:
-        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+        if self.socket_path is not None:
+            return f"http+unix://{quote(self.socket_path, safe='')}"
+        return f"{'https' if self.tls else 'http'}://{bracketed(self.host)}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from fmload.base.descriptors import shortage
 from fmload.base.version import __version__
 from fmload.model.outcome import Failure
 from fmload.wire.connection import Connection, StaleConnection, connect
-from fmload.wire.exchange import Address, CarriesToken, Exchange, GivesUp, HttpRequest, Timeouts
+from fmload.wire.exchange import Address, CarriesToken, Exchange, GivesUp, HttpRequest, Timeouts, bracketed
 from fmload.wire.flight import Flight
 from fmload.wire.framing import MAX_BODY_BYTES
 
@@ -38,9 +38,15 @@ def encode_request(address: Address, request: HttpRequest) -> bytes:
     Raises ValueError on a line break in the target or a header, which would be a second header.
     """
     given = {name.lower() for name in request.headers}
-    lines = [f"{request.method} {request.target} HTTP/1.1"]
+    through = address.proxy if not address.tls else None  # under TLS the proxy sees a tunnel, and no request
+    target = request.target if through is None else f"http://{_authority(address)}{request.target}"
+    lines = [f"{request.method} {target} HTTP/1.1"]
     if "host" not in given:
         lines.append(f"host: {_authority(address)}")
+    if address.authorization is not None and "authorization" not in given:
+        lines.append(f"authorization: {address.authorization}")
+    if through is not None and through.authorization is not None:
+        lines.append(f"proxy-authorization: {through.authorization}")
     lines += [f"{name}: {value}" for name, value in _DEFAULT_HEADERS.items() if name not in given]
     lines += [f"{name}: {value}" for name, value in request.headers.items()]
     if "content-length" not in given and (request.body or request.method in ("POST", "PUT", "PATCH")):
@@ -51,7 +57,7 @@ def encode_request(address: Address, request: HttpRequest) -> bytes:
 
 
 def _authority(address: Address) -> str:
-    host = f"[{address.host}]" if ":" in address.host else address.host
+    host = bracketed(address.host)
     return host if address.port == (443 if address.tls else 80) else f"{host}:{address.port}"
 
 
@@ -139,7 +145,7 @@ class Http1Wire:
     def _open_idle(self, address: Address) -> None:
         try:
             with gevent.Timeout(self._timeouts.connect_s):
-                self._keep(address, connect(address, self._kernel_stamps))
+                self._keep(address, connect(address, self._kernel_stamps, self._timeouts.connect_s))
         except (OSError, gevent.Timeout) as error:
             logger.debug("cannot open a connection to %s ahead: %s", address, error)
 
@@ -197,7 +203,7 @@ class Http1Wire:
         limit_s = self._timeouts.connect_s
         timeout = gevent.Timeout.start_new(limit_s)
         try:
-            return connect(address, self._kernel_stamps)
+            return connect(address, self._kernel_stamps, limit_s)
         except gevent.Timeout as expired:
             if expired is not timeout:
                 raise

@@ -12,16 +12,20 @@ _RECORD_BYTES = 64 * 1024
 
 
 @lru_cache(maxsize=64)
-def client_context(ca_file: str | None, verify: bool) -> ssl.SSLContext:
-    """A context that verifies certificate and host name, unless `verify` is False (tests only).
+def client_context(ca_file: str | None, verify: bool, certificate: str | None = None,
+                   key: str | None = None) -> ssl.SSLContext:
+    """A context that verifies certificate and host name, unless `verify` is False (tests only), and shows the client's
+    own certificate where there is one (`key`: its key, where that is in another file).
 
-    Raises FmloadError when the CA file cannot be used.
+    Raises FmloadError when one of the files cannot be used.
     """
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
         raise FmloadError(f"cannot use the CA file {ca_file}: {error.strerror or error}",
                           hint="ca_file names a PEM file of certificates") from error
+    if certificate is not None:
+        _show(context, certificate, key)
     context.set_alpn_protocols(["http/1.1"])
     if not verify:
         context.check_hostname = False
@@ -29,12 +33,23 @@ def client_context(ca_file: str | None, verify: bool) -> ssl.SSLContext:
     return context
 
 
+def _show(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
+    try:
+        context.load_cert_chain(certificate, key, password=b"")  # an encrypted key would be asked for on the terminal
+    except (OSError, ValueError) as error:
+        files = certificate if key is None else f"{certificate} and {key}"
+        why = getattr(error, "strerror", None) or error
+        raise FmloadError(f"cannot use the client's certificate in {files}: {why}",
+                          hint="client_certificate names a PEM file with the certificate and its key; client_key one "
+                               "with the key alone, not encrypted") from error
+
+
 class TlsSession:
     """One TLS session between two memory buffers: ciphertext in, plain bytes out, and back."""
 
     def __init__(self, address: Address) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        context = client_context(address.ca_file, address.verify)
+        context = client_context(address.ca_file, address.verify, address.certificate, address.certificate_key)
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=address.host)
         self.closed = False  # the peer has ended the session properly
 

@@ -17,13 +17,13 @@ from fmload.base.errors import FmloadError
 from fmload.config.control import TrialSpec
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.endpoints.base import Endpoint
+from fmload.endpoints.building import build
 from fmload.endpoints.remedies import remedy
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.model.record import Record
 from fmload.model.request_id import new_id, new_trial_id
 from fmload.plan.exact import Part
-from fmload.plugins import ENDPOINTS
 from fmload.prompts import replay
 from fmload.prompts.deal import Deal, deals_of
 from fmload.prompts.store import of_endpoint
@@ -86,8 +86,7 @@ def _built(spec: EndpointSpec) -> Endpoint:
     """The endpoint of its part of the run file. The loop gets a turn before: a client of boto3 takes its time, and the
     master wants a sign of life between many."""
     gevent.sleep(0)
-    endpoint: Endpoint = ENDPOINTS.load(spec.protocol).from_spec(spec)
-    return endpoint
+    return build(spec)
 
 
 Variants = dict[int | None, tuple[Endpoint, int | None]]
@@ -101,7 +100,7 @@ def _variants(run: RunFile) -> Variants:
         if one.parameters:
             parameters = {**specs[one.endpoint].parameters, **one.parameters}
             spec = specs[one.endpoint].model_copy(update={"parameters": parameters})
-            found[place] = ENDPOINTS.load(spec.protocol).from_spec(spec), output_limit(parameters)
+            found[place] = build(spec), output_limit(parameters)
     return found
 
 

@@ -12,7 +12,6 @@ first token has an exact first token.
 from __future__ import annotations
 
 import logging
-import re
 import time
 from array import array
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ import gevent
 from gevent import GreenletExit
 
 from fmload.base.offload import beside_the_loop
+from fmload.base.redaction import printable, redacted
 from fmload.endpoints.base import Endpoint
 from fmload.endpoints.failures import http_failure
 from fmload.endpoints.usage import Counts, bound
@@ -37,9 +37,7 @@ logger = logging.getLogger(__name__)
 # Of an answer without a text: more than these were made and billed, though none was shown.
 _END_MARK_TOKENS = 1
 _MAX_REASON = 60  # characters of a reason to stop: it is one of a few words
-_SECRET = re.compile(
-    r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}|\b(sk|hf|pk|gsk|xai|nvapi|bedrock-api-key)[-_][\w-]{8,}|\b(AKIA|ASIA)[0-9A-Z]{12,}"
-    r"|X-Amz-(Signature|Credential|Security-Token)=[^&\s\"']+")
+_MOST_OF_A_REMARK = 500
 
 
 def measure(endpoint: Endpoint, prompt: Prompt, wire: Wire, address: Address, *, request_id: str, worker: str,
@@ -137,8 +135,8 @@ def outcome(exchange: Exchange, reading: Reading) -> Failure | None:
 
 
 def redact(text: str) -> str:
-    """The text with what looks like a credential blanked out, and half characters replaced: it can be written."""
-    return _writable(_SECRET.sub("[redacted]", text))
+    """The text without secrets and what would steer a terminal, half characters replaced: it can be written."""
+    return _writable(printable(text))
 
 
 def _writable(text: str) -> str:
@@ -195,13 +193,13 @@ def _note_reading(record: Record, reading: Reading) -> None:
     record.cache_write_1h_tokens = reading.cache_write_1h_tokens
     record.tokens_source = reading.tokens_source
     if reading.finish_reason is not None:
-        record.finish_reason = _writable(reading.finish_reason)[:_MAX_REASON]
+        record.finish_reason = redact(reading.finish_reason)[:_MAX_REASON]
     record.chunk_tokens_known, record.choices, record.remark = (
-        reading.chunk_tokens_known, reading.choices, reading.remark)
+        reading.chunk_tokens_known, reading.choices, _short(reading.remark))
     if record.output_tokens is None and reading.chunks:
         record.output_tokens, record.tokens_source = sum(record.chunk_tokens), "chunks"
     if reading.detail:
-        record.detail = detail_json(reading.detail)
+        record.detail = redacted(detail_json(reading.detail))
 
 
 def _set_aside(record: Record, body_bytes: int) -> None:
@@ -215,3 +213,8 @@ def _set_aside(record: Record, body_bytes: int) -> None:
         record.chunk_tokens, record.chunk_tokens_known = array("i", [1] * len(record.chunk_ns)), False
         record.output_tokens, record.reasoning_tokens = len(record.chunk_ns) or None, None
         record.tokens_source = "chunks" if record.output_tokens else None
+
+
+def _short(said: str | None) -> str | None:
+    """What may hold a server's own words."""
+    return None if said is None else redact(said)[:_MOST_OF_A_REMARK]

@@ -20,6 +20,7 @@ import orjson
 from gevent import GreenletExit
 
 from fmload.base.errors import FmloadError
+from fmload.base.redaction import redacted
 from fmload.config.safe_check import CheckSpec, Latency, SafeCheckSpec
 from fmload.endpoints.failures import http_failure
 from fmload.endpoints.payloads import filled, follow
@@ -29,7 +30,6 @@ from fmload.model.record import SAFE_CHECK, Record
 from fmload.wire.exchange import Exchange, HttpRequest, Timeouts, Wire
 from fmload.wire.http1 import Http1Wire
 from fmload.wire.url import split_url, with_query
-from fmload.worker.measure import redact
 
 _TRIES = 1000
 _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
@@ -163,7 +163,7 @@ class Service:
         exchange = self._wire.exchange(self._address, HttpRequest("POST", self._target, self._headers, body), bool)
         failure = exchange.failure or http_failure(exchange)
         if failure is not None:
-            return Found("failed", redact(failure.message))
+            return Found("failed", redacted(failure.message))
         return self._verdict(exchange)
 
     def _verdict(self, exchange: Exchange) -> Found:

@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from watched import Watched
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+         "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         "--host-resolver-rules=MAP *.example 127.0.0.1"]  # names of attackers lead here, as after DNS rebinding
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fmload.base import neutral
+from fmload.base.redaction import printable
 from fmload_analysis.document.document import (
     SYMBOLS,
     Block,
@@ -26,13 +28,13 @@ FIGURES = "figures"
 
 def render(title: str, sections: Sequence[Section]) -> str:
     """The whole report, one heading a section, ending with a newline."""
-    parts = [f"# {title}", *(_section(section) for section in sections)]
+    parts = [f"# {neutral.markdown(title)}", *(_section(section) for section in sections)]
     return "\n\n".join(parts) + "\n"
 
 
 def _section(section: Section) -> str:
     blocks = (block(item) for item in section.blocks)
-    return "\n\n".join([f"## {section.title}", *(text for text in blocks if text)])
+    return "\n\n".join([f"## {neutral.markdown(section.title)}", *(text for text in blocks if text)])
 
 
 def block(item: Block) -> str:
@@ -62,14 +64,14 @@ def _cell(cell: Cell) -> str:
 
 def escape(text: str) -> str:
     """Text that stays in its table cell."""
-    return " ".join(text.replace("|", "\\|").split())
+    return " ".join(neutral.markdown(text).replace("|", "\\|").split())
 
 
 def _facts(item: FactList) -> str:
     facts = [*([item.badge] if item.badge else []), *item.facts]
     rows = [[Cell(fact.label), Cell(_fact(fact))] for fact in facts]
     listed = table([Column("Information", numeric=False), Column("Value", numeric=False)], rows) if rows else ""
-    return "\n\n".join(part for part in (item.lead, listed) if part)
+    return "\n\n".join(part for part in (neutral.markdown(item.lead or ""), listed) if part)
 
 
 def _fact(fact: Fact) -> str:
@@ -83,31 +85,31 @@ def _table(item: Table) -> str:
     listed = table(item.columns, item.rows)
     if item.folded:
         return _folded(item.caption, listed)
-    return f"{item.caption}\n\n{listed}" if item.caption else listed
+    return f"{neutral.markdown(item.caption)}\n\n{listed}" if item.caption else listed
 
 
 def _folded(caption: str, text: str) -> str:
     """Behind a line that opens it, where the reader of the Markdown can do that."""
-    plain = caption.replace("`", "").replace("**", "")
+    plain = neutral.markdown(caption).replace("`", "").replace("**", "")
     return f"<details><summary>{plain}</summary>\n\n{text}\n\n</details>"
 
 
 def _callout(item: Callout) -> str:
     kind = {"bad": "CAUTION", "warn": "WARNING", "good": "TIP", "note": "NOTE"}[item.mark]
-    body = item.text.replace("\n", "\n> ")
-    return f"> [!{kind}]\n> **{item.title}**" + (f"\n> {body}" if body else "")
+    body = neutral.markdown(item.text).replace("\n", "\n> ")
+    return f"> [!{kind}]\n> **{neutral.markdown(item.title)}**" + (f"\n> {body}" if body else "")
 
 
 def _chart(item: Chart) -> str:
     if not any(series.points for series in item.series):
         return ""
     picture = f"![{escape(item.title)}]({FIGURES}/{item.name}.png)"
-    return f"{picture}\n\n{item.note}" if item.note else picture
+    return f"{picture}\n\n{neutral.markdown(item.note)}" if item.note else picture
 
 
 def _code(item: Code) -> str:
     fence = "`" * max(3, _longest_run(item.text) + 1)
-    body = f"{fence}{item.language}\n{item.text.rstrip()}\n{fence}"
+    body = f"{fence}{item.language}\n{printable(item.text.rstrip())}\n{fence}"
     return _folded(item.caption, body) if item.caption else body
 
 
@@ -116,8 +118,8 @@ def _longest_run(text: str) -> int:
 
 
 _RENDERERS: dict[type[Any], Callable[[Any], str]] = {
-    Paragraph: lambda item: item.text,
-    Bullets: lambda item: "\n".join(f"- {text}" for text in item.items),
+    Paragraph: lambda item: neutral.markdown(item.text),
+    Bullets: lambda item: "\n".join(f"- {neutral.markdown(text)}" for text in item.items),
     Callout: _callout,
     FactList: _facts,
     Table: _table,

@@ -13,10 +13,10 @@ import orjson
 from gevent import sleep
 
 from fmload.base.errors import FmloadError
+from fmload.base.redaction import redacted
 from fmload.endpoints.failures import http_failure
 from fmload.wire.exchange import Address, Exchange, HttpRequest
 from fmload.wire.http1 import Http1Wire
-from fmload.worker.measure import redact
 from fmload_analysis.evaluate.embeddings import EmbeddingSpec, Vector
 from fmload_analysis.evaluate.retrying import PASSING, wait_s
 
@@ -48,7 +48,7 @@ class EmbeddingServer:
             if failure is None:
                 return _vectors(exchange, len(texts))
             if failure.outcome not in PASSING or attempt == self._attempts:
-                raise FmloadError(f"embedding {self._spec.model}: {redact(failure.message)}",
+                raise FmloadError(f"embedding {self._spec.model}: {redacted(failure.message)}",
                                   hint="mend `embedding` in the judges file, or leave it out")
             sleep(wait_s(attempt, self._backoff_s, exchange.headers))
         raise AssertionError("the last attempt returns")

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field, replace
 
 import gevent
 
+from fmload.base.redaction import redacted
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.base import Endpoint
+from fmload.endpoints.building import build
 from fmload.model.outcome import Failure
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
-from fmload.plugins import ENDPOINTS
 from fmload.wire.exchange import Exchange, Timeouts
 from fmload.wire.http1 import Http1Wire
-from fmload.worker.measure import outcome, redact
+from fmload.worker.measure import outcome
 from fmload_analysis.evaluate.budget import Budget
 from fmload_analysis.evaluate.ledger import Entry, Ledger
 from fmload_analysis.evaluate.panel import JudgesFile, Question
@@ -44,7 +45,7 @@ class Judge:
     _turn: itertools.count[int] = field(init=False, default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        self._endpoint = ENDPOINTS.load(self.spec.protocol).from_spec(self.spec)
+        self._endpoint = build(self.spec)
 
     @property
     def gave_up(self) -> bool:
@@ -111,7 +112,7 @@ def _answered(judge: Judge, question: Question, spec: JudgesFile, progress: Prog
             progress(judge.spec.name, None)
         if failure.outcome not in PASSING or attempt == spec.attempts:
             return Entry(question.key, judge.spec.name, question.kind, failure.outcome,
-                         reply=redact(failure.message)[:_REPLY_CHARS], attempts=attempt, throttled=refused)
+                         reply=redacted(failure.message)[:_REPLY_CHARS], attempts=attempt, throttled=refused)
         gevent.sleep(wait_s(attempt, spec.backoff_s, exchange.headers))
     raise AssertionError("the last attempt returns")
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from fmload.base import neutral
 from fmload_analysis.verdict.objectives import State, Verdict, state_of
 from fmload_analysis.verdict.table import StageResult
 
@@ -38,7 +39,7 @@ def write(path: Path, results: Iterable[StageResult]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        writer.writerows(row(result) for result in results)
+        writer.writerows(neutral.row(row(result)) for result in results)
 
 
 _FAILED: dict[State | None, bool | None] = {"met": False, "missed": True, "unknown": None, None: None}

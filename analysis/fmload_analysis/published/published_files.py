@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fmload.base import neutral
 from fmload_analysis.document import markdown
 from fmload_analysis.published import page
 from fmload_analysis.published.rows.published import DERIVED, AuditedRow
@@ -31,7 +32,7 @@ def write_published(folder: Path, sweep: Sweep, rows: Sequence[AuditedRow]) -> t
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows(cells)
+        writer.writerows(map(neutral.row, cells))
     audit.write_text(json.dumps(audit_content(sweep, rows), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     parts = page.sections(sweep, rows)
     report.write_text(markdown.render(page.title(sweep), parts), encoding="utf-8")

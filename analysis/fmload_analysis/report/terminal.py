@@ -10,6 +10,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from fmload.base.redaction import printable
 from fmload_analysis.document import formats
 from fmload_analysis.report.report import title
 from fmload_analysis.stage.failures import failures
@@ -28,7 +29,7 @@ def headline(analysis: Analysis) -> RenderableType:
              for endpoint, what in emulated(analysis).items()]
     found = [Text(f"{one.endpoint} · {one.prompt_set}: {one.sentence}", style="bold")
              for one in searches(analysis.run.stages)]
-    wrong = [Text(line, style="red") for line in (*_failed_requests(analysis), *_failed_checks(analysis))]
+    wrong = [Text(printable(line), style="red") for line in (*_failed_requests(analysis), *_failed_checks(analysis))]
     open_ = [Text(line, style="yellow") for line in (*_few_samples(analysis), *_unknown_objectives(analysis))]
     return Group(StageTable(analysis), *notes, *wrong, *open_, *found, *map(Text, _recommendations(analysis)))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fmload.base import neutral
 from fmload.metrics.definitions import METRICS, Totals
 from fmload.pricing.resolve import Pricing
 from fmload_analysis.stage.summarize import StageSummary
@@ -168,7 +169,7 @@ def write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, SUMMARY_COLUMNS)
         writer.writeheader()
-        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+        writer.writerows({name: neutral.cell(_cell(value)) for name, value in row.items()} for row in rows)
 
 
 def _cell(value: Any) -> Any:

@@ -43,7 +43,7 @@ def start(resource: Resource, command: Sequence[str], environment: Mapping[str, 
     Raises FmloadError when the command cannot be started.
     """
     marked = {**os.environ, **environment, MARK: resource.name, **({_KEPT: "1"} if keep else {})}
-    keeper = [] if keep else [sys.executable, str(Path(__file__).with_name("keeper.py"))]
+    keeper = [] if keep else [sys.executable, "-P", str(Path(__file__).with_name("keeper.py"))]
     with log.open("ab") as output:
         try:
             process = subprocess.Popen([*keeper, *command], env=marked, cwd=cwd, start_new_session=True, stdout=output,

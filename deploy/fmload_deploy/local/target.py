@@ -113,7 +113,7 @@ def start_emulator(context: Context, endpoint: str, name: str, profile: Sequence
 
     def create() -> Mapping[str, Any]:
         files["ready.json"].unlink(missing_ok=True)
-        command = [sys.executable, "-m", "fmload.emulator", "--profile", *profile, "--port", "0",
+        command = [sys.executable, "-P", "-m", "fmload.emulator", "--profile", *profile, "--port", "0",
                    "--ready-file", str(files["ready.json"]), "--truth", str(files["truth"])]
         return start(resource, command, env, files["log"], context.keep)
 

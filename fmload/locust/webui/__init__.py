@@ -4,7 +4,8 @@ The stock bundle shows extended tabs, tables and downloads (Locust's `extend_web
 charts, so a script is added to the page. Should the script fail, the table still works.
 """
 
+from fmload.locust.webui.guard import Guard
 from fmload.locust.webui.tab import install
 from fmload.locust.webui.view import LiveView
 
-__all__ = ["LiveView", "install"]
+__all__ = ["Guard", "LiveView", "install"]

@@ -6,12 +6,16 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from flask import Blueprint, Response, jsonify, request
 
-SCRIPT = Path(__file__).with_name("tokens.js")
+from fmload.base import neutral
+from fmload.locust.webui.guard import Guard
+
+SCRIPTS = ("tokens.js", "settings.js")
 
 # key in a row: title in the table and the CSV. Latencies in ms, as Locust's own tables have them.
 COLUMNS: dict[str, str] = {
@@ -33,12 +37,13 @@ class TokensView(Protocol):
     def rows(self) -> list[dict[str, Any]]: ...
 
 
-def install(web_ui: Any, base_path: str, view: TokensView) -> None:
+def install(web_ui: Any, base_path: str, view: TokensView, guard: Guard) -> None:
     """Add the tab to `web_ui`. Called once, in Locust's `init` event, where a web UI exists."""
     prefix = f"{base_path.rstrip('/')}/fmload"
     _extend_template_args(web_ui, prefix)
-    web_ui.app.register_blueprint(_routes(web_ui.auth_required_if_enabled, view), url_prefix=prefix)
-    web_ui.app.after_request(lambda response: _amend(response, f"{prefix}/tokens.js", base_path, view))
+    web_ui.app.register_blueprint(_routes(web_ui.auth_required_if_enabled, view, guard), url_prefix=prefix)
+    web_ui.app.after_request(lambda response: _amend(response, prefix, base_path, view))
+    guard.install(web_ui)
 
 
 def _extend_template_args(web_ui: Any, prefix: str) -> None:
@@ -55,14 +60,19 @@ def _extend_template_args(web_ui: Any, prefix: str) -> None:
     web_ui.update_template_args = update_template_args
 
 
-def _routes(protected: Callable[[Any], Any], view: TokensView) -> Blueprint:
+def _routes(protected: Callable[[Any], Any], view: TokensView, guard: Guard) -> Blueprint:
     routes = Blueprint("fmload", __name__)
     routes.add_url_rule("/tokens.json", "json", protected(lambda: jsonify(view.page())))
-    routes.add_url_rule("/tokens.js", "script", protected(
-        lambda: Response(SCRIPT.read_text(), mimetype="application/javascript")))
+    routes.add_url_rule("/settings.json", "settings", protected(lambda: jsonify({"settings": guard.settings()})))
+    for name in SCRIPTS:
+        routes.add_url_rule(f"/{name}", name.replace(".", "-"), protected(partial(_script, name)))
     routes.add_url_rule("/tokens.csv", "csv", protected(lambda: Response(
         as_csv(view.rows()), mimetype="text/csv", headers={"Content-Disposition": "attachment;filename=tokens.csv"})))
     return routes
+
+
+def _script(name: str) -> Response:
+    return Response(Path(__file__).with_name(name).read_text(), mimetype="application/javascript")
 
 
 def as_csv(rows: list[dict[str, Any]]) -> str:
@@ -70,17 +80,18 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(map(neutral.row, rows))
     return text.getvalue()
 
 
-def _amend(response: Response, script: str, base_path: str, view: TokensView) -> Response:
+def _amend(response: Response, prefix: str, base_path: str, view: TokensView) -> Response:
     if response.status_code != 200:
         return response
     path = request.path.removeprefix(base_path.rstrip("/"))
     if path == "/" and response.mimetype == "text/html":
         page = response.get_data(as_text=True)
-        response.set_data(page.replace("</body>", f'<script src="{script}"></script></body>'))
+        scripts = "".join(f'<script src="{prefix}/{name}"></script>' for name in SCRIPTS)
+        response.set_data(page.replace("</body>", f"{scripts}</body>"))
     elif path == "/stats/requests":
         # Locust keeps this response for two seconds and hands out the same object: replace, never append
         body = response.get_json()

@@ -87,7 +87,7 @@ def test_the_resolved_file_holds_no_secret_and_keeps_the_rest() -> None:
     resolved = dump(read(TEXT))
     assert "hunter2" not in resolved
     one, two = yaml.safe_load(resolved)["endpoints"]
-    assert one["headers"]["X-Team"] == "blue"
+    assert one["headers"] == dict.fromkeys(("Authorization", "X-Api-Key", "Cookie", "X-Team"), "(masked)")
     assert one["api_key_env"] == "SOME_KEY"
     assert two["deploy"]["env"]["THREADS"] == "4"
 

@@ -9,11 +9,12 @@ from gevent import GreenletExit
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fmload.base.redaction import redacted
 from fmload.model.outcome import Failure
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Chunk, Reading
 from fmload.wire.exchange import Address, CarriesToken, Exchange, HttpRequest, ReadMark
-from fmload.worker.measure import arrivals, measure, outcome, redact
+from fmload.worker.measure import arrivals, measure, outcome
 
 ADDRESS = Address("10.0.0.5", 8080)
 
@@ -243,7 +244,7 @@ def test_credentials_are_blanked_out_of_errors(secret: str) -> None:
 
 def test_plain_words_are_not_taken_for_credentials() -> None:
     text = "the task-manager said: basic usage, pk 5"
-    assert redact(text) == text
+    assert redacted(text) == text
 
 
 def test_what_was_asked_is_kept() -> None:

@@ -1,0 +1,226 @@
+"""The networks that people have, with real programs: a proxy (squid), certificates (openssl), Unix sockets, IPv6."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import warnings
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import gevent
+import pytest
+
+from fmload.base.errors import FmloadError
+from fmload.emulator.tls import make_certificate, server_context
+from fmload.endpoints.openai import OpenAI
+from fmload.model.prompt import Prompt
+from fmload.wire import opening
+from fmload.wire.exchange import Address, Exchange, HttpRequest, Timeouts
+from fmload.wire.http1 import Http1Wire
+from fmload.wire.url import Way, split_url
+from tests.integration.wire.served import Scripted, serving
+from tests.load_rig import free_port, wait_until
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+POST = HttpRequest("POST", "/v1/x", {"X-A": "1"}, b"{}")
+SQUID = """
+http_port 127.0.0.1:{port}
+acl all_of_us src 127.0.0.0/8
+{access}
+pid_filename {folder}/squid.pid
+access_log stdio:{folder}/access.log
+cache_log {folder}/cache.log
+cache deny all
+coredump_dir {folder}
+visible_hostname proxy.test
+shutdown_lifetime 0 seconds
+"""
+OPEN = "http_access allow all_of_us"
+HELPER = "#!/bin/sh\nwhile read -r line; do [ \"$line\" = 'me pw' ] && echo OK || echo ERR; done\n"
+WITH_PASSWORD = """auth_param basic program {folder}/helper
+acl known proxy_auth REQUIRED
+http_access allow known
+http_access deny all"""
+
+
+def exchanged(address: Address) -> Exchange:
+    return Http1Wire(Timeouts(connect_s=10)).exchange(address, POST, lambda body: True)
+
+
+@contextmanager
+def squid(access: str = OPEN, helper: str = "") -> Iterator[int]:
+    """A real proxy on a free port."""
+    program = shutil.which("squid") or shutil.which("squid", path="/usr/sbin")
+    if program is None:
+        reason = "NO SQUID: proxies are not tested with a real one (apt-get install squid)"
+        warnings.warn(reason, stacklevel=1)
+        pytest.skip(reason)
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="squid") as made:  # squid leaves root, and cannot enter pytest's folders
+        Path(made).chmod(0o777)
+        (Path(made) / "helper").write_text(helper)
+        (Path(made) / "helper").chmod(0o755)
+        yield from _squid(program, Path(made), port, access.format(folder=made))
+
+
+def _squid(program: str, folder: Path, port: int, access: str) -> Iterator[int]:
+    config = folder / "squid.conf"
+    config.write_text(SQUID.format(port=port, folder=folder, access=access))
+    process = subprocess.Popen([program, "-N", "-f", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: _listens(port), 30, "squid")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def through(port: int, url: str, user: str = "", **way: str) -> Address:
+    return split_url(url, Way(proxy=f"http://{user}127.0.0.1:{port}", **way))[0]  # type: ignore[arg-type]
+
+
+@contextmanager
+def tls_server(folder: Path, trusted: Path | None = None) -> Iterator[tuple[Scripted, str]]:
+    """An HTTPS server with a certificate for localhost; `trusted`: of clients that show this certificate alone."""
+    certificate = make_certificate(folder, ["localhost"])
+    context = server_context(certificate)
+    if trusted is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(trusted)
+    server = Scripted([[ANSWER]], context)
+    try:
+        yield server, str(certificate)
+    finally:
+        server.close()
+
+
+def test_a_request_through_a_proxy_is_stamped_as_a_direct_one(tmp_path: Path) -> None:
+    with squid() as port, serving([ANSWER]) as server:
+        exchange = exchanged(through(port, f"http://127.0.0.1:{server.port}/v1"))
+        assert (exchange.status, exchange.body, exchange.failure) == (200, b"hello", None)
+        assert all(mark.kernel for mark in exchange.marks[-1:])
+        assert b"via:" in server.requests[0].lower()  # it did come through it
+        assert server.requests[0].startswith(b"POST /v1/x ")
+
+
+def test_tls_goes_through_a_tunnel_of_the_proxy_and_is_verified(tmp_path: Path) -> None:
+    with squid() as port, tls_server(tmp_path) as (server, ca_file):
+        url = f"https://localhost:{server.port}/v1"
+        exchange = exchanged(through(port, url, ca_file=ca_file))
+        assert (exchange.status, exchange.body, exchange.failure) == (200, b"hello", None)
+        assert b"via" not in server.requests[0].lower() and b"proxy" not in server.requests[0].lower()
+        untrusted = exchanged(through(port, url))
+        assert untrusted.failure is not None and untrusted.failure.outcome == "tls"
+
+
+def test_a_proxy_gets_its_password_and_the_server_does_not(tmp_path: Path) -> None:
+    with squid(WITH_PASSWORD, HELPER) as port, serving([ANSWER]) as plain, tls_server(tmp_path) as (tls, ca_file):
+        for url, server in ((f"http://127.0.0.1:{plain.port}/", plain), (f"https://localhost:{tls.port}/", tls)):
+            let_in = exchanged(through(port, url, "me:pw@", ca_file=ca_file))
+            assert (let_in.status, let_in.failure) == (200, None)
+            assert b"proxy-authorization" not in server.requests[-1].lower()
+            kept_out = exchanged(through(port, url, "me:wrong@", ca_file=ca_file))
+            assert kept_out.status == 407 or "HTTP 407" in str(kept_out.failure)
+
+
+@pytest.mark.parametrize("proxy", ["refuses", "garbage", "closes", "absent"])
+def test_a_proxy_that_does_not_do_its_work_is_one_failed_request(proxy: str) -> None:
+    said = {"refuses": b"HTTP/1.1 403 Forbidden\r\n\r\n", "garbage": b"\0\1\2\r\n\r\n", "closes": b""}.get(proxy, b"")
+    port = free_port()
+    if proxy == "absent":
+        failed = exchanged(through(port, "https://localhost:9/"))
+    else:
+        with socket.create_server(("127.0.0.1", port)) as listener:
+            threading.Thread(target=_say, args=(listener, said), daemon=True).start()
+            failed = exchanged(through(port, "https://localhost:9/"))
+    assert failed.failure is not None and failed.failure.outcome == "connect"
+    assert "proxy" in failed.failure.message or proxy == "absent"
+
+
+def _say(listener: socket.socket, said: bytes) -> None:
+    sock, _ = listener.accept()
+    with sock:
+        sock.recv(4096)
+        sock.sendall(said)
+
+
+def test_a_client_certificate_is_shown_where_it_is_given(tmp_path: Path) -> None:
+    (tmp_path / "client").mkdir()
+    own = make_certificate(tmp_path / "client", ["client.test"])
+    with tls_server(tmp_path, own) as (server, ca_file):
+        options = OpenAI.Options(ca_file=ca_file, client_certificate=str(own),
+                                 client_key=str(own.with_name("key.pem")))
+        endpoint = OpenAI("e", [f"https://localhost:{server.port}/v1"], "m", options)
+        exchange = endpoint.send(Prompt("p", "s", text="hello"), "r", Http1Wire(), endpoint.addresses()[0])
+        assert (exchange.status, exchange.failure) == (200, None)
+        without = exchanged(split_url(f"https://localhost:{server.port}/v1", Way(ca_file=ca_file))[0])
+        assert without.failure is not None
+    with pytest.raises(FmloadError, match="client's certificate"):
+        OpenAI("e", ["https://localhost:1/v1"], "m", OpenAI.Options(client_certificate=str(tmp_path / "absent.pem")))
+
+
+def test_a_unix_socket_is_an_address(tmp_path: Path) -> None:
+    path = tmp_path / "Server.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        threading.Thread(target=_say, args=(listener, ANSWER), daemon=True).start()
+        address = split_url(f"http+unix://{str(path).replace('/', '%2F')}/v1")[0]
+        exchange = exchanged(address)
+    assert (exchange.status, exchange.body, exchange.failure) == (200, b"hello", None)
+    assert exchange.connected_ns is not None and exchange.marks and str(address).startswith("http+unix://%2F")
+    assert exchanged(address).failure is not None  # nobody listens any more
+
+
+def test_ipv6_is_an_address() -> None:
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this host has no IPv6")
+    with listener:
+        threading.Thread(target=_say, args=(listener, ANSWER), daemon=True).start()
+        address = split_url(f"http://[::1]:{listener.getsockname()[1]}/v1")[0]
+        exchange = exchanged(address)
+    assert (exchange.status, exchange.failure) == (200, None) and exchange.address.startswith("http://[::1]:")
+
+
+def test_a_name_with_several_addresses_is_tried_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving([ANSWER]) as server, socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        here = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))
+        closed = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", free_port()))
+        silent = (socket.AF_INET, socket.SOCK_STREAM, 6, "", full.getsockname())
+        held = [socket.socket() for _ in range(4)]
+        for sock in held:  # its queue is full: a connection is neither taken nor refused
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
+        for found in ([closed, here], [silent, here], [closed, silent, here]):
+            monkeypatch.setattr(gevent.socket, "getaddrinfo", lambda *_, found=found, **__: found)
+            exchange = Http1Wire(Timeouts(connect_s=4)).exchange(Address("several.test", server.port), POST,
+                                                                 lambda body: True)
+            assert (exchange.status, exchange.failure) == (200, None)
+        monkeypatch.setattr(gevent.socket, "getaddrinfo", lambda *_, **__: [closed, closed])
+        with pytest.raises(OSError):
+            opening.opened(Address("several.test", 1), 1.0)
+        for sock in held:
+            sock.close()
+
+
+def test_user_and_password_of_a_url_are_sent_and_no_other_header_loses_to_them() -> None:
+    with serving([ANSWER]) as server:
+        endpoint = OpenAI("e", [f"http://me:p%40ss@127.0.0.1:{server.port}/v1"], "m", OpenAI.Options())
+        endpoint.send(Prompt("p", "s", text="hello"), "r", Http1Wire(), endpoint.addresses()[0])
+        header = next(line for line in server.requests[0].split(b"\r\n") if line.lower().startswith(b"authorization"))
+        assert b64decode(header.split()[-1]) == b"me:p@ss"
+        assert b"me:" not in server.requests[0] and "p%40ss" not in str(endpoint.addresses())

@@ -1,0 +1,135 @@
+"""Secrets are blanked out of any text, whole, cut, in part and in other writings; words stay."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import logging
+from collections.abc import Iterator
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from fmload.base import redaction
+from fmload.base.redaction import (
+    masked_url,
+    printable,
+    protect,
+    protect_environment,
+    redact_logs,
+    redacted,
+    shortened,
+    without_secrets,
+)
+
+KEY = 'zq7/Kx+9"Lm&2pQ w8vN~tR5yUe3'
+
+
+@pytest.fixture(autouse=True)
+def secrets() -> Iterator[None]:
+    before = dict(redaction._forms)
+    redaction._forms.clear()
+    protect(KEY)
+    yield
+    redaction._forms.clear()
+    redaction._forms.update(before)
+
+
+WRITINGS = {
+    "as it is": KEY, "in quotes": f"'{KEY}'", "%-escaped": quote(KEY, safe=""), "of a form": quote_plus(KEY),
+    "in JSON": json.dumps(KEY)[1:-1], "in HTML": html.escape(KEY), "in hexadecimal": KEY.encode().hex(),
+    "in base64": base64.b64encode(KEY.encode()).decode(), "in base64 for URLs": base64.urlsafe_b64encode(
+        KEY.encode()).decode(),
+    "with a user in base64": base64.b64encode(f"me:{KEY}".encode()).decode(),
+    "inside of base64": base64.b64encode(f"key={KEY};x".encode()).decode(),
+}
+
+
+def pieces(secret: str, length: int) -> list[str]:
+    return [secret[at:at + length] for at in range(len(secret) - length + 1)]
+
+
+@pytest.mark.parametrize("name", WRITINGS)
+def test_a_secret_is_blanked_out_in_every_writing(name: str) -> None:
+    text = redacted(f"invalid key {WRITINGS[name]} given")
+    assert text.startswith("invalid key ") and text.endswith(" given") and "[redacted]" in text
+    assert not [piece for piece in pieces(WRITINGS[name], 16) if piece in text]
+
+
+@pytest.mark.parametrize("length", range(8, len(KEY)))
+def test_a_prefix_of_eight_characters_or_more_is_blanked_out_anywhere(length: int) -> None:
+    text = redacted(f"the key <{KEY[:length]}> is wrong")
+    assert KEY[:4] not in text and text.endswith("> is wrong")
+
+
+@pytest.mark.parametrize("length", range(4, len(KEY)))
+@pytest.mark.parametrize("end", ["", "'", '"', "…", "..."])
+def test_a_text_that_was_cut_inside_of_a_secret_ends_without_it(length: int, end: str) -> None:
+    text = redacted(f"the key {KEY[:length]}{end}")
+    assert KEY[:4] not in text
+
+
+def test_a_run_from_the_middle_and_the_end_of_a_secret_are_blanked_out() -> None:
+    assert KEY[3:20] not in redacted(f"x{KEY[3:20]}y") and "[redacted]" in redacted(f"x{KEY[3:20]}y")
+    assert redacted(f"…{KEY[-9:]}.") == "…[redacted]."
+
+
+def test_what_is_cut_is_redacted_before() -> None:
+    text = f"{'x' * 490}{KEY}"
+    assert shortened(text, 500) == f"{'x' * 490}{'[redacted]'[:10]}"
+
+
+def test_words_and_what_was_told_too_short_stay() -> None:
+    protect("abc")
+    protect(None)
+    protect("  ")
+    text = "abc zq7 the model does not exist; finish_reason stop"
+    assert redacted(text) == text
+
+
+CREDENTIALS = ["Bearer abcdefgh12345678", "sk-proj-abcdefghijkl", "hf_abcdefghijklmnop", "AKIAABCDEFGHIJKLMNOP",
+               "X-Amz-Signature=0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc", "user:pass"]
+
+
+@pytest.mark.parametrize("credential", CREDENTIALS)
+def test_what_looks_like_a_credential_is_blanked_out_untold(credential: str) -> None:
+    text = f"http://{credential}@host" if credential == "user:pass" else f"error: {credential}"
+    assert credential not in redacted(text)
+    assert credential in without_secrets(text)  # of answers, which are data
+
+
+def test_variables_that_are_named_like_secrets_are_protected() -> None:
+    protect_environment({"TEAM_API_KEY": "0123456789abc", "PATH": "/usr/bin:/opt/tools", "LITTLE_TOKEN": "true"})
+    assert redacted("0123456789abc /usr/bin:/opt/tools true") == "[redacted] /usr/bin:/opt/tools true"
+
+
+@pytest.mark.parametrize(("url", "shown"), [
+    ("http://h:1/v1", "http://h:1/v1"), ("http://me:pw@h/v1", "http://(masked)@h/v1"),
+    ("http://h/v1?api-key=abc&api-version=2024-01-01", "http://h/v1?api-key=(masked)&api-version=2024-01-01"),
+    ("http://h/v1?key=${NAME}", "http://h/v1?key=${NAME}"), ("http://[::1]:8/x", "http://[::1]:8/x"),
+])
+def test_a_url_is_shown_without_user_password_and_query_values(url: str, shown: str) -> None:
+    assert masked_url(url) == shown
+
+
+def test_control_characters_are_written_as_escapes_and_lines_stay() -> None:
+    assert printable("a\x1b[31mb\x07\u202ec\nd\te") == "a\\x1b[31mb\\x07\\u202ec\nd\te"
+
+
+def test_log_records_are_redacted_with_their_arguments_and_tracebacks(capsys: pytest.CaptureFixture[str]) -> None:
+    factory = logging.getLogRecordFactory()
+    logger, handler = logging.Logger("redaction"), logging.StreamHandler()
+    logger.addHandler(handler)
+    try:
+        redact_logs()
+        redact_logs()
+        try:
+            raise ValueError(f"the server said {KEY}")
+        except ValueError:
+            logger.exception("key %s\x07 of %d", KEY, 3)
+    finally:
+        logging.setLogRecordFactory(factory)
+    told = capsys.readouterr().err
+    assert KEY not in told and "\x07" not in told
+    assert "key [redacted]\\x07 of 3" in told and "the server said [redacted]" in told
