@@ -33,9 +33,10 @@ def test_its_figures_are_those_that_0_1_0_gave(folder: Path) -> None:
     now = analyse_run(open_run(folder)).rows()
     for old, new in zip(then, now, strict=True):
         for column in SAME:
-            value = "" if new[column] is None else new[column]
-            expected = pytest.approx(float(old[column]), rel=1e-6) if isinstance(value, int | float) else old[column]
-            assert value == expected, column
+            if old[column]:  # 0.1.0 left percentiles blank that are given today
+                value = new[column]
+                assert value == (pytest.approx(float(old[column]), rel=1e-6) if isinstance(value, int | float) else
+                                 old[column]), column
 
 
 def test_its_files_are_written_anew_in_this_version_and_still_hold_everything(folder: Path) -> None:
