@@ -4,7 +4,7 @@
 
 A master, two workers and an emulator on one machine, `--rate` requests a second for `--hours` divided by `--shorten`.
 Every second: memory (RSS) of master and workers. Printed
-is its growth by the second, from the first quarter of the run on, and what that makes of the whole run; the bytes that
+is its growth by the second in the last third, and what that makes of the whole run; the bytes that
 a request takes in the journals; and how long the report takes.
 """
 
@@ -40,8 +40,8 @@ def sampled(all: Cluster, seconds: float) -> dict[str, list[tuple[float, float]]
 
 
 def growth(samples: list[tuple[float, float]]) -> float:
-    """MiB a second, by a line through what came after the first quarter."""
-    late = samples[len(samples) // 4:]
+    """MiB a second, by a line through the last third: a worker first fills up to its collector's threshold."""
+    late = samples[2 * len(samples) // 3:]
     return statistics.linear_regression([at for at, _ in late], [mib for _, mib in late]).slope
 
 
