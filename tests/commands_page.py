@@ -15,7 +15,8 @@ _HEAD = """# Commands
 Made from the commands' own help by `python -m tests.commands_page`. `fmload COMMAND --help` shows the same.
 
 Exit codes: 0 measured, 2 usage or run file, 3 objectives not met (`--require-objectives`), 4 nothing measured or every
-stage failed its audit, 5 the disk is full, 130 interrupted (records are kept; `--resume` goes on).
+stage failed its audit, 5 the disk is full, 6 stopped by `max_cost`, 130 interrupted (records are kept; `--resume` goes
+on).
 """
 
 
