@@ -99,7 +99,7 @@ def _counted(results: Results, specs: dict[str, EndpointSpec],
         if tally.counter.source == "tokenizer" and tally.sampled < (REMOTE_SAMPLE if tokenizer.remote else SAMPLE):
             chunks = chunk_tokens(text, row["lengths"], tokenizer.count)
             tally.sampled += chunks is not None
-        yield row["request_id"], Count(max(1, tokenizer.count(text)), tally.counter.source, chunks)
+        yield row["request_id"], Count(tally.counter.count(text), tally.counter.source, chunks)
         if done % BATCH_ROWS == 0:
             print(f"counting answers: {done:,} of {total:,}", flush=True)
 

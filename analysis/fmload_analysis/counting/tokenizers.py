@@ -12,6 +12,7 @@ from fmload.config.schema import EndpointSpec
 from fmload.prompts.aligned import aligned
 from fmload.prompts.tokenizer import BUNDLED, Tokenizer
 
+BYTES_A_TOKEN = 4
 Source = Literal["tokenizer", "approximate"]
 
 
@@ -22,6 +23,15 @@ class Counter:
     tokenizer: Tokenizer
     name: str
     source: Source
+
+    def count(self, text: str) -> int:
+        """Tokens of an answer, 1 at least. An approximate count is at most one token for four bytes, what English takes
+        with a model's vocabulary (OpenAI's rule of thumb): the bundled tokenizer has 6,000 entries, and cuts words that
+        it does not know into many."""
+        found = self.tokenizer.count(text)
+        if self.source == "approximate":
+            found = min(found, -(-len(text.encode()) // BYTES_A_TOKEN))
+        return max(1, found)
 
 
 def counter_of(spec: EndpointSpec | None) -> Counter:
