@@ -15,12 +15,13 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
 
 MASK = "[redacted]"  # inside of a text
 MASKED = "(masked)"  # in the place of a value, or of a part of an address
+Mask = Callable[[int], str]  # what stands in the place of so many characters of a secret
 SHORTEST = 4  # characters; blanking out a shorter secret would blank out half of every text
 _BLOCK = 8  # characters of a secret that are told apart from a word: so many of it in a row are blanked out
 _BLOCKS = 16  # of a long secret that are looked for
@@ -85,28 +86,35 @@ def redacted(text: str) -> str:
 def without_secrets(text: str) -> str:
     """The text with every protected secret blanked out; what merely looks like a credential stays."""
     for form in list(_forms):
-        text = _without(text, form)
+        text = _without(text, form, lambda length: MASK)
     return text
 
 
-def _without(text: str, form: str) -> str:
+def blanked(text: str) -> str:
+    """As `without_secrets`, with stars in the place of a secret: every other character stays where it was."""
+    for form in list(_forms):
+        text = _without(text, form, "*".__mul__)
+    return text
+
+
+def _without(text: str, form: str, mask: Mask) -> str:
     if form in text:
-        text = text.replace(form, MASK)
+        text = text.replace(form, mask(len(form)))
     if len(form) > _BLOCK:
         stride = max(_BLOCK, len(form) // _BLOCKS)
         for start in {*range(0, len(form) - _BLOCK + 1, stride), len(form) - _BLOCK}:
             if form[start:start + _BLOCK] in text:
-                text = _without_run(text, form, start)
-    return _without_cut_end(text, form)
+                text = _without_run(text, form, start, mask)
+    return _without_cut_end(text, form, mask)
 
 
-def _without_run(text: str, form: str, start: int) -> str:
+def _without_run(text: str, form: str, start: int, mask: Mask) -> str:
     """Every run of characters of the secret that holds the block at `start`."""
     block, parts, done = form[start:start + _BLOCK], [], 0
     while (at := text.find(block, done)) >= 0:
         before = _common(reversed(text[done:at]), reversed(form[:start]))
         after = _common(text[at + _BLOCK:at + len(form)], form[start + _BLOCK:])
-        parts += [text[done:at - before], MASK]
+        parts += [text[done:at - before], mask(before + _BLOCK + after)]
         done = at + _BLOCK + after
     return "".join([*parts, text[done:]])
 
@@ -120,13 +128,13 @@ def _common(one: Iterable[str], other: Iterable[str]) -> int:
     return count
 
 
-def _without_cut_end(text: str, form: str) -> str:
+def _without_cut_end(text: str, form: str, mask: Mask) -> str:
     """A text that was cut inside of the secret ends with its first characters."""
     tail = _TAIL.search(text, max(0, len(text) - 8))
     end = tail.start() if tail else len(text)
     for length in range(min(len(form), _BLOCK, end), SHORTEST - 1, -1):
         if text.endswith(form[:length], 0, end):
-            return f"{text[:end - length]}{MASK}{text[end:]}"
+            return f"{text[:end - length]}{mask(length)}{text[end:]}"
     return text
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgpack
 import pyarrow as pa
 
+from fmload.base.redaction import blanked
 from fmload.model.reading import Reading
 from fmload.model.record import Record
 
@@ -47,7 +48,7 @@ def pack(record: Record, reading: Reading) -> bytes:
     """All that the answer said, in every channel, and the length of each chunk's part of it in characters."""
     parts = [chunk.text + getattr(chunk, "thought", "") for chunk in reading.chunks]
     return msgpack.packb({"request_id": record.request_id, "stage": record.stage, "endpoint": record.endpoint,  # type: ignore[no-any-return]
-                          "uncounted": "".join(parts), "lengths": [len(part) for part in parts]})
+                          "uncounted": blanked("".join(parts)), "lengths": [len(part) for part in parts]})
 
 
 def is_text(row: dict[str, Any]) -> bool:

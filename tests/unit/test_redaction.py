@@ -13,6 +13,7 @@ import pytest
 
 from fmload.base import redaction
 from fmload.base.redaction import (
+    blanked,
     masked_url,
     printable,
     protect,
@@ -73,6 +74,11 @@ def test_a_text_that_was_cut_inside_of_a_secret_ends_without_it(length: int, end
 def test_a_run_from_the_middle_and_the_end_of_a_secret_are_blanked_out() -> None:
     assert KEY[3:20] not in redacted(f"x{KEY[3:20]}y") and "[redacted]" in redacted(f"x{KEY[3:20]}y")
     assert redacted(f"…{KEY[-9:]}.") == "…[redacted]."
+
+
+def test_stars_keep_every_other_character_in_its_place() -> None:
+    text = f"a {KEY} b {KEY[:12]}"
+    assert blanked(text) == f"a {'*' * len(KEY)} b {'*' * 12}"
 
 
 def test_what_is_cut_is_redacted_before() -> None:
