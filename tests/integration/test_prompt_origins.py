@@ -209,7 +209,7 @@ def made(source: str, tokenizer: Tokenizer, count: int, **options: Any) -> list[
 
 def test_an_error_in_another_process_is_the_same_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection, "_POOL_PAYS_S", 0.0)
-    monkeypatch.setattr(selection.os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(selection, "usable_cpus", lambda: 2)
     lengths = [20] * 70 + [1]  # the one that cannot be made comes after those that are made here
     spec = PromptSpec.model_validate({"name": "set", "source": "fixed", "lengths": lengths, "nonce": True})
     source = SOURCES.load("fixed").from_spec(spec)
@@ -222,5 +222,5 @@ def test_several_processes_make_the_same_prompts_as_one(monkeypatch: pytest.Monk
     bundled = Tokenizer.load("bundled")
     alone = made("conversation", bundled, 300, turns=2, input_tokens=10, answer_tokens=10)
     monkeypatch.setattr(selection, "_POOL_PAYS_S", 0.0)
-    monkeypatch.setattr(selection.os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(selection, "usable_cpus", lambda: 2)
     assert made("conversation", bundled, 300, turns=2, input_tokens=10, answer_tokens=10) == alone

@@ -32,5 +32,5 @@ def test_a_run_file_of_fmbench_is_written_as_one_that_loads(tmp_path: Path) -> N
 
 
 def test_several_files_are_refused_with_both_forms(tmp_path: Path) -> None:
-    done = fmload("a", "b")
+    done = fmload("fmbench-config", "a", "b")
     assert done.returncode == 2 and "fmbench-config FILE" in done.stderr

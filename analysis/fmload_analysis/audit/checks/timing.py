@@ -81,13 +81,16 @@ def _bounds(facts: Facts, name: str) -> str:
 
 
 def stalls(facts: Facts) -> Check | None:
-    """Silences of all streams at once, with their instants: the server, or the way to it, stood still."""
+    """Silences of all streams at once, with their instants: the server, or the way to it, stood still. Silences that last
+    no longer than a first token takes are the server's way to read a prompt while the others wait: told, and no FAIL."""
     evidence, window_s = facts.summary.evidence, facts.summary.totals.window_s
     if not evidence.several_chunks or not window_s:
         return None
     lost_s = sum(stall.length_s for stall in evidence.stalls)
     share = lost_s / window_s
-    result = PASS if not evidence.stalls else WARN if share <= _STALLED else FAIL
+    ttft_s = facts.value("ttft_p50")
+    prefill = ttft_s is not None and all(stall.length_s <= _PREFILL * ttft_s for stall in evidence.stalls)
+    result = PASS if not evidence.stalls else WARN if prefill or share <= _STALLED else FAIL
     if result == PASS:
         text = "No silence of all streams was found"
     else:
@@ -95,7 +98,9 @@ def stalls(facts: Facts) -> Check | None:
         told = ", ".join(f"{format_duration(stall.length_s)} at {format_duration(stall.at_s)} after the window opened"
                          for stall in longest)
         text = (f"All streams were silent {len(evidence.stalls)} times, {format_duration(lost_s)} together "
-                f"({share:.1%} of the window): {told}")
+                f"({share:.1%} of the window): {told}"
+                + ("; none lasted longer than a first token takes: prompts that are read hold up the rest" if prefill
+                   else ""))
     return Check(3, "no stall of all streams", result, f"{text}.",
                  {"stalls": [[stall.at_s, stall.length_s] for stall in evidence.stalls], "share": share})
 
@@ -124,6 +129,7 @@ def server_times(facts: Facts) -> Check | None:
 
 _RANK = (PASS, WARN, FAIL)
 _STALLED = 0.1  # of the window
+_PREFILL = 1.2  # median TTFTs that a silence lasts at most where a prompt's reading explains it
 _NAMES = {"ttft_mean": "TTFT", "tpot_mean": "TPOT", "itl_mean": "ITL", DECODE: "decoding ÷ tokens"}
 
 

@@ -152,3 +152,11 @@ def test_two_answers_to_a_request_are_counted_by_answer(tmp_path: Path) -> None:
     assert check(result, "output ≤ max_tokens").result == "PASS"
     assert result.value("tpot_p50") == pytest.approx(0.020)
     assert result.value("itl_p50") is None
+
+
+def test_silences_as_long_as_a_first_token_takes_are_the_reading_of_prompts_and_no_fail(tmp_path: Path) -> None:
+    """Two streams side by side; each new prompt (500 ms) holds up the other's tokens."""
+    records = [request(f"{k}{user}", 1000 * k + 10 * user, [1000 * k + 500 + 10 * user + 20 * n for n in range(20)])
+               for k in range(10) for user in range(2)]
+    found = check(judged(tmp_path, records, window_ms=10_000, concurrency=2), "no stall of all streams")
+    assert found.result in ("PASS", "WARN")
