@@ -81,8 +81,8 @@ def _bounds(facts: Facts, name: str) -> str:
 
 
 def stalls(facts: Facts) -> Check | None:
-    """Silences of all streams at once, with their instants: the server, or the way to it, stood still. Silences that last
-    no longer than a first token takes are the server's way to read a prompt while the others wait: told, and no FAIL."""
+    """Silences of all streams at once, with their instants: the server, or the way to it, stood still. Those that last
+    no longer than a first token takes are the server reading a prompt while the others wait: told, and no FAIL."""
     evidence, window_s = facts.summary.evidence, facts.summary.totals.window_s
     if not evidence.several_chunks or not window_s:
         return None
