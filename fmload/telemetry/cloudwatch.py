@@ -66,7 +66,7 @@ class CloudWatchOptions(Strict):
     period_s: Annotated[Seconds, AfterValidator(_period)] = Field(60.0, alias="period",
                                                                   description="10s with enhanced metrics")
     delay_s: Seconds = Field(90.0, alias="delay", description="after the load's last period: nothing is asked before")
-    again_s: Seconds = Field(15.0, alias="again", ge=0.1, description="pause before it asks again")
+    again_s: Seconds = Field(15.0, alias="again", ge=0.01, description="pause before it asks again")
     patience_s: Seconds = Field(300.0, alias="patience", description="after the delay: what is missing then is told")
     timeout_s: Seconds = Field(20.0, alias="timeout", gt=0, description="of one question")
 

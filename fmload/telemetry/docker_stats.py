@@ -24,7 +24,7 @@ class DockerStatsOptions(Strict):
 
     endpoint: str | None = Field(None, description="the endpoint that it tells of")
     containers: list[str] = Field(default_factory=list)
-    every_s: Seconds = Field(2.0, alias="every", ge=0.1)
+    every_s: Seconds = Field(2.0, alias="every", ge=0.01)
     command: list[str] = Field(default_factory=lambda: ["docker"])
 
 

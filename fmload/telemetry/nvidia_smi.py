@@ -26,7 +26,7 @@ class NvidiaSmiOptions(Strict):
     """The GPUs of the master's host."""
 
     endpoint: str | None = Field(None, description="the endpoint that it tells of")
-    every_s: Seconds = Field(1.0, alias="every", ge=0.1)
+    every_s: Seconds = Field(1.0, alias="every", ge=0.01)
     command: list[str] = Field(default_factory=lambda: ["nvidia-smi"], description="for example through ssh")
 
 

@@ -35,7 +35,7 @@ class PrometheusOptions(Strict):
 
     url: str | None = Field(None, description="for example http://10.0.0.5:8000/metrics")
     endpoint: str | None = Field(None, description="the endpoint that it tells of; without a url: all its /metrics")
-    every_s: Seconds = Field(1.0, alias="every", ge=0.1)
+    every_s: Seconds = Field(1.0, alias="every", ge=0.01)
     metrics: list[str] = Field(list(DEFAULT_METRICS), description="names to keep, with * and ?")
     labels: dict[str, str] = Field(default_factory=dict, description="given to every sample")
     headers: dict[str, str] = Field(default_factory=dict)

@@ -50,7 +50,7 @@ class PrometheusQueryOptions(Strict):
                              description="series to fetch as they are; the engines' and accelerators' by default")
     queries: dict[str, str] = Field(default_factory=dict, description="name of a metric: PromQL that makes it")
     step_s: Seconds = Field(
-        5.0, alias="step", ge=0.1, description="distance of the points; the scrape interval loses nothing")
+        5.0, alias="step", ge=0.01, description="distance of the points; the scrape interval loses nothing")
     delay_s: Seconds = Field(15.0, alias="delay", description="after the load, until the last scrape is there")
     auth: Literal["none", "bearer", "sigv4"] = "none"
     api_key_env: str | None = Field(None, description="bearer: environment variable with the token")
