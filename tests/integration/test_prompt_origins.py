@@ -24,6 +24,7 @@ from fmload.config.schema import PromptSpec
 from fmload.model.prompt import Prompt
 from fmload.plugins import SOURCES
 from fmload.prompts import files, read, selection
+from fmload.prompts.invented import Invented, Item
 from fmload.prompts.tokenizer import Tokenizer
 
 ROWS = "".join(json.dumps({"prompt": f"question {number} of the set"}) + "\n" for number in range(6))
@@ -207,15 +208,22 @@ def made(source: str, tokenizer: Tokenizer, count: int, **options: Any) -> list[
     return selection.make_set(spec, SOURCES.load(source).from_spec(spec), tokenizer, "1", count, lambda *news: None)
 
 
+class OneTooMany(Invented):
+    """A source whose seventy-first prompt cannot be made."""
+
+    def make(self, item: Item, tokenizer: Tokenizer, head: str) -> list[Prompt]:
+        if item[1] == 70:
+            raise FmloadError("the seventy-first cannot be made", hint="ask for fewer")
+        return [Prompt(id="", prompt_set=self.name, text=f"prompt {item[1]}")]
+
+
 def test_an_error_in_another_process_is_the_same_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection, "_POOL_PAYS_S", 0.0)
     monkeypatch.setattr(selection, "usable_cpus", lambda: 2)
-    lengths = [20] * 70 + [1]  # the one that cannot be made comes after those that are made here
-    spec = PromptSpec.model_validate({"name": "set", "source": "fixed", "lengths": lengths, "nonce": True})
-    source = SOURCES.load("fixed").from_spec(spec)
-    with pytest.raises(FmloadError, match="exactly 1 tokens") as raised:
-        selection.make_set(spec, source, Tokenizer.load("bundled"), "1", 100, lambda *news: None)
-    assert raised.value.hint == "ask for longer prompts"
+    spec = PromptSpec.model_validate({"name": "set", "source": "fixed"})
+    with pytest.raises(FmloadError, match="seventy-first cannot be made") as raised:
+        selection.make_set(spec, OneTooMany("set", None), Tokenizer.load("bundled"), "1", 100, lambda *news: None)
+    assert raised.value.hint == "ask for fewer"
 
 
 def test_several_processes_make_the_same_prompts_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
