@@ -37,6 +37,10 @@ _CREDENTIAL = re.compile(
     r"|\b(?:AKIA|ASIA)[0-9A-Z]{12,}"
     r"|X-Amz-(?:Signature|Credential|Security-Token)=[^&\s\"']+"
     r"|(?<=://)[^/\s@:'\"]{1,256}:[^/\s@'\"]{1,256}(?=@)")
+_PUBLIC_START = re.compile(
+    r"(?:bedrock|sagemaker)-api-key-|(?:sk|pk|rk)-(?:(?:ant|proj|or|live|test)-)?|hf_|gsk_|xai-|nvapi-")
+_PLACEHOLDERS = {"empty", "none", "null", "test", "dummy", "fake", "local", "localhost", "ollama", "lm-studio",
+                 "openai", "vllm", "no-key", "not-needed", "token-abc123"}  # of servers that ask for no key
 _CREDENTIAL_LIMIT = 1 << 16  # characters of a text in which credentials nobody told of are looked for
 _PLAIN_QUERY = {"api-version", "version"}
 
@@ -56,8 +60,9 @@ def protect_environment(environment: Mapping[str, str]) -> None:
 
 
 def protect(secret: str | None) -> None:
-    """Blank this out from now on, in all forms in which it may come back. Shorter than SHORTEST: ignored."""
-    if secret is None or len(secret.strip()) < SHORTEST:
+    """Blank this out from now on, in all forms in which it may come back. Ignored: what is shorter than SHORTEST, and
+    the words that the docs of servers give where no key is needed (`EMPTY`, `dummy`)."""
+    if secret is None or len(secret.strip()) < SHORTEST or secret.strip().lower() in _PLACEHOLDERS:
         return
     for form in _forms_of(secret.strip()):
         _forms[form] = None
@@ -98,8 +103,11 @@ def blanked(text: str) -> str:
 
 
 def _without(text: str, form: str, mask: Mask) -> str:
+    """In part: only the part that is secret, for what all keys of a provider begin with may be an ordinary word."""
     if form in text:
         text = text.replace(form, mask(len(form)))
+    start = _PUBLIC_START.match(form)
+    form = form[start.end():] if start else form
     if len(form) > _BLOCK:
         stride = max(_BLOCK, len(form) // _BLOCKS)
         for start in {*range(0, len(form) - _BLOCK + 1, stride), len(form) - _BLOCK}:

@@ -12,6 +12,7 @@ from fmload.config.schema import RunFile
 from fmload.config.secrets import PLAIN_HEADERS, REFERENCE, is_lifted
 
 _HEADERS = "headers"
+_OF_TABLES = ("protocol", "source", "target", "arrivals")  # their values are names of fmload's own
 _WITH_SECRETS = (_HEADERS, "parameters", "env", "environment", "exact_output_parameters", "template")
 
 
@@ -38,6 +39,8 @@ def masked(value: Any, key: str = "", inside: str = "") -> Any:
     if inside and _hidden(key, inside):
         return _masked_text(str(value))
     if not isinstance(value, str):
+        return value
+    if key in _OF_TABLES:
         return value
     if "://" not in value:
         return redacted(value)

@@ -94,6 +94,21 @@ def test_words_and_what_was_told_too_short_stay() -> None:
     assert redacted(text) == text
 
 
+@pytest.mark.parametrize("start", ["bedrock-api-key-", "sagemaker-api-key-", "sk-", "hf_"])
+def test_what_all_keys_of_a_provider_begin_with_is_an_ordinary_word(start: str) -> None:
+    key = f"{start}Zq7xKp9L"
+    protect(key)
+    words = "the protocols bedrock, sagemaker, sk-, hf_ and bedrock"
+    assert redacted(words) == words
+    assert "Zq7x" not in redacted(f"invalid key {key}") and "Zq7x" not in redacted(f"invalid key {key[:-2]}")
+
+
+@pytest.mark.parametrize("word", ["EMPTY", "none", "token-abc123", "test"])
+def test_what_is_given_where_no_key_is_needed_is_no_secret(word: str) -> None:
+    protect(word)
+    assert redacted(f"run {word} of latest") == f"run {word} of latest"
+
+
 CREDENTIALS = ["Bearer abcdefgh12345678", "sk-proj-abcdefghijkl", "hf_abcdefghijklmnop", "AKIAABCDEFGHIJKLMNOP",
                "X-Amz-Signature=0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc", "user:pass"]
 

@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fmload.base import redaction
 from fmload.base.errors import FmloadError
 from fmload.config import LoadSpec, RunFile, RunFileError, dump, parse
 from fmload.config.overrides import split
@@ -62,6 +63,19 @@ def test_a_tokenizer_is_a_path_only_where_there_is_such_a_folder(tmp_path: Path)
     assert read(TEXT, folder=tmp_path).endpoints[0].tokenizer == "tok"
     (tmp_path / "tok").mkdir()
     assert read(TEXT, folder=tmp_path).endpoints[0].tokenizer == str(tmp_path / "tok")
+
+
+def test_names_of_fmloads_own_stay_whatever_a_secret_is() -> None:
+    before = dict(redaction._forms)
+    try:
+        for word in ("bedrock-of-our-team", "jsonl-key-1"):
+            redaction.protect(word)
+        text = dump(read("name: s\nendpoints: [{name: a, protocol: bedrock, model: m, region: us-east-1}]\n"
+                         "prompts: [{name: q, source: jsonl, files: a.jsonl}]\nload: {concurrency: [1]}\n"))
+    finally:
+        redaction._forms.clear()
+        redaction._forms.update(before)
+    assert "protocol: bedrock" in text and "source: jsonl" in text
 
 
 def test_aws_endpoints_are_in_the_runs_region_unless_they_name_their_own() -> None:
