@@ -46,7 +46,7 @@ def test_a_fleet_serves_run_after_run_and_a_restarted_master(tmp_path: Path) -> 
             kill_all(*children(loop), sent=signal.SIGTERM)  # by itself it ends a minute after its master
         with fmload_run(tmp_path, path, *remote, "--resume", out="second") as again:
             assert again.wait() == 0, again.output()
-        assert [stage["status"] for stage in again.stages()] == ["interrupted", "done", "done"]
+        assert [stage["status"] for stage in again.stages()] == ["superseded", "done", "done"]
         served = {one.request_id for one in server.requests() if one.outcome == "ok"}
         assert ids(first.records()) | ids(again.records()) >= served
 
