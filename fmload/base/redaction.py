@@ -42,6 +42,7 @@ _PUBLIC_START = re.compile(
 _PLACEHOLDERS = {"empty", "none", "null", "test", "dummy", "fake", "local", "localhost", "ollama", "lm-studio",
                  "openai", "vllm", "no-key", "not-needed", "token-abc123"}  # of servers that ask for no key
 _CREDENTIAL_LIMIT = 1 << 16  # characters of a text in which credentials nobody told of are looked for
+_PLAIN_NAMES = {"PWD", "DESKTOP_SESSION"}  # of variables
 _PLAIN_QUERY = {"api-version", "version"}
 
 _forms: dict[str, None] = {}  # of the protected secrets, in the order in which they were told
@@ -53,10 +54,15 @@ def is_secret_name(name: str) -> bool:
 
 
 def protect_environment(environment: Mapping[str, str]) -> None:
-    """Protect the values of all variables that are named like secrets."""
+    """Protect the values of all variables that are named like secrets. A folder or file is none: a shell keeps the
+    working folder in `PWD`, and a path to a key is not the key."""
     for name, value in environment.items():
-        if is_secret_name(name) and len(value) >= _BLOCK:
+        if is_secret_name(name) and name not in _PLAIN_NAMES and len(value) >= _BLOCK and not _is_path(value):
             protect(value)
+
+
+def _is_path(value: str) -> bool:
+    return value.startswith(("/", "~/", "./")) and os.path.exists(os.path.expanduser(value))
 
 
 def protect(secret: str | None) -> None:

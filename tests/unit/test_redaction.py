@@ -7,6 +7,7 @@ import html
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -123,6 +124,13 @@ def test_what_looks_like_a_credential_is_blanked_out_untold(credential: str) -> 
 def test_variables_that_are_named_like_secrets_are_protected() -> None:
     protect_environment({"TEAM_API_KEY": "0123456789abc", "PATH": "/usr/bin:/opt/tools", "LITTLE_TOKEN": "true"})
     assert redacted("0123456789abc /usr/bin:/opt/tools true") == "[redacted] /usr/bin:/opt/tools true"
+
+
+def test_a_working_folder_and_a_path_to_a_key_are_no_secrets(tmp_path: Path) -> None:
+    (key := tmp_path / "service-account.json").write_text("{}")
+    protect_environment({"PWD": "/home/gone/load", "CLOUD_CREDENTIALS": str(key), "API_KEY": "/9j/4AAQSkZJRg"})
+    assert redacted(f"/home/gone/load/traces.csv {key}") == f"/home/gone/load/traces.csv {key}"
+    assert redacted("key /9j/4AAQSkZJRg") == "key [redacted]", "what is no path is a key"
 
 
 @pytest.mark.parametrize(("url", "shown"), [
