@@ -16,6 +16,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
 
@@ -62,7 +63,7 @@ def protect_environment(environment: Mapping[str, str]) -> None:
 
 
 def _is_path(value: str) -> bool:
-    return value.startswith(("/", "~/", "./")) and os.path.exists(os.path.expanduser(value))
+    return value.startswith(("/", "~/", "./")) and Path(value).expanduser().exists()
 
 
 def protect(secret: str | None) -> None:
