@@ -17,7 +17,7 @@ _FACTS = ("request_id", "endpoint", "prompt_set", "prompt_id", "worker", "addres
           "tokens_source")
 _INSTANTS = ("scheduled", "send", "first_token", "last_token", "end")
 _COUNTS = ("input_tokens", "output_tokens", "cached_tokens", "chunks")
-_METRICS = tuple(metric.name for metric in of_level("request") if metric.unit in ("s", "s/token"))
+_METRICS = tuple(metric.name for metric in of_level("request") if metric.in_seconds)
 
 REQUEST_COLUMNS: dict[str, tuple[str, str]] = {
     "stage": ("int64", "number of the stage"),

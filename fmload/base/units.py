@@ -9,6 +9,8 @@ _LONGEST = 64  # characters of a duration or size; digits without end would be r
 _DURATION_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|min|m|h|d)")
 
+DURATIONS = ("s", "s/token")  # units of metrics whose values are seconds
+
 
 def parse_duration_s(text: str) -> float:
     """Seconds from `500ms`, `5s`, `1m30s`, `2h`. Raises ValueError when no unit is given or a part is unknown."""

@@ -149,7 +149,7 @@ def _wrong_limit(name: str, limit: Any) -> str | None:
 
     match = _NAME.fullmatch(name)
     metric = METRICS.get(name) or METRICS.get(match["metric"] if match else "")
-    if metric and metric.unit in ("s", "s/token"):
+    if metric and metric.in_seconds:
         return _wrong_duration(limit)
     number = isinstance(limit, int | float) and not isinstance(limit, bool)
     share = isinstance(limit, str) and re.fullmatch(r"\d+(\.\d+)?\s*%", limit)

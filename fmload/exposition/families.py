@@ -18,18 +18,11 @@ from fmload.base.version import __version__
 from fmload.live.state import Counts
 from fmload.master.collector import Collector
 from fmload.metrics.histogram import Histogram, middles_s
+from fmload.metrics.live import watched
 from fmload.model.stage import Stage
 
 BOUNDS_S = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75,
             1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-# live metric: name, what it is
-_LATENCIES = {
-    "ttft": ("fmload_time_to_first_token_seconds", "From sending a request to its first token."),
-    "itl": ("fmload_inter_token_latency_seconds", "Gaps between tokens, where it is known how many a chunk holds."),
-    "icl": ("fmload_inter_chunk_latency_seconds", "Gaps between chunks."),
-    "tpot": ("fmload_time_per_output_token_seconds", "Mean time per output token after the first, by request."),
-    "e2e": ("fmload_e2e_latency_seconds", "From sending a request to its last token."),
-}
 # key of a health sample: name, what it is, what turns its value into the unit of the name
 _HEALTH = {
     "cpu_fraction": ("fmload_worker_cpu_ratio", "CPU of a worker; 1 is one core.", 1.0),
@@ -49,18 +42,11 @@ def families(collector: Collector | None) -> Iterator[Metric]:
     yield _gauge("fmload_build_info", "The version of fmload.", ["version"], [([__version__], 1)])
     if collector is None:
         return
-    yield from _counts(_by_endpoint(collector))
-    yield from _latencies(_by_endpoint(collector))
+    yield from _counts(collector.live.by_endpoint())
+    yield from _latencies(collector.live.by_endpoint())
     yield from _money(collector)
     yield from _run(collector)
     yield from _workers(collector)
-
-
-def _by_endpoint(collector: Collector) -> Groups:
-    merged: dict[tuple[str, str], Counts] = {}
-    for (_, endpoint, prompt_set), totals in sorted(collector.live.groups.items()):
-        merged.setdefault((endpoint, prompt_set), Counts()).add(totals)
-    return merged
 
 
 def _counts(groups: Groups) -> Iterator[Metric]:
@@ -90,10 +76,11 @@ def _money(collector: Collector) -> Iterator[Metric]:
 
 
 def _latencies(groups: Groups) -> Iterator[Metric]:
-    for metric, (name, text) in _LATENCIES.items():
-        family = HistogramMetricFamily(name, text, labels=_LABELS)
+    for metric in watched():
+        text = f"{metric.title}: {metric.definition.partition('. ')[0].rstrip('.')}."
+        family = HistogramMetricFamily(metric.family_name, text, labels=_LABELS)
         for group, totals in groups.items():
-            if histogram := totals.histograms.get(metric):
+            if histogram := totals.histograms.get(metric.name):
                 buckets, sum_s = cumulative(histogram)
                 family.add_metric(group, buckets=buckets, sum_value=sum_s)
         yield family

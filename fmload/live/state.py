@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fmload.metrics.histogram import Histogram, buckets, quantile_s
-from fmload.metrics.per_record import is_good, request_metrics_ns, scaled
+from fmload.metrics.live import is_good, request_metrics_ns, scaled, watched
 from fmload.model.outcome import NEITHER
 from fmload.model.record import Record
 
-METRICS = ("ttft", "itl", "icl", "tpot", "e2e")
 _SECONDLY = ("ttft", "itl", "icl")  # of these, one point a second
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 KEPT_SECONDS = 3600
@@ -153,6 +152,13 @@ class LiveState:
         if worker in self.workers:
             self.workers[worker].in_flight = 0
 
+    def by_endpoint(self) -> dict[tuple[str, str], Counts]:
+        """The counts of all stages by endpoint and prompt set, in their order."""
+        merged: dict[tuple[str, str], Counts] = {}
+        for (_, endpoint, prompt_set), totals in sorted(self.groups.items()):
+            merged.setdefault((endpoint, prompt_set), Counts()).add(totals)
+        return merged
+
     def snapshot(self, now_ns: int, wall_anchor_ns: int, history_s: int = 300) -> dict[str, Any]:
         """The state as JSON: `run`, `groups` (one row each), `series` (one point a second), `workers`.
 
@@ -187,8 +193,8 @@ def _group(values: list[Any]) -> Group:
 
 
 def _row(totals: Counts) -> dict[str, Any]:
-    quantiles = {f"{metric}_p{round(q * 100)}_s": quantile_s(totals.histograms.get(metric, {}), q)
-                 for metric in METRICS for q in QUANTILES}
+    quantiles = {f"{metric.name}_p{round(q * 100)}_s": quantile_s(totals.histograms.get(metric.name, {}), q)
+                 for metric in watched() for q in QUANTILES}
     return {"requests": totals.requests, "ok": totals.outcomes["ok"], "errors": totals.errors, "good": totals.good,
             "client_failures": totals.outcomes["client"], "outcomes": dict(totals.outcomes),
             "output_tokens": totals.output_tokens, "input_tokens": totals.input_tokens, **quantiles}

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmload import plugins
+from fmload.base.units import DURATIONS
+from fmload.metrics import per_record
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -330,8 +332,13 @@ def price_per_1m_output_tokens(totals: Totals) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric. `unit` is that of the values, `display_unit` that of tables and plots. The function's docstring
-    is the public definition."""
+    """One metric: all that fmload knows of it.
+
+    `unit` is that of the values, `display_unit` that of tables and plots. The function's docstring is the public
+    definition. `live` is its fast form for one record: whole nanoseconds of one in seconds, else the number; None
+    where the record has none. One of a token metric takes `RecordGaps` and gives an array. None: only in the report.
+    `family` names its histogram for Prometheus and OpenTelemetry, without prefix and unit; "": not watched live.
+    """
 
     name: str
     title: str
@@ -340,11 +347,23 @@ class Metric:
     level: Level
     better: Literal["lower", "higher"] | None
     function: Callable[..., Any]
+    live: Callable[[Any], Any] | None = None
+    family: str = ""
+
+    @property
+    def in_seconds(self) -> bool:
+        """Whether its values are seconds."""
+        return self.unit in DURATIONS
 
     def columns(self, statistics: Iterable[str]) -> tuple[str, ...]:
         """Its columns of summary.csv: its name, or one a statistic, with `_s` for seconds."""
-        second = "_s" if self.unit in ("s", "s/token") else ""
+        second = "_s" if self.in_seconds else ""
         return (self.name,) if self.level == "stage" else tuple(f"{self.name}_{stat}{second}" for stat in statistics)
+
+    @property
+    def family_name(self) -> str:
+        """The name of its histogram for Prometheus and OpenTelemetry."""
+        return f"fmload_{self.family}_seconds"
 
     @property
     def display_scale(self) -> int:
@@ -358,20 +377,27 @@ class Metric:
 
 
 _REQUEST = [
-    Metric("ttft", "TTFT", "s", "ms", "request", "lower", ttft),
-    Metric("ttft_scheduled", "Scheduled TTFT", "s", "ms", "request", "lower", ttft_scheduled),
-    Metric("ttfa", "TTFA", "s", "ms", "request", "lower", ttfa),
-    Metric("tpot", "TPOT", "s", "ms", "request", "lower", tpot),
-    Metric("e2e", "E2E latency", "s", "s", "request", "lower", e2e),
-    Metric("e2e_scheduled", "Scheduled E2E latency", "s", "s", "request", "lower", e2e_scheduled),
-    Metric("e2e_with_checks", "E2E latency with safety checks", "s", "s", "request", "lower", e2e_with_checks),
-    Metric("send_lateness", "Send lateness", "s", "ms", "request", "lower", send_lateness),
-    Metric("input_tokens", "Input tokens", "tokens", "tokens", "request", None, input_tokens),
-    Metric("output_tokens", "Output tokens", "tokens", "tokens", "request", None, output_tokens),
+    Metric("ttft", "TTFT", "s", "ms", "request", "lower", ttft, live=per_record.ttft_ns, family="time_to_first_token"),
+    Metric("ttft_scheduled", "Scheduled TTFT", "s", "ms", "request", "lower",
+           ttft_scheduled, live=per_record.ttft_scheduled_ns),
+    Metric("ttfa", "TTFA", "s", "ms", "request", "lower", ttfa, live=per_record.ttfa_ns),
+    Metric("tpot", "TPOT", "s", "ms", "request", "lower",
+           tpot, live=per_record.tpot_ns, family="time_per_output_token"),
+    Metric("e2e", "E2E latency", "s", "s", "request", "lower", e2e, live=per_record.e2e_ns, family="e2e_latency"),
+    Metric("e2e_scheduled", "Scheduled E2E latency", "s", "s", "request", "lower",
+           e2e_scheduled, live=per_record.e2e_scheduled_ns),
+    Metric("e2e_with_checks", "E2E latency with safety checks", "s", "s", "request", "lower",
+           e2e_with_checks, live=per_record.e2e_with_checks_ns),
+    Metric("send_lateness", "Send lateness", "s", "ms", "request", "lower",
+           send_lateness, live=per_record.send_lateness_ns),
+    Metric("input_tokens", "Input tokens", "tokens", "tokens", "request", None,
+           input_tokens, live=per_record.input_tokens),
+    Metric("output_tokens", "Output tokens", "tokens", "tokens", "request", None,
+           output_tokens, live=per_record.output_tokens),
 ]
 _TOKEN = [
-    Metric("itl", "ITL", "s", "ms", "token", "lower", itl),
-    Metric("icl", "ICL", "s", "ms", "token", "lower", icl),
+    Metric("itl", "ITL", "s", "ms", "token", "lower", itl, live=per_record.itl_ns, family="inter_token_latency"),
+    Metric("icl", "ICL", "s", "ms", "token", "lower", icl, live=per_record.icl_ns, family="inter_chunk_latency"),
 ]
 _STAGE = [
     Metric("achieved_concurrency", "Concurrency, achieved", "requests", "requests", "stage", None,
@@ -438,10 +464,15 @@ def as_markdown() -> str:
     parts = ["# Metrics", "", "Made from `fmload/metrics/definitions.py` by "
              "`python -m fmload.metrics.definitions`; edit the docstrings there.", "", _PREAMBLE]
     for level, heading in _HEADINGS.items():
-        parts += ["", f"## {heading}", "", "| name | title | unit | better | definition |", "|---|---|---|---|---|"]
-        parts += [f"| `{m.name}` | {m.title} | {m.unit} | {m.better or '–'} | {m.definition} |"
+        parts += ["", f"## {heading}", "", "| name | title | unit | better | live as | definition |",
+                  "|---|---|---|---|---|---|"]
+        parts += [f"| `{m.name}` | {m.title} | {m.unit} | {m.better or '–'} | {_live_name(m)} | {m.definition} |"
                   for m in of_level(level)]
     return "\n".join(parts) + "\n"
+
+
+def _live_name(metric: Metric) -> str:
+    return f"`{metric.family_name}`" if metric.family else "–"
 
 
 _PREAMBLE = """\

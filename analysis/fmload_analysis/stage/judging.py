@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fmload.base.units import DURATIONS
 from fmload.config.objectives import Objective
 from fmload.metrics.definitions import Floats
 from fmload.model.verdict import Judged
@@ -15,8 +16,6 @@ from fmload.statistics.intervals import CONFIDENCE
 from fmload.statistics.limits import error_rate, of_samples
 from fmload_analysis.stage.samples import Samples
 from fmload_analysis.stage.timeline import Requests
-
-LATENCIES = ("s", "s/token")  # units in which a failed request counts as +∞
 
 
 def judged(objectives: Iterable[Objective], requests: Requests, table: Mapping[str, Any],
@@ -43,7 +42,8 @@ def judged(objectives: Iterable[Objective], requests: Requests, table: Mapping[s
 
 
 def _values(objective: Objective, requests: Requests) -> Floats:
-    lost = np.inf if objective.unit in LATENCIES else np.nan
+    """A failed request counts as +∞ in what is measured in seconds."""
+    lost = np.inf if objective.unit in DURATIONS else np.nan
     return np.where(requests.failed, lost, np.where(requests.ok, requests.metrics[objective.metric], np.nan))
 
 

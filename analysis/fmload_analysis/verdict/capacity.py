@@ -45,21 +45,34 @@ def capacity_of(results: Sequence[StageResult]) -> Capacity | None:
     if not fit:
         return None
     best = max(fit, key=lambda result: result.value("requests_per_s") or 0.0)
-    higher = sorted((result for result in results if _above(result, best)), key=_load)
-    for result in higher:
-        if result.totals.started and not result.client_bound and (is_sound(result) or _missed(result)):
-            return Capacity(best, True, f"bracketed: {result.summary.stage.load_label} {_why(result)}")
+    above = bracket(best, results)
+    if above is not None:
+        return Capacity(best, True, f"bracketed: {above.summary.stage.load_label} {_why(above)}")
+    higher = any(_is_above(result, best) for result in results)
     what = "with a sound stage" if higher else "that was tried"
     return Capacity(best, False, f"not bracketed: {best.summary.stage.load_label} is the highest load {what}")
+
+
+def bracket(best: StageResult, results: Iterable[StageResult]) -> StageResult | None:
+    """The nearest higher load of the same endpoint, prompts, kind of load and parameters that tells something of the
+    capacity: sound, or sure to have missed an objective, and not limited by the client. None: the true capacity may be
+    higher than `best`."""
+    higher = sorted((result for result in results if _is_above(result, best)), key=_load)
+    return next((result for result in higher if result.totals.started and not result.client_bound
+                 and (is_sound(result) or _missed(result))), None)
 
 
 def _load(result: StageResult) -> float:
     return float(result.summary.stage.load.value)
 
 
-def _above(result: StageResult, best: StageResult) -> bool:
-    kinds = result.summary.stage.load.kind, best.summary.stage.load.kind
-    return kinds[0] == kinds[1] and _load(result) > _load(best)
+def _is_above(result: StageResult, best: StageResult) -> bool:
+    return _level(result) == _level(best) and _load(result) > _load(best)
+
+
+def _level(result: StageResult) -> tuple[object, ...]:
+    stage = result.summary.stage
+    return stage.endpoint, stage.prompt_set, stage.load.kind, dict(stage.parameters)
 
 
 def _missed(result: StageResult) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fmload.base.units import format_duration
 from fmload_analysis.document.formats import percent, significant, usd
+from fmload_analysis.verdict.capacity import bracket
 from fmload_analysis.verdict.objections import objections
 from fmload_analysis.verdict.table import StageResult
 
@@ -42,20 +43,9 @@ def recommend(results: Sequence[StageResult], scope: str = "this run") -> Recomm
         return Recommendation(scope, None, None, None, _none_sentence(results, aside, scope), aside)
     best = sound[0]
     runner_up = next((result for result in sound if result.endpoint != best.endpoint), None)
-    saving, bracketed = _saving(best, runner_up), is_bracketed(best, results)
+    saving, bracketed = _saving(best, runner_up), bracket(best, results) is not None
     sentence = _sentence(best, runner_up, saving, scope) + _bracket(best, bracketed) + _aside(aside)
     return Recommendation(scope, best, runner_up, saving, sentence, aside, bracketed)
-
-
-def is_bracketed(result: StageResult, results: Iterable[StageResult]) -> bool:
-    """Whether a higher load of the same endpoint, prompts and kind was tried: else its capacity may be higher."""
-    def level(one: StageResult) -> tuple[object, ...]:
-        stage = one.summary.stage
-        return stage.endpoint, stage.prompt_set, stage.load.kind, dict(stage.parameters)
-
-    value = result.summary.stage.load.value
-    return any(level(other) == level(result) and other.summary.stage.load.value > value
-               and other.totals.started for other in results)
 
 
 def _rank(result: StageResult) -> tuple[bool, float]:

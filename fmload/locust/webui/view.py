@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fmload.live.state import METRICS, SETTLING_S, Counts, spend_line, stages_in_all
+from fmload.live.state import SETTLING_S, Counts, spend_line, stages_in_all
 from fmload.master.collector import Collector
 from fmload.metrics.histogram import quantile_s
+from fmload.metrics.live import watched
 from fmload.model.stage import Stage
 
 HISTORY_S = 900
@@ -38,7 +39,7 @@ class LiveView:
             return []
         return [_row(endpoint, prompt_set, totals, _served_s(collector, endpoint, prompt_set),
                      collector.spend.usd_of(endpoint, prompt_set))
-                for (endpoint, prompt_set), totals in _by_endpoint(collector).items()]
+                for (endpoint, prompt_set), totals in collector.live.by_endpoint().items()]
 
 
 def _now_ns(collector: Collector) -> int:
@@ -105,13 +106,6 @@ def _worker(collector: Collector, row: dict[str, Any]) -> dict[str, Any]:
             "stamp_lag_p99_ms": _ms_of_ns(row.get("stamp_lag_p99_ns"))}
 
 
-def _by_endpoint(collector: Collector) -> dict[tuple[str, str], Counts]:
-    merged: dict[tuple[str, str], Counts] = {}
-    for (_, endpoint, prompt_set), totals in sorted(collector.live.groups.items()):
-        merged.setdefault((endpoint, prompt_set), Counts()).add(totals)
-    return merged
-
-
 def _served_s(collector: Collector, endpoint: str, prompt_set: str) -> float:
     """Seconds for which stages of this endpoint and prompt set have been on."""
     begun = {stage.ramp_start_ns: stage for stage in _of(collector, endpoint, prompt_set)}
@@ -130,8 +124,8 @@ def _lasted_ns(stage: Stage) -> int:
 
 def _row(endpoint: str, prompt_set: str, totals: Counts, served_s: float,
          cost_usd: float | None) -> dict[str, Any]:
-    quantiles = {f"{metric}_{p}_ms": _ms(quantile_s(totals.histograms.get(metric, {}), q))
-                 for metric in METRICS for p, q in (("p50", .5), ("p95", .95), ("p99", .99))}
+    quantiles = {f"{metric.name}_{p}_ms": _ms(quantile_s(totals.histograms.get(metric.name, {}), q))
+                 for metric in watched() for p, q in (("p50", .5), ("p95", .95), ("p99", .99))}
     return {"name": f"{endpoint} · {prompt_set}", "requests": totals.requests, "errors": sum(totals.errors.values()),
             "client_failures": totals.outcomes["client"], "cancelled": totals.outcomes["cancelled"], **quantiles,
             "output_tokens_per_s": totals.output_tokens / served_s if served_s else None,

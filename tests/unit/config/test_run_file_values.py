@@ -71,7 +71,7 @@ def test_names_of_fmloads_own_stay_whatever_a_secret_is() -> None:
         for word in ("bedrock-of-our-team", "jsonl-key-1"):
             redaction.protect(word)
         text = dump(read("name: s\nendpoints: [{name: a, protocol: bedrock, model: m, region: us-east-1}]\n"
-                         "prompts: [{name: q, source: jsonl, files: a.jsonl}]\nload: {concurrency: [1]}\n"))
+                         "prompts: [{name: q, source: jsonl, files: [a.jsonl]}]\nload: {concurrency: [1]}\n"))
     finally:
         redaction._forms.clear()
         redaction._forms.update(before)

@@ -15,7 +15,7 @@ from fmload.config.goodput import limits_of
 from fmload.config.objectives import parse_objectives
 from fmload.live.state import LiveState, Tally
 from fmload.metrics.histogram import buckets, quantile_s
-from fmload.metrics.per_record import request_metrics_ns
+from fmload.metrics.live import request_metrics_ns
 from fmload.model.record import Record
 from tests.one_record import MS, record
 

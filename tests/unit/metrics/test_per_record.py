@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmload.metrics.definitions import METRICS, NS, gaps, meets, of_level
-from fmload.metrics.per_record import REQUEST_METRICS_NS, is_good, request_metrics_ns, scaled
+from fmload.metrics.live import is_good, request_metrics_ns, scaled
+from fmload.metrics.per_record import e2e_with_checks_ns
 from fmload.model.record import COLUMNS, Record, pack, unpack
 from fmload.statistics.observation import columns_of
 
@@ -47,7 +48,8 @@ def test_every_request_metric_is_that_of_its_definition(record: Record) -> None:
     for metric in of_level("request"):
         if metric.name == "e2e_with_checks":  # columns of a run that goes on have no safety checks
             continue
-        fast, defined = REQUEST_METRICS_NS[metric.name](record), float(metric.function(columns)[0])
+        assert metric.live is not None
+        fast, defined = metric.live(record), float(metric.function(columns)[0])
         if fast is None:
             assert np.isnan(defined), metric.name
         else:
@@ -76,15 +78,11 @@ def test_a_request_is_good_live_where_it_is_good_in_the_report(record: Record, l
     assert near or is_good(record, scaled(limits)) == (record.outcome == "ok" and bool(meets(values, limits, 1)[0]))
 
 
-def test_every_metric_of_a_request_has_a_fast_form() -> None:
-    assert set(REQUEST_METRICS_NS) == {metric.name for metric in of_level("request")}
-
-
 def test_the_fast_form_of_e2e_with_checks_adds_both_checks() -> None:
     record = Record("id", "w", 0, "e", "p", "p-1", 0, send_ns=0, last_token_ns=10**9,
                     detail='{"safe_check": {"before": {"s": 0.5}, "after": {"s": 0.25}}}')
-    assert REQUEST_METRICS_NS["e2e_with_checks"](record) == 1_750_000_000
-    assert REQUEST_METRICS_NS["e2e_with_checks"](replace(record, detail=None)) is None
+    assert e2e_with_checks_ns(record) == 1_750_000_000
+    assert e2e_with_checks_ns(replace(record, detail=None)) is None
 
 
 def test_a_record_of_schema_1_knows_its_chunks_where_they_add_up_to_the_answer() -> None:

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from fmload.base.units import DURATIONS
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Cell, Column, Mark, Paragraph, Section, Table
 from fmload_analysis.document.formats import Format
@@ -13,9 +14,6 @@ from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
 from fmload_analysis.verdict.objectives import Objective, State, Verdict
 from fmload_analysis.verdict.table import StageResult
-
-_DURATIONS = ("s", "s/token")
-
 
 STATE_MARKS: dict[State, Mark] = {"met": "good", "missed": "bad", "unknown": "warn"}
 
@@ -66,7 +64,7 @@ def verdict_cell(verdict: Verdict) -> Cell:
     if verdict.value is None:
         return Cell(formats.ABSENT, None, "warn", verdict.reason)
     unit = verdict.objective.unit
-    form = formats.significant if unit in _DURATIONS else formats.of_unit(unit)  # the column names it
+    form = formats.significant if unit in DURATIONS else formats.of_unit(unit)  # the column names it
     return Cell(_with_bounds(verdict, form), verdict.value, STATE_MARKS[verdict.state],
                 verdict.reason or limit_text(verdict.objective))
 
@@ -95,7 +93,7 @@ def limit_text(objective: Objective) -> str:
 
 def limit_value(objective: Objective) -> str:
     """The limit as people set it: 2 s, 1 %, $8.00."""
-    if objective.unit in _DURATIONS:
+    if objective.unit in DURATIONS:
         return formats.limit(objective.limit)
     return f"{objective.limit * 100:g} %" if objective.unit == "share" else value_text(objective, objective.limit)
 

@@ -22,6 +22,8 @@ def start(options: argparse.Namespace, current: Callable[[], Collector | None]) 
     def write() -> None:
         collector = current()
         requests = sum(counts.requests for counts in collector.live.groups.values()) if collector else 0
-        Path(options.fmload_text_file).write_text(f"requests {requests}\n")
+        live = " ".join(sorted({name for counts in collector.live.groups.values() for name in counts.histograms})
+                        ) if collector else ""
+        Path(options.fmload_text_file).write_text(f"requests {requests}\nmetrics {live}\n")
 
     return write if options.fmload_text_file else None

@@ -1,10 +1,11 @@
-"""A metric of one request: the time to half of its tokens."""
+"""A metric of one request: the time to half of its tokens, in the report and live."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from fmload.metrics.definitions import NS, Columns, Floats, Metric
+from fmload.model.record import Record
 
 
 def first_half(columns: Columns) -> Floats:
@@ -16,4 +17,11 @@ def first_half(columns: Columns) -> Floats:
     return found
 
 
-FIRST_HALF = Metric("first_half", "Time to half of the tokens", "s", "ms", "request", "lower", first_half)
+def first_half_ns(record: Record) -> int | None:
+    """The same of one record, for the live view."""
+    chunks = record.chunk_ns
+    return chunks[(len(chunks) - 1) // 2] - record.send_ns if chunks and record.send_ns is not None else None
+
+
+FIRST_HALF = Metric("first_half", "Time to half of the tokens", "s", "ms", "request", "lower", first_half,
+                    live=first_half_ns, family="time_to_half_of_the_tokens")

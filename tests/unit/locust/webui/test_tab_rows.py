@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fmload.config import RunFile
-from fmload.live.state import Counts
+from fmload.live.state import Counts, LiveState
 from fmload.locust.webui.view import LiveView
 from fmload.master.spend import Spend
 from fmload.model.stage import Stage
@@ -34,7 +34,9 @@ def stages(**load: Any) -> list[Stage]:
 def rows(made: list[Stage], outcomes: dict[str, int]) -> list[dict[str, Any]]:
     groups = {(stage.stage, stage.endpoint, stage.prompt_set): Counts(Counter(outcomes)) for stage in made}
     spend = Spend({"e": Pricing("t", usd_per_hour=2.0)}, made)
-    collector: Any = SimpleNamespace(stages=made, live=SimpleNamespace(groups=groups), spend=spend)
+    live = LiveState()
+    live.groups = groups
+    collector: Any = SimpleNamespace(stages=made, live=live, spend=spend)
     return LiveView(lambda: collector).rows()
 
 
