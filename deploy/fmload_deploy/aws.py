@@ -103,16 +103,20 @@ class Busy(FmloadError):
     """AWS throttles, or is in trouble for the moment: the same call may do later what it does not do now."""
 
 
+class Denied(FmloadError):
+    """The credentials lack the permission."""
+
+
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
     """Turns AWS's errors inside into FmloadError: what was being done, AWS's own words, and the remedy.
 
-    Throttles, failures of AWS's own and of the network become Busy.
+    Throttles, failures of AWS's own and of the network become Busy, a missing permission Denied.
     """
     try:
         yield
     except ClientError as error:
-        kind = Busy if busy(error) else FmloadError
+        kind = Busy if busy(error) else Denied if denied(error) else FmloadError
         raise kind(f"{doing}: {message(error)}", hint=hint(code(error))) from error
     except NoCredentialsError as error:
         raise FmloadError(f"{doing}: no AWS credentials", hint="set AWS_PROFILE, or run 'aws configure'") from error

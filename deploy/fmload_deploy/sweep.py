@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from fmload.base.units import format_duration
 from fmload.plugins import KINDS
-from fmload_deploy.aws import explained
+from fmload_deploy.aws import Denied, explained
 from fmload_deploy.base import Context, Kind
 from fmload_deploy.ledger import NAME, Ledger
 from fmload_deploy.owner import CREATED_TAG, HOST_TAG, LEASE_TAG, OWNER_TAG, REGION_TAG
@@ -90,18 +90,33 @@ class Run:
 
 
 def found(context: Context, run_id: str | None, endpoint_url: str | None = None) -> dict[str, Run]:
-    """What bears the tag of a run (of any run without `run_id`) in the context's region and still exists, by run."""
+    """What bears the tag of a run (of any run without `run_id`) in the context's region and still exists, by run.
+
+    What the credentials may not look at is left out, and said.
+    """
     runs: dict[str, Run] = {}
-    for resource, tags in _tagged(context, run_id, endpoint_url):
-        kind: Kind = KINDS.load(resource.kind)()
-        if kind.find(resource, context) is not None:
-            run = runs.setdefault(tags[RUN_TAG], Run(tags[RUN_TAG]))
-            run._learn(resource.kind, tags)
-            if resource.key not in {known.key for known in run.resources}:
-                run.resources.append(resource)
+    for resource, tags in _visible(context, _tagged(context, run_id, endpoint_url)):
+        run = runs.setdefault(tags[RUN_TAG], Run(tags[RUN_TAG]))
+        run._learn(resource.kind, tags)
+        if resource.key not in {known.key for known in run.resources}:
+            run.resources.append(resource)
     for run in runs.values():
         run.resources.sort(key=lambda resource: _ORDER.index(resource.kind))
     return runs
+
+
+def _visible(context: Context, tagged: Iterator[Tagged]) -> Iterator[Tagged]:
+    """What exists; in the end, it is said of which kinds and runs the credentials may not know that."""
+    unseen: dict[str, tuple[str, set[str]]] = {}
+    for resource, tags in tagged:
+        kind: Kind = KINDS.load(resource.kind)()
+        try:
+            if kind.find(resource, context) is not None:
+                yield resource, tags
+        except Denied as error:
+            unseen.setdefault(resource.kind, (error.message, set()))[1].add(tags[RUN_TAG])
+    for name, (words, of_runs) in unseen.items():
+        context.say(f"not looked at: {name} of {', '.join(sorted(of_runs))}; {words}")
 
 
 def removable(runs: Mapping[str, Run], me: str, named: Sequence[str], owners: Sequence[str]) -> dict[str, Run]:

@@ -65,8 +65,27 @@ def test_a_target_lives_its_whole_life_with_its_policy_alone(
     assert context.run_id in sweep.found(looking, None)
     lifecycle.down(context)
     account.delete("/fmload/scenario")
-    assert not [line for line in said if "not authorized" in line or "NO LEASE" in line]
-    assert context.run_id not in sweep.found(looking, None) or target == "ec2"
+    of_others = [line for line in said if line.startswith("not looked at: ") and context.run_id not in line]
+    assert not [line for line in said if ("not authorized" in line and line not in of_others) or "NO LEASE" in line]
+    assert context.run_id not in sweep.found(looking, None)
+
+
+def test_what_a_policy_does_not_let_one_see_is_said_and_stops_no_sweep(
+        account: EmulatedAws, make_run_file: MakeRunFile, make_context: MakeContext, tmp_path: Path) -> None:
+    of_another, mine = make_run_file(ENDPOINTS["ec2"]), make_run_file(ENDPOINTS["bedrock"])
+    theirs, context, said = make_context(of_another, "theirs"), make_context(mine, "mine"), list[str]()
+    try:
+        lifecycle.up(of_another, theirs)
+        lifecycle.up(mine, context)
+        allow(account, "bedrock")
+        seen = sweep.found(lifecycle.context_of(Ledger(tmp_path / "none", ""), "us-east-1", said.append), None)
+    finally:
+        account.delete("/fmload/scenario")
+        lifecycle.down(theirs)
+        lifecycle.down(context)
+    assert context.run_id in seen
+    assert any(line.startswith("not looked at: ec2-instance of ") and theirs.run_id in line
+               and "ec2:DescribeInstances" in line for line in said), said
 
 
 def test_the_account_refuses_what_the_policy_does_not_say(

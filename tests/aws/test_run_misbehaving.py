@@ -17,14 +17,25 @@ from fmload_deploy.ledger import NAME, Ledger
 
 
 def run(folder: Path, recipe: str, rules: list[dict[str, Any]], *sets: str) -> subprocess.CompletedProcess[str]:
-    """`fmload run` of a recipe that ships, emulated, with a scenario and a short load."""
+    """`fmload run` of a recipe that ships, emulated, with a scenario and a short load: answers of 0.4 s each, long
+    enough that the client is not what is measured."""
     (folder / "scenario.yml").write_text(yaml.safe_dump(rules))
-    keys = ["load.concurrency=[1]", "load.window=3s", "load.warmup=1s", "load.ramp=0s", "load.workers=1",
-            "endpoints[0].deploy.emulator=instant", f"endpoints[0].deploy.scenario={folder / 'scenario.yml'}", *sets]
+    keys = ["load.concurrency=[4]", "load.window=8s", "load.warmup=1s", "load.ramp=0s", "load.workers=1",
+            "prompts=[{name: chat, source: synthetic, input_tokens: 200, output_tokens: 10}]",
+            "endpoints[0].deploy.emulator=steady", f"endpoints[0].deploy.scenario={folder / 'scenario.yml'}", *sets]
     options = [part for key in keys for part in ("--set", key)]
     return subprocess.run([sys.executable, "-m", "fmload", "run", str(resource("configs", recipe)), "--out",
                            str(folder / "r"), "--yes", *options], cwd=folder, capture_output=True, text=True,
                           timeout=280, check=False, stdin=subprocess.DEVNULL, env=os.environ)
+
+
+def assert_measured(folder: Path, done: subprocess.CompletedProcess[str]) -> None:
+    """Measured and reported. The audit may say that this machine was too busy to measure it (4), and nothing else."""
+    assert done.returncode in (0, 3, 4), done.stderr
+    audited = json.loads((folder / "r" / "audit.json").read_text())["stages"]
+    failed = [stage for stage in audited if stage["audit"] == "FAIL"]
+    assert bool(failed) == (done.returncode == 4) and all(stage["client_bound"] for stage in failed), failed
+    assert (folder / "r" / "report.md").exists()
 
 
 def statuses(folder: Path) -> set[str]:
@@ -34,15 +45,15 @@ def statuses(folder: Path) -> set[str]:
 def test_sagemaker_with_throttles_and_lag_measures_reports_and_leaves_nothing(tmp_path: Path) -> None:
     done = run(tmp_path, "qwen3-32b-ml.g6e.12xlarge.yml",
                [{"call": "DescribeEndpoint", "throttle": 6}, {"call": "CreateModel", "lag": 2}])
-    assert done.returncode in (0, 3), done.stderr
-    assert statuses(tmp_path) == {"done"} and (tmp_path / "r" / "report.md").exists()
+    assert_measured(tmp_path, done)
+    assert statuses(tmp_path) == {"done"}
     assert not any(entry.up for entry in Ledger.open(tmp_path / "r" / NAME).entries())
 
 
 def test_ec2_with_a_full_zone_measures_in_another(tmp_path: Path) -> None:
     done = run(tmp_path, "gpt-oss-20b-g6e.2xlarge.yml",
                [{"call": "RunInstances", "zone": "us-east-1a", "code": "InsufficientInstanceCapacity"}])
-    assert done.returncode in (0, 3), done.stderr
+    assert_measured(tmp_path, done)
     assert "has no room" in done.stderr and statuses(tmp_path) == {"done"}
     assert not any(entry.up for entry in Ledger.open(tmp_path / "r" / NAME).entries())
 
