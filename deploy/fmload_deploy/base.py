@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from fmload_deploy.aws import Aws
     from fmload_deploy.ledger import Ledger
 
+STARTUP_S = {"gpu": 600.0, "neuron": 1200.0}  # by accelerator, typical, for the plan's estimate
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

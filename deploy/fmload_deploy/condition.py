@@ -6,7 +6,6 @@ A kind that can tell of trouble has `condition`; what it says is compared with w
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from fmload.base.errors import FmloadError
 from fmload.plugins import KINDS
+from fmload_deploy.background import repeating
 from fmload_deploy.base import Context
 from fmload_deploy.ledger import Entry
 from fmload_deploy.resource import Resource
@@ -34,18 +34,9 @@ class Watched(Protocol):
 @contextmanager
 def watched(context: Context) -> Iterator[None]:
     """Look at everything in the ledger, from a thread of its own, while inside."""
-    done, known = threading.Event(), Troubles()
-
-    def look_until_done() -> None:
-        while not done.wait(_LOOK_EVERY_S):
-            look(context, known)
-    thread = threading.Thread(target=look_until_done, daemon=True, name="condition")
-    thread.start()
-    try:
+    known = Troubles()
+    with repeating(lambda: look(context, known), _LOOK_EVERY_S, "condition"):
         yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def look(context: Context, known: Troubles) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from fmload.base.errors import FmloadError
 from fmload.plugins import KINDS
+from fmload_deploy.background import repeating
 from fmload_deploy.base import Context
 from fmload_deploy.resource import Resource
 
@@ -38,14 +38,8 @@ def renewing(context: Context) -> Iterator[None]:
     if context.keep:
         yield
         return
-    done = threading.Event()
-    thread = threading.Thread(target=_renew_until, args=(context, done), daemon=True, name="lease")
-    thread.start()
-    try:
+    with repeating(lambda: renew_all(context, LEASE_S), _RENEW_EVERY_S, "lease"):
         yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def renew_all(context: Context, lease_s: float) -> None:
@@ -60,8 +54,3 @@ def renew_all(context: Context, lease_s: float) -> None:
                 kind.mark(entry.resource, context, lease_s)
         except FmloadError as error:
             context.say(f"{entry.resource}: lease not renewed: {error}")
-
-
-def _renew_until(context: Context, done: threading.Event) -> None:
-    while not done.wait(_RENEW_EVERY_S):
-        renew_all(context, LEASE_S)

@@ -24,7 +24,7 @@ from fmload.plan import exact
 from fmload.plan.arrivals import asked_of
 from fmload.prompts import replay, store
 from fmload.prompts.deal import deal_key
-from fmload.protocol.messages import PROTOCOL_VERSION, Adopt, Plan, Prompts, Step
+from fmload.protocol.messages import PROTOCOL_VERSION, Adopt, LaneShare, Plan, Prompts, Step
 from fmload.results import journal
 from fmload.results.folder import Results
 from fmload.results.resume import history_of
@@ -140,11 +140,11 @@ class Assignment:
                  for lane, stage in enumerate(stages) if stage.exact}
         replayed: set[tuple[str, int]] = set(self._empty)
         for index, worker in enumerate(users):
-            share = {"index": index, "workers": len(users), "since_ns": since_ns}
             shards = {stage.prompt_set: (stage.prompt_set, self._shard_of[worker]) for stage in stages}
-            lanes = [{**self._lane(stage), **share, "slots": slots, "ramp_s": ramp_s,
-                      "replays": shards[stage.prompt_set] not in replayed,
-                      "exact": parts[stage.stage][index].to_json() if stage.exact else None}
+            lanes = [LaneShare(stage.stage, stage.endpoint, stage.prompt_set, stage.load.kind, stage.ramp_start_ns,
+                               since_ns, index, len(users), slots, ramp_s, dict(asked_of(stage, self._run.seed)),
+                               replays=shards[stage.prompt_set] not in replayed,
+                               exact=parts[stage.stage][index].to_json() if stage.exact else None)
                      for stage, slots, ramp_s in zip(stages, dealt[worker], ramps_s, strict=True)]
             replayed.update(shards.values())
             registry.send(Step(step, lanes, registry.offset_ns(worker)), worker)
@@ -177,10 +177,6 @@ class Assignment:
         """When requests of a stage with a rate are due, in seconds from its start, over all workers; None in the place
         of arrivals of other components of its mix."""
         return arrivals.of_stage(asked_of(stage, self._run.seed))
-
-    def _lane(self, stage: Stage) -> dict[str, Any]:
-        return {"stage": stage.stage, "endpoint": stage.endpoint, "prompt_set": stage.prompt_set,
-                "start_ns": stage.ramp_start_ns, "kind": stage.load.kind, **asked_of(stage, self._run.seed)}
 
 
 def _batches(prompts: list[Prompt]) -> Iterator[bytes]:

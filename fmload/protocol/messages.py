@@ -13,9 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from fmload.base.version import __version__
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 # 1  first version, of fmload 0.1; its greeting says no version
 # 2  greeting and plan carry the version; records, idle and flushed say how many records were made, by stage
+# 3  the lanes of a step are `LaneShare`s
 
 Made = dict[int, int]  # records that a worker has made since the run began, by number of the stage
 
@@ -103,13 +104,36 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneShare:
+    """One worker's share of one stage in a step. Instants are of the master's clock.
+
+    `slots` users open over `ramp_s`, or the arrivals `index`, `index + workers`, … of those that `asked` describes
+    (`arrivals.of_stage`), of which those before `since_ns` were dealt before. `replays`: this worker sends the rows of
+    its shard of a trace. `exact`: of a stage of exactly so many requests, which prompts it sends (`plan.exact.Part`).
+    """
+
+    stage: int
+    endpoint: str
+    prompt_set: str
+    kind: str
+    start_ns: int
+    since_ns: int
+    index: int
+    workers: int
+    slots: int
+    ramp_s: float
+    asked: dict[str, Any]
+    replays: bool = False
+    exact: dict[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """Master: a step begins, or its slots are assigned again. Of each lane: stage, endpoint, prompt set, kind and value
-    of its load, slots, ramp, arrivals and this worker's share of them, or whether it replays its shard. `offset_ns`:
-    the worker's clock minus the master's as known now; None: not known."""
+    """Master: a step begins, or its slots are assigned again. `offset_ns`: the worker's clock minus the master's as
+    known now; None: not known."""
 
     step: int
-    lanes: list[dict[str, Any]]
+    lanes: list[LaneShare]
     offset_ns: int | None = None
 
 

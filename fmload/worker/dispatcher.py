@@ -27,6 +27,7 @@ from fmload.plan.exact import Part
 from fmload.prompts import replay
 from fmload.prompts.deal import Deal, deals_of
 from fmload.prompts.store import of_endpoint
+from fmload.protocol.messages import LaneShare
 from fmload.wire.exchange import Address, Timeouts
 from fmload.wire.http1 import Http1Wire
 from fmload.worker import measure
@@ -219,32 +220,29 @@ class Dispatcher:
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
-    def serve(self, lanes: list[dict[str, Any]], when_spent: Callable[[], None] = lambda: None) -> None:
-        """Serve these lanes (of `fmload_step`) from their start on, and no others. Of exactly so many requests: call
-        `when_spent` once this worker's part of all lanes has ended."""
+    def serve(self, shares: list[LaneShare], when_spent: Callable[[], None] = lambda: None) -> None:
+        """Serve these lanes from their start on, and no others. Of exactly so many requests: call `when_spent` once
+        this worker's part of all lanes has ended."""
         self._when_idle, self._censoring = None, False
-        exact = all(lane.get("exact") is not None for lane in lanes)
+        exact = all(share.exact is not None for share in shares)
         self._when_spent = when_spent if exact else None
         self._end_helpers()
-        self._own_deals = {lane["stage"]: Deal(part) for lane in lanes if (part := self._part(lane))}
-        served = self.lanes.serve([Lane(lane["stage"], lane["endpoint"], lane["prompt_set"], lane["slots"],
-                                        component=lane["mix"]["component"] if lane["mix"] else None,
-                                        left=lane["exact"]["count"] if lane.get("exact") else None)
-                                   for lane in lanes])
+        self._own_deals = {share.stage: Deal(part) for share in shares if (part := self._part(share))}
+        served = self.lanes.serve([Lane(share.stage, share.endpoint, share.prompt_set, share.slots,
+                                        component=mix["component"] if (mix := share.asked.get("mix")) else None,
+                                        left=share.exact["count"] if share.exact else None) for share in shares])
         before, self._paced = self._paced, {}
-        for lane, asked in zip(served, lanes, strict=True):
-            if asked["kind"] == "concurrency":
-                self._helpers.append(gevent.spawn(self._open_slots, lane, asked))
+        for lane, share in zip(served, shares, strict=True):
+            if share.kind == "concurrency":
+                self._helpers.append(gevent.spawn(self._open_slots, lane, share))
             else:
-                self._paced[lane.stage] = self._dealt(lane, asked, before.get(lane.stage))
+                self._paced[lane.stage] = self._dealt(lane, share, before.get(lane.stage))
         self._pace_all()
         self._tell_if_idle()
 
-    def _part(self, asked: Mapping[str, Any]) -> list[Prompt]:
+    def _part(self, share: LaneShare) -> list[Prompt]:
         """This worker's prompts of a lane of exactly so many requests; none of any other lane."""
-        if not asked.get("exact"):
-            return []
-        return Part(**asked["exact"]).of(self._prompts[asked["endpoint"], asked["prompt_set"]])
+        return Part(**share.exact).of(self._prompts[share.endpoint, share.prompt_set]) if share.exact else []
 
     def adopt(self, prompt_set: str, prompts: list[Prompt]) -> None:
         """Replay these rows of a trace, too, in the step that is on: the worker that had them is gone."""
@@ -255,28 +253,28 @@ class Dispatcher:
                 paced.schedule = paced.schedule.adopt(paced.since_ns, self._replayed(own, paced))
         self._pace_all()
 
-    def _open_slots(self, lane: Lane, asked: Mapping[str, Any]) -> None:
+    def _open_slots(self, lane: Lane, share: LaneShare) -> None:
         """Open the slots over the ramp (`opening_s`). Connections are opened before."""
-        begin_ns = max(asked["start_ns"], asked["since_ns"]) + self.offset_ns
+        begin_ns = max(share.start_ns, share.since_ns) + self.offset_ns
         addresses = self._endpoints[lane.endpoint].addresses()
         for address in addresses:
             self._wire.preconnect(address, -(-lane.slots // len(addresses)))
-        due = opening_s(lane.slots, asked["ramp_s"], asked["index"], asked["workers"], f"{self._seed}/{lane.stage}")
+        due = opening_s(lane.slots, share.ramp_s, share.index, share.workers, f"{self._seed}/{lane.stage}")
         for due_s in due[lane.opened:]:
             gevent.sleep(max(0.0, due_s + (begin_ns - time.monotonic_ns()) / 1e9))
             self.lanes.open(lane)
 
-    def _dealt(self, lane: Lane, asked: Mapping[str, Any], before: Paced | None) -> Paced:
+    def _dealt(self, lane: Lane, share: LaneShare, before: Paced | None) -> Paced:
         """This worker's share of a lane's arrivals. What was dealt before holds until the new share begins."""
-        paced = Paced(lane, asked["start_ns"] + self.offset_ns, asked["since_ns"] + self.offset_ns, asked["value"])
-        if asked["kind"] == "trace":
-            due = self._replayed(self._prompts[lane.endpoint, lane.prompt_set] if asked["replays"] else [], paced)
-        elif asked.get("exact"):
-            mine = arrivals.share(arrivals.of_stage(asked), asked["index"], asked["workers"])
+        paced = Paced(lane, share.start_ns + self.offset_ns, share.since_ns + self.offset_ns, share.asked["value"])
+        if share.kind == "trace":
+            due = self._replayed(self._prompts[lane.endpoint, lane.prompt_set] if share.replays else [], paced)
+        elif share.exact:
+            mine = arrivals.share(arrivals.of_stage(share.asked), share.index, share.workers)
             due = ((paced.start_ns + round(due_s * 1e9), prompt)
-                   for due_s, prompt in zip(mine, self._part(asked), strict=False) if due_s is not None)
+                   for due_s, prompt in zip(mine, self._part(share), strict=False) if due_s is not None)
         else:
-            mine = arrivals.share(arrivals.of_stage(asked), asked["index"], asked["workers"])
+            mine = arrivals.share(arrivals.of_stage(share.asked), share.index, share.workers)
             due = ((paced.start_ns + round(due_s * 1e9), None) for due_s in mine if due_s is not None)
         paced.schedule = (before.schedule if before else ArrivalQueue(())).hand_over(paced.since_ns, due)
         return paced

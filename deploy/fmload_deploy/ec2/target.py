@@ -17,7 +17,7 @@ from fmload.pricing.table import accelerators_of
 from fmload_deploy import images
 from fmload_deploy.account import client_for, region_of, tag_map
 from fmload_deploy.aws import explained, message, poll_s
-from fmload_deploy.base import Context, Deployment, Plan
+from fmload_deploy.base import STARTUP_S, Context, Deployment, Plan
 from fmload_deploy.create import ensure
 from fmload_deploy.ec2 import access as ec2_access
 from fmload_deploy.ec2 import instance_status
@@ -37,7 +37,6 @@ from fmload_deploy.start_failure import failed_start
 from fmload_deploy.wait import wait_for
 
 _CAPACITY_PAUSE_S = 60.0
-_STARTUP_S = {"gpu": 600.0, "neuron": 1200.0}  # typical, for the plan's estimate
 _MARKETS: dict[str, dict[str, Any]] = {
     "on_demand": {},
     "spot": {"InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "one-time"}}},
@@ -69,7 +68,7 @@ class EC2:
                  f"lease: an instance ends itself after {format_duration(self._first_lease_s())}, unless renewed",
                  *(("spot: may be taken away at any time",) if self.options.purchase == "spot" else ()))
         return Plan(self.spec.name, "ec2", (*self.emulation.resources(), *self._access_resources(), *self._instances()),
-                    0.0 if self.options.emulator else _STARTUP_S[self.container.accelerator],
+                    0.0 if self.options.emulator else STARTUP_S[self.container.accelerator],
                     notes=self.emulation.notes() or notes)
 
     def up(self) -> Deployment:

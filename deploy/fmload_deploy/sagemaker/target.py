@@ -13,7 +13,7 @@ from fmload.plugins import KINDS
 from fmload_deploy import images
 from fmload_deploy.account import client_for, region_of, tag_map, tags
 from fmload_deploy.aws import explained
-from fmload_deploy.base import Context, Deployment, Plan
+from fmload_deploy.base import STARTUP_S, Context, Deployment, Plan
 from fmload_deploy.create import ensure
 from fmload_deploy.emulation import REGION, Emulation
 from fmload_deploy.names import name_for
@@ -27,7 +27,6 @@ from fmload_deploy.scheduled_deletion import ScheduledDeletion
 
 VARIANT = "AllTraffic"
 _METRICS = {"EnableEnhancedMetrics": True, "MetricPublishFrequencyInSeconds": 10}
-_STARTUP_S = {"gpu": 600.0, "neuron": 1200.0}  # typical, for the plan's estimate
 _HEALTH_LIMITS_S = (60, 3600)  # SageMaker takes no less and no more
 
 Create = Callable[[Any, Resource], Mapping[str, Any] | None]
@@ -53,7 +52,7 @@ class SageMaker:
         lease = self._lease()
         return Plan(self.spec.name, "sagemaker",
                     (*self.emulation.resources(), *lease.resources(), *self._resources().values()),
-                    startup_s=0.0 if self.options.emulator else _STARTUP_S["neuron" if neuron else "gpu"],
+                    startup_s=0.0 if self.options.emulator else STARTUP_S["neuron" if neuron else "gpu"],
                     notes=self.emulation.notes() or (*notes, *lease.notes()))
 
     def up(self) -> Deployment:

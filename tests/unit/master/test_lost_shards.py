@@ -69,7 +69,7 @@ class Fleet:
         self.assignment.give_slots(self.registry, 0, [self.stage], [0.0], since_ns)  # type: ignore[arg-type]
         rows: dict[str, list[str]] = {worker: [] for worker in self.registry.there}
         for worker, message in self.registry.sent:
-            if isinstance(message, Step) and message.lanes[0]["replays"]:
+            if isinstance(message, Step) and message.lanes[0].replays:
                 rows[worker] += self._of_shard(self.index[worker] % len(WORKERS), since_s)
             if isinstance(message, Adopt):
                 rows[worker] += [row["id"] for row in msgpack.unpackb(message.prompts)]

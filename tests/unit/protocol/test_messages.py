@@ -15,6 +15,7 @@ from fmload.protocol.messages import (
     PROTOCOL_VERSION,
     Event,
     Hello,
+    LaneShare,
     Message,
     Plan,
     Records,
@@ -28,12 +29,15 @@ from fmload.protocol.messages import (
 EXAMPLES: dict[str, Any] = {
     "str": "x", "int": 3, "bool": True, "bytes": b"\xdc\x00", "str | None": None, "int | None": None,
     "dict[str, Any]": {"a": [1]}, "dict[str, int]": {"a": 1}, "dict[str, dict[str, str]]": {"e": {"p": "id"}},
-    "dict[str, int] | None": {"a": 1}, "list[bytes]": [b"a", b""], "list[dict[str, Any]]": [{"stage": 0}],
+    "dict[str, int] | None": {"a": 1}, "list[bytes]": [b"a", b""], "float": 0.5,
     "Made": {0: 4, 7: 1}, "Any": {"ttft": 1.0}}
 
 
-def example(kind: type[Message]) -> Message:
+def example(kind: Any) -> Any:
     return kind(**{one.name: EXAMPLES[str(one.type)] for one in dataclasses.fields(kind)})
+
+
+EXAMPLES["list[LaneShare]"] = [example(LaneShare)]
 
 
 @pytest.mark.parametrize("kind", [*OF_WORKERS, *OF_THE_MASTER])

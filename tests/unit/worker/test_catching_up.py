@@ -10,6 +10,7 @@ import gevent
 
 from fmload.config import parse
 from fmload.model.prompt import Prompt
+from fmload.protocol.messages import LaneShare
 from fmload.worker.dispatcher import SPAWNED_AT_ONCE, Dispatcher
 
 RUN = """
@@ -33,12 +34,11 @@ class Idle(Dispatcher):
         return "ok"
 
 
-def lane(overdue: int) -> dict[str, Any]:
+def lane(overdue: int) -> LaneShare:
     """Constant arrivals, 100 a second, of which so many are overdue."""
     start_ns = time.monotonic_ns() - overdue * 10**7
-    return {"stage": 0, "endpoint": "e", "prompt_set": "p", "slots": 0, "start_ns": start_ns, "since_ns": start_ns,
-            "kind": "rate", "value": 100.0, "arrivals": None, "lead_s": 0.0, "mix": None, "seed": 1, "index": 0,
-            "workers": 1, "ramp_s": 0.0, "replays": False}
+    asked = {"value": 100.0, "arrivals": None, "lead_s": 0.0, "mix": None, "seed": 1}
+    return LaneShare(0, "e", "p", "rate", start_ns, start_ns, index=0, workers=1, slots=0, ramp_s=0.0, asked=asked)
 
 
 def rounds(number: int) -> None:
