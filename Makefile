@@ -29,8 +29,11 @@ $(VENV)/.dev: $(VENV)/.core
 quickstart: $(VENV)/.core  ## the main job on emulated endpoints; ends with the headline table and the report's path
 	@$(BIN)/fmload run configs/quickstart.yml
 
+# A test that failed beside others may have been late because of them: it is run once more by itself, and must pass there.
 test: $(VENV)/.dev  ## all tests
-	@$(BIN)/python -m pytest -m "not alone" -n logical --maxprocesses 4 --dist worksteal
+	@$(BIN)/python -m pytest -m "not alone" -n logical --maxprocesses 4 --dist worksteal || \
+	  { [ $$? -eq 1 ] && echo "failed beside others; once more, one at a time:" && \
+	    $(BIN)/python -m pytest -m "not alone" --last-failed --last-failed-no-failures none; }
 	@$(BIN)/python -m pytest -m alone
 
 unit: $(VENV)/.dev  ## the unit tests only: no sockets, seconds
