@@ -45,7 +45,11 @@ class Batch:
 
 
 def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[str, int]) -> Batch:
-    """Records as columns. `origin_ns` is on the master's line; an instant on it is the worker's − its offset."""
+    """Records as columns. `origin_ns` is on the master's line; an instant on it is the worker's − its offset.
+
+    Raises KeyError and pa.ArrowException for what are no records."""
+    if batch.column("outcome").null_count:
+        raise pa.ArrowInvalid("requests without an outcome")
     shift = origin_ns + _shifts(batch, clock_offsets_ns)
     offsets, chunk_ns = _ragged(batch.column("chunk_ns"))
     counts = np.diff(offsets)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from fmload.metrics.definitions import NS, of_level
 from fmload.model.stage import Stage
 from fmload_analysis.columns import READ, to_batch
-from fmload_analysis.run import Run
+from fmload_analysis.run import Run, no_records
 from fmload_analysis.stage.windows import begun_ns, inside
 
 _FACTS = ("request_id", "endpoint", "prompt_set", "prompt_id", "worker", "address", "outcome", "error", "finish_reason",
@@ -35,9 +35,12 @@ REQUEST_COLUMNS: dict[str, tuple[str, str]] = {
 
 def requests_of(run: Run) -> pd.DataFrame:
     """All requests of all stages, by the instant at which they were due. Empty, with all columns, where there is
-    none."""
-    parts = [_rows(run, stage, batch) for stage in run.stages
-             for batch in run.columns(stage, [*READ, "request_id", "endpoint", "prompt_set", "error"])]
+    none. Raises FmloadError when the files do not hold records."""
+    names = [*READ, "request_id", "endpoint", "prompt_set", "error"]
+    try:
+        parts = [_rows(run, stage, batch) for stage in run.stages for batch in run.columns(stage, names)]
+    except (KeyError, pa.ArrowException) as error:
+        raise no_records(run.results.records, error) from error
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({name: [] for name in REQUEST_COLUMNS})
     origin = table["scheduled_s"].min() if len(table) else 0.0
     for name in _INSTANTS:

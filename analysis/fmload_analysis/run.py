@@ -116,7 +116,12 @@ def _batch(path: Path, batch: pa.RecordBatch, stage: Stage, offsets: Mapping[str
     try:
         return to_batch(batch, stage.window_start_ns, offsets)
     except (KeyError, pa.ArrowException) as error:
-        raise FmloadError(f"{path} does not hold records: {first_line(error)}", hint=_ANEW) from error
+        raise no_records(path, error) from error
+
+
+def no_records(path: Path, error: Exception) -> FmloadError:
+    """The message for Parquet files without the columns of records, or with others in their place."""
+    return FmloadError(f"{path} does not hold records: {first_line(error)}", hint=_ANEW)
 
 
 def _degraded(stage: Stage, events: Sequence[Mapping[str, Any]]) -> Stage:

@@ -118,8 +118,19 @@ def _stages(run: RunFile, results: Results, resume: bool) -> list[Stage]:
     if not resume:
         return plan(run)
     stages = stage_file.read(results).stages
+    _refuse_others(run, results, stages)
     remaining(stages)
     return stages
+
+
+def _refuse_others(run: RunFile, results: Results, stages: list[Stage]) -> None:
+    """Raises FmloadError for stages of endpoints or prompt sets that the run file does not have."""
+    known = {"endpoint": {spec.name for spec in run.endpoints}, "prompt_set": {spec.name for spec in run.prompts}}
+    absent = [f"the {key.replace('_', ' ')} '{name}'" for key, names in known.items()
+              for name in dict.fromkeys(getattr(stage, key) for stage in stages) if name not in names]
+    if absent:
+        raise FmloadError(f"the run in {results.root} is of {' and '.join(absent)}: not in this run file",
+                          hint=f"go on with the run file that it began with: {results.run_yml}")
 
 
 def estimate_of(run: RunFile, results: Results, stages: list[Stage],

@@ -69,8 +69,8 @@ def read(results: Results) -> StageFile:
     stages = _stages(results, told["stages"])
     if told.get("schema", 0) < 2:
         _supersede(stages)
-    anchor_ns = told.get("wall_anchor_ns")
-    return StageFile(str(told.get("run_id", "")), told.get("started_utc"),
+    anchor_ns, started = told.get("wall_anchor_ns"), told.get("started_utc")
+    return StageFile(str(told.get("run_id", "")), started if isinstance(started, str) else None,
                      anchor_ns if isinstance(anchor_ns, int) else 0, stages)
 
 

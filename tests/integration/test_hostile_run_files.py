@@ -138,14 +138,21 @@ HOSTILE: dict[str, str] = {
 }
 
 
-def refused(text: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, float]:
-    path = folder / "run.yml"
+COMMANDS: dict[str, list[str]] = {"validate": [], "run": ["--yes", "--out"]}
+
+
+def refused(text: str, folder: Path, capsys: pytest.CaptureFixture[str],
+            command: str = "validate") -> tuple[str, float]:
+    """What a command says of a run file that it refuses, and the seconds of CPU that it took to."""
+    path, out = folder / "run.yml", folder / "out"
     path.write_text(text, encoding="utf-8")
+    options = [*COMMANDS[command], str(out)] if COMMANDS[command] else []
     begun = time.process_time()
-    code = main(["validate", str(path)])
+    code = main([command, str(path), *options])
     taken_s = time.process_time() - begun
     captured = capsys.readouterr()
     assert code == 2, captured.out
+    assert not out.exists(), "nothing is made"
     return captured.err, taken_s
 
 
@@ -155,11 +162,12 @@ def test_the_file_that_they_are_made_of_is_good(tmp_path: Path, capsys: pytest.C
     assert main(["validate", str(path)]) == 0
 
 
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_run_file_is_refused_with_line_and_reason_in_two_seconds(
-        name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        name: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["validate", "--json-schema"])  # what is imported the first time is not counted
-    told, taken_s = refused(HOSTILE[name], tmp_path, capsys)
+    told, taken_s = refused(HOSTILE[name], tmp_path, capsys, command)
     assert re.search(r"run\.yml:\d+: \S.{8,}", told), told
     assert "Traceback" not in told and len(told) < 20_000
     assert taken_s < 2.0, f"{taken_s:.1f} s"

@@ -13,6 +13,7 @@ from fmload.metrics.definitions import Bools, Floats, Ints
 from fmload.model.outcome import NEITHER
 
 SAMPLE_ROWS = 2_000
+BEYOND_S = 86_400  # before or after its window nothing of a stage happens: such instants are damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ def timeline_of(requests: Requests, window_s: float, tokens_by_second: Mapping[i
         return Timeline(none, np.array([]), none, none, none, np.array([]))
     begun = requests.begun_s
     ended = np.where(np.isfinite(requests.ended_s), requests.ended_s, window_s)
-    first = math.floor(float(np.nanmin(begun)))
-    last = max(math.ceil(float(ended.max())), first + 1)
+    first = max(math.floor(float(np.nanmin(begun))), -BEYOND_S)
+    last = max(min(math.ceil(float(ended.max())), math.ceil(window_s) + BEYOND_S), first + 1)
     edges = np.arange(first, last + 1)
     completed, failed = (np.histogram(ended[rows], bins=edges)[0] for rows in (requests.ok, requests.failed))
     seconds = edges[:-1]

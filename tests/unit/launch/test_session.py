@@ -96,6 +96,17 @@ def test_a_resumed_run_goes_on_with_the_stages_of_its_folder(tmp_path: Path) -> 
         (1, "done"), (8, "superseded"), (8, "pending")]
 
 
+def test_a_run_goes_on_with_its_own_run_file_alone(tmp_path: Path) -> None:
+    results = open_folder("t", tmp_path / "out")
+    session = begin(run_of(tmp_path), results, three)
+    session.close()
+    StageFile(stages=session.stages).write(results)
+    run = run_of(tmp_path)
+    other = run.model_copy(update={"endpoints": [run.endpoints[0].model_copy(update={"name": "other"})]})
+    with pytest.raises(FmloadError, match=f"is of the endpoint '{run.endpoints[0].name}': not in this run file"):
+        begin(other, results, not_again, resume=True)
+
+
 def test_a_run_of_a_later_version_is_not_gone_on_with_and_left_as_it_is(tmp_path: Path) -> None:
     results = open_folder("t", tmp_path / "out")
     results.stages_json.write_text(written := '{"schema": 99, "stages": []}')
