@@ -289,7 +289,7 @@ class Plugin:
             return None
         expected = launch.estimate_of(session.run, session.results, session.stages, collector.spend.prices)
         return Budget(limit, collector.spend, lambda: sum(each.in_flight for each in collector.live.workers.values()),
-                      expected.each_usd)
+                      expected.each_usd, collector.silent_s)
 
     def _open(self) -> launch.Session:
         given = self.environment.parsed_options

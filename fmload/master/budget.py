@@ -10,21 +10,26 @@ from fmload.master.spend import Spend
 from fmload.model.stage import Stage
 from fmload.pricing.resolve import Pricing
 
-LAG_S = 1.0  # records come in twice a second, and a stop takes a moment to reach every worker
-RESERVE = 1.1  # requests under way may cost more than the mean of those that have ended
-SHORTEST_S = 1.0  # a drain takes so long, until requests have shown how long they take
+STOP_S = 0.2  # a stop takes a moment to reach every worker
+LAG_AT_MOST_S = 1.0  # a worker that sends no records for longer has none to send
+ENOUGH = 20  # requests whose prices tell how prices vary
+RESERVE = 1.1  # until then: requests under way may cost more than is known
+SHORTEST_S = 1.0  # until then a drain takes so long
 
 
 class Budget:
-    """The limit of one run. `in_flight`: requests under way, as last heard; `expected_usd`: what a request of an
-    endpoint and prompt set costs, until some have ended."""
+    """The limit of one run. `in_flight`: requests under way, as last heard; `silent_s`: seconds since the worker that
+    has been silent for longest sent records; `expected_usd`: what a request of an endpoint and prompt set costs, until
+    some have ended."""
 
     def __init__(self, limit_usd: float, spend: Spend, in_flight: Callable[[], int],
-                 expected_usd: Mapping[tuple[str, str], float] | None = None) -> None:
+                 expected_usd: Mapping[tuple[str, str], float] | None = None,
+                 silent_s: Callable[[], float] = lambda: 0.0) -> None:
         self.limit_usd = limit_usd
         self._spend = spend
         self._in_flight = in_flight
         self._expected = expected_usd or {}
+        self._silent_s = silent_s
 
     def reason_to_stop(self, running: Sequence[Stage]) -> str | None:
         """Why nothing more may be sent: what was spent, what is under way and what will have been sent by the time that
@@ -39,14 +44,22 @@ class Budget:
 
     def still_to_pay_usd(self, running: Sequence[Stage]) -> float:
         """What would still be paid if the run were to stop now."""
-        tokens = RESERVE * math.fsum(self._under_way(stage) * self._each_usd(stage) for stage in running)
-        tokens += LAG_S * self._spend.tokens_usd_per_s(time.monotonic())
+        tokens = math.fsum(self._under_way_usd(stage) for stage in running)
+        unheard_s = min(self._silent_s(), LAG_AT_MOST_S) + STOP_S
+        tokens += unheard_s * self._spend.tokens_usd_per_s(time.monotonic())
         return tokens + math.fsum(self._drain_usd(stage) for stage in running)
 
-    def _each_usd(self, stage: Stage) -> float:
-        spent = self._spend.of_stage(stage)
-        expected = self._expected.get((stage.endpoint, stage.prompt_set), 0.0)
-        return spent.total / spent.requests if spent.requests else expected
+    def _under_way_usd(self, stage: Stage) -> float:
+        """What the requests under way will have cost, two standard deviations above what is likely. The dear ones take
+        longer: of those under way at an instant they are more than of those that have ended."""
+        spent, count = self._spend.of_stage(stage), self._under_way(stage)
+        if spent.requests < ENOUGH:
+            heard = spent.total / spent.requests if spent.requests else 0.0
+            expected = self._expected.get((stage.endpoint, stage.prompt_set), 0.0)
+            return RESERVE * count * max(heard, expected)
+        mean = spent.total / spent.requests
+        variance = max(0.0, spent.squares / spent.requests - mean ** 2)
+        return count * (mean + (variance / mean if mean else 0.0)) + 2.0 * math.sqrt(variance * count)
 
     def _under_way(self, stage: Stage) -> float:
         """Requests of a stage under way: a user has one at most; in an open loop as many as arrive in a latency."""
@@ -59,5 +72,6 @@ class Budget:
         pricing = self._spend.prices.get(stage.endpoint)
         if not isinstance(pricing, Pricing) or pricing.by_token:
             return 0.0
-        drain_s = min(stage.drain_s, max(SHORTEST_S, self._spend.of_stage(stage).longest_s))
-        return (pricing.usd_per_hour or 0.0) / 3600 * (drain_s + LAG_S)
+        spent = self._spend.of_stage(stage)
+        drain_s = min(stage.drain_s, max(0.0 if spent.requests >= ENOUGH else SHORTEST_S, spent.longest_s))
+        return (pricing.usd_per_hour or 0.0) / 3600 * (drain_s + 2 * STOP_S)

@@ -52,6 +52,7 @@ class WorkerEntry:
     receipt: Receipt = field(default_factory=Receipt)
     idle_step: int = -1
     flushed: int | None = None
+    heard_s: float | None = None  # when records came last, on the master's monotonic clock
     made: Made = field(default_factory=dict)
 
     def facts(self) -> WorkerFacts:
@@ -119,6 +120,7 @@ class Collector:
         if batch.run_id != self.run_id or self._closed:
             return
         entry = self.admit(worker)
+        entry.heard_s = time.monotonic()
         entry.made.update(batch.made)
         new = entry.receipt.accept(batch.first, batch.records)
         if not self._journaled(new):
@@ -195,6 +197,11 @@ class Collector:
             self.event("message_dropped", None, what, NO_STAGE)
 
     # -- what the controller asks ----------------------------------------------------------------------------------
+
+    def silent_s(self) -> float:
+        """Seconds since the worker that has been silent for longest sent records; 0 before any did."""
+        heard = [entry.heard_s for entry in self.workers.values() if entry.heard_s is not None and entry.lost_ns is None]
+        return time.monotonic() - min(heard) if heard else 0.0
 
     def missing(self, workers: Iterable[str]) -> list[str]:
         """Workers whose records are not all here (or that have not said how many there are)."""

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 GREET_LIMIT_S = 15.0
 READY_LIMIT_S = 120.0
 STALLED_S = 2.0
-BUDGET_EVERY_S = 0.1
+BUDGET_EVERY_S = 0.05
 ALL_GONE = ("every worker is gone: killed, crashed or cut off; logs/ and events.jsonl of the results folder say what "
             "was heard of them last")
 

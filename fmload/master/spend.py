@@ -33,9 +33,11 @@ Row = Sequence[Any]
 @dataclass(slots=True)
 class StageSpend:
     """USD for the tokens of one stage. `useful` ended well inside the window; the rest is waste: `outside` it (ramp,
-    warm-up, drain), `failed`, and `cancelled`. Nothing for an endpoint that is paid by the hour."""
+    warm-up, drain), `failed`, and `cancelled`. Nothing for an endpoint that is paid by the hour. `squares`: the sum of
+    the squares of what each request cost."""
 
     requests: int = 0
+    squares: float = 0.0
     longest_s: float = 0.0
     usd: Counter[str] = field(default_factory=Counter)
 
@@ -73,6 +75,7 @@ class Spend:
         pricing = self.prices.get(stage.endpoint)
         if isinstance(pricing, Pricing) and pricing.by_token:
             usd = usd_of(pricing, billed(**columns_of(rows)))
+            spent.squares += float(np.square(usd).sum())
             for row, one in zip(rows, usd.tolist(), strict=True):
                 spent.usd[_kind(row, stage, offset_ns)] += one
 

@@ -172,12 +172,16 @@ def _by_hour(name: str, count: int, purchase: str, region: str | None, table: Pr
                    note=quote.note)
 
 
+_FETCHED = ("on_demand", "reserved_1yr", "spot")  # what the Price List API and the spot history tell
+
+
 def _no_hourly(name: str, purchase: str, where: str, table: PriceTable) -> Unpriced:
     known = table.regions_of(name, purchase)
     option = "" if purchase == "on_demand" else f" ({purchase.replace('_', ' ')})"
     reason = f"the price table has no {name}{option} in {where}"
-    refresh = f"fetch it: fmload prices refresh --region {where} --types {name}; or "
-    return Unpriced(reason + _elsewhere(known), (refresh if purchase == "on_demand" else "") + _BY_HOUR)
+    spot = " --spot" if purchase == "spot" else ""
+    refresh = f"fetch it: fmload prices refresh --region {where} --types {name}{spot}; or "
+    return Unpriced(reason + _elsewhere(known), (refresh if purchase in _FETCHED else "") + _BY_HOUR)
 
 
 def _by_model(called: str, price: Price, terms: Terms, table: PriceTable,

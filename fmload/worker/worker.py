@@ -60,6 +60,7 @@ from fmload.worker.dispatcher import KILL_LIMIT_S, Dispatcher, Trial
 logger = logging.getLogger(__name__)
 
 SHIP_EVERY_S = 0.5
+SHIP_UNDER_BUDGET_S = 0.1  # the less the master has not heard of, the nearer to its limit a run may come
 GC_THRESHOLD = 50_000  # objects made, less those that went
 RESEND_AFTER_S = 5.0
 LEASE_S = 10.0  # a worker that has not heard of its master for so long stops sending
@@ -275,9 +276,13 @@ class Worker:
     def ship_for_ever(self) -> None:
         """Send batches, resend what is not acknowledged, stop when the master is silent. Runs in its own greenlet."""
         while True:
-            gevent.sleep(SHIP_EVERY_S)
+            gevent.sleep(self._ship_every_s())
             self.ship()
             self._stop_if_forsaken()
+
+    def _ship_every_s(self) -> float:
+        limited = self._plan is not None and self._plan.run.get("max_cost") is not None
+        return SHIP_UNDER_BUDGET_S if limited else SHIP_EVERY_S
 
     def _stop_if_forsaken(self) -> None:
         sending = self._dispatcher is not None and any(True for _ in self._dispatcher.lanes)

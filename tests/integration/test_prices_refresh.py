@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from fmload.cli.main import main
+from fmload.pricing.resolve import Pricing, Unpriced, resolve, terms_of
 from fmload.pricing.table import load_prices
 
 MODELS = [("amazon.nova-lite-v1:0", "Nova Lite"), ("anthropic.claude-haiku-4-5-20251001-v1:0", "Claude Haiku 4.5"),
@@ -42,6 +43,7 @@ SPOT = """<DescribeSpotPriceHistoryResponse xmlns="http://ec2.amazonaws.com/doc/
 </spotPriceHistorySet></DescribeSpotPriceHistoryResponse>"""
 ON_DEMAND = {"inf2.xlarge": ["0.7582"], "g5.xlarge": ["1.006"], "ml.inf2.xlarge": ["0.99"], "twice.xlarge": ["1", "2"],
              "odd.xlarge": ["a lot"]}
+ELSEWHERE = {("eu-west-1", "ml.g5.xlarge"): ["1.57"], ("eu-west-1", "g5.xlarge"): ["1.123"]}
 RESERVED = {"g5.xlarge": "0.634"}
 
 
@@ -71,7 +73,8 @@ class PriceList(BaseHTTPRequestHandler):
                       for service, attributes, unit, usd in TOKENS if service == query["ServiceCode"]]
             return self.answer(json.dumps({"PriceList": offers}).encode(), "application/x-amz-json-1.1")
         name = wanted.get("instanceType") or wanted.get("instanceName", "")
-        known = ON_DEMAND.get(name, []) if wanted["regionCode"] == "us-east-1" else []
+        where = wanted["regionCode"]
+        known = ON_DEMAND.get(name, []) if where == "us-east-1" else ELSEWHERE.get((where, name), [])
         page = int(query.get("NextToken", 0))
         answer: dict[str, Any] = {"FormatVersion": "aws_v1", "PriceList": [
             json.dumps(product(name, price)) for price in known[page:page + 1]]}
@@ -191,6 +194,25 @@ def test_spot_prices_are_rates_of_their_own(price_list: list[dict[str, Any]], tm
     assert main(["prices", "refresh", "--types", "g5.xlarge", "--spot", "--out", str(out)]) == 0
     quote = load_prices(out).hourly("g5.xlarge", "us-east-1", "spot")
     assert quote is not None and quote.usd == 0.47 and quote.date
+
+
+@pytest.mark.parametrize(("entry", "region", "usd"), [
+    ({"protocol": "sagemaker", "instance_type": "ml.g5.xlarge"}, "eu-west-1", 1.57),
+    ({"protocol": "openai", "price": {"instance_type": "g5.xlarge", "purchase": "spot"}}, "us-east-1", 0.47),
+    ({"protocol": "openai", "price": {"instance_type": "g5.xlarge", "purchase": "reserved_1yr"}}, "eu-west-9", None)])
+def test_the_remedy_for_a_price_that_is_not_known_finds_it(
+        price_list: list[dict[str, Any]], tmp_path: Path, entry: dict[str, Any], region: str,
+        usd: float | None) -> None:
+    terms, out = terms_of({"name": "a", **entry}, region), tmp_path / "p.yml"
+    unknown = resolve(terms, load_prices())
+    assert isinstance(unknown, Unpriced)
+    command = unknown.remedy.partition("fetch it: fmload ")[2].partition(";")[0].split()
+    done = main([*command, "--out", str(out)])
+    if usd is None:
+        assert done == 2  # no such region
+        return
+    found = resolve(terms, load_prices(out))
+    assert done == 0 and isinstance(found, Pricing) and (found.usd_per_hour, found.region) == (usd, region)
 
 
 def test_what_is_not_sold_is_told_and_left_out(price_list: list[dict[str, Any]], tmp_path: Path,

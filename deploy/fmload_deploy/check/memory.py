@@ -15,8 +15,9 @@ _OVERHEAD_GIB = 1.5  # on each accelerator: runtime, graphs, activations
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What configs/models.yml knows of a model; sizes in GiB."""
+    """What configs/models.yml knows of a model; sizes in GiB, parameters in billions."""
 
+    parameters_b: float
     weights_gib: float
     layers: int
     heads: int

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from fmload.base.resources import resource
+from fmload.base.resources import table as table_of
 from fmload.config.loading import load, parse
 from fmload_deploy.check.check import checked
 from fmload_deploy.check.memory import Model, machine_of, model_of
@@ -113,9 +114,29 @@ def test_a_region_without_a_registry_of_awss_is_refused_and_china_has_its_own_na
 
 
 def test_the_kv_cache_of_a_token_is_two_vectors_a_layer_and_head() -> None:
-    model = Model(weights_gib=1, layers=2, heads=8, kv_heads=4, head_dim=16, context=100)
+    model = Model(parameters_b=1, weights_gib=1, layers=2, heads=8, kv_heads=4, head_dim=16, context=100)
     assert model.kv_gib(1024, 1) == 2 * 2 * 4 * 16 * 2 * 1024 / 1024 ** 3
     assert model.kv_gib(1024, 8) == 2 * model.kv_gib(1024, 4)  # heads are copied beyond their number
+
+
+@pytest.mark.parametrize("name", table_of("models.yml")["models"])
+def test_the_weights_of_every_model_are_its_parameters_in_the_form_that_its_name_says(name: str) -> None:
+    model = model_of(name)
+    assert model is not None
+    a_parameter = model.weights_gib * 1024 ** 3 / (model.parameters_b * 1e9)  # bytes
+    least, most = (0.5, 0.7) if "gpt-oss" in name else (1.0, 1.06) if name.endswith("FP8") else (1.98, 2.02)
+    assert least <= a_parameter <= most
+    assert model.heads % model.kv_heads == 0
+
+
+@pytest.mark.parametrize(("name", "kib"), [
+    ("meta-llama/Llama-2-7b-chat-hf", 512), ("meta-llama/Llama-3.1-8B-Instruct", 128),
+    ("meta-llama/Llama-3.3-70B-Instruct", 320), ("meta-llama/Llama-4-Scout-17B-16E-Instruct", 192),
+    ("Qwen/Qwen3-32B", 256), ("Qwen/Qwen3-235B-A22B-Instruct-2507-FP8", 188), ("openai/gpt-oss-120b", 72),
+    ("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", 56), ("mistralai/Mixtral-8x7B-Instruct-v0.1", 128)])
+def test_a_token_takes_the_cache_that_is_published_for_its_model(name: str, kib: float) -> None:
+    model = model_of(name)
+    assert model is not None and model.kv_gib(1, 1) * 1024 ** 2 == pytest.approx(kib)
 
 
 def test_a_trainium2_chip_has_96_gib() -> None:
