@@ -15,6 +15,7 @@ from fmload.base.errors import FmloadError
 from fmload.results.folder import Results
 from fmload_deploy import lease, lifecycle, sweep
 from fmload_deploy.base import Context
+from fmload_deploy.ec2 import access
 from fmload_deploy.ec2.options import STATUS_PORT
 from fmload_deploy.ledger import NAME, Ledger
 from fmload_deploy.owner import LEASE_TAG
@@ -119,6 +120,31 @@ def test_a_refused_instance_names_the_remedy_and_leaves_nothing(
     with pytest.raises(FmloadError, match=says), lifecycle.deployed(make_run_file(endpoint()), results, yes=True):
         raise AssertionError("the block must not be entered")
     assert left(on_server, Ledger.open(results.root / NAME).run_id) == []
+
+
+@pytest.mark.parametrize(("deploy", "cidr"), [
+    ({"address": "private"}, "10.9.8.7/32"), ({}, "54.1.2.3/32"),
+    ({"address": "private", "allow": "10.0.0.0/16"}, "10.0.0.0/16")], ids=["private", "public", "allow"])
+def test_the_group_opens_to_the_address_that_will_call_and_no_other(
+        aws: EmulatedAws, make_run_file: MakeRunFile, make_context: MakeContext, deploy: dict[str, Any], cidr: str,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "my_private_address", lambda: "10.9.8.7")
+    monkeypatch.setattr(access, "my_public_address", lambda: "54.1.2.3")
+    aws.fail("RunInstances", "UnauthorizedOperation", times=20)  # the group is all that this test is about
+    spec = endpoint(**deploy)
+    del spec["deploy"]["emulator"]
+    run_file = make_run_file(spec)
+    context = make_context(run_file)
+    try:
+        with pytest.raises(FmloadError, match="UnauthorizedOperation"):
+            lifecycle.up(run_file, context)
+        groups = aws.client("ec2").describe_security_groups(
+            Filters=[{"Name": "tag:fmload:run", "Values": [context.run_id]}])["SecurityGroups"]
+    finally:
+        aws.delete("/fmload/scenario")
+        lifecycle.down(context)
+    opened = {each["CidrIp"] for group in groups for rule in group["IpPermissions"] for each in rule["IpRanges"]}
+    assert opened == {cidr}
 
 
 def test_spot_and_capacity_blocks_are_asked_for_as_such(

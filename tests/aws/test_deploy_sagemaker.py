@@ -66,6 +66,19 @@ def test_the_model_carries_the_container_its_environment_and_the_host_image(
     assert variant["RoutingConfig"] == {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"}
 
 
+def test_the_volume_and_the_capacity_that_are_asked_for_are_in_the_configuration(
+        aws: EmulatedAws, make_run_file: MakeRunFile, make_context: MakeContext) -> None:
+    run_file = make_run_file(endpoint(volume_gib=300), {**endpoint(), "name": "plain"})
+    context = make_context(run_file)
+    try:
+        names = [spec.options.endpoint_name for spec in lifecycle.up(run_file, context).endpoints]
+        large, plain = (aws.client("sagemaker").describe_endpoint_config(EndpointConfigName=name)
+                        ["ProductionVariants"][0] for name in names)
+    finally:
+        lifecycle.down(context)
+    assert large["VolumeSizeInGB"] == 300 and "VolumeSizeInGB" not in plain
+
+
 def test_an_inference_component_is_placed_on_an_endpoint_without_a_model(
         aws: EmulatedAws, make_run_file: MakeRunFile, make_context: MakeContext) -> None:
     run_file = make_run_file(endpoint(inference_component={"accelerators": 1, "memory_mib": 8192}))

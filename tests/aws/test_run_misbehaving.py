@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
 from fmload.base.resources import resource
 from fmload_deploy.ledger import NAME, Ledger
+from tests.load_rig import wait_until
 
 
 def run(folder: Path, recipe: str, rules: list[dict[str, Any]], *sets: str) -> subprocess.CompletedProcess[str]:
@@ -65,3 +68,25 @@ def test_a_denied_delete_after_a_good_measurement_costs_no_report(tmp_path: Path
     assert (tmp_path / "r" / "report.md").exists() and statuses(tmp_path) == {"done"}
     assert "still there" in done.stderr and f"fmload deploy down {tmp_path / 'r' / NAME}" in done.stderr
     assert done.stdout.index("report: ") >= 0
+
+
+def test_a_closed_terminal_takes_down_what_was_deployed(tmp_path: Path) -> None:
+    """SIGHUP, as when ssh drops, to the whole process group while the load is on: as Ctrl-C."""
+    command = [sys.executable, "-m", "fmload", "run", str(resource("configs", "qwen3-32b-ml.g6e.12xlarge.yml")),
+               "--out", str(tmp_path / "r"), "--yes", "--set", "endpoints[0].deploy.emulator=steady", "--set",
+               "load.concurrency=[2]", "--set", "load.workers=1", "--set", "load.ramp=0s"]
+    with (tmp_path / "said").open("wb") as said, subprocess.Popen(
+            command, cwd=tmp_path, stdout=said, stderr=said, stdin=subprocess.DEVNULL, start_new_session=True) as process:
+        try:
+            live = tmp_path / "r" / "logs" / "live.json"
+            wait_until(lambda: live.exists() and '"warm-up"' in live.read_text(), 120, "the load")
+            os.killpg(process.pid, signal.SIGHUP)
+            code = process.wait(120)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    entries = Ledger.open(tmp_path / "r" / NAME).entries()
+    told = (tmp_path / "said").read_text()
+    assert code not in (0, -signal.SIGHUP) and not any(entry.up for entry in entries), told
+    assert {"sagemaker-endpoint", "schedule-group", "iam-role"} <= {entry.resource.kind for entry in entries}
+    assert not [one for one in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(one.info["cmdline"] or ())]

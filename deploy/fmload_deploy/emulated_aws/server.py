@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote
 from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from fmload_deploy.emulated_aws import authorization, bedrock, ec2, sagemaker, service_quotas, ssm
+from fmload_deploy.emulated_aws import authorization, bedrock, ec2, eks, sagemaker, service_quotas, ssm
 from fmload_deploy.emulated_aws.clock import Clock
 from fmload_deploy.emulated_aws.scenario import IN_FORCE, LATE, Fault
 
@@ -26,7 +26,7 @@ _NOTHING = ('<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016
 
 def application() -> Wsgi:
     """The application, layers applied."""
-    for layer in (sagemaker, bedrock, ssm, service_quotas, ec2):
+    for layer in (sagemaker, bedrock, eks, ssm, service_quotas, ec2):
         layer.apply()
     return Misbehaving(DomainDispatcherApplication(create_backend_app))
 
