@@ -200,7 +200,8 @@ class Collector:
 
     def silent_s(self) -> float:
         """Seconds since the worker that has been silent for longest sent records; 0 before any did."""
-        heard = [entry.heard_s for entry in self.workers.values() if entry.heard_s is not None and entry.lost_ns is None]
+        heard = [entry.heard_s for entry in self.workers.values()
+                 if entry.heard_s is not None and entry.lost_ns is None]
         return time.monotonic() - min(heard) if heard else 0.0
 
     def missing(self, workers: Iterable[str]) -> list[str]:

@@ -1,5 +1,5 @@
-"""A run that is killed: after each of its create calls `down` and `sweep` leave nothing, and with nobody to call them the
-leases end what bills. Node groups and throughput; SageMaker and EC2 have tests of their own.
+"""A run that is killed: after each of its create calls `down` and `sweep` leave nothing, and with nobody to call them
+the leases end what bills. Node groups and throughput; SageMaker and EC2 have tests of their own.
 
 The lease's role and schedules outlive the resources, cost nothing, and go with `down` or `sweep`.
 """

@@ -76,7 +76,8 @@ def test_a_closed_terminal_takes_down_what_was_deployed(tmp_path: Path) -> None:
                "--out", str(tmp_path / "r"), "--yes", "--set", "endpoints[0].deploy.emulator=steady", "--set",
                "load.concurrency=[2]", "--set", "load.workers=1", "--set", "load.ramp=0s"]
     with (tmp_path / "said").open("wb") as said, subprocess.Popen(
-            command, cwd=tmp_path, stdout=said, stderr=said, stdin=subprocess.DEVNULL, start_new_session=True) as process:
+            command, cwd=tmp_path, stdout=said, stderr=said, stdin=subprocess.DEVNULL,
+            start_new_session=True) as process:
         try:
             live = tmp_path / "r" / "logs" / "live.json"
             wait_until(lambda: live.exists() and '"warm-up"' in live.read_text(), 120, "the load")

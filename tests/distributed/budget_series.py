@@ -3,9 +3,9 @@
     python -m tests.distributed.budget_series --times 20 --paid tokens
     python -m tests.distributed.budget_series --times 20 --paid hours
 
-Each run has its own emulator. It has to end with exit code 6 and at most 1.02 × the limit spent, by the report, and to go
-on with `--resume` under twice the limit, which must hold as well. Prints a line a run and a summary; exits with 1 when a
-limit was passed.
+Each run has its own emulator. It has to end with exit code 6 and at most 1.02 × the limit spent, by the report, and to
+go on with `--resume` under twice the limit, which must hold as well. Prints a line a run and a summary; exits with 1
+when a limit was passed.
 """
 
 from __future__ import annotations

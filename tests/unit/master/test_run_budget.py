@@ -45,8 +45,8 @@ def test_a_few_requests_say_too_little_of_the_price_of_the_next() -> None:
 def test_of_requests_whose_prices_vary_the_dear_ones_are_under_way() -> None:
     on = stage(100)
     spend = Spend({"a": BY_TOKEN}, [on])
-    spend.take(pack(request(f"r{number}", number, [number + 5], end_ms=number + 5, input_tokens=(2, 38)[number % 10 > 7]))
-               for number in range(100))  # 0.2 or 3.8 cents: in the mean 0.92, standard deviation 1.44
+    spend.take(pack(request(f"r{at}", at, [at + 5], end_ms=at + 5, input_tokens=(2, 38)[at % 10 > 7]))
+               for at in range(100))  # 0.2 or 3.8 cents: in the mean 0.92, standard deviation 1.44
     likely = 100 * (0.0092 + 0.0144 ** 2 / 0.0092)
     assert Budget(1.0, spend, lambda: 0).still_to_pay_usd([on]) == pytest.approx(likely + 2 * 0.0144 * 10)
 
