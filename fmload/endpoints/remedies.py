@@ -15,7 +15,7 @@ _BY_WORDS = (
     (r"temperature|unsupported (parameter|value)|unrecognized|extra (fields|inputs)|not permitted",
      "parameters of the endpoint are sent as they are: leave out what this server does not take"),
     (r"model.{0,40}(not found|not exist|does not exist|unknown)|no such model",
-     "model of the endpoint: 'fmload init --url URL' shows what the server serves"))
+     "check the endpoint's model: 'fmload init --url URL' shows what the server serves"))
 _BY_STATUS = {
     401: "check the key: api_key_env names the variable that holds it, such as OPENAI_API_KEY",
     403: "check the key (api_key_env) or the credentials, and what they may use",

@@ -114,7 +114,7 @@ def test_a_wrong_model_is_told_before_the_load(tmp_path: Path) -> None:
         assert not [one for one in server.requests() if one.outcome == "ok"]
     address = server.url.removesuffix("/v1")
     assert f"endpoint 'a' refuses a first request ({address}): HTTP 404: The model `m` does not exist" in run.output()
-    assert "check the endpoint's url and model" in run.output()
+    assert "check the endpoint's model: 'fmload init --url URL' shows what the server serves" in run.output()
     assert "Traceback" not in run.output()
 
 
