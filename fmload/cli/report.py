@@ -31,15 +31,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--export", metavar="FORMAT",
                         help="write the stages in the files of another tool, to RUN/export-FORMAT: br0.2 (llm-d's "
                              "benchmark report), vllm, sglang, aiperf, inference-perf")
+    parser.add_argument("--figures", type=Path, metavar="DIR",
+                        help="write every chart of the report to DIR, for slides, and nothing else")
+    parser.add_argument("--format", choices=("png", "svg"), default="png", help="of --figures (%(default)s)")
     parser.add_argument("--fmbench-csv", action="store_true", help=f"also write {FMBENCH_CSV}, under FMBench's names")
     parser.add_argument("--require-objectives", action="store_true", help="exit with 3 when no stage meets them")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write summary.csv, audit.json, report.md, figures/ and report.html; show the headline and where they are.
+    """Write summary.csv, audit.json, report.html, and report.md with what lies beside it; show the headline and where
+    they are.
 
-    With `--as` nothing is written but to the terminal. Exit codes: 0; 2 no results folder; 3 objectives required and
-    met by no stage; 4 nothing valid was measured.
+    With `--as` nothing is written but to the terminal, with `--figures` nothing but charts. Exit codes: 0; 2 no results
+    folder; 3 objectives required and met by no stage; 4 nothing valid was measured.
     """
     from fmload_analysis.pipeline import analyse, exit_code
 
@@ -54,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
         count_answers(Results(args.run), lambda line: print(line, flush=True))
     if args.export:
         return _export(args.run, args.export)
+    if args.figures:
+        return _figures(args.run, args.figures, args.format)
     analysis = analyse(args.run)
     _headline(analysis)
     if args.fmbench_csv:
@@ -108,6 +114,20 @@ def _export(root: Path, name: str) -> int:
 
     analysis = analyse_run(open_run(root))
     for path in export.write(analysis, name, analysis.run.results.root / f"export-{name}"):
+        Console().print(f"  {path}", highlight=False, soft_wrap=True)
+    return EXIT_OK
+
+
+def _figures(root: Path, folder: Path, form: str) -> int:
+    from fmload_analysis.pipeline import analyse_run
+    from fmload_analysis.report.report import draw, rendered
+    from fmload_analysis.run import open_run
+
+    paths = draw(list(rendered(analyse_run(open_run(root)))), folder, form)
+    if not paths:
+        raise FmloadError(f"{root} has nothing to draw: no stage was measured",
+                          hint="fmload report shows what it holds")
+    for path in paths:
         Console().print(f"  {path}", highlight=False, soft_wrap=True)
     return EXIT_OK
 

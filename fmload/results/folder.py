@@ -87,6 +87,21 @@ class Results:
         return self.root / "report.md"
 
     @property
+    def details_md(self) -> Path:
+        """What report.md gives in short, in full."""
+        return self.root / "details.md"
+
+    @property
+    def audit_md(self) -> Path:
+        """Every check with its figures, and the load generator's health."""
+        return self.root / "audit.md"
+
+    @property
+    def environment_md(self) -> Path:
+        """Endpoints, versions, the run file, the glossary."""
+        return self.root / "environment.md"
+
+    @property
     def report_html(self) -> Path:
         return self.root / "report.html"
 

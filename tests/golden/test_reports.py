@@ -87,7 +87,9 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Analys
 @pytest.mark.parametrize("name", CASES)
 def test_the_report_is_as_it_was_agreed(name: str, golden: Golden, analysed: Callable[[str], Analysis]) -> None:
     analysis = analysed(name)
-    golden(f"{name}.md", analysis.run.results.report_md.read_text().partition("\n## Glossary")[0] + "\n")
+    results = analysis.run.results
+    pages = (results.report_md, results.details_md, results.audit_md, results.environment_md)
+    golden(f"{name}.md", "\n".join(page.read_text() for page in pages).partition("\n## Glossary")[0] + "\n")
     golden(f"{name}.txt", terminal(analysis))
 
 
@@ -95,7 +97,8 @@ def test_the_report_is_as_it_was_agreed(name: str, golden: Golden, analysed: Cal
 def test_every_picture_that_the_markdown_names_is_there_and_no_other(
         name: str, analysed: Callable[[str], Analysis]) -> None:
     results = analysed(name).run.results
-    named = {line.split("(")[1].rstrip(")") for line in results.report_md.read_text().splitlines() if line[:2] == "!["}
+    text = results.report_md.read_text() + results.details_md.read_text() + results.audit_md.read_text()
+    named = {line.split("(")[1].rstrip(")") for line in text.splitlines() if line[:2] == "!["}
     assert named == {f"figures/{path.name}" for path in results.figures.iterdir()}
 
 

@@ -171,6 +171,22 @@ def test_the_numbers_of_a_chart_can_be_read_as_a_table(opened: Open) -> None:
     expect(page.locator("[data-chart=latency] .data")).to_contain_text("Concurrency (users)")
 
 
+def test_a_link_into_a_folded_question_opens_it(opened: Open) -> None:
+    stages = Section("stages", "Stages", [stage_table(3)], "What came of every stage?", "The most output: 9 tokens/s.")
+    page = opened([Section("result", "Result", [Paragraph("[all stages](#stages)")]), stages])
+    expect(page.locator("summary")).to_contain_text("The most output: 9 tokens/s.")
+    expect(page.locator("#stages table")).to_be_hidden()
+    page.get_by_text("all stages").click()
+    expect(page.locator("#stages table")).to_be_visible()
+
+
+def test_lines_are_named_at_their_ends_inside_the_picture(opened: Open) -> None:
+    page = opened([Section("charts", "Charts", [latency_chart()])])
+    expect(page.locator("[data-chart=latency] text.end")).to_have_text(["g5", "inf2"])
+    assert page.evaluate("""[...document.querySelectorAll('text.end')].every(text =>
+        text.getBoundingClientRect().right <= text.ownerSVGElement.getBoundingClientRect().right)""")
+
+
 def test_a_table_filters_by_words_and_by_words_left_out(opened: Open) -> None:
     page = opened(everything())
     rows = page.locator("#stages tbody tr:visible")
@@ -296,6 +312,8 @@ def test_a_sweep_of_200_stages_opens_draws_every_chart_and_its_links_lead_somewh
     record_property("opened_ms", ready_ms)
     print(f"200 stages: opened in {ready_ms} ms")
     expect(page.locator("#stages tbody tr")).to_have_count(200)
+    assert page.evaluate("document.getElementById('result').offsetHeight") <= 2 * 1080
+    assert page.evaluate("[...document.querySelectorAll('#result .scroll')].every(x => x.scrollWidth <= x.clientWidth)")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     charts = page.locator("figure.chart").count()
     assert charts >= 12

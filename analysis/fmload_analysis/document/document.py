@@ -182,11 +182,17 @@ Block = Paragraph | Bullets | Callout | FactList | Table | Code | Chart
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A titled part of the report; `id` is its anchor."""
+    """A titled part of the report; `id` is its anchor.
+
+    `question` is the one of `document.questions` under which it is folded; without one it stands open. `gist` answers
+    that question in a sentence, which stands beside it while it is folded.
+    """
 
     id: str
     title: str
     blocks: Sequence[Block]
+    question: str = ""
+    gist: str = ""
 
 
 def literal(text: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fmload_analysis.document.document import Cell, Mark
 
@@ -55,6 +55,18 @@ def whole(value: float) -> str:
 def several(number: int, thing: str) -> str:
     """1 stage, 2 stages."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def first(told: Sequence[str], between: str = " ", most: int = 3) -> str:
+    """The first few, and how many more there are."""
+    more = len(told) - most
+    return between.join(told[:most]) + (f"{between}And {more} more below." if more > 0 else "")
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """`a, b, c and 3 more`."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def seconds(value: float) -> str:

@@ -23,6 +23,8 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 SHAPES = ("o", "s", "^", "D", "v", "P")
 LIMIT = "#B3261E"
 DPI = 150
+SMALL_MARGIN = 0.06
+LABEL_GAP_PX = 20.0
 NARROW = 5  # 1, 2 and 5 of so short a logarithmic axis may be two ticks
 _STYLE: Any = {
     "font.size": 13, "axes.titlesize": 14, "axes.labelsize": 13, "legend.fontsize": 12, "axes.edgecolor": "#59626e",
@@ -32,14 +34,15 @@ _STYLE: Any = {
 }
 
 
-def save(chart: Chart, folder: Path) -> Path | None:
-    """`folder/<name>.png`; None for a chart without a point, which is not drawn."""
+def save(chart: Chart, folder: Path, form: str = "png") -> Path | None:
+    """`folder/<name>.png` (or .svg); None for a chart without a point, which is not drawn."""
     if not any(series.points for series in chart.series):
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{chart.name}.png"
-    with mpl.rc_context(_STYLE):
-        draw(chart).savefig(path, dpi=DPI, metadata={"Software": None})
+    path = folder / f"{chart.name}.{form}"
+    undated = {"Software": None} if form == "png" else {"Date": None}  # the same chart is the same file
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": chart.name}):
+        draw(chart).savefig(path, dpi=DPI, metadata=undated)
     return path
 
 
@@ -59,8 +62,10 @@ def draw(chart: Chart) -> Figure:
         _rules(axes, chart)
     for axes in grid[len(panels):]:
         axes.set_visible(False)
+    labelled = _label_ends(grid[0], chart) if len(panels) == 1 else False
     figure.suptitle(chart.title, fontsize=15, fontweight="bold", x=0.01, ha="left")
-    _legend(figure, chart, width)
+    if not labelled:
+        _legend(figure, chart, width)
     return figure
 
 
@@ -75,7 +80,7 @@ def _panel(axes: Axes, chart: Chart, panel: str) -> None:
 def _set_ranges(axes: Axes, chart: Chart) -> None:
     """Common ranges of all panels, with room for the limits that lie near."""
     points = [point for series in chart.series for point in series.points]
-    margin = 0.06 if all(point.size is None for point in points) else 0.13  # room for bubbles
+    margin = SMALL_MARGIN if all(point.size is None for point in points) else 0.13  # room for bubbles
     rules = {axis: [rule.value for rule in chart.rules if rule.axis == axis] for axis in ("x", "y")}
     if not chart.x.categories:
         axes.set_xlim(_range([point.x for point in points], chart.x, rules["x"], margin))
@@ -108,6 +113,8 @@ def _range(values: list[float], axis: Axis, rules: list[float], margin: float,
     if axis.log:
         return low / (1 + 3 * margin), high * (1 + 3 * margin)
     pad = (high - low) * margin or abs(high) * 0.1 or 1.0
+    if margin > SMALL_MARGIN and 0 <= low < high * 0.7:
+        return -0.07 * high, high + pad  # no bubble lies over an axis
     return (0.0 if low >= 0 and (from_zero or low < high * 0.7) else low - pad), high + pad
 
 
@@ -244,6 +251,37 @@ def _rule(axes: Axes, axis: str, value: float, label: str) -> None:
         axes.axvline(value, **style)
         axes.annotate(label, (value, 1), xycoords=("data", "axes fraction"), xytext=(-5, -4), va="top", ha="right",
                       textcoords="offset points", color=LIMIT, fontsize=11)
+
+
+def _label_ends(axes: Axes, chart: Chart) -> bool:
+    """Each line's name at its end, none over another; False for charts that need a legend instead."""
+    if chart.kind != "xy" or not 1 < len(chart.series) == len({series.name for series in chart.series}) or any(
+            not series.joined or not series.points for series in chart.series):
+        return False
+    bottom, top = axes.get_ylim()
+    axes.figure.draw_without_rendering()
+    height = axes.get_window_extent().height
+    at = sorted((axes.transData.transform((series.points[-1].x, series.points[-1].y))[1], place)
+                for place, series in enumerate(chart.series))
+    low = axes.get_window_extent().y0
+    for (pixel, place) in spread_out([(pixel - low, place) for pixel, place in at], LABEL_GAP_PX, height):
+        series = chart.series[place]
+        axes.annotate(series.name, (1, pixel / height), xycoords="axes fraction", xytext=(8, 0), va="center",
+                      textcoords="offset points", color=_color(series), fontsize=12, annotation_clip=False)
+    axes.set_ylim(bottom, top)
+    return True
+
+
+def spread_out(at: Sequence[tuple[float, int]], gap: float, most: float) -> list[tuple[float, int]]:
+    """Places in rising order moved apart until neighbours are `gap` apart, none above `most`."""
+    moved: list[tuple[float, int]] = []
+    for pixel, place in at:
+        moved.append((max(pixel, moved[-1][0] + gap) if moved else pixel, place))
+    ceiling = most
+    for index in range(len(moved) - 1, -1, -1):
+        moved[index] = (min(moved[index][0], ceiling), moved[index][1])
+        ceiling = moved[index][0] - gap
+    return moved
 
 
 def _legend(figure: Figure, chart: Chart, width: float) -> None:

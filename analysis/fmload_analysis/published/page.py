@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from fmload_analysis.document.document import Block, Bullets, Cell, Column, Mark, Paragraph, Section, Table, literal
 from fmload_analysis.document.formats import several
+from fmload_analysis.document.questions import BELIEVE, HOW
 from fmload_analysis.published.rows.published import NOT_CHECKED, AuditedRow, worst_first
 from fmload_analysis.published.rows.sweep import Sweep
 from fmload_analysis.verdict.table import Check
@@ -17,9 +18,9 @@ def sections(sweep: Sweep, rows: Sequence[AuditedRow]) -> list[Section]:
     """The page's sections."""
     return [Section("published", "As published, and by its own other columns",
                     [Paragraph(literal(in_one_sentence(sweep, rows))), _findings(rows)]),
-            Section("not-checked", "What was not checked", _not_checked(rows)),
-            Section("checks", "Checks", [_checks(rows)]),
-            Section("sources", "Sources, dates, definitions", _sources(sweep, rows))]
+            Section("not-checked", "What was not checked", _not_checked(rows), BELIEVE),
+            Section("checks", "Checks", [_checks(rows)], BELIEVE),
+            Section("sources", "Sources, dates, definitions", _sources(sweep, rows), HOW)]
 
 
 def title(sweep: Sweep) -> str:

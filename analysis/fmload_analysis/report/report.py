@@ -1,43 +1,66 @@
-"""Writes the report of an analysis: report.md with its figures and report.html."""
+"""Writes the report of an analysis: report.html; report.md with its figures, and what it leaves out beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fmload.plugins import SECTIONS
 from fmload_analysis.document import formats, markdown, plots
 from fmload_analysis.document.document import Chart, Section
-from fmload_analysis.report import html
+from fmload_analysis.document.questions import BELIEVE, HOW, OTHER
+from fmload_analysis.report import digest, html
+from fmload_analysis.report.legible import legible
 from fmload_analysis.verdict.analysis import Analysis
+
+ANSWER = "headline"  # the one section that stands before all questions
 
 
 def render(analysis: Analysis) -> tuple[Path, Path]:
-    """Write report.md, figures/ and report.html into the results folder; returns the paths of the two reports."""
+    """Write report.md, details.md, audit.md, environment.md, figures/ and report.html into the results folder;
+    returns the paths of the two reports."""
     results, sections = analysis.run.results, list(rendered(analysis))
     draw(sections, results.figures)
-    results.report_md.write_text(_markdown(analysis, sections), encoding="utf-8")
+    results.report_md.write_text(_short(analysis, sections), encoding="utf-8")
+    for path, held in _files(analysis, sections).items():
+        path.write_text(markdown.render(f"{title(analysis)}: {path.stem}", held), encoding="utf-8")
     results.report_html.write_text(html.render(title(analysis), _subtitle(analysis), sections), encoding="utf-8")
     return results.report_md, results.report_html
 
 
 def rendered(analysis: Analysis) -> Iterator[Section]:
-    """The sections that have something to say."""
+    """The sections that have something to say; one of another distribution that names no question stands under its
+    own."""
     for name in SECTIONS.in_order():
         section = SECTIONS.load(name)(analysis)
-        if section is not None:
-            yield section
+        if section is None or not section.blocks:
+            continue
+        blocks = [legible(block) if isinstance(block, Chart) else block for block in section.blocks]
+        yield replace(section, blocks=blocks, question=section.question or ("" if name == ANSWER else OTHER))
 
 
-def draw(sections: list[Section], folder: Path) -> list[Path]:
-    """Save every chart of the sections as PNG; returns the paths."""
+def draw(sections: Sequence[Section], folder: Path, form: str = "png") -> list[Path]:
+    """Save every chart of the sections as PNG or SVG; returns the paths."""
     charts = [block for section in sections for block in section.blocks if isinstance(block, Chart)]
-    return [path for chart in charts if (path := plots.save(chart, folder))]
+    return [path for chart in charts if (path := plots.save(chart, folder, form))]
 
 
-def _markdown(analysis: Analysis, sections: list[Section]) -> str:
-    head, _, rest = markdown.render(title(analysis), sections).partition("\n\n")
-    return f"{head}\n\n{_subtitle(analysis)} · [interactive report](report.html)\n\n{rest}"
+def _files(analysis: Analysis, sections: Sequence[Section]) -> dict[Path, list[Section]]:
+    """What is written beside report.md, by the questions that it answers."""
+    results = analysis.run.results
+    beside = {BELIEVE: results.audit_md, HOW: results.environment_md}
+    held: dict[Path, list[Section]] = {path: [] for path in (results.details_md, *beside.values())}
+    for section in sections:
+        if section.question:
+            held[beside.get(section.question, results.details_md)].append(section)
+    return held
+
+
+def _short(analysis: Analysis, sections: Sequence[Section]) -> str:
+    names = {section.id: path.name for path, held in _files(analysis, sections).items() for section in held}
+    head = f"{_subtitle(analysis)} · [interactive report](report.html)"
+    return digest.render(title(analysis), head, sections, names)
 
 
 def title(analysis: Analysis) -> str:

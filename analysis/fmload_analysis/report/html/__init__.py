@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from fmload_analysis.document.document import SYMBOLS, Axis, Chart, Section, Table
+from fmload_analysis.document.questions import chapters, opening
 
 FILTER_FROM_ROWS = 6  # a shorter table is read faster than it is filtered
 _INLINE = re.compile(r"`([^`]+)`|\*\*(.+?)\*\*|\[([^\]]+)\]\(([^)\s]+)\)")
@@ -22,7 +23,7 @@ def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     """The page as text. `subtitle` is the line below the title: run, date, version."""
     charts = [block for section in sections for block in section.blocks if isinstance(block, Chart)]
     return _environment().get_template("report.html.j2").render(
-        title=title, subtitle=subtitle, sections=sections, symbols=SYMBOLS,
+        title=title, subtitle=subtitle, opening=opening(sections), chapters=chapters(sections), symbols=SYMBOLS,
         style=Markup(_asset("report.css")), script=Markup(_asset("report.js")),
         data=Markup(_json({chart.name: _chart(chart) for chart in charts})))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Cell, Column, Paragraph, Section, Table
 from fmload_analysis.document.formats import cell, name
+from fmload_analysis.document.questions import STAGES
 from fmload_analysis.stage.addresses import AddressSummary
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
@@ -28,7 +29,7 @@ def render(analysis: Analysis) -> Section | None:
     return Section("addresses", "Addresses", [
         Paragraph(f"Each request went to one of several addresses of its model ({told}). The stages above hold all "
                   "addresses together; prices are those of the endpoint as a whole."),
-        Table(columns, rows, "**By address**, of requests that started inside the window")])
+        Table(columns, rows, "**By address**, of requests that started inside the window")], STAGES)
 
 
 def _cells(result: StageResult, one: AddressSummary) -> list[Cell]:

@@ -10,6 +10,7 @@ from fmload.metrics.definitions import Floats, Ints
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Axis, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
 from fmload_analysis.document.formats import cell
+from fmload_analysis.document.questions import QUEUE
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
 from fmload_analysis.verdict.table import StageResult
@@ -38,7 +39,7 @@ def render(analysis: Analysis) -> Section | None:
     chart = Chart("arrivals", "Arrivals asked for and sent", "xy", Axis("Time since the window opened", "s"),
                   Axis("Arrivals", "1/s"), series)
     return Section("arrivals", "Arrivals", [Paragraph(_EXPLAINED), chart,
-                                            Table(_COLUMNS, [_row(result) for result in open_loops])])
+                                            Table(_COLUMNS, [_row(result) for result in open_loops])], QUEUE)
 
 
 _EXPLAINED = (

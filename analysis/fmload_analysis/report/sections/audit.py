@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from fmload_analysis.audit.audit import GROUPS
 from fmload_analysis.document.document import Block, Bullets, Cell, Column, Mark, Paragraph, Section, Table
+from fmload_analysis.document.formats import listed as formats_listed
 from fmload_analysis.document.formats import several
+from fmload_analysis.document.questions import BELIEVE
 from fmload_analysis.report.sections.stages import AUDIT_MARKS, audit_cell
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells, stage_name
@@ -20,11 +24,20 @@ def render(analysis: Analysis) -> Section | None:
         return None
     blocks: list[Block] = [Paragraph(_INTRODUCTION), *_failures(analysis), _overview(analysis), *_unchecked(analysis),
                            _all(analysis)]
-    return Section("audit", "Audit: do these numbers hold?", blocks)
+    return Section("audit", "Audit: do these numbers hold?", blocks, BELIEVE, _gist(analysis))
 
 
 _INTRODUCTION = ("Every stage's numbers are checked against each other. A stage that fails is never recommended, "
                  "whatever its figures say.")
+
+
+def _gist(analysis: Analysis) -> str:
+    """`Audit: 2 FAIL, 10 PASS. Failed: enough requests.`"""
+    states = Counter(result.audit for result in analysis.results)
+    failed = dict.fromkeys(check.name for result in analysis.results for check in result.checks
+                           if check.result == "FAIL")
+    told = ", ".join(f"{states[state]} {state}" for state in _RANK if states[state])
+    return f"Audit of the stages: {told}.{f' Failed: {formats_listed(list(failed))}.' if failed else ''}"
 
 
 def _failures(analysis: Analysis) -> list[Block]:

@@ -9,6 +9,7 @@ from typing import Any
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
 from fmload_analysis.document.formats import Format, cell, name
+from fmload_analysis.document.questions import BELIEVE
 from fmload_analysis.run import Run
 from fmload_analysis.verdict.analysis import Analysis
 
@@ -39,7 +40,8 @@ def render(analysis: Analysis) -> Section | None:
         _chart("loop_lag", "Event-loop lag of the workers", Axis("Loop lag p99", "ms"), named, start,
                "loop_lag_p99_ns", 1e-6),
         _chart("cpu", "CPU of the workers", Axis("CPU", "% of one core"), named, start, "cpu_fraction", 100)]
-    return Section("client", "Client health", [each for each in blocks if not isinstance(each, Chart) or each.series])
+    return Section("client", "Client health", [each for each in blocks if not isinstance(each, Chart) or each.series],
+                   BELIEVE)
 
 
 _INTRODUCTION = (

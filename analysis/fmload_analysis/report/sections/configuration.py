@@ -11,6 +11,7 @@ import yaml
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Block, Cell, Code, Column, Section, Table, literal
 from fmload_analysis.document.formats import name
+from fmload_analysis.document.questions import HOW
 from fmload_analysis.verdict.analysis import Analysis
 
 _PAIR = (Column("What", numeric=False), Column("Value", numeric=False, wide=True))
@@ -28,7 +29,12 @@ def render(analysis: Analysis) -> Section:
     if run.spec:
         text = yaml.safe_dump(_plain(run.spec), sort_keys=False, allow_unicode=True, width=110)
         blocks.append(Code(text, "yaml", "The run file, as resolved; secrets are names of environment variables"))
-    return Section("configuration", "Configuration and environment", blocks)
+    return Section("configuration", "Configuration and environment", blocks, HOW, _gist(run.environment))
+
+
+def _gist(found: Mapping[str, Any]) -> str:
+    parts = {"fmload": found.get("fmload"), "Python": found.get("python"), "host": found.get("host")}
+    return ", ".join(f"{what} {literal(value)}" for what, value in parts.items() if value)
 
 
 def _endpoints(spec: Mapping[str, Any]) -> Table:

@@ -10,6 +10,7 @@ from fmload.pricing.resolve import Pricing
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Block, Bullets, Cell, Column, Paragraph, Section, Table
 from fmload_analysis.document.formats import cell, name, text
+from fmload_analysis.document.questions import MONTH
 from fmload_analysis.run import stage_s
 from fmload_analysis.stage.deployment import deployed
 from fmload_analysis.verdict.analysis import Analysis
@@ -24,10 +25,26 @@ def render(analysis: Analysis) -> Section | None:
     """Prices, the cost of every stage and of the run, its waste, other options, a month, and break-evens."""
     if not analysis.results:
         return None
+    if not any(analysis.pricing.values()) and not any(_stopped(analysis)) and not _deployed(analysis).rows:
+        return Section("cost", "Prices", list(_unpriced(analysis)), MONTH, "Not known: no price is given.")
     blocks: list[Block] = [Paragraph(_total(analysis)), *_stopped(analysis), _prices(analysis), *_unpriced(analysis),
                            _stages(analysis)]
     tables = (_waste(analysis), _deployed(analysis), _options(analysis), _months(analysis), _break_evens(analysis))
-    return Section("cost", "Cost", [*blocks, *(table for table in tables if table.rows)])
+    return Section("cost", "Cost", [*blocks, *(table for table in tables if table.rows)], MONTH, _gist(analysis))
+
+
+def _gist(analysis: Analysis) -> str:
+    """What a month costs at a middling demand, for each endpoint and prompt set."""
+    told = []
+    for (endpoint, prompt_set), found in _alone(analysis).items():
+        price = analysis.pricing.get(endpoint)
+        if price is None:
+            continue
+        month = month_at(endpoint, price, DEMANDS_PER_MINUTE[2] / 60, found.requests_per_s,
+                         found.result.cost.price_per_transaction, most=None if found.bracketed else 1)
+        if month.usd is not None:
+            told.append(f"{endpoint} with {prompt_set}: {_whole_usd(month.usd)}")
+    return f"At {DEMANDS_PER_MINUTE[2]:,} requests a minute: {formats.first(told, '; ')}." if told else ""
 
 
 def _total(analysis: Analysis) -> str:

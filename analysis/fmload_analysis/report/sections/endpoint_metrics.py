@@ -24,6 +24,7 @@ from fmload_analysis.document.document import (
     literal,
 )
 from fmload_analysis.document.formats import cell, name
+from fmload_analysis.document.questions import LIMIT
 from fmload_analysis.report.sections.timeline import stage_marks, start_ns, time_axis
 from fmload_analysis.stage.gauges import QUANTITIES
 from fmload_analysis.stage.utilisation import Metered, metered
@@ -49,7 +50,7 @@ def render(analysis: Analysis) -> Section | None:
     if series:
         blocks += [Paragraph("Gauges as they were scraped, counters as rates; stages by their measurement windows."),
                    *_charts(series, analysis), Table(_COLUMNS, _rows(series, analysis), "**Utilisation by stage**")]
-    return Section("endpoint-metrics", "Endpoint metrics", blocks) if blocks else None
+    return Section("endpoint-metrics", "Endpoint metrics", blocks, LIMIT) if blocks else None
 
 
 def _problems(analysis: Analysis) -> list[Callout]:

@@ -18,6 +18,7 @@ from fmload_analysis.document.document import (
     literal,
 )
 from fmload_analysis.document.formats import cell, name
+from fmload_analysis.document.questions import FAILED
 from fmload_analysis.stage.failures import failures
 from fmload_analysis.stage.summarize import pooled
 from fmload_analysis.verdict.analysis import Analysis
@@ -48,13 +49,21 @@ def render(analysis: Analysis) -> Section | None:
     if not failures:
         return Section("errors", "Errors", [Paragraph(
             f"{formats.several(total['ok'], 'request')} started inside a window; none of them failed."),
-            *_reasons(analysis)])
+            *_reasons(analysis)], FAILED, "No request failed.")
     ranked = sorted(failures, key=lambda outcome: -failures[outcome])
     failed = any(result.totals.failed for result in analysis.results)
     pictured = [outcome for outcome in ranked if outcome not in NEITHER]
     pictures: list[Block] = [_chart(lines(analysis), pictured), _messages(analysis)] if failed else []
     return Section("errors", "Errors", [Paragraph(_sentence(total)), *pictures, _table(analysis, ranked),
-                                         *_reasons(analysis)])
+                                         *_reasons(analysis)], FAILED, _gist(total))
+
+
+def _gist(total: dict[str, int]) -> str:
+    """`5 of 20 requests ended well; 3 throttled, …`, the most frequent first."""
+    others = sorted((outcome for outcome in total if outcome != "ok"), key=lambda outcome: -total[outcome])
+    more = f" and {len(others) - 3} other kinds" if len(others) > 3 else ""
+    return (f"{total.get('ok', 0):,} of {formats.several(sum(total.values()), 'request')} ended well; "
+            f"{', '.join(f'{total[each]:,} {each}' for each in others[:3])}{more}.")
 
 
 def _reasons(analysis: Analysis) -> list[Block]:

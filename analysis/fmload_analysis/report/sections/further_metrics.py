@@ -5,6 +5,7 @@ from __future__ import annotations
 from fmload.metrics.definitions import METRICS, Metric
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Cell, Column, Section, Table
+from fmload_analysis.document.questions import OTHER
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
 from fmload_analysis.verdict.table import StageResult
@@ -19,7 +20,7 @@ def render(analysis: Analysis) -> Section | None:
     columns = [*STAGE_COLUMNS, *(Column(label) for metric in METRICS.further for label in _labels(metric))]
     rows = [[*stage_cells(result), *(cell for metric in METRICS.further for cell in _cells(result, metric))]
             for result in analysis.results]
-    return Section("further-metrics", "Further metrics", [Table(columns, rows, "**Metrics of extensions**")])
+    return Section("further-metrics", "Further metrics", [Table(columns, rows, "**Metrics of extensions**")], OTHER)
 
 
 def _labels(metric: Metric) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fmload.metrics.definitions import METRICS
 from fmload_analysis.document.document import Block, Cell, Column, Section, Table
+from fmload_analysis.document.questions import HOW
 from fmload_analysis.report.sections.errors import MEANINGS
 from fmload_analysis.verdict.analysis import Analysis
 
@@ -19,7 +20,7 @@ def render(analysis: Analysis) -> Section:
         Table(columns, rows, _INSTANTS),
         Table([Column("Outcome", numeric=False), Column("Meaning", numeric=False, wide=True)], outcomes,
               "**Outcomes** of a request")]
-    return Section("glossary", "Glossary", blocks)
+    return Section("glossary", "Glossary", blocks, HOW)
 
 
 _INSTANTS = (

@@ -1,29 +1,46 @@
-"""The answer first: the best option at the objectives, by how much, and whether its numbers hold."""
+"""The answer page: what was measured, its figures, the choice where there is one to make, and whether it holds."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from fmload_analysis.document import formats
-from fmload_analysis.document.document import Block, Callout, Fact, FactList, Mark, Section, literal
+from fmload_analysis.document.document import (
+    Block,
+    Callout,
+    Cell,
+    Column,
+    Fact,
+    FactList,
+    Mark,
+    Paragraph,
+    Section,
+    Table,
+    literal,
+)
 from fmload_analysis.document.formats import text
+from fmload_analysis.report import tradeoff
+from fmload_analysis.report.figures import figure_table
 from fmload_analysis.report.sections.missed import STATE_MARKS, limit_text, limit_value, verdict_text
 from fmload_analysis.report.sections.stages import AUDIT_MARKS
 from fmload_analysis.verdict.analysis import Analysis, emulated
 from fmload_analysis.verdict.recommend import Recommendation
 from fmload_analysis.verdict.table import StageResult
 
-_LATENCIES = ("e2e", "ttft", "tpot")
+MOST_CARDS = 2  # of more prompt sets, a table says which is best
+_LATENCIES = ("ttft", "itl", "tpot", "e2e")
 
 
 def render(analysis: Analysis) -> Section:
-    """Emulations first, then a card for each prompt set, then what was left out."""
+    """Emulations first; then what was measured, the answer, the figures, one picture, and whether they hold."""
     blocks: list[Block] = [*_emulated(analysis), *_unfinished(analysis)]
-    blocks += [_card(recommendation, analysis) for recommendation in analysis.best]
-    if not analysis.best:
-        blocks.append(Callout("bad", "Nothing was measured", "The run ended before a stage began."))
-    blocks.append(_audit(analysis))
-    return Section("result", "Result", blocks)
+    if not analysis.results:
+        return Section("result", "Result", [*blocks, Callout("bad", "Nothing was measured",
+                                                             "The run ended before a stage began.")])
+    blocks += [Paragraph(_measured(analysis)), *_answers(analysis), figure_table(analysis)]
+    picture = tradeoff.of(analysis)
+    return Section("result", "Result", [*blocks, *([picture] if picture else []), _audit(analysis)])
 
 
 def _emulated(analysis: Analysis) -> list[Block]:
@@ -46,11 +63,86 @@ def _unfinished(analysis: Analysis) -> list[Block]:
     return [Callout("warn", "The run is not complete", f"Of {stages}: {told}.")]
 
 
-def _card(found: Recommendation, analysis: Analysis) -> FactList | Callout:
+def _measured(analysis: Analysis) -> str:
+    """`**a** (model `m`) with prompts p, at 1 to 16 users: 5 stages, 1,234 requests.`"""
+    results = analysis.results
+    models = {entry.get("name"): entry.get("model") for entry in analysis.run.spec.get("endpoints") or []}
+    named = [f"**{endpoint}**" + (f" (model {literal(models[endpoint])})" if models.get(endpoint) else "")
+             for endpoint in dict.fromkeys(result.endpoint for result in results)]
+    sets = list(dict.fromkeys(result.prompt_set for result in results))
+    stages = sorted((result.summary.stage for result in results), key=lambda stage: stage.load.value)
+    low, high = stages[0].load_label, stages[-1].load_label
+    requests = sum(result.totals.succeeded + result.totals.failed for result in results)
+    tokens = [result.value(name) for name in ("input_tokens_mean", "output_tokens_mean") for result in results[:1]]
+    size = f" ({tokens[0]:.0f} tokens in, {tokens[1]:.0f} out)" if len(sets) == 1 and all(tokens) and tokens[0] \
+        and tokens[1] else ""
+    return (f"{formats.listed(named)}, prompts {formats.listed([literal(each) for each in sets])}{size}, "
+            f"{f'at {low}' if low == high else f'from {low} to {high}'}: {formats.several(len(results), 'stage')}, "
+            f"{formats.several(requests, 'request')} in their windows.")
+
+
+# -- the answer ---------------------------------------------------------------------------------------------------
+
+
+def _answers(analysis: Analysis) -> list[Block]:
+    """A card for each prompt set, or a table of many; tiles alone where there is nothing to choose by."""
+    if not any(result.verdicts or result.pricing for result in analysis.results):
+        return [_tiles(analysis)]
+    if len(analysis.best) > MOST_CARDS:
+        return [_table(analysis.best)]
+    shown = _statistics([found.best for found in analysis.best if found.best])
+    return [_card(found, analysis, shown) for found in analysis.best]
+
+
+def _tiles(analysis: Analysis) -> FactList | Callout:
+    """The stage of the highest throughput that holds."""
+    found = next((each for each in analysis.best if each.best), None)
+    if found is None or found.best is None:
+        return Callout("bad", "No figure to stand on", " ".join(each.sentence for each in analysis.best))
+    best = found.best
+    several = len(analysis.results) > 1
+    lead = f"{'The highest throughput was' if several else 'Measured was'} {best.endpoint} at " \
+           f"{best.summary.stage.load_label}:"
+    shown = _statistics([best])
+    return FactList([*_throughputs(best), *(_latency(best, *each) for each in shown), _errors(best)],
+                    lead, _badge(best))
+
+
+def _card(found: Recommendation, analysis: Analysis, shown: Sequence[tuple[str, str]]) -> FactList | Callout:
     best = found.best
     if best is None:
         return Callout("bad", f"{found.scope}: no recommendation", found.sentence + _nearest(found, analysis))
-    return FactList(_facts(best, found), found.sentence, _badge(best))
+    cost = best.cost
+    prices = (("Per 10k transactions", "price_per_10k_transactions", cost.price_per_10k_transactions),
+              ("Per 1M output tokens", "price_per_1m_output_tokens", cost.price_per_1m_output_tokens))
+    facts = [*(Fact(label, text(usd, formats.usd), *_judged(best, name)) for label, name, usd in prices
+               if usd is not None), *_throughputs(best), *(_latency(best, *each) for each in shown), _errors(best)]
+    if found.runner_up is not None and found.saving is not None:
+        times = 1 / (1 - found.saving)
+        more = f"{times:.2g} ×" if times >= 2 else f"+{formats.percent(times - 1)}"
+        facts.append(Fact("Next best costs", more, found.runner_up.endpoint))
+    return FactList(facts, found.sentence, _badge(best))
+
+
+def _table(best: Sequence[Recommendation]) -> Table:
+    """A row a prompt set; no column that nobody fills."""
+    columns = [Column("Prompts", numeric=False), Column("Best", numeric=False), Column("Load", numeric=False),
+               Column("Per 10k", "USD"), Column("Per 1M output", "USD"), Column("Audit", numeric=False)]
+    rows = []
+    for found in best:
+        one = found.best
+        if one is None:
+            rows.append([Cell(found.scope), Cell("none may be recommended", None, "bad", found.sentence),
+                         *[Cell("")] * 4])
+            continue
+        rows.append([Cell(found.scope), Cell(one.endpoint, None, None, found.sentence),
+                     Cell(one.summary.stage.load_label),
+                     *(Cell("") if usd is None else formats.cell(usd, formats.usd) for usd in (
+                         one.cost.price_per_10k_transactions, one.cost.price_per_1m_output_tokens)),
+                     Cell(one.audit, one.audit, AUDIT_MARKS[one.audit])])
+    kept = [place for place in range(len(columns)) if any(row[place].text for row in rows)]
+    return Table([columns[place] for place in kept], [[row[place] for place in kept] for row in rows],
+                 "**The best for each prompt set**")
 
 
 def _badge(best: StageResult) -> Fact:
@@ -60,37 +152,33 @@ def _badge(best: StageResult) -> Fact:
                 AUDIT_MARKS[best.audit])
 
 
-def _facts(best: StageResult, found: Recommendation) -> list[Fact]:
-    cost = best.cost
-    facts = [
-        Fact("Endpoint", best.endpoint, best.instance_type or ""),
-        Fact("Load", best.summary.stage.load_label,
-             f"{text(best.value('achieved_concurrency'), formats.significant)} in flight"),
-        Fact("Per 10k transactions", text(cost.price_per_10k_transactions, formats.usd),
-             *_judged(best, "price_per_10k_transactions")),
-        Fact("Per 1M output tokens", text(cost.price_per_1m_output_tokens, formats.usd),
-             *_judged(best, "price_per_1m_output_tokens")),
-        Fact("Transactions", f"{text(best.value('transactions_per_minute'), formats.significant)}/min"),
-        Fact("Output throughput", f"{text(best.value('output_tokens_per_s'), formats.significant)} tokens/s"),
-        *(_latency(best, name) for name in _LATENCIES),
-        Fact("Tokens in → out", " → ".join(text(best.value(name), formats.count) for name in
-                                           ("input_tokens_mean", "output_tokens_mean")), "mean of a request"),
-        Fact("Error rate", text(best.value("error_rate"), formats.percent), *_judged(best, "error_rate"))]
-    if found.runner_up is not None and found.saving is not None:
-        times = 1 / (1 - found.saving)
-        more = f"{times:.2g} ×" if times >= 2 else f"+{formats.percent(times - 1)}"
-        facts.append(Fact("Next best costs", more, found.runner_up.endpoint))
-    return facts
+def _throughputs(best: StageResult) -> list[Fact]:
+    return [Fact("Output throughput", f"{text(best.value('output_tokens_per_s'), formats.significant)} tokens/s"),
+            Fact("Requests", f"{text(best.value('requests_per_s'), formats.significant)}/s",
+                 f"{text(best.value('transactions_per_minute'), formats.significant)} a minute")]
 
 
-def _latency(best: StageResult, name: str) -> Fact:
-    """The statistic that an objective judges, else p95, else the median where there are too few samples."""
-    judged = [verdict.objective.name for verdict in best.verdicts
-              if verdict.objective.metric == name and best.value(verdict.objective.name) is not None]
-    known = [each for each in (f"{name}_p95", f"{name}_p50") if best.is_known(each)]
-    shown = next(iter([*judged, *known]), f"{name}_p50")
-    label = f"{name.upper()} {shown.removeprefix(f'{name}_')}"
-    return Fact(label, text(best.value(shown), formats.duration), *_judged(best, shown))
+def _errors(best: StageResult) -> Fact:
+    return Fact("Error rate", text(best.value("error_rate"), formats.percent), *_judged(best, "error_rate"))
+
+
+def _statistics(shown: Sequence[StageResult]) -> list[tuple[str, str]]:
+    """Of each latency the statistic that an objective judges, else p95 where all of them know it, else the median:
+    the same in every card."""
+    found = []
+    gap = "itl" if any(best.value("itl_p50") is not None for best in shown) else "tpot"
+    for metric in (name for name in _LATENCIES if name not in ("itl", "tpot") or name == gap):
+        judged = [stat for best in shown for verdict in best.verdicts if verdict.objective.metric == metric
+                  and (stat := verdict.objective.stat) and best.value(verdict.objective.name) is not None]
+        known = [stat for stat in ("p95", "p50") if all(best.is_known(f"{metric}_{stat}") for best in shown)]
+        if any(best.value(f"{metric}_p50") is not None for best in shown):
+            found.append((metric, next(iter([*judged, *known]), "p50")))
+    return found
+
+
+def _latency(best: StageResult, metric: str, stat: str) -> Fact:
+    name = f"{metric}_{stat}"
+    return Fact(f"{metric.upper()} {stat}", text(best.value(name), formats.duration), *_judged(best, name))
 
 
 def _judged(best: StageResult, name: str) -> tuple[str, Mark | None]:
@@ -116,6 +204,9 @@ def _nearest(found: Recommendation, analysis: Analysis) -> str:
     return f" Nearest is {nearest.endpoint} at {stage.load_label} (stage {stage.stage}): {missed}."
 
 
+# -- whether it holds -----------------------------------------------------------------------------------------------
+
+
 def _audit(analysis: Analysis) -> Callout:
     states = Counter(result.audit for result in analysis.results)
     told = ", ".join(f"{states[state]} {state}" for state in ("PASS", "WARN", "FAIL") if states[state]) or "none"
@@ -124,4 +215,4 @@ def _audit(analysis: Analysis) -> Callout:
     text_ = f"Stages by audit: {told}. A stage that fails is never the best; [the audit](#audit) says why."
     if bound:
         text_ += f" The client was the limit in stage {', '.join(bound)}."
-    return Callout(worst if analysis.results else "note", "Do these numbers hold?", text_)
+    return Callout(worst, "Do these numbers hold?", text_)

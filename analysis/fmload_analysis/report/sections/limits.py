@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from fmload.pricing.table import accelerators_of
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
 from fmload_analysis.document.formats import cell, name
+from fmload_analysis.document.questions import LIMIT
 from fmload_analysis.report.sections.timeline import stage_marks, start_ns, time_axis
 from fmload_analysis.run import Run
 from fmload_analysis.stage.gauges import QUANTITIES, Gauge, Quantity, gauges_of
@@ -41,26 +43,40 @@ Gauges = Mapping[Quantity, Gauge]
 
 
 def render(analysis: Analysis) -> Section | None:
-    """Two rows a stage and the pictures of each endpoint. None where no telemetry was collected."""
+    """Two rows a stage and the pictures of each endpoint; without telemetry what the client's side shows. None
+    without stages."""
     path = analysis.run.results.telemetry_parquet
-    if not path.exists() or not analysis.results:
+    if not analysis.results:
         return None
     entries = analysis.run.spec.get("telemetry") or []
     owners = {entry["name"]: entry.get("endpoint") for entry in entries}
     kinds = {entry["name"]: entry["collector"] for entry in entries}
-    series = metered(path, still=True)
+    series = metered(path, still=True) if path.exists() else []
     endpoints = list(dict.fromkeys(result.endpoint for result in analysis.results))
     found = {endpoint: gauges_of((one for one in series if owners.get(one.source) in (None, endpoint)),
                                  _per_instance(analysis.results, endpoint), kinds) for endpoint in endpoints}
-    if not any(found.values()):
-        return None
     rows = [_rows(result, found[result.endpoint], analysis.run) for result in analysis.results]
-    blocks: list[Block] = [
-        Paragraph(_EXPLAINED), Table(_LIMITS, [limit for limit, _ in rows], "**The limit of each stage**"),
-        _told([medians for _, medians in rows])]
+    limits = [limit for limit, _ in rows]
+    blocks: list[Block] = [Paragraph(_EXPLAINED), Table(_LIMITS, limits, "**The limit of each stage**")]
+    if not any(found.values()):
+        return Section("limits", "The limit of each stage", [*blocks, Paragraph(_SILENT)], LIMIT, _gist(limits))
+    blocks.append(_told([medians for _, medians in rows]))
     blocks.append(Paragraph("Over the run, dashed where the window of the stage of that number begins:"))
     blocks += [chart for endpoint, gauges in found.items() if gauges for chart in _pictures(endpoint, gauges, analysis)]
-    return Section("limits", "What was the limit?", blocks)
+    return Section("limits", "The limit of each stage", blocks, LIMIT, _gist(limits))
+
+
+_SILENT = (
+    "No endpoint told of its queue, batch, cache or accelerators: `telemetry:` in the run file has them read beside "
+    "the load (`fmload help telemetry`).")
+
+
+def _gist(limits: Sequence[Sequence[Cell]]) -> str:
+    """`load in 3 stages, batch size in 2 stages.`"""
+    found = Counter(row[len(STAGE_COLUMNS)].text for row in limits)
+    if set(found) == {"unknown"}:
+        return "Not known: no endpoint told of its queue, cache or accelerators."
+    return ", ".join(f"{limit} in {formats.several(count, 'stage')}" for limit, count in found.most_common()) + "."
 
 
 _EXPLAINED = (

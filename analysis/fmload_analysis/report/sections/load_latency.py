@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fmload.metrics.definitions import METRICS, Metric
+from fmload.search.knee import Point as Point_
+from fmload.search.knee import knee_of
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Axis, Block, Chart, Paragraph, Point, Rule, Section, Series
+from fmload_analysis.document.questions import QUEUE
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import Line, kinds, lines, load_axis, load_value, stage_name
 from fmload_analysis.verdict.table import StageResult
 
+FEWEST = 3  # levels of a load that show a knee
 SHOWN = ("e2e", "ttft", "tpot")
 
 
@@ -20,7 +26,22 @@ def render(analysis: Analysis) -> Section | None:
     if not charts:
         return None
     explained = Paragraph("The line is the median; the band reaches up to p95 where there are enough samples.")
-    return Section("load-latency", "Load against latency", [explained, *charts])
+    return Section("load-latency", "Load against latency", [explained, *charts], QUEUE, _gist(found))
+
+
+def _gist(found: Sequence[Line]) -> str:
+    """Where the knee of each line lies, by the rule of the search for it."""
+    told = []
+    for line in found:
+        points = [Point_(load_value(result), rate, latency) for result in line.results
+                  if (rate := result.value("requests_per_s")) and (latency := result.value("e2e_mean"))]
+        if len(points) < FEWEST:
+            continue
+        knee, around = knee_of(points)
+        label = next(result for result in line.results if load_value(result) == knee.load).summary.stage.load_label
+        told.append(f"{line.name}: not up to {label}, the highest load." if around.high is None else
+                    f"{line.name}: beyond {label} mostly waiting grows.")
+    return formats.first(told) or "Not known: it takes three levels of load to see it."
 
 
 def _chart(metric: Metric, kind: str, found: list[Line], analysis: Analysis) -> Chart:

@@ -10,6 +10,7 @@ from fmload.base.units import DURATIONS
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Cell, Column, Mark, Paragraph, Section, Table
 from fmload_analysis.document.formats import Format
+from fmload_analysis.document.questions import FAILED
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
 from fmload_analysis.verdict.objectives import Objective, State, Verdict
@@ -27,20 +28,27 @@ def render(analysis: Analysis) -> Section | None:
     listed = ", ".join(f"`{limit_text(verdict.objective)}`" for verdict in judged[0].verdicts)
     if not others:
         return Section("objectives", "Objectives", [
-            Paragraph(f"Every stage ({len(judged)} of {len(judged)}) met every objective: {listed}.")])
+            Paragraph(f"Every stage ({len(judged)} of {len(judged)}) met every objective: {listed}.")], FAILED,
+            "Every stage met the objectives.")
     columns = [*STAGE_COLUMNS, Column("Objectives", numeric=False),
                *(Column(verdict.objective.name, _unit(verdict.objective), limit_text(verdict.objective))
                  for verdict in judged[0].verdicts), Column("What would settle it", numeric=False, wide=True)]
     rows = [[*stage_cells(result), state_cell(result.objectives), *(verdict_cell(each) for each in result.verdicts),
              Cell(_settling(result.verdicts))] for result in others]
     return Section("objectives", "Stages that missed an objective", [
-        Paragraph(_counted(judged, listed)), Paragraph(_RULE), Table(columns, rows)])
+        Paragraph(_counted(judged, listed)), Paragraph(_RULE), Table(columns, rows)], FAILED,
+        _gist(judged))
 
 
 _RULE = (
     "An objective is met when the upper bound of its value (95 % confidence, order statistics; in brackets) is within "
     "the limit, missed when the lower one is beyond it, and unknown otherwise. A failed request counts as infinitely "
     "slow.")
+
+
+def _gist(judged: list[StageResult]) -> str:
+    states = Counter(result.objectives for result in judged)
+    return f"Objectives: {', '.join(f'{states[state]} {state}' for state in STATE_MARKS if states[state])}."
 
 
 def _counted(judged: list[StageResult], listed: str) -> str:

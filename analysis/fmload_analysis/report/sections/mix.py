@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Cell, Column, Paragraph, Section, Table
 from fmload_analysis.document.formats import cell
+from fmload_analysis.document.questions import STAGES
 from fmload_analysis.stage.mixes import per_million, whole
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
@@ -26,7 +27,7 @@ def render(analysis: Analysis) -> Section | None:
     if not mixes:
         return None
     rows = [row for results in mixes.values() for row in (*_components(results), _whole(results))]
-    return Section("mix", "Mix", [Paragraph(_EXPLAINED), Table(_COLUMNS, rows)])
+    return Section("mix", "Mix", [Paragraph(_EXPLAINED), Table(_COLUMNS, rows)], STAGES)
 
 
 _EXPLAINED = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Cell, Column, Mark, Paragraph, Section, Table
 from fmload_analysis.document.formats import cell, name
+from fmload_analysis.document.questions import ONE_USER
 from fmload_analysis.stage.output_lengths import OutputLengths
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
@@ -25,7 +26,7 @@ def render(analysis: Analysis) -> Section | None:
                Column("Difference"), Column("Shorter", "share"), Column("Longer", "share"),
                Column("Exact", numeric=False)]
     table = Table(columns, [_row(*one) for one in found])
-    return Section("output-lengths", "Lengths of the answers", [Paragraph(_EXPLAINED), table])
+    return Section("output-lengths", "Lengths of the answers", [Paragraph(_EXPLAINED), table], ONE_USER)
 
 
 def _row(result: StageResult, lengths: OutputLengths) -> list[Cell]:

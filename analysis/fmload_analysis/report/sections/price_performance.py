@@ -1,74 +1,54 @@
-"""Price against latency over the endpoints and their loads: which to buy."""
+"""Price against speed for one user: which choices nothing else beats in both."""
 
 from __future__ import annotations
 
-from fmload_analysis.document.document import Axis, Chart, Paragraph, Point, Rule, Section, Series
-from fmload_analysis.document.formats import limit, usd
+from fmload_analysis.document.document import Axis, Chart, Point, Section, Series
+from fmload_analysis.document.questions import MONTH
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.capacity import is_sound
-from fmload_analysis.verdict.naming import lines, stage_name
+from fmload_analysis.verdict.naming import Line, lines, stage_name
 from fmload_analysis.verdict.table import StageResult
-
-_PER_10K = {"price_per_transaction": 1e4, "price_per_1k_transactions": 10.0, "price_per_10k_transactions": 1.0}
 
 
 def render(analysis: Analysis) -> Section | None:
-    """A bubble a stage, its size the throughput; the corner that keeps the objectives is shaded."""
-    if not analysis.results:
-        return None
-    chart = _chart(analysis, _statistic(analysis))
-    if not chart.series and any(analysis.pricing.values()):
-        return None
-    if not chart.series:
-        return Section("price-performance", "Price and performance", [Paragraph(
-            "No price is known for any endpoint (n/a); name an instance type or a price in the run file.")])
-    return Section("price-performance", "Price and performance", [chart])
+    """One chart with its Pareto front. None where no stage has a price."""
+    chart = _pareto(lines(analysis))
+    return Section("price-performance", "Price and speed", [chart], MONTH) if chart.series else None
 
 
-def _statistic(analysis: Analysis) -> str:
-    """What an objective judges, else p95; the median where a measured stage has too few requests for those."""
-    judged = [objective.stat for objective in analysis.objectives if objective.metric == "e2e" and objective.stat]
-    measured = [result for result in analysis.results if result.value("e2e_p50") is not None]
-    return next((stat for stat in (*judged, "p95")
-                 if all(result.is_known(f"e2e_{stat}") for result in measured)), "p50")
-
-
-def _chart(analysis: Analysis, statistic: str) -> Chart:
-    found = lines(analysis)
-    largest = max((result.value("transactions_per_minute") or 0 for result in analysis.results), default=0) or 1
-    best = {recommendation.best.stage for recommendation in analysis.best if recommendation.best}
+def _pareto(found: list[Line]) -> Chart:
     prompt_sets = list(dict.fromkeys(line.prompt_set for line in found))
-    series = [Series(_name(line.results[0]), [
-        point for result in line.results if (point := _point(result, statistic, largest, result.stage in best))],
-        line.color, joined=False, panel=prompt_set if len(prompt_sets) > 1 else "")
-        for prompt_set in prompt_sets for line in found if line.prompt_set == prompt_set]
-    return Chart("price_performance", "Price against latency", "xy", Axis(f"E2E latency {statistic}", "s"),
-                 Axis("Price per 10k transactions", "USD"), [each for each in series if each.points],
-                 _rules(analysis, statistic),
-                 "Left and down is better. A bubble is a stage, its area the transactions per minute; the ringed ones "
-                 "are recommended.")
+    series = [each for prompt_set in prompt_sets for each in _choices(
+        [line for line in found if line.prompt_set == prompt_set], prompt_set if len(prompt_sets) > 1 else "")]
+    return Chart("pareto", "Price against speed for one user", "xy", Axis("Speed for one user", "tokens/s"),
+                 Axis("Price per 1M output tokens", "USD"), series,
+                 note="Right and down is better. Speed is 1 ÷ TPOT p50. On the front are the stages that no other one "
+                      "beats in both; stages that failed their audit are shown and not considered.")
 
 
-def _name(result: StageResult) -> str:
-    kind = result.instance_type
-    return f"{result.endpoint} ({kind})" if kind and kind != result.endpoint else result.endpoint
+def _choices(found: list[Line], panel: str) -> list[Series]:
+    """The stages of one prompt set, and before them the front."""
+    placed = [(line, result, spot) for line in found for result in line.results if (spot := _spot(result))]
+    ahead = front([spot for _, result, spot in placed if is_sound(result)])
+    fronts = [Series("Pareto front", [Point(x, y) for x, y in ahead], 6, dashed=True, panel=panel, bare=True)]
+    stages = [Series(line.endpoint, [Point(*spot, tip=_tip(result)) for each, result, spot in placed if each is line],
+                     line.color, joined=False, panel=panel) for line in found]
+    return [each for each in (fronts if len(ahead) > 1 else []) + stages if each.points]
 
 
-def _point(result: StageResult, statistic: str, largest: float, best: bool) -> Point | None:
-    latency, price = result.value(f"e2e_{statistic}"), result.cost.price_per_10k_transactions
-    if latency is None or price is None:
-        return None
-    rate = result.value("transactions_per_minute") or 0
-    tip = f"{stage_name(result)}; {rate:.3g} transactions/min" + ("" if is_sound(result) else f"; audit {result.audit}")
-    return Point(latency, price, size=rate / largest, tip=tip, mark="good" if best else None)
+def _spot(result: StageResult) -> tuple[float, float] | None:
+    tpot, price = result.value("tpot_p50"), result.value("price_per_1m_output_tokens")
+    return (1 / tpot, price) if tpot and price is not None else None
 
 
-def _rules(analysis: Analysis, statistic: str) -> list[Rule]:
-    rules = []
-    for objective in analysis.objectives:
-        if objective.name == f"e2e_{statistic}":
-            rules.append(Rule("x", objective.limit, f"at most {limit(objective.limit)}"))
-        if objective.name in _PER_10K:
-            most = objective.limit * _PER_10K[objective.name]
-            rules.append(Rule("y", most, f"at most {usd(most)}"))
-    return rules
+def _tip(result: StageResult) -> str:
+    return stage_name(result) + ("" if is_sound(result) else f" (audit {result.audit})")
+
+
+def front(spots: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The spots that no other beats in both: larger x, smaller y. In order of x."""
+    best: list[tuple[float, float]] = []
+    for x, y in sorted(set(spots), key=lambda spot: (-spot[0], spot[1])):
+        if not best or y < best[-1][1]:
+            best.append((x, y))
+    return best[::-1]

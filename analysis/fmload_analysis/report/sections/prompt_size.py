@@ -6,6 +6,7 @@ import numpy as np
 
 from fmload.metrics.definitions import METRICS
 from fmload_analysis.document.document import Axis, Block, Chart, Paragraph, Point, Section, Series
+from fmload_analysis.document.questions import ONE_USER
 from fmload_analysis.report.sections.load_latency import limits
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import Line, lines, load_value
@@ -21,7 +22,7 @@ def render(analysis: Analysis) -> Section | None:
     levels = _levels(found)
     blocks: list[Block] = [chart for name in ("e2e", "ttft") if (chart := _chart(name, found, levels, analysis)).series]
     explained = Paragraph("A point is a request that succeeded.")
-    return Section("prompt-size", "Prompt size against latency", [explained, *blocks]) if blocks else None
+    return Section("prompt-size", "Prompt size against latency", [explained, *blocks], ONE_USER) if blocks else None
 
 
 def _levels(found: list[Line]) -> list[str]:

@@ -24,6 +24,7 @@ from fmload_analysis.document.document import (
     literal,
 )
 from fmload_analysis.document.formats import cell, name, percent, usd
+from fmload_analysis.document.questions import OTHER
 from fmload_analysis.evaluate import judges
 from fmload_analysis.evaluate.differences import points, who_is_better
 from fmload_analysis.verdict.analysis import Analysis
@@ -50,7 +51,7 @@ def render(analysis: Analysis) -> Section | None:
     if found["judges"]:
         agreement = judges.agreement_table(found)
         blocks += [judges.judges_table(found), *judges.warnings(found), *([agreement] if agreement.rows else [])]
-    return Section("quality", "Quality of the answers", blocks)
+    return Section("quality", "Quality of the answers", blocks, OTHER)
 
 
 def _how(found: Json) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Cell, Column, Section, Table
 from fmload_analysis.document.formats import Format, cell, name
+from fmload_analysis.document.questions import STAGES
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.repeats import grouped, spread
 from fmload_analysis.verdict.table import StageResult
@@ -27,7 +28,7 @@ def render(analysis: Analysis) -> Section | None:
     if not rows:
         return None
     caption = "Each repeat is a stage of its own above; a difference within these intervals may be chance"
-    return Section("repeats", "Repeated stages", [Table(_COLUMNS, rows, caption)])
+    return Section("repeats", "Repeated stages", [Table(_COLUMNS, rows, caption)], STAGES)
 
 
 def _rows(group: Sequence[StageResult]) -> list[list[Cell]]:

@@ -6,6 +6,7 @@ from fmload_analysis.columns import STEPS
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Block, Callout, Cell, Column, Paragraph, Section, Table
 from fmload_analysis.document.formats import Format, cell
+from fmload_analysis.document.questions import FAILED
 from fmload_analysis.stage.distribution import Distribution
 from fmload_analysis.stage.safe_checks import Step
 from fmload_analysis.verdict.analysis import Analysis
@@ -26,7 +27,7 @@ def render(analysis: Analysis) -> Section | None:
         return None
     blocks: list[Block] = [Paragraph(_EXPLAINED), *_failures(checked)]
     blocks += [table for step in STEPS if (table := _step_table(checked, step)).rows]
-    return Section("safe-check", "Safety checks", [*blocks, _latency_table(checked)])
+    return Section("safe-check", "Safety checks", [*blocks, _latency_table(checked)], FAILED)
 
 
 def _failures(checked: list[StageResult]) -> list[Block]:

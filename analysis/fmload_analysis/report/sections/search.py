@@ -25,6 +25,7 @@ from fmload_analysis.document.document import (
     Table,
 )
 from fmload_analysis.document.formats import name
+from fmload_analysis.document.questions import QUEUE
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.objectives import STATES
 from fmload_analysis.verdict.searches import Search, searches
@@ -46,7 +47,7 @@ def render(analysis: Analysis) -> Section | None:
         blocks.append(Bullets([f"{stage.endpoint} · {stage.prompt_set} · {stage.load_label}: {_why(stage)}"
                                for stage in skipped]))
     title = "Search" if found else "Saturation"
-    return Section("search", title, blocks) if blocks else None
+    return Section("search", title, blocks, QUEUE) if blocks else None
 
 
 def _answers(found: list[Search]) -> list[Block]:

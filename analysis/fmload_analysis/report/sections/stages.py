@@ -10,6 +10,7 @@ from fmload.statistics.intervals import Interval
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Block, Callout, Cell, Column, Mark, Paragraph, Section, Table, literal
 from fmload_analysis.document.formats import Format, cell, name
+from fmload_analysis.document.questions import STAGES
 from fmload_analysis.report.sections.missed import STATE_MARKS
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
@@ -60,7 +61,7 @@ def render(analysis: Analysis) -> Section:
     """The table of all stages; every column of it, and more, is in summary.csv."""
     if not analysis.results:
         return Section("stages", "Stages", [
-            Callout("warn", "No stage was measured", "The run ended before one began.")])
+            Callout("warn", "No stage was measured", "The run ended before one began.")], STAGES)
     columns = [
         *STAGE_COLUMNS, Column("Objectives", numeric=False), Column("Audit", numeric=False),
         Column("Instance", numeric=False, detail=True), Column("Window", "s", detail=True),
@@ -71,7 +72,18 @@ def render(analysis: Analysis) -> Section:
     if threshold:
         columns.append(Column(f"Slower than {threshold:g}", "tokens/s", "Share of successful requests"))
     rows = [[*_row(result), *([_slower(result)] if threshold else [])] for result in analysis.results]
-    return Section("stages", "Stages", [Table(columns, rows, _CAPTION), *_superseded(analysis)])
+    return Section("stages", "Stages", [Table(columns, rows, _CAPTION), *_superseded(analysis)], STAGES,
+                   _gist(analysis))
+
+
+def _gist(analysis: Analysis) -> str:
+    rated = [(rate, result) for result in analysis.results
+             if (rate := result.value("output_tokens_per_s")) is not None]
+    if not rated:
+        return ""
+    rate, most = max(rated, key=lambda pair: pair[0])
+    return (f"The most output: {formats.significant(rate)} tokens/s, of {most.endpoint} at "
+            f"{most.summary.stage.load_label}.")
 
 
 def _superseded(analysis: Analysis) -> list[Block]:
@@ -101,10 +113,10 @@ def _row(result: StageResult) -> list[Cell]:
         cell(totals.window_s, formats.seconds),
         cell(totals.succeeded + totals.failed, formats.count),
         cell(error_rate, formats.percent, "bad" if error_rate else None),
-        *(_figure(result, figure) for figure in FIGURES)]
+        *(figure_cell(result, figure) for figure in FIGURES)]
 
 
-def _figure(result: StageResult, figure: Figure) -> Cell:
+def figure_cell(result: StageResult, figure: Figure) -> Cell:
     """The value, with its confidence interval as the cell's title where there is one."""
     interval = result.summary.intervals.get(figure.metric) or _order_statistics(result, figure.metric)
     title = None

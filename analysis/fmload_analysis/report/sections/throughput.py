@@ -1,65 +1,16 @@
-"""Throughput against latency: what each level of load buys, and which choices nothing else beats."""
+"""Throughput against latency: what each level of load buys. Where there is no price it is the answer page's chart."""
 
 from __future__ import annotations
 
-from fmload_analysis.document.document import Axis, Block, Chart, Point, Section, Series
+from fmload_analysis.document.document import Section
+from fmload_analysis.document.questions import QUEUE
+from fmload_analysis.report import tradeoff
 from fmload_analysis.verdict.analysis import Analysis
-from fmload_analysis.verdict.capacity import is_sound
-from fmload_analysis.verdict.naming import Line, lines, stage_name
-from fmload_analysis.verdict.table import StageResult
 
 
 def render(analysis: Analysis) -> Section | None:
-    """Two charts: throughput against latency, and price against speed for one user with its Pareto front."""
-    found = lines(analysis)
-    blocks: list[Block] = [chart for chart in (_throughput(found), _pareto(found)) if chart.series]
-    return Section("throughput", "Throughput, latency and price", blocks) if blocks else None
-
-
-def _throughput(found: list[Line]) -> Chart:
-    series = [Series(line.name, [
-        Point(rate, latency, tip=stage_name(result)) for result in line.results
-        if (rate := result.value("output_tokens_per_s")) is not None
-        and (latency := result.value("e2e_p50")) is not None], line.color, line.shape) for line in found]
-    return Chart("throughput_latency", "Throughput against latency", "xy", Axis("Output", "tokens/s"),
-                 Axis("E2E latency p50", "s"), [each for each in series if each.points],
-                 note="Each line runs from the lowest to the highest load; where it turns upwards, "
-                      "more load buys only waiting.")
-
-
-def _pareto(found: list[Line]) -> Chart:
-    prompt_sets = list(dict.fromkeys(line.prompt_set for line in found))
-    series = [each for prompt_set in prompt_sets for each in _choices(
-        [line for line in found if line.prompt_set == prompt_set], prompt_set if len(prompt_sets) > 1 else "")]
-    return Chart("pareto", "Price against speed for one user", "xy", Axis("Speed for one user", "tokens/s"),
-                 Axis("Price per 1M output tokens", "USD"), series,
-                 note="Right and down is better. Speed is 1 ÷ TPOT p50. On the front are the stages that no other one "
-                      "beats in both; stages that failed their audit are shown and not considered.")
-
-
-def _choices(found: list[Line], panel: str) -> list[Series]:
-    """The stages of one prompt set, and before them the front."""
-    placed = [(line, result, spot) for line in found for result in line.results if (spot := _spot(result))]
-    ahead = front([spot for _, result, spot in placed if is_sound(result)])
-    fronts = [Series("Pareto front", [Point(x, y) for x, y in ahead], 6, dashed=True, panel=panel, bare=True)]
-    stages = [Series(line.endpoint, [Point(*spot, tip=_tip(result)) for each, result, spot in placed if each is line],
-                     line.color, joined=False, panel=panel) for line in found]
-    return [each for each in (fronts if len(ahead) > 1 else []) + stages if each.points]
-
-
-def _spot(result: StageResult) -> tuple[float, float] | None:
-    tpot, price = result.value("tpot_p50"), result.value("price_per_1m_output_tokens")
-    return (1 / tpot, price) if tpot and price is not None else None
-
-
-def _tip(result: StageResult) -> str:
-    return stage_name(result) + ("" if is_sound(result) else f" (audit {result.audit})")
-
-
-def front(spots: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The spots that no other beats in both: larger x, smaller y. In order of x."""
-    best: list[tuple[float, float]] = []
-    for x, y in sorted(set(spots), key=lambda spot: (-spot[0], spot[1])):
-        if not best or y < best[-1][1]:
-            best.append((x, y))
-    return best[::-1]
+    """One chart. None where it stands on the answer page, or nothing was measured."""
+    chart = tradeoff.throughput(analysis)
+    if not chart.series or tradeoff.of(analysis) == chart:
+        return None
+    return Section("throughput", "Throughput and latency", [chart], QUEUE)

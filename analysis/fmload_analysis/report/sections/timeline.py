@@ -22,6 +22,7 @@ from fmload_analysis.document.document import (
     literal,
 )
 from fmload_analysis.document.formats import duration, name
+from fmload_analysis.document.questions import LIMIT
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import Line, lines
 from fmload_analysis.verdict.table import StageResult
@@ -46,7 +47,7 @@ def render(analysis: Analysis) -> Section | None:
     events = _events(analysis)
     if events:
         blocks.append(Table(_EVENT_COLUMNS, events, "**Events of the run**"))
-    return Section("timeline", "The run over time", blocks) if blocks else None
+    return Section("timeline", "The run over time", blocks, LIMIT) if blocks else None
 
 
 def start_ns(analysis: Analysis) -> int:

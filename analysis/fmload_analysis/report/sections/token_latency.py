@@ -10,6 +10,7 @@ from fmload_analysis.document import formats
 from fmload_analysis.document.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
 from fmload_analysis.document.formats import Format, cell
 from fmload_analysis.document.plots import PALETTE
+from fmload_analysis.document.questions import ONE_USER
 from fmload_analysis.report.sections.stages import bounds
 from fmload_analysis.stage.distribution import CURVE, Distribution
 from fmload_analysis.verdict.analysis import Analysis
@@ -36,13 +37,28 @@ def render(analysis: Analysis) -> Section | None:
     blocks += _without_itl(measured)
     for name in (*(OPEN_LOOP if open_loop else ()), *SHOWN, *_differing(measured)):
         blocks += _metric(METRICS[name], measured)
-    return Section("token-latency", "Token latencies", blocks)
+    return Section("token-latency", "Token latencies", blocks, ONE_USER, _gist(found))
 
 
 _FLOORS = (
     "Percentiles are nearest rank over the requests that started inside the window and succeeded, pooled over all "
     "workers. One with fewer samples than it needs is marked, with its 95 % bounds by order statistics in brackets: "
     + ", ".join(f"p{p:g} {percentile_floor(p)}" for p in PERCENTILES if percentile_floor(p) > 1) + ".")
+
+
+def _gist(found: Sequence[Line]) -> str:
+    """The lowest load of each line: what one user waits for, and how fast the answer then comes."""
+    told = []
+    for line in found:
+        lowest = line.results[0]
+        ttft, tpot, e2e = (lowest.value(f"{name}_p50") for name in ("ttft", "tpot", "e2e"))
+        if ttft is None:
+            continue
+        speed = f", {formats.significant(1 / tpot)} tokens/s" if tpot else ""
+        whole = f", the whole answer {formats.duration(e2e)}" if e2e is not None else ""
+        told.append(f"{line.name} at {lowest.summary.stage.load_label}: first token after "
+                    f"{formats.duration(ttft)}{speed}{whole} (medians).")
+    return formats.first(told)
 
 
 def _without_itl(measured: list[StageResult]) -> list[Block]:

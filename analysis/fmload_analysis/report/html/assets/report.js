@@ -68,6 +68,7 @@ function domain(values, axis, log, rules, margin, fromZero) {
   for (const rule of rules) if (rule <= high * 1.6 && rule > 0) { high = Math.max(high, rule); if (rule > low / 1.6) low = Math.min(low, rule); }
   if (log) return [low / (1 + 3 * margin), high * (1 + 3 * margin)];
   const pad = (high - low) * margin || Math.abs(high) * 0.1 || 1;
+  if (margin > 0.1 && low >= 0 && low < high * 0.7) return [-high * 0.07, high + pad];  // no bubble lies over an axis
   return [low >= 0 && (fromZero || low < high * 0.7) ? 0 : low - pad, high + pad];
 }
 
@@ -242,7 +243,8 @@ class Plot {
     const crowded = xAxis.categories.length && Math.max(...xAxis.categories.map(text => text.length)) * 6.5 > (width - 70) / xAxis.categories.length;
     const bottom = height - (crowded ? 84 : 42);
     const y = makeScale(yAxis, range.y, bottom, top, this.log.y, wantedY);
-    const left = 26 + Math.max(...y.ticks.map(tick => y.label(tick).length), xAxis.span ? 6 : 2) * 6.6, right = width - 10;
+    const ends = this.labelsEnds() ? this.visible(name) : [], longest = Math.max(0, ...ends.map(series => Math.min(series.name.length, 24)));
+    const left = 26 + Math.max(...y.ticks.map(tick => y.label(tick).length), xAxis.span ? 6 : 2) * 6.6, right = width - 10 - (longest ? Math.min(longest * 7 + 8, width * 0.3) : 0);
     const x = makeScale(xAxis, range.x, left, right, this.log.x, Math.max(3, Math.floor((right - left) / 62)));
     const clip = `clip-${this.figure.dataset.chart}-${this.panels.length}-${Math.random().toString(36).slice(2)}`, spots = [];
     const shown = this.visible(name), frame = {x, y, floor: this.log.y ? range.y[0] : -Infinity, edges: [bottom, top], crowded: this.crowded, stack: new Map(), under: [], count: shown.length};
@@ -260,11 +262,25 @@ class Plot {
       + `<path class="axis" d="M${left} ${bottom}H${right}"/>`
       + `<text x="${(left + right) / 2}" y="${height - 4}" text-anchor="middle">${escaped(xAxis.text)}</text>`
       + `<text transform="translate(11 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${escaped(yAxis.text)}</text>`
-      + `<g${this.view ? ` clip-path="url(#${clip})"` : ""}>${this.region(x, y, left, bottom)}${frame.under.join("")}${body}</g>${this.rules(x, y, {left, right, top, bottom}, range)}<path class="focus"/><rect class="select"/>`;
+      + `<g${this.view || xAxis.span ? ` clip-path="url(#${clip})"` : ""}>${this.region(x, y, left, bottom)}${frame.under.join("")}${body}</g>${this.rules(x, y, {left, right, top, bottom}, range)}${this.ends(ends, frame, inDomain, right, top, bottom, width)}<path class="focus"/><rect class="select"/>`;
     this.area.append(svg);
     const panel = {svg, spots: spots.filter(spot => spot.x >= left - 1 && spot.x <= right + 1 && spot.y >= top - 1 && spot.y <= bottom + 1), x, y, box: {left, right, top, bottom}, width};
     this.listen(panel);
     return panel;
+  }
+
+  // One panel of lines: each is named at its end, and a legend only repeats it.
+  labelsEnds() {
+    const names = new Set(this.spec.series.map(series => series.name));
+    return this.spec.kind === "xy" && this.spec.panels.length === 1 && names.size > 1 && names.size === this.spec.series.length && this.spec.series.every(series => series.joined);
+  }
+
+  ends(shown, frame, inDomain, right, top, bottom, width) {
+    const at = shown.map(series => [series, series.points.filter(inDomain).at(-1)]).filter(([, point]) => point).map(([series, point]) => ({series, y: Math.min(bottom, Math.max(top + 6, frame.y.at(point[1])))})).sort((a, b) => a.y - b.y);
+    at.forEach((each, i) => { if (i) each.y = Math.max(each.y, at[i - 1].y + 14); });
+    let floor = bottom;
+    for (const each of at.toReversed()) { each.y = Math.min(each.y, floor); floor = each.y - 14; }
+    return at.map(({series, y}) => `<text class="end" x="${right + 8}" y="${(y + 4).toFixed(1)}" style="fill:${color(series)}">${escaped(fitted(series.name, width - right - 8))}<title>${escaped(series.name)}</title></text>`).join("");
   }
 
   xTick(x, tick, bottom, crowded, width) {
@@ -424,5 +440,16 @@ const seen = new IntersectionObserver(entries => {
     links.get(entry.target.id)?.setAttribute("aria-current", "true");
   }
 }, {rootMargin: "-10% 0px -75% 0px"});
-document.querySelectorAll("main > section").forEach(section => seen.observe(section));
+document.querySelectorAll("main > section, main > .question").forEach(section => seen.observe(section));
+
+// A link leads into what is folded, too.
+const unfold = () => {
+  const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!target) return;
+  for (let each = target; each; each = each.parentElement) if (each.tagName === "DETAILS") each.open = true;
+  target.scrollIntoView();
+};
+addEventListener("hashchange", unfold);
+document.addEventListener("click", event => { const link = event.target.closest?.('a[href^="#"]'); if (link && link.hash === location.hash) unfold(); });
+unfold();
 })();
