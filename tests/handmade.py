@@ -83,3 +83,9 @@ def health(cpu: float = 0.1, lag_ms: float = 0.1, host_cpu: float = 0.2) -> list
     return [{"worker": "w0", "at_ns": BASE_NS + second * 1000 * MS, "cpu_fraction": cpu,
              "host_cpu_fraction": host_cpu, "loop_lag_p99_ns": round(lag_ms * MS),
              "loop_lag_max_ns": round(lag_ms * MS)} for second in range(20)]
+
+
+def pages(results: Results) -> str:
+    """The report as text: report.md, and in full what it gives in short."""
+    return "\n".join(path.read_text() for path in (
+        results.report_md, results.details_md, results.audit_md, results.environment_md))

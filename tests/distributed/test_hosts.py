@@ -125,4 +125,4 @@ def test_a_worker_cut_off_in_the_window_marks_its_stage_and_takes_no_finished_re
     assert len(lost) == 1
     kept = cluster.records()["worker"].to_pylist()
     assert kept.count(lost[0]["worker"]) > 0
-    assert "worker_lost" in (cluster.out / "report.md").read_text().replace(" ", "_")
+    assert "worker_lost" in (cluster.out / "details.md").read_text().replace(" ", "_")

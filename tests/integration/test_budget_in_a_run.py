@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from handmade import pages
 
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.run import open_run
@@ -47,7 +48,7 @@ def test_the_limit_is_not_passed_and_the_run_goes_on_with_a_higher_one(
         assert 0.3 * limit < spent(run) <= 1.02 * limit
         assert [event["kind"] for event in run.events()][:1] == ["budget"]
         assert not any(record.outcome == "cancelled" for record in run.records())
-        assert "stopped by its budget" in run.results.report_md.read_text()
+        assert "stopped by its budget" in pages(run.results)
         live: dict[str, Any] = json.loads((run.results.logs / "live.json").read_text())["run"]
         assert live["spent_usd"] == pytest.approx(spent(run), rel=0.02)
         run = ran(tmp_path, "--resume", "--set", f"max_cost={2 * limit}")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from handmade import request, stage, write
+from handmade import pages, request, stage, write
 
 from fmload.base.errors import FmloadError
 from fmload.cli.main import main
@@ -154,7 +154,7 @@ def test_three_biased_judges_are_seen_to_be_biased(tmp_path: Path) -> None:
     # Only talkative's choices hold: cheap's "no idea" beats dear's number in 1, 2, 3; its "8!" beats "8" in 4 to 9.
     compared, = found["comparisons"]
     assert (compared["wins"], compared["ties"], compared["undecided"]) == ([9, 0], 1, 0)
-    report = results.report_md.read_text()
+    report = pages(results)
     assert "The choices of **kind** changed" in report and "The choices of **stern** changed" in report
     assert "The choices of **talkative**" not in report
 
@@ -163,7 +163,7 @@ def test_the_report_says_what_a_correct_answer_costs(tmp_path: Path) -> None:
     results = answered_run(tmp_path / "run")
     with judges(fair=fair) as server:
         evaluated(results, "--judges", str(panel_file(tmp_path, server)))
-    report = results.report_md.read_text()
+    report = pages(results)
     section = report[report.index("Quality of the answers"):]
     # 10 transactions a second: 3.6 USD/h is 0.0001 USD each; 0.6 of them are right.
     line = next(line for line in section.splitlines() if line.startswith("| cheap"))
@@ -315,7 +315,7 @@ def test_an_embedding_adds_a_score_without_any_judge(tmp_path: Path) -> None:
         found = evaluated(results, "--judges", str(path))
     assert {group["correct"]["by"] for group in found["quality"]} == {"exact_match"}
     assert found["quality"][0]["scores"]["cosine"]["n"] == PROMPTS
-    assert "cosine by `mini`" in results.report_md.read_text()
+    assert "cosine by `mini`" in pages(results)
 
 
 def test_no_judge_is_asked_where_the_embedding_fails(tmp_path: Path) -> None:
@@ -359,6 +359,6 @@ def test_answers_of_a_real_run_reach_the_master_up_to_the_limit_and_are_evaluate
     rows = pq.read_table(results.answers_parquet).to_pylist()
     kept = {row["request_id"] for row in rows}
     assert kept < ids(run.records()) and 0 < sum(len(row["text"]) for row in rows) < 4096
-    assert "Not all answers were kept" in results.report_md.read_text()
+    assert "Not all answers were kept" in pages(results)
     assert not any(stage["marks"] for stage in run.stages())  # the measurement is as good as any
     assert found["quality"][0]["answers"] == len(rows) and found["quality"][0]["correct"] is None

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from handmade import pages
 
 from fmload.config.schema import TelemetrySpec
 from fmload.results.folder import Results
@@ -148,5 +149,6 @@ def test_the_audit_catches_a_server_that_lies_about_its_tokens_and_times(tmp_pat
     assert checks["server's times = ours"]["result"] == verdict
     assert set(checks["server's counters = ours"]["figures"]) == {"output_tokens_per_s", "requests_per_s"}
     assert "that it gave up are counted apart" in checks["server's counters = ours"]["sentence"]
-    report = run.results.report_md.read_text()
-    assert "What was the limit?" in report and "What is more here is network and client" in report
+    report = pages(run.results)
+    assert "What was the limit?" in report
+    assert "What is more here is network and client" in pages(run.results)

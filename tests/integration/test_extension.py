@@ -15,7 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from handmade import pages
 
+from fmload.results.folder import Results
 from tests.extending import EXAMPLE, PAGE, page, tables
 
 
@@ -97,7 +99,7 @@ def test_each_example_is_short() -> None:
 def test_a_run_uses_all_of_them(installed: Path, tmp_path: Path, url: str) -> None:
     path = run_file(tmp_path, url)
     fmload(installed, tmp_path, "run", str(path), "--out", "out", "--yes", "--text-file", str(tmp_path / "live.txt"))
-    report = (tmp_path / "out" / "report.md").read_text()
+    report = pages(Results(tmp_path / "out"))
     assert "The longest wait" in report and "round numbers" in report
     live = (tmp_path / "live.txt").read_text()
     assert live.startswith("requests ") and "first_half" in live  # its metric has a histogram while the run goes on

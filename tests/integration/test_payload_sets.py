@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from handmade import pages
 
 from fmload.cli import main as cli
 from fmload.prompts import read
@@ -44,4 +45,4 @@ def test_payload_sets_are_written_shown_sent_and_reported_by_their_names(
     assert shown.count("█") > 3 * len(SETS)
     with (run.results.root / "summary.csv").open() as file:
         assert [row["prompt_set"] for row in csv.DictReader(file)] == list(SETS)
-    assert all(name in (run.results.root / "report.md").read_text() for name in SETS)
+    assert all(name in pages(run.results) for name in SETS)

@@ -14,6 +14,7 @@ from typing import Any
 
 import gevent
 import pytest
+from handmade import pages
 
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.openai import OpenAI
@@ -148,4 +149,4 @@ def test_a_run_agrees_with_the_metrics_that_the_engine_serves(
     assert times["result"] == tokens["result"] == "PASS", (times, tokens)
     assert times["figures"]["itl_mean"]["server"] > 0
     assert tokens["figures"]["output_tokens_per_s"]["server"] > 0
-    assert KEY not in run.results.run_yml.read_text() + run.results.report_md.read_text()
+    assert KEY not in run.results.run_yml.read_text() + pages(run.results)

@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pyarrow.parquet as pq
+from handmade import pages
 
 from tests.load_rig import emulator, fmload_run, ids, run_file, sweep, wait_until
 
@@ -93,7 +94,7 @@ def test_a_stage_may_last_until_its_metric_is_known_and_its_warm_up_until_it_is_
     assert stage["reached"]["half_width"] <= 0.05
     assert stage["reached"]["low"] <= stage["reached"]["value"] <= stage["reached"]["high"]
     assert stage["window_end_ns"] - stage["window_start_ns"] < 15e9
-    report = run.results.report_md.read_text()
+    report = pages(run.results)
     assert "when e2e had come to rest" in report
     assert "was known to ± 5 % (95% confidence); it was ±" in report
 

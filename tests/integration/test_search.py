@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from handmade import pages
 
 from fmload.emulator.capacity import capacity
 from fmload.emulator.profiles import PROFILES
@@ -29,7 +30,7 @@ def test_a_search_finds_the_users_that_an_endpoint_can_serve(tmp_path: Path) -> 
     met = [stage["load"]["value"] for stage in run.stages() if stage["verdict"]["result"] == "meets"]
     assert abs(max(met) - TRUTH) / TRUTH <= 0.1, run.stages()  # 5 % on a quiet machine: python -m tests.bench search
     assert len(run.stages()) <= 9
-    report = run.results.report_md.read_text()
+    report = pages(run.results)
     assert f"The highest load that meets e2e_mean ≤ {limit_s:.3f}s is {max(met)} users" in report.replace("\\", "")
     assert (run.results.root / "figures" / "search_e2e_mean.png").exists() or "search_e2e_mean" in report
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from handmade import pages
 
 from fmload.config.schema import TelemetrySpec
 from fmload.results.folder import Results
@@ -57,9 +58,9 @@ def test_a_run_keeps_what_its_endpoint_did_on_the_runs_own_clock_and_warns_of_wh
     problems = json.loads(run.results.telemetry_problems_json.read_text())
     assert set(problems) == {"gpu", "gone"}
     assert problems["gone"]["times"] > 1
-    told = run.results.report_md.read_text()
+    told = pages(run.results)
     assert "127.0.0.1:9/metrics: Connection refused" in told and "check that it runs" in told
-    assert "vllm:num_requests_running" in run.results.report_md.read_text()
+    assert "vllm:num_requests_running" in pages(run.results)
 
 
 def test_a_collector_killed_in_the_run_is_a_warning_and_what_it_brought_is_kept(tmp_path: Path) -> None:

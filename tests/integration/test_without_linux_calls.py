@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from handmade import pages
+
 from fmload.results.folder import Results
 from tests.load_rig import Run, run_file, wait_until
 
@@ -80,4 +82,4 @@ def test_a_run_works_and_says_that_its_stamps_are_user_spaces(tmp_path: Path) ->
     assert {record.stamp for record in records} == {"user"}
     assert {worker["stamp"] for worker in run.workers()} == {"user"}
     assert [stage["status"] for stage in run.stages()] == ["done"]
-    assert "user" in run.results.report_md.read_text()
+    assert "user" in pages(run.results)

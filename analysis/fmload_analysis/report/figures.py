@@ -23,6 +23,7 @@ _SHOWN = (
     Figure("output_tokens_per_s", "Output", "tokens/s", formats.significant),
     Figure("requests_per_s", "Requests", "1/s", formats.significant),
     Figure("error_rate", "Errors", "", formats.percent), _BY_NAME["price_per_10k_transactions"])
+_LESS = ("itl_p95", "tpot_p95", "requests_per_s")  # shown on request where the names take much room
 _NAMES = (Column("Endpoint", numeric=False), Column("Prompts", numeric=False), Column("Load", numeric=False))
 
 
@@ -31,9 +32,11 @@ def figure_table(analysis: Analysis) -> Table:
     chosen = selected(analysis)
     figures = [figure for figure in _shown(chosen) if any(one.value(figure.metric) is not None for one in chosen)]
     names = [place for place in range(3) if place == 2 or len({stage_cells(one)[place + 1].text for one in chosen}) > 1]
+    crowded = len(names) == len(_NAMES)
     judged = any(result.objectives for result in chosen)
     columns = [*(_NAMES[place] for place in names),
-               *(Column(figure.label, figure.unit, figure.metric) for figure in figures),
+               *(Column(figure.label, figure.unit, figure.metric, detail=crowded and figure.metric in _LESS)
+                 for figure in figures),
                *([Column("Objectives", numeric=False)] if judged else []), Column("Audit", numeric=False)]
     rows = [[*(stage_cells(result)[place + 1] for place in names), *_cells(result, figures, judged)]
             for result in chosen]

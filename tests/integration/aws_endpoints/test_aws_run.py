@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import yaml
+from handmade import pages
 
 from tests.load_rig import emulator, fmload_run
 
@@ -38,7 +39,7 @@ def test_faults_are_counted_in_records_report_and_locust(tmp_path: Path) -> None
             assert record.stamp == "kernel" and record.output_tokens == 5 == len(record.chunk_ns)
     rows = list(csv.DictReader(run.results.summary_csv.open()))
     assert {row["endpoint"] for row in rows} == {"sm", "br"}
-    report = run.results.report_md.read_text()
+    report = pages(run.results)
     assert "throttled" in report and "truncated" in report
     locust = (run.results.logs / "master.log").read_text()
     assert "throttled: ThrottlingException: " in locust

@@ -244,7 +244,7 @@ class Plot {
     const bottom = height - (crowded ? 84 : 42);
     const y = makeScale(yAxis, range.y, bottom, top, this.log.y, wantedY);
     const ends = this.labelsEnds() ? this.visible(name) : [], longest = Math.max(0, ...ends.map(series => Math.min(series.name.length, 24)));
-    const left = 26 + Math.max(...y.ticks.map(tick => y.label(tick).length), xAxis.span ? 6 : 2) * 6.6, right = width - 10 - (longest ? Math.min(longest * 7 + 8, width * 0.3) : 0);
+    const left = 26 + Math.max(...y.ticks.map(tick => y.label(tick).length), xAxis.span ? 6 : 2) * 6.6, right = width - 10 - (longest ? Math.min(longest * 7 + 16, width * 0.3) : 0);
     const x = makeScale(xAxis, range.x, left, right, this.log.x, Math.max(3, Math.floor((right - left) / 62)));
     const clip = `clip-${this.figure.dataset.chart}-${this.panels.length}-${Math.random().toString(36).slice(2)}`, spots = [];
     const shown = this.visible(name), frame = {x, y, floor: this.log.y ? range.y[0] : -Infinity, edges: [bottom, top], crowded: this.crowded, stack: new Map(), under: [], count: shown.length};
@@ -280,7 +280,7 @@ class Plot {
     at.forEach((each, i) => { if (i) each.y = Math.max(each.y, at[i - 1].y + 14); });
     let floor = bottom;
     for (const each of at.toReversed()) { each.y = Math.min(each.y, floor); floor = each.y - 14; }
-    return at.map(({series, y}) => `<text class="end" x="${right + 8}" y="${(y + 4).toFixed(1)}" style="fill:${color(series)}">${escaped(fitted(series.name, width - right - 8))}<title>${escaped(series.name)}</title></text>`).join("");
+    return at.map(({series, y}) => `<path d="M${right + 3} ${y.toFixed(1)}h9" stroke="${color(series)}" stroke-width="3"${series.dashed ? ' stroke-dasharray="4 2"' : ""}/><text class="end" x="${right + 16}" y="${(y + 4).toFixed(1)}">${escaped(fitted(series.name, width - right - 16))}</text>`).join("");
   }
 
   xTick(x, tick, bottom, crowded, width) {
