@@ -62,7 +62,7 @@ def draw(chart: Chart) -> Figure:
         _rules(axes, chart)
     for axes in grid[len(panels):]:
         axes.set_visible(False)
-    labelled = _label_ends(grid[0], chart) if len(panels) == 1 else False
+    labelled = _label_ends(figure, grid[0], chart) if len(panels) == 1 else False
     figure.suptitle(chart.title, fontsize=15, fontweight="bold", x=0.01, ha="left")
     if not labelled:
         _legend(figure, chart, width)
@@ -253,13 +253,13 @@ def _rule(axes: Axes, axis: str, value: float, label: str) -> None:
                       textcoords="offset points", color=LIMIT, fontsize=11)
 
 
-def _label_ends(axes: Axes, chart: Chart) -> bool:
+def _label_ends(figure: Figure, axes: Axes, chart: Chart) -> bool:
     """Each line's name at its end, none over another; False for charts that need a legend instead."""
     if chart.kind != "xy" or not 1 < len(chart.series) == len({series.name for series in chart.series}) or any(
             not series.joined or not series.points for series in chart.series):
         return False
     bottom, top = axes.get_ylim()
-    axes.figure.draw_without_rendering()
+    figure.draw_without_rendering()
     height = axes.get_window_extent().height
     at = sorted((axes.transData.transform((series.points[-1].x, series.points[-1].y))[1], place)
                 for place, series in enumerate(chart.series))

@@ -20,10 +20,9 @@ from fmload_analysis.document.document import (
     literal,
 )
 from fmload_analysis.document.formats import text
-from fmload_analysis.report import tradeoff
-from fmload_analysis.report.figures import figure_table
 from fmload_analysis.report.sections.missed import STATE_MARKS, limit_text, limit_value, verdict_text
-from fmload_analysis.report.sections.stages import AUDIT_MARKS
+from fmload_analysis.report.sections.stages import AUDIT_MARKS, figure_table
+from fmload_analysis.report.sections.throughput import tradeoff
 from fmload_analysis.verdict.analysis import Analysis, emulated
 from fmload_analysis.verdict.recommend import Recommendation
 from fmload_analysis.verdict.table import StageResult
@@ -39,7 +38,7 @@ def render(analysis: Analysis) -> Section:
         return Section("result", "Result", [*blocks, Callout("bad", "Nothing was measured",
                                                              "The run ended before a stage began.")])
     blocks += [Paragraph(_measured(analysis)), *_answers(analysis), figure_table(analysis)]
-    picture = tradeoff.of(analysis)
+    picture = tradeoff(analysis)
     return Section("result", "Result", [*blocks, *([picture] if picture else []), _audit(analysis)])
 
 

@@ -20,9 +20,9 @@ from fmload_analysis.document.plots import spread_out
 from fmload_analysis.document.questions import QUESTIONS, chapters, opening
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.report import digest
-from fmload_analysis.report.figures import MOST_ROWS, selected
 from fmload_analysis.report.legible import legible
 from fmload_analysis.report.report import render, rendered
+from fmload_analysis.report.sections.stages import MOST_ROWS, selected
 from fmload_analysis.run import open_run
 from fmload_analysis.verdict.analysis import Analysis
 
