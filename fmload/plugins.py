@@ -192,6 +192,7 @@ CHECKS = Registry("audit check", {
     "late_first_tokens": "fmload_analysis.audit.checks.timing:late_first_tokens",
     "stalls": "fmload_analysis.audit.checks.timing:stalls",
     "server_times": "fmload_analysis.audit.checks.timing:server_times",
+    "proxy": "fmload_analysis.audit.checks.way:proxy",
     "offered_load": "fmload_analysis.audit.checks.load:offered_load",
     "as_many_as_asked": "fmload_analysis.audit.checks.load:as_many_as_asked",
     "send_lateness": "fmload_analysis.audit.checks.load:send_lateness",

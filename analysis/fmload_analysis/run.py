@@ -13,10 +13,14 @@ import pyarrow.parquet as pq
 import yaml
 
 from fmload.base.errors import FmloadError, first_line
+from fmload.base.redaction import masked_url
 from fmload.base.resources import read_json_lines, read_yaml
+from fmload.config.proxies import DIRECT
 from fmload.config.schema import PriceSpec
 from fmload.config.server_identity import server_of
 from fmload.metrics.definitions import NS
+from fmload.model import proxy_time
+from fmload.model.proxy_time import ProxyTime
 from fmload.model.stage import Stage, StageMark
 from fmload.pricing.resolve import Terms, terms_of
 from fmload.results import journal, stage_file, worker_file
@@ -45,6 +49,7 @@ class MeasuredEndpoint:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     urls: tuple[str, ...] = ()  # where the model has several addresses
     balance: str = "round_robin"
+    proxy: ProxyTime | None = None  # None: asked directly
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,14 @@ class Run:
     def endpoint(self, name: str) -> MeasuredEndpoint:
         """The endpoint of that name in the run file; a bare one when the run file does not name it."""
         entry = self._entry("endpoints", name)
-        return _endpoint(entry, self.spec.get("region")) if entry else MeasuredEndpoint(name)
+        if not entry:
+            return MeasuredEndpoint(name)
+        return replace(_endpoint(entry, self.spec.get("region")), proxy=self._proxy(name, entry.get("proxy")))
+
+    def _proxy(self, endpoint: str, url: Any) -> ProxyTime | None:
+        measured = self.environment.get("proxies")
+        told = measured.get(endpoint) if isinstance(measured, Mapping) else None
+        return proxy_time.from_json(masked_url(str(url)), told) if url and url != DIRECT else None
 
     def server(self, endpoint: str) -> str:
         """What it shares with the other endpoints of the same server, by which its prefix cache is shared, too."""

@@ -19,6 +19,7 @@ from fmload.base.version import __version__
 from fmload.config import RunFile, dump
 from fmload.config.dumping import masked_argv
 from fmload.launch import disk_room
+from fmload.launch.proxy_probe import proxy_times
 from fmload.master.spend import Spend
 from fmload.model.stage import Stage
 from fmload.plan.estimate import Estimate, estimate, prices_of, require_prices
@@ -176,4 +177,5 @@ def _write_environment(results: Results, run: RunFile) -> None:
         "fmload": __version__, "python": platform.python_version(), "packages": packages, "host": platform.node(),
         "kernel": platform.release(), "cpus": os.cpu_count(), "argv": masked_argv(sys.argv),
         "emulated": {spec.name: spec.emulated for spec in run.endpoints if spec.emulated},
+        "proxies": proxy_times(run),
         "started_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}, indent=1))

@@ -18,8 +18,10 @@ import gevent
 import pytest
 
 from fmload.base.errors import FmloadError
+from fmload.config import RunFile, parse
 from fmload.emulator.tls import make_certificate, server_context
 from fmload.endpoints.openai import OpenAI
+from fmload.launch.proxy_probe import proxy_times
 from fmload.model.prompt import Prompt
 from fmload.wire import opening
 from fmload.wire.exchange import Address, Exchange, HttpRequest, Timeouts
@@ -28,6 +30,11 @@ from fmload.wire.url import Way, split_url
 from tests.integration.wire.served import Scripted, serving
 from tests.load_rig import free_port, wait_until
 
+RUN_FILE = """name: t
+endpoints: [{{name: a, protocol: openai, url: "{url}", model: m, proxy: "{proxy}"}}]
+prompts: [{{name: p, source: synthetic, input_tokens: 5}}]
+load: {{concurrency: [1]}}
+"""
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 POST = HttpRequest("POST", "/v1/x", {"X-A": "1"}, b"{}")
 SQUID = """
@@ -133,6 +140,29 @@ def test_a_proxy_gets_its_password_and_the_server_does_not(tmp_path: Path) -> No
             assert b"proxy-authorization" not in server.requests[-1].lower()
             kept_out = exchanged(through(port, url, "me:wrong@", ca_file=ca_file))
             assert kept_out.status == 407 or "HTTP 407" in str(kept_out.failure)
+
+
+def asked_through(port: int, url: str, user: str = "") -> RunFile:
+    return parse(RUN_FILE.format(url=url, proxy=f"http://{user}127.0.0.1:{port}"), "t.yml", Path("/"))
+
+
+def test_what_a_proxy_takes_for_itself_is_measured_before_the_load_and_the_server_sees_nothing_of_it(
+        tmp_path: Path) -> None:
+    with squid(WITH_PASSWORD, HELPER) as port, serving([ANSWER]) as plain, tls_server(tmp_path) as (tls, _):
+        found = proxy_times(asked_through(port, f"http://127.0.0.1:{plain.port}/v1", "me:pw@"))["a"]
+        assert found["proxy"] == f"http://(masked)@127.0.0.1:{port}"
+        assert found["connect_s"] > 0 and found["answer_s"] > 0 and found["tunnel_s"] is None
+        assert plain.requests == []
+        found = proxy_times(asked_through(port, f"https://localhost:{tls.port}/v1", "me:pw@"))["a"]
+        assert 0 < found["connect_s"] < found["tunnel_s"] and found["answer_s"] is None
+        assert tls.requests == []
+        refused = proxy_times(asked_through(port, f"https://localhost:{tls.port}/v1", "me:wrong@"))["a"]
+        assert refused["connect_s"] and refused["tunnel_s"] is None
+
+
+def test_a_proxy_that_is_not_there_has_no_times() -> None:
+    found = proxy_times(asked_through(free_port(), "http://127.0.0.1:9/v1"))["a"]
+    assert (found["connect_s"], found["answer_s"]) == (None, None)
 
 
 @pytest.mark.parametrize("proxy", ["refuses", "garbage", "closes", "absent"])
