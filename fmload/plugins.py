@@ -42,6 +42,12 @@ ARRIVALS = Registry("arrival process", {
     "diurnal": "fmload.arrivals.profiles:diurnal",
 }, about="Arrival processes: a function declared with `fmload.arrivals.takes`.")
 
+STRATEGIES = Registry("stack strategy", {
+    "grid": "fmload.stacks.grid:Grid",
+    "halving": "fmload.stacks.halving:Halving",
+    "optuna": "fmload.stacks.model_based:ModelBased",
+}, about="Strategies of a search over serving stacks: a class like `fmload.stacks.strategy.Strategy`.")
+
 TARGETS = Registry("deploy target", {
     "local": "fmload_deploy.local.target:Local",
     "sagemaker": "fmload_deploy.sagemaker.target:SageMaker",

@@ -107,6 +107,13 @@ def plans(run_file: RunFile, context: Context) -> list[Plan]:
     return [target.plan() for target in _targets(run_file, context)]
 
 
+def planned_startup_s(run_file: RunFile) -> float:
+    """How long `up` will probably take: the longest of its targets. Nothing is created, and no ledger written."""
+    context = Context(Ledger(Path(NAME), run_file.name), Path("logs"), Aws(), lambda _: None, run_file.region,
+                      Path(run_file.prices) if run_file.prices else None)
+    return max((plan.startup_s for plan in plans(run_file, context)), default=0.0)
+
+
 def up(run_file: RunFile, context: Context) -> RunFile:
     """Create what is not there yet; the run file comes back with addresses in place of `deploy`.
 

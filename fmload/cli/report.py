@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from fmload.base.errors import EXIT_OK, FmloadError
+from fmload.base.errors import EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK, FmloadError
 from fmload.base.registry import did_you_mean
+from fmload.results import search_file
 from fmload.results.counting import count_answers
 from fmload.results.folder import Results
 
@@ -52,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
 
         return results([args.run])
     _check_there(args.run)
+    if search_file.exists(args.run):
+        return _search(args)
     if args.view:
         return _view(args.run, args.view)
     if args.run.is_dir():
@@ -67,6 +70,28 @@ def run(args: argparse.Namespace) -> int:
     if args.open and not webbrowser.open(analysis.run.results.report_html.resolve().as_uri()):
         raise FmloadError("no browser was found", hint=f"open {analysis.run.results.report_html} yourself")
     return exit_code(analysis, args.require_objectives)
+
+
+def _search(args: argparse.Namespace) -> int:
+    """The report of a search over stacks, as far as it is."""
+    from fmload_analysis.stacks.page import write
+    from fmload_analysis.stacks.words import answer
+
+    if args.view or args.export or args.fmbench_csv:
+        raise FmloadError(f"{args.run} holds a search over stacks: its trials are runs of their own",
+                          hint=f"name one of {args.run}/trials/*")
+    search, paths = search_file.read(args.run), write(args.run)
+    console = Console()
+    console.print(answer(search), highlight=False, soft_wrap=True)
+    for path in paths:
+        console.print(f"  {path}", highlight=False, soft_wrap=True)
+    if args.open and not webbrowser.open(paths[0].resolve().as_uri()):
+        raise FmloadError("no browser was found", hint=f"open {paths[0]} yourself")
+    best = search.best_trials().values()
+    if not any(trial.status == "measured" for trial in best):
+        return EXIT_INVALID
+    met = any(trial.figure.value is not None for trial in best)
+    return EXIT_OBJECTIVES if args.require_objectives and not met else EXIT_OK
 
 
 def _check_there(root: Path) -> None:
@@ -86,7 +111,7 @@ def _is_anothers(path: Path) -> bool:
     """Whether it is a file, a pattern, or a folder that no run of ours has written to."""
     if path.is_dir():
         return any(path.iterdir()) and not any((path / name).exists() for name in (
-            "stages.json", "run.yml", "records", "journal"))
+            "stages.json", "run.yml", "search.json", "records", "journal"))
     return path.is_file() or any(mark in str(path) for mark in "*?[")
 
 

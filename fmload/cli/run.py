@@ -15,7 +15,7 @@ from rich.console import Console
 
 from fmload import config
 from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError, refused_by_disk
-from fmload.cli import flags
+from fmload.cli import flags, stacks
 from fmload.cli.arguments import positive
 from fmload.config import RunFile, proxies
 from fmload.config.loading import refuse_missing_variables
@@ -35,6 +35,7 @@ from fmload.prompts.store import counted_by, read
 from fmload.results.counting import count_answers
 from fmload.results.folder import Results
 from fmload.results.lock import lock_folder
+from fmload.stacks.candidates import varies
 from fmload.telemetry.recorder import recorded
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
     plan(run_file)  # a load that cannot be planned is refused before anything is created
     if not args.resume:
         check(run_file, path, args.set)
+    if varies(run_file):
+        return stacks.run(args, run_file, progress.say)
     results = session.open_folder(run_file.name, args.out, resume=args.resume)
     lock_folder(results).close()  # the master locks it for as long as it runs
     told: list[Analysis] = []

@@ -13,6 +13,7 @@ from rich.table import Table
 from fmload import config
 from fmload.base.errors import EXIT_OK, FmloadError
 from fmload.base.units import format_duration
+from fmload.cli import stacks
 from fmload.config import RunFile
 from fmload.config.control import WarmupSpec
 from fmload.model.stage import Stage
@@ -20,6 +21,7 @@ from fmload.plan.stages import plan, steps_of
 from fmload.prompts import wanted
 from fmload.prompts.checking import check
 from fmload.prompts.store import counted_by
+from fmload.stacks.candidates import varies
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +46,12 @@ def run(args: argparse.Namespace) -> int:
     run_file = config.load(path, args.set)
     stages = plan(run_file)
     check(run_file, path, args.set, fetch=False)
-    _print(run_file, stages, Console(highlight=False))
+    console = Console(highlight=False)
+    if varies(run_file):
+        console.print(_prompt_table(run_file), end="\n\n")
+        stacks.show(run_file, console)
+    else:
+        _print(run_file, stages, console)
     for warning in _warnings(run_file):
         print(f"warning: {warning}")
     print(f"{args.config}: OK")

@@ -89,6 +89,11 @@ class Extensible(BaseModel):
     _options: Any = PrivateAttr(default=None)
 
     @classmethod
+    def whole(cls, data: Any) -> Any:
+        """The raw values with what other keys of theirs bring; as they are, unless a model says otherwise."""
+        return data
+
+    @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
         """Broken rules between fields. `given`: raw values by field name, nulls left out."""
         return iter(())
@@ -98,6 +103,7 @@ class Extensible(BaseModel):
     def _all_at_once(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         if isinstance(data, cls):
             return data
+        data = cls.whole(data)
         made, problems = _fields(cls, data, handler)
         options = None
         if isinstance(data, Mapping):

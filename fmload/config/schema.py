@@ -13,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     GetJsonSchemaHandler,
+    ValidationError,
     WithJsonSchema,
 )
 from pydantic_core import CoreSchema
@@ -21,11 +22,12 @@ from fmload.base.apportion import shares, spread
 from fmload.base.errors import FmloadError
 from fmload.base.registry import did_you_mean
 from fmload.base.units import parse_duration_s
-from fmload.config import http_rules, limits, objectives
+from fmload.config import http_rules, limits, objectives, problems, vary
 from fmload.config.control import ExactSpec, StopSpec, Trial, TrialSpec, UntilSpec, Warmup, WarmupSpec
 from fmload.config.find import FindSpec
-from fmload.config.model import Extensible, Rule, Strict, also
+from fmload.config.model import Extensible, Rule, Strict, also, key_names, options_model
 from fmload.config.safe_check import SafeCheckSpec
+from fmload.config.stacks import Stacks
 from fmload.config.values import Balance, Bytes, ModelName, Name, RunPath, Seconds, Share
 from fmload.plugins import ARRIVALS, COLLECTORS, ENDPOINTS, SOURCES, TARGETS, is_steady
 
@@ -57,6 +59,13 @@ class DeploySpec(Extensible):
     chosen_by = "target"
 
     target: str = Field(description="local, sagemaker, ec2, eks or bedrock")
+
+
+class RequireSpec(Strict):
+    """A rule between settings of `vary`: a candidate with those of `when` must have those of `then`."""
+
+    when: dict[str, Any] = Field(description="keys of vary, each with a value or a list of values")
+    then: dict[str, Any] = Field(description="likewise")
 
 
 def _needs_url(protocol: Any) -> bool:
@@ -91,6 +100,19 @@ class EndpointSpec(Extensible):
     accelerators: int | None = Field(
         None, ge=1, le=limits.USERS, description="accelerators that serve this endpoint, in all")
     emulated: str | None = Field(None, description="what it imitates, when it is an emulation; the report says so")
+    vary: dict[str, list[Any] | dict[str, dict[str, Any]]] = Field(
+        default_factory=dict,
+        description="candidates: by key of this entry, or {word} in its texts, the values to try; docs/stacks.md")
+    exclude: list[dict[str, Any]] = Field(
+        default_factory=list, max_length=limits.ENTRIES,
+        description="of vary: candidates with all of these are left out")
+    require: list[RequireSpec] = Field(
+        default_factory=list, max_length=limits.ENTRIES,
+        description="of vary: what settings need of each other")
+
+    @classmethod
+    def whole(cls, data: Any) -> Any:
+        return vary.with_first_values(data, [*key_names(cls), *_protocol_keys(_key(data, "protocol"))])
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
@@ -115,6 +137,35 @@ class EndpointSpec(Extensible):
             yield "proxy", wrong
         if wrong := http_rules.wrong_name(given.get("request_id_header")):
             yield "request_id_header", wrong
+        yield from _unfit_candidates(cls, given)
+
+
+def _protocol_keys(protocol: Any) -> list[str]:
+    """The keys of a protocol's own; none where it is not known, which is told elsewhere."""
+    return key_names(options_model(ENDPOINTS, protocol)) if protocol in ENDPOINTS else []
+
+
+def _unfit_candidates(cls: type[EndpointSpec], given: Mapping[str, Any]) -> Iterator[Rule]:
+    """Rules that name what is not there, and values that make no endpoint, each on its own."""
+    yield from vary.broken(given)
+    if not vary.is_formed(given.get("vary")):
+        return
+    first = {key: vary.values_of(given["vary"], key)[0] for key in given["vary"]}
+    told = {path for path, _ in _wrong_in(cls, vary.filled(given, {}))}
+    for key in given["vary"]:
+        for place, value in enumerate(vary.values_of(given["vary"], key)):
+            named = value if isinstance(given["vary"][key], Mapping) else place
+            for path, wrong in _wrong_in(cls, vary.filled(given, {**first, key: value})):
+                if path not in told:
+                    yield ("vary", key, named), f"{problems.written(path)}: {wrong}"
+
+
+def _wrong_in(cls: type[EndpointSpec], entry: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    try:
+        cls.model_validate(entry)
+    except ValidationError as error:
+        return problems.findings(error, entry)
+    return []
 
 
 class TokenFilter(Strict):
@@ -501,6 +552,7 @@ class RunFile(Strict):
         None, ge=0, le=limits.USD, description="USD; a run that would pass it is stopped before")
     ask_above: float = Field(
         10.0, ge=0, le=limits.USD, description="USD; `fmload run` asks before a load that costs more")
+    stacks: Stacks | None = Field(None, description="how the candidates of `vary` are searched; docs/stacks.md")
     telemetry: list[TelemetrySpec] = Field(
         default_factory=list, max_length=limits.ENTRIES, description="what the endpoints did meanwhile")
 
@@ -511,6 +563,7 @@ class RunFile(Strict):
                 yield (kind, index, "name"), f"'{name}' names an earlier entry too; the results tell them apart by name"
         yield from _too_many(given)
         yield from _strangers(given)
+        yield from _unvaried(given)
         yield from _without_times(given)
         if isinstance(given.get("objectives"), Mapping):
             for name, wrong in objectives.broken(given["objectives"]):
@@ -536,6 +589,20 @@ def _too_many(given: Mapping[str, Any]) -> Iterator[Rule]:
         yield ("load", "repeat" if repeat > 1 else ""), (
             f"{repeat * levels * lanes:,} stages in all; {limits.STAGES:,} are the most: take fewer levels, endpoints, "
             "prompt sets or repeats")
+
+
+def _unvaried(given: Mapping[str, Any]) -> Iterator[Rule]:
+    """What does not go with candidates, which are measured one after the other, each on its own."""
+    if not any(_key(one, "vary") for one in _listed(given.get("endpoints"))):
+        return
+    load = given.get("load")
+    for key in ("mix", "side_by_side"):
+        if _key(load, key):
+            yield ("load", key), "does not go with vary: every candidate is measured on its own"
+    if _key(_key(load, "find"), "knee"):
+        yield ("load", "find", "knee"), "does not go with vary, which compares the highest loads within objectives"
+    if len(_listed(given.get("prompts"))) > 1:
+        yield ("prompts",), "a search over candidates compares them on one prompt set; take one"
 
 
 def _strangers(given: Mapping[str, Any]) -> Iterator[Rule]:

@@ -6,8 +6,10 @@ Each names its source and how its figures were fitted; docs/emulator.md sets the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from fmload.emulator.batching import BatchEngine, BatchModel
+from fmload.emulator.copies import Copies
 from fmload.emulator.engine import Engine, SteadyEngine
 
 
@@ -22,12 +24,21 @@ class Profile:
     ttft_s: float = 0.2
     gap_s: float = 0.02
     jitter: float = 0.0
+    copies: int = 1
 
     def engine(self, seed: int) -> Engine:
-        """A new engine of this profile."""
+        """A new engine of this profile; several copies of it behind one address where it has them."""
+        if self.copies > 1:
+            alone = replace(self, copies=1)
+            return Copies(self.copies, lambda number: alone.engine(seed + number))
         if self.model is None:
             return SteadyEngine(self.ttft_s, self.gap_s, self.jitter, seed)
         return BatchEngine(self.model, seed)
+
+    def with_engine(self, copies: int | None = None, **values: Any) -> Profile:
+        """The same profile with its model's figures set to these values, None among them, and so many copies."""
+        assert self.model is not None
+        return replace(self, model=replace(self.model, **values), copies=copies or self.copies)
 
     def changed(self, **values: float | None) -> Profile:
         """The same profile with the model's figures that are not None replaced."""

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from fmload.base.errors import FmloadError
 from fmload.base.registry import did_you_mean
 from fmload.base.units import parse_duration_s
-from fmload.emulator import faults
+from fmload.emulator import engine_settings, faults
 from fmload.emulator.faults import Fault
 from fmload.emulator.profiles import PROFILES, Profile, steady
 from fmload.emulator.shape import Shape
@@ -56,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--ttft", type=_duration, metavar="DURATION", help="steady: time to first token, such as 200ms")
     add("--gap", type=_duration, metavar="DURATION", help="steady: time between tokens, such as 20ms")
     add("--jitter", type=float, metavar="SHARE", help="standard deviation of times, as a share")
+    add("--engine", default="", metavar="K=V,...",
+        help=f"settings of the engine over the profile's: {', '.join(engine_settings.NAMES)}")
     add("--max-waiting", type=int, metavar="N", help="refuse requests when so many wait beside a full batch")
     add("--queue-timeout", type=_duration, metavar="DURATION", help="refuse requests that waited so long")
     add("--model", action="append", default=[], metavar="NAME",
@@ -99,7 +101,7 @@ def _profile(args: argparse.Namespace) -> Profile:
     if args.profile not in PROFILES:
         raise FmloadError(f"unknown profile '{args.profile}'{did_you_mean(args.profile, list(PROFILES))}",
                           hint=f"known: {', '.join(sorted(PROFILES))}")
-    profile = PROFILES[args.profile]
+    profile = engine_settings.changed(PROFILES[args.profile], args.engine)
     if profile.model is None:
         if args.max_waiting is not None or args.queue_timeout is not None:
             raise FmloadError(f"profile '{args.profile}' has no queue for --max-waiting and --queue-timeout",

@@ -86,7 +86,7 @@ def drive(run: RunFile, results: Results, workers: int, progress: Progress, resu
         refuse_inline_secrets(run)
     lifted, secrets = lift(run)
     environment = {**_environment(_token(remote)), **secrets}
-    with (_run_file_in_memory(lifted) as run_file,
+    with (run_file_in_memory(lifted) as run_file,
           _fleet(run_file, results, workers, resume, remote, watched, environment) as fleet):
         if remote:
             progress.say(f"waiting for {_several(remote.workers)} at {remote.host}:{remote.port}, for at most "
@@ -274,7 +274,7 @@ def _await_all(fleet: Fleet, limit_s: float) -> None:
 
 
 @contextmanager
-def _run_file_in_memory(run: RunFile) -> Iterator[int]:
+def run_file_in_memory(run: RunFile) -> Iterator[int]:
     """The resolved run file as a descriptor that children inherit. It has no name on any disk:
     nothing is left of it, whatever ends this process. Where there are no files in memory (macOS) it is one whose name
     is taken away at once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fmload.config.loading import load, parse
-from fmload.launch.processes import _run_file_in_memory
+from fmload.launch.processes import run_file_in_memory
 
 TEXT = """
 name: t
@@ -17,7 +17,7 @@ load: {concurrency: [1], window: 1s}
 
 def test_secrets_reach_the_processes_of_a_run_and_no_disk(tmp_path: Path) -> None:
     run = parse(TEXT, "t.yml", tmp_path)
-    with _run_file_in_memory(run) as descriptor:
+    with run_file_in_memory(run) as descriptor:
         path = Path(f"/dev/fd/{descriptor}")
         for _ in range(2):  # every process reads it from its beginning
             assert load(path).endpoints[0].headers == {"authorization": "hush"}

@@ -1,0 +1,41 @@
+"""Writes the page of a search over stacks: report.md with its figures, report.html, and winner.yml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fmload.model.stack import StackSearch
+from fmload.results import search_file
+from fmload.results.folder import Results
+from fmload_analysis.document import formats, markdown
+from fmload_analysis.report import html
+from fmload_analysis.report.report import draw
+from fmload_analysis.stacks.sections import sections
+from fmload_analysis.stacks.winner import ready
+
+WINNER = "winner.yml"
+
+
+def write(root: Path) -> tuple[Path, ...]:
+    """The page of the search as far as it is; the paths of what was written."""
+    results = Results(root)
+    results.refuse_links()
+    search = search_file.read(root)
+    winner = ready(root, search)
+    found = sections(search, winner)
+    draw(found, results.figures)
+    subtitle = _subtitle(search)
+    head, _, rest = markdown.render(search.name, found).partition("\n\n")
+    results.report_md.write_text(f"{head}\n\n{subtitle} · [interactive report](report.html)\n\n{rest}",
+                                 encoding="utf-8")
+    results.report_html.write_text(html.render(search.name, subtitle, found), encoding="utf-8")
+    if winner is None:
+        return results.report_html, results.report_md
+    (root / WINNER).write_text(winner.run_file, encoding="utf-8")
+    return results.report_html, results.report_md, root / WINNER
+
+
+def _subtitle(search: StackSearch) -> str:
+    return (f"Search over serving stacks · {formats.several(len(search.candidates), 'candidate')} · strategy "
+            f"{search.strategy} · {formats.several(len(search.trials), 'trial')}"
+            f"{'' if search.ended else ' · not over yet'}")

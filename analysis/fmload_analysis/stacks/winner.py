@@ -1,0 +1,53 @@
+"""The winner ready to use: its run file without `vary`, and the server's own command line or configuration."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from fmload.base.errors import FmloadError
+from fmload.config import dump, yaml_lines
+from fmload.config.dumping import masked
+from fmload.config.loading import load
+from fmload.config.schema import RunFile
+from fmload.model.stack import StackSearch
+from fmload.results.folder import Results
+from fmload.stacks.candidates import Stack, stacks_of
+from fmload_analysis.stacks.ranking import winner
+from fmload_analysis.stacks.sections import Winner
+
+
+def ready(root: Path, search: StackSearch) -> Winner | None:
+    """The winner's run file and its server; None while there is none, or where run.yml is not there to make it of."""
+    best = winner(search)
+    if best is None:
+        return None
+    try:
+        run = load(Results(root).run_yml)
+        stack = next((one for one in stacks_of(run) if one.candidate.name == best.candidate.name), None)
+    except FmloadError:  # damaged, or a secret was taken out that it cannot be without
+        return None
+    return None if stack is None else Winner(run_file_of(run, stack), server_of(stack))
+
+
+def run_file_of(run: RunFile, stack: Stack) -> str:
+    """The run file with the candidate in the place of all that varies."""
+    alone = run.model_copy(update={"name": stack.candidate.name, "endpoints": [stack.spec], "stacks": None,
+                                   "telemetry": []})
+    return f"# The winner of the search {run.name}: {stack.candidate.text}\n{dump(alone)}"
+
+
+def server_of(stack: Stack) -> str:
+    """What serves it: a command as a shell takes it, or the keys of its deployment."""
+    deploy = stack.spec.deploy
+    if deploy is None:
+        return f"# served at {stack.spec.url or ', '.join(stack.spec.urls or [])}"
+    options = deploy.options
+    if emulator := getattr(options, "emulator", None):
+        return shlex.join(["fmload", "emulate", "--profile", emulator, *getattr(options, "emulator_options", ())])
+    if command := getattr(options, "command", None):
+        env = " ".join(f"{key}={shlex.quote(str(value))}" for key, value in masked(dict(options.env), "env").items())
+        return f"{env} {shlex.join(command)}".strip()
+    said: dict[str, Any] = deploy.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    return yaml_lines.write(masked(said)).rstrip()

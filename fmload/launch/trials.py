@@ -1,0 +1,218 @@
+"""Trials of a search over stacks as processes: each is an ordinary `fmload run` in a folder of its own."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fmload.base.errors import EXIT_BUDGET, EXIT_DISK_FULL, EXIT_INTERRUPTED, FmloadError
+from fmload.config.schema import RunFile
+from fmload.config.secrets import lift
+from fmload.launch.processes import run_file_in_memory
+from fmload.model.stack import Found, Trial
+from fmload.plan.estimate import described, estimate, latency_s, prices_of, sizes_of
+from fmload.plan.stages import plan
+from fmload.pricing.table import load_prices
+from fmload.results import stage_file
+from fmload.results.folder import Results
+from fmload.search import planner
+from fmload.stacks.candidates import Stack, trial_run
+from fmload.stacks.driver import Cost
+from fmload.stacks.strategy import Ask
+
+TYPICAL = 0.6  # of the stages that a search for the highest load may take
+AROUND_S = 6.0  # processes start, prompts are made, the report is written
+POLL_S = 0.1
+TAIL_LINES = 15
+END_S = 900.0  # for a trial that was interrupted to take down what it stood up
+_ERROR = re.compile(r"^error: ", re.MULTILINE)
+_PR_SET_PDEATHSIG = 1
+
+
+Read = Callable[[Path], Found | None]  # None: nothing was measured
+
+
+@dataclass(slots=True)
+class _Child:
+    trial: Trial
+    process: subprocess.Popen[bytes] | None  # None: it had ended before, and was not written down
+    began_s: float
+    log: Path
+
+
+class Trials:
+    """A bench of this host. `read` opens a trial's folder; `startup_s` is what standing a run up takes."""
+
+    def __init__(self, root: Path, run: RunFile, stacks: Sequence[Stack], read: Read,
+                 startup_s: Callable[[RunFile], float] = lambda _: 0.0) -> None:
+        self._root, self._run, self._read, self._startup_s = root, run, read, startup_s
+        self._stacks = {stack.candidate.name: stack for stack in stacks}
+        self._children: list[_Child] = []
+        self._expected: dict[Ask, Cost] = {}
+
+    def begin(self, trial: Trial, left_usd: float | None) -> None:
+        """Start the trial's process, or go on with the run that its folder holds."""
+        run = trial_run(self._run, self._stacks[trial.candidate], trial.share, left_usd)
+        folder = self._root / trial.folder
+        log = folder / "logs" / "run.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        trial.started_utc = trial.started_utc or datetime.now(UTC).isoformat(timespec="seconds")
+        begun = stage_file.exists(Results(folder))
+        process = None if begun and _is_whole(run, folder) else _started(run, folder, log, begun)
+        self._children.append(_Child(trial, process, time.monotonic(), log))
+
+    def wait(self) -> Trial:
+        """The next trial that ends. Raises KeyboardInterrupt for one that was interrupted: it stays as running."""
+        try:
+            while True:
+                for child in self._children:
+                    if child.process is None or child.process.poll() is not None:
+                        self._children.remove(child)
+                        return self._ended(child)
+                time.sleep(POLL_S)
+        except KeyboardInterrupt:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """Have all trials that run end in their own time, which takes down what they stood up."""
+        for child in self._children:
+            if child.process is not None and child.process.poll() is None:
+                child.process.send_signal(signal.SIGINT)
+        limit = time.monotonic() + END_S
+        for child in self._children:
+            if child.process is not None:
+                with suppress(subprocess.TimeoutExpired):
+                    child.process.wait(max(1.0, limit - time.monotonic()))
+
+    def expected(self, ask: Ask) -> Cost:
+        """By the lengths of its stages and the price of its endpoint, as they are written."""
+        if ask not in self._expected:
+            self._expected[ask] = expected_of(trial_run(self._run, self._stacks[ask.candidate], ask.share, None),
+                                              self._startup_s)
+        return self._expected[ask]
+
+    def _ended(self, child: _Child) -> Trial:
+        code = child.process.returncode if child.process else 0
+        if code in (EXIT_INTERRUPTED, -signal.SIGINT, -signal.SIGTERM):
+            raise KeyboardInterrupt
+        words = _text(child.log)
+        if code == EXIT_DISK_FULL:
+            raise FmloadError(_error(words) or "disk full", exit_code=EXIT_DISK_FULL)
+        folder, took_s = self._root / child.trial.folder, _took_s(child, self._root / child.trial.folder)
+        found = self._read(folder)
+        if found is None:
+            reason = _error(words) or f"fmload run ended with code {code}"
+            return replace(child.trial, status="failed", took_s=took_s, reason=reason.splitlines()[0],
+                           words=_last_words(reason, folder, child))
+        if code == EXIT_BUDGET:
+            return replace(child.trial, status="failed", took_s=took_s, usd=found.usd, facts=found.facts,
+                           measured_s=found.measured_s, reason="it was stopped: max_cost would have been passed")
+        return replace(child.trial, status=found.status, figure=found.figure, reason=found.reason, facts=found.facts,
+                       measured_s=found.measured_s, usd=found.usd, took_s=took_s,
+                       words=_last_words("", folder, child) if found.status == "failed" else "")
+
+
+def expected_of(run: RunFile, startup_s: Callable[[RunFile], float]) -> Cost:
+    """What a trial will probably take: stages of the length of their windows, fewer than a search may come to."""
+    return _cost(run, startup_s, TYPICAL, 1)
+
+
+def most_of(run: RunFile, startup_s: Callable[[RunFile], float]) -> Cost:
+    """What it takes at most: as many stages as its search can come to, each extended as far as it may be."""
+    return _cost(run, startup_s, 1.0, run.load.find.extend if run.load.find is not None else 1)
+
+
+def _cost(run: RunFile, startup_s: Callable[[RunFile], float], of_most: float, extend: int) -> Cost:
+    stages, prompts = plan(run), described(run)
+    most = planner.at_most(run, stages)
+    count = max(1.0, most * of_most) if run.load.find is not None else float(len(stages))
+    price = prices_of(run, load_prices(Path(run.prices) if run.prices else None))
+    found = estimate(run, stages, prompts, price)
+    size = sizes_of(prompts, run.endpoints[0].parameters)[stages[0].prompt_set]
+    windows_s = sum((stage.window_s or 0.0) * (extend - 1) for stage in stages)
+    stages_s = (found.endpoints[0].hours * 3600 + windows_s + latency_s(size)) / len(stages) * count
+    usd = None
+    if (known := found.endpoints[0].usd) is not None:
+        usd = known / max(found.endpoints[0].hours * 3600, 1e-9) * (
+            stages_s + (0.0 if found.endpoints[0].by_token else startup_s(run)))
+    return Cost(stages_s + startup_s(run) + AROUND_S, usd)
+
+
+def _started(run: RunFile, folder: Path, log: Path, resume: bool) -> subprocess.Popen[bytes]:
+    lifted, secrets = lift(run)
+    with run_file_in_memory(lifted) as run_file, log.open("ab") as output:
+        command = [sys.executable, "-P", "-m", "fmload", "run", f"/dev/fd/{run_file}", "--out", str(folder), "--yes",
+                   *(["--resume"] if resume else [])]
+        return subprocess.Popen(command, env={**os.environ, **secrets}, stdin=subprocess.DEVNULL, stdout=output,
+                                stderr=subprocess.STDOUT, pass_fds=[run_file], start_new_session=True,
+                                preexec_fn=_end_with_parent if sys.platform == "linux" else None)
+
+
+def _end_with_parent() -> None:
+    """Of a child: it is interrupted, and so takes down what it stood up, when the search is gone, however it went."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _is_whole(run: RunFile, folder: Path) -> bool:
+    """Whether the run has ended by itself, and left nothing standing."""
+    told = stage_file.read(Results(folder)).stages
+    if any(stage.status in ("pending", "running", "interrupted") for stage in told) or planner.next_step(run, told):
+        return False
+    return not _standing(folder / "ledger.jsonl")
+
+
+def _standing(ledger: Path) -> set[tuple[Any, ...]]:
+    """What the ledger of a trial has created and not deleted."""
+    up: set[tuple[Any, ...]] = set()
+    for line in _text(ledger).splitlines():
+        with suppress(ValueError, KeyError, TypeError):
+            event: Mapping[str, Any] = json.loads(line)
+            key = (event["kind"], event["name"], event["region"])
+            up = up - {key} if event["event"] == "deleted" else up | {key}
+    return up
+
+
+def _took_s(child: _Child, folder: Path) -> float:
+    """Since its start; of one that was broken off and gone on with, the parts together."""
+    return child.trial.took_s + time.monotonic() - child.began_s if child.process else max(
+        child.trial.took_s, _written_s(folder, child.trial))
+
+
+def _written_s(folder: Path, trial: Trial) -> float:
+    """From its start to the last that its run wrote, where nobody was there to see it end."""
+    with suppress(OSError, ValueError):
+        began = datetime.fromisoformat(trial.started_utc).timestamp()
+        return max(0.0, Results(folder).stages_json.stat().st_mtime - began)
+    return 0.0
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def _error(log: str) -> str:
+    """What the run said of why it failed; empty when it did not."""
+    found = list(_ERROR.finditer(log))
+    return log[found[-1].end():].strip() if found else ""
+
+
+def _last_words(reason: str, folder: Path, child: _Child) -> str:
+    """The end of the server's log, else of what the run said."""
+    server = folder / "logs" / f"{child.trial.candidate}.log"
+    said = _text(server).strip() or reason or _text(child.log).strip()
+    return "\n".join(said.splitlines()[-TAIL_LINES:])
+
