@@ -101,6 +101,13 @@ GRANTS: dict[str, tuple[Grant, ...]] = {
         Grant("s3", ("list_buckets", "list_objects_v2", "get_object_tagging")),
     ),
 }
+# What the load alone needs, by protocol, at endpoints that are there already.
+REQUESTS: dict[str, tuple[Grant, ...]] = {
+    "sagemaker": (Grant("sagemaker", (), "arn:{partition}:sagemaker:{region}:{account}:endpoint/*",
+                        ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream")),),
+    "bedrock": (Grant("bedrock", (), also=("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")),),
+}
+OWN_TAG = "aws:ResourceTag/fmload:run"
 _LEASED = ("sagemaker", "eks", "bedrock")
 _PREFIXES = {"service-quotas": "servicequotas", "resourcegroupstaggingapi": "tag"}
 _OTHERWISE = {("s3", "head_object"): "s3:GetObject", ("s3", "list_objects_v2"): "s3:ListBucket",
@@ -119,27 +126,31 @@ def actions_of(target: str) -> list[str]:
 
 
 def policy(run_file: RunFile, account: str = "*") -> dict[str, Any]:
-    """The policy document for the targets of a run file, in their regions."""
+    """The policy document for the targets of a run file, and for the requests to what it does not deploy."""
     targets = sorted({spec.deploy.target for spec in run_file.endpoints if spec.deploy})
-    regions = sorted({region_of(spec, run_file.region) or "*" for spec in run_file.endpoints if spec.deploy})
-    return document(targets, regions or ["*"], account)
+    asked = sorted({spec.protocol for spec in run_file.endpoints if not spec.deploy and spec.protocol in REQUESTS})
+    regions = sorted({region_of(spec, run_file.region) or "*" for spec in run_file.endpoints
+                      if spec.deploy or spec.protocol in REQUESTS})
+    return document(targets, regions or ["*"], account, asked)
 
 
-def document(targets: Sequence[str], regions: Sequence[str], account: str = "*") -> dict[str, Any]:
-    """The policy for targets in regions: one statement for what may be done with the same things."""
+def document(targets: Sequence[str], regions: Sequence[str], account: str = "*",
+             asked: Sequence[str] = ()) -> dict[str, Any]:
+    """The policy for targets in regions: one statement for what may be done with the same things. `asked`: protocols of
+    endpoints that are there already."""
     statements: dict[tuple[tuple[str, ...], bool], set[str]] = {}
-    for grant in _grants(targets):
+    for grant in (*_grants(targets), *(grant for protocol in asked for grant in REQUESTS[protocol])):
         resources = tuple(sorted({_filled(grant.resource, region, account) for region in regions}))
         statements.setdefault((resources, grant.own), set()).update(_actions(grant))
     return {"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": sorted(actions), "Resource": list(resources),
-         **({"Condition": {"StringLike": {"aws:ResourceTag/fmload:run": "*"}}} if own else {})}
+         **({"Condition": {"StringLike": {OWN_TAG: "*"}}} if own else {})}
         for (resources, own), actions in statements.items()]}
 
 
 def _grants(targets: Sequence[str]) -> Iterator[Grant]:
     leased = [target for target in targets if target in _LEASED]
-    for name in (*targets, *(["lease"] if leased else []), "check", "sweep"):
+    for name in (*targets, *(["lease"] if leased else []), *(["check", "sweep"] if targets else [])):
         yield from GRANTS.get(name, ())
 
 

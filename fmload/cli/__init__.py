@@ -12,7 +12,7 @@ HELP = {
     "compare": "compare results folders",
     "import": "bring in another tool's results, as published beside as corrected",
     "prices": "show or refresh the price table",
-    "deploy": "plan, up, status, down, sweep",
+    "deploy": "plan, check, policy, up, status, down, sweep",
     "evaluate": "score the kept answers",
     "selftest": "what this machine's client can measure",
     "help": "the pages of the documentation, and the options of a command",

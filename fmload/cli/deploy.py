@@ -201,8 +201,8 @@ def _agreed(yes: bool) -> bool:
 
 
 def _run_file(args: argparse.Namespace) -> RunFile:
-    from fmload.config.loading import load
-    return load(_config(args), args.sets)
+    from fmload.config.loading import find, load
+    return load(find(str(_config(args))), args.sets)
 
 
 def _config(args: argparse.Namespace) -> Path:

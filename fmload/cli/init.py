@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_arguments(parser)
     add = parser.add_argument
     add("--out", type=Path, default=Path("run.yml"), metavar="FILE", help="default: run.yml")
+    add("--from", dest="recipe", metavar="RECIPE", help="a run file that ships, to be changed (fmload help recipes)")
     add("--force", action="store_true", help="replace the file when it is there")
 
 
@@ -26,6 +27,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the file, having checked that it loads, and say what comes next."""
     if args.out.exists() and not args.force:
         raise FmloadError(f"{args.out} is there already", hint="name another with --out, or replace it with --force")
+    if args.recipe:
+        return _write(args.out, config.find(args.recipe).read_text(encoding="utf-8"), "deploy check")
     _ask_what_is_missing(args)
     asked = flags.as_described(args)
     try:
@@ -36,11 +39,15 @@ def run(args: argparse.Namespace) -> int:
         print(f"the server was not asked: {error.message}")
     text = run_file(asked)
     config.parse(text, str(args.out), args.out.resolve().parent)
+    return _write(args.out, text, "validate")
+
+
+def _write(out: Path, text: str, then: str) -> int:
     try:
-        args.out.write_text(text, encoding="utf-8")
+        out.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise FmloadError(f"{args.out}: {error.strerror}", hint="name another file with --out") from error
-    print(f"wrote {args.out}; next:\n  fmload validate {args.out}\n  fmload run {args.out}")
+        raise FmloadError(f"{out}: {error.strerror}", hint="name another file with --out") from error
+    print(f"wrote {out}; next:\n  fmload {then} {out}\n  fmload run {out}")
     return EXIT_OK
 
 

@@ -91,13 +91,21 @@ def _meant(name: str) -> str:
     return did_you_mean(name, COMMANDS.names())
 
 
+def _parsed(parser: argparse.ArgumentParser, rest: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Options may stand before, between and after what they are about: `deploy check --offline CONFIG`."""
+    whole = (argparse.PARSER, argparse.REMAINDER)  # these take the rest as it is
+    if any(action.nargs in whole for action in parser._actions):
+        return parser.parse_known_args(rest)
+    return parser.parse_known_intermixed_args(rest)
+
+
 def _run(name: str, rest: list[str]) -> int:
     if name not in COMMANDS:
         print(f"fmload: unknown command '{name}'{_meant(name)}\nTry 'fmload --help'.", file=sys.stderr)
         return EXIT_USAGE
     module = COMMANDS.load(name)
     parser = parser_of(name)
-    options, unknown = parser.parse_known_args(rest)
+    options, unknown = _parsed(parser, rest)
     if unknown:
         near = did_you_mean(unknown[0].partition("=")[0], list(parser._option_string_actions))
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{near}")

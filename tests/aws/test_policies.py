@@ -58,6 +58,8 @@ def test_a_target_lives_its_whole_life_with_its_policy_alone(
     allow(account, target)
     rows = checked(run_file, Aws())
     assert not [row for row in rows if "not authorized" in row.detail]
+    asked = "emulator" not in ENDPOINTS[target]["deploy"]
+    assert [row.state for row in rows if row.what == "permissions"] == ["ok"] * asked
     lifecycle.look_before(run_file, context)
     lifecycle.up(run_file, context)
     lease.renew_all(context, lease.LEASE_S)
@@ -86,6 +88,12 @@ def test_what_a_policy_does_not_let_one_see_is_said_and_stops_no_sweep(
     assert context.run_id in seen
     assert any(line.startswith("not looked at: ec2-instance of ") and theirs.run_id in line
                and "ec2:DescribeInstances" in line for line in said), said
+
+
+def test_the_check_names_the_actions_that_the_policy_lacks(account: EmulatedAws, make_run_file: MakeRunFile) -> None:
+    allow(account, "sagemaker", without="sagemaker:CreateEndpoint")
+    [row] = [row for row in checked(make_run_file(ENDPOINTS["sagemaker"]), Aws()) if row.what == "permissions"]
+    assert row.missing and "are denied: sagemaker:CreateEndpoint" in row.detail and "deploy policy" in row.remedy
 
 
 def test_the_account_refuses_what_the_policy_does_not_say(

@@ -130,6 +130,16 @@ def test_init_without_enough_says_what_to_give(
     assert not (tmp_path / "run.yml").exists()
 
 
+def test_init_copies_a_run_file_that_ships_and_deploy_takes_it_by_name(fmload: Call, tmp_path: Path) -> None:
+    done = fmload("init", "--from", "gpt-oss-20b-g6e.2xlarge", "--out", "my.yml")
+    assert done.returncode == 0 and "fmload deploy check my.yml" in done.stdout, done.stderr
+    assert (tmp_path / "my.yml").read_bytes() == resource("configs", "gpt-oss-20b-g6e.2xlarge.yml").read_bytes()
+    by_name, by_path = (fmload("deploy", "check", "--offline", name) for name in ("gpt-oss-20b-g6e.2xlarge", "my.yml"))
+    assert by_name.returncode == 0 and by_name.stdout == by_path.stdout
+    wrong = fmload("init", "--from", "gpt-oss-20b", "--out", "other.yml")
+    assert wrong.returncode == 2 and "gpt-oss-20b-g6e.2xlarge" in wrong.stderr
+
+
 def test_init_keeps_a_file_that_is_there(fmload: Call, tmp_path: Path) -> None:
     (tmp_path / "run.yml").write_text("mine")
     done = fmload("init", "--url", "http://h/v1", "--model", "m")

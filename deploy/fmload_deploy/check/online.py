@@ -14,7 +14,7 @@ from fmload.base.resources import table
 from fmload.config.schema import EndpointSpec
 from fmload_deploy.aws import Aws, gone
 from fmload_deploy.check.rows import Row, State
-from fmload_deploy.permissions import actions_of
+from fmload_deploy.permissions import OWN_TAG, actions_of, document
 
 # EC2's vCPU quotas, on demand and spot, by the beginning of the instance type (longest first).
 _QUOTAS = (
@@ -175,15 +175,25 @@ class _Asking:
         yield self._asked("permissions", self._permissions)
 
     def _permissions(self) -> Row:
-        arn = self._client("sts").get_caller_identity()["Arn"]
-        wanted = actions_of(self.target)
-        answer = self._client("iam").simulate_principal_policy(PolicySourceArn=_source(arn), ActionNames=wanted)
-        refused = sorted(one["EvalActionName"] for one in answer["EvaluationResults"]
-                         if one["EvalDecision"] != "allowed")
+        """Each statement of the smallest policy is asked for on its own resources: a policy that allows no more than it
+        does not allow its actions on all."""
+        me = self._client("sts").get_caller_identity()
+        wanted, refused = actions_of(self.target), set[str]()
+        for statement in document([self.target], [self.region or "*"], me["Account"])["Statement"]:
+            refused |= self._denied(_source(me["Arn"]), statement)
         if refused:
             return self._row("permissions", "missing", f"{len(refused)} of {len(wanted)} are denied: "
-                             + ", ".join(refused), "fmload deploy policy CONFIG prints the smallest policy")
+                             + ", ".join(sorted(refused)), "fmload deploy policy CONFIG prints the smallest policy")
         return self._row("permissions", "ok", f"all {len(wanted)}")
+
+    def _denied(self, source: str, statement: Mapping[str, Any]) -> set[str]:
+        """The statement's actions that the source's policies deny."""
+        tagged = [{"ContextKeyName": OWN_TAG, "ContextKeyValues": ["a-run"], "ContextKeyType": "string"}]
+        pages = self._client("iam").get_paginator("simulate_principal_policy").paginate(
+            PolicySourceArn=source, ActionNames=statement["Action"], ResourceArns=statement["Resource"],
+            **({"ContextEntries": tagged} if "Condition" in statement else {}))
+        return {one["EvalActionName"] for page in pages for one in page["EvaluationResults"]
+                if one["EvalDecision"] != "allowed"}
 
 
 def _source(arn: str) -> str:

@@ -61,7 +61,8 @@ class EC2:
 
     def plan(self) -> Plan:
         script = self.script
-        notes = (f"image {script.image}, {len(script.copies)} copies an instance; images.yml of {images.table_date()}",
+        copies = f"{len(script.copies)} {'copy' if len(script.copies) == 1 else 'copies'}"
+        notes = (f"image {script.image}, {copies} an instance; images.yml of {images.table_date()}",
                  f"open to {self.options.allow or f'the {self.options.address} address of this machine'}, ports "
                  f"{script.port} and {STATUS_PORT}",
                  *(("a way in: aws ssm start-session --target INSTANCE",) if self.options.ssm else ()),

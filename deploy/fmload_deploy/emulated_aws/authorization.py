@@ -36,6 +36,34 @@ def allowed(policy: Mapping[str, Any], action: str) -> bool:
                                for pattern in _listed(statement["Action"]))
 
 
+def simulated(policy: Mapping[str, Any] | None, query: Mapping[str, Sequence[str]]) -> str:
+    """The answer to iam:SimulatePrincipalPolicy under that policy (None: everything is allowed).
+
+    As AWS does: an action asked for without a resource is one on all resources, which a statement on some does not
+    allow; and a statement with a condition allows nothing where its key is not told.
+    """
+    names = [values[0] for key, values in query.items() if key.startswith("ActionNames.member.")]
+    resources = [values[0] for key, values in query.items() if key.startswith("ResourceArns.member.")] or ["*"]
+    told = {values[0] for key, values in query.items() if key.endswith("ContextKeyName")}
+    decided = {name: policy is None or _simulated(policy, name, resources, told) for name in names}
+    results = "".join(
+        f"<member><EvalActionName>{name}</EvalActionName>"
+        f"<EvalDecision>{'allowed' if good else 'implicitDeny'}</EvalDecision></member>"
+        for name, good in decided.items())
+    return ('<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">'
+            f"<SimulatePrincipalPolicyResult><IsTruncated>false</IsTruncated><EvaluationResults>{results}"
+            "</EvaluationResults></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>")
+
+
+def _simulated(policy: Mapping[str, Any], action: str, resources: Sequence[str], told: set[str]) -> bool:
+    """Whether the policy allows the action on every one of the resources."""
+    saying = [statement for statement in policy["Statement"]
+              if any(fnmatch.fnmatchcase(action, pattern) for pattern in _listed(statement["Action"]))
+              and {key for keys in statement.get("Condition", {}).values() for key in keys} <= told]
+    return all(any(fnmatch.fnmatchcase(resource, pattern) for statement in saying
+                   for pattern in _listed(statement.get("Resource", "*"))) for resource in resources)
+
+
 def _listed(value: str | Sequence[str]) -> Sequence[str]:
     return [value] if isinstance(value, str) else value
 

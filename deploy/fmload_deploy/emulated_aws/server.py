@@ -63,6 +63,8 @@ class Misbehaving:
                      or self._not_known(action) or self._mismatch(action, body))
             if fault is None:
                 self._note_lag(action, body)
+        if fault is None and action == "SimulatePrincipalPolicy":
+            return _answer(start, "200 OK", "text/xml", authorization.simulated(self._policy, parse_qs(body.decode())))
         if fault is None:
             return self._inner(environ, start)
         if fault.code == "":

@@ -10,7 +10,9 @@ import pytest
 from botocore import xform_name
 
 import fmload_deploy
-from fmload_deploy.permissions import GRANTS, action, actions_of, document
+from fmload.base.resources import resource
+from fmload.config.loading import load
+from fmload_deploy.permissions import GRANTS, action, actions_of, document, policy
 from fmload_deploy.sagemaker.kinds import Endpoint, EndpointConfig, InferenceComponent, Model
 
 ROOT = Path(fmload_deploy.__file__).parent
@@ -52,6 +54,16 @@ def test_actions_are_named_as_iam_has_them() -> None:
     assert action("service-quotas", "list_service_quotas") == "servicequotas:ListServiceQuotas"
     assert action("s3", "head_object") == "s3:GetObject"
     assert action("resourcegroupstaggingapi", "get_resources") == "tag:GetResources"
+
+
+def test_what_is_not_deployed_needs_the_requests_alone() -> None:
+    made = policy(load(resource("configs", "bedrock-two-models.yml")))
+    assert {action for statement in made["Statement"] for action in statement["Action"]} == {
+        "bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"}
+    existing = policy(load(resource("configs", "sagemaker-existing.yml")))
+    assert [statement["Action"] for statement in existing["Statement"]] == [
+        ["sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream"]]
+    assert existing["Statement"][0]["Resource"][0].endswith(":endpoint/*")
 
 
 @pytest.mark.parametrize("target", ["sagemaker", "ec2", "eks", "bedrock"])
