@@ -10,6 +10,7 @@ from fmload.endpoints import usage
 from fmload.endpoints.aws_errors import frame_failure
 from fmload.endpoints.characters import is_whole, mended
 from fmload.endpoints.endings import failure_of, reason_text
+from fmload.endpoints.tool_calls import ToolCalls
 from fmload.model.outcome import Failure, Outcome
 from fmload.model.reading import Channel, Chunk, Reading
 from fmload.wire.eventstream import FrameError, frames
@@ -30,6 +31,7 @@ class Answer:
     reading: Reading = field(default_factory=Reading)
     ended: bool = False
     read_to: int = 0
+    calls: ToolCalls = field(default_factory=ToolCalls)
     _running: int = 0  # the running total of tokens so far
     _told_each: bool = True  # it has grown with every text
     _told: list[usage.Counts] = field(default_factory=list)
@@ -93,6 +95,7 @@ class Answer:
         self._settle_counts(len(exchange.body))
         self._settle_chunks(streamed)
         reading = self.reading
+        reading.tool_calls = self.calls.all() or reading.tool_calls
         if not is_whole(reading.chunks):
             reading.chunks = mended(reading.chunks)
         if exchange.failure is None:

@@ -94,12 +94,14 @@ def read(answer: Answer, event: Json, end: int) -> None:
     if kind == "message_start":
         _usage(answer, {**(event["message"].get("usage") or {}), "output_tokens": None})  # a first guess
     elif kind == "content_block_start":
-        _block_start(answer, event["content_block"], end)
+        _block_start(answer, event["content_block"], end, event.get("index"))
     elif kind == "content_block_delta":
         delta = event["delta"]
         answer.add(end, delta.get("thinking"), "reasoning")
         answer.add(end, delta.get("text"))
         answer.add(end, delta.get("partial_json"), "tool")
+        if delta.get("partial_json"):
+            answer.calls.add(event.get("index"), delta["partial_json"])
     elif kind == "message_delta":
         answer.finish(event["delta"].get("stop_reason"))
         told = event.get("usage") or {}
@@ -107,10 +109,13 @@ def read(answer: Answer, event: Json, end: int) -> None:
     elif kind == "message_stop":
         answer.ended = True
     elif kind == "message":  # whole, not streamed
-        for block in event["content"]:
+        for place, block in enumerate(event["content"]):
             answer.add(end, block.get("thinking") or ("redacted" if block.get("data") else None), "reasoning")
             answer.add(end, block.get("text"))
             answer.add(end, str(block["input"]) if str(block.get("type")).endswith("tool_use") else None, "tool")
+            if str(block.get("type")).endswith("tool_use"):
+                answer.calls.begin(place, block.get("id"), block.get("name"))
+                answer.calls.add(place, block["input"])
         answer.finish(event.get("stop_reason"))
         _usage(answer, event.get("usage") or {})
     elif kind == "error":
@@ -119,9 +124,10 @@ def read(answer: Answer, event: Json, end: int) -> None:
         answer.fail("stream_error", words[:500])
 
 
-def _block_start(answer: Answer, block: Json, end: int) -> None:
+def _block_start(answer: Answer, block: Json, end: int, place: Any) -> None:
     if str(block.get("type")).endswith("tool_use"):
         answer.add(end, block.get("name"), "tool")
+        answer.calls.begin(place, block.get("id"), block.get("name"))
     elif block.get("data"):  # redacted thinking comes whole, with the start of its block
         answer.add(end, "redacted", "reasoning")
     else:

@@ -151,9 +151,12 @@ def read_converse(answer: Answer, event: Json, end: int) -> None:
     """Add one event of ConverseStream, given as `{event type: payload}`; Nova streams the same events."""
     for kind, payload in event.items():
         if kind == "contentBlockStart":
-            answer.add(end, ((payload.get("start") or {}).get("toolUse") or {}).get("name"), "tool")
+            used = (payload.get("start") or {}).get("toolUse") or {}
+            answer.add(end, used.get("name"), "tool")
+            if used:
+                answer.calls.begin(payload.get("contentBlockIndex"), used.get("toolUseId"), used.get("name"))
         elif kind == "contentBlockDelta":
-            _converse_block(answer, payload["delta"], end)
+            _converse_block(answer, payload["delta"], end, payload.get("contentBlockIndex"))
         elif kind == "messageStop":
             answer.finish(payload["stopReason"])
         elif kind == "metadata":
@@ -162,20 +165,24 @@ def read_converse(answer: Answer, event: Json, end: int) -> None:
 
 def read_converse_whole(answer: Answer, response: Json, end: int) -> None:
     """Add a whole answer of Converse, or of Nova."""
-    for block in response["output"]["message"]["content"]:
+    for place, block in enumerate(response["output"]["message"]["content"]):
         reasoning = (block.get("reasoningContent") or {}).get("reasoningText")
-        _converse_block(answer, {**block, "reasoningContent": reasoning} if reasoning else block, end)
+        _converse_block(answer, {**block, "reasoningContent": reasoning} if reasoning else block, end, place)
     answer.finish(response["stopReason"])
     _converse_metadata(answer, response)
 
 
-def _converse_block(answer: Answer, block: Json, end: int) -> None:
+def _converse_block(answer: Answer, block: Json, end: int, place: Any) -> None:
     reasoning = block.get("reasoningContent") or {}
     # Redacted reasoning is generated, and billed, though nobody can read it; a signature is not.
     answer.add(end, reasoning.get("text") or ("redacted" if reasoning.get("redactedContent") else None), "reasoning")
     answer.add(end, block.get("text"))
-    tool = (block.get("toolUse") or {}).get("input")
+    used = block.get("toolUse") or {}
+    tool = used.get("input")
     answer.add(end, tool if isinstance(tool, str) else str(tool or ""), "tool")
+    if used:
+        answer.calls.begin(place, used.get("toolUseId"), used.get("name"))
+        answer.calls.add(place, tool)
 
 
 def _converse_metadata(answer: Answer, payload: Json) -> None:

@@ -19,6 +19,7 @@ from fmload.endpoints.characters import is_whole, mended
 from fmload.endpoints.endings import failure_of, reason_text
 from fmload.endpoints.failures import error_text
 from fmload.endpoints.lenient_json import loads, tolerant
+from fmload.endpoints.tool_calls import ToolCalls
 from fmload.model.outcome import Failure
 from fmload.model.reading import Channel, Chunk, Reading
 from fmload.wire.exchange import Exchange
@@ -91,6 +92,7 @@ class OpenAIAnswer:
         self._choices: dict[int, int] = {}  # how often the messages turned to each choice
         self._finish_reasons: dict[int, str] = {}
         self._told = chunk_tokens.Told()
+        self._calls = ToolCalls()
         # Usage, by how much it can be trusted to be the total: in a message of its own, with the end of a choice
         # or after it, or anywhere (continuous usage of a stream that broke off).
         self._usage_alone: list[Mapping[str, Any]] = []
@@ -167,6 +169,7 @@ class OpenAIAnswer:
             index = _index(choice)
             self._see(index)
             piece, count = piece_of(choice), chunk_tokens.of_choice(choice)
+            self._calls.add_openai(index, choice.get("delta") or choice.get("message"))
             if piece.text or piece.silent or count:
                 pieces.append((index, piece))
                 tokens.append(count)
@@ -241,6 +244,7 @@ class OpenAIAnswer:
         if self._odd and not is_whole(reading.chunks):
             reading.chunks = mended(reading.chunks)
         reading.choices = self._number_of_choices()
+        reading.tool_calls = self._calls.all()
         counts = self._counts()
         usage.bound(counts, body_bytes, None, reading.choices)
         note_counts(reading, counts)

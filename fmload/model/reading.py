@@ -26,6 +26,14 @@ class Chunk(NamedTuple):
     thought: str = ""
 
 
+class ToolCall(NamedTuple):
+    """A call that the model asks for; `arguments` is the text that it wrote, JSON where all went well."""
+
+    id: str
+    name: str
+    arguments: str
+
+
 @dataclass(slots=True)
 class Reading:
     """What the bytes said. Counts are None where the server was silent. `detail` is the server's own account.
@@ -49,6 +57,7 @@ class Reading:
     chunk_tokens_known: bool = False
     choices: int = 1
     remark: str | None = None
+    tool_calls: list[ToolCall] = field(default_factory=list)
 
     def said(self, channel: Channel) -> str:
         """All text of one channel."""
