@@ -94,7 +94,8 @@ class OpenAIDialect:
     def __init__(self, ask: Ask, body: Mapping[str, Any], number: int, chat: bool, shape: Shape) -> None:
         options = body.get("stream_options") or {}
         self._chat, self._shape = chat, shape
-        self.finish_with_last = shape.finish == "with_last_token"
+        self._calls = _forced_call(body, number) if chat else None
+        self.finish_with_last = shape.finish == "with_last_token" or self._calls is not None
         self._usage_wanted = bool(options.get("include_usage"))
         self.usage_each = self._usage_wanted and bool(options.get("continuous_usage_stats"))
         kind = "chat.completion" if chat else "text_completion"
@@ -114,6 +115,8 @@ class OpenAIDialect:
         return self._event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
 
     def token(self, text: str, reasoning: bool, finish: str | None, usage: Usage | None) -> bytes:
+        if self._calls is not None and not reasoning:
+            return self._event([self._calls.piece(text, finish is not None)], usage if self.usage_each else None)
         if finish is None and not self.usage_each:
             before = self._before_thought if reasoning else self._before
             return before + orjson.dumps(text)[1:-1] + self._after
@@ -137,6 +140,8 @@ class OpenAIDialect:
         message: dict[str, Any] = {"role": "assistant", "content": text}
         if reasoning:
             message[self._shape.reasoning_field] = reasoning
+        if self._calls is not None:
+            message, finish = {**message, "content": None, "tool_calls": [self._calls.whole(text)]}, "tool_calls"
         choice = {"index": 0, "finish_reason": finish, **({"message": message} if self._chat else {"text": text})}
         return Whole(orjson.dumps({**self._envelope, "choices": [choice], "usage": usage_json(usage)}))
 
@@ -151,3 +156,40 @@ class OpenAIDialect:
         if usage is not None:
             event["usage"] = usage_json(usage)
         return b"data: " + orjson.dumps(event) + b"\n\n"
+
+
+class _ForcedCall:
+    """An answer that has to be a call of one tool (`tool_choice`): its tokens are the call's one argument."""
+
+    def __init__(self, name: str, argument: str, number: int) -> None:
+        self._head = {"id": f"call_{number:08x}", "type": "function"}
+        self._name, self._argument = name, argument
+        self._begun = False
+
+    def piece(self, text: str, last: bool) -> dict[str, Any]:
+        """The choice of one event: more of the argument, in JSON that is whole with the last token."""
+        said = orjson.dumps(text)[1:-1].decode()
+        call: dict[str, Any] = {"index": 0, "function": {"arguments": said + ('"}' if last else "")}}
+        if not self._begun:
+            self._begun = True
+            opened = f'{{{orjson.dumps(self._argument).decode()}:"'
+            call = {"index": 0, **self._head,
+                    "function": {"name": self._name, "arguments": opened + call["function"]["arguments"]}}
+        return {"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": "tool_calls" if last else None}
+
+    def whole(self, text: str) -> dict[str, Any]:
+        """The call in one piece."""
+        arguments = orjson.dumps({self._argument: text}).decode()
+        return {**self._head, "function": {"name": self._name, "arguments": arguments}}
+
+
+def _forced_call(body: Mapping[str, Any], number: int) -> _ForcedCall | None:
+    """The tool that the request forces: by name, or (`required`) the first there is. None where it forces none."""
+    choice = body.get("tool_choice")
+    tools = [tool["function"] for tool in body.get("tools") or () if isinstance(tool, dict) and "function" in tool]
+    wanted = choice["function"]["name"] if isinstance(choice, dict) else None
+    if not tools or (wanted is None and choice != "required"):
+        return None
+    tool = next((one for one in tools if one["name"] == wanted), tools[0])
+    properties = (tool.get("parameters") or {}).get("properties") or {}
+    return _ForcedCall(str(tool["name"]), next(iter(properties), "input"), number)

@@ -63,10 +63,12 @@ def _hidden(add: Callable[..., Any]) -> Callable[..., Any]:
     return hidden
 
 
-def run_file(options: argparse.Namespace, host: str | None, protocol: str, ask: Ask | None = None) -> RunFile:
+def run_file(options: argparse.Namespace, host: str | None, protocol: str, ask: Ask | None = None,
+             scripted: bool = False) -> RunFile:
     """The run file named by --fmload-config, or the one that the other options describe. Raises FmloadError.
 
-    `ask` tells the model of a server that speaks OpenAI's protocol, where none is given.
+    `ask` tells the model of a server that speaks OpenAI's protocol, where none is given. `scripted`: the users write
+    what they send.
     """
     if options.fmload_config:
         run = load(Path(options.fmload_config))
@@ -75,7 +77,8 @@ def run_file(options: argparse.Namespace, host: str | None, protocol: str, ask: 
         if ask is not None and protocol == "openai" and not options.fmload_model and urls[0]:
             given = {**vars(options), "fmload_model": ask(urls[0], options.fmload_api_key_env or None)}
             options = argparse.Namespace(**given)
-        run = parse(yaml_lines.write(_described(options, host, protocol)), "the options", Path.cwd())
+        described = {**_described(options, host, protocol), **({"prompts": [_scenario(options)]} if scripted else {})}
+        run = parse(yaml_lines.write(described), "the options", Path.cwd())
     waiting = [spec.name for spec in run.endpoints if spec.deploy]
     if waiting:
         raise FmloadError(f"endpoint {waiting[0]} is to be deployed, which Locust alone does not do",
@@ -114,6 +117,13 @@ def _prompts(options: argparse.Namespace) -> dict[str, Any]:
         return {"name": "prompts", "source": "jsonl", "files": [options.fmload_prompts], **length}
     tokens = options.fmload_input_tokens
     return {"name": f"synthetic-{tokens}", "source": "synthetic", "input_tokens": tokens, **length}
+
+
+def _scenario(options: argparse.Namespace) -> dict[str, Any]:
+    if options.fmload_prompts:
+        raise FmloadError(f"--fmload-prompts {options.fmload_prompts}: these users write what they send",
+                          hint="leave it out, or read the file in the locustfile")
+    return {"name": "scenario", "source": "scenario"}
 
 
 def _load(options: argparse.Namespace) -> dict[str, Any]:

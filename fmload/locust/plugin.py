@@ -35,7 +35,7 @@ from fmload.exposition.watching import watch
 from fmload.launch import server
 from fmload.launch import session as launch
 from fmload.launch.parent import parent
-from fmload.locust import door, options, said, webui
+from fmload.locust import door, options, said, scripted, webui
 from fmload.locust.link import RunnerLink
 from fmload.locust.listener import keep_listening
 from fmload.locust.shape import StageShape
@@ -47,7 +47,7 @@ from fmload.master.controller import ALL_GONE, Controller
 from fmload.master.spend import Spend
 from fmload.model.outcome import NEITHER
 from fmload.model.reading import Reading
-from fmload.model.record import Record
+from fmload.model.record import Record, scenario_of
 from fmload.plan.estimate import prices_of, require_prices
 from fmload.pricing.resolve import Pricing, Unpriced
 from fmload.pricing.table import load_prices
@@ -170,7 +170,7 @@ class Plugin:
         fire = self.environment.events
         if record.outcome not in ("censored", *NEITHER):
             fire.request.fire(
-                request_type=self.worker.protocol(record.endpoint), name=f"{record.endpoint} {record.prompt_set}",
+                request_type=self.worker.protocol(record.endpoint), name=_name(record),
                 response_time=response_time, response_length=sum(len(chunk.text) for chunk in reading.chunks),
                 exception=failed, context={}, response=None, url=record.address,
                 start_time=time.time() - (time.monotonic_ns() - started_ns) / 1e9)
@@ -294,8 +294,10 @@ class Plugin:
     def _open(self) -> launch.Session:
         given = self.environment.parsed_options
         protocol = _protocol(self.environment)
-        run = options.run_file(given, self.guard.host(self.environment.host), protocol,
-                               self._ask_for_model)
+        users = self.environment.user_classes
+        run = options.run_file(given, self.guard.host(self.environment.host), protocol, self._ask_for_model,
+                               scripted.any_of(users))
+        scripted.check(run, users)
         run = proxies.with_proxies(run)
         for words in proxies.told(run):
             logger.info("%s", words)
@@ -388,6 +390,12 @@ def _guard(environment: Any) -> webui.Guard:
     return webui.Guard(given, host, argument_parser.ui_extra_args_dict, keyed)
 
 
+def _name(record: Record) -> str:
+    """What a request is called in Locust's statistics: as its scenario calls it, or by endpoint and prompts."""
+    note = scenario_of(record.detail)
+    return str(note["name"]) if note else f"{record.endpoint} {record.prompt_set}"
+
+
 def _protocol(environment: Any) -> str:
     """What runs without a run file speak."""
     users = environment.user_classes
@@ -428,6 +436,9 @@ def _on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> Non
     # Locust builds its whole argument parser once an option on every spawn message, which freezes a worker for 45 ms.
     argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
     locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY_S
+    if environment.shape_class is None:  # a locustfile with users alone
+        environment.shape_class = StageShape()  # type: ignore[no-untyped-call]
+        environment.shape_class.runner = runner
     plugin = environment.fmload = Plugin(environment, runner)
     if web_ui:
         view = LiveView(lambda: plugin.collector)

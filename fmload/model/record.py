@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import msgpack
+import orjson
 import pyarrow as pa
 
 from fmload.model.outcome import Outcome
@@ -20,7 +21,10 @@ SCHEMA_VERSION = 2
 # 2  chunk_tokens_known, choices, remark, cache_write_tokens, cache_write_1h_tokens; outcome `client`; tokens_source
 #    `approximate`
 
-SAFE_CHECK = "safe_check"  # the key of `detail` under which a worker notes its content-safety checks
+# Keys of `detail` under which a worker notes what is its own: content-safety checks, and a scenario's place of the
+# request (user, name, session, turn, step).
+SAFE_CHECK = "safe_check"
+SCENARIO = "scenario"
 
 Stamp = Literal["kernel", "user"]
 TokensSource = Literal["server", "tokenizer", "approximate", "chunks"]
@@ -89,6 +93,19 @@ _TYPES: dict[str, pa.DataType] = {
                      "outcome"), _dictionary),
 }
 SCHEMA = pa.schema([(name, _TYPES[name]) for name in COLUMNS], metadata={"fmload.schema": str(SCHEMA_VERSION)})
+
+
+def noted(detail: str | None, key: str, note: Any) -> str:
+    """The `detail` of a record with a note of the worker's own before the server's account."""
+    return orjson.dumps({key: note, **(orjson.loads(detail) if detail else {})}).decode()
+
+
+def scenario_of(detail: str | None) -> dict[str, Any] | None:
+    """A scenario's note in a record's `detail`; None where there is none."""
+    if detail is None or f'"{SCENARIO}"' not in detail:
+        return None
+    note = orjson.loads(detail).get(SCENARIO)
+    return note if isinstance(note, dict) else None
 
 
 def pack(record: Record) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from fmload.config.schema import RunFile
 from fmload.model.stage import Stage
+from fmload.plugins import SOURCES
 from fmload.prompts import store
 from fmload.prompts.earlier_runs import sent_before
 from fmload.prompts.shortage import shortages
@@ -13,7 +14,12 @@ from fmload.results.folder import Results
 
 
 def repeats(run: RunFile, stages: Sequence[Stage], results: Results) -> Iterator[str]:
-    """A sentence for every prepared set that is too small for the plan, and for every one that an earlier run sent."""
+    """A sentence for every prepared set that is too small for the plan, and for every one that an earlier run sent.
+
+    None of a scenario, whose prompts are not known before.
+    """
+    if all(getattr(SOURCES.load(spec.source), "scripted", False) for spec in run.prompts):
+        return
     sets = {spec.name: store.read(results.prompts / f"{spec.name}.jsonl") for spec in run.prompts}
     yield from shortages(run, stages, sets)
     yield from sent_before(run, results)

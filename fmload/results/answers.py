@@ -60,8 +60,13 @@ def _limited(text: str, limit_bytes: int) -> tuple[str, bool]:
 
 
 def is_answer(packed: bytes) -> bool:
-    """Whether a frame is an answer; else it is a record."""
+    """Whether a frame is an answer, or another map that travels beside the records; else it is a record."""
     return packed[:1] != b"" and packed[0] in _FIXMAP
+
+
+def is_kept(row: dict[str, Any]) -> bool:
+    """Whether an unpacked map is a kept answer; else it is a text to be counted, or a session."""
+    return "text" in row
 
 
 def unpack(packed: bytes) -> dict[str, Any]:

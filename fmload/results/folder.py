@@ -125,6 +125,11 @@ class Results:
         return self.root / "telemetry_problems.json"
 
     @property
+    def sessions_parquet(self) -> Path:
+        """How each session ended, how long it took, and where the time went."""
+        return self.root / "sessions.parquet"
+
+    @property
     def texts_parquet(self) -> Path:
         """Texts of answers that their server did not count."""
         return self.root / "texts.parquet"

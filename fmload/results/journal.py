@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from fmload.base.errors import FmloadError, first_line, refused_by_disk
 from fmload.base.files import write_whole
 from fmload.model.record import SCHEMA, Record, to_table, unpack
-from fmload.results import answers, counts, frames, texts
+from fmload.results import answers, counts, frames, sessions, texts
 from fmload.results.counts import Count
 from fmload.results.folder import Results
 from fmload.results.once import Once
@@ -178,6 +178,9 @@ def compact(results: Results) -> Compaction:
 def _add(files: _Files, results: Results, packed: bytes, done: Compaction, counted: Mapping[str, Count]) -> None:
     if answers.is_answer(packed):
         row = answers.unpack(packed)
+        if sessions.is_session(row):
+            files.add(results.sessions_parquet, sessions.SCHEMA, row)
+            return
         if not isinstance(row.get("request_id"), str):
             raise ValueError("an answer without its request")
         if texts.is_text(row):
@@ -198,7 +201,7 @@ def _add(files: _Files, results: Results, packed: bytes, done: Compaction, count
 def answer_bytes(results: Results) -> int:
     """What the answers in the journals take, each counted once."""
     return sum(len(packed) for packed in _frames(results, Compaction())
-               if answers.is_answer(packed) and not texts.is_text(answers.unpack(packed)))
+               if answers.is_answer(packed) and answers.is_kept(answers.unpack(packed)))
 
 
 def text_bytes(results: Results) -> int:

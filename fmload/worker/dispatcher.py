@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +21,7 @@ from fmload.endpoints.building import build
 from fmload.endpoints.remedies import remedy
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
-from fmload.model.record import Record
+from fmload.model.record import SCENARIO, Record, noted
 from fmload.model.request_id import new_id, new_trial_id
 from fmload.plan.exact import Part
 from fmload.prompts import replay
@@ -353,14 +353,30 @@ class Dispatcher:
             prompt = self._own_prompt(lane)
         request = self._spawn(lane, time.monotonic_ns(), prompt)
         try:
+            self.finished(request)
+        finally:
+            self.release(lane)
+
+    def start(self, lane: Lane, prompt: Prompt, note: dict[str, Any]) -> gevent.Greenlet:
+        """Send a prompt of a scenario now; its record holds the note."""
+        return self._spawn(lane, time.monotonic_ns(), replace(prompt, prompt_set=lane.prompt_set), note)
+
+    def finished(self, request: gevent.Greenlet) -> tuple[Record, Reading] | None:
+        """Wait for the end of a request, and a moment more where it failed at once. None where it was killed before
+        anything was sent. A greenlet that is killed here takes the request with it."""
+        try:
             request.join()
-            gevent.sleep(FAILURE_PAUSE_S.get(request.value, 0.0))
+            ended = request.value if isinstance(request.value, tuple) else None
+            gevent.sleep(FAILURE_PAUSE_S.get(ended[0].outcome, 0.0) if ended else 0.0)
         except BaseException:
             request.kill(timeout=KILL_LIMIT_S)
             raise
-        finally:
-            self.lanes.release(lane)
-            self._tell_if_idle()
+        return ended
+
+    def release(self, lane: Lane) -> None:
+        """A user gives its slot back."""
+        self.lanes.release(lane)
+        self._tell_if_idle()
 
     def _own_prompt(self, lane: Lane) -> Prompt | None:
         """The next of this worker's part of exactly so many requests; None elsewhere. Waits for the answer that a later
@@ -372,8 +388,9 @@ class Dispatcher:
             gevent.sleep(TURN_POLL_S)
         return prompt
 
-    def _spawn(self, lane: Lane, scheduled_ns: int, prompt: Prompt | None = None) -> gevent.Greenlet:
-        request = gevent.Greenlet(self._request, lane, scheduled_ns, prompt)
+    def _spawn(self, lane: Lane, scheduled_ns: int, prompt: Prompt | None = None,
+               note: dict[str, Any] | None = None) -> gevent.Greenlet:
+        request = gevent.Greenlet(self._request, lane, scheduled_ns, prompt, note)
         self._in_flight[request] = lane
         request.link(self._landed)
         request.start()
@@ -383,7 +400,8 @@ class Dispatcher:
         del self._in_flight[request]
         self._tell_if_idle()
 
-    def _request(self, lane: Lane, scheduled_ns: int, due: Prompt | None) -> str:
+    def _request(self, lane: Lane, scheduled_ns: int, due: Prompt | None,
+                 note: dict[str, Any] | None) -> tuple[Record, Reading]:
         """One request and its record: whatever is raised on the way, there is one."""
         prompt, record, reading = due, None, Reading()
         try:
@@ -396,11 +414,13 @@ class Dispatcher:
             measure.note_own_failure(record, error)
         if record.outcome == "cancelled" and self._censoring and record.send_ns is not None:
             record.outcome = "censored"
+        if note is not None:
+            record.detail = noted(record.detail, SCENARIO, note)
         self._keep(record, reading)
         lane.unreached = lane.unreached + 1 if record.outcome in _UNREACHED else 0
         if lane.unreached == DEAD_AFTER:
             self._dead(lane.stage, f"{record.endpoint}: {record.error}")
-        return record.outcome
+        return record, reading
 
     def _unsent(self, lane: Lane, prompt: Prompt, scheduled_ns: int) -> Record:
         endpoint, limit = self._sends_with(lane)

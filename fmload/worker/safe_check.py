@@ -26,7 +26,7 @@ from fmload.endpoints.failures import http_failure
 from fmload.endpoints.payloads import filled, follow
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
-from fmload.model.record import SAFE_CHECK, Record
+from fmload.model.record import SAFE_CHECK, Record, noted
 from fmload.wire.exchange import Exchange, HttpRequest, Timeouts, Wire
 from fmload.wire.http1 import Http1Wire
 from fmload.wire.url import split_url, with_query
@@ -97,8 +97,7 @@ def _note(found: Found, took_ns: int) -> dict[str, Any]:
 
 def _noted(record: Record, notes: Mapping[str, Any]) -> Record:
     """The record with what was found beside the server's own account."""
-    detail = orjson.loads(record.detail) if record.detail else {}
-    record.detail = orjson.dumps({**detail, SAFE_CHECK: notes}).decode()
+    record.detail = noted(record.detail, SAFE_CHECK, notes)
     return record
 
 

@@ -53,7 +53,7 @@ class Slots:
 
     def __init__(self) -> None:
         self._lanes: dict[int, Lane] = {}
-        self._waiting: deque[AsyncResult[Lane]] = deque()
+        self._waiting: deque[tuple[AsyncResult[Lane], str | None]] = deque()
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes.values())
@@ -79,21 +79,27 @@ class Slots:
         """Take no new requests of any stage."""
         self._lanes = {}
 
-    def take(self) -> Lane:
-        """A slot, as soon as there is one; blocks the greenlet. A greenlet killed meanwhile takes none."""
-        lane = self._freest()
+    def serves(self, lane: Lane) -> bool:
+        """Whether requests of this lane may be sent."""
+        return self._lanes.get(lane.stage) is lane
+
+    def take(self, endpoint: str | None = None) -> Lane:
+        """A slot, as soon as there is one; blocks the greenlet. A greenlet killed meanwhile takes none. `endpoint`:
+        the one whose lanes alone will do."""
+        lane = self._freest(endpoint)
         if lane is not None:
             lane.engage()
             return lane
         granted: AsyncResult[Lane] = AsyncResult()
-        self._waiting.append(granted)
+        waiter = (granted, endpoint)
+        self._waiting.append(waiter)
         try:
             waited_for: Lane = granted.get()
         except BaseException:
             if granted.ready():
                 self.release(granted.get())
             else:
-                self._waiting.remove(granted)
+                self._waiting.remove(waiter)
             raise
         return waited_for
 
@@ -102,11 +108,20 @@ class Slots:
         lane.busy -= 1
         self._grant()
 
-    def _freest(self) -> Lane | None:
-        best = max(self._lanes.values(), key=lambda lane: lane.free, default=None)
+    def _freest(self, endpoint: str | None = None) -> Lane | None:
+        lanes = (lane for lane in self._lanes.values() if endpoint in (None, lane.endpoint))
+        best = max(lanes, key=lambda lane: lane.free, default=None)
         return best if best is not None and best.free > 0 else None
 
     def _grant(self) -> None:
-        while self._waiting and (lane := self._freest()) is not None:
+        """Slots to those that wait, in their order; who waits for a lane that is full lets others pass."""
+        while self._waiting and self._freest() is not None:
+            found = next(((place, lane) for place, (_, endpoint) in enumerate(self._waiting)
+                          if (lane := self._freest(endpoint)) is not None), None)
+            if found is None:
+                return
+            place, lane = found
+            granted, _ = self._waiting[place]
+            del self._waiting[place]
             lane.engage()
-            self._waiting.popleft().set(lane)
+            granted.set(lane)

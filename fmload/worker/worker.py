@@ -28,6 +28,7 @@ from fmload.live.state import Tally
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.model.record import Record, pack
+from fmload.model.session import Session
 from fmload.protocol.delivery import Outbox
 from fmload.protocol.link import Link
 from fmload.protocol.messages import (
@@ -51,11 +52,13 @@ from fmload.protocol.messages import (
     kind_of,
     other_version,
 )
+from fmload.results import sessions
 from fmload.results.answers import ANSWERS_FULL, Keeper
 from fmload.results.journal import Journal
 from fmload.results.texts import TEXTS_FULL, TextKeeper
 from fmload.worker.client_health import ClientHealth
 from fmload.worker.dispatcher import KILL_LIMIT_S, Dispatcher, Trial
+from fmload.worker.seat import Seat
 
 logger = logging.getLogger(__name__)
 
@@ -211,6 +214,22 @@ class Worker:
                 self._sender_made.wait()
         else:
             self._dispatcher.serve_one(idle)
+
+    def seat(self, idle: Callable[[], AbstractContextManager[None]], endpoint: str | None = None) -> Seat:
+        """A slot for a user with a scenario, as soon as there is one; `idle()` is entered while the user waits.
+        `endpoint`: the one whose slots alone will do."""
+        with idle():
+            while self._dispatcher is None:
+                self._sender_made.wait()
+            dispatcher = self._dispatcher
+            return Seat(dispatcher, dispatcher.lanes.take(endpoint))
+
+    def keep_session(self, session: Session | None) -> None:
+        """Keep how a session ended; nothing for one in which nothing was sent."""
+        if session is not None:
+            frame = sessions.pack(session)
+            self._append(frame)
+            self._outbox.add(frame)
 
     @property
     def in_flight(self) -> int:

@@ -91,6 +91,36 @@ def test_a_user_killed_in_the_moment_of_its_slot_gives_it_back() -> None:
     assert served.busy == 1
 
 
+def test_a_user_of_one_endpoint_waits_for_its_lane_and_lets_others_pass() -> None:
+    lanes = Slots()
+    served, _ = lanes.serve([lane(0, 1), lane(1, 2)])
+    first, second = (gevent.spawn(lanes.take, "e0") for _ in range(2))
+    gevent.idle()
+    others = takers(lanes, 2)
+    assert got([first, second]) == [0] and got(others) == [1, 1]
+    lanes.release(served)
+    assert got([first, second]) == [0, 0]
+
+
+def test_a_slot_goes_to_the_first_that_can_use_it() -> None:
+    lanes = Slots()
+    waiting = gevent.spawn(lanes.take, "e1")
+    gevent.idle()
+    any_will_do, = takers(lanes, 1)
+    lanes.serve([lane(0, 1)])
+    assert got([waiting]) == [] and got([any_will_do]) == [0]
+
+
+def test_a_lane_is_served_until_its_stage_closes() -> None:
+    lanes = Slots()
+    served, = lanes.serve([lane(0, 1)])
+    assert lanes.serves(served)
+    lanes.serve([lane(0, 2)])  # dealt again
+    assert lanes.serves(served) and served.slots == 2
+    lanes.serve([lane(1, 1)])
+    assert not lanes.serves(served)
+
+
 @given(slots=st.lists(st.integers(0, 20), min_size=1, max_size=4),
        users=st.lists(st.integers(0, 20), min_size=1, max_size=6))
 def test_dealt_slots_add_up_to_what_was_asked_and_fit_the_users(slots: list[int], users: list[int]) -> None:

@@ -46,6 +46,10 @@ def offered_load(facts: Facts) -> Check | None:
     if achieved is None:
         return None
     difference = relative(achieved, offered)
+    if facts.summary.prompt_source == "scenario":
+        return Check(4, "achieved = offered", PASS, f"{offered:g} users with a scenario of their own kept "
+                     f"{achieved:.4g} {what} on average: between their requests they think, use tools, or send "
+                     "several side by side.", {"offered": offered, "achieved": achieved})
     if stage.exact and difference < 0:  # users whose prompts are used up wait for the last answers
         return Check(4, "achieved = offered", PASS, f"{achieved:.4g} {what} of {offered:.4g} offered, over all "
                      "requests from the first to the last: with exactly so many, fewer are in flight at both ends.",

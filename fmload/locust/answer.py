@@ -1,0 +1,62 @@
+"""What a scenario gets back of a request: the answer, what it took, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fmload.metrics.per_record import e2e_ns, ttft_ns
+from fmload.model.outcome import Outcome
+from fmload.model.reading import Reading, ToolCall
+from fmload.model.record import Record
+
+NS = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer. `outcome` is `ok` or one of the failures of docs/metrics.md, `error` its message.
+
+    Tokens are None where nobody told; `ttft_s` and `e2e_s` (seconds) where no token came. `record` is what the results
+    folder holds of the request.
+    """
+
+    text: str
+    reasoning: str
+    tool_calls: tuple[ToolCall, ...]
+    outcome: Outcome
+    error: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None
+    ttft_s: float | None
+    e2e_s: float | None
+    record: Record
+
+    @property
+    def ok(self) -> bool:
+        """Whether the request ended well."""
+        return self.outcome == "ok"
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The answer as a message of the chat, for the requests that go on from it: text and tool calls."""
+        message: dict[str, Any] = {"role": "assistant", "content": self.text}
+        if self.tool_calls:
+            message["tool_calls"] = [
+                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                for call in self.tool_calls]
+        return message
+
+
+def answer_of(record: Record, reading: Reading) -> Answer:
+    """The answer of a request that has ended."""
+    return Answer(
+        text=reading.said("answer"), reasoning=reading.said("reasoning"), tool_calls=tuple(reading.tool_calls),
+        outcome=record.outcome, error=record.error, input_tokens=record.input_tokens,
+        output_tokens=record.output_tokens, cached_tokens=record.cached_tokens, ttft_s=_seconds(ttft_ns(record)),
+        e2e_s=_seconds(e2e_ns(record)), record=record)
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else ns / NS

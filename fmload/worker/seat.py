@@ -1,0 +1,45 @@
+"""A user's place in a stage: one slot, held from its first request there until the stage closes or the user goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent
+
+from fmload.model.prompt import Prompt
+from fmload.model.reading import Reading
+from fmload.model.record import Record
+from fmload.worker.dispatcher import Dispatcher
+from fmload.worker.slots import Lane
+
+
+class Seat:
+    """One slot of a lane. Requests side by side share it: what is offered is users, not requests in flight."""
+
+    def __init__(self, dispatcher: Dispatcher, lane: Lane) -> None:
+        self.lane = lane
+        self._dispatcher = dispatcher
+        self._under_way: set[gevent.Greenlet] = set()
+        self._left = False
+
+    @property
+    def open(self) -> bool:
+        """Whether a request may be sent: the stage is on."""
+        return not self._left and self._dispatcher.lanes.serves(self.lane)
+
+    def ask(self, prompt: Prompt, note: dict[str, Any]) -> tuple[Record, Reading] | None:
+        """Send a prompt now and wait for the end of its answer; its record holds the note. None where it was killed
+        before anything was sent."""
+        request = self._dispatcher.start(self.lane, prompt, note)
+        self._under_way.add(request)
+        try:
+            return self._dispatcher.finished(request)
+        finally:
+            self._under_way.discard(request)
+
+    def leave(self) -> None:
+        """Give the slot back, once; what is still under way is ended, and kept as cancelled."""
+        if not self._left:
+            self._left = True
+            gevent.killall(list(self._under_way), block=False)
+            self._dispatcher.release(self.lane)

@@ -1,0 +1,226 @@
+"""Scenarios of locustfiles under real Locust processes: every request is a record, in every way to run them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow.parquet as pq
+import pytest
+
+from fmload.base.resources import resource
+from fmload.model.record import Record, scenario_of
+from tests.load_rig import Run, Server, emulator, free_port, ids, locust, run_file, started, wait_until
+
+EXAMPLES = {"chat_with_memory": {"ask"}, "retrieval": {"answer"}, "agent_with_tools": {"plan", "check", "write"},
+            "two_tenants": {"chat", "summarize", "compare"}}
+FAST = ("--ttft", "30ms", "--gap", "4ms")
+SHORT = ("--fmload-warmup", "1s", "--fmload-model", "m", "-t", "7s")
+
+
+def example(name: str) -> Path:
+    return resource("locustfiles", f"{name}.py")
+
+
+def alone(folder: Path, server: Server, file: Path, *options: str, users: int = 6) -> Any:
+    """The locustfile by headless Locust, as its docstring says."""
+    (folder / "out").mkdir(exist_ok=True)
+    port = str(free_port())
+    return started(["-m", "locust", "-f", str(file), "--host", f"{server.url}/v1", "--headless", "-u", str(users),
+                    "-r", "20", "--fmload-out", str(folder / "out"), "--master-bind-port", port, "--master-port", port,
+                    *options], folder)
+
+
+def sessions(run: Run) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(run.results.sessions_parquet).to_pylist()
+    return rows
+
+
+def notes(records: list[Record]) -> list[dict[str, Any]]:
+    found = [scenario_of(record.detail) for record in records]
+    assert all(note is not None for note in found)
+    return [note for note in found if note is not None]
+
+
+def in_sessions(records: list[Record]) -> Counter[str]:
+    return Counter(str(note["session"]) for note in notes(records) if "session" in note)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_each_example_runs_as_its_docstring_says_and_every_request_is_a_record(name: str, tmp_path: Path) -> None:
+    with emulator(tmp_path, *FAST) as server, alone(tmp_path, server, example(name), *SHORT) as run:
+        assert run.wait() == 0, run.output()
+        records = run.records()
+        assert records and ids(records) == {one.request_id for one in server.requests()}
+        assert {record.outcome for record in records} == {"ok"} and "Traceback" not in run.output()
+        names = {note["name"] for note in notes(records)}
+        assert names == EXAMPLES[name] - ({"compare", "summarize"} - names)  # which of those two come is drawn
+        assert all(re.search(rf"openai\s+{word}\s", run.output()) for word in names)
+        if name != "two_tenants":
+            told = {row["session"]: row["requests"] for row in sessions(run)}
+            assert told == in_sessions(records)
+            assert {row["outcome"] for row in sessions(run)} >= {"finished"}
+
+
+def test_an_agent_waits_for_its_tools_and_its_requests_side_by_side_overlap(tmp_path: Path) -> None:
+    with (emulator(tmp_path, *FAST) as server,
+          alone(tmp_path, server, example("agent_with_tools"), *SHORT, users=2) as run):
+        assert run.wait() == 0, run.output()
+        whole = [row for row in sessions(run) if row["outcome"] == "finished"]
+        assert whole and all(row["requests"] == 4 and row["in_tools_ns"] >= 50_000_000 for row in whole)
+        for row in whole:
+            of_it = [record for record in run.records() if (scenario_of(record.detail) or {}).get("session") ==
+                     row["session"]]
+            spans = sorted((record.send_ns or 0, record.last_token_ns or 0) for record in of_it)
+            assert spans[2][0] < spans[1][1]  # the two looks side by side
+            parts = row["in_requests_ns"] + row["in_tools_ns"]
+            assert parts <= row["end_ns"] - row["begin_ns"] and row["in_requests_ns"] < sum(
+                last - first for first, last in spans)
+
+
+@pytest.mark.parametrize("ways", [("--processes", "2"), ("--master", "--expect-workers", "2")],
+                         ids=["forks", "master and workers"])
+def test_workers_share_the_users_and_nothing_is_lost(ways: tuple[str, ...], tmp_path: Path) -> None:
+    file = example("chat_with_memory")
+    with emulator(tmp_path, *FAST) as server:
+        port = str(free_port())
+        command = ["-m", "locust", "-f", str(file), "--host", f"{server.url}/v1", "--headless", "-u", "6", "-r", "20",
+                   "--fmload-out", str(tmp_path / "out"), "--master-bind-port", port, "--master-port", port, *SHORT]
+        with started([*command, *ways], tmp_path) as run:
+            if "--master" in ways:
+                worker = ["-m", "locust", "-f", str(file), "--worker", "--master-host", "127.0.0.1", "--master-port",
+                          port]
+                with started(worker, tmp_path, "w1"), started(worker, tmp_path, "w2"):
+                    assert run.wait() == 0, run.output()
+            else:
+                assert run.wait() == 0, run.output()
+        records = run.records()
+        assert ids(records) == {one.request_id for one in server.requests()}
+        assert len({record.worker for record in records}) == 2
+        assert {row["session"]: row["requests"] for row in sessions(run)} == in_sessions(records)
+
+
+SLOW = """
+import gevent
+from locust import SequentialTaskSet, constant, task
+from fmload.locust import OpenAIUser
+
+class Steps(SequentialTaskSet):
+    @task
+    def first(self):
+        self.client.chat("one", name="first", max_tokens=5)
+
+    @task
+    def second(self):
+        self.client.chat("two", name="second", max_tokens=5)
+        self.client.chat("three", name="third", max_tokens=5)
+
+    @task
+    def end(self):
+        self.interrupt()
+
+class Person(OpenAIUser):
+    wait_time = constant(0)
+    tasks = [Steps]
+"""
+
+
+def test_a_stage_that_closes_ends_tasks_and_the_next_begins_them_anew(tmp_path: Path) -> None:
+    file = tmp_path / "steps.py"
+    file.write_text(SLOW)
+    with emulator(tmp_path, *FAST) as server:
+        path = run_file(tmp_path, {"a": server.url}, {"concurrency": [2, 3], "ramp": 0, "warmup": "1s", "window": "3s"},
+                        prompts=[{"name": "short", "source": "scenario"}])
+        with locust(tmp_path, "--headless", "--fmload-config", str(path), file=file) as run:
+            assert run.wait() == 0, run.output()
+        records = run.records()
+        assert ids(records) == {one.request_id for one in server.requests()}
+        for stage, users in ((0, 2), (1, 3)):
+            of_it = sorted((one for one in records if one.stage == stage), key=lambda one: one.send_ns or 0)
+            assert [note["name"] for note in notes(of_it[:users])] == ["first"] * users
+            edges = sorted([(one.send_ns or 0, 1) for one in of_it] + [(one.end_ns or 0, -1) for one in of_it])
+            depth = peak = 0
+            for _, change in edges:
+                depth += change
+                peak = max(peak, depth)
+            assert peak == users  # never more requests in flight than users
+        assert "Traceback" not in run.output()
+
+
+FAILS = """
+from locust import constant, task
+from fmload.locust import OpenAIUser
+
+class Person(OpenAIUser):
+    wait_time = constant(0.1)
+
+    @task
+    def quiet(self):
+        with self.session("talk") as chat:
+            chat.ask("one", name="quiet", max_tokens=5)
+            chat.ask("two", name="quiet", max_tokens=5)
+
+    @task
+    def loud(self):
+        self.client.chat("three", name="loud", max_tokens=5, raise_for_failure=True)
+"""
+
+
+def test_failures_are_records_and_exceptions_only_where_they_were_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "fails.py"
+    file.write_text(FAILS)
+    with (emulator(tmp_path, *FAST, "--fault", "status:code=503,rate=0.5") as server,
+          alone(tmp_path, server, file, *SHORT) as run):
+        assert run.wait() == 1, run.output()  # Locust's own code for failures
+        records = run.records()
+        failed = [record for record in records if record.outcome == "http_5xx"]
+        assert failed and ids(records) == {one.request_id for one in server.requests()}
+        loud = sum(note["name"] == "loud" for note in notes(failed))
+        assert run.output().count("RequestLost: loud: http_5xx") >= loud > 0
+        assert "RequestLost: quiet" not in run.output()
+        ended = Counter(row["outcome"] for row in sessions(run))
+        assert ended["failed"] and ended["finished"]
+        lost = {scenario_of(record.detail)["session"] for record in failed  # type: ignore[index]
+                if "session" in (scenario_of(record.detail) or {})}
+        assert {row["session"] for row in sessions(run) if row["outcome"] == "failed"} == lost
+
+
+def test_plain_http_calls_stand_beside_the_model_in_locusts_statistics(tmp_path: Path) -> None:
+    file = tmp_path / "http.py"
+    with emulator(tmp_path, *FAST) as server:
+        file.write_text(FAILS.replace("    @task\n    def loud(self):\n        self.client.chat("
+                                      '"three", name="loud", max_tokens=5, raise_for_failure=True)',
+                                      "    @task\n    def look(self):\n        assert self.http.get("
+                                      f'"{server.url}/health", name="look").ok'))
+        with alone(tmp_path, server, file, *SHORT) as run:
+            assert run.wait() == 0, run.output()
+            assert re.search(r"GET\s+look\s+\d+\s+0\(", run.output())
+            assert ids(run.records()) == {one.request_id for one in server.requests()}
+
+
+def test_with_the_web_ui_a_scenario_is_started_and_its_tasks_are_in_the_statistics(tmp_path: Path) -> None:
+    import requests
+
+    with emulator(tmp_path, *FAST) as server:
+        port, web = str(free_port()), str(free_port())
+        command = ["-m", "locust", "-f", str(example("chat_with_memory")), "--host", f"{server.url}/v1", "--web-port",
+                   web, "--fmload-model", "m", "--fmload-warmup", "1s", "--fmload-window", "3s", "--fmload-out",
+                   str(tmp_path / "out"), "--master-bind-port", port, "--master-port", port]
+        with started(command, tmp_path) as run:
+            page = f"http://127.0.0.1:{web}"
+
+            def there() -> bool:
+                try:
+                    return requests.get(page, timeout=2).ok
+                except requests.RequestException:
+                    return False
+            wait_until(there, 30.0, "the web UI")
+            assert requests.post(f"{page}/swarm", data={"user_count": 3, "spawn_rate": 9, "run_time": "20s"},
+                                 timeout=10).json()["success"]
+            wait_until(lambda: run.stages() and run.stages()[0]["status"] == "done" and run.records(), 60.0, "the run")
+            stats = orjson.loads(requests.get(f"{page}/stats/requests", timeout=5).content)["stats"]
+            assert {"ask"} <= {row["name"] for row in stats}
+            assert ids(run.records()) == {one.request_id for one in server.requests()}

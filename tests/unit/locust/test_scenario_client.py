@@ -1,0 +1,130 @@
+"""The client of a user with a scenario: what it sends, what it keeps, and what its sessions become. No load here."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from typing import Any
+
+import gevent
+import pytest
+from gevent import GreenletExit
+from locust.exception import RescheduleTask
+
+from fmload.locust.client import Client, RequestLost
+from fmload.model.prompt import Prompt
+from fmload.model.reading import Chunk, Reading, ToolCall
+from fmload.model.record import Record
+from fmload.model.session import Session
+
+CALL = ToolCall("call_1", "search", '{"query":"x"}')
+
+
+class Server:
+    """Answers every prompt as the test says; keeps what was sent and how sessions ended."""
+
+    def __init__(self, *outcomes: str, calls: list[ToolCall] | None = None) -> None:
+        self.sent: list[tuple[Prompt, dict[str, Any]]] = []
+        self.sessions: list[Session] = []
+        self._outcomes, self._calls = list(outcomes), calls or []
+
+    def client(self, raises: bool = False) -> Client:
+        return Client("Person", self.send, lambda session: self.sessions.append(session) if session else None, raises)
+
+    def send(self, prompt: Prompt, note: dict[str, Any]) -> tuple[Record, Reading]:
+        self.sent.append((prompt, note))
+        number = len(self.sent)
+        outcome: Any = self._outcomes.pop(0) if self._outcomes else "ok"
+        record = Record(f"r{number}", "w", 0, "e", "chat", prompt.id, 0, send_ns=number * 100,
+                        first_token_ns=number * 100 + 10, last_token_ns=number * 100 + 50, outcome=outcome,
+                        output_tokens=2)
+        return record, Reading([Chunk(1, text=f"answer {number}")], tool_calls=self._calls)
+
+
+def test_a_call_is_a_chat_with_its_own_parameters_and_name() -> None:
+    server = Server()
+    answer = server.client().chat("Why?", name="ask", max_tokens=7, exact_tokens=True, temperature=0)
+    (prompt, note), = server.sent
+    assert prompt.messages == [{"role": "user", "content": "Why?"}]
+    assert (prompt.output_tokens, prompt.exact_output, prompt.parameters) == (7, True, {"temperature": 0})
+    assert note == {"name": "ask", "user": "Person"}
+    assert (answer.text, answer.ok, answer.ttft_s, answer.e2e_s) == ("answer 1", True, 1e-8, 5e-8)
+
+
+def test_the_next_turn_carries_what_the_server_really_said_with_its_tool_calls() -> None:
+    server = Server(calls=[CALL])
+    with server.client().session("chat", system="Be brief.") as chat:
+        chat.ask("One?")
+        chat.tool_result(CALL, {"found": 1})
+        chat.ask(name="go on")
+    assert server.sent[1][0].messages == [
+        {"role": "system", "content": "Be brief."}, {"role": "user", "content": "One?"},
+        {"role": "assistant", "content": "answer 1", "tool_calls": [
+            {"id": "call_1", "type": "function", "function": {"name": "search", "arguments": '{"query":"x"}'}}]},
+        {"role": "tool", "tool_call_id": "call_1", "name": "search", "content": '{"found":1}'}]
+    assert [(note["name"], note["turn"], note["step"]) for _, note in server.sent] == [("chat", 0, 0), ("go on", 1, 1)]
+
+
+def test_a_question_without_an_answer_is_not_repeated_in_the_next_turn() -> None:
+    server = Server("http_5xx", "ok")
+    with server.client().session() as chat:
+        assert not chat.ask("Lost?").ok
+        chat.ask("Again?")
+    assert server.sent[1][0].messages == [{"role": "user", "content": "Again?"}]
+    assert [session.outcome for session in server.sessions] == ["failed"]
+
+
+def test_requests_side_by_side_in_greenlets_are_of_the_session_and_those_after_it_are_not() -> None:
+    server = Server()
+    client = server.client()
+    with client.session("job"):
+        gevent.joinall([gevent.spawn(client.chat, "Left?"), gevent.spawn(client.chat, "Right?")])
+    client.chat("Outside?")
+    sessions = [note.get("session") for _, note in server.sent]
+    assert sessions[0] == sessions[1] == server.sessions[0].session and sessions[2] is None
+    assert [note.get("step") for _, note in server.sent] == [0, 1, None]
+    assert server.sessions[0].requests == 2
+
+
+@pytest.mark.parametrize(("raised", "outcome"), [
+    (None, "finished"), (RescheduleTask(), "finished"), (GreenletExit(), "cut"), (KeyError("a bug"), "failed")])
+def test_how_its_block_is_left_says_how_a_session_ended(raised: BaseException | None, outcome: str) -> None:
+    server = Server()
+
+    def run() -> None:
+        with server.client().session("chat") as chat:
+            chat.ask("Hello?")
+            if raised is not None:
+                raise raised
+    if raised is None:
+        run()
+    else:
+        with pytest.raises(type(raised)):
+            run()
+    assert [session.outcome for session in server.sessions] == [outcome]
+
+
+def test_a_failure_is_an_answer_and_an_exception_only_where_it_is_asked_for() -> None:
+    assert Server("throttled").client().chat("x").outcome == "throttled"
+    with pytest.raises(RequestLost, match="ask: throttled"):
+        Server("throttled").client().chat("x", name="ask", raise_for_failure=True)
+    with pytest.raises(RequestLost):
+        Server("throttled").client(raises=True).chat("x")
+    assert Server("throttled").client(raises=True).chat("x", raise_for_failure=False).outcome == "throttled"
+
+
+def test_the_same_messages_have_the_same_prompt_id_and_others_another() -> None:
+    server = Server()
+    client = server.client()
+    for text in ("x", "x", "y"):
+        client.chat(text)
+    first, second, third = (prompt.id for prompt, _ in server.sent)
+    assert first == second != third
+
+
+def test_importing_the_package_imports_nothing_of_locust_and_an_unknown_name_is_an_error() -> None:
+    code = "import fmload.locust, sys; assert 'locust' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    with pytest.raises(AttributeError, match="NoSuchUser"):
+        _ = importlib.import_module("fmload.locust").NoSuchUser
