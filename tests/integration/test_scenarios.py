@@ -172,7 +172,7 @@ class Person(OpenAIUser):
 def test_failures_are_records_and_exceptions_only_where_they_were_asked_for(tmp_path: Path) -> None:
     file = tmp_path / "fails.py"
     file.write_text(FAILS)
-    with (emulator(tmp_path, *FAST, "--fault", "status:code=503,rate=0.5") as server,
+    with (emulator(tmp_path, *FAST, "--fault", "503:share=0.3") as server,
           alone(tmp_path, server, file, *SHORT) as run):
         assert run.wait() == 1, run.output()  # Locust's own code for failures
         records = run.records()
@@ -189,7 +189,7 @@ def test_failures_are_records_and_exceptions_only_where_they_were_asked_for(tmp_
 
 
 def test_plain_http_calls_stand_beside_the_model_in_locusts_statistics(tmp_path: Path) -> None:
-    file = tmp_path / "http.py"
+    file = tmp_path / "look.py"
     with emulator(tmp_path, *FAST) as server:
         file.write_text(FAILS.replace("    @task\n    def loud(self):\n        self.client.chat("
                                       '"three", name="loud", max_tokens=5, raise_for_failure=True)',
