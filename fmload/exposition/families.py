@@ -15,7 +15,7 @@ import numpy as np
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from fmload.base.version import __version__
-from fmload.live.state import Counts
+from fmload.live.counts import Counts
 from fmload.master.collector import Collector
 from fmload.metrics.histogram import Histogram, middles_s
 from fmload.metrics.live import watched

@@ -10,60 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fmload.live.counts import Counts
+from fmload.live.seconds import KEPT_SECONDS, Seconds
 from fmload.metrics.histogram import Histogram, buckets, quantile_s
 from fmload.metrics.live import is_good, request_metrics_ns, scaled, watched
-from fmload.model.outcome import NEITHER
 from fmload.model.record import Record
 
 _SECONDLY = ("ttft", "itl", "icl")  # of these, one point a second
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
-KEPT_SECONDS = 3600
 SETTLING_S = 3  # the newest seconds are still coming in from the workers
 
 Group = tuple[int, str, str]  # stage, endpoint, prompt set
-
-
-@dataclass(slots=True)
-class Counts:
-    """What is counted of one group, or of one second."""
-
-    outcomes: Counter[str] = field(default_factory=Counter)
-    output_tokens: int = 0
-    input_tokens: int = 0
-    good: int = 0
-    histograms: dict[str, Histogram] = field(default_factory=dict)
-
-    def add(self, other: Counts) -> None:
-        """Add up two counts."""
-        self.outcomes.update(other.outcomes)
-        self.output_tokens += other.output_tokens
-        self.input_tokens += other.input_tokens
-        self.good += other.good
-        for metric, histogram in other.histograms.items():
-            mine = self.histograms.setdefault(metric, Counter())
-            for number, count in histogram.items():
-                mine[number] += count
-
-    def dump(self) -> list[Any]:
-        """Plain values for a message."""
-        return [dict(self.outcomes), self.output_tokens, self.input_tokens, self.good,
-                {metric: dict(histogram) for metric, histogram in self.histograms.items()}]
-
-    @classmethod
-    def load(cls, data: list[Any]) -> Counts:
-        """The inverse of `dump`."""
-        outcomes, output_tokens, input_tokens, good, histograms = data
-        return cls(Counter(outcomes), output_tokens, input_tokens, good,
-                   {metric: Counter(histogram) for metric, histogram in histograms.items()})
-
-    @property
-    def requests(self) -> int:
-        return self.outcomes.total()
-
-    @property
-    def errors(self) -> dict[str, int]:
-        """Counts of the outcomes that are failures of the endpoint; what was cut off by the end of a stage is none."""
-        return {name: count for name, count in self.outcomes.items() if name not in ("ok", "censored", *NEITHER)}
 
 
 class Tally:
@@ -123,7 +80,7 @@ class LiveState:
 
     def __init__(self) -> None:
         self.groups: dict[Group, Counts] = {}
-        self.seconds: dict[int, Counts] = {}
+        self.seconds = Seconds()
         self.in_flight: dict[int, int] = {}
         self.workers: dict[str, WorkerState] = {}
         self.run: dict[str, Any] = {}  # what the controller says: phase, stages, time left
@@ -133,9 +90,8 @@ class LiveState:
         for *group, totals in data["groups"]:
             self.groups.setdefault(_group(group), Counts()).add(Counts.load(totals))
         for second, totals in data["seconds"]:
-            self.seconds.setdefault(second, Counts()).add(Counts.load(totals))
-        for second in sorted(self.seconds)[:-KEPT_SECONDS]:
-            del self.seconds[second]
+            self.seconds.add(second, Counts.load(totals))
+        self.seconds.tidy()
         self.workers.setdefault(worker, WorkerState())
 
     def observe(self, worker: str, in_flight: int, health: dict[str, Any] | None, now_ns: int) -> None:
@@ -178,7 +134,7 @@ class LiveState:
         }
 
     def _point(self, second: int, wall_anchor_ns: int) -> dict[str, Any]:
-        totals = self.seconds.get(second, Counts())
+        totals = self.seconds.at(second)
         quantiles = {f"{metric}_p{round(q * 100)}_s": quantile_s(totals.histograms.get(metric, {}), q)
                      for metric in _SECONDLY for q in (0.5, 0.95, 0.99)}
         return {"at": second + wall_anchor_ns / 1e9, "output_tokens": totals.output_tokens,

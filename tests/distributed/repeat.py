@@ -10,6 +10,7 @@ run as it ends and a table at the end; exits with 1 when anything was lost, made
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -89,6 +90,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--first", type=int, default=0, help="number of the first run (%(default)s)")
     given = parser.parse_args()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and would be by every process of a run
     tallies = [repeat(fault, range(given.first, given.first + given.times)) for fault in names(given.fault)]
     print(HEADER, *(tally.row() for tally in tallies), sep="\n")
     return 1 if any(tally.failed for tally in tallies) else 0

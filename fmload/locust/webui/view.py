@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fmload.live.state import SETTLING_S, Counts, spend_line, stages_in_all
+from fmload.live.counts import Counts
+from fmload.live.seconds import KEPT_SECONDS
+from fmload.live.state import SETTLING_S, spend_line, stages_in_all
 from fmload.master.collector import Collector
 from fmload.metrics.histogram import quantile_s
 from fmload.metrics.live import watched
 from fmload.model.stage import Stage
 
-HISTORY_S = 900
 NS = 1_000_000_000
 
 
@@ -27,7 +28,7 @@ class LiveView:
         collector = self._collector()
         if collector is None:
             return {"state": "No run yet.", "seconds": _series([]), "stages": [], "workers": []}
-        snapshot = collector.live.snapshot(_now_ns(collector), collector.wall_anchor_ns, HISTORY_S)
+        snapshot = collector.live.snapshot(_now_ns(collector), collector.wall_anchor_ns, KEPT_SECONDS)
         workers = [_worker(collector, row) for row in snapshot["workers"]]
         return {"state": _sentence(collector), "seconds": _series(snapshot["series"]),
                 "stages": list(_windows(collector)), "workers": workers}

@@ -69,8 +69,8 @@ def test_tokens_count_in_the_second_of_their_arrival_on_the_masters_clock() -> N
     tally, live = Tally(), LiveState()
     tally.add(record(send_ns=5 * 10**9 + 900 * MS), offset_ns=2 * 10**9)
     live.merge("w", tally.drain())
-    assert {second: totals.output_tokens for second, totals in live.seconds.items()} == {4: 4}
-    assert {second: totals.requests for second, totals in live.seconds.items()} == {4: 1}
+    assert {second: live.seconds.at(second).output_tokens for second in live.seconds} == {4: 4}
+    assert {second: live.seconds.at(second).requests for second in live.seconds} == {4: 1}
 
 
 def test_a_failure_counts_as_an_error_and_never_as_a_latency() -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from fmload.config.loading import parse
 from fmload.exposition.families import families
-from fmload.live.state import Counts, LiveState
+from fmload.live.counts import Counts
+from fmload.live.state import LiveState
 from fmload.locust.webui.view import LiveView
 from fmload.master.spend import Spend
 from fmload.model.prompt import Prompt

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from fmload.config import RunFile
-from fmload.live.state import Counts, LiveState
+from fmload.live.counts import Counts
+from fmload.live.state import LiveState
 from fmload.locust.webui.view import LiveView
 from fmload.master.spend import Spend
 from fmload.model.stage import Stage
