@@ -65,8 +65,8 @@ def scan(data: bytes | mmap) -> Iterator[bytes | Gap]:
 def _begin(data: bytes | mmap) -> int:
     if data[:len(MAGIC)] != MAGIC or len(data) < len(HEADER):
         return 0
-    version = data[len(MAGIC)]
-    if version > VERSION:
+    version, first = data[len(MAGIC)], data[len(HEADER):len(HEADER) + len(MARK)]
+    if version > VERSION and first != MARK:  # with a frame of ours behind it, it is this byte that is damaged
         raise NewerFrames(f"a journal of version {version}; this fmload reads up to {VERSION}")
     return len(HEADER)
 
