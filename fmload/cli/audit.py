@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmload.base.errors import EXIT_INVALID, EXIT_OK
+from fmload.base.redaction import printable
 
 if TYPE_CHECKING:
     from fmload_analysis.published.rows.published import AuditedRow
@@ -69,7 +70,7 @@ def _published(args: argparse.Namespace) -> int:
         for row in worst_first(rows):
             _show(f"{row.row.label} ({row.coverage})", row.audit, row.checks, args.all)
             _show_corrections(row)
-        print(f"\n{in_one_sentence(sweep, rows)}\n{sweep.tool}: {'; '.join(sweep.notes)}")
+        print(printable(f"\n{in_one_sentence(sweep, rows)}\n{sweep.tool}: {'; '.join(sweep.notes)}"))
     return EXIT_INVALID if any(row.audit == "FAIL" for row in rows) else EXIT_OK
 
 
@@ -78,11 +79,11 @@ def _show(title: str, audit: str, checks: Iterable[Check], everything: bool) -> 
     from rich.text import Text
 
     console = Console(highlight=False)
-    console.print(Text.assemble((f"{audit:<5}", STYLES[audit]), " ", (title, "bold")), soft_wrap=True)
+    console.print(Text.assemble((f"{audit:<5}", STYLES[audit]), " ", (printable(title), "bold")), soft_wrap=True)
     for check in checks:
         if everything or check.result in ("WARN", "FAIL"):
             console.print(Text.assemble("      ", (f"{check.result:<5}", STYLES[check.result]), f" {check.name}: ",
-                                        check.sentence), soft_wrap=True)
+                                        printable(check.sentence)), soft_wrap=True)
 
 
 def _show_corrections(row: AuditedRow) -> None:

@@ -25,13 +25,13 @@ NONE = "–"  # a cell of a stage that has no such figure
 
 def headline(analysis: Analysis) -> RenderableType:
     """The stages as a table, and below it what failed, which checks did, and the recommendations."""
-    notes = [Text(f"EMULATED: {endpoint} imitates {what}", style="yellow")
+    notes = [Text(printable(f"EMULATED: {endpoint} imitates {what}"), style="yellow")
              for endpoint, what in emulated(analysis).items()]
-    found = [Text(f"{one.endpoint} · {one.prompt_set}: {one.sentence}", style="bold")
+    found = [Text(printable(f"{one.endpoint} · {one.prompt_set}: {one.sentence}"), style="bold")
              for one in searches(analysis.run.stages)]
     wrong = [Text(printable(line), style="red") for line in (*_failed_requests(analysis), *_failed_checks(analysis))]
-    open_ = [Text(line, style="yellow") for line in (*_few_samples(analysis), *_unknown_objectives(analysis))]
-    return Group(StageTable(analysis), *notes, *wrong, *open_, *found, *map(Text, _recommendations(analysis)))
+    open_ = [Text(printable(line), style="yellow") for line in (*_few_samples(analysis), *_unknown_objectives(analysis))]
+    return Group(StageTable(analysis), *notes, *wrong, *open_, *found, *map(Text, map(printable, _recommendations(analysis))))
 
 
 def _recommendations(analysis: Analysis) -> list[str]:
@@ -125,21 +125,26 @@ class StageTable:
         return names, [column for column in _figures(results) if column.has_figures(results)]
 
     def _table(self, columns: list[Column], first: bool) -> RichTable:
-        table = RichTable(title=self._title() if first else None, title_justify="left", title_style="bold",
+        table = RichTable(title=Text(self._title()) if first else None, title_justify="left", title_style="bold",
                           box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
         for column in columns:
             left = column in _NAMES[:-1]
             table.add_column(column.label, justify="left" if left else "right", no_wrap=not left, overflow="fold")
         best = {found.best.stage for found in self.analysis.best if found.best}
         for result in self.analysis.results:
-            table.add_row(*(column.cell(result) for column in columns), style="bold" if result.stage in best else None)
+            table.add_row(*(_literal(column.cell(result)) for column in columns), style="bold" if result.stage in best else None)
         return table
 
     def _title(self) -> str:
         results = self.analysis.results
         same = [str(column.cell(results[0])) for column in _NAMES[:-1]
                 if results and len({column.cell(one) for one in results}) == 1]
-        return " · ".join(dict.fromkeys([title(self.analysis), *same]))
+        return printable(" · ".join(dict.fromkeys([title(self.analysis), *same])))
+
+
+def _literal(cell: RenderableType) -> RenderableType:
+    """Names are no markup of the terminal's."""
+    return Text(printable(cell)) if isinstance(cell, str) else cell
 
 
 def _figure(name: str, form: formats.Format) -> Callable[[StageResult], RenderableType]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fmload.base import neutral
 from fmload.base.errors import FmloadError
 from fmload.metrics.definitions import METRICS, Floats, Metric
 from fmload.statistics.intervals import Interval
@@ -248,7 +249,7 @@ def as_markdown(found: Comparison, threshold: float | None = None) -> str:
     for what, names in (("Only in the baseline", found.only_baseline), ("Only in the candidate", found.only_candidate)):
         lines += ["", f"{what}: {', '.join(names)}"] if names else []
     lines += ["", _LEGEND]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(neutral.markdown, lines)) + "\n"
 
 
 def _line(difference: Difference) -> str:
