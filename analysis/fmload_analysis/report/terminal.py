@@ -25,13 +25,18 @@ NONE = "–"  # a cell of a stage that has no such figure
 
 def headline(analysis: Analysis) -> RenderableType:
     """The stages as a table, and below it what failed, which checks did, and the recommendations."""
-    notes = [Text(printable(f"EMULATED: {endpoint} imitates {what}"), style="yellow")
+    notes = [_text(f"EMULATED: {endpoint} imitates {what}", "yellow")
              for endpoint, what in emulated(analysis).items()]
-    found = [Text(printable(f"{one.endpoint} · {one.prompt_set}: {one.sentence}"), style="bold")
+    found = [_text(f"{one.endpoint} · {one.prompt_set}: {one.sentence}", "bold")
              for one in searches(analysis.run.stages)]
-    wrong = [Text(printable(line), style="red") for line in (*_failed_requests(analysis), *_failed_checks(analysis))]
-    open_ = [Text(printable(line), style="yellow") for line in (*_few_samples(analysis), *_unknown_objectives(analysis))]
-    return Group(StageTable(analysis), *notes, *wrong, *open_, *found, *map(Text, map(printable, _recommendations(analysis))))
+    wrong = [_text(line, "red") for line in (*_failed_requests(analysis), *_failed_checks(analysis))]
+    open_ = [_text(line, "yellow") for line in (*_few_samples(analysis), *_unknown_objectives(analysis))]
+    return Group(StageTable(analysis), *notes, *wrong, *open_, *found, *map(_text, _recommendations(analysis)))
+
+
+def _text(words: str, style: str = "") -> Text:
+    """Words that hold names from outside: no markup of the terminal's, and no control character."""
+    return Text(printable(words), style)
 
 
 def _recommendations(analysis: Analysis) -> list[str]:
@@ -132,7 +137,9 @@ class StageTable:
             table.add_column(column.label, justify="left" if left else "right", no_wrap=not left, overflow="fold")
         best = {found.best.stage for found in self.analysis.best if found.best}
         for result in self.analysis.results:
-            table.add_row(*(_literal(column.cell(result)) for column in columns), style="bold" if result.stage in best else None)
+            cells = (column.cell(result) for column in columns)
+            table.add_row(*(_text(cell) if isinstance(cell, str) else cell for cell in cells),
+                          style="bold" if result.stage in best else None)
         return table
 
     def _title(self) -> str:
@@ -140,11 +147,6 @@ class StageTable:
         same = [str(column.cell(results[0])) for column in _NAMES[:-1]
                 if results and len({column.cell(one) for one in results}) == 1]
         return printable(" · ".join(dict.fromkeys([title(self.analysis), *same])))
-
-
-def _literal(cell: RenderableType) -> RenderableType:
-    """Names are no markup of the terminal's."""
-    return Text(printable(cell)) if isinstance(cell, str) else cell
 
 
 def _figure(name: str, form: formats.Format) -> Callable[[StageResult], RenderableType]:
