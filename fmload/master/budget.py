@@ -14,7 +14,8 @@ STOP_S = 0.2  # a stop takes a moment to reach every worker
 LAG_AT_MOST_S = 1.0  # a worker that sends no records for longer has none to send
 ENOUGH = 20  # requests whose prices tell how prices vary
 RESERVE = 1.1  # until then: requests under way may cost more than is known
-SHORTEST_S = 1.0  # until then a drain takes so long
+SHORTEST_S = 1.0  # a drain takes so long, at least where that is paid for
+WIND_UP_S = 1.0  # from the last answer until nothing is paid by the hour any more, on a busy master
 
 
 class Budget:
@@ -72,6 +73,5 @@ class Budget:
         pricing = self._spend.prices.get(stage.endpoint)
         if not isinstance(pricing, Pricing) or pricing.by_token:
             return 0.0
-        spent = self._spend.of_stage(stage)
-        drain_s = min(stage.drain_s, max(0.0 if spent.requests >= ENOUGH else SHORTEST_S, spent.longest_s))
-        return (pricing.usd_per_hour or 0.0) / 3600 * (drain_s + 2 * STOP_S)
+        drain_s = min(stage.drain_s, max(SHORTEST_S, self._spend.of_stage(stage).longest_s))
+        return (pricing.usd_per_hour or 0.0) / 3600 * (drain_s + WIND_UP_S)

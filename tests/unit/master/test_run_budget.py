@@ -77,8 +77,8 @@ def test_an_hourly_endpoint_is_paid_until_its_drain_has_ended() -> None:
     on = stage(window_end_ns=BASE_NS + 60_000 * MS, drain_end_ns=BASE_NS + 60_000 * MS)
     spend = spent(on, 10, HOURLY)
     assert spend.usd() == pytest.approx(60.0)
-    assert Budget(61.5, spend, lambda: 0).reason_to_stop([on]) is None  # a second of drain, and 0.4 until all know
-    assert Budget(61.3, spend, lambda: 0).reason_to_stop([on]) is not None
+    assert Budget(62.1, spend, lambda: 0).reason_to_stop([on]) is None  # a second of drain, and one until all know
+    assert Budget(61.9, spend, lambda: 0).reason_to_stop([on]) is not None
 
 
 def test_an_unknown_price_spends_nothing_and_is_told() -> None:
