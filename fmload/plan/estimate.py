@@ -156,10 +156,10 @@ def latency_s(size: Size) -> float:
 
 
 def requests_of(stage: Stage, size: Size) -> float:
-    """Requests that a stage will send: as many as are due in an open loop; else as answers of the assumed length
-    allow, or as many as close its window."""
+    """Requests that a stage will send: as many as are due in an open loop, which begins at its full rate; else as
+    answers of the assumed length allow, or as many as close its window."""
     if stage.load.kind == "rate":
-        return stage.load.value * (stage.ramp_s / 2 + stage.warmup_s + (stage.window_s or 0.0)) + (
+        return stage.load.value * (stage.ramp_s + stage.warmup_s + (stage.window_s or 0.0)) + (
             float(stage.requests or 0))
     users = stage.load.value
     per_s = users / latency_s(size)
