@@ -16,7 +16,8 @@ from fmload.model.record import SAFE_CHECK
 
 NDArrayStr = np.ndarray[Any, np.dtype[np.object_]]
 _INSTANTS = ("scheduled_ns", "send_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "end_ns")
-_NUMBERS = ("input_tokens", "output_tokens", "cached_tokens", "prompt_tokens", "max_output_tokens", "lag_max_ns")
+_NUMBERS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "prompt_tokens", "max_output_tokens",
+            "lag_max_ns")
 _BILLED = ("status", "cache_write_tokens", "cache_write_1h_tokens")
 _TEXTS = ("outcome", "stamp", "tokens_source", "finish_reason", "prompt_id", "address")
 READ = ["worker", "streamed", "chunk_ns", "chunk_tokens", "chunk_censored", "chunk_tokens_known", "choices",
@@ -60,7 +61,7 @@ def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[st
     choices = _floats(batch.column("choices")).astype(np.int64) if "choices" in batch.schema.names else None
     columns = Columns(
         **{name: _instants(batch.column(name), shift) for name in _INSTANTS},
-        **{name: _floats(batch.column(name)) for name in ("output_tokens", "cached_tokens")},
+        **{name: _floats(batch.column(name)) for name in ("output_tokens", "cached_tokens", "reasoning_tokens")},
         input_tokens=np.where(np.isnan(told), counted, told),
         streamed=_bools(batch.column("streamed")), chunk_offsets=offsets,
         chunk_ns=chunk_ns - np.repeat(shift, counts),

@@ -19,7 +19,8 @@ _PLACES = ("url", "urls", "headers", "parameters", "proxy")
 # Headers whose values say nothing that anybody would hide.
 PLAIN_HEADERS = frozenset({
     "accept", "accept-charset", "accept-encoding", "accept-language", "anthropic-version", "cache-control",
-    "connection", "content-type", "host", "openai-beta", "user-agent", "x-request-id"})
+    "connection", "content-type", "host", "openai-beta", "user-agent", "x-emulator-dialect",
+    "x-emulator-fault", "x-request-id"})
 _LIFTED = "FMLOAD_SECRET_"  # begins the names of variables that hold what a run file had written out
 
 Path = tuple[str | int, ...]

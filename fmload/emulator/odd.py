@@ -41,8 +41,9 @@ Change = Callable[[Message, Part], Iterable[Any]]
 class Form:
     """One odd form. `outcome` is what a client should record, `told` whether the counts that it is told are true.
 
-    `with_last`: the finish reason comes with the last text. `spoken`: the tokens' texts are shown. `after` changes the
-    bytes of every event once it is written.
+    `with_last`: the finish reason comes with the last text. `spoken`: the tokens' texts are shown. `hidden`: so many
+    tokens are thought and not shown before the first text. `choices`: answers to each request, each of all the tokens.
+    `after` changes the bytes of every event once it is written.
     """
 
     change: Change
@@ -50,6 +51,8 @@ class Form:
     told: bool = True
     with_last: bool = False
     spoken: bool = True
+    hidden: int = 0
+    choices: int = 1
     trailer: bytes | None = None  # in place of the protocol's own end mark
     after: Callable[[bytes, Part], bytes] | None = None
 

@@ -48,6 +48,15 @@ gemini_names = _told(lambda usage: {"usageMetadata": {"promptTokenCount": usage.
 cache_hit_names = _told(lambda usage: {"usage": {
     **{name: count for name, count in usage_json(usage).items() if name != "prompt_tokens_details"},
     "prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": max(0, usage.input_tokens - 4)}})
+camel_names = _told(lambda usage: {"usage": {"promptTokens": usage.input_tokens,
+                                             "completionTokens": usage.output_tokens}})
+cohere_names = _told(lambda usage: {"usage": {
+    "billed_units": {"input_tokens": 1, "output_tokens": usage.output_tokens},
+    "tokens": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}}})
+usage_in_list = _told(lambda usage: {"usage": [usage_json(usage)]})
+ollama_counts = _told(lambda usage: {"prompt_eval_count": usage.input_tokens, "eval_count": usage.output_tokens})
+total_and_prompt = _told(lambda usage: {"usage": {"prompt_tokens": usage.input_tokens,
+                                                  "total_tokens": usage.input_tokens + usage.output_tokens}})
 llama_timings = _told(lambda usage: {"timings": {"cache_n": 0, "prompt_n": usage.input_tokens,
                                                  "predicted_n": usage.output_tokens}})
 
@@ -65,6 +74,15 @@ def usage_in_choice(message: Message, part: Part) -> Iterable[Any]:
     for kept in _without_usage(message):
         if part.moment == "closing":
             kept["choices"][0]["usage"] = usage_json(part.usage)
+        yield kept
+
+
+@form()
+def usage_in_delta(message: Message, part: Part) -> Iterable[Any]:
+    """The last delta holds the usage."""
+    for kept in _without_usage(message):
+        if part.moment == "closing":
+            kept["choices"][0]["delta"] = {"usage": usage_json(part.usage)}
         yield kept
 
 
@@ -143,18 +161,42 @@ def no_usage(message: Message, part: Part) -> Iterable[Any]:
     yield from _without_usage(message)
 
 
-@form(spoken=False)
+_THOUGHT = 4  # tokens
+
+
+@form(hidden=_THOUGHT)
 def thinking_outside(message: Message, part: Part) -> Iterable[Any]:
-    """Half of the tokens are thought, not shown, and outside of `completion_tokens`: only the total tells (Gemini)."""
-    shown = part.usage.output_tokens // 2
-    if part.moment == "token" and part.usage.output_tokens % 2:
+    """The first tokens are thought, not shown, and outside of `completion_tokens`: only the total tells (Gemini)."""
+    if part.moment == "token" and part.usage.output_tokens <= _THOUGHT:
         return
-    if not message["choices"]:
-        message["usage"] = {"prompt_tokens": part.usage.input_tokens, "completion_tokens": shown,
-                            "total_tokens": part.usage.input_tokens + part.usage.output_tokens}
-        yield message
-    else:
-        yield from _without_usage(message)
+    yield from _without_usage(message)
+    if part.moment == "closing" and not message["choices"]:
+        told = usage_json(part.usage)
+        yield {**message, "usage": {**told, "completion_tokens": told["completion_tokens"] - _THOUGHT}}
+
+
+@form(hidden=_THOUGHT)
+def hidden_then_shown(message: Message, part: Part) -> Iterable[Any]:
+    """The first tokens are thought and not shown; the counts tell how many."""
+    if part.moment == "token" and part.usage.output_tokens <= _THOUGHT:
+        return
+    yield from _without_usage(message)
+    if part.moment == "closing" and not message["choices"]:
+        yield {**message, "usage": {**usage_json(part.usage),
+                                    "completion_tokens_details": {"reasoning_tokens": _THOUGHT}}}
+
+
+@form(choices=2)
+def two_choices(message: Message, part: Part) -> Iterable[Any]:
+    """Two answers to the one prompt (`n: 2`), token by token side by side; the usage is of both."""
+    usage = message.pop("usage", None)
+    for choice in message["choices"]:
+        for index in (0, 1):
+            yield {**message, "choices": [{**choice, "index": index}]}
+    if usage and not message["choices"]:
+        made = 2 * usage["completion_tokens"]
+        yield {**message, "usage": {**usage, "completion_tokens": made,
+                                    "total_tokens": usage["prompt_tokens"] + made}}
 
 
 @form(spoken=False)
@@ -195,6 +237,9 @@ reasoning_object = _delta(lambda text, _: {"reasoning": {"content": text}})
 thinking_blocks = _delta(lambda text, _: {"thinking_blocks": [{"type": "thinking", "thinking": text}]})
 both_channels = _delta(lambda text, _: {"content": text, "reasoning_content": text})
 tool_calls = _delta(lambda text, part: {"tool_calls": [{"index": 0, "function": _call(text, part)}]})
+bare_tool_calls = _delta(lambda text, part: {"tool_calls": [{"index": 0, **_call(text, part)}]})
+text_delta = _delta(lambda text, _: text)
+output_text_parts = _delta(lambda text, _: {"content": [{"type": "output_text", "text": text}]})
 function_call = _delta(lambda text, part: {"function_call": _call(text, part)})
 audio_transcript = _delta(lambda text, _: {"audio": {"id": "a", "data": "UklGRg==", "transcript": text}})
 refusal = _delta(lambda text, _: {"refusal": text})
@@ -236,7 +281,10 @@ def _ended(reason: Any, outcome: str) -> Form:
 
 abort = _ended("abort", "stream_error")
 abort_object = _ended({"type": "abort", "message": "out of memory"}, "stream_error")
+engine_overloaded = _ended("engine_overloaded", "stream_error")
 content_filter = _ended("content_filter", "blocked")
+guardrail_word = _ended("guardrail", "blocked")
+word_for_none = _ended("null", "truncated")
 end_mark_of_tgi = _ended("eos_token", "ok")
 
 
@@ -252,6 +300,11 @@ def _failing(make: Callable[[Message], Any]) -> Form:
 
 error_in_choice = _failing(lambda message: {**message, "choices": [
     {"index": 0, "delta": {"content": ""}, "finish_reason": "error", "error": {"message": "upstream lost"}}]})
+error_in_delta = _failing(lambda message: {**message, "choices": [
+    {"index": 0, "delta": {"error": {"message": "upstream lost"}}, "finish_reason": None}]})
+error_code = _failing(lambda _: {"code": 500, "msg": "out of memory"})
+error_status = _failing(lambda _: {"base_resp": {"status_code": 1002, "status_msg": "rate limit"}})
+error_text = _failing(lambda _: b"data: Internal Server Error\n\n")
 error_detail = _failing(lambda _: {"detail": "out of memory"})
 error_event = _failing(lambda _: b'event: error\ndata: {"message": "out of memory"}\n\n')
 error_line = _failing(lambda _: b'{"error": {"message": "out of memory"}}\n\n')
@@ -286,6 +339,7 @@ empty_data = _before_each(b"data: \n\n")
 ping_event = _before_each(b"event: ping\ndata: keepalive\n\n")
 ping_object = _before_each(b'data: {"type": "ping"}\n\n')
 ping_text = _before_each(b"data: ping\n\n")
+news = _before_each(b'data: {"message": "queued", "position": 3}\n\n')
 null_data = _before_each(b"data: null\n\n")
 done_with_space = Form(_as_it_is, trailer=b"data: [DONE] \n\n")
 no_done = Form(_as_it_is, trailer=b"")

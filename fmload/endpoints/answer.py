@@ -9,7 +9,7 @@ from typing import Any
 from fmload.endpoints import usage
 from fmload.endpoints.aws_errors import frame_failure
 from fmload.endpoints.characters import is_whole, mended
-from fmload.endpoints.endings import failure_of, reason_text
+from fmload.endpoints.endings import failure_of, is_reason, reason_text
 from fmload.endpoints.tool_calls import ToolCalls
 from fmload.model.outcome import Failure, Outcome
 from fmload.model.reading import Channel, Chunk, Reading
@@ -55,7 +55,7 @@ class Answer:
 
     def finish(self, reason: Any) -> None:
         """The model's own reason to stop, when there is one; some are failures."""
-        if reason:
+        if is_reason(reason):
             self.reading.finish_reason = reason_text(reason)
             self.ended = True
             self.reading.failure = self.reading.failure or failure_of(reason)

@@ -94,7 +94,7 @@ def _call_text(call: Json) -> str:
     for name in ("function", "custom"):
         if isinstance(inside := call.get(name), Mapping):
             return _function_text(inside)
-    return ""
+    return _function_text(call)  # some leave the wrapping out
 
 
 def _function_text(function: Json) -> str:

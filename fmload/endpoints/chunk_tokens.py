@@ -13,6 +13,7 @@ from typing import Any
 from fmload.model.reading import Chunk, Reading
 
 _ALL = -1  # the choice of a total that covers all choices
+_UNSEEN = 2  # tokens of an answer that may come after the last running total: end marks
 
 
 # A running total that came with a message: (place of its chunk, or of the next one where it had no text; its choice, or
@@ -26,6 +27,18 @@ class Told:
 
     totals: list[Total] = field(default_factory=list)
     directly: int = 0  # chunks whose tokens were told by ids or log probabilities
+    steady: int = 0  # the first chunks, each with a running total one above the last, of choice 0: in no `totals` yet
+
+    def add(self, place: int, choice: int, total: int, silent_end: int) -> None:
+        """A running total of whatever kind."""
+        self.spread()
+        self.totals.append((place, choice, total, silent_end))
+
+    def spread(self) -> None:
+        """Put the steady ones among `totals`."""
+        if self.steady:
+            self.totals = [(at, 0, at + 1, 0) for at in range(self.steady)]
+            self.steady = 0
 
 
 def of_choice(choice: Mapping[str, Any]) -> int | None:
@@ -43,11 +56,16 @@ def of_choice(choice: Mapping[str, Any]) -> int | None:
 def settle(reading: Reading, told: Told) -> None:
     """Set the tokens of the chunks, and whether they are known, once the counts are."""
     chunks, total = reading.chunks, reading.output_tokens
+    if told.steady and told.steady == len(chunks) > 1 and total is not None and (
+            0 <= total - told.steady <= _UNSEEN * reading.choices):
+        reading.chunk_tokens_known = True  # one token each, as they are
+        return
+    told.spread()
     if not chunks and not told.totals:
         return
     if chunks and told.directly == len(chunks):
         reading.chunk_tokens_known = True
-    elif grown := _by_totals(chunks, told.totals, total):
+    elif grown := _by_totals(chunks, told.totals, total, _UNSEEN * reading.choices):
         reading.chunks, reading.chunk_tokens_known = grown, True
     elif len(chunks) == 1 and total:
         reading.chunks = [chunks[0]._replace(tokens=max(1, total))]
@@ -56,13 +74,14 @@ def settle(reading: Reading, told: Told) -> None:
         reading.chunk_tokens_known = bool(chunks) and total == sum(chunk.tokens for chunk in chunks)
 
 
-def _by_totals(chunks: list[Chunk], totals: list[Total], total: int | None) -> list[Chunk] | None:
-    """The chunks with the growth of the running totals; None where not every chunk came with one that had grown."""
+def _by_totals(chunks: list[Chunk], totals: list[Total], total: int | None, unseen: int) -> list[Chunk] | None:
+    """The chunks with the growth of the running totals; None where not every chunk came with one that had grown, or
+    more than `unseen` tokens were in none."""
     if total is None or len(totals) < max(2, len(chunks)) or totals[0][2] == total or (
             sum([not silent_end for _, _, _, silent_end in totals]) < len(chunks)):
         return None
     growths = (_growth(totals, by_choice) for by_choice in (True, False))
-    growth = next((one for one in growths if one is not None and sum(one) <= total), None)
+    growth = next((one for one in growths if one is not None and total - unseen <= sum(one) <= total), None)
     if growth is None:
         return None
     grown: list[Chunk] = []

@@ -12,14 +12,21 @@ from fmload.model.outcome import Failure
 # classifiers, Gemini, GLM, Cohere.
 _BLOCKED = frozenset({
     "content_filter", "content_filtered", "guardrail_intervened", "refusal", "safety", "recitation", "blocklist",
-    "prohibited_content", "spii", "image_safety", "sensitive", "error_toxic", "blocked",
+    "prohibited_content", "spii", "image_safety", "sensitive", "error_toxic", "blocked", "guardrail", "guardrails",
+    "safety_filter", "moderation", "filtered",
 })
 # vLLM and SGLang (abort), gateways (error), DeepSeek, GLM, Cohere, Converse and Gemini (malformed_…).
 _BROKEN = frozenset({
     "abort", "aborted", "error", "failed", "failure", "cancelled", "canceled", "timeout",
     "insufficient_system_resource", "network_error", "error_limit", "malformed_model_output", "malformed_tool_use",
     "malformed_function_call", "unexpected_tool_call", "model_error", "server_error", "overloaded",
+    "engine_overloaded",
 })
+
+
+def is_reason(reason: Any) -> bool:
+    """Whether a reason was given: some write the word null until the end."""
+    return bool(reason) and reason not in ("null", "none", "None")
 
 
 def reason_text(reason: Any) -> str:
@@ -32,7 +39,7 @@ def reason_text(reason: Any) -> str:
 def failure_of(reason: Any) -> Failure | None:
     """The failure that a reason to stop stands for, with the words beside it; None for an end that is none."""
     word = reason_text(reason)
-    kind = word.lower().replace("-", "_").removeprefix("finish_reason_")
+    kind = word.lower().replace("-", "_").removeprefix("finish_reason_").removeprefix("finishreason.")
     if kind in _BLOCKED:
         return Failure("blocked", f"the answer was ended or replaced by a filter: {word}")
     if kind in _BROKEN:

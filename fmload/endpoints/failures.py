@@ -38,8 +38,8 @@ def error_message(body: bytes) -> str:
     return error_text(data)
 
 
-_WORDS = ("error", "message", "detail", "Message", "msg", "errors", "error_message", "errorMessage", "description",
-          "title", "reason")
+_WORDS = ("error", "message", "detail", "Message", "msg", "errors", "error_message", "errorMessage", "error_msg",
+          "err_msg", "status_msg", "description", "title", "reason")
 
 
 def error_text(data: Any) -> str:

@@ -129,11 +129,12 @@ class OpenAI:
         return wire.exchange(address, self.request(prompt, request_id, address), self.carries_token)
 
     def read(self, exchange: Exchange) -> Reading:
-        """Chunks, counts and failure of a response. A server that answers a stream with plain JSON is understood."""
+        """Chunks, counts and failure of a response. A server that answers a stream with plain JSON is
+        understood, and one that streams what was asked for in one piece."""
         failure = http_failure(exchange)
         if failure is not None:
             return Reading(failure=failure)
-        streamed = self.streamed and not is_one_object(exchange.body)
+        streamed = not is_one_object(exchange.body) if self.streamed else exchange.body.lstrip()[:5] == b"data:"
         reading = read_stream(exchange) if streamed else read_whole(exchange)
         split(reading, self._options.reasoning_tags)
         return reading

@@ -16,7 +16,7 @@ from fmload.endpoints import chunk_tokens, usage
 from fmload.endpoints.answer import note_counts
 from fmload.endpoints.channels import Piece, piece_of
 from fmload.endpoints.characters import is_whole, mended
-from fmload.endpoints.endings import failure_of, reason_text
+from fmload.endpoints.endings import failure_of, is_reason, reason_text
 from fmload.endpoints.failures import error_text
 from fmload.endpoints.lenient_json import loads, tolerant
 from fmload.endpoints.tool_calls import ToolCalls
@@ -29,6 +29,7 @@ _DONE = b"[DONE]"
 PINGS = ("ping", "keepalive", "keep-alive", "heartbeat")
 _SERVERS_OWN = ("timings", "metrics")  # llama.cpp; vLLM
 _ERRORS = ("error", "detail", "errors")
+COMPLAINTS = ("message", "msg", "err_msg", "error_msg", "error_message")
 _chunk: Callable[[Any], Chunk] = partial(tuple.__new__, Chunk)  # Chunk._make in C: once a token
 _UNUSUAL = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError)  # orjson's errors are ValueErrors
@@ -91,6 +92,7 @@ class OpenAIAnswer:
         self._odd = False  # a message that the strict parser refused: its text may hold half a character
         self._choices: dict[int, int] = {}  # how often the messages turned to each choice
         self._finish_reasons: dict[int, str] = {}
+        self._complaint = ""
         self._told = chunk_tokens.Told()
         self._calls = ToolCalls()
         # Usage, by how much it can be trusted to be the total: in a message of its own, with the end of a choice
@@ -109,26 +111,38 @@ class OpenAIAnswer:
         """The first failure stays: what follows is its consequence."""
         self.reading.failure = self.reading.failure or Failure(outcome, message)
 
+    def complain(self, words: str) -> None:
+        """Note what may be the server's word that it failed: it is where the answer does not go on to its end."""
+        self._complaint = error_text(words)
+
     def add_all(self, exchange: Exchange) -> None:
         """Every message of a stream. Nearly all are a piece of one answer's text, maybe with a running total: those are
         taken here at once, the others by `add`."""
-        chunks, strict, last_index = self._chunks, orjson.loads, -1
+        chunks, strict, last_index, running = self._chunks, orjson.loads, -1, self._told
         for end, event, data in _messages(exchange.body):
             try:
                 message = strict(data)
                 (choice,) = message["choices"]
-                delta = choice["delta"]
+                delta, index = choice["delta"], choice["index"]
                 text = delta["content"]
-                if (text and text.__class__ is str and len(delta) == 1 and not event and choice["finish_reason"] is None
-                        and choice.get("logprobs") is None and "token_ids" not in choice and "error" not in choice
-                        and "error" not in message):
-                    told, index = message.get("usage"), choice["index"]
-                    if index.__class__ is int and (not told or self._told_with(told, index)):
-                        if index != last_index:
-                            self._see(index)
-                            last_index = index
-                        chunks.append(_chunk((end, 1, "answer", text, "")))
-                        continue
+                if (text and text.__class__ is str and len(delta) == 1 and choice["finish_reason"] is None and not event
+                        and choice.get("logprobs") is None and choice.get("token_ids") is None
+                        and index.__class__ is int and "error" not in choice and "error" not in message):
+                    if told := message.get("usage"):
+                        total = told["completion_tokens"]
+                        if (total.__class__ is int and total == running.steady + 1 == len(chunks) + 1
+                                and index == 0 and not running.totals):
+                            running.steady = total
+                        else:
+                            running.add(len(chunks), index, _whole(total), 0)
+                        self._last_usage = told
+                        if not self._first_usage:
+                            self._first_usage = told
+                    if index != last_index:
+                        self._see(index)
+                        last_index = index
+                    chunks.append(_chunk((end, 1, "answer", text, "")))
+                    continue
             except _UNUSUAL:
                 pass
             last_index = -1
@@ -140,16 +154,6 @@ class OpenAIAnswer:
         except _MALFORMED:
             self.add_odd(end, data, event, cut)
 
-    def _told_with(self, told: Any, index: int) -> bool:
-        """Note a running total that comes with a text; False where it is not one of the usual form."""
-        total = told.get("completion_tokens")
-        if total.__class__ is not int:
-            return False
-        self._told.totals.append((len(self._chunks), index, total, 0))
-        self._first_usage = self._first_usage or told
-        self._last_usage = told
-        return True
-
     def _see(self, index: int) -> None:
         self._choices[index] = self._choices.get(index, 0) + 1
 
@@ -160,6 +164,8 @@ class OpenAIAnswer:
         if _is_error(message, choices, event):
             self.fail("stream_error", error_text(message))
             return
+        if not choices and (words := _complaint(message)):
+            self.complain(words)
         told = usage.usages_of(message)
         if isinstance(choices, Mapping):
             choices = [choices]
@@ -174,15 +180,16 @@ class OpenAIAnswer:
                 pieces.append((index, piece))
                 tokens.append(count)
             self._end_of_choice(index, choice)
-            if isinstance(inside := choice.get("usage"), Mapping) and inside:
-                told.append(inside)
+            told += usage.usages_of(choice)
         self._add_chunk(end, pieces, tokens, told, choices)
         self._note_totals(message, told, choices)
 
     def _end_of_choice(self, index: int, choice: Any) -> None:
-        if error := choice.get("error"):
+        delta = choice.get("delta")
+        if error := choice.get("error") or (delta.get("error") if isinstance(delta, Mapping) else None):
             self.fail("stream_error", error_text(error))
-        if reason := choice.get("finish_reason") or (choice.get("stop_reason") if "delta" not in choice else None):
+        reason = choice.get("finish_reason") or (choice.get("stop_reason") if "delta" not in choice else None)
+        if is_reason(reason):
             self._finish_reasons[index] = reason_text(reason)
             self.reading.failure = self.reading.failure or failure_of(reason)
 
@@ -194,7 +201,7 @@ class OpenAIAnswer:
         if pieces:
             self._told.directly += all(one is not None for one in tokens)
         if count is not None and choices:
-            self._told.totals.append((len(self._chunks), index, count, 0 if pieces else end))
+            self._told.add(len(self._chunks), index, count, 0 if pieces else end)
         if pieces:
             self._chunks.append(_merged(end, [piece for _, piece in pieces], tokens))
 
@@ -222,6 +229,8 @@ class OpenAIAnswer:
             self.fail("stream_error", error_text(data.decode("utf-8", "replace")))
         elif not cut and (data[:1] in b"{[" or not data.isascii()):
             self.fail("decode", f"not a chunk of this protocol: {data[:80]!r}")
+        elif not cut and data.lower().decode() not in PINGS:
+            self.complain(data.decode())
 
     def _note_totals(self, message: Any, told: list[Mapping[str, Any]], choices: Any) -> None:
         for name in _SERVERS_OWN:
@@ -239,6 +248,8 @@ class OpenAIAnswer:
     def settle(self, body_bytes: int) -> None:
         """Counts, tokens of the chunks and finish reason, once all messages are in."""
         reading = self.reading
+        if self._complaint and reading.finish_reason is None and not self._all_ended():
+            self.fail("stream_error", self._complaint)
         if not self._chunks and not self._understood:
             return
         if self._odd and not is_whole(reading.chunks):
@@ -249,8 +260,13 @@ class OpenAIAnswer:
         usage.bound(counts, body_bytes, None, reading.choices)
         note_counts(reading, counts)
         chunk_tokens.settle(reading, self._told)
-        if self._finish_reasons and (self.done or set(self._choices) == set(self._finish_reasons)):
+        if self._all_ended():
             reading.finish_reason = self._finish_reasons[min(self._finish_reasons)]
+
+    def _all_ended(self) -> bool:
+        """Whether every choice gave a finish reason; where some give every token an index of its own, any did."""
+        going_on = {index for index, seen in self._choices.items() if self.done <= (seen > 1)}
+        return bool(self._finish_reasons) and going_on <= set(self._finish_reasons)
 
     def _number_of_choices(self) -> int:
         """Those that came to an end, or had several messages: some servers give every token an index of its own."""
@@ -294,9 +310,24 @@ def _is_error(message: Any, choices: Any, event: str) -> bool:
         return True
     if choices or usage.usages_of(message):
         return False
-    if message.get("object") == "error" or message.get("type") == "error" or any(map(message.get, _ERRORS)):
-        return True
-    return isinstance(message.get("message"), str) and "object" not in message
+    return message.get("object") == "error" or message.get("type") == "error" or any(map(message.get, _ERRORS))
+
+
+def _complaint(message: Any) -> str:
+    """The words of a message without choices that may say that the server failed, or only how it is getting on."""
+    if "object" in message:
+        return ""
+    status = message.get("base_resp")  # MiniMax
+    if isinstance(status, Mapping) and status.get("status_code"):
+        return error_text(status)
+    return error_text(message) if any(isinstance(message.get(name), str) for name in COMPLAINTS) else ""
+
+
+def _whole(total: Any) -> int:
+    """A running total of the usual form; raises TypeError for another one."""
+    if total.__class__ is not int:
+        raise TypeError("a total that is no whole number")
+    return int(total)
 
 
 def _index(choice: Any) -> int:

@@ -14,7 +14,7 @@ from fmload.endpoints.answer import Answer
 from fmload.endpoints.characters import Mender
 from fmload.endpoints.failures import error_text
 from fmload.endpoints.lenient_json import loads
-from fmload.endpoints.openai_answer import PINGS, OpenAIAnswer
+from fmload.endpoints.openai_answer import COMPLAINTS, PINGS, OpenAIAnswer
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Chunk
 
@@ -33,7 +33,7 @@ EXACT_OUTPUT: Mapping[PayloadFormat, Mapping[str, Any]] = {
 }
 
 # Keys of messages in OpenAI's form, errors among them.
-_OPENAI = frozenset({"choices", "usage", "error", "detail", "errors", "message"})
+_OPENAI = frozenset({"choices", "usage", "error", "detail", "errors", "base_resp", *COMPLAINTS})
 _PING_TEXTS = frozenset(name.encode() for name in PINGS)
 _NOT_THERE = (TypeError, KeyError, IndexError, ValueError)
 _RAW = ["$"]  # the answer path of containers that send bare text
@@ -149,7 +149,8 @@ class PayloadReader:
         self._answer.ended |= self._answer.reading.finish_reason is not None
 
     def _line(self, line: bytes, end: int) -> None:
-        if line.startswith(b"data:"):
+        told = line.startswith(b"data:")
+        if told:
             line = line[5:].strip()
         elif line.startswith(b"\xef\xbb\xbf"):
             self._line(line[3:], end)
@@ -167,9 +168,10 @@ class PayloadReader:
         if line == b"[DONE]":
             self._openai.done = True
         elif line and self._event_name not in PINGS:
-            self._message(line, end)
+            self._message(line, end, told)
 
-    def _message(self, line: bytes, end: int) -> None:
+    def _message(self, line: bytes, end: int, told: bool) -> None:
+        """One message; `told`: it stood in a `data` field."""
         try:
             event = loads(line)
         except ValueError:
@@ -177,6 +179,9 @@ class PayloadReader:
                 self._answer.fail("stream_error", error_text(line.decode("utf-8", "replace")))
                 return
             if line.lower() in _PING_TEXTS:
+                return
+            if told and line[:1] not in b"{[" and line.isascii():
+                self._openai.complain(line.decode())
                 return
             raise
         if self._event_name == "error":

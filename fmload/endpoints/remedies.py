@@ -24,10 +24,24 @@ _BY_STATUS = {
 }
 
 
+_UNREACHED = (
+    (r"certificate", "name the certificate that signed it: ca_file of the endpoint"),
+    (r"TLS|SSL", "does the server speak TLS at this port? if not, its url begins with http://"),
+    (r"refused", "is the server up, and is this its port?"),
+    (r"resolve|name or service|no address|not known|nodename", "is the name of the host written as it should be?"),
+    (r"no connection .* within|timed out|unreachable|no route",
+     "is it up, and may this host reach it (firewall, security group, VPN)?"),
+    (r"closed the connection|closed before|reset", "does the server speak TLS at this port? then its url begins with "
+                                                   "https://"))
+
+
 def remedy(status: int | None, message: str) -> str | None:
-    """A sentence for what the server said; None where there is none to give."""
-    if (status is not None and status not in _BY_STATUS) or status == 404:
+    """A sentence for what the server said, or for why it was not reached (no status); None where there is none to
+    give."""
+    if status is None:
+        return next((told for words, told in _UNREACHED if re.search(words, message, re.IGNORECASE)), None)
+    if status not in _BY_STATUS or status == 404:
         for words, told in _BY_WORDS:
             if re.search(words, message, re.IGNORECASE):
                 return told
-    return _BY_STATUS.get(status or 0)
+    return _BY_STATUS.get(status)

@@ -17,9 +17,10 @@ MAX_ANSWER_TOKENS = 1 << 18
 MAX_PROMPT_TOKENS = 1 << 24
 
 _INPUT = ("prompt_tokens", "input_tokens", "promptTokenCount", "inputTokens", "prompt_token_count", "inputTokenCount",
-          "input_token_count", "prompt_eval_count")
+          "input_token_count", "prompt_eval_count", "promptTokens")
 _OUTPUT = ("completion_tokens", "output_tokens", "candidatesTokenCount", "outputTokens", "completion_token_count",
-           "generation_token_count", "outputTokenCount", "output_token_count", "generated_tokens", "eval_count")
+           "generation_token_count", "outputTokenCount", "output_token_count", "generated_tokens", "eval_count",
+           "completionTokens")
 _TOTAL = ("total_tokens", "totalTokenCount", "totalTokens")
 _CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cachedContentTokenCount", "num_cached_tokens",
            "cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount", "cached_prompt_tokens",
@@ -68,18 +69,30 @@ def output_of(usage: Json) -> int | None:
 
 def usages_of(message: Json) -> list[Json]:
     """The usage objects of a message, in whatever place its server puts them; the most usual place first."""
-    return [usage for usage in _places(message) if isinstance(usage, Mapping) and usage]
+    return [usage for place in _places(message) if isinstance(usage := _unwrapped(place), Mapping) and usage]
+
+
+def _unwrapped(usage: Any) -> Any:
+    """A usage object that stands alone in a list, or holds its counts one level down (Cohere)."""
+    if isinstance(usage, list) and len(usage) == 1:
+        usage = usage[0]
+    inside = usage.get("tokens") if isinstance(usage, Mapping) else None
+    return inside if isinstance(inside, Mapping) and _first(inside, _OUTPUT) is not None else usage
 
 
 def _places(message: Json) -> Iterator[Any]:
     yield message.get("usage")
-    for name in ("x_groq", "metadata", "meta", "response", "message"):
+    for name in ("x_groq", "metadata", "meta", "response", "message", "delta"):
         inside = message.get(name)
         if isinstance(inside, Mapping):
             yield inside.get("usage")
             yield inside.get("tokens")
     yield message.get("usageMetadata")
     yield message.get("usage_metadata")
+    if isinstance(details := message.get("details"), Mapping) and "generated_tokens" in details:  # TGI
+        yield details
+    if "eval_count" in message:  # Ollama
+        yield message
 
 
 def timings_usage(timings: Any) -> Json | None:
@@ -108,7 +121,9 @@ def read(usage: Json, choices: int = 1) -> Counts:
 def _settle_total(counts: Counts, total: int | None, choices: int) -> None:
     """A total above prompt and completion: cached input, a prompt counted by choice, or thinking that counts apart."""
     output, fed = counts.output, counts.input
-    if total is not None and fed is not None and output is not None and total > fed + output:
+    if output is None and total is not None and fed is not None and total > fed:
+        counts.output = total - fed
+    elif total is not None and fed is not None and output is not None and total > fed + output:
         outside = total - fed - output
         if counts.cached is not None and outside == counts.cached:
             counts.input = fed + outside

@@ -184,7 +184,8 @@ def _why(url: str, where: str, reason: object, limit_s: float) -> tuple[str, str
         return f"there is no host '{where}': {reason.strerror}", "is its name written as it should be?"
     if isinstance(reason, TimeoutError):
         return (f"{where} does not answer within {limit_s:g} s",
-                "is it up, and may this host reach it (firewall, security group, VPN)?")
+                "is it up, and may this host reach it (firewall, security group, VPN)?"
+                + (f" Where it speaks plain HTTP, write {plain}" if plain != url else ""))
     if isinstance(reason, http.client.HTTPException | ConnectionResetError):
         return (f"{where} does not speak plain HTTP: {reason or type(reason).__name__}",
                 f"is it TLS? write https://{url.partition('://')[2]}")

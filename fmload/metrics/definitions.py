@@ -52,6 +52,7 @@ class Columns:
     chunk_censored: Bools
     chunk_tokens_known: Bools  # of each request: whether its `chunk_tokens` are what each chunk really held
     choices: Ints | None = None  # answers to each request (`n`); None: one each
+    reasoning_tokens: Floats | None = None  # of the output tokens, where the server tells
     checks_s: Floats | None = None  # time of the safety checks of each request; None: there are none
 
     @property
@@ -76,11 +77,24 @@ class Columns:
 
     @property
     def first_chunk_tokens(self) -> Floats:
-        """`n_1`: tokens in the first token-bearing chunk; 1 where that is not known, or there is none."""
-        tokens = np.ones(self.rows)
+        """`n_1`: tokens in the first token-bearing chunk; 1 where that is not known, or there is none. Reasoning that
+        was told and never shown came before it."""
+        tokens = 1 + self.hidden_reasoning_tokens
         some = (self.chunk_counts > 0) & self.chunk_tokens_known
         tokens[some] = self.chunk_tokens[self.chunk_offsets[:-1][some]]
         return tokens
+
+    @property
+    def hidden_reasoning_tokens(self) -> Floats:
+        """Reasoning tokens of a choice that no chunk brought: the first chunk is of the answer, and the tokens of the
+        answer are enough for all chunks. 0 where the server tells of none."""
+        if self.reasoning_tokens is None:
+            return np.zeros(self.rows)
+        with np.errstate(invalid="ignore"):
+            hidden = (self.first_answer_ns == self.first_token_ns) & (
+                self.output_tokens - self.reasoning_tokens >= self.chunk_counts)
+        choices = 1 if self.choices is None else np.maximum(self.choices, 1)
+        return np.where(hidden, np.nan_to_num(self.reasoning_tokens), 0.0) / choices
 
     def chunk_rows(self) -> Ints:
         """The row to which each chunk belongs."""
@@ -162,7 +176,8 @@ def e2e_scheduled(columns: Columns) -> Floats:
 def tpot(columns: Columns) -> Floats:
     """`(t_L − t_1) / (N − n_1)`: N output tokens, n_1 of them in the first token-bearing chunk (1 when unknown).
     Null when N ≤ n_1 or the response was not streamed; never 0. Every request has the same weight. Of a request for
-    several answers (`n`), N is that of one of them on average."""
+    several answers (`n`), N is that of one of them on average. Reasoning that the server counts and does not show was
+    made before the first chunk, and counts in n_1."""
     after_first = columns.tokens_of_a_choice - columns.first_chunk_tokens
     counted = columns.streamed & (after_first > 0) & (columns.chunk_counts > 1)
     spread = (columns.last_token_ns - columns.first_token_ns) / NS

@@ -79,11 +79,19 @@ def tpot_ns(record: Record) -> int | None:
     first_ns, last_ns = record.first_token_ns, record.last_token_ns
     if not record.streamed or len(record.chunk_ns) < 2 or record.output_tokens is None:
         return None
-    first = record.chunk_tokens[0] if record.chunk_tokens_known else 1
-    after_first = record.output_tokens / max(record.choices, 1) - first
+    choices = max(record.choices, 1)
+    first = record.chunk_tokens[0] if record.chunk_tokens_known else 1 + _hidden_reasoning_tokens(record) / choices
+    after_first = record.output_tokens / choices - first
     if after_first <= 0 or first_ns is None or last_ns is None:
         return None
     return int((last_ns - first_ns) / after_first)
+
+
+def _hidden_reasoning_tokens(record: Record) -> int:
+    """Reasoning tokens that were made before the first chunk, and that none brought."""
+    thought, made = record.reasoning_tokens or 0, record.output_tokens or 0
+    hidden = record.first_answer_ns == record.first_token_ns and made - thought >= len(record.chunk_ns)
+    return thought if hidden else 0
 
 
 def e2e_with_checks_ns(record: Record) -> int | None:

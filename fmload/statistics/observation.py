@@ -169,7 +169,8 @@ def columns_of(told: Sequence[Told]) -> Columns:
         chunk_tokens=_flat([record.chunk_tokens for record, _ in told], np.int32),
         chunk_censored=_flat([record.chunk_censored for record, _ in told], np.int8).astype(bool),
         chunk_tokens_known=np.array([record.chunk_tokens_known for record, _ in told], dtype=bool),
-        choices=np.array([record.choices for record, _ in told], dtype=np.int64))
+        choices=np.array([record.choices for record, _ in told], dtype=np.int64),
+        reasoning_tokens=numbers("reasoning_tokens"))
 
 
 def _flat(lists: Sequence[Sequence[int]], kind: type[np.signedinteger]) -> Ints:

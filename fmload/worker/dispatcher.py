@@ -210,7 +210,8 @@ class Dispatcher:
         if record.outcome not in (*_UNREACHED, "http_4xx"):
             return None
         what = remedy(record.status, record.error or "")
-        told = (f"endpoint '{endpoint.name}' refuses a first request ({address}): {record.error}"
+        how = "cannot be reached" if record.status is None else "refuses a first request"
+        told = (f"endpoint '{endpoint.name}' {how} ({address}): {record.error}"
                 f"{f'; {what}' if what else ''}")
         return Trial(told, fatal=alike or record.status not in _OF_ITS_FORM)
 

@@ -46,6 +46,9 @@ class Evidence:
     finish_reasons: Mapping[str, int] = field(default_factory=dict)  # of all that started inside, failed ones too
     cut: int = 0  # answers that ended at a limit on their length
     cut_short: int = 0  # of them: with fewer tokens than were asked for
+    cut_short_got_mean: float | None = None  # tokens that those have, and that were asked for
+    cut_short_asked_mean: float | None = None
+    turned_away: int = 0  # requests that the server refused because it was busy: 429, 503, 529 and AWS's throttling
     below_chunks: int = 0  # of them the server tells fewer tokens than chunks with text came
     remarks: Mapping[str, int] = field(default_factory=dict)  # what was strange about counts, by words
     tokens_known: int = 0  # streams of several chunks whose tokens are known, so that they have an ITL
@@ -95,11 +98,14 @@ def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, ch
         reuse=reuse_of(table, requests.in_window, earlier_prompts),
         **_shape_of_streams(table, good), **_token_counts(table, good), **_told_counts(table, good),
         finish_reasons=_counted(table["finish_reason"][requests.in_window]),
+        turned_away=int((requests.in_window & ((table["outcome"] == "throttled") | (
+            (table["outcome"] == "http_5xx") & np.isin(table["status"], BUSY)))).sum()),
         lock_step=lock_step(requests, users), stalls=stalls,
         tokens_source=_counted(table["tokens_source"][good]), finish_reason=_counted(table["finish_reason"][good]),
         stamp=_counted(table["stamp"][good]))
 
 
+BUSY = (503, 529)  # statuses of servers that have too much to do
 _LENGTH = ("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded")
 
 
@@ -109,11 +115,14 @@ def _told_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
     ended = np.array([str(reason).lower() in _LENGTH for reason in table["finish_reason"][good].tolist()], dtype=bool)
     several = table["streamed"][good] & (chunks > 1)
     decode_s = (table["e2e"] - table["ttft"])[good]
+    length, asked = table["tokens_of_choice"][good], table["max_output_tokens"][good]
     with np.errstate(invalid="ignore"):
-        tokens = float(np.nansum(made[several]))
+        tokens, short = float(np.nansum(made[several])), ended & (length < asked)
         return {"below_chunks": int(((source == "server") & (made < chunks)).sum()),
                 "remarks": _counted(table["remark"][good]), "cut": int(ended.sum()),
-                "cut_short": int((ended & (table["tokens_of_choice"][good] < table["max_output_tokens"][good])).sum()),
+                "cut_short": int(short.sum()),
+                "cut_short_got_mean": float(length[short].mean()) if short.any() else None,
+                "cut_short_asked_mean": float(asked[short].mean()) if short.any() else None,
                 "several_chunks": int(several.sum()),
                 "tokens_known": int((several & table["tokens_known"][good]).sum()),
                 "late_firsts": int((table["streamed"] & table["first_late"])[good].sum()),
@@ -134,8 +143,9 @@ def _shape_of_streams(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
     rest = n - table["first_chunk"][good]
     with np.errstate(invalid="ignore"):
         mismatch = np.abs(ttft + tpot * rest - e2e) > 1e-6 + 1e-9 * e2e
-        streams = table["streamed"][good] & (n > 2)
-        at_once = (table["chunks"][good] == 1) | (e2e - ttft < 0.01 * e2e)
+        shown = n - table["hidden"][good]
+        streams = table["streamed"][good] & (shown > 2)
+        at_once = (table["chunks"][good] == 1) | (e2e - ttft < 0.01 * e2e * shown / n)
         return {"ttft_after_e2e": int((ttft > e2e).sum()), "tpot_mismatches": int(mismatch.sum()),
                 "streams": int(streams.sum()), "buffered": int((streams & at_once).sum())}
 

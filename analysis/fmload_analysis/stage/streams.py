@@ -9,21 +9,25 @@ from typing import Any
 import numpy as np
 
 from fmload.metrics.definitions import NS, Bools, Columns, Floats, Ints
+from fmload_analysis.stage.stats import nearest_rank
 from fmload_analysis.stage.timeline import Requests
 
 BIN_NS = 50_000_000  # the grain in which stalls are looked for
 STALL_S = 0.5  # a shorter silence of all streams is none
 STALL_GAPS = 10.0  # and none is shorter than so many median gaps between chunks
+LIKE_OTHERS = 1.2  # p95 of the other requests' TTFT: who waited longer through a silence did not wait for a prompt
 LEAST_USERS = 4
 LEAST_ROUNDS = 5  # requests a user, before lock-step is looked for
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """A silence of all streams: no chunk came though some answer was half way. In seconds after the window's start."""
+    """A silence of all streams: no chunk came though some answer was half way. In seconds after the window's start.
+    `by_prompt`: it is the reading of a prompt, which holds up all other answers where prefill is not chunked."""
 
     at_s: float
     length_s: float
+    by_prompt: bool = False
 
 
 def first_late(columns: Columns) -> Bools:
@@ -65,9 +69,21 @@ def stalls(came: Ints, table: Mapping[str, Any], gap_s: float | None) -> tuple[S
                  - np.searchsorted(np.sort(last[streamed]), edges + BIN_NS, side="left"))
     silent = np.concatenate([[False], (came == 0) & (under_way > 0), [False]])
     begins, ends = np.flatnonzero(~silent[:-1] & silent[1:]), np.flatnonzero(silent[:-1] & ~silent[1:])
-    least_s = max(STALL_S, STALL_GAPS * (gap_s or 0.0))
-    found = (Stall(begin * BIN_NS / NS, (end - begin) * BIN_NS / NS) for begin, end in zip(begins, ends, strict=True))
-    return tuple(stall for stall in found if stall.length_s >= least_s)
+    least = max(STALL_S, STALL_GAPS * (gap_s or 0.0)) * NS / BIN_NS
+    sent = table["sent"][streamed]
+    return tuple(Stall(begin * BIN_NS / NS, (end - begin) * BIN_NS / NS,
+                       _reads_prompt(begin * BIN_NS, end * BIN_NS, sent, first[streamed]))
+                 for begin, end in zip(begins.tolist(), ends.tolist(), strict=True) if end - begin >= least)
+
+
+def _reads_prompt(begin_ns: float, end_ns: float, sent_ns: Floats, first_ns: Floats) -> bool:
+    """Whether a silence ends with the first token of a request that waited through it, and for no longer than other
+    requests, at other times, waited for theirs."""
+    waited_ns = first_ns - sent_ns
+    through = (sent_ns <= begin_ns + BIN_NS) & (first_ns >= end_ns) & (first_ns < end_ns + BIN_NS)
+    elsewhere = (sent_ns >= end_ns) | (first_ns <= begin_ns)
+    longest_ns = nearest_rank(np.sort(waited_ns[elsewhere]), 95)
+    return longest_ns is not None and bool((waited_ns[through] <= LIKE_OTHERS * longest_ns).any())
 
 
 def lock_step(requests: Requests, users: int | None) -> float | None:

@@ -158,6 +158,7 @@ class _Gathering:
             "cached_tokens": columns.cached_tokens,
             "tokens_of_choice": columns.tokens_of_a_choice, "streamed": columns.streamed,
             "chunks": columns.chunk_counts, "first_chunk": columns.first_chunk_tokens,
+            "hidden": columns.hidden_reasoning_tokens,
             "outcome": batch.outcome, "tokens_source": batch.tokens_source, "stamp": batch.stamp,
             "finish_reason": batch.finish_reason,
             "remark": batch.remark, "tokens_known": columns.chunk_tokens_known & columns.single,
@@ -240,7 +241,7 @@ def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted, earli
 
 _EMPTY: dict[str, np.ndarray[Any, Any]] = {
     **dict.fromkeys((*REQUEST_METRICS, "begun", "sent", "ended", "first_token", "cached_tokens", "chunks", "delivered",
-                     "tokens_inside", "tokens_of_choice", "first_chunk", "lag_max", "prompt_tokens",
+                     "tokens_inside", "tokens_of_choice", "first_chunk", "hidden", "lag_max", "prompt_tokens",
                      "server_input_tokens", "max_output_tokens", "due", "first_earliest", "status",
                      "cache_write_tokens", "cache_write_1h_tokens"),
                     np.array([])),

@@ -66,12 +66,13 @@ def judged(endpoint: Any, name: str, pieces: list[bytes]) -> None:
     failure = outcome(whole, reading)
     assert (failure.outcome if failure else "ok") == form.outcome
     if form.told and form.outcome == "ok":
-        assert (reading.input_tokens, reading.output_tokens) == (9, 6)
-        assert sum(chunk.tokens for chunk in reading.chunks) == 6 or not form.spoken or not reading.chunk_tokens_known
+        assert (reading.input_tokens, reading.output_tokens) == (9, 6 * form.choices)
+        known = form.spoken and reading.chunk_tokens_known
+        assert sum(chunk.tokens for chunk in reading.chunks) == 6 * form.choices or not known
     elif form.outcome == "ok":
         assert reading.output_tokens in (None, 1)
     if form.spoken and form.outcome == "ok":
-        assert len(reading.chunks) == 6
+        assert len(reading.chunks) == (6 - form.hidden) * form.choices
 
 
 @pytest.mark.parametrize("name", OF_OPENAI)

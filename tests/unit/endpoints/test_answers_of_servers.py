@@ -111,6 +111,14 @@ USAGES: dict[str, tuple[dict[str, Any], tuple[int | None, ...]]] = {
         (9, 52, None, 50)),
     "details that are null": ({"usage": {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": None,
                                          "completion_tokens_details": None}}, (9, 2, None, None)),
+    "in camel case": ({"usage": {"promptTokens": 9, "completionTokens": 2}}, (9, 2, None, None)),
+    "alone in a list": ({"usage": [{"prompt_tokens": 9, "completion_tokens": 2}]}, (9, 2, None, None)),
+    "cohere, beside what is billed": (
+        {"usage": {"billed_units": {"input_tokens": 5, "output_tokens": 1},
+                   "tokens": {"input_tokens": 9, "output_tokens": 2}}}, (9, 2, None, None)),
+    "tgi's details": ({"details": {"finish_reason": "length", "generated_tokens": 2}}, (None, 2, None, None)),
+    "ollama's own": ({"prompt_eval_count": 9, "eval_count": 2}, (9, 2, None, None)),
+    "a total and the prompt's part": ({"usage": {"prompt_tokens": 9, "total_tokens": 11}}, (9, 2, None, None)),
     "llama.cpp's timings alone": ({"timings": {"cache_n": 5, "prompt_n": 4, "predicted_n": 2}}, (9, 2, 5, None)),
 }
 
@@ -129,6 +137,12 @@ def test_usage_inside_the_last_choice_is_found() -> None:
     end = {"index": 0, "delta": {}, "finish_reason": "stop", "usage": {"prompt_tokens": 9, "completion_tokens": 2}}
     record, _ = measured(said("a") + said("b") + b"data: " + orjson.dumps({"choices": [end]}) + b"\n\n" + DONE)
     assert (record.input_tokens, record.output_tokens, record.chunk_tokens_known) == (9, 2, True)
+
+
+def test_usage_inside_the_last_delta_is_found() -> None:
+    record, _ = measured(said("a") + said("b") + chunk({"usage": {"prompt_tokens": 9, "completion_tokens": 2}}, "stop")
+                         + DONE)
+    assert (record.outcome, record.input_tokens, record.output_tokens) == ("ok", 9, 2)
 
 
 def test_the_prompts_count_may_come_at_the_start_and_the_answers_at_the_end() -> None:
@@ -216,6 +230,15 @@ def test_a_running_total_over_both_choices_is_understood_as_one() -> None:
     assert (sum(record.chunk_tokens), record.chunk_tokens_known, record.choices) == (6, True, 2)
 
 
+@pytest.mark.parametrize(("outside", "known"), [(0, True), (1, True), (6, False)])
+def test_running_totals_that_end_below_the_total_leave_the_chunks_unknown(outside: int, known: bool) -> None:
+    """An end mark may come without a message of its own; thinking outside of the count is in some chunk or none."""
+    told = [said(" a", usage={"prompt_tokens": 9, "completion_tokens": n + 1, "total_tokens": 10 + n + outside})
+            for n in range(6)]
+    record, _ = measured(b"".join(told) + END + DONE)
+    assert (record.output_tokens, record.chunk_tokens_known) == (6 + outside, known)
+
+
 def test_log_probabilities_tell_the_tokens_of_a_chunk() -> None:
     one = {"token": "a", "logprob": -0.1}
     body = b"".join(b"data: " + orjson.dumps({"choices": [{
@@ -251,6 +274,7 @@ DELTAS: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
     "a picture": ({"images": [{"type": "image_url", "image_url": {"url": "data:,AA"}}]}, ("answer", "")),
     "arguments as an object": ({"tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]},
                                ("tool", 'f{"a":1}')),
+    "a call without its wrapping": ({"tool_calls": [{"name": "f", "arguments": "{}"}]}, ("tool", "f{}")),
     "a custom tool": ({"tool_calls": [{"type": "custom", "custom": {"name": "f", "input": "x"}}]}, ("tool", "fx")),
     "a delta that is a text": ("x", ("answer", "x")),  # type: ignore[dict-item]
 }
@@ -280,6 +304,7 @@ def test_a_message_without_a_token_is_no_chunk(delta: dict[str, Any]) -> None:
 ENDS = {"abort": "stream_error", "ABORTED": "stream_error", "error": "stream_error",
         "insufficient_system_resource": "stream_error", "network_error": "stream_error", "content_filter": "blocked",
         "SAFETY": "blocked", "sensitive": "blocked", "PROHIBITED_CONTENT": "blocked", "length": "ok",
+        "guardrail": "blocked", "FinishReason.SAFETY": "blocked", "engine_overloaded": "stream_error",
         "MAX_TOKENS": "ok", "eos_token": "ok", "tool_calls": "ok", "stop_sequence": "ok"}
 
 
@@ -295,6 +320,11 @@ def test_an_end_that_is_a_failure_is_one(reason: str, outcome: str) -> None:
     (b'data: {"choices":[{"delta":{},"error":{"message":"upstream lost"}}]}\n\n', "upstream lost"),
     (b'data: {"detail": [{"msg": "boom"}]}\n\n', "boom"),
     (b'data: {"message": "Internal server error"}\n\n', "Internal server error"),
+    (b'data: {"code": 500, "msg": "boom"}\n\n', "boom"),
+    (b'data: {"err_code": 1302, "err_msg": "too many requests"}\n\n', "too many requests"),
+    (b'data: {"base_resp": {"status_code": 1002, "status_msg": "rate limit"}}\n\n', "rate limit"),
+    (b'data: {"choices":[{"delta":{"error":{"message":"inside the delta"}}}]}\n\n', "inside the delta"),
+    (b"data: Internal Server Error\n\n", "Internal Server Error"),
     (b'error: {"message": "slot lost"}\n\n', "slot lost"),
     (b'{"error": {"message": "bare line"}}\n\n', "bare line"),
     (b"event: error\ndata: gone away\n\n", "gone away"),
@@ -304,6 +334,30 @@ def test_an_end_that_is_a_failure_is_one(reason: str, outcome: str) -> None:
 def test_an_error_inside_a_stream_keeps_its_words_and_the_tokens_before_it(end: bytes, words: str) -> None:
     record, _ = measured(said("a") + end + DONE)
     assert record.outcome == "stream_error" and words in (record.error or "") and len(record.chunk_ns) == 1
+
+
+@pytest.mark.parametrize("news", [b'data: {"message": "queued", "position": 3}\n\n', b"data: processing\n\n",
+                                  b'data: {"base_resp": {"status_code": 0, "status_msg": "success"}}\n\n'])
+def test_news_of_how_it_is_getting_on_are_no_error_of_an_answer_that_comes_to_its_end(news: bytes) -> None:
+    record, _ = measured(news + said("a") + END + DONE)
+    assert (record.outcome, len(record.chunk_ns)) == ("ok", 1)
+
+
+@pytest.mark.parametrize("done", [b"", DONE])
+def test_an_answer_of_two_of_which_one_has_no_end_is_truncated(done: bytes) -> None:
+    pieces = b"".join(chunk({"content": " a"}, index=index) for _ in range(3) for index in (0, 1))
+    assert measured(pieces + END + chunk({}, "stop", index=1) + done)[0].outcome == "ok"
+    assert measured(pieces + END + done)[0].outcome == "truncated"
+
+
+@pytest.mark.parametrize("reason", ["null", "None"])
+def test_a_reason_that_is_the_word_for_none_is_no_end(reason: str) -> None:
+    assert measured(said("a", reason) + said("b", reason))[0].outcome == "truncated"
+
+
+def test_a_stream_that_nobody_asked_for_is_read() -> None:
+    record, _ = measured(said("a") + said("b") + END + chunk(usage=running(2)) + DONE, streamed=False)
+    assert (record.outcome, record.output_tokens, len(record.chunk_ns)) == ("ok", 2, 2)
 
 
 def test_all_hidden_reasoning_is_an_answer_without_a_first_token() -> None:

@@ -16,7 +16,7 @@ MS = 1e6
 
 def columns(*, scheduled: float = 0, send: float = 0, chunks: tuple[float, ...] = (), tokens: tuple[int, ...] = (),
             censored: tuple[int, ...] = (), answer: float | None = None, output: float | None = None,
-            streamed: bool = True, known: bool = True) -> Columns:
+            streamed: bool = True, known: bool = True, reasoning: float | None = None) -> Columns:
     """One request; all instants in milliseconds."""
     def one(value: float | None) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         return np.array([np.nan if value is None else value])
@@ -29,7 +29,8 @@ def columns(*, scheduled: float = 0, send: float = 0, chunks: tuple[float, ...] 
         end_ns=one(last) * MS, input_tokens=one(7), output_tokens=one(output if output is not None else sum(counts)),
         cached_tokens=one(None), streamed=np.array([streamed]), chunk_offsets=np.array([0, len(chunks)]),
         chunk_ns=np.array(chunks, dtype=np.int64) * 1_000_000, chunk_tokens=np.array(counts, dtype=np.int64),
-        chunk_censored=np.array(censored or (0,) * len(chunks), dtype=bool), chunk_tokens_known=np.array([known]))
+        chunk_censored=np.array(censored or (0,) * len(chunks), dtype=bool), chunk_tokens_known=np.array([known]),
+        reasoning_tokens=one(reasoning))
 
 
 def only(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
@@ -62,6 +63,16 @@ def test_tpot_divides_by_the_tokens_after_the_first_chunk() -> None:
 def test_tpot_uses_the_servers_count_where_chunks_hold_more_than_they_show() -> None:
     # three chunks of an unknown number of tokens, five by usage: 120 ms over 4
     assert only(metrics.tpot(columns(chunks=(100, 160, 220), output=5))) == pytest.approx(0.030)
+
+
+def test_reasoning_that_is_counted_and_not_shown_was_made_before_the_first_chunk() -> None:
+    """60 tokens thought, 20 said in chunks 10 ms apart: 10 ms a token, not 190 ÷ 79."""
+    said = tuple(range(1000, 1200, 10))
+    assert only(metrics.tpot(columns(chunks=said, output=80, known=False, reasoning=60))) == pytest.approx(0.010)
+    shown = columns(chunks=said, output=20, known=True, reasoning=10, answer=1100)
+    assert only(metrics.tpot(shown)) == pytest.approx(0.010)
+    merged = columns(chunks=(1000, 1100), output=80, known=False, reasoning=79)  # the answer's one token in two chunks?
+    assert only(metrics.tpot(merged)) == pytest.approx(0.1 / 79)
 
 
 @pytest.mark.parametrize("request_columns", [

@@ -37,6 +37,7 @@ def records(draw: st.DrawFn) -> Record:
         chunk_tokens=array("i", tokens), chunk_tokens_known=draw(st.booleans()), streamed=draw(st.booleans()),
         chunk_censored=array("b", draw(st.lists(st.integers(0, 1), min_size=count, max_size=count))),
         choices=draw(st.sampled_from([1, 1, 2])), output_tokens=draw(st.none() | st.integers(0, 40)),
+        reasoning_tokens=draw(st.none() | st.integers(0, 30)),
         input_tokens=draw(st.none() | st.integers(0, 9)), prompt_tokens=draw(st.none() | st.integers(0, 9)),
         outcome=draw(st.sampled_from(["ok", "ok", "http_5xx"])),
         detail=None if checks is None else orjson.dumps({"safe_check": {"before": {"s": checks}}}).decode())

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fmload.base.units import format_duration
 from fmload_analysis.audit.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts
+from fmload_analysis.document.formats import several
+from fmload_analysis.stage.streams import Stall
 from fmload_analysis.stage.telemetry import DECODE
 from fmload_analysis.verdict.table import Check
 
@@ -81,28 +85,30 @@ def _bounds(facts: Facts, name: str) -> str:
 
 
 def stalls(facts: Facts) -> Check | None:
-    """Silences of all streams at once, with their instants: the server, or the way to it, stood still. Those that last
-    no longer than a first token takes are the server reading a prompt while the others wait: told, and no FAIL."""
+    """Silences of all streams at once, with their instants: the server, or the way to it, stood still. Those in which
+    the server read a prompt while the others waited are told, and are no FAIL."""
     evidence, window_s = facts.summary.evidence, facts.summary.totals.window_s
     if not evidence.several_chunks or not window_s:
         return None
-    lost_s = sum(stall.length_s for stall in evidence.stalls)
-    share = lost_s / window_s
-    ttft_s = facts.value("ttft_p50")
-    prefill = ttft_s is not None and all(stall.length_s <= _PREFILL * ttft_s for stall in evidence.stalls)
-    result = PASS if not evidence.stalls else WARN if prefill or share <= _STALLED else FAIL
-    if result == PASS:
-        text = "No silence of all streams was found"
-    else:
-        longest = sorted(evidence.stalls, key=lambda stall: -stall.length_s)[:3]
-        told = ", ".join(f"{format_duration(stall.length_s)} at {format_duration(stall.at_s)} after the window opened"
-                         for stall in longest)
-        text = (f"All streams were silent {len(evidence.stalls)} times, {format_duration(lost_s)} together "
-                f"({share:.1%} of the window): {told}"
-                + ("; none lasted longer than a first token takes: prompts that are read hold up the rest" if prefill
-                   else ""))
-    return Check(3, "no stall of all streams", result, f"{text}.",
-                 {"stalls": [[stall.at_s, stall.length_s] for stall in evidence.stalls], "share": share})
+    found = evidence.stalls
+    share = sum(stall.length_s for stall in found) / window_s
+    unexplained = sum(stall.length_s for stall in found if not stall.by_prompt) / window_s
+    result = PASS if not found else WARN if unexplained <= _STALLED else FAIL
+    return Check(3, "no stall of all streams", result, _told_stalls(found, share),
+                 {"stalls": [[stall.at_s, stall.length_s] for stall in found], "share": share,
+                  "by_prompts": sum(stall.by_prompt for stall in found)})
+
+
+def _told_stalls(found: Sequence[Stall], share: float) -> str:
+    if not found:
+        return "No silence of all streams was found."
+    longest = sorted(found, key=lambda stall: (stall.by_prompt, -stall.length_s))[:3]
+    told = ", ".join(f"{format_duration(stall.length_s)} at {format_duration(stall.at_s)} after the window opened"
+                     for stall in longest)
+    text = (f"All streams were silent {several(len(found), 'time')}, "
+            f"{format_duration(sum(stall.length_s for stall in found))} together ({share:.1%} of the window): {told}")
+    read = sum(stall.by_prompt for stall in found)
+    return f"{text}{f'; in {read} of them the server read a prompt, which holds up the rest' if read else ''}."
 
 
 def server_times(facts: Facts) -> Check | None:
@@ -129,7 +135,6 @@ def server_times(facts: Facts) -> Check | None:
 
 _RANK = (PASS, WARN, FAIL)
 _STALLED = 0.1  # of the window
-_PREFILL = 1.2  # median TTFTs that a silence lasts at most where a prompt's reading explains it
 _NAMES = {"ttft_mean": "TTFT", "tpot_mean": "TPOT", "itl_mean": "ITL", DECODE: "decoding ÷ tokens"}
 
 

@@ -143,11 +143,12 @@ def tokens_per_chunk(facts: Facts) -> Check | None:
 def server_counters(facts: Facts) -> Check | None:
     """The server's own counters over the window against ours, where telemetry was collected."""
     given_up = facts.summary.outcomes.get("cancelled", 0) if facts.summary else 0
-    compared = {name: (_ours(facts, name), figure) for name, figure in facts.server.tokens.items()
-                if not (given_up and name.endswith("_tokens_mean"))}  # the server's tokens are those of all requests
-    known = {name: (ours, theirs) for name, (ours, theirs) in compared.items() if ours is not None}
+    known = {name: (ours, theirs) for name, theirs in facts.server.tokens.items()
+             if (ours := _ours(facts, name)) is not None}
     if not known:
-        return _not_checkable(given_up) if given_up and facts.server.tokens else None
+        return None
+    if given_up:
+        return _not_checkable(given_up)
     name, (ours, theirs) = max(known.items(), key=lambda item: abs(relative(item[1][0], item[1][1])))
     difference = relative(ours, theirs)
     apart = f" {facts.server.unfinished:.0f} that it gave up are counted apart." if facts.server.unfinished else ""

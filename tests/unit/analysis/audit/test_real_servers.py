@@ -12,6 +12,7 @@ from handmade import BASE_NS, MS, request, stage, write
 from fmload.model.record import Record
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.run import open_run
+from fmload_analysis.verdict.objections import objections
 from fmload_analysis.verdict.table import Check, StageResult
 
 
@@ -56,6 +57,30 @@ def test_errors_of_a_stage_are_a_check_of_their_own(tmp_path: Path, failing: int
     for record in records[:failing]:
         record.outcome = "http_5xx"
     assert check(judged(tmp_path, records), "requests succeed").result == verdict
+
+
+@pytest.mark.parametrize(("outcome", "status", "verdict"), [
+    ("throttled", 429, "WARN"), ("http_5xx", 503, "WARN"), ("http_5xx", 529, "WARN"),
+    ("timeout_first_token", 200, "WARN"),
+    ("http_5xx", 500, "FAIL"), ("stream_error", 200, "FAIL"), ("connect", None, "FAIL"), ("truncated", 200, "FAIL")])
+def test_a_server_that_turns_requests_away_is_overloaded_and_what_was_measured_is_no_less_true(
+        tmp_path: Path, outcome: Any, status: int | None, verdict: str) -> None:
+    records = streams(100, every_ms=100, chunks=2)
+    for record in records[:60]:
+        record.outcome, record.status = outcome, status
+    result = judged(tmp_path, records)
+    found = check(result, "requests succeed")
+    assert found.result == verdict
+    assert ("overloaded" in found.sentence) == (verdict == "WARN")
+    assert "60 % errors" in objections(result)  # and it is never recommended
+
+
+def test_answers_cut_below_the_length_asked_for_are_told_with_their_lengths_and_are_no_fail(tmp_path: Path) -> None:
+    """A context that is full ends every answer early, and every figure is right."""
+    records = streams(20, finish_reason="length", max_output_tokens=50)
+    found = check(judged(tmp_path, records), "answers end by themselves or at the length asked for")
+    assert found.result == "WARN"
+    assert "20 were cut off at a length below the one asked for, 10 tokens on average of 50" in found.sentence
 
 
 def test_blocked_aborted_and_cut_answers_are_told(tmp_path: Path) -> None:
@@ -155,8 +180,22 @@ def test_two_answers_to_a_request_are_counted_by_answer(tmp_path: Path) -> None:
 
 
 def test_silences_as_long_as_a_first_token_takes_are_the_reading_of_prompts_and_no_fail(tmp_path: Path) -> None:
-    """Two streams side by side; each new prompt (500 ms) holds up the other's tokens."""
-    records = [request(f"{k}{user}", 1000 * k + 10 * user, [1000 * k + 500 + 10 * user + 20 * n for n in range(20)])
-               for k in range(10) for user in range(2)]
+    """Two streams side by side; each new prompt takes 600 ms and holds up the other's tokens meanwhile."""
+    records = [request(f"{k}{user}", at, [at + 600 + 20 * n for n in range(10)] + [
+        at + 1400 + 20 * n for n in range(10)]) for k in range(6) for user in range(2)
+        for at in [1600 * k + 800 * user]]
     found = check(judged(tmp_path, records, window_ms=10_000, concurrency=2), "no stall of all streams")
-    assert found.result in ("PASS", "WARN")
+    assert found.result == "WARN" and found.figures["share"] > 0.3
+    assert found.figures["by_prompts"] == len(found.figures["stalls"]) > 5
+
+
+def test_a_stall_is_none_of_a_prompts_however_long_first_tokens_take(tmp_path: Path) -> None:
+    """First tokens take 4 s in a queue, answers go on side by side, and for 3 s nothing comes of any of them."""
+    def at(ms: float) -> float:
+        return ms if ms < 9000 else ms + 3000
+
+    records = [request(f"r{k}", at(250 * k), [at(250 * k + 4000 + 20 * n) for n in range(100)]) for k in range(-20, 40)]
+    found = check(judged(tmp_path, records, window_ms=15_000, concurrency=24), "no stall of all streams")
+    assert (found.result, found.figures["by_prompts"]) == ("FAIL", 0)
+    (begun_s, length_s), = found.figures["stalls"]
+    assert (begun_s, length_s) == (pytest.approx(9, abs=0.1), pytest.approx(3, abs=0.1))

@@ -85,6 +85,19 @@ def test_with_the_models_own_tokenizer_the_counts_are_of_the_tokenizer_and_chunk
     assert result.value("itl_p50") == pytest.approx(0.020)
 
 
+def test_a_jumpstart_answer_without_counts_is_priced_by_the_models_tokenizer(tmp_path: Path) -> None:
+    """21 tokens in one piece, 104 ms an answer, 1 USD an hour: 202 tokens/s and 1.38 USD for a million, not 28.88."""
+    text = " ".join(word.strip() for word in (WORDS * 3)[:21])
+    folder = _own_tokenizer(tmp_path / "model")
+    spec = {**SPEC, "endpoints": [{**SPEC["endpoints"][0], "tokenizer": str(folder), "price": {"hourly": 1.0}}]}
+    journaled(tmp_path / "run", [uncounted(f"r{k}", 104 * k, [text], streamed=False) for k in range(96)], spec)
+    result = analyse_run(open_run(tmp_path / "run")).results[0]
+    assert result.summary.evidence.tokens_source == {"tokenizer": 96}
+    assert result.value("output_tokens_mean") == 21
+    assert result.value("output_tokens_per_s") == pytest.approx(202, rel=0.01)
+    assert result.value("price_per_1m_output_tokens") == pytest.approx(1.38, rel=0.01)
+
+
 def _own_tokenizer(folder: Path) -> Path:
     """A tokenizer of whole words, as a model's folder holds it."""
     tokenizers = pytest.importorskip("tokenizers")

@@ -1,0 +1,256 @@
+"""The page docs/conformance.md: what servers really send and do, what is right about it, and the test that holds it.
+
+`python -m tests.conformance` writes it. A test holds the page to this table, and every test named here to the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from fmload.emulator.odd import Form
+from fmload.plugins import FORMS
+
+TESTS = Path(__file__).parent
+PAGE = TESTS.parent / "docs" / "conformance.md"
+END_TO_END = "integration/test_odd_forms.py::test_what_is_published_of_an_odd_form_is_the_truth"
+ANSWERS = "unit/endpoints/test_answers_of_servers.py::"
+AWS = "unit/endpoints/test_aws_answers.py::"
+AUDIT = "unit/analysis/audit/test_real_servers.py::"
+ENGINES = "unit/analysis/audit/test_engines_own_counters.py::"
+LARGE = "integration/wire/test_large_answers.py::"
+LINEAR = "integration/wire/test_linear_time.py::test_time_grows_with_the_size_and_no_faster"
+
+
+class Case(NamedTuple):
+    """What was seen, what is right, and the tests (file under tests/, `::`, function)."""
+
+    seen: str
+    right: str
+    tests: tuple[str, ...]
+
+
+def _case(seen: str, right: str, *tests: str) -> Case:
+    return Case(seen, right, tests)
+
+
+WIRE = [
+    _case("Content-Length negative, absurd, doubled, with `²`, of 5,000 digits", "one record, `decode`, at once",
+          LARGE + "test_a_content_length_that_is_none_is_one_failed_request_at_once",
+          "unit/wire/test_framing.py::test_a_content_length_that_is_none_is_refused_at_once_and_leaves_no_body"),
+    _case("any exception of ours in a request", "a record of outcome `client`, a pause, one log entry, an audit FAIL",
+          "unit/worker/test_broken_requests.py::"
+          "test_a_request_that_the_load_generator_breaks_is_a_record_and_its_user_waits",
+          "unit/worker/test_own_failures.py::test_one_kind_of_failure_is_logged_once_with_its_traceback"),
+    _case("a usage of 2³¹−1 in each of two choices", "set aside with a remark; the run stays readable",
+          ANSWERS + "test_a_count_that_cannot_be_true_is_set_aside_with_a_remark", END_TO_END),
+    _case("`timings` nested 300 deep", "cut, the answer kept",
+          "unit/worker/test_detail.py::test_a_deep_account_is_cut_and_what_stands_beside_it_stays", END_TO_END),
+    _case("a header of the run file with an emoji or a line break", "refused by `validate`, with line and remedy",
+          "integration/test_hostile_run_files.py::test_a_hostile_run_file_is_refused_with_line_and_reason_in_two_seconds",
+          "integration/wire/test_http1.py::test_a_line_break_in_a_header_is_refused"),
+    _case("a header of 60,000 spaces; trailers a byte a packet; payload parts without a line end", "linear time",
+          LINEAR, "unit/test_fuzz.py::test_work_grows_no_faster_than_the_input"),
+    _case("10,000 interim responses", "a loop with a bound",
+          LARGE + "test_interim_responses_without_end_are_one_failed_request"),
+    _case("a token stream of 64 MiB", "the load goes on while it is read",
+          LARGE + "test_the_loop_goes_on_while_a_large_answer_is_read"),
+    _case("gzip of several members", "read whole",
+          "unit/wire/test_framing.py::test_every_member_of_a_gzip_body_is_read"),
+    _case("`http://user:pass@host`", "sent as Authorization",
+          "integration/wire/test_networks.py::"
+          "test_user_and_password_of_a_url_are_sent_and_no_other_header_loses_to_them"),
+    _case("port `:0`", "refused, with line and reason",
+          "integration/test_hostile_run_files.py::"
+          "test_a_hostile_run_file_is_refused_with_line_and_reason_in_two_seconds"),
+    _case("descriptors, ports or memory run out here", "outcome `client`, told, the soft limit raised at the start",
+          "distributed/test_faults.py::test_a_worker_out_of_descriptors_says_that_it_is_and_its_users_wait",
+          "unit/base/test_descriptors.py::test_the_soft_limit_of_descriptors_is_raised_and_never_lowered"),
+    _case("a server that refuses a small first request", "the trial asks as the load does, can be shaped or left out",
+          "unit/worker/test_trial.py::test_the_trial_asks_for_as_many_tokens_as_the_load_with_its_parameters",
+          "unit/worker/test_trial.py::test_the_trial_can_be_shaped_and_switched_off"),
+    _case("20 requests of 20 prompts by two users", "each prompt once, 20 requests, all counted",
+          "integration/test_exact_requests.py::test_each_prompt_of_the_set_is_sent_once_and_every_request_is_counted"),
+    _case("a key in a header of its own", "the variable's value is sent, and redacted everywhere",
+          "integration/test_hostile_run_files.py::"
+          "test_a_variable_that_is_not_set_is_refused_with_its_line_before_anything_is_sent",
+          "unit/config/test_run_file_values.py::test_the_resolved_file_holds_no_secret_and_keeps_the_rest"),
+    _case("`max_tokens` or `stream_options` refused with 400", "the remedy is in the message",
+          "unit/worker/test_trial.py::test_a_refusal_is_told_with_its_remedy"),
+    _case("a wrong port, path or key; a certificate that nobody vouches for", "told before the load with the remedy",
+          "integration/test_first_contact.py::"
+          "test_all_that_is_wrong_with_the_endpoints_is_told_at_once_before_any_load"),
+    _case("equal answers, users started in one instant", "the audit names lock-step, the default start avoids it",
+          AUDIT + "test_users_in_step_are_told_and_users_out_of_step_are_not",
+          "unit/worker/test_slots.py::test_slots_open_within_their_parts_of_the_ramp_and_not_in_even_steps"),
+]
+
+OF_AWS = [
+    _case("a JumpStart answer without counts, 21 tokens, in one piece",
+          "counted by the model's tokenizer: 202 tokens/s and 1.38 USD a million where 1 token cost 28.88",
+          AWS + "test_jumpstart_tells_no_counts_and_the_text_is_kept_to_be_counted",
+          "unit/analysis/counting/test_counting.py::"
+          "test_a_jumpstart_answer_without_counts_is_priced_by_the_models_tokenizer"),
+    _case("half of the answers `guardrail_intervened`", "outcome `blocked`: an error, never a saving",
+          AWS + "test_an_answer_that_a_guardrail_ended_is_blocked_with_or_without_tokens", END_TO_END),
+    _case("cachePoint, documents, tool turns, blank text, image/jpg for Converse", "translated to Converse, or refused",
+          *(f"unit/endpoints/test_converse.py::{name}" for name in (
+              "test_a_cache_point_is_kept_and_cache_control_makes_one",
+              "test_documents_of_every_form_are_document_blocks", "test_tool_turns_and_tools_are_converses_own",
+              "test_pictures_of_every_form_are_jpeg_blocks",
+              "test_blank_text_is_left_out_and_turns_of_one_role_are_one",
+              "test_what_has_no_place_is_refused_with_its_name"))),
+    _case("`cache_control` in Claude's system", "kept",
+          "unit/endpoints/test_converse.py::test_claudes_cache_control_stays_where_it_is"),
+    _case("Mistral with OpenAI's shape, last chunk without choices", "read by OpenAI's reader",
+          AWS + "test_an_answer_in_openais_form_is_read_whatever_the_family"),
+    _case("`api: invoke` for every family", "its own body, its own answers",
+          "unit/endpoints/test_converse.py::test_each_family_has_its_body",
+          AWS + "test_the_streams_of_further_families_are_read",
+          "integration/emulator/test_aws.py::test_bedrock_invokes_each_family"),
+    _case("Llama's first chunk has no text and a grown count", "it is the first token",
+          AWS + "test_llamas_first_token_may_have_no_text"),
+    _case("`ModelError` with status 0, Bedrock's 408", "`timeout_total` of the service",
+          "unit/endpoints/test_aws_errors.py::test_a_model_that_passed_the_services_limit_is_a_time_out"),
+    _case("an error event or line under a template", "`stream_error` with its words",
+          AWS + "test_an_error_under_a_template_keeps_its_words"),
+    _case("bare text parts that split a character", "whole characters",
+          AWS + "test_bare_text_that_parts_split_is_whole_characters"),
+    _case("count headers with `²` or 30 digits", "left out", AWS + "test_a_header_that_is_no_count_is_left_out"),
+    _case("cached tokens above input tokens", "Converse counts them apart: added up",
+          AWS + "test_converses_input_leaves_out_what_was_cached_and_more_cached_than_fresh_is_no_contradiction",
+          END_TO_END),
+    _case("reasoning between `<think>` tags", "split off by an option",
+          AWS + "test_reasoning_between_tags_is_split_off_by_an_option"),
+    _case("exceptions of seven kinds within a stream", "each its outcome",
+          "unit/endpoints/test_bedrock.py::test_every_failure_in_a_stream_has_its_outcome",
+          "integration/aws_endpoints/test_aws_faults.py::test_every_fault_ends_as_its_outcome"),
+    _case("OpenAI's paths of SageMaker and Bedrock", "bearer tokens made of the credentials",
+          "integration/aws_endpoints/test_aws_streams.py::test_the_openai_path_of_sagemaker_takes_a_bearer_token"),
+    _case("geographic prefixes and ARNs of profiles", "the model's own price there, or n/a",
+          "unit/pricing/test_resolve.py::test_the_price_of_another_region_is_never_used",
+          "unit/endpoints/test_bedrock.py::test_the_family_is_told_from_ids_profiles_and_arns"),
+]
+
+OF_ENGINES = [
+    _case("vLLM `--stream-interval 4`", "ITL by each chunk's tokens, or blank; four times the server's is a FAIL",
+          ENGINES + "test_with_stream_interval_4_an_itl_four_times_the_servers_is_never_published_beside_a_pass"),
+    _case("vLLM holds half characters back; `tool_choice: required`", "continuous usage, asked for by default",
+          "unit/endpoints/test_openai.py::test_running_counts_are_asked_for_until_a_server_refuses_them",
+          ANSWERS + "test_a_token_without_text_under_continuous_usage_is_a_chunk"),
+    _case("vLLM's time per output token of requests", "compared with TPOT",
+          ENGINES + "test_vllms_time_per_output_token_of_requests_is_laid_beside_tpot"),
+    _case("noise during the warm-up", "the server's figures of the window alone",
+          AUDIT + "test_the_servers_own_figures_are_those_of_the_window_alone"),
+    _case("a first token that shares its read with later ones", "bounds for TTFT and TPOT, client-late",
+          AUDIT + "test_first_tokens_in_late_reads_bound_ttft_and_tpot"),
+    _case("`load.cancel` with telemetry", "not checkable, and said so",
+          ENGINES + "test_requests_given_up_on_purpose_make_the_servers_tokens_not_checkable"),
+    _case("`request_id_header: null`", "off is off",
+          "unit/config/test_meant_nulls.py::test_a_request_id_header_that_is_off_is_off_on_every_worker"),
+    _case("a server that takes UUIDs alone", "all ids are, and trials have a mark",
+          "unit/model/test_request_id.py::test_all_ids_are_uuids_of_version_4",
+          "unit/model/test_request_id.py::test_trials_are_known_by_their_mark"),
+    _case("tool calls with `keep_answers`", "name and arguments kept",
+          ANSWERS + "test_every_channel_holds_tokens",
+          "unit/analysis/counting/test_counting.py::test_all_channels_are_counted"),
+    _case("an engine stopped for 3 s", "found with instant and length; told from a prompt that is read",
+          AUDIT + "test_a_stall_of_all_streams_is_found_with_its_instant_and_length",
+          AUDIT + "test_a_stall_is_none_of_a_prompts_however_long_first_tokens_take",
+          "integration/test_stall.py::*"),
+    _case("`n: 2`", "counted by choice", AUDIT + "test_two_answers_to_a_request_are_counted_by_answer", END_TO_END),
+    _case("prompts beyond the context", "the engine's own words, the remedy, an early stop",
+          "integration/test_real_engine.py::test_a_prompt_beyond_the_context_is_a_4xx_in_the_engines_words",
+          "unit/worker/test_trial.py::test_a_refusal_is_told_with_its_remedy",
+          "integration/test_exact_requests.py::test_a_stage_that_fails_too_often_ends_early_and_higher_loads_are_skipped"),
+    _case("overload: 503, 429, errors in the stream", "counted; a WARN that tells of overload",
+          AUDIT + "test_a_server_that_turns_requests_away_is_overloaded_and_what_was_measured_is_no_less_true"),
+    _case("AIPerf's file that contradicts itself", "a contradiction, put right by the usage",
+          "unit/analysis/published/test_published_cases.py::*"),
+    _case("llama.cpp counts a request's tokens as it ends", "compared in its own way",
+          ENGINES + "test_llama_cpp_counts_tokens_as_requests_end_and_what_is_under_way_is_no_difference"),
+    _case("llama.cpp's mean divides by all tokens", "compared in its own way",
+          ENGINES + "test_llama_cpps_mean_is_over_all_tokens_the_first_included",
+          "integration/test_real_engine.py::test_a_run_agrees_with_the_metrics_that_the_engine_serves"),
+    _case("a server that wants a key, asked for its model", "401, and how to give the key",
+          "integration/test_first_contact.py::"
+          "test_a_server_that_cannot_be_asked_for_its_model_is_told_with_the_remedy"),
+    _case("reasoning that is counted and not shown", "TPOT leaves it out, ITL is blank",
+          "unit/metrics/test_metrics.py::test_reasoning_that_is_counted_and_not_shown_was_made_before_the_first_chunk",
+          END_TO_END),
+]
+
+# The odd form that speaks a published case over sockets, by the words of the case.
+FORM_OF = {
+    "usage arrives once, with the last text chunk": "usage-with-last-text",
+    "usage on every chunk, cumulative": "continuous-usage", "a zero usage after a real one": "zero-after-the-total",
+    "server says 1 token for 100 text chunks": "one-token-told",
+    "total is more than prompt + completion (thinking is outside of completion_tokens)": "thinking-outside",
+    "float counts": "float-counts", "input_tokens and output_tokens as names": "input-output-names",
+    "cached prompt tokens under prompt_cache_hit_tokens": "cache-hit-names",
+    "absurd count, two choices": "absurd-count",
+    "answer and reasoning in one delta": "both-channels",
+    "content is a list of parts, thinking first": "thinking-parts", "reasoning_details": "reasoning-details",
+    "legacy function_call": "function-call", "audio with a transcript": "audio-transcript",
+    "all of the answer is hidden reasoning": "hidden-reasoning", "refusal": "refusal",
+    "tokens of a chunk told by token_ids": "token-ids", 'finish_reason "abort"': "abort",
+    'finish_reason {"type": "abort", "message": "oom"}': "abort-object",
+    "an error object inside a choice": "error-in-choice",
+    "finish_reason content_filter after some text": "content-filter",
+    "finish_reason is an empty string until the end": "empty-finish-reason", "error under detail": "error-detail",
+    "empty data as keep-alive": "empty-data", "ping event with text": "ping-event",
+    "[DONE] with a space behind it": "done-with-space", "-Infinity in logprobs": "log-probabilities",
+    "half an emoji as an escape in each of two chunks": "half-escapes", "half a character as raw bytes": "half-bytes",
+    "events separated by a single newline": "single-newlines", "timings nested 300 deep": "deep-timings",
+}
+OTHERWISE = {  # published cases that no form speaks: the tests that hold them beside the reader's own
+    "usage on every chunk, grows by 4": ANSWERS + "test_a_published_answer_is_read_as_its_case_says",
+    "whole answer without usage: 20 words": "unit/analysis/counting/test_counting.py::"
+                                            "test_a_whole_answer_without_usage_is_counted_and_marked_as_approximate",
+}
+_HEAD = """# Conformance
+
+What servers, gateways and clients really send and do, what is right about it, and the test that holds it. Written by
+`python -m tests.conformance`; a test holds this page to its table, and every test that it names to the tests. The odd
+forms are spoken by `fmload emulate --dialect NAME` ([the emulator](emulator.md)), so that any client can be held to
+them: outcome, counts, TTFT, TPOT and ITL of each are published by a whole run and laid beside the server's own log.
+"""
+
+
+def named() -> Iterator[str]:
+    """Every test that the page names."""
+    yield from (test for case in (*WIRE, *OF_AWS, *OF_ENGINES) for test in case.tests)
+    yield from (END_TO_END, *OTHERWISE.values())
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [_HEAD, "\n## Answers\n\n| case | right when read | over sockets |\n|---|---|---|\n"]
+    by_reader = f"`{ANSWERS}test_a_published_answer_is_read_as_its_case_says`"
+    parts += [f"| {_cell(case)} | {by_reader} | `--dialect {name}` |\n" for case, name in FORM_OF.items()]
+    parts += [f"| {_cell(case)} | {by_reader} | `{test}` |\n" for case, test in OTHERWISE.items()]
+    for title, cases in (("HTTP, streams and the request loop", WIRE), ("SageMaker and Bedrock", OF_AWS),
+                         ("Real engines", OF_ENGINES)):
+        parts += [f"\n## {title}\n\n| seen | right | held by |\n|---|---|---|\n", *map(_row, cases)]
+    parts += [f"\n## Odd forms over sockets\n\nEach by `{END_TO_END}[PROTOCOL-FORM]`.\n\n"
+              "| form | outcome | counts told | texts shown |\n|---|---|---|---|\n", *map(_form_row, FORMS.in_order())]
+    return "".join(parts)
+
+
+def _row(case: Case) -> str:
+    return f"| {_cell(case.seen)} | {_cell(case.right)} | {'<br>'.join(f'`{test}`' for test in case.tests)} |\n"
+
+
+def _form_row(name: str) -> str:
+    form: Form = FORMS.load(name)
+    shown = f"all but the first {form.hidden}" if form.hidden else "all" if form.spoken else "none"
+    return f"| `{name}` | `{form.outcome}` | {'true' if form.told else 'none, or false ones'} | {shown} |\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;") if "`" not in text else text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
