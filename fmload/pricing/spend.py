@@ -32,12 +32,14 @@ def billed(*, sent: Bools, status: Floats, input_tokens: Floats, prompt_tokens: 
     """The tokens of each request that are billed, whatever became of it. NaN is null.
 
     The server's own counts where it tells them. Where it does not, as in a stream that broke off: the prompt of every
-    request that was sent and not refused (a status of 400 or more), and the tokens that had arrived.
+    request that was sent and not refused (a status of 400 or more), and the tokens that had arrived. What came from a
+    cache and what was written to one came in, whatever the count of the input says.
     """
     unread = np.where(sent & ~(status >= 400), np.nan_to_num(prompt_tokens), 0.0)
     tokens_in = np.where(np.isnan(input_tokens), unread, input_tokens)
     tokens_out = np.nan_to_num(np.where(np.isnan(output_tokens), chunk_tokens, output_tokens))
-    return Billed(tokens_in, tokens_out, *(np.nan_to_num(each) for each in (cached, written, written_1h)))
+    read, put, put_1h = (np.nan_to_num(each) for each in (cached, written, written_1h))
+    return Billed(np.maximum(tokens_in, read + put), tokens_out, read, put, put_1h)
 
 
 def usd_of_tokens(pricing: Pricing, tokens_in: Any, tokens_out: Any, cached: Any = 0.0, written: Any = 0.0,

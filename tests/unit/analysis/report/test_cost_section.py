@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fmload_analysis.document.document import Bullets, Paragraph, Table
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.report.sections import cost
@@ -40,6 +42,15 @@ def test_tiers_and_the_cache_stand_side_by_side(tmp_path: Path) -> None:
     assert [(row["As"], row["Per 10k"]) for row in rows] == [
         ("as paid (default tier)", "$9.19"), ("tier batch, no price of cached tokens", "$11.33"),
         ("without a cache", "$22.66")]
+
+
+def test_a_stream_that_broke_off_having_read_from_a_cache_costs_no_less_than_nothing(tmp_path: Path) -> None:
+    counts = {"input_tokens": None, "output_tokens": None, "prompt_tokens": 10, "cached_tokens": 1500,
+              "cache_write_tokens": 500, "outcome": "stream_error"}
+    [row] = table(blocks(tmp_path, {"protocol": "bedrock", "model": HAIKU}, **counts), "Where it went")
+    each = (1500 * 0.11 + 500 * 1.375 + 2 * 5.5) / 1e6  # what it had read, written and sent
+    assert float(row["Paid"].replace("$", "")) == pytest.approx(80 * each, rel=0.01)
+    assert "-" not in row["Failed"]
 
 
 def test_purchase_options_stand_side_by_side(tmp_path: Path) -> None:
