@@ -48,6 +48,7 @@ class Evidence:
     cut_short: int = 0  # of them: with fewer tokens than were asked for
     cut_short_got_mean: float | None = None  # tokens that those have, and that were asked for
     cut_short_asked_mean: float | None = None
+    choices: int = 1  # the most answers that a request has (`n`)
     turned_away: int = 0  # requests that the server refused because it was busy: 429, 503, 529 and AWS's throttling
     below_chunks: int = 0  # of them the server tells fewer tokens than chunks with text came
     remarks: Mapping[str, int] = field(default_factory=dict)  # what was strange about counts, by words
@@ -118,9 +119,10 @@ def _told_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
     length, asked = table["tokens_of_choice"][good], table["max_output_tokens"][good]
     with np.errstate(invalid="ignore"):
         tokens, short = float(np.nansum(made[several])), ended & (length < asked)
+        choices = made / length
         return {"below_chunks": int(((source == "server") & (made < chunks)).sum()),
                 "remarks": _counted(table["remark"][good]), "cut": int(ended.sum()),
-                "cut_short": int(short.sum()),
+                "choices": round(float(np.nanmax(choices, initial=1.0))), "cut_short": int(short.sum()),
                 "cut_short_got_mean": float(length[short].mean()) if short.any() else None,
                 "cut_short_asked_mean": float(asked[short].mean()) if short.any() else None,
                 "several_chunks": int(several.sum()),

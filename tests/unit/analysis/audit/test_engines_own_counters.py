@@ -91,3 +91,15 @@ def test_requests_given_up_on_purpose_make_the_servers_tokens_not_checkable(tmp_
     found = judged(tmp_path, records, told)["counters"]
     assert (found.result, found.figures) == ("NOT APPLICABLE", {"given_up": 7})
     assert "not checkable" in found.sentence
+
+
+def test_vllm_counts_each_of_two_answers_as_a_request_and_that_is_no_contradiction(tmp_path: Path) -> None:
+    """`n: 2`, ten tokens an answer: 20 requests here, 40 by the server, the prompt's tokens once a request."""
+    records = [request(f"r{k}", 500 * k, [500 * k + 40 + 20 * (n // 2) for n in range(20)], choices=2,
+                       output_tokens=20) for k in range(20)]
+    told = {"vllm:prompt_tokens_total": 20 * 61.0, "vllm:generation_tokens_total": 400.0,
+            "vllm:request_success_total": 40.0}
+    found = judged(tmp_path / "right", records, told)["counters"]
+    assert found.result == "PASS" and set(found.figures) == {"output_tokens_per_s"}
+    wrong = {**told, "vllm:generation_tokens_total": 200.0}
+    assert judged(tmp_path / "wrong", records, wrong)["counters"].result == "FAIL"
