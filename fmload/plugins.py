@@ -195,7 +195,9 @@ IMPORTERS = Registry("importer", {
     "llm-d": "fmload_analysis.published.importers.llm_d:LLMD",
     "llmeter": "fmload_analysis.published.importers.llmeter:LLMeter",
     "llmperf": "fmload_analysis.published.importers.llmperf:LLMPerf",
+    "mlcommons": "fmload_analysis.published.importers.mlcommons:MLCommons",
     "mlperf": "fmload_analysis.published.importers.mlperf:MLPerf",
+    "sagemaker-jobs": "fmload_analysis.published.importers.sagemaker_jobs:SageMakerJobs",
     "sglang": "fmload_analysis.published.importers.sglang:SGLang",
     "vllm": "fmload_analysis.published.importers.vllm:VLLM",
 }, about="Importers of other tools' results: `recognises(source)` and `read(source)`.")

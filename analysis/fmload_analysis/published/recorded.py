@@ -21,6 +21,7 @@ from fmload.model.record import Record, to_table
 from fmload.model.stage import Load, Stage
 from fmload.results.folder import Results
 from fmload.results.stage_file import StageFile
+from fmload_analysis.published.importers.array_requests import LAID_OUT
 from fmload_analysis.published.rows.published import Row
 from fmload_analysis.published.rows.request import Request
 from fmload_analysis.published.rows.sweep import Sweep
@@ -58,18 +59,28 @@ def _describe(results: Results, sweep: Sweep, stages: Sequence[Stage]) -> None:
     results.environment_json.write_text(json.dumps({
         "imported": {"tool": sweep.tool, "files": [str(path) for path in sweep.sources],
                      "at": datetime.now(UTC).isoformat(timespec="seconds")}}))
-    results.run_yml.write_text(yaml.safe_dump({"name": f"imported from {sweep.tool}", "endpoints": [
+    placed = ", start instants laid out by the load" if LAID_OUT in sweep.notes else ""
+    results.run_yml.write_text(yaml.safe_dump({"name": f"imported from {sweep.tool}{placed}", "endpoints": [
         {"name": name} for name in endpoints]}))
 
 
 def _stage(number: int, row: Row, tool: str, records: Sequence[Record], start: int) -> Stage:
     end = max(_ended(record) for record in records)
-    load = Load("concurrency", row.value("concurrency") or float(_most_in_flight(records)))
+    load = _load(row, records)
     return Stage(
         stage=number, step=number, repeat=0, endpoint=row.endpoint or tool, prompt_set=row.prompt_set or row.label,
         load=load, parameters={}, ramp_s=0.0, warmup_s=0.0, window_s=(end - start) / 1e9, requests=None, drain_s=0.0,
         status="done", ramp_start_ns=start, warmup_start_ns=start, window_start_ns=start, window_end_ns=end + 1,
-        drain_end_ns=end + 1, window_closed="requests", users=int(load.value), workers=[_WORKER])
+        drain_end_ns=end + 1, window_closed="requests", users=int(load.value) if load.kind == "concurrency" else
+        _most_in_flight(records), workers=[_WORKER])
+
+
+def _load(row: Row, records: Sequence[Record]) -> Load:
+    """The users or the rate that the file tells; else as many users as were in flight at most."""
+    users, rate = row.value("concurrency"), row.value("offered_per_s")
+    if users is None and rate:
+        return Load("rate", rate)
+    return Load("concurrency", users or float(_most_in_flight(records)))
 
 
 def _record(request: Request, at: int, stage: int, row: Row, tool: str, shift: int) -> Record:

@@ -84,7 +84,7 @@ def _of_part(row: Row, broken: list[Relation], held: list[Relation],
     if len(known) == 1:
         value, _ = single[known[0]]
         return [Correction(known[0], row.figures[known[0]], value, weak[known[0]])], []
-    corrections = _recompute(row, broken, weak)
+    corrections = _recompute(row, [*broken, *(one for one in held if not one.supports_only)], weak)
     if corrections:
         return corrections, []
     shared = set.intersection(*(set(relation.needs(row)) for relation in broken))
@@ -108,19 +108,20 @@ def _single(row: Row, broken: list[Relation], held: list[Relation]) -> dict[str,
     return found
 
 
-def _recompute(row: Row, broken: list[Relation], weak: Mapping[str, str]) -> list[Correction]:
-    """The weak figures anew, each by a broken relation in which it is the only weak one left; none from figures that
-    another relation goes on to contradict."""
+def _recompute(row: Row, relations: list[Relation], weak: Mapping[str, str]) -> list[Correction]:
+    """The weak figures anew, each by a relation that is broken, or becomes so by another's correction, in which it is
+    the only weak one left; none from figures that another relation goes on to contradict."""
     changed, by = row, dict[str, Relation]()
     progress = True
     while progress:
         progress = False
-        for relation in sorted(broken, key=lambda one: sum(name in weak for name in one.needs(row))):
+        for relation in sorted(relations, key=lambda one: sum(name in weak for name in one.needs(row))):
             open_ = [name for name in relation.needs(changed) if name in weak and name not in by]
             value = relation.solve(changed, open_[0]) if len(open_) == 1 and not relation.holds(changed) else None
             if value is not None:
                 changed, progress, by[open_[0]] = with_value(changed, open_[0], value), True, relation
-    doubtful = {name for relation in broken if not relation.holds(changed) for name in relation.needs(changed)}
+    doubtful = {name for relation in relations if not relation.holds(changed)
+                for name in relation.needs(changed)}
     return [Correction(name, row.figures[name], changed.figures[name], weak[name]) for name, relation in by.items()
             if not doubtful & {*relation.needs(row), name}]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from fmload_analysis.published.importers.array_requests import LAID_OUT, requests_of
 from fmload_analysis.published.importers.arrays import recomputed
 from fmload_analysis.published.rows.figures import JSON_STATS, Figures
 from fmload_analysis.published.rows.published import Published, Row
@@ -36,7 +37,8 @@ class SGLang:
     def read(source: Source) -> Published:
         """One row a line."""
         rows = [_row(content, f"{source.path}, line {at}") for at, content in enumerate(source.objects, 1)]
-        return Published("sglang", source.path, rows, NOTES)
+        placed = any(row.requests for row in rows)
+        return Published("sglang", source.path, rows, (*NOTES, LAID_OUT) if placed else NOTES)
 
 
 def _is_sglang(content: dict[str, Any]) -> bool:
@@ -59,7 +61,8 @@ def _row(content: dict[str, Any], where: str) -> Row:
             figures.take(f"{_METRICS[found[2]]}_{JSON_STATS.get(found[1], found[1])}", content, key, 1e-3)
     data = content.get("dataset_name")
     return figures.row(_label(figures, content), endpoint=content.get("tag") or content.get("backend"),
-                       prompt_set=data if isinstance(data, str) else None, recomputed=recomputed(content, where))
+                       prompt_set=data if isinstance(data, str) else None, recomputed=recomputed(content, where),
+                       requests=requests_of(content, where))
 
 
 def _label(figures: Figures, content: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from fmload_analysis.published.importers.array_requests import LAID_OUT, laid_out, requests_of
 from fmload_analysis.published.importers.arrays import recomputed
 from fmload_analysis.published.rows.figures import JSON_STATS, Figures
 from fmload_analysis.published.rows.published import Published, Row
@@ -34,7 +35,8 @@ class VLLM:
         several = len(source.objects) > 1
         rows = [_row(content, f"{source.path}, object {at}" if several else str(source.path))
                 for at, content in enumerate(source.objects, 1)]
-        return Published("vllm", source.path, rows, NOTES)
+        placed = any(row.requests and laid_out(content) for row, content in zip(rows, source.objects, strict=True))
+        return Published("vllm", source.path, rows, (*NOTES, LAID_OUT) if placed else NOTES)
 
 
 def _is_vllm(content: dict[str, Any]) -> bool:
@@ -65,7 +67,7 @@ def _row(content: dict[str, Any], where: str) -> Row:
             figures.take(f"{_METRICS[found[2]]}_{stat}", content, key, 1e-3)
     _no_rate_limit(figures, content)
     return figures.row(endpoint=content.get("model_id"), recomputed=recomputed(content, where),
-                       date=_date(content.get("date")))
+                       requests=requests_of(content, where), date=_date(content.get("date")))
 
 
 def _no_rate_limit(figures: Figures, content: dict[str, Any]) -> None:

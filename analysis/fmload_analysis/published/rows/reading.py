@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from fmload.base.errors import FmloadError, first_line
+from fmload_analysis.published.rows.packed import GZIP, unpacked
 
 MAX_BYTES = 1 << 30
 MAX_FIGURE = 1e15  # no figure of a load test is larger; instants in nanoseconds are not read as figures
@@ -112,7 +113,7 @@ class Source:
 
 
 def read_source(path: Path) -> Source:
-    """The file as text: UTF-8 or UTF-16, with or without a byte-order mark.
+    """The file as text: UTF-8 or UTF-16, with or without a byte-order mark; gzip and tar.gz unpacked.
 
     Raises FmloadError when it cannot be read, is empty, is no text, or is larger than 1 GiB.
     """
@@ -125,7 +126,7 @@ def read_source(path: Path) -> Source:
     except OSError as error:
         raise FmloadError(f"cannot read {path}: {error.strerror or error}",
                           hint="give a results folder, or a file of another tool's results") from error
-    text = _decoded(path, data)
+    text = _decoded(path, unpacked(path, data, MAX_BYTES) if data[:2] == GZIP else data)
     if not text.strip():
         raise FmloadError(f"{path} is empty",
                           hint="the tool wrote no results into it; look for another file of the run")
