@@ -295,9 +295,35 @@ def inferencex(load: Load) -> dict[str, Any]:
     return content
 
 
+def mlcommons(load: Load) -> dict[str, Any]:
+    """MLCommons' `result_summary.json`: nanoseconds, percentiles by the lower sample; LoadGen's window in an open
+    loop."""
+    def series(values: Any, scale: float) -> dict[str, Any]:
+        whole = (np.asarray(values) * scale).round().astype(int)
+        levels = (99.9, 99.0, 97.0, 95.0, 90.0, 80.0, 75.0, 50.0, 25.0, 10.0, 5.0, 1.0)
+        return {"total": int(whole.sum()), "min": int(whole.min()), "max": int(whole.max()),
+                "median": int(np.percentile(whole, 50, method="lower")), "avg": float(whole.mean()),
+                "std_dev": float(whole.std(ddof=1)), "histogram": {"buckets": [[0, 1]], "counts": [1]},
+                "percentiles": {str(level): int(np.percentile(whole, level, method="lower")) for level in levels}}
+
+    window = float(load.last[int(np.argmax(load.send))] - load.send.min())
+    seconds = window if load.rate else load.duration
+    pattern = {"type": "poisson", "target_qps": load.rate, "target_concurrency": None} if load.rate else {
+        "type": "concurrency", "target_qps": None, "target_concurrency": load.users}
+    return {"version": "0.5", "git_sha": None, "test_started_at": 0, "n_samples_issued": load.count,
+            "n_samples_completed": load.count, "n_samples_failed": 0, "duration_ns": round(load.duration * 1e9),
+            "state": "complete", "complete": True, "ttft": series(load.ttft, 1e9), "tpot": series(load.tpot, 1e9),
+            "latency": series(load.e2e, 1e9), "output_sequence_lengths": series(load.made, 1),
+            "input_sequence_lengths": series(load.given, 1),
+            "legacy_loadgen_window_duration_ns": round(window * 1e9) if load.rate else None,
+            "qps": (load.count - 1) / window if load.rate else load.count / seconds,
+            "tps": float(load.made.sum()) / seconds, "finish_reason_counts": {"stop": load.count},
+            "run_config": {"load_pattern": pattern, "warmup": {"enabled": False}}}
+
+
 WRITERS = {"vllm": vllm, "sglang": sglang, "aiperf": aiperf, "genai-perf": genai_perf, "guidellm": guidellm,
            "inference-perf": inference_perf, "genai-bench": genai_bench, "llmeter": llmeter, "llmperf": llmperf,
-           "inferencex": inferencex}
+           "inferencex": inferencex, "mlcommons": mlcommons}
 CLOSED_ONLY = ("genai-bench", "llmeter", "llmperf", "genai-perf", "inferencex")  # they tell no rate
 
 

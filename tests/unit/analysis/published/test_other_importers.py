@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from right_files import Load, aiperf, simulated
+from right_files import Load, aiperf, mlcommons, simulated
 
 from fmload.base.errors import FmloadError
 from fmload.pricing.table import load_prices
@@ -19,31 +19,6 @@ from fmload_analysis.published.checks.audit_published import audit_published
 from fmload_analysis.published.recorded import write_run
 from fmload_analysis.published.rows.published import AuditedRow, Published
 from fmload_analysis.published.rows.sweep import read_published, read_sweep
-
-
-def mlcommons_summary(load: Load) -> dict[str, Any]:
-    """`result_summary.json`: nanoseconds, percentiles by the lower sample; LoadGen's window with Poisson arrivals."""
-    def series(values: Any, scale: float) -> dict[str, Any]:
-        whole = (np.asarray(values) * scale).round().astype(int)
-        levels = (99.9, 99.0, 97.0, 95.0, 90.0, 80.0, 75.0, 50.0, 25.0, 10.0, 5.0, 1.0)
-        return {"total": int(whole.sum()), "min": int(whole.min()), "max": int(whole.max()),
-                "median": int(np.percentile(whole, 50, method="lower")), "avg": float(whole.mean()),
-                "std_dev": float(whole.std(ddof=1)), "histogram": {"buckets": [[0, 1]], "counts": [1]},
-                "percentiles": {str(level): int(np.percentile(whole, level, method="lower")) for level in levels}}
-
-    window = float(load.last[int(np.argmax(load.send))] - load.send.min())
-    seconds = window if load.rate else load.duration
-    pattern = {"type": "poisson", "target_qps": load.rate, "target_concurrency": None} if load.rate else {
-        "type": "concurrency", "target_qps": None, "target_concurrency": load.users}
-    return {"version": "0.5", "git_sha": None, "test_started_at": 0, "n_samples_issued": load.count,
-            "n_samples_completed": load.count, "n_samples_failed": 0, "duration_ns": round(load.duration * 1e9),
-            "state": "complete", "complete": True, "ttft": series(load.ttft, 1e9), "tpot": series(load.tpot, 1e9),
-            "latency": series(load.e2e, 1e9), "output_sequence_lengths": series(load.made, 1),
-            "input_sequence_lengths": series(load.given, 1),
-            "legacy_loadgen_window_duration_ns": round(window * 1e9) if load.rate else None,
-            "qps": (load.count - 1) / window if load.rate else load.count / seconds,
-            "tps": float(load.made.sum()) / seconds, "finish_reason_counts": {"stop": load.count},
-            "run_config": {"load_pattern": pattern, "warmup": {"enabled": False}}}
 
 
 def mlcommons_events(load: Load) -> str:
@@ -78,7 +53,7 @@ def audited(tmp_path: Path, content: Any, name: str = "r.json") -> tuple[Publish
 def test_right_summaries_of_mlcommons_are_read_and_not_accused(tmp_path: Path) -> None:
     for seed in range(1, 41):
         load = simulated(seed)
-        published, (row,) = audited(tmp_path, mlcommons_summary(load))
+        published, (row,) = audited(tmp_path, mlcommons(load))
         assert published.tool == "mlcommons"
         assert [check.sentence for check in row.checks if check.result != "PASS"] == [], seed
         assert row.corrections == () and len(row.checks) >= 9
@@ -90,14 +65,14 @@ def test_right_summaries_of_mlcommons_are_read_and_not_accused(tmp_path: Path) -
 @pytest.mark.parametrize("key", ["qps", "tps", "n_samples_completed"])
 @pytest.mark.parametrize("seed", [1, 3])
 def test_a_changed_figure_of_mlcommons_is_found(tmp_path: Path, key: str, seed: int) -> None:
-    content = mlcommons_summary(simulated(seed))
+    content = mlcommons(simulated(seed))
     content[key] = content[key] * 2
     _, (row,) = audited(tmp_path, content)
     assert row.audit != "PASS"
 
 
 def test_failed_samples_of_mlcommons_are_not_among_the_completed(tmp_path: Path) -> None:
-    content = mlcommons_summary(simulated(1))
+    content = mlcommons(simulated(1))
     content["n_samples_failed"] = 5
     _, (row,) = audited(tmp_path, content)
     assert row.row.value("completed") == content["n_samples_completed"] - 5
