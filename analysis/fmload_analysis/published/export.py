@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
+import numpy as np
 import yaml
 
 from fmload.model.stage import Stage
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A file's content and how its name ends."""
+    """A file's content, how its name ends, and its name where the tool's readers look for one."""
 
     content: Any
     suffix: str = ".json"
+    name: str | None = None
 
     def text(self) -> str:
         """As the tool writes it."""
@@ -46,7 +48,7 @@ def write(analysis: Analysis, name: str, folder: Path) -> list[Path]:
     paths = []
     for result in analysis.results:
         exported = export(analysis.run, facts_of(analysis.run, result))
-        path = folder / f"stage-{result.stage:04d}{exported.suffix}"
+        path = folder / (exported.name or f"stage-{result.stage:04d}{exported.suffix}")
         path.write_text(exported.text(), encoding="utf-8")
         paths.append(path)
     return paths
@@ -77,10 +79,18 @@ def aiperf(run: Run, facts: ViewFacts) -> Exported:
     stage = _stage(facts)
     phase = {"type": "concurrency", "concurrency": _users(stage)} if _users(stage) else {
         "type": "constant", "rate": _rate(stage)}
+    given, made = (float(np.nanmean(tokens)) if np.isfinite(tokens).any() else 1.0
+                   for tokens in (facts.tokens_in, facts.tokens_out))
     return Exported({
         "schema_version": "1.4", **_nested(views.aiperf(facts), "avg"),
-        "input_config": {"models": {"items": [{"name": _model(run, stage)}]},
-                         "phases": [{"name": "profiling", **phase}]},
+        "input_config": {
+            "models": {"items": [{"name": _model(run, stage)}]},
+            "endpoint": {"urls": list(run.endpoint(stage.endpoint).urls) or ["http://localhost"], "type": "chat",
+                         "streaming": True},
+            "datasets": [{"name": stage.prompt_set, "type": "synthetic",
+                          "prompts": {"isl": {"mean": max(given, 1.0)}, "osl": {"mean": max(made, 1.0)}}}],
+            "phases": [{"name": "profiling", "kind": "profiling", "requests": len(facts.send) + facts.failed,
+                        **phase}]},
         "error_summary": [], "start_time": run.started_utc, "was_cancelled": False})
 
 
@@ -110,9 +120,10 @@ def inference_perf(run: Run, facts: ViewFacts) -> Exported:
         return {name.removesuffix(f"_{metric}"): value for name, value in figures.items()
                 if name.endswith(f"_{metric}") and "_" not in name.removesuffix(f"_{metric}")}
 
-    rate = _rate(stage)
+    rate, sending = _rate(stage), float(np.ptp(facts.send)) if len(facts.send) else 0.0
+    sent = len(facts.send) / sending if sending else None
     return Exported({
-        "load_summary": {"count": len(facts.send) + facts.failed,
+        "load_summary": {"count": len(facts.send) + facts.failed, "send_duration": sending, "achieved_rate": sent,
                          **({"requested_rate": rate} if rate else {"concurrency": _users(stage)})},
         "successes": {
             "count": len(facts.send),
@@ -122,7 +133,7 @@ def inference_perf(run: Run, facts: ViewFacts) -> Exported:
             "throughput": {name: figures[name] for name in (
                 "requests_per_sec", "input_tokens_per_sec", "output_tokens_per_sec", "total_tokens_per_sec")},
             "prompt_len": stats("prompt_len"), "output_len": stats("output_len")},
-        "failures": {"count": facts.failed}})
+        "failures": {"count": facts.failed}}, name=f"stage_{stage.stage}_lifecycle_metrics.json")
 
 
 _BR_LATENCIES = {"time_to_first_token": "s", "time_per_output_token": "s/token", "inter_token_latency": "s/token",

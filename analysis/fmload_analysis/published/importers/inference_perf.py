@@ -62,12 +62,16 @@ def _row(content: Mapping[str, Any], source: Source) -> Row:
     figures.take("output_tokens_per_s", rates, "output_tokens_per_sec")
     figures.take("input_tokens_per_s", rates, "input_tokens_per_sec")
     figures.take("total_tokens_per_s", rates, "total_tokens_per_sec")
-    for theirs, ours in (("prompt_len", "input_tokens"), ("output_len", "output_tokens")):
-        figures.stats(ours, mapping(good.get(theirs), f"{where}: {theirs}"), theirs)
+    for theirs, ours in (("prompt_len", "input_tokens"), ("prompt_tokens", "input_tokens"),
+                         ("output_len", "output_tokens"), ("output_tokens", "output_tokens")):
+        found = good.get(theirs)
+        if isinstance(found, dict):  # a total beside the statistics since 0.7
+            figures.stats(ours, found, theirs)
+            figures.put(ours, json_number(found.get("total"), f"{where}: {theirs}.total"), f"{theirs}.total")
     _by_chunk(figures)
-    found = _STAGE.search(source.path.name)
+    named = _STAGE.search(source.path.name)
     label = figures.load() if figures.load() != "run" else "summary" if "summary" in source.path.name else (
-        f"stage {found[1]}" if found else "run")
+        f"stage {named[1]}" if named else "run")
     return figures.row(label)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -56,6 +57,25 @@ def test_a_benchmark_report_has_what_its_schema_requires(folder: Path) -> None:
     assert found["requests"]["total"] == 80
     for kind in ("throughput", "latency"):
         assert all({"units", "mean"} <= set(stats) and math.isfinite(stats["mean"]) for stats in found[kind].values())
+
+
+def test_inference_perfs_stages_are_named_and_told_as_its_plots_look_for_them(folder: Path) -> None:
+    assert main(["report", str(folder), "--export", "inference-perf"]) == 0
+    (path,) = (folder / "export-inference-perf").glob("stage_*_lifecycle_metrics.json")
+    load = json.loads(path.read_text())["load_summary"]
+    assert load["concurrency"] == 2
+    assert load["achieved_rate"] == pytest.approx(80 / load["send_duration"])
+
+
+def test_aiperfs_export_holds_what_its_own_model_asks_for(folder: Path) -> None:
+    """`aiperf.common.models.export_models.JsonExportData` of 0.13 reads it: models, endpoint, data sets, phases."""
+    assert main(["report", str(folder), "--export", "aiperf"]) == 0
+    (path,) = (folder / "export-aiperf").iterdir()
+    config = json.loads(path.read_text())["input_config"]
+    assert config["endpoint"]["urls"] and config["models"]["items"]
+    assert config["datasets"][0]["prompts"]["osl"]["mean"] == 10
+    assert config["phases"] == [{"name": "profiling", "kind": "profiling", "requests": 80, "type": "concurrency",
+                                 "concurrency": 2}]
 
 
 def test_an_unknown_format_is_an_error_with_the_known_ones(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
