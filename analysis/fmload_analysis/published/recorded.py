@@ -21,9 +21,8 @@ from fmload.model.record import Record, to_table
 from fmload.model.stage import Load, Stage
 from fmload.results.folder import Results
 from fmload.results.stage_file import StageFile
-from fmload_analysis.published.importers.array_requests import LAID_OUT
 from fmload_analysis.published.rows.published import Row
-from fmload_analysis.published.rows.request import Request
+from fmload_analysis.published.rows.request import LAID_OUT, Request
 from fmload_analysis.published.rows.sweep import Sweep
 
 _START_NS = 1_000_000_000_000  # of the first stage, on the clock that the folder is given

@@ -10,8 +10,6 @@ from fmload.base.errors import FmloadError
 from fmload_analysis.published.rows.reading import json_number, numbers, sequence
 from fmload_analysis.published.rows.request import Request
 
-LAID_OUT = ("the file tells no start instants: its requests are laid out in their order, each as soon as the load "
-            "allows; latencies are the file's, charts over time are of this layout")
 _KEPT = ("ttfts", "itls", "output_lens")
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from fmload_analysis.published.importers.array_requests import LAID_OUT, requests_of
+from fmload_analysis.published.importers.array_requests import requests_of
 from fmload_analysis.published.importers.arrays import recomputed
 from fmload_analysis.published.rows.figures import JSON_STATS, Figures
 from fmload_analysis.published.rows.published import Published, Row
 from fmload_analysis.published.rows.reading import Source
+from fmload_analysis.published.rows.request import LAID_OUT
 
 NOTES = ("throughput is over the whole run, its first and last requests included",
          "ITL is one sample a chunk: our ICL", "E2E latency goes to the end of the stream")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+LAID_OUT = ("the file tells no start instants: its requests are laid out in their order, each as soon as the load "
+            "allows; latencies are the file's, charts over time are of this layout")
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

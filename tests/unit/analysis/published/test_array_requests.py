@@ -11,9 +11,9 @@ from right_files import Load, sglang, simulated, vllm
 
 from fmload.base.errors import FmloadError
 from fmload_analysis.pipeline import analyse_run
-from fmload_analysis.published.importers.array_requests import LAID_OUT
 from fmload_analysis.published.recorded import write_run
 from fmload_analysis.published.rows.published import Published
+from fmload_analysis.published.rows.request import LAID_OUT
 from fmload_analysis.published.rows.sweep import read_published, read_sweep
 from fmload_analysis.run import open_run
 from fmload_analysis.verdict.table import StageResult
