@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from right_files import CLOSED_ONLY, WRITERS, simulated, vllm, written
+from right_files import CLOSED_ONLY, WRITERS, aiperf, simulated, vllm, written
 
 from fmload.pricing.table import PriceTable, load_prices
 from fmload_analysis.published.checks.audit_published import audit_published
@@ -41,6 +41,17 @@ def test_right_files_are_not_accused(tmp_path: Path, prices: PriceTable, tool: s
         assert {found.figure for found in row.corrections} <= {"tpot_p50", "tpot_mean"} if tool == "llmperf" else (
             not row.corrections)
         assert len(row.checks) >= 5
+
+
+def test_aiperfs_duration_and_rates_may_end_at_different_events_of_the_last_response(tmp_path: Path,
+                                                                                    prices: PriceTable) -> None:
+    """Seen with 0.13.0: 8 requests, a duration of 1.0717 s, rates over 1.0876 s."""
+    content = aiperf(simulated(1))
+    for name in ("request_throughput", "output_token_throughput", "total_token_throughput"):
+        content[name]["avg"] *= simulated(1).duration / (simulated(1).duration + 0.016)
+    row = audited(tmp_path / "r.json", json.dumps(content, default=float), prices)
+    assert (row.audit, row.corrections) == ("PASS", ())
+    assert row.row.steps["duration_s"] == 0.1
 
 
 def test_right_files_with_every_request_agree_with_it(tmp_path: Path, prices: PriceTable) -> None:
