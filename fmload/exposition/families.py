@@ -17,7 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from fmload.base.version import __version__
 from fmload.live.counts import Counts
 from fmload.master.collector import Collector
-from fmload.metrics.histogram import Histogram, middles_s
+from fmload.metrics.histogram import Histogram, middles_s, quantile_s
 from fmload.metrics.live import watched
 from fmload.model.stage import Stage
 
@@ -44,6 +44,7 @@ def families(collector: Collector | None) -> Iterator[Metric]:
         return
     yield from _counts(collector.live.by_endpoint())
     yield from _latencies(collector.live.by_endpoint())
+    yield from _under_way(collector.live.under_way())
     yield from _money(collector)
     yield from _run(collector)
     yield from _workers(collector)
@@ -84,6 +85,15 @@ def _latencies(groups: Groups) -> Iterator[Metric]:
                 buckets, sum_s = cumulative(histogram)
                 family.add_metric(group, buckets=buckets, sum_value=sum_s)
         yield family
+
+
+def _under_way(groups: Groups) -> Iterator[Metric]:
+    """Gauges, for they go back when a request ends and its histogram takes over."""
+    for name, title in (("ttft", "Time to first token"), ("icl", "Gaps between reads")):
+        rows = [([*group, f"{q:g}"], value) for group, totals in groups.items() for q in (0.5, 0.95)
+                if (value := quantile_s(totals.histograms.get(name, {}), q)) is not None]
+        yield _gauge(f"fmload_under_way_{name}_seconds", f"{title} of the requests that have not ended.",
+                     [*_LABELS, "quantile"], rows)
 
 
 def cumulative(histogram: Histogram) -> tuple[list[tuple[str, float]], float]:

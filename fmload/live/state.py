@@ -6,7 +6,7 @@ For the screen only; reports come from the records. Nothing here knows Locust.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ QUANTILES = (0.5, 0.9, 0.95, 0.99)
 SETTLING_S = 3  # the newest seconds are still coming in from the workers
 
 Group = tuple[int, str, str]  # stage, endpoint, prompt set
+Tallied = dict[str, Any]
 
 
 class Tally:
@@ -58,12 +59,17 @@ class Tally:
     def _second(self, second: int) -> Counts:
         return self._seconds.setdefault(second, Counts())
 
-    def drain(self) -> dict[str, Any]:
+    def drain(self) -> Tallied:
         """What was counted since the last call, as plain values for a message."""
-        groups = [[*group, totals.dump()] for group, totals in self._groups.items()]
-        seconds = [[second, totals.dump()] for second, totals in self._seconds.items()]
+        counted = plain(self._groups, self._seconds)
         self._groups, self._seconds = {}, {}
-        return {"groups": groups, "seconds": seconds}
+        return counted
+
+
+def plain(groups: Mapping[Group, Counts], seconds: Mapping[int, Counts]) -> Tallied:
+    """Counts by group and by second, as plain values for a message."""
+    return {"groups": [[*group, totals.dump()] for group, totals in groups.items()],
+            "seconds": [[second, totals.dump()] for second, totals in seconds.items()]}
 
 
 @dataclass(slots=True)
@@ -73,6 +79,7 @@ class WorkerState:
     in_flight: int = 0
     health: dict[str, Any] = field(default_factory=dict)
     stamp: str = ""
+    under_way: Tallied = field(default_factory=lambda: plain({}, {}))  # of requests that have not ended
 
 
 class LiveState:
@@ -92,7 +99,8 @@ class LiveState:
         for second, totals in data["seconds"]:
             self.seconds.add(second, Counts.load(totals))
         self.seconds.tidy()
-        self.workers.setdefault(worker, WorkerState())
+        state = self.workers.setdefault(worker, WorkerState())
+        state.under_way = data.get("under_way") or plain({}, {})
 
     def observe(self, worker: str, in_flight: int, health: dict[str, Any] | None, now_ns: int) -> None:
         """Keep what a worker says of itself, and the sum of all requests in flight at this second."""
@@ -107,13 +115,32 @@ class LiveState:
         """A worker is gone: it has nothing in flight any more."""
         if worker in self.workers:
             self.workers[worker].in_flight = 0
+            self.workers[worker].under_way = plain({}, {})
 
     def by_endpoint(self) -> dict[tuple[str, str], Counts]:
-        """The counts of all stages by endpoint and prompt set, in their order."""
-        merged: dict[tuple[str, str], Counts] = {}
-        for (_, endpoint, prompt_set), totals in sorted(self.groups.items()):
-            merged.setdefault((endpoint, prompt_set), Counts()).add(totals)
-        return merged
+        """The counts of all stages by endpoint and prompt set, in their order: of requests that have ended."""
+        return _by_endpoint(self.groups)
+
+    def by_endpoint_now(self) -> dict[tuple[str, str], Counts]:
+        """The same with the first tokens and gaps of requests under way."""
+        return _by_endpoint(self._now("groups", self.groups, _group))
+
+    def under_way(self) -> dict[tuple[str, str], Counts]:
+        """Of requests under way alone."""
+        return _by_endpoint(self._now("groups", {}, _group))
+
+    def _now(self, what: str, ended: Mapping[Any, Counts], key: Callable[[list[Any]], Any]) -> dict[Any, Counts]:
+        """Counts of what has ended, with those of what is under way at all workers."""
+        found = dict(ended)
+        own: set[Any] = set()
+        for state in self.workers.values():
+            for *named, totals in state.under_way[what]:
+                each = key(named)
+                if each not in own:
+                    own.add(each)
+                    found[each] = _sum(found.get(each))
+                found[each].add(Counts.load(totals))
+        return found
 
     def snapshot(self, now_ns: int, wall_anchor_ns: int, history_s: int = 300) -> dict[str, Any]:
         """The state as JSON: `run`, `groups` (one row each), `series` (one point a second), `workers`.
@@ -124,23 +151,41 @@ class LiveState:
         newest = now_ns // 10**9 - SETTLING_S
         seconds = range(newest - history_s + 1, newest + 1)
         begun = min((*self.seconds, *self.in_flight), default=newest + 1)
+        groups = self._now("groups", self.groups, _group)
+        by_second = self._now("seconds", {each: self.seconds.at(each) for each in seconds if each >= begun},
+                              lambda named: int(named[0]))
         return {
             "run": self.run,
             "groups": [{"stage": stage, "endpoint": endpoint, "prompt_set": prompt_set, **_row(totals)}
-                       for (stage, endpoint, prompt_set), totals in sorted(self.groups.items())],
-            "series": [self._point(second, wall_anchor_ns) for second in seconds if second >= begun],
+                       for (stage, endpoint, prompt_set), totals in sorted(groups.items())],
+            "series": [self._point(second, by_second.get(second, Counts()), wall_anchor_ns)
+                       for second in seconds if second >= begun],
             "workers": [{"worker": worker, "in_flight": state.in_flight, **state.health}
                         for worker, state in sorted(self.workers.items())],
         }
 
-    def _point(self, second: int, wall_anchor_ns: int) -> dict[str, Any]:
-        totals = self.seconds.at(second)
+    def _point(self, second: int, totals: Counts, wall_anchor_ns: int) -> dict[str, Any]:
         quantiles = {f"{metric}_p{round(q * 100)}_s": quantile_s(totals.histograms.get(metric, {}), q)
                      for metric in _SECONDLY for q in (0.5, 0.95, 0.99)}
         return {"at": second + wall_anchor_ns / 1e9, "output_tokens": totals.output_tokens,
                 "requests": totals.outcomes["ok"], "errors": totals.errors, "good": totals.good,
                 "client_failures": totals.outcomes["client"],
                 "in_flight": self.in_flight.get(second), **quantiles}
+
+
+def _by_endpoint(groups: Mapping[Group, Counts]) -> dict[tuple[str, str], Counts]:
+    merged: dict[tuple[str, str], Counts] = {}
+    for (_, endpoint, prompt_set), totals in sorted(groups.items()):
+        merged.setdefault((endpoint, prompt_set), Counts()).add(totals)
+    return merged
+
+
+def _sum(totals: Counts | None) -> Counts:
+    """A copy that may be added to."""
+    made = Counts()
+    if totals is not None:
+        made.add(totals)
+    return made
 
 
 def _group(values: list[Any]) -> Group:

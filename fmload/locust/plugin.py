@@ -323,13 +323,16 @@ class Plugin:
         """Locust stops a test whose last worker is gone, too."""
         if self.controller is not None and not self.link.users():
             return self.end_run(ALL_GONE, EXIT_INVALID)
-        return self.end_run("the test was stopped")
+        return self.end_run("the test was stopped", counts=True)
 
-    def end_run(self, reason: str, exit_code: int | None = None) -> None:
-        """End the run that is on, if any, and wait until its records are in."""
+    def end_run(self, reason: str, exit_code: int | None = None, counts: bool = False) -> None:
+        """End the run that is on, if any, and wait until its records are in.
+
+        With `counts` a stage in its window is done, and measured up to here: a person, or Locust's run time, ended it.
+        """
         controller = self.controller
         if controller is not None:
-            controller.interrupt(reason, exit_code)
+            controller.interrupt(reason, exit_code, counts)
             controller.ended.wait(timeout=END_LIMIT_S)
             self._run_ended(controller)
 

@@ -84,9 +84,10 @@ class Controller:
         finally:
             self._end()
 
-    def interrupt(self, reason: str, exit_code: int | None = None) -> None:
-        """End the run soon: no new requests, a short drain, the flush. Returns at once; see `ended`."""
-        self._waits.interrupt(reason, exit_code)
+    def interrupt(self, reason: str, exit_code: int | None = None, counts: bool = False) -> None:
+        """End the run soon: no new requests, a short drain, the flush. Returns at once; see `ended`. With `counts` the
+        stages whose windows are open are done, measured up to here."""
+        self._waits.interrupt(reason, exit_code, counts)
 
     def _cannot_write(self, trouble: FmloadError) -> None:
         """The load stops at once; what has been written is kept."""

@@ -18,6 +18,7 @@ from fmload.search import judging, saturation
 
 USERS_LIMIT_S = 60.0
 INTERRUPT_DRAIN_S = 5.0
+STOPPED_BY_HAND = "ended by hand"  # how a window closed
 CENSOR_LIMIT_S = 10.0
 HANDOVER_S = 1.0  # arrivals that are dealt again change hands so much later: every worker knows by then
 LEAD_S = 0.05  # a step begins so much ahead, so that every worker has its part by then
@@ -73,12 +74,29 @@ class StepRunner:
         stages = self._collector.running
         if not stages:
             return
+        if self._waits.counts and all(stage.window_start_ns for stage in stages):
+            self._end_in_order(stages)
+            return
         for stage in stages:
             stage.break_off(time.monotonic_ns())
         self._collector.event("interrupted", None, self._waits.reason)
         drain_s = max(stage.drain_s for stage in stages)
         self._drain(stages, drain_s if self._waits.whole_drain else min(INTERRUPT_DRAIN_S, drain_s))
         self._collector.running = []
+
+    def _end_in_order(self, stages: list[Stage]) -> None:
+        """A person ended the stages in their windows: these close now, and what is in flight may end."""
+        now_ns = time.monotonic_ns()
+        for stage in stages:
+            if not stage.window_end_ns:
+                stage.window_closed, stage.window_end_ns = STOPPED_BY_HAND, now_ns
+        self._collector.event("stage_ended", None, self._waits.reason)
+        self._drain(stages, max(stage.drain_s for stage in stages))
+        for stage in stages:
+            self._conclude(stage)
+            stage.become("done")
+        self._collector.running = []
+        self._collector.write_stages()
 
     def deal_again(self) -> None:
         """Deal the slots, or the arrivals to come, of the running step again, over the workers that there are now."""
@@ -195,7 +213,7 @@ class StepRunner:
         self._registry.tell_all(Close(self.number))
         ending = bool(self._waits.reason)
         if not self._waits.until(self._all_idle, drain_s, interruptible=not ending):
-            self._registry.tell_all(Censor("cancelled" if ending else "censored"))
+            self._registry.tell_all(Censor("cancelled" if ending and not self._waits.counts else "censored"))
             if not self._waits.until(self._all_idle, CENSOR_LIMIT_S, interruptible=False):
                 self._collector.event("drain_incomplete", None, "a worker did not say that it is idle")
         for stage in stages:

@@ -22,10 +22,12 @@ class Waits:
         self.reason = ""
         self.exit_code: int | None = None
         self.whole_drain = False  # an interruption lets requests under way end as a stage's own end does
+        self.counts = False  # a person ended the stage that is on: it is measured up to there
         self._interrupt = Event()
 
-    def interrupt(self, reason: str, exit_code: int | None = None) -> None:
+    def interrupt(self, reason: str, exit_code: int | None = None, counts: bool = False) -> None:
         """End every interruptible wait, now and from now on. The first reason and exit code stand."""
+        self.counts = counts and not self.reason
         self.reason = self.reason or reason
         self.exit_code = self.exit_code or exit_code
         self._interrupt.set()

@@ -134,7 +134,7 @@ class Stage:
     window_end_ns: int = 0
     drain_end_ns: int = 0
     warmup_ended: str | None = None  # what ended it: time, requests, steady or at_most
-    window_closed: str | None = None  # what closed it: time, requests, precise, clear, saturated, stop_if or at_most
+    window_closed: str | None = None  # by: time, requests, precise, clear, saturated, stop_if, at_most, ended by hand
     verdict: LoadVerdict | None = None  # on the objectives of its search
     observed: Observed | None = None  # where other stages are compared with it
     reached: Reached | None = None

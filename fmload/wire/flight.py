@@ -20,6 +20,7 @@ from fmload.wire.framing import FramingError, ResponseParser
 
 logger = logging.getLogger(__name__)
 
+MOST_LOOKED_AT_BYTES = 64 * 1024  # of an answer without a token: to look further would keep the loop
 _SECOND_NS = 1_000_000_000
 _mark: Callable[[Any], ReadMark] = partial(tuple.__new__, ReadMark)  # Mark._make in C: once a token
 
@@ -40,6 +41,8 @@ class Flight:
         self._lost = False
         # One entry a read: bytes received by then, arrival, lag. Marks are made of them at the end.
         self._ends, self._instants, self._lags = array("q"), array("q"), array("q")
+        self._first_token: int | None = None  # the read that brought it, as far as somebody has looked
+        self._looked = 0
         self._loop = get_hub().loop
         self._waiter = Waiter()
         self._timer: Any = None
@@ -75,6 +78,30 @@ class Flight:
             self._end(ns)
         elif self._gives_up is not None:
             self._ask(self._gives_up)
+
+    def token_reads(self) -> array[int]:
+        """The instants of the reads that have come, from that of the first token on; empty before it.
+
+        For a screen: what is told here was stamped before, and costs a read nothing.
+        """
+        if self._first_token is None and len(self._ends) > self._looked:
+            self._look()
+        return self._instants[self._first_token:] if self._first_token is not None else array("q")
+
+    def _look(self) -> None:
+        """Which of the reads since the last look brought the first token: those of an answer's beginning, no others."""
+        looked, self._looked = self._looked, len(self._ends)
+        if self._parser.received > MOST_LOOKED_AT_BYTES:
+            return
+        try:
+            self._parser.settle()
+            body, ends = self._body()
+            has_come = self._carries_token(body)
+        except Exception:  # the request's own reading tells of it
+            return
+        if has_come:
+            self._first_token = next((place for place in range(looked, len(ends))
+                                      if self._carries_token(body[:ends[place]])), len(ends) - 1)
 
     def _ask(self, gives_up: GivesUp) -> None:
         try:

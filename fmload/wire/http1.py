@@ -73,7 +73,7 @@ class Http1Wire:
         self._kernel_stamps = kernel_stamps
         self._max_body_bytes = max_body_bytes
         self._idle: defaultdict[Address, list[Connection]] = defaultdict(list)
-        self._flights: set[Flight] = set()
+        self._flights: dict[Flight, object] = {}  # and the greenlet that waits for it
         self._partials: WeakKeyDictionary[object, Exchange] = WeakKeyDictionary()
 
     def exchange(self, address: Address, request: HttpRequest, carries_token: CarriesToken,
@@ -97,7 +97,7 @@ class Http1Wire:
     def _fly(self, address: Address, payload: bytes, flight: Flight,
              send: Callable[[Address, bytes, Flight], Connection | None]) -> Flight:
         """One sending and its response; the exchange is filled in however it ends."""
-        self._flights.add(flight)
+        self._flights[flight] = getcurrent()
         connection = None
         try:
             connection = send(address, payload, flight)
@@ -108,7 +108,7 @@ class Http1Wire:
             self._partials[getcurrent()] = flight.exchange
             raise
         finally:
-            self._flights.discard(flight)
+            self._flights.pop(flight, None)
             if connection is not None:
                 self._give_back(address, connection, flight)
             flight.finish()
@@ -117,6 +117,10 @@ class Http1Wire:
     def partial(self) -> Exchange | None:
         """What the calling greenlet had received when it was killed inside `exchange`; once, else None."""
         return self._partials.pop(getcurrent(), None)
+
+    def under_way(self) -> list[tuple[object, Flight]]:
+        """The responses that have not ended, each with the greenlet that waits for it."""
+        return [(waiting, flight) for flight, waiting in self._flights.items() if not flight.ended]
 
     def interrupt(self, outcome: Literal["cancelled", "censored"], why: str) -> int:
         """End every exchange under way with this outcome; returns how many. Their greenlets go on normally."""

@@ -19,6 +19,7 @@ from fmload.config.schema import EndpointSpec, RunFile
 from fmload.endpoints.base import Endpoint
 from fmload.endpoints.building import build
 from fmload.endpoints.remedies import remedy
+from fmload.live.state import Group
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.model.record import SCENARIO, Record, noted
@@ -29,6 +30,7 @@ from fmload.prompts.deal import Deal, deals_of
 from fmload.prompts.store import of_endpoint
 from fmload.protocol.messages import LaneShare
 from fmload.wire.exchange import Address, Timeouts
+from fmload.wire.flight import Flight
 from fmload.wire.http1 import Http1Wire
 from fmload.worker import measure
 from fmload.worker.arrival_queue import ArrivalQueue, Due
@@ -388,6 +390,13 @@ class Dispatcher:
         while (prompt := deal.take_once(time.monotonic())) is None:
             gevent.sleep(TURN_POLL_S)
         return prompt
+
+    def under_way(self) -> Iterator[tuple[Group, int, Flight]]:
+        """The answers that are on their way: group, `t_send` in ns, and the answer itself."""
+        for request, flight in self._wire.under_way():
+            lane, send_ns = self._in_flight.get(request), flight.exchange.send_ns
+            if lane is not None and send_ns is not None:
+                yield (lane.stage, lane.endpoint, lane.prompt_set), send_ns, flight
 
     def _spawn(self, lane: Lane, scheduled_ns: int, prompt: Prompt | None = None,
                note: dict[str, Any] | None = None) -> gevent.Greenlet:

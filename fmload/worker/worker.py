@@ -59,6 +59,7 @@ from fmload.results.texts import TEXTS_FULL, TextKeeper
 from fmload.worker.client_health import ClientHealth
 from fmload.worker.dispatcher import KILL_LIMIT_S, Dispatcher, Trial
 from fmload.worker.seat import Seat
+from fmload.worker.under_way import UnderWay
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Worker:
         self._sender_made = Signal()
         self._outbox = Outbox()
         self._tally = Tally()
+        self._under_way = UnderWay()
         self._journal: Journal | None = None
         self._answers: Keeper | None = None
         self._texts: TextKeeper | None = None
@@ -358,8 +360,11 @@ class Worker:
 
     def report(self) -> dict[str, Any]:
         """What the live view gets: counts, health and requests in flight since the last report."""
-        return {**self._tally.drain(), "health": self.health.drain(), "in_flight": self.in_flight,
-                "stamp": self.health.stamp}
+        return {**self._tally.drain(), "under_way": self._look_under_way(), "health": self.health.drain(),
+                "in_flight": self.in_flight, "stamp": self.health.stamp}
+
+    def _look_under_way(self) -> dict[str, Any]:
+        return self._under_way.look(self._dispatcher.under_way() if self._dispatcher else (), self._offset_ns)
 
     def leave(self, drain_s: float, limit_s: float = 5.0) -> None:
         """End this worker alone: let requests finish for `drain_s`, cancel the rest, wait until all is acknowledged."""

@@ -133,6 +133,38 @@ def test_the_form_starts_a_run_whose_numbers_the_tab_the_csv_and_the_records_agr
     assert watched.errors == []
 
 
+def test_a_stage_that_a_person_stops_is_measured_up_to_there_and_tokens_are_shown_as_they_come(
+        watched: Watched, tmp_path: Path) -> None:
+    """Answers of eight seconds: the first token and the gaps stand on the tab before one has ended."""
+    out = tmp_path / "out"
+    with emulator(tmp_path, "--profile", "steady", "--ttft", "200ms", "--gap", "100ms") as server:
+        run_file = _run_file(tmp_path, f"{server.url}/v1", concurrency=[2, 4], window="60s")
+        run_file.write_text(run_file.read_text().replace('"output_tokens": 20', '"output_tokens": 80'))
+        with _locust(out, "--fmload-config", str(run_file), "--autostart") as url:
+            _wait("a first token of an answer that has not ended", lambda: _row(url)["ttft_p50_ms"])
+            row = _row(url)
+            assert (row["requests"], float(row["ttft_p50_ms"])) == ("0", pytest.approx(200, rel=0.5))
+            _wait("gaps between tokens", lambda: _row(url)["icl_p50_ms"] or _row(url)["requests"] != "0")
+            _wait("an answer that has ended in the window", lambda: int(_row(url)["requests"]) > 2)
+            watched.page.goto(f"{url}?tab=tokens")
+            watched.page.get_by_role("button", name="Stop").click()
+            _wait("the end of the run", lambda: "interrupted" in _page_data(url)["state"])
+            _wait("the stages as they ended", lambda: _stages(out)[0]["status"] == "done")
+    first, second = _stages(out)
+    assert (first["window_closed"], second["status"]) == ("ended by hand", "pending")
+    assert first["window_end_ns"] - first["window_start_ns"] < 55e9
+    assert "cancelled" not in pq.read_table(out / "records")["outcome"].to_pylist()
+
+
+def _row(url: str) -> dict[str, str]:
+    rows = list(csv.DictReader(io.StringIO(requests.get(f"{url}fmload/tokens.csv", timeout=5).text)))
+    return rows[0] if rows else {"ttft_p50_ms": "", "icl_p50_ms": "", "requests": "0"}
+
+
+def _stages(out: Path) -> list[dict[str, Any]]:
+    return json.loads((out / "stages.json").read_text())["stages"]  # type: ignore[no-any-return]
+
+
 def test_the_stages_are_marked_and_no_chart_has_saw_teeth(endpoint: str, tmp_path: Path) -> None:
     run_file = _run_file(tmp_path, endpoint, concurrency=[4], window="8s")
     with _locust(tmp_path / "out", "--fmload-config", str(run_file), "--autostart") as url:

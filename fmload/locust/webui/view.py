@@ -40,7 +40,7 @@ class LiveView:
             return []
         return [_row(endpoint, prompt_set, totals, _served_s(collector, endpoint, prompt_set),
                      collector.spend.usd_of(endpoint, prompt_set))
-                for (endpoint, prompt_set), totals in collector.live.by_endpoint().items()]
+                for (endpoint, prompt_set), totals in collector.live.by_endpoint_now().items()]
 
 
 def _now_ns(collector: Collector) -> int:
