@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -86,6 +87,21 @@ def completed(asked: Described, say: Say) -> Described:
     limit = f", {context:,} tokens a request at most" if context else ""
     say(f"{asked.url}: model {asked.model}{others}{limit}{_key(asked)}")
     return _counted(asked, say)
+
+
+def paced(asked: Described, args: argparse.Namespace, say: Say) -> Described:
+    """With a sweep that suits the server's speed, where the flags leave the load open: one answer is timed for it."""
+    if asked.protocol != "openai" or asked.url is None or any(
+            getattr(args, name) for name in ("concurrency", "rate", "requests", "duration", "dataset")):
+        return asked
+    found = server.answer_s(asked.url, asked.model or "", asked.api_key_env, asked.ca_file, asked.input_tokens,
+                            asked.output_tokens, described.PROBE_LIMIT_S)
+    suited = asked.paced(found)
+    if found is not None and suited is not asked:
+        took = f"takes {format_duration(found)}" if math.isfinite(found) else (
+            f"takes longer than {format_duration(described.PROBE_LIMIT_S)}")
+        say(f"one answer {took}: few requests, for numbers within a minute; --concurrency and --duration ask for more")
+    return suited
 
 
 def _base_url(given: str, say: Say) -> str:

@@ -110,6 +110,7 @@ def _run_file(args: argparse.Namespace, say: Callable[[str], None]) -> tuple[Run
         raise FmloadError("nothing to measure is named",
                           hint="fmload run http://host:8000/v1, or my-run.yml, or quickstart to see how it goes")
     asked = flags.completed(flags.as_described(args), say)
+    asked = flags.paced(asked, args, say)
     say(flags.plan_words(asked))
     return config.parse(run_file_of(asked), "the flags", Path.cwd(), args.set), None
 

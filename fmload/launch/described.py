@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from fmload.base.errors import FmloadError
@@ -13,6 +13,10 @@ from fmload.config import yaml_lines
 from fmload.plugins import SOURCES
 
 SWEEP = (1, 4, 16)
+QUICK_S = 1.0  # of an answer: a window of the sweep holds ten, and 16 in a row are drained in a quarter of a minute
+PROBE_LIMIT_S = 6.0  # for the answer that is timed before the sweep
+LEVEL_S = 12.0  # of a level of a slow server, at one answer at a time
+FEWEST = 2  # requests of a level: of one alone the audit takes no figure
 WINDOW_S = 10.0
 INPUT_TOKENS, OUTPUT_TOKENS = 550, 150
 WARMUP_SHARE, SHORTEST_WARMUP_S, LONGEST_WARMUP_S = 0.2, 1.0, 10.0  # of the window
@@ -66,6 +70,16 @@ class Described:
     input_tokens: int = INPUT_TOKENS
     output_tokens: int = OUTPUT_TOKENS
     dataset: str | None = None
+
+    def paced(self, answer_s: float | None) -> Described:
+        """With a sweep that gives numbers within a minute, where one answer takes so long (infinite: longer than
+        PROBE_LIMIT_S): a slow server is asked for a few requests at one or two levels, all of them counted."""
+        if answer_s is None or answer_s <= QUICK_S:
+            return self
+        if answer_s > PROBE_LIMIT_S:
+            return replace(self, concurrency=(1,), requests=FEWEST)
+        requests = max(FEWEST, int(LEVEL_S / answer_s))
+        return replace(self, concurrency=(1, min(SWEEP[1], requests)), requests=requests)
 
     @property
     def levels(self) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import re
 import socket
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -114,15 +116,34 @@ def ask(url: str, variable: str | None = None, headers: Mapping[str, str] | None
                                "http://host:8000/v1", exit_code=EXIT_INVALID) from error
 
 
-def _get(url: str, headers: Mapping[str, str], ca_file: str | None, limit_s: float) -> bytes:
+def answer_s(served: str, model: str, variable: str | None, ca_file: str | None, prompt_tokens: int, tokens: int,
+             limit_s: float) -> float | None:
+    """How long one answer of `tokens` tokens takes, in seconds; infinite where it is not there within `limit_s`, None
+    where the server refuses it (the trial before the load tells why)."""
+    body = {"model": model, "messages": [{"role": "user", "content": "count on: " + "1 2 3 4 " * (prompt_tokens // 4)}],
+            "max_tokens": tokens, "temperature": 0}
+    key = os.environ.get(variable, "").strip() if variable else ""
+    headers = {"content-type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+    begun = time.monotonic()
+    try:
+        _get(f"{served}/chat/completions", headers, ca_file, limit_s, json.dumps(body).encode())
+    except TimeoutError:
+        return math.inf
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return math.inf if isinstance(getattr(error, "reason", None), TimeoutError) else None
+    return time.monotonic() - begun
+
+
+def _get(url: str, headers: Mapping[str, str], ca_file: str | None, limit_s: float,
+         body: bytes | None = None) -> bytes:
     direct = urllib.request.ProxyHandler({})  # the load goes straight, too
     trusted = urllib.request.HTTPSHandler(context=client_context(ca_file, verify=True))
     opener = urllib.request.build_opener(direct, trusted)
-    with opener.open(urllib.request.Request(url, headers=dict(headers)), timeout=limit_s) as response:
+    with opener.open(urllib.request.Request(url, body, dict(headers)), timeout=limit_s) as response:
         if (landed := response.geturl()) != url:
             raise ValueError(f"it redirects to {landed}, and redirects are not followed under load")
-        body: bytes = response.read()
-    return body
+        answer: bytes = response.read()
+    return answer
 
 
 def _models(body: bytes) -> tuple[Model, ...]:

@@ -77,5 +77,16 @@ def test_what_means_nothing_is_refused(call: object, told: str) -> None:
     assert told in str(raised.value)
 
 
+@pytest.mark.parametrize(("answer_s", "levels", "requests"), [
+    (None, None, None), (0.4, None, None), (1.0, None, None), (1.5, (1, 4), 8), (2.0, (1, 4), 6), (5.0, (1, 2), 2),
+    (6.0, (1, 2), 2), (float("inf"), (1,), 2)])
+def test_a_slow_server_gets_a_sweep_of_few_requests(
+        answer_s: float | None, levels: tuple[int, ...] | None, requests: int | None) -> None:
+    suited = Described(url="http://h/v1").paced(answer_s)
+    assert (suited.concurrency, suited.requests) == (levels, requests)
+    if answer_s and requests and levels:  # one after the other, and the answer that was timed: within a minute
+        assert min(answer_s, 6) + min(answer_s, 20) * requests * len(levels) <= 48
+
+
 def test_a_bare_number_is_seconds() -> None:
     assert (seconds_of("--duration", "30"), seconds_of("--duration", "1m30s")) == (30.0, 90.0)
