@@ -23,6 +23,8 @@ class FindSpec(Strict):
     over: Literal["concurrency", "rate"] = Field("concurrency", description="what is raised: users, or arrivals/s")
     from_: float = Field(LOWEST, alias="from", gt=0, le=limits.USERS, description="the lowest load, tried first")
     to: float = Field(HIGHEST, gt=0, le=limits.USERS, description="the highest load that may be tried")
+    near: float | None = Field(None, gt=0, le=limits.USERS, description="where the answer is thought to be: the search "
+                                                                        "begins there, and goes up or down")
     within: Share = Field(0.05, description="how near the answer is to be: the bracket's width, as a share")
     confidence: Share = Field(0.95, description="of the verdict on each stage")
     extend: int = Field(4, ge=1, le=64, description="an unclear stage's window grows up to so many times its length")
@@ -30,6 +32,8 @@ class FindSpec(Strict):
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
         yield from _ends(given)
+        if given.get("knee") is True and "near" in given:
+            yield "near", "goes with a search for the highest load"
         confidence = given.get("confidence", 0.95)
         if isinstance(confidence, int | float) and not 0.5 < confidence < 1:
             yield "confidence", f"{confidence:g} is to be above 50 % and below 100 %, such as 95%"

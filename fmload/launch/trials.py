@@ -64,7 +64,7 @@ class Trials:
 
     def begin(self, trial: Trial, left_usd: float | None) -> None:
         """Start the trial's process, or go on with the run that its folder holds."""
-        run = trial_run(self._run, self._stacks[trial.candidate], trial.share, left_usd)
+        run = trial_run(self._run, self._stacks[trial.candidate], trial.share, left_usd, trial.near)
         folder = self._root / trial.folder
         log = folder / "logs" / "run.log"
         log.parent.mkdir(parents=True, exist_ok=True)

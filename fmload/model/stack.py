@@ -55,7 +55,7 @@ class Trial:
     `measured`: it has a figure, which may be open. `missed`: the lowest load was shown to miss the objectives.
     `failed`: it did not start, fell over, or its numbers may not be used. `reason` says why of the last two, `words`
     are the last ones of its logs. `usd` and `took_s` count from its start to its end, start-up and removal included;
-    `measured_s` are its windows alone. `facts`: what the report shows of it.
+    `measured_s` are its windows alone. `facts`: what the report shows of it. `near`: where its search began.
     """
 
     number: int
@@ -71,6 +71,7 @@ class Trial:
     reason: str = ""
     words: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    near: float | None = None
 
     @property
     def over(self) -> bool:

@@ -23,43 +23,77 @@ class Range(Protocol):
     @property
     def within(self) -> float: ...
 
+    @property
+    def near(self) -> float | None:
+        """Where the answer is thought to be: the search begins there."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A load that was tried. `met` is True only where it was shown to meet; an unclear one is taken for one that
-    does not."""
+    """A load that was tried. `met` is True only where it was shown to meet; `unclear`: it was shown neither to meet
+    nor to miss."""
 
     load: float
     met: bool
+    unclear: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """The answer lies between them: the highest load that met and the lowest that did not. None: none yet."""
+    """The answer lies between them: the highest load that met and the lowest that did not. None: none yet. `unclear`:
+    the highest load that could not be told while none met: too few requests, it may be, and higher loads have more."""
 
     low: float | None = None
     high: float | None = None
+    unclear: float | None = None
 
 
 def bracket_of(tried: Iterable[Tried]) -> Bracket:
     """What the tried loads say together. Where they contradict each other, the lowest that did not meet counts: a
-    load above it is not claimed."""
+    load above it is not claimed. An unclear load is taken for one that does not meet, unless it lies below all that
+    were clear and one of these met, which stands for it, too; or while none was clear."""
     known = list(tried)
+    clear = min((one.load for one in known if not one.unclear), default=math.inf)
+    missed_alone = any(not one.met and not one.unclear for one in known) and not any(one.met for one in known)
+    early = [] if missed_alone else [one.load for one in known if one.unclear and one.load < clear]
+    known = [one for one in known if one.load not in early]
     high = min((one.load for one in known if not one.met), default=None)
     low = max((one.load for one in known if one.met and (high is None or one.load < high)), default=None)
-    return Bracket(low, high)
+    return Bracket(low, high, max(early, default=None) if low is None and high is None else None)
 
 
 def next_load(span: Range, bracket: Bracket) -> float | None:
     """The load to try next; None when the search has ended."""
+    if span.near is not None and (bracket.low is None or bracket.high is None):
+        return _around(span, span.near, bracket)
     if bracket.high is None:
-        return _doubled(span, bracket.low)
+        return _doubled(span, bracket.low if bracket.unclear is None else bracket.unclear)
     if bracket.low is None or _narrow(span, bracket.low, bracket.high):
         return None
     middle = math.sqrt(bracket.low * bracket.high)
     if span.over == "concurrency":
         return float(min(max(round(middle), bracket.low + 1), bracket.high - 1))
     return float(f"{middle:.4g}")
+
+
+def _around(span: Range, near: float, bracket: Bracket) -> float | None:
+    """From where the answer is thought to be in steps that grow, up while loads meet and down while they do not."""
+    near, step = min(max(near, span.from_), span.to), 1 + 3 * span.within
+    low = bracket.low if bracket.unclear is None else bracket.unclear
+    if bracket.high is not None:
+        return None if bracket.high <= span.from_ else _rounded(span, max(
+            near / max((near / bracket.high) ** 2, step), span.from_), bracket.high, -1)
+    if low is None:
+        return _rounded(span, near, 0.0, 1)
+    return None if low >= span.to else _rounded(span, min(near * max((low / near) ** 2, step), span.to), low, 1)
+
+
+def _rounded(span: Range, load: float, last: float, sign: int) -> float:
+    """As the range counts loads, and at least one beyond the last."""
+    if span.over == "concurrency":
+        return float(max(round(load), last + 1) if sign > 0 else min(round(load), last - 1))
+    return float(f"{load:.4g}")
 
 
 def _doubled(span: Range, low: float | None) -> float | None:
@@ -74,7 +108,7 @@ def _narrow(span: Range, low: float, high: float) -> bool:
 
 def at_most(span: Range, bracket: Bracket) -> int:
     """The most stages that the search can still take from here."""
-    count, low, high = 0, bracket.low, bracket.high
+    count, low, high = 0, bracket.low if bracket.unclear is None else bracket.unclear, bracket.high
     while high is None and (load := _doubled(span, low)) is not None:
         count, low = count + 1, load
     if high is None and bracket.low != low:  # the last doubling may be the first that does not meet: widest bracket

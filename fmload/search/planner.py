@@ -23,7 +23,7 @@ class Span:
 
     def __init__(self, find: FindSpec) -> None:
         self.over: str = find.over
-        self.from_, self.to, self.within = find.from_, find.to, find.within
+        self.from_, self.to, self.within, self.near = find.from_, find.to, find.within, find.near
 
 
 def next_step(run: RunFile, stages: list[Stage]) -> list[Stage]:
@@ -58,7 +58,13 @@ def at_most(run: RunFile, stages: list[Stage]) -> int:
 
 def bracket_of(done: Iterable[Stage]) -> bracket.Bracket:
     """The bracket that the stages' verdicts leave."""
-    return bracket.bracket_of(bracket.Tried(stage.load.value, met(stage.verdict)) for stage in done)
+    return bracket.bracket_of(tried(stage) for stage in done)
+
+
+def tried(stage: Stage) -> bracket.Tried:
+    """What its verdict says of its load."""
+    unclear = stage.verdict is None or stage.verdict.result == "unclear"
+    return bracket.Tried(float(stage.load.value), met(stage.verdict), unclear)
 
 
 def points_of(done: Iterable[Stage]) -> list[knee.Point]:

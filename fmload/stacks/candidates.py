@@ -74,16 +74,17 @@ def _shown(key: str, value: Any) -> str:
         value, bool | None) else str(value)
 
 
-def trial_run(run: RunFile, stack: Stack, share: float, max_cost: float | None) -> RunFile:
+def trial_run(run: RunFile, stack: Stack, share: float, max_cost: float | None,
+              near: float | None = None) -> RunFile:
     """The run file of a trial: the candidate alone, windows `share` as long, and the highest load looked for as much
-    less exactly; `max_cost` is what may still be spent."""
+    less exactly, from `near` where that is known; `max_cost` is what may still be spent."""
     load = run.load
     changes: dict[str, Any] = {}
     if load.window_s is not None or load.find is not None:
         changes["window_s"] = (load.window_s or 60.0) * share
     if load.find is not None:
         within = min(max(load.find.within, COARSEST), load.find.within / share)
-        changes["find"] = load.find.model_copy(update={"within": within})
+        changes["find"] = load.find.model_copy(update={"within": within, "near": near or load.find.near})
     kept = [_renamed(one, stack) for one in run.telemetry if _owner(one) in (None, stack.candidate.base)]
     return run.model_copy(update={
         "name": stack.candidate.name, "endpoints": [stack.spec], "load": load.model_copy(update=changes),

@@ -60,7 +60,7 @@ class Driver:
         are gone on with first."""
         search, search.ended = self._search, ""
         for trial in [trial for trial in search.trials if not trial.over]:
-            self._begin(trial, Ask(trial.candidate, trial.share))
+            self._begin(trial, Ask(trial.candidate, trial.share, trial.near))
         while True:
             while len(self._running) < self._limits.at_once and (ask := self._next()) is not None:
                 self._begin(self._added(ask), ask)
@@ -107,7 +107,7 @@ class Driver:
 
     def _added(self, ask: Ask) -> Trial:
         number = len(self._search.trials)
-        trial = Trial(number, ask.candidate, ask.share, f"trials/{number:03d}-{ask.candidate}")
+        trial = Trial(number, ask.candidate, ask.share, f"trials/{number:03d}-{ask.candidate}", near=ask.near)
         self._search.trials.append(trial)
         return trial
 

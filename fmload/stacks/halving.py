@@ -16,7 +16,7 @@ from pydantic import Field
 from fmload.config.model import Strict
 from fmload.config.values import Share
 from fmload.model.stack import Figure, Trial
-from fmload.stacks.strategy import Ask, Space, shuffled
+from fmload.stacks.strategy import Ask, Space, near_of, shuffled
 
 
 class HalvingOptions(Strict):
@@ -47,7 +47,8 @@ class Halving:
             begun = {trial.candidate for trial in trials if trial.share >= share}
             waiting = [name for name in alive if name not in begun]
             if waiting:
-                return [Ask(name, share) for name in self._promising(waiting, trials)]
+                return [Ask(name, share, near_of(name, self._space, trials))
+                        for name in self._promising(waiting, trials)]
             if any(not trial.over for trial in trials if trial.candidate in alive):
                 return []
         return []

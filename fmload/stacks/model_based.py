@@ -12,7 +12,7 @@ from pydantic import Field
 from fmload.base.errors import FmloadError
 from fmload.config.model import Strict
 from fmload.model.stack import Candidate, Trial
-from fmload.stacks.strategy import Ask, Space, shuffled
+from fmload.stacks.strategy import Ask, Space, near_of, shuffled
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -47,8 +47,10 @@ class ModelBased:
         if not left or len(tried) >= self._options.trials:
             return []
         if len(tried) < self._options.startup:
-            return [Ask(one.name) for one in left[:self._options.startup - len(tried)]]
-        return [Ask(self._drawn(trials, tried, left).name)]
+            wanted = [one.name for one in left[:self._options.startup - len(tried)]]
+        else:
+            wanted = [self._drawn(trials, tried, left).name]
+        return [Ask(name, 1.0, near_of(name, self._space, trials)) for name in wanted]
 
     def at_most(self) -> list[Ask]:
         return [Ask(one.name) for one in self._order[:self._options.trials]]

@@ -27,10 +27,12 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A trial that is wanted: of a candidate, `share` of the run file's windows long (0 < share ≤ 1)."""
+    """A trial that is wanted: of a candidate, `share` of the run file's windows long (0 < share ≤ 1). `near`: the load
+    at which its answer is thought to be, by those of other trials."""
 
     candidate: str
     share: float = 1.0
+    near: float | None = None
 
 
 class Strategy(Protocol):
@@ -47,6 +49,24 @@ class Strategy(Protocol):
     def at_most(self) -> list[Ask]:
         """Every trial that the search could come to; for estimates of time and cost."""
         ...
+
+
+def near_of(name: str, space: Space, trials: Sequence[Trial]) -> float | None:
+    """The highest load of the candidate's own longest trial; else of the one that has most settings in common with it,
+    the earliest of several. None while no trial knows one."""
+    by_name = {one.name: one for one in space.candidates}
+    known = [trial for trial in trials if trial.over and trial.facts.get("highest")]
+    own = [trial for trial in known if trial.candidate == name]
+    if own:
+        return float(max(own, key=lambda trial: trial.share).facts["highest"])
+
+    def alike(trial: Trial) -> int:
+        other = by_name[trial.candidate]
+        return sum(other.settings.get(key) == value for key, value in by_name[name].settings.items()) - 100 * (
+            other.base != by_name[name].base)
+
+    best = max(known, key=alike, default=None)
+    return None if best is None else float(best.facts["highest"])
 
 
 def shuffled(space: Space) -> list[Candidate]:

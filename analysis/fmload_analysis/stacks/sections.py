@@ -190,10 +190,10 @@ def _why(search: StackSearch, found: Sequence[Ranked]) -> Section | None:
     if not known:
         return None
     columns = [Column("Candidate", numeric=False), Column("Limit", numeric=False),
-               Column("Evidence", numeric=False, wide=True)]
-    rows = [[name(one.candidate.name), name(one.trial.facts["limit"]), name(one.trial.facts.get("evidence", ""))]
-            for one in known]
-    return Section("why", "What was the limit", [Table(columns, rows, "At the first load that missed the objectives, "
+               Column("Evidence", numeric=False, wide=True), Column("Try next", numeric=False, wide=True)]
+    rows = [[name(one.candidate.name), name(one.trial.facts["limit"]), name(one.trial.facts.get("evidence", "")),
+             name(one.trial.facts.get("next", ""))] for one in known]
+    return Section("why", "Why, and what next", [Table(columns, rows, "At the first load that missed the objectives, "
                                                        "else at the highest that was tried")])
 
 

@@ -8,10 +8,9 @@ from typing import Any
 
 from fmload.model.stage import Stage
 from fmload.model.verdict import Judged, Observed
-from fmload.search.bracket import Bracket, Tried, bracket_of
+from fmload.search.bracket import Bracket, bracket_of
 from fmload.search.knee import Point, knee_of
-from fmload.search.planner import points_of
-from fmload.search.verdicts import met
+from fmload.search.planner import points_of, tried
 from fmload_analysis.document import formats
 
 _UNITS = {"concurrency": "users", "rate": "requests/s"}
@@ -55,7 +54,7 @@ def _search(endpoint: str, prompt_set: str, done: tuple[Stage, ...]) -> Search:
         knee, around = knee_of(points_of(done))
         answer = knee.load if knee.power > 0 else None
         return Search(endpoint, prompt_set, over, done, answer, around, _knee_sentence(over, knee, around, done))
-    around = bracket_of(Tried(float(stage.load.value), met(stage.verdict)) for stage in done)
+    around = bracket_of(tried(stage) for stage in done)
     return Search(endpoint, prompt_set, over, done, around.low, around, _sentence(over, around, done))
 
 
@@ -65,6 +64,8 @@ def _sentence(over: str, around: Bracket, done: tuple[Stage, ...]) -> str:
     limits = " and ".join(f"{name} ≤ {limit}" for name, limit in (find.objective or {}).items())
     above = next((stage for stage in done if stage.load.value == around.high), None)
     sure = f"every verdict at {formats.percent(find.confidence)} confidence, {formats.several(len(done), 'stage')}"
+    if around.low is None and around.high is None:
+        return f"No load was found that meets {limits}: none could be told in the time given (window, extend; {sure})."
     if around.low is None:
         return f"No load was found that meets {limits}: at the lowest, {around.high:g} {unit}, {_why(above)} ({sure})."
     found = f"The highest load that meets {limits} is {around.low:g} {unit}"

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from fmload.model.stack import Figure, Found, Status
+from fmload.stacks.figure import Ends, span
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.capacity import capacity_of, is_sound
 from fmload_analysis.verdict.objections import objections, too_many_errors
+from fmload_analysis.verdict.stack_limits import NEXT, limit_at_capacity
 from fmload_analysis.verdict.table import StageResult
 
 _RATES = {"price_per_1m_output_tokens": "output_tokens_per_s", "output_tokens_per_s": "output_tokens_per_s"}
@@ -28,12 +30,13 @@ def found(analysis: Analysis, by: str) -> Found:
     best = capacity_of(results)
     if best is None:
         status, figure, reason = _without(results)
-        return Found(status, figure, reason, measured_s, usd, _facts(results, None))
+        return Found(status, figure, reason, measured_s, usd, {**_facts(results, None), **_limit(analysis)})
     ranked = _figure(best.result, results, by)
     if ranked is None:
         return Found("failed", Figure(), f"{by} is not known: {_unpriced(analysis)}", measured_s, usd,
                      _facts(results, best.result))
-    return Found("measured", ranked, best.how, measured_s, usd, _facts(results, best.result))
+    return Found("measured", ranked, best.how, measured_s, usd,
+                 {**_facts(results, best.result), **_limit(analysis)})
 
 
 def _without(results: Sequence[StageResult]) -> tuple[Status, Figure, str]:
@@ -71,21 +74,15 @@ def _figure(best: StageResult, results: Sequence[StageResult], by: str) -> Figur
     return Figure(value, least, most)
 
 
-def _span(best: StageResult, results: Sequence[StageResult], rate: str) -> tuple[float | None, float | None]:
+def _span(best: StageResult, results: Sequence[StageResult], rate: str) -> Ends:
     """The interval of the rate at the highest load that meets."""
-    own = best.summary.intervals.get(rate)
-    if own is None or own.low is None or own.high is None:
-        return None, None
-    if not best.verdicts:
-        return own.low, own.high
     above = [result for result in results if _load(result) > _load(best) and _misses(result) and _same(result, best)]
-    if not above:
-        return own.low, None
-    next_up = min(above, key=_load)
-    its = next_up.summary.intervals.get(rate)
-    if its is None or its.high is None:
-        return own.low, None
-    return own.low, max(own.high, its.high)
+    return span(_ends(best, rate), [(_load(result), _ends(result, rate)[1]) for result in above], bool(best.verdicts))
+
+
+def _ends(result: StageResult, rate: str) -> Ends:
+    found = result.summary.intervals.get(rate)
+    return (None, None) if found is None else (found.low, found.high)
 
 
 def _same(one: StageResult, other: StageResult) -> bool:
@@ -106,11 +103,20 @@ def _facts(results: Sequence[StageResult], best: StageResult | None) -> dict[str
     facts: dict[str, Any] = {"stages": len(results), "points": [point for point in points if point is not None]}
     if best is None:
         return facts
-    return {**facts, "load": best.summary.stage.load_label, "instance_type": best.instance_type,
+    return {**facts, "load": best.summary.stage.load_label, "highest": _load(best), "instance_type": best.instance_type,
             "audit": best.audit, "usd_per_hour": best.pricing.usd_per_hour if best.pricing else None,
             **{name: best.value(name) for name in (
                 "requests_per_s", "output_tokens_per_s", "error_rate", "ttft_p50", "ttft_p95", "tpot_p50", "tpot_p95",
                 "price_per_1m_output_tokens", "price_per_transaction", "input_tokens_mean", "output_tokens_mean")}}
+
+
+def _limit(analysis: Analysis) -> dict[str, str]:
+    """What limited it, with the evidence, and what to try because of it; empty where nothing was measured."""
+    tried = [result for result in analysis.results if result.totals.started]
+    if not tried:
+        return {}
+    limit = limit_at_capacity(analysis.run, tried)
+    return {"limit": limit.name, "evidence": limit.evidence, "next": NEXT.get(limit.name, "")}
 
 
 def _point(result: StageResult) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ import pytest
 from fmload.base.errors import FmloadError
 from fmload.model.stack import Candidate, Figure, Trial
 from fmload.plugins import STRATEGIES
-from fmload.stacks.strategy import Ask, Space
+from fmload.stacks.strategy import Ask, Space, near_of
 
 UNKNOWN = Figure()
 
@@ -164,6 +164,24 @@ def test_the_model_knows_several_bases_and_failures() -> None:
     trials = played(strategy_of("optuna", space, startup=2), lambda ask: "failed" if ask.candidate == "z"
                     else Figure(1.0, 1.0, 1.0))
     assert {one.candidate for one in trials} == {one.name for one in space.candidates}
+
+
+def test_a_trial_begins_near_its_own_last_answer_else_near_that_of_the_most_alike() -> None:
+    several = [Candidate(f"a-{x}{y}", "a", {"x": x, "y": y}) for x in "12" for y in "12"]
+    space = Space([*several, Candidate("b", "b", {})])
+
+    def known(name: str, share: float, highest: int) -> Trial:
+        return Trial(0, name, share, "", "measured", facts={"highest": highest})
+
+    trials = [known("b", 1.0, 50), known("a-11", 0.1, 8), known("a-22", 0.1, 30), known("a-22", 1.0, 33)]
+    assert [near_of(name, space, trials) for name in ("a-22", "a-11", "a-12", "b")] == [33.0, 8.0, 8.0, 50.0]
+    assert near_of("a-12", space, []) is None and near_of("a-12", space, [known("b", 1.0, 50)]) == 50.0
+
+
+def test_the_grid_takes_nothing_from_one_trial_to_the_next() -> None:
+    strategy = strategy_of("grid", space_of())
+    first = Trial(0, "c-0", 1.0, "", "measured", facts={"highest": 9})
+    assert all(ask.near is None for ask in strategy.next([first]))
 
 
 def test_an_unknown_strategy_is_told() -> None:
