@@ -158,6 +158,8 @@ def latency_s(size: Size) -> float:
 def requests_of(stage: Stage, size: Size) -> float:
     """Requests that a stage will send: as many as are due in an open loop, which begins at its full rate; else as
     answers of the assumed length allow, or as many as close its window."""
+    if stage.exact and stage.requests is not None:
+        return float(stage.requests)
     if stage.load.kind == "rate":
         return stage.load.value * (stage.ramp_s + stage.warmup_s + (stage.window_s or 0.0)) + (
             float(stage.requests or 0))

@@ -34,6 +34,7 @@ def of(run: RunFile, prompt: Prompt = PROMPT) -> Estimate:
 
 @pytest.mark.parametrize(("load", "requests"), [
     ({"rate": [2, 4], "window": "100s"}, 600), ({"rate": [2], "window": "90s", "warmup": "10s"}, 200),
+    ({"concurrency": [5], "requests": {"exactly": 500}}, 500),
     ({"rate": [2], "window": "90s", "ramp": "10s"}, 200),  # arrivals begin at once
     ({"concurrency": [5], "requests": 500}, 505),
     ({"concurrency": [512], "window": "10m"}, 512 * 600 / 2.5 + 512)])
