@@ -24,7 +24,7 @@ def run_file(load: dict[str, Any], **keys: Any) -> RunFile:
     endpoint = {"name": "e", "protocol": "openai", "url": "http://h/v1", "model": "m", "price": PRICE,
                 **keys.pop("endpoint", {})}
     data = {"name": "r", "endpoints": [endpoint], "prompts": [{"name": "p", "source": "synthetic", "input_tokens": 10}],
-            "load": {"ramp": "0s", "warmup": "0s", **load}, **keys}
+            "load": load if "exactly" in str(load) else {"ramp": "0s", "warmup": "0s", **load}, **keys}
     return parse(yaml.safe_dump(data), "run.yml", Path.cwd())
 
 
@@ -34,7 +34,6 @@ def of(run: RunFile, prompt: Prompt = PROMPT) -> Estimate:
 
 @pytest.mark.parametrize(("load", "requests"), [
     ({"rate": [2, 4], "window": "100s"}, 600), ({"rate": [2], "window": "90s", "warmup": "10s"}, 200),
-    ({"concurrency": [5], "requests": {"exactly": 500}}, 500),
     ({"rate": [2], "window": "90s", "ramp": "10s"}, 200),  # arrivals begin at once
     ({"concurrency": [5], "requests": 500}, 505),
     ({"concurrency": [512], "window": "10m"}, 512 * 600 / 2.5 + 512)])
@@ -42,6 +41,10 @@ def test_the_requests_of_a_plan_cost_their_tokens(load: dict[str, Any], requests
     found = of(run_file(load))
     assert found.endpoints[0].requests == pytest.approx(requests)
     assert found.usd == pytest.approx(requests * 0.002)
+
+
+def test_exactly_so_many_requests_are_so_many() -> None:
+    assert of(run_file({"concurrency": [5], "requests": {"exactly": 500}})).usd == pytest.approx(500 * 0.002)
 
 
 def test_hours_are_paid_for_ramp_warm_up_window_and_an_answer() -> None:
