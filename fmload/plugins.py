@@ -264,6 +264,7 @@ SECTIONS = Registry("report section", {
     "output_lengths": "fmload_analysis.report.sections.output_lengths:render",
     "throughput": "fmload_analysis.report.sections.throughput:render",
     "mix": "fmload_analysis.report.sections.mix:render",
+    "sessions": "fmload_analysis.report.sections.sessions:render",
     "addresses": "fmload_analysis.report.sections.addresses:render",
     "repeats": "fmload_analysis.report.sections.repeats:render",
     "missed": "fmload_analysis.report.sections.missed:render",

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fmload.metrics.definitions import Bools, Columns, Floats, Ints
-from fmload.model.record import SAFE_CHECK
+from fmload.model.record import SAFE_CHECK, scenario_of
 
 NDArrayStr = np.ndarray[Any, np.dtype[np.object_]]
 _INSTANTS = ("scheduled_ns", "send_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "end_ns")
@@ -43,6 +43,7 @@ class Batch:
     headers_ns: Floats  # when the response's headers were complete
     remark: NDArrayStr  # what was strange about a count
     checks: Checks | None = None  # None: the run has no safety checks
+    notes: list[dict[str, Any] | None] | None = None  # of scenarios and conversations, one a request
 
 
 def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[str, int]) -> Batch:
@@ -56,7 +57,8 @@ def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[st
     counts = np.diff(offsets)
     told, counted, limit, lag = (_floats(batch.column(name)) for name in (
         "input_tokens", "prompt_tokens", "max_output_tokens", "lag_max_ns"))
-    checks = checks_of(batch.column("detail").to_pylist()) if "detail" in batch.schema.names else None
+    details = batch.column("detail").to_pylist() if "detail" in batch.schema.names else None
+    checks = checks_of(details) if details is not None else None
     chunk_tokens, known = _chunk_tokens(batch, counts)
     choices = _floats(batch.column("choices")).astype(np.int64) if "choices" in batch.schema.names else None
     columns = Columns(
@@ -74,7 +76,8 @@ def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[st
     remark = _texts(batch.column("remark")) if "remark" in batch.schema.names else np.full(len(counts), None, object)
     billed = {name: _optional(batch, name) for name in _BILLED}
     return Batch(columns, outcome, stamp, source, finish, prompt, address, counted, told, limit, lag, billed,
-                 _instants(batch.column("headers_ns"), shift), remark, checks)
+                 _instants(batch.column("headers_ns"), shift), remark, checks,
+                 [scenario_of(detail) for detail in details] if details is not None else None)
 
 
 def _chunk_tokens(batch: pa.RecordBatch, counts: Ints) -> tuple[Ints, Bools]:

@@ -113,10 +113,14 @@ class Run:
             with _parquet(path) as file:
                 yield from file.iter_batches(BATCH_ROWS, columns=names)
 
+    def _noted(self, stage: Stage) -> bool:
+        """Whether a worker may have noted something in the `detail` of the stage's records."""
+        load, entry = self.spec.get("load") or {}, self._entry("prompts", stage.prompt_set)
+        return bool(load.get("safe_check")) or entry.get("source") == "scenario" or bool(entry.get("answers"))
+
     def batches(self, stage: Stage) -> Iterator[Batch]:
         """The records of a stage, `BATCH_ROWS` at a time, in the order in which they are stored."""
-        load = self.spec.get("load") or {}
-        columns = [*READ, "detail"] if isinstance(load, Mapping) and load.get("safe_check") else READ
+        columns = [*READ, "detail"] if self._noted(stage) else READ
         offsets = {name: worker.offset_ns for name, worker in self.workers.items()}
         for path in self._files(stage):
             with _parquet(path) as file:

@@ -31,7 +31,7 @@ class Objective:
     limit: float
     unit: str
     bound: Literal["at most", "at least"]
-    level: Literal["request", "token", "stage"]
+    level: Literal["request", "token", "session", "stage"]
 
     @property
     def per_request(self) -> bool:
@@ -91,7 +91,7 @@ def searchable(objectives: Any) -> tuple[Objective, ...]:
     """Those of the objectives by which a search can go: percentiles and means of latencies, and the error rate."""
     given = objectives if isinstance(objectives, Mapping) else {}
     sound = {name: limit for name, limit in given.items() if not next(broken({name: limit}), None)}
-    return tuple(one for one in parse_objectives(sound) if one.bound == "at most" and (
+    return tuple(one for one in parse_objectives(sound) if one.bound == "at most" and one.level != "session" and (
         one.percentile is not None or (one.stat == "mean" and one.level == "request") or one.name == "error_rate"))
 
 
@@ -108,7 +108,8 @@ def not_estimable(name: str) -> str | None:
     if wrong := _wrong_name(name):
         return wrong
     found = statistic(name)
-    if name in RATES or found.percentile is not None or (found.stat == "mean" and found.level == "request"):
+    followed = found.percentile is not None and found.level != "session"
+    if name in RATES or followed or (found.stat == "mean" and found.level == "request"):
         return None
     return f"'{name}' has no interval to follow; give a percentile or mean, such as ttft_p95, or {' or '.join(RATES)}"
 
@@ -128,7 +129,7 @@ def known_names() -> list[str]:
     names = [f"price_per_{what}" for what in _PRICES]
     for metric in METRICS.values():
         names += [] if metric.level == "stage" else [f"{metric.name}_{stat}" for stat in _STATS]
-        names += [] if metric.level == "token" else [metric.name]
+        names += [] if metric.level in ("token", "session") else [metric.name]
     return list(dict.fromkeys(names))
 
 

@@ -1,8 +1,8 @@
 """Every metric once: its name, unit, level, and the function that computes it. The docstrings are the definitions.
 
-Three levels. A *request* metric gives one value a request, a *token* metric one sample a chunk or token, a *stage*
-metric one value a stage. Columns are numpy arrays; NaN is null. `docs/metrics.md` is made from this file
-(`python -m fmload.metrics.definitions`).
+Four levels. A *request* metric gives one value a request, a *token* metric one sample a chunk or token, a *session*
+metric one value a session, a *stage* metric one value a stage. Columns are numpy arrays; NaN is null. `docs/metrics.md`
+is made from this file (`python -m fmload.metrics.definitions`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fmload.metrics import per_record
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Level = Literal["request", "token", "stage"]
+Level = Literal["request", "token", "session", "stage"]
 
 NS = 1e9
 
@@ -244,7 +244,9 @@ class Totals:
     `tokens_in` are of requests whose first token did (`…_failed`: those of them whose request did not end well);
     `completed_tokens_*` are of the completed requests (cached: None where the server does not tell). `in_flight_s` is
     the area under the in-flight curve.
-    `usd_per_hour` is the price of all instances; `usd_for_tokens` what the completed requests cost at token prices.
+    `usd_per_hour` is the price of all instances; `usd_for_tokens` what the completed requests cost at token prices,
+    `usd_wasted` what those that failed or were cancelled did. `sessions_finished` and `sessions_failed` ended inside
+    the window (None: there are none).
     """
 
     window_s: float
@@ -264,6 +266,9 @@ class Totals:
     accelerators: int | None = None
     usd_per_hour: float | None = None
     usd_for_tokens: float | None = None
+    usd_wasted: float = 0.0
+    sessions_finished: int | None = None
+    sessions_failed: int | None = None
 
 
 def ratio(numerator: float | None, denominator: float | None) -> float | None:
@@ -345,6 +350,33 @@ def price_per_1m_output_tokens(totals: Totals) -> float | None:
         totals.usd_per_hour / 3600 * 1e6, per_second)
 
 
+def session_duration(begin_ns: Floats, end_ns: Floats) -> Floats:
+    """First `t_send` to last `t_L` of a session that finished: every request in it ended well, and it came to its end.
+    Its tools and think times between them are in it. Over sessions whose last token arrived inside the window."""
+    return (end_ns - begin_ns) / NS
+
+
+def sessions_per_minute(totals: Totals) -> float | None:
+    """60 × sessions that finished inside the window ÷ window; null without sessions."""
+    return None if totals.sessions_finished is None else ratio(60 * totals.sessions_finished, totals.window_s)
+
+
+def session_finished_share(totals: Totals) -> float | None:
+    """Finished ÷ (finished + failed), over the sessions that ended inside the window. A session that loses a request is
+    not finished; one that the end of its stage cut is neither."""
+    finished, failed = totals.sessions_finished, totals.sessions_failed
+    return None if finished is None or failed is None else ratio(finished, finished + failed)
+
+
+def price_per_finished_session(totals: Totals) -> float | None:
+    """Price of the window ÷ sessions that finished inside it. Token-priced: what all of its requests cost, those that
+    failed or were cancelled included. Null when the price is unknown or no session finished."""
+    if totals.usd_for_tokens is not None:
+        return ratio(totals.usd_for_tokens + totals.usd_wasted, totals.sessions_finished)
+    usd = None if totals.usd_per_hour is None else totals.usd_per_hour / 3600 * totals.window_s
+    return ratio(usd, totals.sessions_finished)
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One metric: all that fmload knows of it.
@@ -414,6 +446,7 @@ _TOKEN = [
     Metric("itl", "ITL", "s", "ms", "token", "lower", itl, live=per_record.itl_ns, family="inter_token_latency"),
     Metric("icl", "ICL", "s", "ms", "token", "lower", icl, live=per_record.icl_ns, family="inter_chunk_latency"),
 ]
+_SESSION = [Metric("session_duration", "Session duration", "s", "s", "session", "lower", session_duration)]
 _STAGE = [
     Metric("achieved_concurrency", "Concurrency, achieved", "requests", "requests", "stage", None,
            achieved_concurrency),
@@ -432,6 +465,11 @@ _STAGE = [
     Metric("price_per_transaction", "Price per transaction", "USD", "USD", "stage", "lower", price_per_transaction),
     Metric("price_per_1m_output_tokens", "Price per 1M output tokens", "USD", "USD", "stage", "lower",
            price_per_1m_output_tokens),
+    Metric("sessions_per_minute", "Sessions finished per minute", "1/min", "1/min", "stage", "higher",
+           sessions_per_minute),
+    Metric("session_finished_share", "Sessions finished", "share", "%", "stage", "higher", session_finished_share),
+    Metric("price_per_finished_session", "Price per finished session", "USD", "USD", "stage", "lower",
+           price_per_finished_session),
 ]
 
 
@@ -462,7 +500,7 @@ class MetricTable(Mapping[str, Metric]):
         return len(self._all)
 
 
-METRICS = MetricTable((*_REQUEST, *_TOKEN, *_STAGE))
+METRICS = MetricTable((*_REQUEST, *_TOKEN, *_SESSION, *_STAGE))
 
 
 def of_level(level: Level) -> list[Metric]:
@@ -471,6 +509,7 @@ def of_level(level: Level) -> list[Metric]:
 
 
 _HEADINGS: dict[Level, str] = {"request": "Metrics of one request", "token": "Metrics of tokens",
+                               "session": "Metrics of one session",
                                "stage": "Metrics of one stage"}
 
 

@@ -41,6 +41,14 @@ def judged(objectives: Iterable[Objective], requests: Requests, table: Mapping[s
     return found
 
 
+def judged_sessions(objectives: Iterable[Objective], values_s: Floats) -> dict[str, Judged]:
+    """By name, the objectives on percentiles and means of session metrics; `values_s` in order of the sessions' ends,
+    +∞ for one that failed."""
+    samples = (values_s, np.ones(len(values_s), dtype=np.int64), np.arange(len(values_s)))
+    return {objective.name: of_samples(objective, samples, CONFIDENCE) for objective in objectives
+            if objective.level == "session" and (objective.percentile is not None or objective.stat == "mean")}
+
+
 def _values(objective: Objective, requests: Requests) -> Floats:
     """A failed request counts as +∞ in what is measured in seconds."""
     lost = np.inf if objective.unit in DURATIONS else np.nan

@@ -30,18 +30,20 @@ from fmload.model.verdict import Judged
 from fmload.statistics.intervals import Interval, throughput_interval
 from fmload_analysis.columns import Batch
 from fmload_analysis.run import MeasuredEndpoint, Run
-from fmload_analysis.stage import streams
+from fmload_analysis.stage import streams, tasks
 from fmload_analysis.stage.addresses import AddressSummary, by_address
 from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests, of_samples
 from fmload_analysis.stage.evidence import Evidence, evidence_of
-from fmload_analysis.stage.judging import above_of, gaps_of, judged, token_objectives
+from fmload_analysis.stage.judging import above_of, gaps_of, judged, judged_sessions, token_objectives
 from fmload_analysis.stage.offered import asked_s
 from fmload_analysis.stage.output_lengths import OutputLengths, output_lengths
 from fmload_analysis.stage.reuse import NO_PROMPTS
 from fmload_analysis.stage.safe_checks import EMPTY, SafeChecks, rows_of, safe_checks
 from fmload_analysis.stage.samples import Samples
+from fmload_analysis.stage.sessions import Sessions, sessions_of
 from fmload_analysis.stage.spend import Prices, Spend, spend_of
 from fmload_analysis.stage.stats import finite
+from fmload_analysis.stage.tasks import TaskSummary, by_task, by_turn
 from fmload_analysis.stage.timeline import Requests, Timeline, sample_of, timeline_of
 from fmload_analysis.stage.windows import begun_ns, delivered_tokens, ended_ns, inside, overlap_ns, tokens_inside
 
@@ -70,6 +72,9 @@ class StageSummary:
     spend: Spend = field(default_factory=Spend)
     recorded: int = 0  # records of the stage, those of its warm-up and drain included
     losses: tuple[str, ...] = ()  # what could not be read of the journals, or not be stored, in this run
+    tasks: tuple[TaskSummary, ...] = ()  # by what a scenario calls its requests
+    turns: tuple[TaskSummary, ...] = ()  # by turn of their session
+    sessions: Sessions | None = None
     asked_s: Floats | None = None  # when an open loop's requests were due, in seconds after the window's start
 
     @property
@@ -108,7 +113,17 @@ def summarize(run: Run, stage: Stage, wanted: Wanted | None = None, earlier_prom
     for batch in run.batches(stage):
         gathered.take(batch)
     summary = _summary(gathered, stage, run, wanted, earlier_prompts, prices or Prices())
-    return replace(summary, asked_s=asked_s(run, stage), recorded=recorded, losses=run.losses)
+    summary = replace(summary, asked_s=asked_s(run, stage), recorded=recorded, losses=run.losses)
+    sessions = sessions_of(run, stage, gathered.sessions)
+    return summary if sessions is None else _with_sessions(summary, sessions, wanted)
+
+
+def _with_sessions(summary: StageSummary, sessions: Sessions, wanted: Wanted) -> StageSummary:
+    whole = sessions.whole
+    totals = replace(summary.totals, sessions_finished=whole.finished, sessions_failed=whole.failed)
+    found = {"session_duration": of_requests(whole.durations_s, whole.failed, wanted)}
+    return replace(summary, sessions=sessions, totals=totals, distributions={**summary.distributions, **found},
+                   judged={**summary.judged, **judged_sessions(wanted.objectives, whole.values_s)})
 
 
 class _Gathering:
@@ -127,6 +142,7 @@ class _Gathering:
         self.chunks = 0
         self.arrivals = np.zeros(streams.bins_of(window_ns), dtype=np.int64)
         self.tokens_by_second: defaultdict[int, float] = defaultdict(float)
+        self.sessions: set[str] = set()  # that the requests name
 
     def take(self, batch: Batch) -> None:
         columns = batch.columns
@@ -134,6 +150,7 @@ class _Gathering:
         good = inside(begun, self.window_ns) & (batch.outcome == "ok")
         found = gaps(columns)
         self._keep_rows(batch, begun, found)
+        self.sessions.update(str(note["session"]) for note in batch.notes or () if note and "session" in note)
         self._keep_gaps(found, good)
         self.chunks += int(columns.chunk_counts[good].sum())
         self.arrivals += streams.arrivals(columns.chunk_ns, self.window_ns)
@@ -167,7 +184,8 @@ class _Gathering:
             "prompt": np.fromiter(map(hash, batch.prompt_id), np.int64, columns.rows), "lag_max": batch.lag_max_ns / NS,
             "prompt_tokens": batch.prompt_tokens, "server_input_tokens": batch.server_input_tokens,
             "max_output_tokens": batch.max_output_tokens, "due": columns.scheduled_ns, **batch.billed,
-            **rows_of(batch.checks, columns.rows), **self._against_limits(between, columns.rows),
+            **rows_of(batch.checks, columns.rows), **tasks.rows_of(batch.notes, columns.rows),
+            **self._against_limits(between, columns.rows),
         }
         end = self.filled + columns.rows
         for name, values in rows.items():
@@ -235,6 +253,7 @@ def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted, earli
         safe_checks=safe_checks(table, requests, gathered.window_ns, wanted),
         output_lengths=output_lengths(table, requests.succeeded, run.exact_output(stage.prompt_set)),
         judged=judged(wanted.objectives, requests, _with_limits(table, wanted), gathered.tokens),
+        tasks=by_task(table, requests, wanted), turns=by_turn(table, requests, wanted),
         addresses=by_address(table, requests, gathered.window_ns, endpoint, wanted),
         prompt_source=run.prompt_source(stage.prompt_set), spend=spend_of(table, completed, prices))
 
@@ -245,7 +264,7 @@ _EMPTY: dict[str, np.ndarray[Any, Any]] = {
                      "server_input_tokens", "max_output_tokens", "due", "first_earliest", "status",
                      "cache_write_tokens", "cache_write_1h_tokens"),
                     np.array([])),
-    **EMPTY,
+    **EMPTY, **tasks.EMPTY,
     **dict.fromkeys(("streamed", "tokens_known", "first_late"), np.array([], dtype=bool)),
     **dict.fromkeys(("remark", "outcome", "tokens_source", "stamp", "finish_reason", "address"),
                     np.array([], dtype=object)),

@@ -114,7 +114,9 @@ _FURTHER = (
     "censored_share", "slower_than_threshold",
     "send_lateness_p50_s", "send_lateness_p99_s", "late", "never_sent", *(p for p in PRICES if p not in _PRICES),
     "stage_usd", "outside_usd", "failed_usd", "cancelled_usd",
-    "outcomes", "tokens_source", "below_floor", "window_closed", "search_verdict")
+    "outcomes", "tokens_source", "below_floor", "window_closed", "search_verdict",
+    "sessions_finished", "sessions_failed", "sessions_cut", "session_finished_share", "sessions_per_minute",
+    *(f"session_duration_{stat}_s" for stat in STATISTICS), "price_per_finished_session")
 _EXTENDED = tuple(column for metric in METRICS.further for column in metric.columns(STATISTICS))
 SUMMARY_COLUMNS = (*_LEADING, *_LATENCIES, *_PRICES, "meets_objectives", "audit", *_FURTHER, *_EXTENDED)
 
@@ -147,6 +149,8 @@ def _fixed(result: StageResult) -> dict[str, Any]:
         "tokens_source": "+".join(sorted(summary.evidence.tokens_source)) or None,
         "below_floor": " ".join(sorted(below)) or None, "window_closed": stage.window_closed,
         "search_verdict": stage.verdict.result if stage.verdict else None,
+        "sessions_finished": result.totals.sessions_finished, "sessions_failed": result.totals.sessions_failed,
+        "sessions_cut": summary.sessions.whole.cut if summary.sessions else None,
     }
 
 

@@ -1,0 +1,110 @@
+"""Scenarios and conversations: requests by what they were called, turns, and sessions as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Block, Cell, Column, Paragraph, Section, Table
+from fmload_analysis.document.formats import cell, name
+from fmload_analysis.stage.sessions import PARTS, SessionSummary
+from fmload_analysis.stage.tasks import TaskSummary
+from fmload_analysis.verdict.analysis import Analysis
+from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
+from fmload_analysis.verdict.table import StageResult
+
+_FIGURES = (Column("Requests"), Column("Errors"), Column("TTFT p50", "ms"), Column("TTFT p95", "ms"),
+            Column("TPOT p50", "ms"), Column("E2E p50", "s"), Column("E2E p95", "s"),
+            Column("Input", "tokens"), Column("Output", "tokens"))
+_SESSIONS = (Column("Session", numeric=False), Column("Finished"), Column("Failed"), Column("Cut"),
+             Column("Finished", "share"), Column("Finished", "1/min"), Column("Duration p50", "s"),
+             Column("Duration p95", "s"), Column("Requests", "each"), Column("In requests"), Column("In tools"),
+             Column("Thinking"), Column("Else"), Column("Price", "USD"))
+
+
+def render(analysis: Analysis) -> Section | None:
+    """None where no request has a name and no session is there."""
+    blocks = [*_sessions(analysis), *_tasks(analysis), *_turns(analysis)]
+    return Section("sessions", "Tasks and sessions", blocks) if blocks else None
+
+
+def _tasks(analysis: Analysis) -> Iterator[Block]:
+    rows = [[*stage_cells(result), name(one.name), name(one.user), *_figures(one)]
+            for result in analysis.results for one in result.summary.tasks]
+    if rows:
+        columns = [*STAGE_COLUMNS, Column("Task", numeric=False), Column("User", numeric=False), *_FIGURES]
+        yield Table(columns, rows, "**Requests by task**, of requests that started inside the window")
+
+
+def _turns(analysis: Analysis) -> Iterator[Block]:
+    rows = [[*stage_cells(result), _turn(one), *_figures(one)]
+            for result in analysis.results for one in result.summary.turns]
+    if rows:
+        yield Table([*STAGE_COLUMNS, Column("Turn"), *_FIGURES], rows,
+                    "**Requests by turn** of their session, with the mean length of the context")
+
+
+def _turn(one: TaskSummary) -> Cell:
+    return name(one.name) if one.turn is None else cell(one.turn + 1, formats.whole)
+
+
+def _figures(one: TaskSummary) -> list[Cell]:
+    return [cell(one.requests, formats.count), cell(one.error_rate, formats.percent, "bad" if one.failed else None),
+            cell(one.ttft.stat("p50"), formats.milliseconds), cell(one.ttft.stat("p95"), formats.milliseconds),
+            cell(one.tpot.stat("p50"), formats.milliseconds), cell(one.e2e.stat("p50"), formats.seconds),
+            cell(one.e2e.stat("p95"), formats.seconds), cell(one.input_tokens, formats.significant),
+            cell(one.output_tokens, formats.significant)]
+
+
+def _sessions(analysis: Analysis) -> Iterator[Block]:
+    found = [result for result in analysis.results if result.summary.sessions is not None]
+    if not found:
+        return
+    rows = [row for result in found for row in _rows(result)]
+    yield Paragraph(
+        "A session is a sequence of requests that depend on each other. It is finished when it came to its end and "
+        "lost no request; one that the end of its stage cut is neither finished nor failed. Its duration is from the "
+        "first send to the last token; requests side by side count once in where the time went.")
+    yield Table([*STAGE_COLUMNS, *_SESSIONS], rows, "**Sessions** that ended inside the window")
+    if lost := sum(result.summary.sessions.lost for result in found if result.summary.sessions):
+        yield Paragraph(f"Of {formats.several(lost, 'session')} the requests are there and the end is not: a worker "
+                        "was lost.")
+
+
+def _rows(result: StageResult) -> Iterator[list[Cell]]:
+    sessions = result.summary.sessions
+    if sessions is None:
+        return
+    several = len(sessions.by_name) > 1
+    for one in sessions.by_name:
+        yield [*stage_cells(result), name(one.name), *_session(result, one, None if several else _price(result))]
+    if several:
+        yield [*stage_cells(result), name("all"), *_session(result, sessions.whole, _price(result))]
+
+
+def _price(result: StageResult) -> float | None:
+    return result.value("price_per_finished_session")
+
+
+def _session(result: StageResult, one: SessionSummary, usd: float | None) -> list[Cell]:
+    window_s = result.totals.window_s
+    percentiles = [_percentile(one, p) for p in (50, 95)]
+    return [cell(one.finished, formats.count), cell(one.failed, formats.count, "bad" if one.failed else None),
+            cell(one.cut, formats.count), cell(one.finished_share, formats.percent),
+            cell(60 * one.finished / window_s if window_s else None, formats.significant),
+            *(cell(value, formats.seconds) for value in percentiles), cell(one.requests_mean, formats.significant),
+            *_shares(one), cell(usd, formats.usd)]
+
+
+def _percentile(one: SessionSummary, percent: int) -> float | None:
+    """Nearest rank."""
+    n = len(one.durations_s)
+    return float(one.durations_s[-(-percent * n // 100) - 1]) if n else None
+
+
+def _shares(one: SessionSummary) -> list[Cell]:
+    """Shares of the mean duration; what is left is the client's own time, and of the way to the server and back."""
+    if not one.mean_s:
+        return [cell(None, formats.percent)] * (len(PARTS) + 1)
+    parts = [one.parts_s[part] / one.mean_s for part in PARTS]
+    return [cell(share, formats.percent) for share in (*parts, max(0.0, 1 - sum(parts)))]

@@ -1,0 +1,106 @@
+"""The sessions of a stage: how they ended, how long they took, and where the time went."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fmload.base.errors import FmloadError, first_line
+from fmload.metrics.definitions import NS, Floats, ratio, session_duration
+from fmload.model.stage import Stage
+from fmload_analysis.run import Run
+
+PARTS = ("in_requests", "in_tools", "thinking")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """Sessions of one name, or all of a stage. `finished` and `failed` are those that ended inside the window, `cut`
+    all that the end of their stage broke off; means and durations are of the finished ones, in seconds.
+
+    `values_s`: durations of the finished and failed ones in order of their ends, +∞ for a failed one.
+    """
+
+    name: str
+    finished: int
+    failed: int
+    cut: int
+    durations_s: Floats
+    requests_mean: float | None
+    parts_s: Mapping[str, float] = field(default_factory=dict)  # means of PARTS
+    values_s: Floats = field(default_factory=lambda: np.array([]))
+
+    @property
+    def finished_share(self) -> float | None:
+        """Finished ÷ (finished + failed)."""
+        return ratio(self.finished, self.finished + self.failed)
+
+    @property
+    def mean_s(self) -> float | None:
+        """Mean duration of the finished ones."""
+        return float(self.durations_s.mean()) if len(self.durations_s) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """All sessions of a stage. `lost`: their requests are there and their end is not, as of a worker that died."""
+
+    whole: SessionSummary
+    by_name: tuple[SessionSummary, ...]
+    lost: int = 0
+
+
+def sessions_of(run: Run, stage: Stage, seen: Iterable[str] = ()) -> Sessions | None:
+    """The sessions of one stage; None where it has none. `seen`: the sessions that its requests name."""
+    rows, known = _rows(run, stage), set(seen)
+    if not rows and not known:
+        return None
+    window = stage.window_ns
+    ended = {row["session"] for row in rows}
+    names = sorted({row["name"] for row in rows})
+    by_name = tuple(_summary(name, [row for row in rows if row["name"] == name], window) for name in names)
+    return Sessions(_summary("", rows, window), by_name, len(known - ended))
+
+
+def _rows(run: Run, stage: Stage) -> list[dict[str, Any]]:
+    """The stage's rows of sessions.parquet, their instants on the master's line, after the window's start."""
+    path = run.results.sessions_parquet
+    if not path.exists():
+        return []
+    try:
+        table = pq.read_table(path)
+        rows: list[dict[str, Any]] = table.filter(pc.equal(table["stage"], stage.stage)).to_pylist()
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise FmloadError(f"{path} cannot be read: {first_line(error)}",
+                          hint="move it away: 'fmload report' makes it anew from journal/") from error
+    for row in rows:
+        worker = run.workers.get(row["worker"])
+        shift = stage.window_start_ns + (worker.offset_ns if worker else 0)
+        for name in ("begin_ns", "end_ns"):
+            row[name] = np.nan if row[name] is None else row[name] - shift
+    return rows
+
+
+def _summary(name: str, rows: list[dict[str, Any]], window: int) -> SessionSummary:
+    inside = [row for row in rows if 0 <= row["end_ns"] < window]
+    counts = Counter(row["outcome"] for row in inside)
+    finished = [row for row in inside if row["outcome"] == "finished"]
+    ended = sorted((row for row in inside if row["outcome"] != "cut"), key=lambda row: row["end_ns"])
+    durations = session_duration(*_instants(finished))
+    return SessionSummary(
+        name, counts["finished"], counts["failed"], sum(row["outcome"] == "cut" for row in rows), np.sort(durations),
+        float(np.mean([row["requests"] for row in finished])) if finished else None,
+        {part: float(np.mean([row[f"{part}_ns"] for row in finished])) / NS for part in PARTS} if finished else {},
+        np.where([row["outcome"] == "finished" for row in ended], session_duration(*_instants(ended)), np.inf))
+
+
+def _instants(rows: list[dict[str, Any]]) -> tuple[Floats, Floats]:
+    begun, ended = (np.array([row[name] for row in rows], dtype=np.float64) for name in ("begin_ns", "end_ns"))
+    return begun, ended

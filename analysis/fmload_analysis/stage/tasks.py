@@ -1,0 +1,91 @@
+"""Requests of scenarios and conversations by the name that they were given, and by turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fmload.metrics.definitions import Bools, ratio
+from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests
+from fmload_analysis.stage.stats import finite
+from fmload_analysis.stage.timeline import Requests
+
+MOST_TURNS = 64  # that are told one by one; the others are one row
+
+Notes = Sequence[Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSummary:
+    """The requests of one name and user class, or of one turn of sessions, that started inside the window.
+
+    `turn` counts from 0; None for all turns together. Percentiles are of successes; tokens are means of them.
+    """
+
+    name: str
+    user: str
+    turn: int | None
+    requests: int
+    failed: int
+    counted: int  # succeeded or failed: what the client itself stopped is neither
+    ttft: Distribution
+    tpot: Distribution
+    e2e: Distribution
+    input_tokens: float | None
+    output_tokens: float | None
+
+    @property
+    def error_rate(self) -> float | None:
+        """Failed ÷ (failed + succeeded)."""
+        return ratio(self.failed, self.counted)
+
+
+def rows_of(notes: Notes | None, rows: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Columns of a stage's table: what a request was called, by whom, and the turn of its session (NaN: of none)."""
+    told = [note or {} for note in notes] if notes is not None else [{}] * rows
+    names = {"task": "name", "user": "user"}
+    columns = {column: np.array([note.get(key) for note in told] or [], dtype=object) for column, key in names.items()}
+    turns = [note.get("turn", np.nan) if note.get("session") is not None else np.nan for note in told]
+    return {**columns, "turn": np.array(turns, dtype=np.float64)}
+
+
+EMPTY = rows_of(None, 0)
+
+
+def by_task(table: Mapping[str, Any], requests: Requests, wanted: Wanted) -> tuple[TaskSummary, ...]:
+    """A summary of each name and user class, in order of their names; empty where requests have none."""
+    named = requests.in_window & np.not_equal(table["task"], None)
+    pairs = sorted({(str(task), str(user)) for task, user in zip(table["task"][named], table["user"][named],
+                                                                  strict=True)})
+    return tuple(_summary(task, user, None, table, requests, named & (table["task"] == task) & (table["user"] == user),
+                          wanted) for task, user in pairs)
+
+
+def by_turn(table: Mapping[str, Any], requests: Requests, wanted: Wanted) -> tuple[TaskSummary, ...]:
+    """A summary of each turn of sessions, all names together; empty where there are no sessions of several turns. The
+    last row holds what comes after MOST_TURNS."""
+    turns = table["turn"]
+    of_session = requests.in_window & ~np.isnan(turns)
+    found = np.unique(turns[of_session])
+    if len(found) < 2:
+        return ()
+    rows = [_summary("", "", int(turn), table, requests, of_session & (turns == turn), wanted)
+            for turn in found[:MOST_TURNS]]
+    if len(found) > MOST_TURNS:
+        rest = of_session & (turns >= found[MOST_TURNS])
+        rows.append(_summary(f"{int(found[MOST_TURNS]) + 1} and later", "", None, table, requests, rest, wanted))
+    return tuple(rows)
+
+
+def _summary(name: str, user: str, turn: int | None, table: Mapping[str, Any], requests: Requests, mine: Bools,
+             wanted: Wanted) -> TaskSummary:
+    good, failed = requests.succeeded & mine, int((requests.failed & mine).sum())
+    ttft, tpot, e2e = (of_requests(finite(requests.metrics[metric], good), failed, wanted)
+                       for metric in ("ttft", "tpot", "e2e"))
+    tokens_in, tokens_out = (finite(requests.metrics[metric], good) for metric in ("input_tokens", "output_tokens"))
+    return TaskSummary(name, user, turn, int(mine.sum()), failed, int(good.sum()) + failed, ttft, tpot, e2e,
+                       float(tokens_in.mean()) if len(tokens_in) else None,
+                       float(tokens_out.mean()) if len(tokens_out) else None)
