@@ -115,8 +115,15 @@ class Run:
 
     def _noted(self, stage: Stage) -> bool:
         """Whether a worker may have noted something in the `detail` of the stage's records."""
-        load, entry = self.spec.get("load") or {}, self._entry("prompts", stage.prompt_set)
-        return bool(load.get("safe_check")) or entry.get("source") == "scenario" or bool(entry.get("answers"))
+        load = self.spec.get("load") or {}
+        return bool(load.get("safe_check")) or self.answers(stage.prompt_set) is not None
+
+    def answers(self, prompt_set: str) -> str | None:
+        """What later turns of a set's conversations repeat: `served`, `recorded` or `made_up` answers. None: it has no
+        conversations."""
+        entry = self._entry("prompts", prompt_set)
+        told = {"scenario": "served", "conversation": "made_up"}.get(str(entry.get("source")))
+        return str(entry["answers"]) if entry.get("answers") else told
 
     def batches(self, stage: Stage) -> Iterator[Batch]:
         """The records of a stage, `BATCH_ROWS` at a time, in the order in which they are stored."""

@@ -81,6 +81,10 @@ class EmulatedAnswer:
         elif not self.over:
             self._token()
 
+    def said(self) -> str:
+        """The words of the tokens made so far, thoughts left out."""
+        return "".join(map(self._text, range(min(self._shape.reasoning_tokens, self._count), self._count)))
+
     def disconnected(self) -> None:
         """The client went away."""
         self._close("disconnected")

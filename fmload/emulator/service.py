@@ -90,6 +90,8 @@ class Service:
         except Refusal as refusal:
             self._turn_away(connection, truth, refusal)
             return
+        if self._settings.truth_texts:
+            truth.asked = opened.ask.texts
         shape = self._settings.shape
         if request.headers.get("connection", "").lower() == "close":
             shape = replace(shape, close_each=True)
@@ -147,6 +149,8 @@ class Service:
         if not job.finished:
             self._engine.cancel(job)
         truth.input_tokens, truth.cached_tokens = job.input_tokens, job.cached_tokens
+        if self._settings.truth_texts:
+            truth.said = answer.said()
         truth.asked_tokens = answer.ask.max_tokens
         if job.admitted_ns is not None:
             truth.admitted_ns = job.admitted_ns + (self._stalled_ns if job.admitted_ns >= self._stall_from_ns else 0)

@@ -39,6 +39,7 @@ class Settings:
     tokenizer: str | None = None  # what counts tokens; the bundled one when absent
     prefix_cache: bool = False
     truth: Path | None = None
+    truth_texts: bool = False
     ready_file: Path | None = None
     stall_at_s: float | None = None
     stall_for_s: float = 2.0
@@ -74,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--natural-tokens", metavar="MEAN[,STDDEV]", help="answers end by themselves after so many tokens")
     add("--tokenizer", metavar="NAME", help="count tokens by this Hugging Face tokenizer or folder, slower (bundled)")
     add("--prefix-cache", action="store_true", help="cache prompt prefixes, as vLLM does by default")
+    add("--truth-texts", action="store_true", help="what was asked and said, too, in the log")
     add("--truth", type=Path, metavar="FILE", help="log of every request with the instants of its tokens")
     add("--ready-file", type=Path, metavar="FILE", help="JSON with url, pid and ca_file, written once it listens")
     add("--stall-at", type=_duration, metavar="DURATION", help="the whole server stands still from then ...")
@@ -92,7 +94,7 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         faults=tuple(map(faults.parse, args.fault)), dialect=_dialect(args.dialect), seed=args.seed,
         default_tokens=args.default_tokens,
         natural_tokens=_natural(args.natural_tokens), tokenizer=args.tokenizer,
-        prefix_cache=args.prefix_cache, truth=args.truth,
+        prefix_cache=args.prefix_cache, truth=args.truth, truth_texts=args.truth_texts,
         ready_file=args.ready_file, stall_at_s=args.stall_at, stall_for_s=args.stall_for, die_at_s=args.die_at,
         refuse_at_s=args.refuse_at, metrics_factor=args.metrics_factor)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fmload.metrics.per_record import e2e_ns, ttft_ns
 from fmload.model.outcome import Outcome
-from fmload.model.reading import Reading, ToolCall
+from fmload.model.reading import Reading, ToolCall, calls_json
 from fmload.model.record import Record
 
 NS = 1e9
@@ -41,12 +41,7 @@ class Answer:
     @property
     def message(self) -> dict[str, Any]:
         """The answer as a message of the chat, for the requests that go on from it: text and tool calls."""
-        message: dict[str, Any] = {"role": "assistant", "content": self.text}
-        if self.tool_calls:
-            message["tool_calls"] = [
-                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-                for call in self.tool_calls]
-        return message
+        return {"role": "assistant", "content": self.text, **calls_json(self.tool_calls)}
 
 
 def answer_of(record: Record, reading: Reading) -> Answer:

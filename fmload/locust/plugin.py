@@ -396,7 +396,7 @@ def _guard(environment: Any) -> webui.Guard:
 def _name(record: Record) -> str:
     """What a request is called in Locust's statistics: as its scenario calls it, or by endpoint and prompts."""
     note = scenario_of(record.detail)
-    return str(note["name"]) if note else f"{record.endpoint} {record.prompt_set}"
+    return str(note["name"]) if note and "name" in note else f"{record.endpoint} {record.prompt_set}"
 
 
 def _protocol(environment: Any) -> str:

@@ -15,7 +15,7 @@ class Prompt:
     `output_tokens` is the length asked for (None: the endpoint's parameters decide), `exact_output` whether the
     server is asked for exactly that. `parameters` override the endpoint's for this prompt. `reference` is the ground
     truth, if the source has one. `offset_s` is the arrival time after the stage's start in a trace. Prompts of one
-    `conversation` are sent in order of `turn`.
+    `conversation` are sent in order of `turn`; with `served` their earlier answers are those that the server gives.
     """
 
     id: str
@@ -32,6 +32,7 @@ class Prompt:
     conversation: str | None = None
     turn: int = 0
     think_s: float = 0.0
+    served: bool = False
 
     def as_messages(self) -> list[dict[str, Any]]:
         """The chat form: `messages`, or the text as one user message."""

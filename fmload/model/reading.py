@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -32,6 +32,13 @@ class ToolCall(NamedTuple):
     id: str
     name: str
     arguments: str
+
+
+def calls_json(calls: Sequence[ToolCall]) -> dict[str, Any]:
+    """Tool calls as a message of a chat has them; empty where there are none."""
+    told = [{"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in calls]
+    return {"tool_calls": told} if told else {}
 
 
 @dataclass(slots=True)

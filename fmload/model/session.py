@@ -8,7 +8,6 @@ from typing import Literal
 # finished: every request ended well and the session came to its end. failed: it lost a request, or its own script
 # failed. cut: the stage closed, or its user was stopped, before its end.
 SessionOutcome = Literal["finished", "failed", "cut"]
-ANSWERS = ("served", "recorded", "made_up")  # what later turns carry: docs/sessions.md
 
 
 @dataclass(slots=True)

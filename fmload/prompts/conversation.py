@@ -19,7 +19,8 @@ from fmload.prompts.tokenizer import Tokenizer
 
 
 class Conversation(Invented):
-    """Conversations whose earlier answers are synthetic too: the lengths of every turn are known, and drawn."""
+    """Conversations of synthetic questions. The lengths of all answers are drawn, and asked for; what later turns
+    repeat of them is drawn, too, or what the server said."""
 
     class Options(Strict):
         """Keys of `source: conversation`."""
@@ -29,6 +30,8 @@ class Conversation(Invented):
         answer_tokens: Length = Field(description="length of each answer: asked for, and repeated in later turns")
         system_tokens: int = Field(
             0, ge=0, le=limits.TOKENS, description="length of a system message that all conversations share")
+        answers: Literal["made_up", "served"] = Field(
+            "made_up", description="what later turns repeat: answers drawn beforehand, or those that the server gave")
         think_s: Seconds = Field(0.0, alias="think", description="mean pause before each later question")
         think_kind: Literal["fixed", "exponential"] = "exponential"
 
@@ -45,7 +48,8 @@ class Conversation(Invented):
             answer = self._say("assistant", self.options.answer_tokens, tokenizer, draw, "")
             prompts.append(Prompt(
                 id="", prompt_set=self.name, messages=list(said), conversation=f"{self.name}-{index:06d}", turn=turn,
-                output_tokens=tokenizer.count(answer["content"]), think_s=self._think_s(draw) if turn else 0.0))
+                output_tokens=tokenizer.count(answer["content"]), think_s=self._think_s(draw) if turn else 0.0,
+                served=self.options.answers == "served"))
             said.append(answer)
         return prompts
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fmload.config.server_identity import server_of
@@ -44,6 +46,7 @@ class Deal:
         order = fresh[first:] + fresh[:first]
         self._fresh = itertools.cycle(order)
         self._once = iter(order)
+        self._begun: Counter[str] = Counter()  # how often each conversation was
         self._due: list[tuple[float, int, Prompt]] = []
         self._order = itertools.count()
 
@@ -51,19 +54,33 @@ class Deal:
         """The prompt to send now."""
         if self._due and self._due[0][0] <= now_s:
             return heapq.heappop(self._due)[2]
-        return next(self._fresh)
+        return self._first(next(self._fresh))
 
     def take_once(self, now_s: float) -> Prompt | None:
         """As `take`, where no prompt is sent again; None while nothing is left but turns that are not due."""
         if self._due and self._due[0][0] <= now_s:
             return heapq.heappop(self._due)[2]
-        return next(self._once, None)
+        prompt = next(self._once, None)
+        return None if prompt is None else self._first(prompt)
+
+    def _first(self, prompt: Prompt) -> Prompt:
+        """A prompt that nothing came before; a conversation that is begun again is another one."""
+        if prompt.conversation is None:
+            return prompt
+        self._begun[prompt.conversation] += 1
+        times = self._begun[prompt.conversation]
+        return prompt if times == 1 else replace(prompt, conversation=f"{prompt.conversation}/{times}")
+
+    def goes_on(self, prompt: Prompt) -> bool:
+        """Whether another turn follows."""
+        return prompt.id in self._following
 
     def answered(self, prompt: Prompt, now_s: float) -> None:
         """The prompt's request has ended, well or not: its conversation can go on."""
         following = self._following.get(prompt.id)
         if following is not None:
-            heapq.heappush(self._due, (now_s + following.think_s, next(self._order), following))
+            due = replace(following, conversation=prompt.conversation)
+            heapq.heappush(self._due, (now_s + following.think_s, next(self._order), due))
 
 
 def deal_key(endpoint: EndpointSpec, prompt_set: str) -> DealKey:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,8 @@ class ShareGPT(Rows):
         turns: int = Field(
             1, ge=1, le=limits.TOKENS, description="questions of a conversation that are sent, one after the other")
         answer_lengths: bool = Field(True, description="ask for answers as long as those in the file")
+        answers: Literal["recorded", "served"] = Field(
+            "recorded", description="what later turns repeat: the answers of the file, or those that the server gave")
         think_s: Seconds = Field(0.0, alias="think", description="pause before each later question")
 
     columns = ("conversations",)
@@ -54,4 +56,5 @@ class ShareGPT(Rows):
         return Prompt(
             id="", prompt_set=self.name, messages=messages, output_tokens=length, reference=answer or None,
             conversation=str(item.values.get("id") or item.where) if self.options.turns > 1 else None,
-            turn=turn, think_s=self.options.think_s if turn else 0.0)
+            turn=turn, think_s=self.options.think_s if turn else 0.0,
+            served=self.options.turns > 1 and self.options.answers == "served")

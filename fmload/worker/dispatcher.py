@@ -24,6 +24,7 @@ from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.model.record import SCENARIO, Record, noted
 from fmload.model.request_id import new_id, new_trial_id
+from fmload.model.session import Session
 from fmload.plan.exact import Part
 from fmload.prompts import replay
 from fmload.prompts.deal import Deal, deals_of
@@ -35,6 +36,7 @@ from fmload.wire.http1 import Http1Wire
 from fmload.worker import measure
 from fmload.worker.arrival_queue import ArrivalQueue, Due
 from fmload.worker.cancellation import Cancellation
+from fmload.worker.conversations import Conversations
 from fmload.worker.load_balancer import LoadBalancer
 from fmload.worker.safe_check import SafeCheck
 from fmload.worker.slots import Lane, Slots, opening_s
@@ -123,11 +125,13 @@ class Dispatcher:
 
     `offset_ns` (this worker's clock minus the master's) is kept up to date by its owner. Raises FmloadError for an
     endpoint that cannot be built here. `index` is the worker's number: workers begin at different addresses. `begins`:
-    the prompt with which each endpoint (by name) begins each set, where it is not the first.
+    the prompt with which each endpoint (by name) begins each set, where it is not the first. `keep_session` gets each
+    conversation that has ended.
     """
 
     def __init__(self, run: RunFile, prompts: Mapping[str, list[Prompt]], worker: str, keep: Keep, dead: Dead,
-                 index: int = 0, begins: Mapping[str, Mapping[str, str]] = MappingProxyType({})) -> None:
+                 index: int = 0, begins: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+                 keep_session: Callable[[Session], None] = lambda _: None) -> None:
         limits = run.timeouts
         self.lanes = Slots()
         self.protocols = {spec.name: spec.protocol for spec in run.endpoints}
@@ -151,6 +155,7 @@ class Dispatcher:
         checks = run.load.safe_check
         self._safe_check = SafeCheck(checks, run.seed) if checks is not None else None
         self._trial = run.load.trial or None
+        self._conversations = Conversations(keep_session)
         self._in_flight: dict[gevent.Greenlet, Lane] = {}
         self._helpers: list[gevent.Greenlet] = []
         self._paced: dict[int, Paced] = {}  # by stage, those of open loops
@@ -311,6 +316,7 @@ class Dispatcher:
     def stop(self, when_idle: Callable[[], None] | None = None) -> None:
         """Send nothing new; call `when_idle` once nothing is in flight any more."""
         self.lanes.close()
+        self._conversations.cut()
         self._paced = {}
         self._end_helpers()
         self._when_idle, self._when_spent = when_idle, None
@@ -411,13 +417,18 @@ class Dispatcher:
         self._tell_if_idle()
 
     def _request(self, lane: Lane, scheduled_ns: int, due: Prompt | None,
-                 note: dict[str, Any] | None) -> tuple[Record, Reading]:
+                 note: dict[str, Any] | None = None) -> tuple[Record, Reading]:
         """One request and its record: whatever is raised on the way, there is one."""
         prompt, record, reading = due, None, Reading()
+        held: Callable[[tuple[Record, Reading]], None] | None = None
         try:
             deal = self._own_deals.get(lane.stage) or self._deals[lane.endpoint, lane.prompt_set]
             prompt = due or deal.take(time.monotonic())
-            record, reading = self._measure(lane, prompt, scheduled_ns)
+            sent = prompt
+            if prompt.conversation is not None and note is None:
+                sent, note = self._conversations.begin(lane, prompt)
+                held = partial(self._conversations.ended, lane, prompt, sent, goes_on=deal.goes_on(prompt))
+            record, reading = self._measure(lane, sent, scheduled_ns)
             deal.answered(prompt, time.monotonic())
         except (Exception, gevent.Timeout) as error:
             record = record or self._unsent(lane, prompt or _NO_PROMPT, scheduled_ns)
@@ -427,6 +438,8 @@ class Dispatcher:
         if note is not None:
             record.detail = noted(record.detail, SCENARIO, note)
         self._keep(record, reading)
+        if held is not None:
+            held((record, reading))
         lane.unreached = lane.unreached + 1 if record.outcome in _UNREACHED else 0
         if lane.unreached == DEAD_AFTER:
             self._dead(lane.stage, f"{record.endpoint}: {record.error}")

@@ -151,7 +151,7 @@ class Worker:
         try:
             run = RunFile.model_validate(plan.run)
             dispatcher = Dispatcher(run, self._prompts, self.identity, self._keep, self._tell_of_dead_endpoint,
-                                    plan.index, plan.begins)
+                                    plan.index, plan.begins, self.keep_session)
             dispatcher.check_prompts()
             trials = dispatcher.try_endpoints(unsure_alone=not plan.trial)
             problem = self._tell_of_trials(trials) if plan.trial else None

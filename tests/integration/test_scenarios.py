@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 import pytest
+import requests
 
 from fmload.base.resources import resource
 from fmload.model.record import Record, scenario_of
@@ -202,8 +203,6 @@ def test_plain_http_calls_stand_beside_the_model_in_locusts_statistics(tmp_path:
 
 
 def test_with_the_web_ui_a_scenario_is_started_and_its_tasks_are_in_the_statistics(tmp_path: Path) -> None:
-    import requests
-
     with emulator(tmp_path, *FAST) as server:
         port, web = str(free_port()), str(free_port())
         command = ["-m", "locust", "-f", str(example("chat_with_memory")), "--host", f"{server.url}/v1", "--web-port",
@@ -211,16 +210,35 @@ def test_with_the_web_ui_a_scenario_is_started_and_its_tasks_are_in_the_statisti
                    str(tmp_path / "out"), "--master-bind-port", port, "--master-port", port]
         with started(command, tmp_path) as run:
             page = f"http://127.0.0.1:{web}"
-
-            def there() -> bool:
-                try:
-                    return requests.get(page, timeout=2).ok
-                except requests.RequestException:
-                    return False
-            wait_until(there, 30.0, "the web UI")
+            wait_until(lambda: _answers(page), 30.0, "the web UI")
             assert requests.post(f"{page}/swarm", data={"user_count": 3, "spawn_rate": 9, "run_time": "20s"},
                                  timeout=10).json()["success"]
             wait_until(lambda: run.stages() and run.stages()[0]["status"] == "done" and run.records(), 60.0, "the run")
             stats = orjson.loads(requests.get(f"{page}/stats/requests", timeout=5).content)["stats"]
             assert {"ask"} <= {row["name"] for row in stats}
             assert ids(run.records()) == {one.request_id for one in server.requests()}
+
+
+def test_the_how_to_runs_as_it_is_written(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text()
+    guide = page[page.index("## In five minutes"):page.index("## Users")]
+    code, = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    serve, load = (block.strip() for block in re.findall(r"```sh\n(.*?)```", guide, re.DOTALL))
+    port, other = str(free_port()), str(free_port())
+    (tmp_path / "agent.py").write_text(code)
+    run, report = (line.replace("8080", port).split() for line in load.splitlines())
+    with started(["-m", *serve.removesuffix("&").replace("8080", port).split()], tmp_path, "server"):
+        wait_until(lambda: _answers(f"http://127.0.0.1:{port}/health"), 30.0, "the emulator")
+        with started(["-m", *run, "--master-bind-port", other, "--master-port", other], tmp_path) as locust_run:
+            assert locust_run.wait() == 0, locust_run.output()
+    with started(["-m", *report], tmp_path, "report") as made:
+        assert made.wait() in (0, 4), made.output()  # 4: a busy machine, and the audit says so
+    told = "".join(one.read_text() for one in (tmp_path / "results/agent").glob("*.md"))
+    assert "Requests by task" in told and "| plan |" in told and "| write |" in told and "| job |" in told
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=2).ok
+    except requests.RequestException:
+        return False

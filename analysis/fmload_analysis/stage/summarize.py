@@ -69,6 +69,7 @@ class StageSummary:
     judged: Mapping[str, Judged] = field(default_factory=dict)  # objectives by the bounds of their samples
     addresses: tuple[AddressSummary, ...] = ()  # empty where the endpoint has one address
     prompt_source: str | None = None  # of its prompt set, as the run file names it
+    answers: str | None = None  # what later turns of its conversations repeat; None: it has none
     spend: Spend = field(default_factory=Spend)
     recorded: int = 0  # records of the stage, those of its warm-up and drain included
     losses: tuple[str, ...] = ()  # what could not be read of the journals, or not be stored, in this run
@@ -255,7 +256,8 @@ def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted, earli
         judged=judged(wanted.objectives, requests, _with_limits(table, wanted), gathered.tokens),
         tasks=by_task(table, requests, wanted), turns=by_turn(table, requests, wanted),
         addresses=by_address(table, requests, gathered.window_ns, endpoint, wanted),
-        prompt_source=run.prompt_source(stage.prompt_set), spend=spend_of(table, completed, prices))
+        prompt_source=run.prompt_source(stage.prompt_set), answers=run.answers(stage.prompt_set),
+        spend=spend_of(table, completed, prices))
 
 
 _EMPTY: dict[str, np.ndarray[Any, Any]] = {

@@ -57,7 +57,7 @@ EMPTY = rows_of(None, 0)
 
 def by_task(table: Mapping[str, Any], requests: Requests, wanted: Wanted) -> tuple[TaskSummary, ...]:
     """A summary of each name and user class, in order of their names; empty where requests have none."""
-    named = requests.in_window & np.not_equal(table["task"], None)
+    named = requests.in_window & np.array([task is not None for task in table["task"]], dtype=bool)
     pairs = sorted({(str(task), str(user)) for task, user in zip(table["task"][named], table["user"][named],
                                                                   strict=True)})
     return tuple(_summary(task, user, None, table, requests, named & (table["task"] == task) & (table["user"] == user),

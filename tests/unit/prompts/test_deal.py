@@ -42,6 +42,18 @@ def test_what_has_been_due_longest_comes_first() -> None:
     assert [deal.take(6.0).id for _ in range(2)] == ["b1", "a1"]
 
 
+def test_a_conversation_that_is_begun_again_is_another_one_to_its_last_turn() -> None:
+    deal = Deal([A0, A2])
+    first, again = deal.take(0.0), deal.take(0.0)
+    assert (first.conversation, again.conversation) == ("a", "a/2")
+    assert deal.goes_on(first) and deal.goes_on(again)
+    deal.answered(again, 0.0)
+    deal.answered(first, 1.0)
+    later = [deal.take(9.0) for _ in range(2)]
+    assert [(one.id, one.conversation) for one in later] == [("a2", "a/2"), ("a2", "a")]
+    assert not any(deal.goes_on(one) for one in later)
+
+
 def test_a_conversation_that_lost_a_turn_to_a_filter_goes_on() -> None:
     deal = Deal([A0, A2, B0])
     deal.answered(A0, 0.0)

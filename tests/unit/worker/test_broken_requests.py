@@ -39,7 +39,7 @@ def test_a_request_that_the_load_generator_breaks_is_a_record_and_its_user_waits
                         lambda one, reading: kept.append(one), lambda *_: None)
     lane = Lane(0, "e", "p", 1)
     with caplog.at_level(logging.ERROR):
-        outcomes = [dispatcher._request(lane, 5, None) for _ in range(3)]
+        outcomes = [dispatcher._request(lane, 5, None)[0].outcome for _ in range(3)]
     assert outcomes == ["client"] * 3 and FAILURE_PAUSE_S["client"] > 0
     assert {(one.outcome, one.error, one.scheduled_ns) for one in kept} == {
         ("client", "ZeroDivisionError: division by zero", 5)}

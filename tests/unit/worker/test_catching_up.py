@@ -29,7 +29,7 @@ class Idle(Dispatcher):
         super().__init__(parse(RUN, "run.yml", folder), prompts, "w", lambda *_: None, lambda *_: None)
         self.due_ns: list[int] = []
 
-    def _request(self, lane: Any, scheduled_ns: int, due: Prompt | None) -> str:
+    def _request(self, lane: Any, scheduled_ns: int, due: Prompt | None, note: Any = None) -> Any:
         self.due_ns.append(scheduled_ns)
         return "ok"
 

@@ -18,6 +18,7 @@ ALIKE_ON_PURPOSE = {
     "sharegpt": "each turn repeats the turns before it, with the answers of the data set: a server that caches its own "
                 "answers, too, finds less of them than in a real chat",
 }
+SERVED = "each turn repeats the turns before it, with what the server really said"
 FEW = 11  # the fewest samples for a median by the rule of the floors
 
 
@@ -101,7 +102,8 @@ def cached_tokens(facts: Facts) -> Check | None:
     share = facts.value("cached_share")
     if share is None:
         return None
-    on_purpose = ALIKE_ON_PURPOSE.get(facts.summary.prompt_source or "")
+    source = facts.summary.prompt_source or ""
+    on_purpose = SERVED if facts.summary.answers == "served" else ALIKE_ON_PURPOSE.get(source)
     found = share > CLOSE
     why = f"; {on_purpose}." if on_purpose else ": TTFT and throughput are those of a warm cache." if found else "."
     return Check(7, "cached input tokens", WARN if found and not on_purpose else PASS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fmload_analysis.document import formats
-from fmload_analysis.document.document import Block, Cell, Column, Paragraph, Section, Table
+from fmload_analysis.document.document import Block, Cell, Column, Paragraph, Section, Table, literal
 from fmload_analysis.document.formats import cell, name
 from fmload_analysis.stage.sessions import PARTS, SessionSummary
 from fmload_analysis.stage.tasks import TaskSummary
@@ -20,6 +20,10 @@ _SESSIONS = (Column("Session", numeric=False), Column("Finished"), Column("Faile
              Column("Finished", "share"), Column("Finished", "1/min"), Column("Duration p50", "s"),
              Column("Duration p95", "s"), Column("Requests", "each"), Column("In requests"), Column("In tools"),
              Column("Thinking"), Column("Else"), Column("Price", "USD"))
+
+
+_ANSWERS = {"served": "what the server really said before", "recorded": "the answers of the data set",
+            "made_up": "answers that were made up before the load"}
 
 
 def render(analysis: Analysis) -> Section | None:
@@ -65,6 +69,9 @@ def _sessions(analysis: Analysis) -> Iterator[Block]:
         "A session is a sequence of requests that depend on each other. It is finished when it came to its end and "
         "lost no request; one that the end of its stage cut is neither finished nor failed. Its duration is from the "
         "first send to the last token; requests side by side count once in where the time went.")
+    for answers, told in _ANSWERS.items():
+        if sets := sorted({one.prompt_set for one in found if analysis.run.answers(one.prompt_set) == answers}):
+            yield Paragraph(f"Later turns of {', '.join(map(literal, sets))} carry {told} (`answers: {answers}`).")
     yield Table([*STAGE_COLUMNS, *_SESSIONS], rows, "**Sessions** that ended inside the window")
     if lost := sum(result.summary.sessions.lost for result in found if result.summary.sessions):
         yield Paragraph(f"Of {formats.several(lost, 'session')} the requests are there and the end is not: a worker "

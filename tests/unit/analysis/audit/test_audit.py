@@ -135,6 +135,22 @@ def test_cached_input_tokens_warn(tmp_path: Path) -> None:
     assert result_of(judged(tmp_path, back_to_back(cached_tokens=5)), "cached input tokens") == "WARN"
 
 
+def test_users_of_a_scenario_are_told_and_not_judged_by_their_requests_in_flight(tmp_path: Path) -> None:
+    write(tmp_path, [stage(window_ms=20_000, concurrency=9)], back_to_back(),
+          spec={"prompts": [{"name": "p", "source": "scenario"}]})
+    found = next(check for check in analyse_run(open_run(tmp_path)).results[0].checks
+                 if check.name == "achieved = offered")
+    assert found.result == "PASS" and found.sentence.startswith("9 users with a scenario")
+
+
+def test_a_cache_of_served_answers_is_no_reproach_and_said_to_be_of_them(tmp_path: Path) -> None:
+    write(tmp_path, [stage(window_ms=20_000)], back_to_back(cached_tokens=5),
+          spec={"prompts": [{"name": "p", "source": "conversation", "answers": "served"}]})
+    found = next(check for check in analyse_run(open_run(tmp_path)).results[0].checks
+                 if check.name == "cached input tokens")
+    assert found.result == "PASS" and "what the server really said" in found.sentence
+
+
 @pytest.mark.parametrize(("source", "result", "words"), [
     ("synthetic", "WARN", "those of a warm cache"), ("shared_prefix", "PASS", "share their prefixes on purpose"),
     ("conversation", "PASS", "earlier answers that are made up"), ("sharegpt", "PASS", "the answers of the data set")])

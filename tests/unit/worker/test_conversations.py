@@ -1,0 +1,107 @@
+"""Conversations of prepared prompts: served answers stand in later turns, and each conversation is a session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fmload.model.prompt import Prompt
+from fmload.model.reading import Chunk, Reading
+from fmload.model.record import Record
+from fmload.model.session import Session
+from fmload.worker.conversations import Conversations
+from fmload.worker.slots import Lane
+
+LANE = Lane(2, "e", "chat")
+SYSTEM = {"role": "system", "content": "Be brief."}
+
+
+def said(role: str, text: str) -> dict[str, str]:
+    return {"role": role, "content": text}
+
+
+def prompts(turns: int = 3, served: bool = True, conversation: str = "c") -> list[Prompt]:
+    messages, made = [SYSTEM], []
+    for turn in range(turns):
+        messages = [*messages, said("user", f"question {turn}")]
+        made.append(Prompt(f"p-{turn}", "chat", messages=list(messages), conversation=conversation, turn=turn,
+                           served=served, input_tokens=9))
+        messages = [*messages, said("assistant", f"made up {turn}")]
+    return made
+
+
+class Talk:
+    """Sends turns one after the other, as the dispatcher does."""
+
+    def __init__(self) -> None:
+        self.sessions: list[Session] = []
+        self.conversations = Conversations(self.sessions.append)
+        self.notes: list[dict[str, Any]] = []
+        self._instant = 0
+
+    def turn(self, prompt: Prompt, outcome: Any = "ok", goes_on: bool = True, lane: Lane = LANE) -> Prompt:
+        sent, note = self.conversations.begin(lane, prompt)
+        self.notes.append(note)
+        self._instant += 100
+        record = Record("r", "w", lane.stage, lane.endpoint, "chat", prompt.id, 0, send_ns=self._instant,
+                        last_token_ns=self._instant + 40, outcome=outcome)
+        reading = Reading([Chunk(1, text=f"served {prompt.turn}")] if outcome == "ok" else [])
+        self.conversations.ended(lane, prompt, sent, (record, reading), goes_on=goes_on)
+        return sent
+
+
+def test_each_turn_carries_what_the_server_really_said_and_its_count_is_no_more_known() -> None:
+    talk, made = Talk(), prompts()
+    sent = [talk.turn(prompt) for prompt in made]
+    assert sent[0] == made[0]
+    assert sent[2].messages == [SYSTEM, said("user", "question 0"), said("assistant", "served 0"),
+                                said("user", "question 1"), said("assistant", "served 1"), said("user", "question 2")]
+    assert [prompt.input_tokens for prompt in sent] == [9, None, None]
+
+
+def test_without_served_answers_a_prompt_is_sent_as_it_was_made() -> None:
+    talk, made = Talk(), prompts(served=False)
+    assert [talk.turn(prompt) for prompt in made] == made
+
+
+def test_a_question_without_an_answer_is_no_part_of_what_was_said() -> None:
+    talk, (first, second, third) = Talk(), prompts()
+    talk.turn(first)
+    talk.turn(second, outcome="http_5xx")
+    assert talk.turn(third).messages == [SYSTEM, said("user", "question 0"), said("assistant", "served 0"),
+                                         said("user", "question 2")]
+
+
+def test_a_first_question_that_fails_leaves_the_next_turn_without_it() -> None:
+    talk, (first, second, _) = Talk(), prompts()
+    talk.turn(first, outcome="http_5xx")
+    sent = talk.turn(second).messages
+    assert sent == [SYSTEM, said("user", "question 1")]
+
+
+def test_two_conversations_and_two_endpoints_do_not_hear_each_other() -> None:
+    talk, other = Talk(), Lane(3, "f", "chat")
+    one, two = prompts(conversation="c"), prompts(conversation="d")
+    for prompt, lane in ((one[0], LANE), (two[0], LANE), (one[0], other)):
+        talk.turn(prompt, lane=lane)
+    talk.turn(one[1])
+    assert len(talk.turn(two[1]).messages or []) == len(talk.turn(one[1], lane=other).messages or []) == 4
+
+
+def test_a_conversation_is_a_session_that_is_finished_with_its_last_turn() -> None:
+    talk = Talk()
+    for prompt in prompts():
+        talk.turn(prompt, goes_on=prompt.turn < 2)
+    session, = talk.sessions
+    assert (session.outcome, session.requests, session.stage, session.name) == ("finished", 3, 2, "chat")
+    assert (session.begin_ns, session.end_ns, session.in_requests_ns) == (100, 340, 120)
+    assert [(note["session"], note["turn"], note["step"]) for note in talk.notes] == [
+        (session.session, turn, turn) for turn in range(3)]
+
+
+def test_a_stage_that_closes_cuts_the_session_and_the_conversation_goes_on_in_the_next_as_none() -> None:
+    talk, (first, second, _) = Talk(), prompts()
+    talk.turn(first)
+    talk.conversations.cut()
+    sent = talk.turn(second, goes_on=False, lane=Lane(5, "e", "chat"))
+    assert [session.outcome for session in talk.sessions] == ["cut"]
+    assert said("assistant", "served 0") in (sent.messages or []) and "session" not in talk.notes[1]
