@@ -52,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=positive, metavar="N", help="Locust workers on this host, in place of the run file's")
     add("--remote-workers", type=positive, metavar="N", help="wait for N workers of other hosts instead")
     add("--bind", default="0.0.0.0:5557", metavar="HOST:PORT", help="where remote workers connect (%(default)s)")
+    add("--locustfile", type=Path, metavar="FILE",
+        help="users that write what they send, for prompts of `source: scenario` (docs/scenarios.md)")
     add("--resume", action="store_true", help="go on with an interrupted run, in --out or in results/latest")
     add("--require-objectives", action="store_true", help="exit with 3 when no stage meets the objectives")
     add("--yes", action="store_true", help="do not ask before what costs money")
@@ -65,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     console = Console(stderr=True)
     progress = Progress(console)
     run_file, path = _run_file(args, progress.say)
+    _check_locustfile(run_file, args.locustfile)
     run_file = proxies.with_proxies(run_file)
     for words in proxies.told(run_file):
         progress.say(words)
@@ -135,7 +138,8 @@ def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progres
             session.prepare_prompts(ready, results, here)
             progress.say(session.approve(ready, results, args.resume, args.yes, _agrees()))
             with recorded(ready, results, progress.say), progress:
-                code = orchestrate.drive(ready, results, workers, progress, args.resume, remote, watched)
+                code = orchestrate.drive(ready, results, workers, progress, args.resume, remote, watched,
+                                         args.locustfile and args.locustfile.resolve())
             count_answers(results, progress.say)  # while a server that counts tokens is still there to be asked
             if any(spec.deploy and spec.deploy.target != "local" for spec in run_file.endpoints):
                 told += _report_before_the_teardown(results)
@@ -191,6 +195,16 @@ def _prepare(progress: Progress, run_file: RunFile, results: Results) -> None:
         if spec.count is not None or _needs_server(run_file):
             for told in remarks(run_file, spec, read(paths[spec.name])):
                 progress.say(f"{spec.name}: {told}")
+
+
+def _check_locustfile(run_file: RunFile, locustfile: Path | None) -> None:
+    """Raises FmloadError where the prompts are a scenario's and no locustfile says which, or the file is not there."""
+    scripted = [spec.name for spec in run_file.prompts if spec.source == "scenario"]
+    if locustfile is None and scripted:
+        raise FmloadError(f"prompt set '{scripted[0]}' (source: scenario) is written by the users of a locustfile",
+                          hint="give it: --locustfile agent.py; 'fmload help scenarios' shows one")
+    if locustfile is not None and not locustfile.is_file():
+        raise FmloadError(f"--locustfile {locustfile}: there is no such file", hint="mind the folder")
 
 
 def _needs_server(run_file: RunFile) -> bool:

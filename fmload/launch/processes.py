@@ -67,19 +67,20 @@ class Remote:
             raise FmloadError(f"--bind: '{bind}' is not HOST:PORT", hint="for example --bind 0.0.0.0:5557")
         return cls(workers, host, int(port))
 
-    def command(self) -> str:
+    def command(self, locustfile: Path | None = None) -> str:
         """What starts a worker on another host, in a checkout or beside a copy of the locustfile."""
         host = socket.gethostname() if self.host in ("0.0.0.0", "::", "*") else self.host
         port = "" if self.port == 5557 else f" --master-port {self.port}"
-        return f"locust -f locustfiles/openai.py --worker --master-host {host}{port}"
+        return f"locust -f {locustfile or 'locustfiles/openai.py'} --worker --master-host {host}{port}"
 
 
 def drive(run: RunFile, results: Results, workers: int, progress: Progress, resume: bool = False,
-          remote: Remote | None = None, watched: Sequence[str] = ()) -> int:
+          remote: Remote | None = None, watched: Sequence[str] = (), locustfile: Path | None = None) -> int:
     """Run the load to its end; returns 0, or the exit code of a run that did not end well (2, 4, 130).
 
-    `workers` are started on this host, unless there are `remote` ones; `watched` are more options of the master. For
-    the main thread only (signals). Every process that was started is gone on return. Raises FmloadError with the
+    `workers` are started on this host, unless there are `remote` ones; `watched` are more options of the master,
+    `locustfile` holds users with a scenario. For the main thread only (signals). Every process that was started is gone
+    on return. Raises FmloadError with the
     master's own words when it failed.
     """
     if remote is not None:
@@ -87,10 +88,11 @@ def drive(run: RunFile, results: Results, workers: int, progress: Progress, resu
     lifted, secrets = lift(run)
     environment = {**_environment(_token(remote)), **secrets}
     with (run_file_in_memory(lifted) as run_file,
-          _fleet(run_file, results, workers, resume, remote, watched, environment) as fleet):
+          _fleet(run_file, results, workers, resume, remote, watched, environment,
+                 locustfile or resource("locustfiles", "openai.py")) as fleet):
         if remote:
             progress.say(f"waiting for {_several(remote.workers)} at {remote.host}:{remote.port}, for at most "
-                         f"{REMOTE_CONNECT_LIMIT_S // 60:g} minutes; start each with\n  {remote.command()}")
+                         f"{REMOTE_CONNECT_LIMIT_S // 60:g} minutes; start each with\n  {remote.command(locustfile)}")
         interrupted = _watch(fleet, results, progress, remote.workers if remote else workers)
         code = fleet.master.returncode
     whole = _close_stages(results)
@@ -195,10 +197,10 @@ def _live(results: Results) -> Path:
 
 @contextmanager
 def _fleet(run_file: int, results: Results, workers: int, resume: bool, remote: Remote | None,
-           watched: Sequence[str], environment: dict[str, str]) -> Iterator[Fleet]:
+           watched: Sequence[str], environment: dict[str, str], locustfile: Path) -> Iterator[Fleet]:
     host, port = (remote.host, remote.port) if remote else ("127.0.0.1", _free_port())
     expected, limit_s = (remote.workers, REMOTE_CONNECT_LIMIT_S) if remote else (workers, CONNECT_LIMIT_S)
-    locust = [sys.executable, "-P", "-m", "locust", "-f", str(resource("locustfiles", "openai.py")), "--only-summary",
+    locust = [sys.executable, "-P", "-m", "locust", "-f", str(locustfile), "--only-summary",
               "--fmload-config", f"/dev/fd/{run_file}", "--fmload-out", str(results.root)]
     _live(results).unlink(missing_ok=True)
     master = _start([*locust, "--master", "--headless", "--master-bind-host", host, "--master-bind-port", str(port),

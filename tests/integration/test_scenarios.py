@@ -219,6 +219,21 @@ def test_with_the_web_ui_a_scenario_is_started_and_its_tasks_are_in_the_statisti
             assert ids(run.records()) == {one.request_id for one in server.requests()}
 
 
+def test_fmload_run_takes_a_locustfile_and_says_where_one_is_missing(tmp_path: Path) -> None:
+    with emulator(tmp_path, *FAST) as server:
+        path = run_file(tmp_path, {"a": server.url}, {"concurrency": [3], "ramp": 0, "warmup": "1s", "window": "3s"},
+                        prompts=[{"name": "agents", "source": "scenario"}])
+        command = ["-m", "fmload", "run", str(path), "--out", str(tmp_path / "out")]
+        with started(command, tmp_path, "without") as run:
+            assert run.wait() == 2 and "--locustfile agent.py" in run.output()
+        with started([*command, "--locustfile", "no.py"], tmp_path, "missing") as run:
+            assert run.wait() == 2 and "no such file" in run.output()
+        with started([*command, "--locustfile", str(example("retrieval"))], tmp_path) as run:
+            assert run.wait() in (0, 4), run.output()
+        assert run.records() and ids(run.records()) == {one.request_id for one in server.requests()}
+        assert "Requests by task" in "".join(page.read_text() for page in (tmp_path / "out").glob("*.md"))
+
+
 def test_the_how_to_runs_as_it_is_written(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text()
     guide = page[page.index("## In five minutes"):page.index("## Users")]
