@@ -365,6 +365,8 @@ class LoadSpec(Strict):
     side_by_side: bool = Field(False, description="stages of different endpoints run at the same time")
     repeat: int = Field(1, ge=1, le=limits.REPEATS, description="times that every stage is run")
     shuffle: bool = Field(False, description="order of the stages drawn by the seed")
+    shape: bool = Field(False, description=(
+        "users come and go as the locustfile's own LoadTestShape says; concurrency is the most of them"))
     respread: bool = Field(False, description="users of a lost worker, or its arrivals to come, go to the others")
     stop_when_saturated: bool | None = Field(
         None, description="end a stage that the endpoint cannot keep up with, and skip higher ones; yes in a search")

@@ -14,6 +14,7 @@ from fmload.base.errors import FmloadError
 from fmload.base.units import parse_duration_s
 from fmload.config import RunFile, load, parse, yaml_lines
 from fmload.exposition import watching
+from fmload.locust.shape import Foreseen
 
 DEFAULT_RUN_TIME_S = 60.0
 
@@ -64,11 +65,11 @@ def _hidden(add: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def run_file(options: argparse.Namespace, host: str | None, protocol: str, ask: Ask | None = None,
-             scripted: bool = False) -> RunFile:
+             scripted: bool = False, foreseen: Foreseen | None = None) -> RunFile:
     """The run file named by --fmload-config, or the one that the other options describe. Raises FmloadError.
 
     `ask` tells the model of a server that speaks OpenAI's protocol, where none is given. `scripted`: the users write
-    what they send.
+    what they send; `foreseen`: what their own load shape will ask for.
     """
     if options.fmload_config:
         run = load(Path(options.fmload_config))
@@ -77,7 +78,8 @@ def run_file(options: argparse.Namespace, host: str | None, protocol: str, ask: 
         if ask is not None and protocol == "openai" and not options.fmload_model and urls[0]:
             given = {**vars(options), "fmload_model": ask(urls[0], options.fmload_api_key_env or None)}
             options = argparse.Namespace(**given)
-        described = {**_described(options, host, protocol), **({"prompts": [_scenario(options)]} if scripted else {})}
+        described = {**_described(options, host, protocol), **({"prompts": [_scenario(options)]} if scripted else {}),
+                     **({"load": _followed(options, foreseen)} if foreseen else {})}
         run = parse(yaml_lines.write(described), "the options", Path.cwd())
     waiting = [spec.name for spec in run.endpoints if spec.deploy]
     if waiting:
@@ -139,6 +141,19 @@ def _load(options: argparse.Namespace) -> dict[str, Any]:
         window_s = max(1.0, float(options.run_time or DEFAULT_RUN_TIME_S) - ramp_s - warmup_s)
     return {"concurrency": levels, "ramp": f"{ramp_s}s", "warmup": f"{warmup_s}s", "window": f"{window_s}s",
             "drain": options.fmload_drain}
+
+
+def _followed(options: argparse.Namespace, foreseen: Foreseen) -> dict[str, Any]:
+    """One stage over the whole of a load shape, its warm-up less."""
+    warmup_s = _seconds("--fmload-warmup", options.fmload_warmup)
+    seconds = foreseen.seconds or options.run_time
+    if not foreseen.users or (not seconds and not options.fmload_window):
+        raise FmloadError("the locustfile's load shape does not say how long it goes on, or asks for no users",
+                          hint="give -t or --fmload-window, and a tick() that asks for users")
+    window_s = (_seconds("--fmload-window", options.fmload_window) if options.fmload_window
+                else max(1.0, float(seconds or 0) - warmup_s))
+    return {"concurrency": [foreseen.users], "shape": True, "ramp": 0, "warmup": f"{warmup_s}s",
+            "window": f"{window_s}s", "drain": options.fmload_drain}
 
 
 def _seconds(option: str, text: str) -> float:

@@ -38,7 +38,7 @@ from fmload.launch.parent import parent
 from fmload.locust import door, options, said, scripted, webui
 from fmload.locust.link import RunnerLink
 from fmload.locust.listener import keep_listening
-from fmload.locust.shape import StageShape
+from fmload.locust.shape import FollowedShape, Foreseen, StageShape, foresee
 from fmload.locust.user import PromptUser
 from fmload.locust.webui import LiveView
 from fmload.master.budget import Budget
@@ -296,8 +296,9 @@ class Plugin:
         protocol = _protocol(self.environment)
         users = self.environment.user_classes
         run = options.run_file(given, self.guard.host(self.environment.host), protocol, self._ask_for_model,
-                               scripted.any_of(users))
+                               scripted.any_of(users), self._foreseen())
         scripted.check(run, users)
+        scripted.check_shape(run, users, followed=isinstance(self.environment.shape_class, FollowedShape))
         run = proxies.with_proxies(run)
         for words in proxies.told(run):
             logger.info("%s", words)
@@ -312,6 +313,11 @@ class Plugin:
         for told in said.phases(session.stages, given.num_users, given.spawn_rate, swept):
             logger.info("%s", told)
         return session
+
+    def _foreseen(self) -> Foreseen | None:
+        """What the locustfile's own load shape will ask for; None where it has none."""
+        shape = self.environment.shape_class
+        return foresee(shape.theirs) if isinstance(shape, FollowedShape) else None
 
     def _ask_for_model(self, url: str, variable: str | None) -> str:
         """The model that a server serves first. Raises FmloadError with what keeps it from saying so."""
@@ -441,6 +447,9 @@ def _on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> Non
     locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY_S
     if environment.shape_class is None:  # a locustfile with users alone
         environment.shape_class = StageShape()  # type: ignore[no-untyped-call]
+        environment.shape_class.runner = runner
+    elif not isinstance(environment.shape_class, StageShape):
+        environment.shape_class = FollowedShape(environment.shape_class)
         environment.shape_class.runner = runner
     plugin = environment.fmload = Plugin(environment, runner)
     if web_ui:

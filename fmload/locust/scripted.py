@@ -55,3 +55,16 @@ def _load_problems(run: RunFile) -> Iterator[str]:
 
 def _named(users: Sequence[Any]) -> str:
     return ", ".join(user.__name__ for user in users)
+
+
+def check_shape(run: RunFile, users: Sequence[Any], followed: bool) -> None:
+    """Raises FmloadError where a locustfile's own load shape and the run file do not agree on who gives the load."""
+    if followed and not any_of(users):
+        raise FmloadError(f"the locustfile has a load shape of its own, and {_named(users)} sends prepared prompts",
+                          hint="leave the shape out: fmload's stages give the load; or write users with a scenario")
+    if followed and not run.load.shape:
+        raise FmloadError("the locustfile has a load shape of its own, and the run file gives the load, too",
+                          hint="leave the shape out, or write load: {shape: true, concurrency: [the most users], …}")
+    if run.load.shape and not followed:
+        raise FmloadError("load.shape: the locustfile has no LoadTestShape of its own",
+                          hint="leave `shape` out, or write a class that says how many users there are")

@@ -132,10 +132,13 @@ class Assignment:
         gone by all others. Writes into the stages how many slots were given, and to whom.
         """
         users = registry.users()
-        dealt = deal([stage.slots for stage in stages], users)
+        slots_of = [stage.slots for stage in stages]
+        # Users of a shape of the locustfile's come and go: whoever is there has a slot.
+        dealt = dict.fromkeys(users, slots_of) if self._run.load.shape else deal(slots_of, users)
         for lane, stage in enumerate(stages):
             stage.workers = sorted({*stage.workers, *users})
-            stage.users = sum(slots[lane] for slots in dealt.values()) if stage.slots else None
+            stage.users = stage.slots if self._run.load.shape else (
+                sum(slots[lane] for slots in dealt.values()) if stage.slots else None)
         parts = {stage.stage: self._parts(stage, [dealt[worker][lane] for worker in users])
                  for lane, stage in enumerate(stages) if stage.exact}
         replayed: set[tuple[str, int]] = set(self._empty)

@@ -141,7 +141,8 @@ class Controller:
         run_id, results = self._collector.run_id, self._collector.results
         self._assignment = Assignment(self._run_file, run_id, results, len(members), self._stages)
         self._step_runner = StepRunner(self._registry, self._collector, self._assignment, self.user_target,
-                                       self._waits, self._say, self._run_file.timeouts.total_s)
+                                       self._waits, self._say, self._run_file.timeouts.total_s,
+                                       self._run_file.load.shape)
         for index, worker in enumerate(members):
             self._assignment.give_plan(self._registry, worker, index, trial=index == 0)
         self._helpers = [gevent.spawn(self._registry.ping_for_ever), gevent.spawn(self._registry.watch_for_ever),

@@ -30,7 +30,7 @@ class StepRunner:
     """Runs steps one after the other. `say` shows the phase; `total_s` is the limit of one request."""
 
     def __init__(self, registry: WorkerRegistry, collector: Collector, assignment: Assignment,
-                 user_target: UserTarget, waits: Waits, say: Say, total_s: float) -> None:
+                 user_target: UserTarget, waits: Waits, say: Say, total_s: float, shaped: bool = False) -> None:
         self.number = -1
         self._registry = registry
         self._collector = collector
@@ -39,6 +39,7 @@ class StepRunner:
         self._waits = waits
         self._say = say
         self._total_s = total_s
+        self._shaped = shaped  # users come and go by a shape of the locustfile's: none is waited for
         self._dealing = False  # whether slots of the running step may be dealt again
 
     def run(self, stages: list[Stage]) -> None:
@@ -114,6 +115,8 @@ class StepRunner:
         workers = len(self._registry.living())
         wanted = sum(stage.slots for stage in stages) or workers
         self._user_target.ask(wanted, workers)
+        if self._shaped:
+            return
         if not self._waits.until(lambda: sum(self._registry.users().values()) >= wanted, USERS_LIMIT_S):
             there = sum(self._registry.users().values())
             self._collector.event("users_missing", None, f"{there} of {wanted} users after {USERS_LIMIT_S:g} s")

@@ -219,6 +219,48 @@ def test_with_the_web_ui_a_scenario_is_started_and_its_tasks_are_in_the_statisti
             assert ids(run.records()) == {one.request_id for one in server.requests()}
 
 
+SHAPED = """
+from locust import LoadTestShape, constant, task
+from fmload.locust import OpenAIUser
+
+class Steps(LoadTestShape):
+    def tick(self):
+        now = self.get_run_time()
+        return (2, 50) if now < 5 else (6, 50) if now < 10 else None
+
+class Person(OpenAIUser):
+    wait_time = constant(0)
+
+    @task
+    def ask(self):
+        self.client.chat("Hello?", name="ask", max_tokens=20)
+"""
+
+
+def test_a_load_shape_of_the_locustfile_gives_the_load(tmp_path: Path) -> None:
+    file = tmp_path / "shaped.py"
+    file.write_text(SHAPED)
+    with emulator(tmp_path, *FAST) as server:
+        (tmp_path / "out").mkdir()
+        port = str(free_port())
+        command = ["-m", "locust", "-f", str(file), "--host", f"{server.url}/v1", "--headless", "--fmload-model", "m",
+                   "--fmload-warmup", "1s", "--fmload-out", str(tmp_path / "out"), "--processes", "2",
+                   "--master-bind-port", port, "--master-port", port]
+        with started(command, tmp_path) as run:
+            assert run.wait() == 0, run.output()
+        records = run.records()
+        assert ids(records) == {one.request_id for one in server.requests()}
+        stage, = run.stages()
+        assert (stage["load"]["value"], stage["window_s"]) == (6, 9.0)
+        begun = stage["ramp_start_ns"]
+
+        def in_flight(second: float) -> int:
+            instant = begun + int(second * 1e9)
+            return sum((one.send_ns or 0) <= instant < (one.end_ns or 0) for one in records)
+        assert max(in_flight(second / 10) for second in range(10, 40)) == 2
+        assert max(in_flight(second / 10) for second in range(70, 95)) == 6
+
+
 def test_fmload_run_takes_a_locustfile_and_says_where_one_is_missing(tmp_path: Path) -> None:
     with emulator(tmp_path, *FAST) as server:
         path = run_file(tmp_path, {"a": server.url}, {"concurrency": [3], "ramp": 0, "warmup": "1s", "window": "3s"},
