@@ -23,7 +23,7 @@ class HalvingOptions(Strict):
     """Keys of `stacks: {strategy: halving, …}`."""
 
     rounds: list[Annotated[float, Field(gt=0, le=1)]] = Field(
-        default=[0.125, 0.35, 1.0], min_length=1, max_length=16,
+        default=[0.1, 0.3, 1.0], min_length=1, max_length=16,
         description="lengths of the trials of each round, as shares of the window; the last is usually 1")
     slack: Share = Field(
         0.02, description="two trials of one candidate may differ by so much; none is dropped for less")

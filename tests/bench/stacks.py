@@ -1,6 +1,6 @@
 """A search over 48 candidates beside the grid, on simulated trials: is the best found, and in what part of the time?
 
-    python -m tests.bench.stacks [--seeds 20] [--rounds 0.125,0.35,1]
+    python -m tests.bench.stacks [--seeds 20] [--rounds 0.1,0.3,1]
 
 The best is known by trials four times as long. A search has found it when its winner's true figure is within 2 % of
 the best one's, or the best is among its ties.
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the best, and a line a seed; returns 1 where one has not found it, or took a third of the grid's time."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.stacks", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--rounds", default="0.125,0.35,1", help="of halving")
+    parser.add_argument("--rounds", default="0.1,0.3,1", help="of halving")
     args = parser.parse_args(argv)
     rounds = [float(part) for part in args.rounds.split(",")]
     with ProcessPoolExecutor(os.cpu_count()) as pool:

@@ -97,7 +97,7 @@ def _intervals(search: StackSearch, found: Sequence[Ranked]) -> Iterator[Chart]:
     points = [Point(place, one.trial.figure.value or 0.0, one.trial.figure.low, one.trial.figure.high,
                     tip=f"{one.candidate.text}: {words.interval(search, one.trial.figure)}")
               for place, one in enumerate(shown)]
-    yield Chart("stacks_ranking", f"Candidates by {words.unit(search)}", "xy",
+    yield Chart("stacks_ranking", f"Candidates: {words.unit(search)}", "xy",
                 Axis("Candidate", categories=[one.candidate.name for one in shown]),
                 Axis("USD" if search.lower_is_better else words.unit(search), words.unit(search)
                      if search.lower_is_better else ""),

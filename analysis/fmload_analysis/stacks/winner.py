@@ -13,7 +13,7 @@ from fmload.config.loading import load
 from fmload.config.schema import RunFile
 from fmload.model.stack import StackSearch
 from fmload.results.folder import Results
-from fmload.stacks.candidates import Stack, stacks_of
+from fmload.stacks.candidates import Stack, stacks_of, trial_run
 from fmload_analysis.stacks.ranking import winner
 from fmload_analysis.stacks.sections import Winner
 
@@ -33,9 +33,8 @@ def ready(root: Path, search: StackSearch) -> Winner | None:
 
 def run_file_of(run: RunFile, stack: Stack) -> str:
     """The run file with the candidate in the place of all that varies."""
-    alone = run.model_copy(update={"name": stack.candidate.name, "endpoints": [stack.spec], "stacks": None,
-                                   "telemetry": []})
-    return f"# The winner of the search {run.name}: {stack.candidate.text}\n{dump(alone)}"
+    return (f"# The winner of the search {run.name}: {stack.candidate.text}\n"
+            f"{dump(trial_run(run, stack, 1.0, run.max_cost))}")
 
 
 def server_of(stack: Stack) -> str:

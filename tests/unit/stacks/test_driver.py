@@ -108,7 +108,7 @@ def test_trials_side_by_side_cannot_spend_more_than_max_cost_together() -> None:
 
 def test_a_shorter_trial_that_fits_goes_first() -> None:
     search = drive(search_of(), Rig(), Limits(max_cost=1.2))
-    assert [one.share for one in search.trials] == [0.125] * 8
+    assert [one.share for one in search.trials] == [0.1] * 8 + [0.3]
     assert "max_cost" in search.ended
 
 
@@ -152,7 +152,7 @@ def test_a_search_file_of_a_later_version_is_refused(tmp_path: Path) -> None:
 
 def test_a_trial_that_runs_is_gone_on_with_first() -> None:
     search = search_of()
-    search.trials = [Trial(0, "c-3", 0.125, "trials/000-c-3")]
+    search.trials = [Trial(0, "c-3", 0.1, "trials/000-c-3")]
     rig = Rig()
     drive(copy.deepcopy(search), rig)
     assert rig.begun[0][:2] == (0, "c-3")
