@@ -11,7 +11,6 @@ from typing import Any, Self
 import gevent
 import orjson
 from gevent import GreenletExit
-from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately
 
 from fmload.locust.answer import Answer, answer_of
 from fmload.locust.inherited import Inherited
@@ -24,7 +23,6 @@ from fmload.worker.session_log import SessionLog
 
 Messages = str | Sequence[Mapping[str, Any]]
 Send = Callable[[Prompt, dict[str, Any]], tuple[Record, Reading]]
-_FLOW = (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately)  # a task that ends itself early
 
 # The session in which the running greenlet is; greenlets that it starts inherit it.
 _session: Inherited[Chat | None] = Inherited(None)
@@ -35,10 +33,13 @@ class RequestLost(Exception):
 
 
 class Client:
-    """`self.client` of a user. `send` measures one prompt; `keep` keeps a session that has ended."""
+    """`self.client` of a user. `send` measures one prompt; `keep` keeps a session that has ended. `flow`: exceptions
+    with which a task ends itself early, and which are no failure."""
 
-    def __init__(self, user: str, send: Send, keep: Callable[[Session | None], None], raises: bool = False) -> None:
+    def __init__(self, user: str, send: Send, keep: Callable[[Session | None], None], raises: bool = False,
+                 flow: tuple[type[BaseException], ...] = ()) -> None:
         self.user = user
+        self.flow = flow
         self._send = send
         self._keep = keep
         self._raises = raises
@@ -132,7 +133,7 @@ class Chat:
         if kind is not None and issubclass(kind, GreenletExit):
             self._keep(self.log.ended("cut"))
         else:
-            self._keep(self.log.ended("finished" if kind is None or issubclass(kind, _FLOW) else "failed"))
+            self._keep(self.log.ended("finished" if kind is None or issubclass(kind, self._client.flow) else "failed"))
 
 
 def _digest(messages: Sequence[Mapping[str, Any]]) -> str:

@@ -14,7 +14,7 @@ from fmload.base.errors import FmloadError
 from fmload.base.units import parse_duration_s
 from fmload.config import RunFile, load, parse, yaml_lines
 from fmload.exposition import watching
-from fmload.locust.shape import Foreseen
+from fmload.locust.foreseen import Foreseen
 
 DEFAULT_RUN_TIME_S = 60.0
 

@@ -36,9 +36,10 @@ from fmload.launch import server
 from fmload.launch import session as launch
 from fmload.launch.parent import parent
 from fmload.locust import door, options, said, scripted, webui
+from fmload.locust.foreseen import Foreseen, foresee
 from fmload.locust.link import RunnerLink
 from fmload.locust.listener import keep_listening
-from fmload.locust.shape import FollowedShape, Foreseen, StageShape, foresee
+from fmload.locust.shape import FollowedShape, StageShape
 from fmload.locust.user import PromptUser
 from fmload.locust.webui import LiveView
 from fmload.master.budget import Budget

@@ -12,7 +12,7 @@ from gevent import GreenletExit
 from gevent.lock import RLock
 from locust import User
 from locust.clients import HttpSession
-from locust.exception import RescheduleTask
+from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 from fmload.locust.client import Chat, Client
@@ -22,6 +22,7 @@ from fmload.model.reading import Reading
 from fmload.model.record import Record
 from fmload.worker.seat import Seat
 
+_FLOW = (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately)
 _NO_TASK = object()
 # The task in which the running greenlet is; greenlets that a task starts inherit it, and end with it.
 _task: Inherited[object] = Inherited(_NO_TASK)
@@ -52,7 +53,7 @@ class ModelUser(User):
         self._asked = False  # whether the task that is on has sent something
         self._task: object = _NO_TASK  # the one that is on
         self._seating = RLock()  # requests side by side take one seat
-        self.client = Client(type(self).__name__, self._send, self._keep, self.raise_for_failure)
+        self.client = Client(type(self).__name__, self._send, self._keep, self.raise_for_failure, _FLOW)
 
     @cached_property
     def http(self) -> HttpSession:

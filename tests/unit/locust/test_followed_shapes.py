@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from locust import LoadTestShape
 
 from fmload.base.errors import FmloadError
 from fmload.config import RunFile, parse
 from fmload.locust import scripted
-from fmload.locust.shape import FollowedShape, Foreseen, foresee
+from fmload.locust.foreseen import Follower, Foreseen, foresee
 
 
-class Steps(LoadTestShape):
+class Shape:
+    """What Locust's LoadTestShape has of a clock."""
+
+    def __init__(self) -> None:
+        self.reset_time()
+
+    def reset_time(self) -> None:
+        self.start_time = time.perf_counter()
+
+    def get_run_time(self) -> float:
+        return time.perf_counter() - self.start_time
+
+
+class Steps(Shape):
     """2 users, then 6, then 3: 30 seconds."""
 
     def tick(self) -> Any:
@@ -24,7 +37,7 @@ class Steps(LoadTestShape):
         return next(((users, 10) for until, users in ((10, 2), (20, 6), (30, 3)) if now < until), None)
 
 
-class Endless(LoadTestShape):
+class Endless(Shape):
     def tick(self) -> Any:
         return 4, 1
 
@@ -40,16 +53,13 @@ def test_looking_ahead_leaves_the_shape_as_it_was() -> None:
     assert shape.tick() == (2, 10) and shape.get_run_time() < 10
 
 
-def test_a_shape_is_followed_from_the_stages_beginning_and_its_last_users_stay_until_the_stage_ends() -> None:
-    ours: list[Any] = [(9, 90.0)] * 3 + [None]
-    theirs: Any = SimpleNamespace(use_common_options=False, resets=0, ticks=[(2, 1), (6, 1), None])
+def test_a_shapes_clock_begins_with_its_first_tick_and_its_last_users_stay_when_it_has_ended() -> None:
+    theirs: Any = SimpleNamespace(resets=0, ticks=[(2, 1), (6, 1), None, None])
     theirs.reset_time = lambda: setattr(theirs, "resets", theirs.resets + 1)
     theirs.tick = lambda: theirs.ticks.pop(0)
-    shape = FollowedShape(theirs)
-    shape.runner = SimpleNamespace(environment=SimpleNamespace(  # type: ignore[assignment]
-        fmload=SimpleNamespace(tick=lambda: ours.pop(0))))
-    assert [shape.tick() for _ in range(4)] == [(2, 1), (6, 1), (6, 1), None]
-    assert theirs.resets == 1 and not shape.use_common_options
+    follower = Follower(theirs)
+    assert [follower.tick("runner") for _ in range(4)] == [(2, 1), (6, 1), (6, 1), (6, 1)]
+    assert (theirs.resets, theirs.runner) == (1, "runner")
 
 
 class Person:

@@ -10,13 +10,17 @@ from typing import Any
 import gevent
 import pytest
 from gevent import GreenletExit
-from locust.exception import RescheduleTask
 
 from fmload.locust.client import Client, RequestLost
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Chunk, Reading, ToolCall
 from fmload.model.record import Record
 from fmload.model.session import Session
+
+
+class EndsItself(Exception):
+    """As Locust's RescheduleTask: a task that has had enough."""
+
 
 CALL = ToolCall("call_1", "search", '{"query":"x"}')
 
@@ -30,7 +34,8 @@ class Server:
         self._outcomes, self._calls = list(outcomes), calls or []
 
     def client(self, raises: bool = False) -> Client:
-        return Client("Person", self.send, lambda session: self.sessions.append(session) if session else None, raises)
+        return Client("Person", self.send, lambda session: self.sessions.append(session) if session else None, raises,
+                      (EndsItself,))
 
     def send(self, prompt: Prompt, note: dict[str, Any]) -> tuple[Record, Reading]:
         self.sent.append((prompt, note))
@@ -88,7 +93,7 @@ def test_requests_side_by_side_in_greenlets_are_of_the_session_and_those_after_i
 
 
 @pytest.mark.parametrize(("raised", "outcome"), [
-    (None, "finished"), (RescheduleTask(), "finished"), (GreenletExit(), "cut"), (KeyError("a bug"), "failed")])
+    (None, "finished"), (EndsItself(), "finished"), (GreenletExit(), "cut"), (KeyError("a bug"), "failed")])
 def test_how_its_block_is_left_says_how_a_session_ended(raised: BaseException | None, outcome: str) -> None:
     server = Server()
 
