@@ -21,7 +21,7 @@ import gevent
 from gevent import GreenletExit
 
 from fmload.base.offload import beside_the_loop
-from fmload.base.redaction import printable, redacted
+from fmload.base.redaction import printable
 from fmload.endpoints.base import Endpoint
 from fmload.endpoints.failures import http_failure
 from fmload.endpoints.usage import Counts, bound
@@ -199,7 +199,7 @@ def _note_reading(record: Record, reading: Reading) -> None:
     if record.output_tokens is None and reading.chunks:
         record.output_tokens, record.tokens_source = sum(record.chunk_tokens), "chunks"
     if reading.detail:
-        record.detail = redacted(detail_json(reading.detail))
+        record.detail = detail_json(reading.detail)
 
 
 def _set_aside(record: Record, body_bytes: int) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fmload.base import redaction
 from fmload.worker.detail import MAX_BYTES, MAX_DEPTH, detail_json
 
 ANY = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(categories=None)),
@@ -44,3 +46,20 @@ def test_numbers_and_texts_beyond_all_bounds_are_cut() -> None:
 @given(st.dictionaries(st.text(), ANY, max_size=4))
 def test_no_account_raises(detail: dict[str, Any]) -> None:
     assert len(detail_json(detail)) <= MAX_BYTES and isinstance(json.loads(detail_json(detail)), dict)
+
+
+@pytest.mark.parametrize("detail", [
+    {"timings": {"said": "no such key zq7xKp9LmN2p"}}, {"timings": {"zq7xKp9LmN2p": 1.0}}, {"list": [1, ["zq7xKp9LmN2p"]]}])
+def test_a_secret_is_blanked_out_wherever_it_lies(detail: dict[str, Any]) -> None:
+    before = dict(redaction._forms)
+    try:
+        redaction.protect("zq7xKp9LmN2p")
+        assert "zq7x" not in detail_json(detail) and "[redacted]" in detail_json(detail)
+    finally:
+        redaction._forms.clear()
+        redaction._forms.update(before)
+
+
+def test_figures_stay_as_they_are() -> None:
+    detail = {"timings": {"prompt_ms": 1.5, "n": [1, None, True]}}
+    assert json.loads(detail_json(detail)) == detail
