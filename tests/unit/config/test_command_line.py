@@ -48,7 +48,7 @@ def test_what_is_wrong_is_told_and_ends_with_2(arguments: tuple[str, ...], told:
     assert code in (2, 4) and told in err and "Traceback" not in err
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])

@@ -49,7 +49,8 @@ def test_no_account_raises(detail: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("detail", [
-    {"timings": {"said": "no such key zq7xKp9LmN2p"}}, {"timings": {"zq7xKp9LmN2p": 1.0}}, {"list": [1, ["zq7xKp9LmN2p"]]}])
+    {"timings": {"said": "no such key zq7xKp9LmN2p"}}, {"timings": {"zq7xKp9LmN2p": 1.0}},
+    {"list": [1, ["zq7xKp9LmN2p"]]}])
 def test_a_secret_is_blanked_out_wherever_it_lies(detail: dict[str, Any]) -> None:
     before = dict(redaction._forms)
     try:

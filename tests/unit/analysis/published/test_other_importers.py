@@ -161,7 +161,8 @@ def test_a_gzip_of_one_file_is_that_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("data", "told"), [
     (packed({"a.json": b"{}", "b.json": b"{}"}), "holds a.json, b.json, and not one result file"),
     (packed({"a.log": b"x"}), "holds a.log, and not one result file"),
-    (gzip.compress(b"{}" * 50)[:-12], "cut off or no gzip"), (b"\x1f\x8bnonsense", "cut off or no gzip")])
+    (gzip.compress(b"{}" * 50)[:-12], "cut off or no gzip"), (b"\x1f\x8bnonsense", "cut off or no gzip")],
+    ids=["two results", "a log only", "cut off", "no gzip"])
 def test_an_archive_without_one_result_is_told_with_a_remedy(tmp_path: Path, data: bytes, told: str) -> None:
     (tmp_path / "output.tar.gz").write_bytes(data)
     with pytest.raises(FmloadError, match=told) as error:
