@@ -29,6 +29,14 @@ class FindSpec(Strict):
     confidence: Share = Field(0.95, description="of the verdict on each stage")
     extend: int = Field(4, ge=1, le=64, description="an unclear stage's window grows up to so many times its length")
 
+    @property
+    def first(self) -> float:
+        """The load that is tried first: the lowest, or the one near which the answer is thought to be."""
+        if self.near is None:
+            return self.from_
+        load = min(max(self.near, self.from_), self.to)
+        return float(round(load)) if self.over == "concurrency" else load
+
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
         yield from _ends(given)

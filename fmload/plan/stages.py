@@ -170,7 +170,7 @@ def _levels(spec: LoadSpec) -> list[Load]:
     if spec.trace is not None:
         return [Load("trace", speed) for speed in spec.trace.speed]
     assert spec.find is not None
-    return [_searched(spec, spec.find.from_)]  # the planner asks for the others, once it is known how these did
+    return [_searched(spec, spec.find.first)]  # the planner asks for the others, once it is known how these did
 
 
 def _arrivals(spec: ArrivalSpec | None) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from fmload.config.schema import RunFile
+from fmload.plan.stages import plan
 from fmload.search.bracket import Bracket, Tried, bracket_of, next_load
 
 
@@ -80,3 +82,14 @@ def test_where_nothing_can_be_told_the_search_ends(near: float | None) -> None:
 def test_unclear_loads_below_one_that_misses_are_gone_down_from(near: float) -> None:
     found, _ = searched(Wanted(near), lambda load: "meets" if load <= 3 else "unclear" if load < 14 else "fails")
     assert found.low == 3.0
+
+
+@pytest.mark.parametrize("near, first", [(None, 2.0), (16.4, 16.0), (1.0, 2.0), (500.0, 64.0)])
+def test_the_first_stage_of_the_plan_is_where_the_search_begins(near: float | None, first: float) -> None:
+    find = {"objective": {"ttft_p95": "1s"}, "from": 2.0, "to": 64.0, "near": near}
+    run = RunFile.model_validate({
+        "name": "r", "endpoints": [{"name": "a", "protocol": "openai", "url": "http://h/v1"}],
+        "prompts": [{"name": "p", "source": "synthetic", "input_tokens": 5, "output_tokens": 5}],
+        "load": {"find": find}})
+    assert [stage.load.value for stage in plan(run)] == [first]
+    assert next_load(Wanted(near, from_=2.0), Bracket()) == first
