@@ -109,3 +109,32 @@ def test_nothing_is_left_running(done: Path) -> None:
     for trial in search_file.read(done).trials:
         ledger = done / trial.folder / "ledger.jsonl"
         assert ledger.read_text().count('"created"') == ledger.read_text().count('"deleted"')
+
+
+def test_validate_shows_candidates_needs_and_the_most_that_the_search_takes() -> None:
+    found = subprocess.run([sys.executable, "-m", "fmload", "validate", "stacks-emulated"], capture_output=True,
+                           text=True)
+    assert found.returncode == 0, found.stderr
+    assert "llama-3" in found.stdout and "llama-5" not in found.stdout and "(default)" in found.stdout
+    assert "5 candidates, strategy halving: 10 trials at most" in found.stdout
+    assert "max_cost stops it before 2 USD" in found.stdout
+
+
+def test_a_candidate_that_does_not_fit_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "run.yml").write_text("""\
+name: a
+region: us-east-1
+endpoints:
+  - name: llama
+    protocol: openai
+    model: meta-llama/Llama-3.1-8B-Instruct
+    deploy: {target: ec2, instance_type: g5.2xlarge, container: vllm, hf_token_secret: t}
+    vary: {deploy.max_model_len: [8192, 131072]}
+prompts: [{name: p, source: synthetic, input_tokens: 20, output_tokens: 20, count: 100}]
+load: {find: {objective: {ttft_p90: 3s}}}
+""")
+    found = subprocess.run([sys.executable, "-m", "fmload", "validate", str(tmp_path / "run.yml")], capture_output=True,
+                           text=True, env={**os.environ, "COLUMNS": "300"})
+    assert found.returncode == 0, found.stderr
+    fits, too_long = (line for line in found.stdout.splitlines() if line.strip().startswith("llama-"))
+    assert "memory" not in fits and "memory: weights 15 GiB" in too_long and "131072 tokens" in too_long
