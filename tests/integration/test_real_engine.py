@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import statistics
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
+from collections import defaultdict
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +24,7 @@ from handmade import pages
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.openai import OpenAI
 from fmload.model.prompt import Prompt
-from fmload.model.record import Record
+from fmload.model.record import Record, scenario_of
 from fmload.prompts.aligned import aligned
 from fmload.prompts.synthetic import chat_count_of, text_of
 from fmload.prompts.tokenizer import Tokenizer
@@ -28,7 +33,7 @@ from fmload.wire.http1 import Http1Wire
 from fmload.worker.measure import measure
 from fmload_analysis.stage.telemetry import AT_END
 from tests.integration import random_llama
-from tests.load_rig import fmload_run, run_file
+from tests.load_rig import fmload_run, run_file, sweep
 
 pytestmark = pytest.mark.alone
 
@@ -151,3 +156,77 @@ def test_a_run_agrees_with_the_metrics_that_the_engine_serves(
     assert times["figures"]["decode_s_per_token"]["server"] > 0  # as llama.cpp defines its mean
     assert tokens["figures"][AT_END]["server"] > 0  # counted as requests end
     assert KEY not in run.results.run_yml.read_text() + pages(run.results)
+
+
+class Recorder(ThreadingHTTPServer):
+    """Stands between client and engine, and keeps what was asked and what came back, by request id."""
+
+    daemon_threads = True
+
+    def __init__(self, engine: str) -> None:
+        super().__init__(("127.0.0.1", 0), Passing)
+        self.engine, self.seen = engine, dict[str, tuple[dict[str, Any], str]]()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Passing(BaseHTTPRequestHandler):
+    server: Recorder
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        asked = self.rfile.read(int(self.headers["Content-Length"]))
+        sent = urllib.request.Request(self.server.engine.removesuffix("/v1") + self.path, asked, {
+            name: self.headers[name] for name in ("Content-Type", "Authorization") if name in self.headers})
+        with urllib.request.urlopen(sent, timeout=60) as answer:
+            body = answer.read()
+            self.server.seen[self.headers["X-Request-Id"]] = json.loads(asked), _said(body.decode())
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.headers["Content-Type"])
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: pytest shows what fails."""
+
+
+def _said(body: str) -> str:
+    """The answer's words, of a stream of OpenAI's chunks, read as simply as that goes."""
+    events = [json.loads(line.removeprefix("data: ")) for line in body.splitlines() if line.startswith("data: {")]
+    return "".join(event["choices"][0]["delta"].get("content") or "" for event in events if event.get("choices"))
+
+
+@pytest.fixture
+def recorder(engine: str) -> Iterator[Recorder]:
+    with Recorder(engine) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+
+
+def test_eight_turns_with_the_engine_carry_what_it_really_said(
+        recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE_KEY", KEY)
+    prompts = [{"name": "talk", "source": "conversation", "turns": 8, "input_tokens": 8, "answer_tokens": 6,
+                "answers": "served", "exact_output": True, "count": 200}]
+    path = run_file(tmp_path, {"a": recorder.url}, {"concurrency": [2], "ramp": 0, "warmup": "1s", "window": "12s"},
+                    prompts=prompts)
+    path.write_text(path.read_text().replace("protocol: openai", "protocol: openai\n  api_key_env: ENGINE_KEY"))
+    with sweep(tmp_path, path, processes=1) as run:
+        assert run.wait() == 0, run.output()
+    talks: dict[str, list[Record]] = defaultdict(list)
+    for record in sorted(run.records(), key=lambda one: one.send_ns or 0):
+        note = scenario_of(record.detail) or {}
+        if record.outcome == "ok" and "session" in note:
+            talks[note["session"]].append(record)
+    assert any(len(turns) == 8 for turns in talks.values())
+    for turns in talks.values():
+        for before, after in itertools.pairwise(recorder.seen[record.request_id] for record in turns):
+            (asked, said), (then, _) = before, after
+            assert then["messages"][:-1] == [*asked["messages"], {"role": "assistant", "content": said}]
+        counts = [record.input_tokens or 0 for record in turns]
+        assert counts == sorted(counts)
