@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace, run_file: RunFile, say: Callable[[str], None])
     say(told)
     with lock_folder(results):
         results.run_yml.write_text(dump(run_file), encoding="utf-8")
-        bench = Trials(results.root, run_file, stacks, partial(_read, by=spec.by), startup_s)
+        bench = Trials(results.root, run_file, stacks, partial(_read, by=spec.by), startup_s, billed_usd)
         limits = Limits(spec.at_once, run_file.max_cost, spec.max_time_s)
         signal.signal(signal.SIGTERM, _as_ctrl_c)
         try:
@@ -111,6 +112,17 @@ def startup_s(run: RunFile) -> float:
     from fmload_deploy.lifecycle import planned_startup_s
 
     return planned_startup_s(run)
+
+
+def billed_usd(folder: Path) -> float | None:
+    """What the things in a trial's ledger have cost, so far as their prices are known; None where there are none. One
+    that is not deleted counts to this moment."""
+    from fmload_analysis.stage.deployment import deployed
+
+    now = datetime.now(UTC)
+    usd = [one.usd_per_hour / 3600 * ((one.deleted or now) - one.created).total_seconds() for one in deployed(folder)
+           if one.usd_per_hour is not None]
+    return sum(usd) if usd else None
 
 
 def most(run_file: RunFile, stacks: Sequence[Stack], strategy: Strategy, at_once: int) -> tuple[Cost, Cost]:

@@ -53,10 +53,13 @@ class _Child:
 
 
 class Trials:
-    """A bench of this host. `read` opens a trial's folder; `startup_s` is what standing a run up takes."""
+    """A bench of this host. `read` opens a trial's folder; `startup_s` is what standing a run up takes; `billed` says
+    what was deployed in a trial's folder has cost in USD, from creation to deletion: start-ups that failed, too."""
 
     def __init__(self, root: Path, run: RunFile, stacks: Sequence[Stack], read: Read,
-                 startup_s: Callable[[RunFile], float] = lambda _: 0.0) -> None:
+                 startup_s: Callable[[RunFile], float] = lambda _: 0.0,
+                 billed: Callable[[Path], float | None] = lambda _: None) -> None:
+        self._billed = billed
         self._root, self._run, self._read, self._startup_s = root, run, read, startup_s
         self._stacks = {stack.candidate.name: stack for stack in stacks}
         self._children: list[_Child] = []
@@ -112,6 +115,11 @@ class Trials:
         if code == EXIT_DISK_FULL:
             raise FmloadError(_error(words) or "disk full", exit_code=EXIT_DISK_FULL)
         folder, took_s = self._root / child.trial.folder, _took_s(child, self._root / child.trial.folder)
+        ended = self._result(child, code, words, folder, took_s)
+        known = [usd for usd in (ended.usd, self._billed(folder)) if usd is not None]
+        return replace(ended, usd=max(known, default=None))
+
+    def _result(self, child: _Child, code: int, words: str, folder: Path, took_s: float) -> Trial:
         found = self._read(folder)
         if found is None:
             reason = _error(words) or f"fmload run ended with code {code}"
