@@ -31,10 +31,11 @@ class Conversations:
         self._keep = keep
         self._held: dict[tuple[str, str], _Held] = {}  # by endpoint and conversation, those of served answers
         self._logs: dict[str, SessionLog] = {}
+        self._last: set[str] = set()  # sessions whose last turn is under way
 
-    def begin(self, lane: Lane, prompt: Prompt) -> tuple[Prompt, dict[str, Any]]:
+    def begin(self, lane: Lane, prompt: Prompt, goes_on: bool) -> tuple[Prompt, dict[str, Any]]:
         """The prompt as it is sent, and what its record notes: with `served`, earlier answers are those that the server
-        gave. The tokens that were counted of a prompt hold for it alone."""
+        gave. The tokens that were counted of a prompt hold for it alone. `goes_on`: another turn follows."""
         session = f"{lane.stage}/{lane.endpoint}/{prompt.conversation}"
         if prompt.turn == 0:
             self._logs[session] = SessionLog(prompt.prompt_set, session=session)
@@ -43,6 +44,8 @@ class Conversations:
             log.thought(prompt.think_s)
             note |= {"session": session, "of": prompt.prompt_set, "step": log.steps}
             log.steps += 1
+            if not goes_on:
+                self._last.add(session)
         return self._as_said(lane, prompt), note
 
     def _as_said(self, lane: Lane, prompt: Prompt) -> Prompt:
@@ -72,13 +75,14 @@ class Conversations:
             self._end(session, "finished")
 
     def cut(self) -> None:
-        """The stage has closed: conversations that are under way are not finished in it. What was said is kept for the
-        stages in which they go on."""
-        for session in list(self._logs):
+        """The stage has closed: conversations that have turns to come are not finished in it. What was said is kept
+        for the stages in which they go on."""
+        for session in [session for session in self._logs if session not in self._last]:
             self._end(session, "cut")
 
     def _end(self, session: str, outcome: Any) -> None:
         log = self._logs.pop(session, None)
+        self._last.discard(session)
         if log is not None and (ended := log.ended(outcome)) is not None:
             self._keep(ended)
 
