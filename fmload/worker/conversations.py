@@ -31,11 +31,12 @@ class Conversations:
         self._keep = keep
         self._held: dict[tuple[str, str], _Held] = {}  # by endpoint and conversation, those of served answers
         self._logs: dict[str, SessionLog] = {}
-        self._last: set[str] = set()  # sessions whose last turn is under way
+        self._under_way: set[str] = set()  # sessions of which a turn is
+        self._cutting: set[str] = set()  # those that end with that turn, for their stage has closed
 
-    def begin(self, lane: Lane, prompt: Prompt, goes_on: bool) -> tuple[Prompt, dict[str, Any]]:
+    def begin(self, lane: Lane, prompt: Prompt) -> tuple[Prompt, dict[str, Any]]:
         """The prompt as it is sent, and what its record notes: with `served`, earlier answers are those that the server
-        gave. The tokens that were counted of a prompt hold for it alone. `goes_on`: another turn follows."""
+        gave. The tokens that were counted of a prompt hold for it alone."""
         session = f"{lane.stage}/{lane.endpoint}/{prompt.conversation}"
         if prompt.turn == 0:
             self._logs[session] = SessionLog(prompt.prompt_set, session=session)
@@ -44,8 +45,7 @@ class Conversations:
             log.thought(prompt.think_s)
             note |= {"session": session, "of": prompt.prompt_set, "step": log.steps}
             log.steps += 1
-            if not goes_on:
-                self._last.add(session)
+            self._under_way.add(session)
         return self._as_said(lane, prompt), note
 
     def _as_said(self, lane: Lane, prompt: Prompt) -> Prompt:
@@ -70,19 +70,23 @@ class Conversations:
         session = f"{lane.stage}/{lane.endpoint}/{prepared.conversation}"
         if (log := self._logs.get(session)) is not None:
             log.add(record)
+        self._under_way.discard(session)
         if not goes_on:
             self._held.pop(key, None)
             self._end(session, "finished")
+        elif session in self._cutting:
+            self._end(session, "cut")
 
     def cut(self) -> None:
-        """The stage has closed: conversations that have turns to come are not finished in it. What was said is kept
-        for the stages in which they go on."""
-        for session in [session for session in self._logs if session not in self._last]:
+        """The stage has closed: conversations that have turns to come are not finished in it, and end with the turn
+        that is under way. What was said is kept for the stages in which they go on."""
+        self._cutting |= self._under_way & self._logs.keys()
+        for session in self._logs.keys() - self._under_way:
             self._end(session, "cut")
 
     def _end(self, session: str, outcome: Any) -> None:
         log = self._logs.pop(session, None)
-        self._last.discard(session)
+        self._cutting.discard(session)
         if log is not None and (ended := log.ended(outcome)) is not None:
             self._keep(ended)
 

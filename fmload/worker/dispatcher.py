@@ -426,7 +426,7 @@ class Dispatcher:
             prompt = due or deal.take(time.monotonic())
             sent = prompt
             if prompt.conversation is not None and note is None:
-                sent, note = self._conversations.begin(lane, prompt, deal.goes_on(prompt))
+                sent, note = self._conversations.begin(lane, prompt)
                 held = partial(self._conversations.ended, lane, prompt, sent, goes_on=deal.goes_on(prompt))
             record, reading = self._measure(lane, sent, scheduled_ns)
             deal.answered(prompt, time.monotonic())

@@ -39,7 +39,7 @@ class Talk:
         self._instant = 0
 
     def turn(self, prompt: Prompt, outcome: Any = "ok", goes_on: bool = True, lane: Lane = LANE) -> Prompt:
-        sent, note = self.conversations.begin(lane, prompt, goes_on)
+        sent, note = self.conversations.begin(lane, prompt)
         self.notes.append(note)
         self._instant += 100
         record = Record("r", "w", lane.stage, lane.endpoint, "chat", prompt.id, 0, send_ns=self._instant,
@@ -110,9 +110,19 @@ def test_a_stage_that_closes_cuts_the_session_and_the_conversation_goes_on_in_th
 def test_a_stage_that_closes_in_a_last_turn_leaves_the_session_to_its_answer() -> None:
     talk, (first, second) = Talk(), prompts(2)
     talk.turn(first)
-    sent, _ = talk.conversations.begin(LANE, second, goes_on=False)
+    sent, _ = talk.conversations.begin(LANE, second)
     talk.conversations.cut()
     assert talk.sessions == []
     record = Record("r", "w", 2, "e", "chat", second.id, 0, send_ns=900, last_token_ns=950)
     talk.conversations.ended(LANE, second, sent, (record, Reading([Chunk(1, text="bye")])), goes_on=False)
     assert [(session.outcome, session.requests, session.end_ns) for session in talk.sessions] == [("finished", 2, 950)]
+
+
+def test_a_stage_that_closes_in_a_first_turn_cuts_the_session_when_that_has_ended() -> None:
+    talk, (first, _) = Talk(), prompts(2)
+    sent, note = talk.conversations.begin(LANE, first)
+    talk.conversations.cut()
+    assert talk.sessions == []
+    record = Record("r", "w", 2, "e", "chat", first.id, 0, send_ns=100, last_token_ns=140)
+    talk.conversations.ended(LANE, first, sent, (record, Reading([Chunk(1, text="hi")])), goes_on=True)
+    assert [(session.session, session.outcome) for session in talk.sessions] == [(note["session"], "cut")]
