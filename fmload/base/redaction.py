@@ -40,6 +40,7 @@ _CREDENTIAL = re.compile(
     r"|(?<=://)[^/\s@:'\"]{1,256}:[^/\s@'\"]{1,256}(?=@)")
 _PUBLIC_START = re.compile(
     r"(?:bedrock|sagemaker)-api-key-|(?:sk|pk|rk)-(?:(?:ant|proj|or|live|test)-)?|hf_|gsk_|xai-|nvapi-")
+_PERCENT = re.compile("%[0-9A-F]{2}")
 _PLACEHOLDERS = {"empty", "none", "null", "test", "dummy", "fake", "local", "localhost", "ollama", "lm-studio",
                  "openai", "vllm", "no-key", "not-needed", "token-abc123"}  # of servers that ask for no key
 _CREDENTIAL_LIMIT = 1 << 16  # characters of a text in which credentials nobody told of are looked for
@@ -78,15 +79,24 @@ def protect(secret: str | None) -> None:
 def _forms_of(secret: str) -> Iterator[str]:
     yield secret
     raw = secret.encode("utf-8", "surrogateescape")
-    yield from {quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], html.escape(secret),
-                repr(secret)[1:-1]} - {secret}
+    escaped = quote(secret, safe="")
+    yield from dict.fromkeys((escaped, _PERCENT.sub(lambda found: found[0].lower(), escaped), quote_plus(secret),
+                              json.dumps(secret)[1:-1], html.escape(secret), repr(secret)[1:-1]))
     if len(secret) < _BLOCK:
         return
-    yield raw.hex()
+    yield from (secret.lower(), secret.upper(), raw.hex(), raw.hex().upper())
+    yield from _letter_by_letter(secret, raw)
     for offset in range(3):  # base64 of it inside of something longer: the bits on its edges are the neighbours'
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             encoded = encode(b"\0" * offset + raw).decode().rstrip("=")
             yield encoded[-(-offset * 8 // 6):(offset + len(raw)) * 8 // 6]
+
+
+def _letter_by_letter(secret: str, raw: bytes) -> Iterator[str]:
+    """As those write it who escape every character."""
+    yield "".join(f"%{byte:02X}" for byte in raw)
+    yield "".join(f"\\u{ord(letter):04x}" for letter in secret)
+    yield "".join(f"&#{ord(letter)};" for letter in secret)
 
 
 def redacted(text: str) -> str:

@@ -23,6 +23,7 @@ MAX_DEPTH = 40
 MAX_VALUES = 20_000
 _TOO_MANY = (f"more than {MAX_VALUES:,} values, those that aliases repeat included; write fewer, or put prompts into "
              "files of their own")
+_MAX_CHARACTERS_READ_TWICE = 64 << 10  # the loader with the better messages reads 100 KB a second
 MAX_DIGITS = 400  # of a number: more than the largest that a computer's arithmetic has
 
 
@@ -89,10 +90,12 @@ def parse(text: str) -> Document:
 
 def _root(text: str) -> yaml.Node | None:
     _check_size(text)
-    with suppress(yaml.YAMLError):  # the other loader says what is wrong
-        return cast(yaml.Node | None, _FastLoader(text).get_single_node())
     try:
-        return _Loader(text).get_single_node()
+        return cast(yaml.Node | None, _FastLoader(text).get_single_node())
+    except yaml.YAMLError:  # the other loader says better what is wrong
+        loader = _Loader if len(text) <= _MAX_CHARACTERS_READ_TWICE else _FastLoader
+    try:
+        return loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
         raise _syntax_problem(error) from error
     except yaml.reader.ReaderError as error:
@@ -189,12 +192,14 @@ def _mapping(node: yaml.MappingNode, path: Path, document: Document, above: tupl
 
 def _merge(nodes: list[yaml.Node], path: Path, document: Document, above: tuple[yaml.Node, ...]) -> dict[str, Any]:
     """The keys that `<<` brings in: the first mapping that has a key wins; own keys keep their lines."""
-    own_lines = dict(document.lines)
+    own_lines, document.lines = document.lines, {}
     values: dict[str, Any] = {}
     for node in reversed(nodes):
         if isinstance(node, yaml.MappingNode):
-            values.update(_build(node, path, document, above))
+            values.update(_build(node, path, document, above) or {})  # None: it is inside of itself
         else:
             document.problems.append((path, "'<<' needs a mapping"))
-    document.lines.update(own_lines)
+    for where, line in document.lines.items():
+        own_lines.setdefault(where, line)
+    document.lines = own_lines
     return values

@@ -43,12 +43,20 @@ class Keeper:
 
 def pack(record: Record, reading: Reading, each_bytes: int) -> bytes:
     """The answer of one request: its text, and the text of its reasoning beside it (None when there is none)."""
-    text, text_cut = _limited(without_secrets(reading.said("answer")), each_bytes)
-    reasoning, reasoning_cut = _limited(without_secrets(reading.said("reasoning")), each_bytes)
+    text, text_cut = _kept(reading.said("answer"), each_bytes)
+    reasoning, reasoning_cut = _kept(reading.said("reasoning"), each_bytes)
     return msgpack.packb({  # type: ignore[no-any-return]
         "request_id": record.request_id, "stage": record.stage, "endpoint": record.endpoint,
         "prompt_set": record.prompt_set, "prompt_id": record.prompt_id, "text": text,
         "reasoning": reasoning or None, "cut": text_cut or reasoning_cut})
+
+
+def _kept(said: str, limit_bytes: int) -> tuple[str, bool]:
+    """As `_limited`, without secrets. Cut before it is searched, as searching takes its time; and once more, as a
+    mask may be longer than what it hides."""
+    text, cut = _limited(said, limit_bytes)
+    text, cut_again = _limited(without_secrets(text), limit_bytes)
+    return text, cut or cut_again
 
 
 def _limited(text: str, limit_bytes: int) -> tuple[str, bool]:

@@ -32,6 +32,8 @@ class TextKeeper:
         """The frame of an answer whose tokens nobody told; None where there is nothing to count or no room."""
         if record.tokens_source != "chunks" or record.outcome != "ok" or self.left_bytes <= 0:
             return None
+        if sum(len(chunk.text) for chunk in reading.chunks) > self.each_bytes:  # before it is searched for secrets
+            return None
         packed = pack(record, reading)
         if len(packed) > self.each_bytes:
             return None

@@ -44,6 +44,11 @@ WRITINGS = {
     "in base64": base64.b64encode(KEY.encode()).decode(), "in base64 for URLs": base64.urlsafe_b64encode(
         KEY.encode()).decode(),
     "with a user in base64": base64.b64encode(f"me:{KEY}".encode()).decode(),
+    "in hexadecimal of large letters": KEY.encode().hex().upper(), "in small letters": KEY.lower(),
+    "in large letters": KEY.upper(), "%-escaped throughout": "".join(f"%{byte:02X}" for byte in KEY.encode()),
+    "%-escaped in small letters": quote(KEY, safe="").replace("%2F", "%2f").replace("%2B", "%2b"),
+    "in JSON throughout": "".join(f"\\u{ord(letter):04x}" for letter in KEY),
+    "in HTML throughout": "".join(f"&#{ord(letter)};" for letter in KEY),
     "inside of base64": base64.b64encode(f"key={KEY};x".encode()).decode(),
 }
 

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 
+from fmload.base import redaction
 from fmload.base.clock_offset import boot_id
 from fmload.config import parse
 from fmload.master.assignment import Assignment
@@ -15,7 +17,7 @@ from fmload.model.reading import Chunk, Reading
 from fmload.model.record import pack
 from fmload.prompts import store
 from fmload.protocol.messages import PROTOCOL_VERSION, Event, Message, Plan
-from fmload.results import answers
+from fmload.results import answers, texts
 from fmload.results.folder import Results
 from fmload.results.journal import Journal, answer_bytes, compact, read
 from fmload.worker.worker import Worker
@@ -46,6 +48,34 @@ def test_a_long_answer_is_cut_at_a_character_and_says_so() -> None:
     whole = kept("x" * EACH)
     assert not whole["cut"] and len(whole["text"]) == EACH
     assert kept("x" + "é" * EACH)["text"] == "x" + "é" * (EACH // 2 - 1)
+
+
+def test_only_so_much_of_an_answer_is_searched_for_secrets_as_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search takes a fifth of a second a megabyte: an answer of 60 MB kept the worker from its master."""
+    searched: list[int] = []
+
+    def counting(text: str) -> str:
+        searched.append(len(text))
+        return text
+
+    monkeypatch.setattr(answers, "without_secrets", counting)
+    monkeypatch.setattr(texts, "blanked", counting)
+    endless = Reading([Chunk(n, text="x" * 1000) for n in range(1000)])
+    assert answers.unpack(answers.pack(record(), endless, EACH))["cut"]
+    uncounted = record()
+    uncounted.tokens_source = "chunks"
+    assert texts.TextKeeper(EACH, 10 * EACH).keep(uncounted, endless) is None
+    assert sum(searched) <= 8 * EACH
+    assert texts.TextKeeper(EACH, 10 * EACH).keep(uncounted, READING) is not None
+
+
+def test_a_secret_at_the_cut_of_an_answer_is_blanked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_forms", {})
+    redaction.protect(secret := "zq7-secret-of-the-run-9x")
+    for before in range(EACH - len(secret) - 2, EACH + 2):
+        text = answers.unpack(answers.pack(record(), Reading([Chunk(1, text="." * before + secret)]), EACH))["text"]
+        assert not any(secret[at:at + 8] in text for at in range(len(secret) - 7))
+        assert not text.endswith(tuple(secret[:length] for length in range(4, 8)))
 
 
 def test_once_an_answer_is_too_much_no_shorter_one_is_kept_either() -> None:
