@@ -26,6 +26,8 @@ from fmload.wire.exchange import Exchange
 from fmload.wire.sse import events
 
 _DONE = b"[DONE]"
+_LONG_WORDS = 64 * 1024  # bytes of a message: no server says more in words
+_BEFORE_JSON = b"\xef\xbb\xbf \t\r\n\0"  # what the tolerant reading passes over
 PINGS = ("ping", "keepalive", "keep-alive", "heartbeat")
 _SERVERS_OWN = ("timings", "metrics")  # llama.cpp; vLLM
 _ERRORS = ("error", "detail", "errors")
@@ -210,8 +212,11 @@ class OpenAIAnswer:
         data = data.strip()
         if not data or event in PINGS:
             return
-        if data in (_DONE, b'"[DONE]"') or data.upper() == _DONE:
+        if data[:len(_DONE) + 3].upper() in (_DONE, b'"[DONE]"'):
             self.done = True
+            return
+        if len(data) > _LONG_WORDS and data[:8].lstrip(_BEFORE_JSON)[:1] not in (b"{", b"[", b'"', b""):
+            self._judge_odd(data, event, cut)  # no JSON: to try would take a second for each 30 MB
             return
         try:
             message = tolerant(data)
@@ -225,12 +230,13 @@ class OpenAIAnswer:
             self._judge_odd(data, event, cut)
 
     def _judge_odd(self, data: bytes, event: str, cut: bool) -> None:
+        words = data[:_LONG_WORDS]
         if event == "error":
-            self.fail("stream_error", error_text(data.decode("utf-8", "replace")))
+            self.fail("stream_error", error_text(words.decode("utf-8", "replace")))
         elif not cut and (data[:1] in b"{[" or not data.isascii()):
             self.fail("decode", f"not a chunk of this protocol: {data[:80]!r}")
-        elif not cut and data.lower().decode() not in PINGS:
-            self.complain(data.decode())
+        elif not cut and words.lower().decode() not in PINGS:
+            self.complain(words.decode())
 
     def _note_totals(self, message: Any, told: list[Mapping[str, Any]], choices: Any) -> None:
         for name in _SERVERS_OWN:

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fmload.base.errors import FmloadError
 from fmload.base.units import parse_duration_s
 from fmload.config import RunFile, load, parse, yaml_lines
@@ -94,14 +92,29 @@ def _described(options: argparse.Namespace, host: str | None, protocol: str) -> 
 
 
 def _endpoint(options: argparse.Namespace, host: str | None, protocol: str) -> dict[str, Any]:
-    parameters = yaml.safe_load(options.fmload_parameters) if options.fmload_parameters else {}
-    if not isinstance(parameters, dict):
-        raise FmloadError(f"--fmload-parameters: {options.fmload_parameters!r} is not a mapping",
-                          hint='for example --fmload-parameters \'{"temperature": 0.1}\'')
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", options.fmload_model).strip("-._") or protocol
     given = {**_where(options, host), "model": options.fmload_model, "api_key_env": options.fmload_api_key_env}
-    return {"name": name, "protocol": protocol, "parameters": parameters,
+    return {"name": name, "protocol": protocol, "parameters": parameters_of(options.fmload_parameters),
             **{key: value for key, value in given.items() if value}}
+
+
+def parameters_of(text: str) -> dict[str, Any]:
+    """The parameters of --fmload-parameters, in YAML or JSON. Raises FmloadError for what is no mapping."""
+    try:
+        document = yaml_lines.parse(text)
+    except yaml_lines.SyntaxProblem as problem:
+        raise _unreadable(str(problem)) from problem
+    if document.problems:
+        raise _unreadable(document.problems[0][1])
+    parameters = {} if document.value is None else document.value
+    if not isinstance(parameters, dict):
+        raise _unreadable(f"{text[:100]!r} is not a mapping")
+    return parameters
+
+
+def _unreadable(why: str) -> FmloadError:
+    return FmloadError(f"--fmload-parameters: {why}",
+                       hint='for example --fmload-parameters \'{"temperature": 0.1}\'')
 
 
 def _where(options: argparse.Namespace, host: str | None) -> dict[str, Any]:

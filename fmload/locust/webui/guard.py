@@ -17,7 +17,9 @@ from urllib.parse import urlsplit
 
 from flask import Request, Response, jsonify, request
 
+from fmload.base.errors import FmloadError
 from fmload.base.redaction import masked_url
+from fmload.locust.options import parameters_of
 
 HOSTS_VARIABLE = "FMLOAD_WEB_HOSTS"
 LOCKED = ("fmload_config", "fmload_out", "fmload_urls", "fmload_api_key_env", "fmload_prompts")
@@ -92,6 +94,18 @@ def _is_own(source: str, asked: Request, names: Names) -> bool:
     return parts.scheme in ("http", "https") and own
 
 
+def _variable(name: str) -> str:
+    return f"{name} names a variable, which the command line or a run file alone may do"
+
+
+def _wrong_parameters(text: str) -> str | None:
+    """As they will be read: escapes may stand for the characters of a variable's name."""
+    try:
+        return _variable("fmload_parameters") if "${" in str(parameters_of(text)) else None
+    except FmloadError as error:
+        return str(error).partition("\n")[0]
+
+
 class Guard:
     """Of one process's web UI. `options` are Locust's parsed options, `host` the one of the command line; `shown` are
     the fields of the start form. `keyed` tells whether credentials go with the requests."""
@@ -124,8 +138,8 @@ class Guard:
             if name not in settable and name in options and value != _text(options[name]):
                 return f"{name} is set on the command line or by the environment alone"
             if "${" in value:
-                return f"{name} names a variable, which the command line or a run file alone may do"
-        return self._wrong_host(form.get("host", ""))
+                return _variable(name)
+        return _wrong_parameters(form.get("fmload_parameters", "")) or self._wrong_host(form.get("host", ""))
 
     def _wrong_host(self, host: str) -> str | None:
         if not self._keyed or not host or self._options.fmload_config or self._options.fmload_urls:

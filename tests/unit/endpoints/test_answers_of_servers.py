@@ -11,6 +11,7 @@ import pytest
 from published_data import cases
 
 from fmload.config.schema import EndpointSpec
+from fmload.endpoints import openai_answer
 from fmload.endpoints.openai import OpenAI
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
@@ -435,3 +436,22 @@ def test_half_a_character_that_stays_alone_is_a_replacement_character() -> None:
     body = b'data: {"choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":"stop"}]}\n\n'
     assert measured(body % b"a\\ud83e" + DONE)[1].said("answer") == "a\ufffd"
     assert measured(body % b"\\udd80a" + DONE)[1].said("answer") == "\ufffda"
+
+
+@pytest.mark.parametrize("event", ["", "error"])
+def test_a_line_without_end_that_is_no_json_is_not_tried_as_json(event: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of 100 MB cost six seconds and ten copies of it."""
+    monkeypatch.setattr(openai_answer, "tolerant", lambda data: pytest.fail("tried"))
+    answer = openai_answer.OpenAIAnswer()
+    answer.add_odd(1, b"a" * 1_000_000, event, cut=False)
+    answer.settle(1)
+    assert answer.reading.failure is not None and answer.reading.failure.outcome == "stream_error"
+    assert answer.reading.failure.message.startswith("aaaa")
+
+
+def test_a_long_message_that_only_the_tolerant_parser_reads_is_read() -> None:
+    answer = openai_answer.OpenAIAnswer()
+    text = "x" * 100_000
+    answer.add_odd(1, b'\n\xef\xbb\xbf {"choices": [{"index": 0, "delta": {"content": "%s"}, "logprobs": NaN}]}'
+                   % text.encode(), "", cut=False)
+    assert [chunk.text for chunk in answer.reading.chunks] == [text]

@@ -10,6 +10,7 @@ import pytest
 from flask import Flask, jsonify
 from flask.testing import FlaskClient
 
+from fmload.locust.options import parameters_of
 from fmload.locust.webui.guard import HOSTS_VARIABLE, LOCKED, Guard
 
 OWN = "http://127.0.0.1:8089"
@@ -106,6 +107,28 @@ def test_a_form_sets_no_path_no_variable_and_no_option_that_it_does_not_show(nam
 @pytest.mark.parametrize("name", ["fmload_parameters", "host", "fmload_model"])
 def test_a_form_names_no_variable(name: str) -> None:
     assert post(guarded()[0], **{name: "${VICTIM_TOKEN}"})[0] == 403
+
+
+@pytest.mark.parametrize("escaped", [
+    '{"user": "\\u0024{VICTIM_TOKEN}"}', '{"user": "$\\u007bVICTIM_TOKEN}"}', '{"user": "\\x24{VICTIM_TOKEN}"}',
+    '{"user": "$\\\n{VICTIM_TOKEN}"}', '{"\\u0024{VICTIM_TOKEN}": 1}', '{"a": [{"b": "\\u0024{VICTIM_TOKEN}"}]}'])
+def test_a_variable_behind_escapes_of_the_parameters_is_refused(escaped: str) -> None:
+    assert "VICTIM_TOKEN" in str(parameters_of(escaped))
+    status, why = post(guarded()[0], fmload_parameters=escaped)
+    assert status == 403 and "fmload_parameters names a variable" in why
+
+
+@pytest.mark.parametrize("text", ['{"a": "', "- 1", "&a [*a]", '{"a": !!python/name:os.system }',
+                                  "{" + "a: {" * 3000 + "}" * 3001])
+def test_parameters_that_cannot_be_read_are_refused_with_the_reason(text: str) -> None:
+    status, why = post(guarded()[0], fmload_parameters=text)
+    assert status == 403 and "fmload-parameters" in why
+
+
+def test_parameters_whose_aliases_make_millions_of_values_are_refused() -> None:
+    bomb = "{a0: &a0 [1, 1], " + ", ".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40)) + "}"
+    assert post(guarded()[0], fmload_parameters=bomb)[0] == 403
+    assert post(guarded()[0], fmload_parameters='{"temperature": 0.5, "stop": ["$"]}')[0] == 200
 
 
 @pytest.mark.parametrize("host", ["http://evil/v1", "http://good:9000/v1", "https://good:8000/v1",
