@@ -11,6 +11,7 @@ from typing import Any
 from fmload.base.errors import FmloadError
 from fmload.base.units import parse_duration_s
 from fmload.config import RunFile, load, parse, yaml_lines
+from fmload.config.parameters import parameters_of
 from fmload.exposition import watching
 from fmload.locust.foreseen import Foreseen
 
@@ -96,25 +97,6 @@ def _endpoint(options: argparse.Namespace, host: str | None, protocol: str) -> d
     given = {**_where(options, host), "model": options.fmload_model, "api_key_env": options.fmload_api_key_env}
     return {"name": name, "protocol": protocol, "parameters": parameters_of(options.fmload_parameters),
             **{key: value for key, value in given.items() if value}}
-
-
-def parameters_of(text: str) -> dict[str, Any]:
-    """The parameters of --fmload-parameters, in YAML or JSON. Raises FmloadError for what is no mapping."""
-    try:
-        document = yaml_lines.parse(text)
-    except yaml_lines.SyntaxProblem as problem:
-        raise _unreadable(str(problem)) from problem
-    if document.problems:
-        raise _unreadable(document.problems[0][1])
-    parameters = {} if document.value is None else document.value
-    if not isinstance(parameters, dict):
-        raise _unreadable(f"{text[:100]!r} is not a mapping")
-    return parameters
-
-
-def _unreadable(why: str) -> FmloadError:
-    return FmloadError(f"--fmload-parameters: {why}",
-                       hint='for example --fmload-parameters \'{"temperature": 0.1}\'')
 
 
 def _where(options: argparse.Namespace, host: str | None) -> dict[str, Any]:

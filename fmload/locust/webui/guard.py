@@ -19,7 +19,7 @@ from flask import Request, Response, jsonify, request
 
 from fmload.base.errors import FmloadError
 from fmload.base.redaction import masked_url
-from fmload.locust.options import parameters_of
+from fmload.config.parameters import parameters_of
 
 HOSTS_VARIABLE = "FMLOAD_WEB_HOSTS"
 LOCKED = ("fmload_config", "fmload_out", "fmload_urls", "fmload_api_key_env", "fmload_prompts")

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask, jsonify
 from flask.testing import FlaskClient
 
-from fmload.locust.options import parameters_of
+from fmload.config.parameters import parameters_of
 from fmload.locust.webui.guard import HOSTS_VARIABLE, LOCKED, Guard
 
 OWN = "http://127.0.0.1:8089"
