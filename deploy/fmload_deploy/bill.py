@@ -55,15 +55,17 @@ def describe(plans: Sequence[Plan], run_file: RunFile) -> str:
     return "\n".join(lines)
 
 
-def approve(plans: Sequence[Plan], run_file: RunFile, yes: bool) -> None:
-    """Return when the plan may go ahead. Raises FmloadError when it is above `max_cost`, unpriced, or declined."""
+def approve(plans: Sequence[Plan], run_file: RunFile, yes: bool, before_usd: float = 0.0) -> None:
+    """Return when the plan may go ahead. Raises FmloadError when it is above `max_cost`, unpriced, or declined.
+    `before_usd`: what the run has cost already, when it is resumed."""
     estimate, limit = estimate_usd(plans, run_file), run_file.max_cost
     if limit is not None and estimate is None:
         raise FmloadError(f"max_cost is {limit:g} USD, but the price of {_unpriced(plans)} is unknown",
                           hint="give price: {hourly: …} in the run file, add it to a table named by prices:, or take "
                                "max_cost out")
-    if limit is not None and estimate is not None and estimate > limit:
-        raise FmloadError(f"this run would cost about {estimate:.2f} USD, above max_cost: {limit:g}",
+    if limit is not None and estimate is not None and estimate > 0 and estimate + before_usd > limit:
+        beside = f" beside the {before_usd:.2f} USD that it has cost already" if before_usd else ""
+        raise FmloadError(f"this run would cost about {estimate:.2f} USD{beside}, above max_cost: {limit:g}",
                           hint="fewer stages, shorter windows, a smaller instance, or a higher max_cost")
     if estimate == 0 or yes:
         return
@@ -75,11 +77,13 @@ def approve(plans: Sequence[Plan], run_file: RunFile, yes: bool) -> None:
 
 
 def spent_usd(entries: Sequence[Entry], now: datetime | None = None) -> float | None:
-    """What the resources that are up have cost since they were created; None when a price is unknown."""
+    """What resources have cost from their creation until they were deleted, or until now; None when a price is
+    unknown."""
     now = now or datetime.now(UTC)
+    paid = ((entry, now if entry.up else entry.ended_utc) for entry in entries)
     return sum_or_none(None if entry.resource.hourly is None else
-                       entry.resource.hourly * (now - entry.created_utc).total_seconds() / 3600
-                       for entry in entries if entry.up)
+                       entry.resource.hourly * (end - entry.created_utc).total_seconds() / 3600
+                       for entry, end in paid if end is not None)
 
 
 @contextmanager
@@ -116,9 +120,9 @@ def _interruptible() -> Iterator[None]:
 
 def _watch(context: Context, max_cost: float, done: threading.Event, tokens_usd: Callable[[], float]) -> None:
     while not done.wait(_LOOK_EVERY_S):
-        entries = [entry for entry in context.ledger.entries() if entry.up]
-        hourly = sum_or_none(entry.resource.hourly for entry in entries) or 0.0
-        spent = (spent_usd(entries) or 0.0) + tokens_usd()
+        lives = context.ledger.lives()
+        hourly = sum_or_none(entry.resource.hourly for entry in lives if entry.up) or 0.0
+        spent = (spent_usd(lives) or 0.0) + tokens_usd()
         if spent + hourly * _TEARDOWN_S / 3600 > max_cost > 0 and hourly > 0:
             context.say(f"the bill is about to pass max_cost ({max_cost:g} USD): stopping")
             context.stop.set()

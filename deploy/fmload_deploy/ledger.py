@@ -27,13 +27,14 @@ NAME = "ledger.jsonl"
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A resource as the ledger last knew it. `created_utc` is when its price began to run, `lease_utc` when it ends by
-    itself (None: never, as far as the ledger knows)."""
+    itself (None: never, as far as the ledger knows), `ended_utc` when it was deleted."""
 
     resource: Resource
     endpoint: str
     event: str
     created_utc: datetime
     lease_utc: datetime | None = None
+    ended_utc: datetime | None = None
 
     @property
     def up(self) -> bool:
@@ -81,7 +82,16 @@ class Ledger:
 
     def entries(self) -> list[Entry]:
         """Every resource as last known, in the order of creation."""
+        return self._read()[0]
+
+    def lives(self) -> list[Entry]:
+        """All that has been paid for: the entries, and before them what stood under the same names and is gone."""
+        last, earlier = self._read()
+        return [*earlier, *last]
+
+    def _read(self) -> tuple[list[Entry], list[Entry]]:
         known: dict[tuple[str, str, str | None], Entry] = {}
+        earlier: list[Entry] = []
         for line in _lines(self.path):
             if line["event"] == "run":
                 continue
@@ -92,11 +102,13 @@ class Ledger:
                 if before is not None:
                     known[resource.key] = replace(before, lease_utc=datetime.fromisoformat(line["until"]))
             elif before is None or not before.up:
-                known.pop(resource.key, None)
+                if before is not None:
+                    earlier.append(known.pop(resource.key))
                 known[resource.key] = Entry(resource, line["endpoint"], line["event"], at)
             else:
-                known[resource.key] = replace(before, resource=resource, endpoint=line["endpoint"], event=line["event"])
-        return list(known.values())
+                known[resource.key] = replace(before, resource=resource, endpoint=line["endpoint"], event=line["event"],
+                                              ended_utc=at if line["event"] == "deleted" else None)
+        return list(known.values()), earlier
 
     def _append(self, line: dict[str, Any]) -> None:
         data = json.dumps({"at": datetime.now(UTC).isoformat(), **line}) + "\n"

@@ -82,7 +82,7 @@ def deployed(run_file: RunFile, results: Results, *, yes: bool = False, keep: bo
         yield run_file
         return
     context = context_for(run_file, results, say, keep)
-    bill.approve(plans(run_file, context), run_file, yes)
+    bill.approve(plans(run_file, context), run_file, yes, bill.spent_usd(context.ledger.lives()) or 0.0)
     look_before(run_file, context)
     with as_interrupts():
         try:
@@ -138,6 +138,21 @@ def down(context: Context) -> None:
     """
     with undisturbed(context.say, _removal(context)):
         _down(context)
+
+
+def all_down(contexts: Sequence[Context]) -> None:
+    """`down` of several runs, one after the other; what cannot be deleted of one keeps none of the others up.
+
+    Raises FmloadError in the end, with all that is left.
+    """
+    problems: list[FmloadError] = []
+    for context in contexts:
+        try:
+            down(context)
+        except FmloadError as error:
+            problems.append(error)
+    if problems:
+        raise _together(problems)
 
 
 def _down(context: Context) -> None:
@@ -218,6 +233,9 @@ def _targets(run_file: RunFile, context: Context) -> list[Target]:
 def _with_address(spec: EndpointSpec, deployment: Deployment) -> EndpointSpec:
     said: dict[str, Any] = spec.model_dump(mode="json", by_alias=True, exclude={"deploy"})
     defaults = {key: value for key, value in deployment.defaults.items() if key not in spec.model_fields_set}
+    if spec.price is not None and spec.price.model is None:  # what was deployed fills the gaps of a price that is given
+        given = spec.price.model_dump(exclude_unset=True)
+        said["price"] = {**deployment.defaults.get("price", {}), **given}
     return EndpointSpec.model_validate({**said, **defaults, **deployment.settings})
 
 

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 OWNER_TAG, HOST_TAG, CREATED_TAG, REGION_TAG = "fmload:owner", "fmload:host", "fmload:created", "fmload:region"
 LEASE_TAG = "fmload-lease-until"  # seconds since 1970; instances read it, whose metadata knows no colon in some tools
+UNKNOWN = ":unknown"  # the AWS identity, when AWS does not tell it
 _LONGEST = 256
 
 
@@ -23,7 +24,7 @@ def owner(sts: Any) -> str:
     try:
         identity = sts.get_caller_identity()["Arn"].rpartition(":")[2]
     except (ClientError, BotoCoreError):
-        identity = "unknown"
+        return _fit(_login() + UNKNOWN)
     return _fit(f"{_login()}:{identity}")
 
 

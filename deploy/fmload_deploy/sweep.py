@@ -17,7 +17,7 @@ from fmload.plugins import KINDS
 from fmload_deploy.aws import Denied, explained
 from fmload_deploy.base import Context, Kind
 from fmload_deploy.ledger import NAME, Ledger
-from fmload_deploy.owner import CREATED_TAG, HOST_TAG, LEASE_TAG, OWNER_TAG, REGION_TAG
+from fmload_deploy.owner import CREATED_TAG, HOST_TAG, LEASE_TAG, OWNER_TAG, REGION_TAG, UNKNOWN
 from fmload_deploy.resource import IAM_PATH, RUN_TAG, Resource
 
 # What an ARN is, in the order in which things are created; they are deleted in the opposite order.
@@ -121,10 +121,11 @@ def _visible(context: Context, tagged: Iterator[Tagged]) -> Iterator[Tagged]:
 
 def removable(runs: Mapping[str, Run], me: str, named: Sequence[str], owners: Sequence[str]) -> dict[str, Run]:
     """The runs that a sweep may delete: those `named`; else, of `me` and of `owners` (`all`: everybody), what is not
-    live. A run without an owner's tag is nobody's: it must be named."""
+    live. A run without an owner's tag is nobody's: it must be named. So must all, where AWS does not say who `me` is:
+    a login alone is no proof, it is `root` in every container."""
+    whose = {*owners} if not me or me.endswith(UNKNOWN) else {*owners, me}
     return {run_id: run for run_id, run in runs.items()
-            if run_id in named
-            or (not named and not run.live and (run.owner == me or run.owner in owners or "all" in owners))}
+            if run_id in named or (not named and not run.live and (run.owner in whose or "all" in owners))}
 
 
 def ledger_of(folder: Path, run_id: str, resources: Sequence[Resource]) -> Ledger:

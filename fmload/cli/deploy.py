@@ -150,8 +150,7 @@ def _down(args: argparse.Namespace) -> int:
     from fmload_deploy.ledger import Ledger
     if args.run:
         return _sweep(args)
-    for path in _named_ledgers(args):
-        lifecycle.down(lifecycle.context_of(Ledger.open(path)))
+    lifecycle.all_down([lifecycle.context_of(Ledger.open(path)) for path in _named_ledgers(args)])
     return EXIT_OK
 
 
@@ -172,8 +171,8 @@ def _sweep(args: argparse.Namespace) -> int:
         print(f"nothing to delete{'' if runs else f' with the tag fmload:run{wanted}'} in {region or 'this region'}"
               f" for {mine}")
     elif _agreed(args.yes):
-        for run_id, run in doomed.items():
-            lifecycle.down(lifecycle.context_of(sweep.ledger_of(folder, run_id, run.resources), region))
+        lifecycle.all_down([lifecycle.context_of(sweep.ledger_of(folder, run_id, run.resources), region)
+                            for run_id, run in doomed.items()])
     return EXIT_OK
 
 

@@ -20,6 +20,7 @@ RUN_FILE = "the run file"
 PROFILES = ("global", "us-gov", "us", "eu", "apac", "jp", "au", "ca", "in", "mx", "sa", "me", "af")
 _ARN = re.compile(r"arn:aws[\w-]*:bedrock:(?P<region>[\w-]*):\d*:(?P<kind>[\w-]+)/(?P<name>.+)")
 _BEDROCK_URL = re.compile(r"https?://bedrock-(?P<service>runtime|mantle)(-fips)?\.(?P<region>[a-z0-9-]+)\.(amazonaws\.com|api\.aws)")
+_SAGEMAKER_URL = "https://runtime.sagemaker."
 _OWN_PRICE = "give it in the run file: price: {{{how}}}, or name a table of yours: prices: FILE ('fmload help cost')"
 _BY_HOUR, _BY_TOKEN = _OWN_PRICE.format(how="hourly: …"), _OWN_PRICE.format(how="input_per_1m: …, output_per_1m: …")
 
@@ -80,7 +81,7 @@ class Price:
     """The `price` of a run file, as `config.schema.PriceSpec` describes it; None: not given."""
 
     instance_type: str | None = None
-    count: int = 1
+    count: int | None = None
     region: str | None = None
     purchase: str | None = None
     hourly: float | None = None
@@ -101,7 +102,8 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What decides the price of an endpoint. `served_from` is the region; None: nobody said."""
+    """What decides the price of an endpoint. `served_from` is the region; None: nobody said. `sagemaker`: SageMaker
+    hosts it, whose instances have prices of their own."""
 
     price: Price | None = None
     instance_type: str | None = None
@@ -111,6 +113,7 @@ class Terms:
     served_from: str | None = None
     tier: str | None = None
     latency: str | None = None
+    sagemaker: bool = False
 
 
 def terms_of(entry: Mapping[str, Any], region: str | None = None) -> Terms:
@@ -118,15 +121,30 @@ def terms_of(entry: Mapping[str, Any], region: str | None = None) -> Terms:
     deploy = entry.get("deploy") or {}
     given = entry.get("price")
     price = Price.of(given) if isinstance(given, Mapping) else None
-    called = _BEDROCK_URL.match(str(entry.get("url") or ""))
-    mantle = called is not None and called["service"] == "mantle"
+    urls = [str(url) for url in entry.get("urls") or [entry.get("url") or ""]]
+    called = _BEDROCK_URL.match(urls[0])
     by_model = entry.get("protocol") == "bedrock" or called is not None or price is not None
     parameters = entry.get("parameters") or {}
     return Terms(
-        price, deploy.get("instance_type") or entry.get("instance_type"), int(deploy.get("instance_count") or 1),
-        deploy.get("purchase") or "on_demand", _called(entry.get("model"), mantle) if by_model else None,
-        (called and called["region"]) or entry.get("region") or deploy.get("region") or region,
-        entry.get("service_tier") or (parameters.get("service_tier") if called else None), entry.get("latency"))
+        price, *_machines(entry, deploy),
+        _called(entry.get("model"), called is not None and called["service"] == "mantle") if by_model else None,
+        _region_of(urls) or entry.get("region") or deploy.get("region") or region,
+        entry.get("service_tier") or (parameters.get("service_tier") if called else None), entry.get("latency"),
+        "sagemaker" in (entry.get("protocol"), deploy.get("target")) or urls[0].startswith(_SAGEMAKER_URL))
+
+
+def _machines(entry: Mapping[str, Any], deploy: Mapping[str, Any]) -> tuple[str | None, int, str]:
+    """Instance type, count and purchase option of what the endpoint runs on."""
+    group = deploy.get("node_group") or {}
+    bought = "spot" if group.get("capacity") == "SPOT" else "on_demand"
+    return (deploy.get("instance_type") or group.get("instance_type") or entry.get("instance_type"),
+            int(deploy.get("instance_count") or group.get("count") or 1), deploy.get("purchase") or bought)
+
+
+def _region_of(urls: Iterable[str]) -> str | None:
+    """The region that Bedrock's addresses name; of several all of them, which no price is for."""
+    found = dict.fromkeys(match["region"] for url in urls if (match := _BEDROCK_URL.match(url)))
+    return " and ".join(found) or None
 
 
 def _called(model: str | None, mantle: bool) -> str | None:
@@ -138,30 +156,33 @@ def resolve(terms: Terms, table: PriceTable) -> Pricing | Unpriced:
     """The price of an endpoint by its terms, or why it has none."""
     price = terms.price or Price()
     where = price.region or terms.served_from
+    count, purchase = price.count or terms.count, price.purchase or terms.purchase
     if price.hourly is not None:
-        return Pricing(RUN_FILE, price.hourly * price.count, price.instance_type or terms.instance_type, price.count,
-                       price.purchase or "on_demand", where)
-    if price.input_per_1m is not None or price.output_per_1m is not None:
-        return _given(price, terms, where)
-    if price.instance_type is not None:
-        return _by_hour(price.instance_type, price.count, price.purchase or "on_demand", where, table)
-    if price.model is None and terms.instance_type is not None:
-        count = price.count if terms.price else terms.count
-        return _by_hour(terms.instance_type, count, price.purchase or terms.purchase, where, table)
+        return Pricing(RUN_FILE, price.hourly * count, price.instance_type or terms.instance_type, count, purchase,
+                       where)
+    if any(getattr(price, key) is not None for key in _TOKEN_PRICES):
+        return _given(price, terms, where, count)
+    machine = price.instance_type or (terms.instance_type if price.model is None else None)
+    if machine is not None and terms.sagemaker and not machine.startswith("ml."):
+        return Unpriced(f"{machine} is an instance type of EC2, which costs less than on SageMaker",
+                        f"write ml.{machine}; or {_BY_HOUR}")
+    if machine is not None:
+        return _by_hour(machine, count, purchase, where, table)
     model = price.model or terms.model
     if model is None:
         return Unpriced("no price is given", f"name what it runs on: price: {{instance_type: …}}; or {_BY_HOUR}")
     return _by_model(model, price, terms, table, where)
 
 
-def _given(price: Price, terms: Terms, where: str | None) -> Pricing | Unpriced:
+_TOKEN_PRICES = ("input_per_1m", "output_per_1m", "cached_input_per_1m", "cache_write_per_1m", "cache_write_1h_per_1m")
+
+
+def _given(price: Price, terms: Terms, where: str | None, count: int) -> Pricing | Unpriced:
     lacking = [key for key in ("input_per_1m", "output_per_1m") if getattr(price, key) is None]
     if lacking:
-        return Unpriced(f"price gives no {lacking[0]}", f"add {lacking[0]}; 0 where it costs nothing")
-    return Pricing(RUN_FILE, region=where, instance_type=price.instance_type or terms.instance_type, count=price.count,
-                   input_per_1m=price.input_per_1m, output_per_1m=price.output_per_1m,
-                   cached_input_per_1m=price.cached_input_per_1m, cache_write_per_1m=price.cache_write_per_1m,
-                   cache_write_1h_per_1m=price.cache_write_1h_per_1m)
+        return Unpriced(f"price gives token prices, but no {lacking[0]}", f"add {lacking[0]}; 0 where it costs nothing")
+    return Pricing(RUN_FILE, region=where, instance_type=price.instance_type or terms.instance_type, count=count,
+                   **{key: getattr(price, key) for key in _TOKEN_PRICES})
 
 
 def _by_hour(name: str, count: int, purchase: str, region: str | None, table: PriceTable) -> Pricing | Unpriced:
@@ -192,7 +213,7 @@ def _by_model(called: str, price: Price, terms: Terms, table: PriceTable,
         return Unpriced(f"the ARN of {arn['kind']} does not tell the model",
                         f"name the model that it stands for: price: {{model: …}}; or {_BY_HOUR}")
     if price.purchase not in (None, "on_demand"):
-        return _by_hour(model, price.count, price.purchase, where, table)
+        return _by_hour(model, price.count or 1, price.purchase, where, table)
     tier = price.tier or terms.tier
     quote = table.tokens(model, tier, where, terms.latency)
     if quote is None:

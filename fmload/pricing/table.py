@@ -12,6 +12,7 @@ import yaml
 
 from fmload.base.errors import FmloadError
 from fmload.base.resources import read_yaml, resource, table
+from fmload.pricing.validity import problems, repeated
 
 DEFAULT_REGION = "us-east-1"
 DEFAULT_TIERS = (None, "default", "standard")
@@ -178,38 +179,16 @@ def read_table(path: Path) -> dict[str, Any]:
     """One price table file. Raises FmloadError that names everything that is wrong in it."""
     try:
         table = read_yaml(path)
-    except (OSError, yaml.YAMLError) as error:
+        twice = list(repeated(path.read_text()))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise FmloadError(f"cannot read the price table {path}: {error}") from error
     if not isinstance(table, dict):
         raise FmloadError(f"{path} is not a price table", hint="'fmload help cost' shows its form")
-    wrong = [f"{path}: {problem}" for kind in ("instances", "tokens") for problem in _problems(kind, table.get(kind))]
+    wrong = [f"{path}: {problem}" for problem in (*problems(table), *twice)]
     if wrong:
         raise FmloadError("\n".join(wrong), hint="every group of prices names its source, date and region, and its "
                                                  "prices are numbers of USD; 'fmload help cost' shows it")
     return table
-
-
-def _problems(kind: str, groups: Any) -> Iterator[str]:
-    for position, group in enumerate(groups or ()):
-        where = f"{kind}[{position}]"
-        needed = ("source", "date", "prices", *(["region"] if kind == "instances" else []))
-        missing = [key for key in needed if not isinstance(group, dict) or key not in group]
-        if missing:
-            yield f"{where} lacks {', '.join(missing)}"
-        elif not isinstance(group["prices"], dict):
-            yield f"{where}: prices is no mapping of names to prices"
-        else:
-            for name, price in group["prices"].items():
-                if not (_is_price(price) if kind == "instances" else _is_row(price)):
-                    yield f"{where}: {name}: '{price}' is no price"
-
-
-def _is_price(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
-
-
-def _is_row(row: Any) -> bool:
-    return isinstance(row, dict) and all(_is_price(row[key]) for key in _KEYS if row.get(key) is not None)
 
 
 def accelerators_of(instance_type: str | None) -> int | None:

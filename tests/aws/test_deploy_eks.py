@@ -19,7 +19,9 @@ from fmload_deploy import images, lifecycle
 from fmload_deploy.base import Context
 from fmload_deploy.eks.client import eks_token
 from fmload_deploy.eks.manifests import manifests
+from fmload_deploy.eks.target import EKS
 from fmload_deploy.ledger import NAME, Ledger
+from fmload_deploy.resource import sum_or_none
 
 if TYPE_CHECKING:
     from conftest import EmulatedAws, MakeRunFile
@@ -131,6 +133,19 @@ def test_a_node_group_is_in_the_ledger_priced_and_deleted(
     assert any(":nodegroup/" in arn for arn in eks_tagged(aws, context.run_id))
     lifecycle.down(context)
     assert eks_tagged(aws, context.run_id) == []
+
+
+@pytest.mark.parametrize(("capacity", "purchase"), [("ON_DEMAND", "on_demand"), ("SPOT", "spot")])
+def test_added_nodes_have_the_price_of_how_they_are_bought(
+        make_run_file: MakeRunFile, make_context: MakeContext, capacity: str, purchase: str) -> None:
+    group = {"instance_type": "g5.xlarge", "count": 2, "role": "arn:aws:iam::123456789012:role/nodes",
+             "subnets": ["subnet-1"], "capacity": capacity}
+    run_file = make_run_file({**endpoint(Path("unused")), "deploy": {
+        "target": "eks", "cluster": "prod", "container": "vllm", "node_group": group}})
+    target = EKS(run_file.endpoints[0], make_context(run_file))
+    assert {"count": 2, "purchase": purchase}.items() <= target.defaults()["price"].items()
+    hourly = sum_or_none(resource.hourly for resource in target.plan().resources)
+    assert hourly == (None if purchase == "spot" else pytest.approx(2 * 1.006))
 
 
 def eks_tagged(aws: EmulatedAws, run_id: str) -> list[str]:

@@ -20,6 +20,11 @@ class NodeGroupSpec(Strict):
     subnets: list[str] = Field(min_length=1)
     capacity: Literal["ON_DEMAND", "SPOT"] = "ON_DEMAND"
 
+    @property
+    def purchase(self) -> str:
+        """The purchase option, as the price table names it."""
+        return "spot" if self.capacity == "SPOT" else "on_demand"
+
 
 class Options(Strict):
     """Keys of `deploy: {target: eks, ...}`."""

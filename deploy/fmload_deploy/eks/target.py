@@ -50,8 +50,7 @@ class EKS:
         group = self.options.node_group
         self.group = None if group is None else Resource(
             "eks-nodegroup", name, self.region, hourly_usd(
-                context, group.instance_type, group.count, "spot" if group.capacity == "SPOT" else "on_demand",
-                spec.price, self.region), where)
+                context, group.instance_type, group.count, group.purchase, spec.price, self.region), where)
 
     def plan(self) -> Plan:
         notes = [f"image {self.container.image}; images.yml of {images.table_date()}", f"access: {self.options.access}"]
@@ -73,9 +72,13 @@ class EKS:
             made.append(ensure(self.context, self.spec.name, self.namespace, self._apply))
             self._apply()  # again where an earlier `up` made the namespace and no more
         self._wait_ready()
+        return Deployment(self.spec.name, {"url": f"{self._address()}/v1"}, tuple(made), self.defaults())
+
+    def defaults(self) -> dict[str, Any]:
+        """The price of the nodes that are added, for an endpoint that names none."""
         group = self.options.node_group
-        price = {"price": instance_price(group.instance_type, group.count, self.region)} if group else {}
-        return Deployment(self.spec.name, {"url": f"{self._address()}/v1"}, tuple(made), price)
+        return {} if group is None else {
+            "price": instance_price(group.instance_type, group.count, self.region, group.purchase)}
 
     def _lease(self) -> ScheduledDeletion:
         return ScheduledDeletion(self.spec.name, self.options.lease, self.options.lease_role, self.context,

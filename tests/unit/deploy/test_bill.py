@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import json
 import signal
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -14,11 +15,15 @@ import yaml
 from fmload.base.errors import FmloadError
 from fmload.config.loading import parse
 from fmload.config.schema import RunFile
+from fmload.plan.estimate import prices_of
+from fmload.pricing.resolve import Pricing
+from fmload.pricing.table import load_prices
 from fmload.results.folder import Results
 from fmload_deploy import bill, lifecycle
-from fmload_deploy.base import Plan
-from fmload_deploy.ledger import Entry
+from fmload_deploy.base import Deployment, Plan
+from fmload_deploy.ledger import Entry, Ledger
 from fmload_deploy.names import name_for
+from fmload_deploy.prices import instance_price
 from fmload_deploy.resource import Resource
 
 HOURLY = Resource("ec2-instance", "i", "us-east-1", hourly=6.0)
@@ -72,6 +77,20 @@ def test_spent_counts_what_is_up_since_it_was_created() -> None:
     assert bill.spent_usd(entries, now) == pytest.approx(12.0)
 
 
+def test_what_an_earlier_start_of_the_run_cost_counts(tmp_path: Path) -> None:
+    ledger = Ledger.begin(tmp_path / "ledger.jsonl", "run")
+    lines = [("creating", 0), ("created", 1), ("deleting", 60), ("deleted", 60), ("creating", 90), ("created", 91)]
+    with ledger.path.open("a") as file:
+        for event, minute in lines:
+            at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)
+            file.write(json.dumps({"at": at.isoformat(), "event": event, "endpoint": "e", **asdict(HOURLY)}) + "\n")
+    now = datetime(2026, 1, 1, 2, 30, tzinfo=UTC)
+    assert bill.spent_usd(ledger.lives(), now) == pytest.approx(6.0 * 2)  # not the half hour in between
+    with pytest.raises(FmloadError, match=r"about 6\.00 USD beside the 12\.00 USD"):
+        bill.approve([Plan("e", "ec2", (HOURLY,))], run_file(max_cost=15.0), yes=True, before_usd=12.0)
+    bill.approve([Plan("e", "ec2", (HOURLY,))], run_file(max_cost=15.0), yes=True, before_usd=8.0)
+
+
 @pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_IGN], ids=["foreground", "background"])
 def test_the_bill_interrupts_the_run_before_it_passes_the_limit(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, before: Any) -> None:
@@ -84,6 +103,17 @@ def test_the_bill_interrupts_the_run_before_it_passes_the_limit(
             time.sleep(0.001)
     assert context.stop.is_set()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(("given", "usd"), [
+    ({"hourly": 2.0}, 6.0), ({"region": "us-east-1"}, 3 * 1.006), ({"hourly": 2.0, "count": 1}, 2.0),
+    ({"input_per_1m": 1.0, "output_per_1m": 2.0}, None), ({"model": "amazon.nova-lite-v1:0"}, None)])
+def test_a_given_price_is_of_all_that_was_deployed(given: dict[str, Any], usd: float | None) -> None:
+    made = Deployment("e", {"url": "http://h/v1"}, (), {"price": instance_price("g5.xlarge", 3, "us-west-2")})
+    spec = {"name": "e", "protocol": "openai", "url": "http://h/v1", "model": "m", "price": given}
+    ready = lifecycle.with_addresses(run_file(endpoints=[spec]), {"e": made})
+    found = prices_of(ready, load_prices())["e"]
+    assert isinstance(found, Pricing) and found.usd_per_hour == (usd and pytest.approx(usd))
 
 
 def test_names_differ_by_run_and_by_endpoint_and_stay_within_the_limit() -> None:

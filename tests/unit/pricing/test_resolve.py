@@ -55,6 +55,46 @@ def test_an_endpoint_without_a_price_of_its_own_costs_what_it_runs_on(
     assert priced(table, **entry).usd_per_hour == pytest.approx(usd_per_hour)
 
 
+@pytest.mark.parametrize("price", [{"hourly": 2.0}, {"region": "us-east-1"}, {"instance_type": "ml.inf2.xlarge"},
+                                   {"purchase": "on_demand"}])
+def test_a_price_that_says_no_count_is_of_all_that_is_deployed(table: PriceTable, price: dict[str, Any]) -> None:
+    deploy = {"target": "sagemaker", "instance_type": "ml.inf2.xlarge", "instance_count": 3}
+    assert priced(table, deploy=deploy, price=price).usd_per_hour == pytest.approx(3 * price.get("hourly", 0.99))
+    assert priced(table, deploy=deploy, price={**price, "count": 2}).count == 2
+
+
+def test_spot_nodes_have_a_spot_price_or_none(table: PriceTable) -> None:
+    group = {"instance_type": "g5.xlarge", "count": 2}
+    assert priced(table, deploy={"target": "eks", "node_group": group}).usd_per_hour == pytest.approx(2 * 1.006)
+    spot = {"target": "eks", "node_group": {**group, "capacity": "SPOT"}}
+    assert "spot" in unpriced(table, deploy=spot).reason
+    assert "spot" in unpriced(table, deploy=spot, price={"instance_type": "g5.xlarge"}).reason
+
+
+@pytest.mark.parametrize("entry", [
+    {"protocol": "sagemaker", "price": {"instance_type": "inf2.xlarge"}},
+    {"protocol": "sagemaker", "instance_type": "inf2.xlarge"},
+    {"protocol": "openai", "url": "https://runtime.sagemaker.us-east-1.amazonaws.com/endpoints/e/openai/v1",
+     "price": {"instance_type": "inf2.xlarge"}}])
+def test_sagemaker_is_not_priced_as_ec2(table: PriceTable, entry: dict[str, Any]) -> None:
+    assert "ml.inf2.xlarge" in unpriced(table, **entry).remedy
+
+
+def test_several_addresses_have_the_price_of_their_region(table: PriceTable) -> None:
+    url = "https://bedrock-runtime.{}.amazonaws.com/openai/v1"
+    entry = {"protocol": "openai", "model": "openai.gpt-oss-20b-1:0", "price": {"tier": "default"}}
+    west = unpriced(table, **entry, urls=[url.format("us-west-2")])
+    assert "in us-west-2" in west.reason
+    both = unpriced(table, **entry, urls=[url.format("us-east-1"), url.format("us-west-2")])
+    assert "us-east-1 and us-west-2" in both.reason
+    assert priced(table, "eu-west-1", **entry, urls=[url.format("us-east-1")]).region == "us-east-1"
+
+
+@pytest.mark.parametrize("key", ["cached_input_per_1m", "cache_write_per_1m", "cache_write_1h_per_1m"])
+def test_one_price_of_the_cache_is_not_mixed_with_those_of_the_table(table: PriceTable, key: str) -> None:
+    assert "input_per_1m" in unpriced(table, protocol="bedrock", model=HAIKU, price={key: 0.1}).reason
+
+
 def test_a_bedrock_endpoint_costs_its_model_whatever_api_it_is_called_by(table: PriceTable) -> None:
     assert priced(table, protocol="bedrock", model=HAIKU).output_per_1m == 5.0
     url = "https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1"

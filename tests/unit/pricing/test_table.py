@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fmload.base.errors import FmloadError
+from fmload.pricing.resolve import Unpriced, resolve, terms_of
 from fmload.pricing.table import PriceTable, accelerators_of, load_prices
 
 REGIONS = ("us-east-1", "us-east-2", "us-west-2", "eu-west-1", "eu-central-1", "ap-northeast-1", "ap-southeast-1",
@@ -72,6 +73,52 @@ def test_a_bad_table_is_an_error_that_names_the_file(tmp_path: Path, text: str, 
     with pytest.raises(FmloadError, match=wrong) as caught:
         load_prices(own)
     assert "own.yml" in str(caught.value)
+
+
+INSTANCES = "instances:\n- {source: x, date: %s, region: r, %s prices: {%s}}\n"
+TOKENS = "tokens:\n- {source: x, date: 2026-01-01, prices: {m: {input: 1, output: 2, %s}}}\n"
+
+
+@pytest.mark.parametrize(("text", "wrong"), [
+    (INSTANCES % ("yesterday", "", "a: 1"), "'yesterday' is no date"),
+    (INSTANCES % ("2026-01-01", "unit: USD/month,", "a: 1"), "USD/month' is not read"),
+    (INSTANCES % ("2026-01-01", "purchase: [spot],", "a: 1"), "is no text"),
+    (INSTANCES % ("2026-01-01", "", "a: 1, b: 3, a: 2"), "line 2: 'a' stands there twice"),
+    (INSTANCES % ("2026-01-01", "purchas: spot,", "a: 1"), "'purchas' is not known"),
+    (INSTANCES.replace("region: r", "region: null") % ("2026-01-01", "", "a: 1"), "lacks region"),
+    (INSTANCES % ("2026-01-01", "", "a: .nan"), "'nan' is no price"), ("instance: []\n", "'instance' is not known"),
+    ("schema: 9\n", "schema 9 is of another version"), ("instances: {a: b}\n", "no list"),
+    (TOKENS % "tiers: {flex: {input: -1, output: 1}}", "tiers: flex: input: '-1' is no price"),
+    (TOKENS % "above: {100: {input: 1}}", "above: 100 lacks output"),
+    (TOKENS % "above: {long: {input: 1, output: 2}}", "'long' is no number of tokens"),
+    (TOKENS % "latency: {optimized: {input: .inf, output: 2}}", "'inf' is no price"),
+    (TOKENS % "cached: 0.1", "'cached' is not known"), (TOKENS % "tiers: [flex]", "tiers is no mapping"),
+    (TOKENS.replace("prices", "unit: USD per 1k tokens, prices") % "", "USD per 1k tokens' is not read"),
+    (TOKENS.replace("output: 2, ", "") % "", "m lacks output")])
+def test_nothing_in_a_table_is_misread_or_passed_over(tmp_path: Path, text: str, wrong: str) -> None:
+    own = tmp_path / "own.yml"
+    own.write_text(text)
+    with pytest.raises(FmloadError, match=wrong):
+        load_prices(own)
+
+
+@pytest.mark.parametrize("name", ["ml.p5e.48xlarge", "ml.p5en.48xlarge", "ml.p6-b200.48xlarge", "ml.trn2.48xlarge"])
+def test_what_no_public_table_has_is_not_made_up(prices: PriceTable, name: str) -> None:
+    assert prices.regions_of(name) == []
+    found = resolve(terms_of({"protocol": "sagemaker", "price": {"instance_type": name}}, "us-east-1"), prices)
+    assert isinstance(found, Unpriced) and f"--types {name}" in found.remedy
+
+
+def test_a_bedrock_model_that_no_public_table_has_is_not_made_up(prices: PriceTable) -> None:
+    found = resolve(terms_of({"protocol": "bedrock", "model": "maker.no-such-model-v1:0"}, "us-east-1"), prices)
+    assert isinstance(found, Unpriced) and "--types bedrock" in found.remedy
+
+
+def test_ml_trn1_is_not_priced_as_trn1n(prices: PriceTable) -> None:
+    quote, older = prices.hourly("ml.trn1.32xlarge", "us-east-1"), prices.hourly("trn1n.32xlarge", "us-east-1")
+    assert quote is not None and older is not None
+    assert quote.usd == pytest.approx(24.73) and quote.usd < 1.1 * older.usd
+    assert "28.497" in (quote.note or "")
 
 
 def test_accelerators_of_sagemaker_types_are_those_of_their_ec2_kin() -> None:
