@@ -134,6 +134,33 @@ def answer_s(served: str, model: str, variable: str | None, ca_file: str | None,
     return time.monotonic() - begun
 
 
+def try_answer(served: str, model: str, variable: str | None, limit_s: float) -> float | None:
+    """Seconds that one answer of a token took; None where it is not there within `limit_s`: the server may be busy.
+
+    Raises FmloadError when the server is not there, refuses the key, or refuses the request: many servers check the key
+    here alone, not where they list their models.
+    """
+    key = os.environ.get(variable, "").strip() if variable else ""
+    headers = {"content-type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}).encode()
+    begun = time.monotonic()
+    try:
+        _get(f"{served}/chat/completions", headers, None, limit_s, body)
+    except urllib.error.HTTPError as error:
+        words = _words(error, key)
+        _check_key(served, variable, words, error.code)
+        raise FmloadError(f"{served}/chat/completions refuses a request to {model} ({words})",
+                          hint="is the path right (…/v1), and is the model a chat model that it serves?",
+                          exit_code=EXIT_INVALID) from error
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(getattr(error, "reason", error), TimeoutError):
+            return None
+        raise _unreached(served, error, limit_s) from error
+    except ValueError as error:
+        raise FmloadError(f"{served}/chat/completions: {error}", exit_code=EXIT_INVALID) from error
+    return time.monotonic() - begun
+
+
 def _get(url: str, headers: Mapping[str, str], ca_file: str | None, limit_s: float,
          body: bytes | None = None) -> bytes:
     direct = urllib.request.ProxyHandler({})  # the load goes straight, too
@@ -168,20 +195,29 @@ def _context(entry: Mapping[str, Any]) -> int | None:
 
 
 def _refused(url: str, variable: str | None, key: str, error: urllib.error.HTTPError) -> Served:
-    said = error_message(error.read(4096)).replace(key or "\0", "[redacted]")
-    words = f"HTTP {error.code}{f': {said}' if said else ''}"
-    if error.code in (401, 403) and variable is None:
-        raise FmloadError(f"{url} wants an API key ({words})",
-                          hint=f"export {DEFAULT_KEY}=…, or name the variable that holds it: --api-key-env MY_KEY",
-                          exit_code=EXIT_INVALID)
-    if error.code in (401, 403):
-        raise FmloadError(f"{url} refuses the key in {variable} ({words})",
-                          hint="is it this server's key? another variable: --api-key-env MY_KEY",
-                          exit_code=EXIT_INVALID)
+    words = _words(error, key)
+    _check_key(url, variable, words, error.code)
     if error.code in (404, 405, 501):
         return Served(url)
     raise FmloadError(f"{url}/models: {words}", hint="is the server still starting? try again once it is up",
                       exit_code=EXIT_INVALID)
+
+
+def _words(error: urllib.error.HTTPError, key: str) -> str:
+    said = error_message(error.read(4096)).replace(key or "\0", "[redacted]")
+    return f"HTTP {error.code}{f': {said}' if said else ''}"
+
+
+def _check_key(url: str, variable: str | None, words: str, code: int) -> None:
+    """Raises FmloadError where a status is about the key."""
+    if code in (401, 403) and variable is None:
+        raise FmloadError(f"{url} wants an API key ({words})",
+                          hint=f"export {DEFAULT_KEY}=…, or name the variable that holds it: --api-key-env MY_KEY",
+                          exit_code=EXIT_INVALID)
+    if code in (401, 403):
+        raise FmloadError(f"{url} refuses the key in {variable} ({words})",
+                          hint="is it this server's key? another variable: --api-key-env MY_KEY",
+                          exit_code=EXIT_INVALID)
 
 
 def _unreached(url: str, error: Exception, limit_s: float) -> FmloadError:

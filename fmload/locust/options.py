@@ -33,8 +33,6 @@ def add_arguments(parser: Any) -> None:
         help="Results folder; results/<name>-<UTC>/ when empty")
     add("--fmload-urls", include_in_web_ui=False, default="", env_var="FMLOAD_URLS",
         help="Several addresses of one model, separated by commas, in place of the host")
-    add("--fmload-balance", default="round_robin", env_var="FMLOAD_BALANCE", choices=["round_robin", "least_busy"],
-        help="Which of --fmload-urls a request goes to")
     add("--fmload-model", default="", env_var="FMLOAD_MODEL", help="Model to ask for; asked of the server when empty")
     add("--fmload-api-key-env", include_in_web_ui=False, default="", env_var="FMLOAD_API_KEY_ENV",
         help="Name of the environment variable with the API key (on the workers); never the key itself")
@@ -42,8 +40,6 @@ def add_arguments(parser: Any) -> None:
         help="JSONL file of prompts; synthetic ones when empty")
     add("--fmload-input-tokens", type=int, default=200, env_var="FMLOAD_INPUT_TOKENS", help="Synthetic prompts: tokens")
     add("--fmload-output-tokens", type=int, default=100, env_var="FMLOAD_OUTPUT_TOKENS", help="Tokens to ask for")
-    add("--fmload-parameters", default="", env_var="FMLOAD_PARAMETERS",
-        help='Inference parameters, such as {"temperature": 0.1}')
     add("--fmload-concurrency", default="", env_var="FMLOAD_CONCURRENCY",
         help="Sweep: concurrencies, such as 1,2,4,8; the number of users when empty")
     add("--fmload-warmup", default="5s", env_var="FMLOAD_WARMUP", help="Warm-up of each stage")
@@ -51,6 +47,10 @@ def add_arguments(parser: Any) -> None:
         help="Measurement window of each stage; --run-time when empty")
     add("--fmload-drain", default="60s", env_var="FMLOAD_DRAIN",
         help="Limit for requests in flight when a window closes")
+    add("--fmload-parameters", default="", env_var="FMLOAD_PARAMETERS",
+        help='Inference parameters, such as {"temperature": 0.1}')
+    add("--fmload-balance", default="round_robin", env_var="FMLOAD_BALANCE", choices=["round_robin", "least_busy"],
+        help="Which of --fmload-urls a request goes to")
     watching.add_arguments(_hidden(add), "fmload-")
     add("--fmload-resume", action="store_true", default=False, include_in_web_ui=False,
         help="Go on with an interrupted run in --fmload-out")

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,19 +29,20 @@ from rich.console import Console
 from fmload.base.descriptors import raise_limit
 from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_USAGE, FmloadError, refused_by_disk
 from fmload.base.redaction import masked_url, redact_logs
-from fmload.config import proxies
+from fmload.config import RunFile, proxies
 from fmload.config.secrets import refuse_inline_secrets
 from fmload.exposition.watching import watch
 from fmload.launch import server
 from fmload.launch import session as launch
 from fmload.launch.parent import parent
-from fmload.locust import door, options, said, scripted, webui
+from fmload.locust import door, options, said, scripted, tried, webui
 from fmload.locust.foreseen import Foreseen, foresee
 from fmload.locust.link import RunnerLink
 from fmload.locust.listener import keep_listening
 from fmload.locust.shape import FollowedShape, StageShape
 from fmload.locust.user import PromptUser
 from fmload.locust.webui import LiveView
+from fmload.locust.webui.start import Tried
 from fmload.master.budget import Budget
 from fmload.master.collector import Collector
 from fmload.master.controller import ALL_GONE, Controller
@@ -294,10 +295,8 @@ class Plugin:
 
     def _open(self) -> launch.Session:
         given = self.environment.parsed_options
-        protocol = _protocol(self.environment)
         users = self.environment.user_classes
-        run = options.run_file(given, self.guard.host(self.environment.host), protocol, self._ask_for_model,
-                               scripted.any_of(users), self._foreseen())
+        run = self._described(given, self.environment.host)
         scripted.check(run, users)
         scripted.check_shape(run, users, followed=isinstance(self.environment.shape_class, FollowedShape))
         run = proxies.with_proxies(run)
@@ -314,6 +313,19 @@ class Plugin:
         for told in said.phases(session.stages, given.num_users, given.spawn_rate, swept):
             logger.info("%s", told)
         return session
+
+    def _described(self, given: Any, host: str | None) -> RunFile:
+        """The run file that these options stand for. Raises FmloadError."""
+        return options.run_file(given, self.guard.host(host), _protocol(self.environment), self._ask_for_model,
+                                scripted.any_of(self.environment.user_classes), self._foreseen())
+
+    def try_form(self, form: Mapping[str, str]) -> Tried:
+        """What a start form asks for, before a run of it begins."""
+        given, host = self.environment.parsed_options, form.get("host") or self.environment.host
+        if given.fmload_config:
+            return Tried(True, "")
+        return tried.tried(lambda: self._described(tried.filled(given, form), host), self.guard.host(host),
+                           isinstance(self.runner, MasterRunner))
 
     def _foreseen(self) -> Foreseen | None:
         """What the locustfile's own load shape will ask for; None where it has none."""
@@ -455,4 +467,4 @@ def _on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> Non
     plugin = environment.fmload = Plugin(environment, runner)
     if web_ui:
         view = LiveView(lambda: plugin.collector)
-        webui.install(web_ui, environment.parsed_options.web_base_path, view, plugin.guard)
+        webui.install(web_ui, environment.parsed_options.web_base_path, view, plugin.guard, plugin.try_form)

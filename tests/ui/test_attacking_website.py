@@ -149,11 +149,16 @@ def test_the_uis_own_form_shows_what_it_does_not_set_and_keeps_the_key_at_its_ho
         page.goto(f"http://127.0.0.1:{port}/")
         expect(page.locator("#fmload-settings")).to_contain_text("--fmload-api-key-env")
         expect(page.locator("#fmload-settings")).to_contain_text("GIVEN_KEY")
-        assert page.locator("[name=fmload_api_key_env], [name=fmload_out], [name=fmload_config]").count() == 0
+        assert page.locator("[name=fmloadModel]").count() == 1  # the names are those of Locust's page
+        assert page.locator("[name=fmloadApiKeyEnv], [name=fmloadOut], [name=fmloadConfig]").count() == 0
         page.locator("[name=host]").fill(f"http://127.0.0.1:{evil.port}/v1")
         with page.expect_response("**/swarm") as answered:
             page.get_by_role("button", name="Start").click()
-        assert answered.value.status == 403
+        assert answered.value.json()["success"] is False
+        expect(page.locator("#root form .MuiAlert-root")).to_contain_text("only sent to the host")
+        with page.expect_response("**/fmload/try") as answered:
+            page.get_by_role("button", name="Try the endpoint").click()
+        assert answered.value.json()["success"] is False
         assert SECRET not in page.content()
         assert requests.get(f"http://127.0.0.1:{port}/stats/requests", timeout=5).json()["state"] == "ready"
     assert evil.heard == []

@@ -106,10 +106,9 @@ def test_the_form_starts_a_run_whose_numbers_the_tab_the_csv_and_the_records_agr
     page, out = watched.page, tmp_path / "out"
     with _locust(out, "--host", endpoint) as url:
         page.goto(url)
-        page.get_by_text("Custom parameters").click()
-        for label, value in (("Fmload Model", "emulated"), ("Fmload Concurrency", "2,4"), ("Fmload Window", "4s"),
-                             ("Fmload Warmup", "500ms"), ("Fmload Input Tokens", "20"), ("Fmload Output Tokens", "20")):
-            page.get_by_label(f"{label} (").fill(value)
+        for label, value in (("Model", "emulated"), ("Concurrency", "2,4"), ("Window", "4s"),
+                             ("Warmup", "500ms"), ("Input tokens", "20"), ("Output tokens", "20")):
+            page.get_by_label(label, exact=True).fill(value)
         page.get_by_role("button", name="Start").click()
         page.get_by_role("tab", name="Tokens").click()
         _wait("tokens on the chart", lambda: sum(_page_data(url)["seconds"]["output_tokens"]) > 0)

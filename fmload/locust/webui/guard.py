@@ -24,6 +24,7 @@ from fmload.config.parameters import parameters_of
 HOSTS_VARIABLE = "FMLOAD_WEB_HOSTS"
 LOCKED = ("fmload_config", "fmload_out", "fmload_urls", "fmload_api_key_env", "fmload_prompts")
 _LOCUSTS_OWN = ("user_count", "spawn_rate", "host", "user_classes", "shape_class", "run_time", "profile")
+NO_KEY = "none is sent; --fmload-api-key-env on the command line names the variable that holds one"
 _READING = ("GET", "HEAD", "OPTIONS")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _FRAMES = {"X-Frame-Options": "DENY", "Content-Security-Policy": "frame-ancestors 'none'",
@@ -126,9 +127,9 @@ class Guard:
     def _before(self) -> Response | None:
         if (why := foreign(request, self.names)) is not None:
             return _refused(why)
-        if request.method == "POST" and request.path.endswith("/swarm"):
+        if request.method == "POST" and request.path.endswith(("/swarm", "/fmload/try")):
             problem = self.wrong(request.form)
-            return None if problem is None else _refused(problem)
+            return None if problem is None else _refused(problem, 200 if _by_own_page(request) else 403)
         return None
 
     def wrong(self, form: Mapping[str, str]) -> str | None:
@@ -157,9 +158,10 @@ class Guard:
         return asked
 
     def settings(self) -> list[dict[str, str]]:
-        """What the start form does not set, for people to read; empty settings left out."""
-        return [{"name": f"--{name.replace('_', '-')}", "value": ", ".join(map(masked_url, str(value).split(",")))}
-                for name in LOCKED if (value := getattr(self._options, name, None))]
+        """What the start form does not set, for people to read: what is set, and where a key comes from."""
+        shown = [{"name": f"--{name.replace('_', '-')}", "value": ", ".join(map(masked_url, str(value).split(",")))}
+                 for name in LOCKED if (value := getattr(self._options, name, None))]
+        return shown if self._keyed else [*shown, {"name": "API key", "value": NO_KEY}]
 
 
 def _address(url: str) -> tuple[str, str, int | None]:
@@ -174,9 +176,14 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _refused(why: str) -> Response:
+def _by_own_page(asked: Request) -> bool:
+    """Whether the UI's own page sent it, whose script shows the message of a 200 alone."""
+    return asked.headers.get("Sec-Fetch-Site") == "same-origin"
+
+
+def _refused(why: str, status: int = 403) -> Response:
     answer: Response = jsonify({"success": False, "message": why})
-    answer.status_code = 403
+    answer.status_code = status
     return answer
 
 

@@ -13,9 +13,10 @@ from typing import Any, Protocol
 from flask import Blueprint, Response, jsonify, request
 
 from fmload.base import neutral
+from fmload.locust.webui import start
 from fmload.locust.webui.guard import Guard
 
-SCRIPTS = ("tokens.js", "settings.js")
+SCRIPTS = ("tokens.js", "settings.js", "start.js")
 
 # key in a row: title in the table and the CSV. Latencies in ms, as Locust's own tables have them.
 COLUMNS: dict[str, str] = {
@@ -37,13 +38,17 @@ class TokensView(Protocol):
     def rows(self) -> list[dict[str, Any]]: ...
 
 
-def install(web_ui: Any, base_path: str, view: TokensView, guard: Guard) -> None:
-    """Add the tab to `web_ui`. Called once, in Locust's `init` event, where a web UI exists."""
+def install(web_ui: Any, base_path: str, view: TokensView, guard: Guard, try_it: start.Try) -> None:
+    """Add the tab to `web_ui`, and have its start form try the endpoint.
+
+    Called once, in Locust's `init` event, where a web UI exists.
+    """
     prefix = f"{base_path.rstrip('/')}/fmload"
     _extend_template_args(web_ui, prefix)
-    web_ui.app.register_blueprint(_routes(web_ui.auth_required_if_enabled, view, guard), url_prefix=prefix)
+    web_ui.app.register_blueprint(_routes(web_ui.auth_required_if_enabled, view, guard, try_it), url_prefix=prefix)
     web_ui.app.after_request(lambda response: _amend(response, prefix, base_path, view))
     guard.install(web_ui)
+    start.install(web_ui, try_it)
 
 
 def _extend_template_args(web_ui: Any, prefix: str) -> None:
@@ -60,10 +65,12 @@ def _extend_template_args(web_ui: Any, prefix: str) -> None:
     web_ui.update_template_args = update_template_args
 
 
-def _routes(protected: Callable[[Any], Any], view: TokensView, guard: Guard) -> Blueprint:
+def _routes(protected: Callable[[Any], Any], view: TokensView, guard: Guard,
+            try_it: start.Try) -> Blueprint:
     routes = Blueprint("fmload", __name__)
     routes.add_url_rule("/tokens.json", "json", protected(lambda: jsonify(view.page())))
     routes.add_url_rule("/settings.json", "settings", protected(lambda: jsonify({"settings": guard.settings()})))
+    routes.add_url_rule("/try", "try", protected(lambda: start.answer(try_it)), methods=["POST"])
     for name in SCRIPTS:
         routes.add_url_rule(f"/{name}", name.replace(".", "-"), protected(partial(_script, name)))
     routes.add_url_rule("/tokens.csv", "csv", protected(lambda: Response(

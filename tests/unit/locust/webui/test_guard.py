@@ -104,6 +104,25 @@ def test_a_form_sets_no_path_no_variable_and_no_option_that_it_does_not_show(nam
     assert post(guarded(**{name: "kept"})[0], **{name: "kept"})[0] == 200  # what is set already changes nothing
 
 
+def test_the_uis_own_page_gets_the_reason_in_the_form_that_it_shows_and_nobody_starts_anything() -> None:
+    own = {"Origin": OWN, "Sec-Fetch-Site": "same-origin"}
+    answer = guarded()[0].post("/swarm", data={**FORM, "fmload_out": "/any"}, base_url=OWN, headers=own)
+    assert (answer.status_code, answer.get_json()["success"]) == (200, False)
+    assert "fmload_out" in answer.get_json()["message"]
+
+
+def test_a_trial_of_the_endpoint_is_refused_what_a_start_is_refused() -> None:
+    client, _ = guarded(keyed=True)
+    for form in ({"host": "http://evil/v1"}, {"fmload_prompts": "/etc/passwd"}, {"fmload_model": "${VICTIM_TOKEN}"}):
+        assert client.post("/fmload/try", data={**FORM, **form}, base_url=OWN).status_code == 403
+    foreign = {"Origin": "https://attacker.example"}
+    assert client.post("/fmload/try", data=FORM, base_url=OWN, headers=foreign).status_code == 403
+
+
+def test_without_a_key_the_form_says_how_one_is_given() -> None:
+    assert "--fmload-api-key-env" in guarded(False)[1].settings()[0]["value"]
+
+
 @pytest.mark.parametrize("name", ["fmload_parameters", "host", "fmload_model"])
 def test_a_form_names_no_variable(name: str) -> None:
     assert post(guarded()[0], **{name: "${VICTIM_TOKEN}"})[0] == 403
@@ -146,7 +165,7 @@ def test_a_key_without_a_host_on_the_command_line_is_sent_nowhere() -> None:
 
 
 def test_a_password_of_the_command_line_is_used_and_not_shown() -> None:
-    _, guard = guarded(host="http://me:pw@good:8000/v1", fmload_urls="http://me:pw@other/v1", fmload_api_key_env="KEY")
+    _, guard = guarded(True, "http://me:pw@good:8000/v1", fmload_urls="http://me:pw@other/v1", fmload_api_key_env="KEY")
     assert guard.host("http://(masked)@good:8000/v1") == "http://me:pw@good:8000/v1"
     assert guard.host("http://else/v1") == "http://else/v1"
     assert guard.settings() == [{"name": "--fmload-urls", "value": "http://(masked)@other/v1"},
