@@ -1,7 +1,8 @@
 """fmload: distributed load testing of foundation-model endpoints on Locust.
 
-The public face, under semantic versioning: `run`, `open_run`, `Run`, `FmloadError`, `__version__`. Everything else is
-private and may change with any release; extensions go through the tables of `fmload.plugins`.
+The public face, under semantic versioning: `run`, `open_run`, `Run`, `FmloadError`, `__version__`, and the columns
+listed in `fmload.api`. Everything else is private and may change with any release; extensions go through the tables of
+`fmload.plugins`.
 """
 
 from importlib import import_module

@@ -23,7 +23,7 @@ from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_OBJECTIVES, 
 from fmload_analysis.pipeline import analyse, analyse_run
 from fmload_analysis.request_table import REQUEST_COLUMNS, requests_of
 from fmload_analysis.run import open_run as _open_results
-from fmload_analysis.verdict.table import SUMMARY_COLUMNS
+from fmload_analysis.verdict.table import STAGE_COLUMNS
 
 if TYPE_CHECKING:
     from fmload_analysis.verdict.analysis import Analysis
@@ -52,8 +52,11 @@ class Run:
 
     @cached_property
     def stages(self) -> pd.DataFrame:
-        """One row a stage, with the columns of summary.csv: seconds, tokens, requests a second, USD; NaN is unknown."""
-        return pd.DataFrame(self._analysis.rows(), columns=list(SUMMARY_COLUMNS))
+        """One row a stage, with the columns of summary.csv: seconds, tokens, requests a second, USD; NaN is unknown.
+
+        Columns and dtypes are those of `STAGE_COLUMNS`.
+        """
+        return pd.DataFrame(self._analysis.rows(), columns=list(STAGE_COLUMNS), dtype=object).astype(STAGE_COLUMNS)
 
     @cached_property
     def requests(self) -> pd.DataFrame:
@@ -171,4 +174,4 @@ def _words(flags: Mapping[str, Any]) -> list[str]:
     return words
 
 
-__all__ = ["REQUEST_COLUMNS", "Run", "open_run", "run"]
+__all__ = ["REQUEST_COLUMNS", "STAGE_COLUMNS", "Run", "open_run", "run"]

@@ -6,13 +6,15 @@ A distribution adds an entry by an entry point in the group that the table names
 
 from __future__ import annotations
 
+from fmload.base.errors import Faults
 from fmload.base.registry import Registry
 
 ENDPOINTS = Registry("endpoint protocol", {
     "openai": "fmload.endpoints.openai:OpenAI",
     "sagemaker": "fmload.endpoints.sagemaker:SageMaker",
     "bedrock": "fmload.endpoints.bedrock:Bedrock",
-}, about="Protocols: a class like `fmload.endpoints.base.Endpoint` with `from_spec` and `Options`.")
+}, about="Protocols: a class like `fmload.endpoints.base.Endpoint` with `from_spec` and `Options`.",
+   needs=("from_spec", "addresses", "send", "read", "carries_token"))
 
 SOURCES = Registry("prompt source", {
     "synthetic": "fmload.prompts.synthetic:Synthetic",
@@ -32,7 +34,8 @@ SOURCES = Registry("prompt source", {
     "burstgpt": "fmload.prompts.burstgpt:BurstGPT",
     "mooncake": "fmload.prompts.mooncake:Mooncake",
     "log": "fmload.prompts.log:Log",
-}, about="Prompt sources: a class like `fmload.prompts.source.Source`.")
+}, about="Prompt sources: a class like `fmload.prompts.source.Source`.",
+   needs=("from_spec", "items", "make", "fingerprint"))
 
 ARRIVALS = Registry("arrival process", {
     "constant": "fmload.arrivals.steady:constant",
@@ -47,7 +50,8 @@ STRATEGIES = Registry("stack strategy", {
     "grid": "fmload.stacks.grid:Grid",
     "halving": "fmload.stacks.halving:Halving",
     "optuna": "fmload.stacks.model_based:ModelBased",
-}, about="Strategies of a search over serving stacks: a class like `fmload.stacks.strategy.Strategy`.")
+}, about="Strategies of a search over serving stacks: a class like `fmload.stacks.strategy.Strategy`.",
+   needs=("next", "at_most"))
 
 TARGETS = Registry("deploy target", {
     "local": "fmload_deploy.local.target:Local",
@@ -55,7 +59,8 @@ TARGETS = Registry("deploy target", {
     "ec2": "fmload_deploy.ec2.target:EC2",
     "eks": "fmload_deploy.eks.target:EKS",
     "bedrock": "fmload_deploy.bedrock.target:Bedrock",
-}, about="Deploy targets: a class like `fmload_deploy.local.target.Local`.")
+}, about="Deploy targets: a class like `fmload_deploy.local.target.Local`.",
+   needs=("plan", "up"))
 
 KINDS = Registry("resource kind", {
     "process": "fmload_deploy.local.processes:Process",
@@ -72,8 +77,9 @@ KINDS = Registry("resource kind", {
     "sagemaker-endpoint-config": "fmload_deploy.sagemaker.kinds:EndpointConfig",
     "sagemaker-endpoint": "fmload_deploy.sagemaker.kinds:Endpoint",
     "sagemaker-inference-component": "fmload_deploy.sagemaker.kinds:InferenceComponent",
-}, about="Kinds of resources that a deployment creates: a class like `fmload_deploy.resource.Resource`; "
-         "`down` needs no more.")
+}, about="Kinds of resources that a deployment creates: a class like `fmload_deploy.base.Kind`; "
+         "`down` needs no more.",
+   needs=("find", "delete"))
 
 COLLECTORS = Registry("telemetry collector", {
     "prometheus": "fmload.telemetry.prometheus:Prometheus",
@@ -82,7 +88,8 @@ COLLECTORS = Registry("telemetry collector", {
     "neuron_monitor": "fmload.telemetry.neuron_monitor:NeuronMonitor",
     "docker": "fmload.telemetry.docker_stats:DockerStats",
     "cloudwatch": "fmload.telemetry.cloudwatch:CloudWatch",
-}, about="Telemetry collectors: what the endpoints were doing while they were measured.")
+}, about="Telemetry collectors: what the endpoints were doing while they were measured.",
+   needs=("collect", "after", "close"))
 
 FORMS = Registry("emulator dialect", {
     "float-counts": "fmload.emulator.odd_openai:float_counts",
@@ -174,7 +181,8 @@ FORMS = Registry("emulator dialect", {
     "unknown-events": "fmload.emulator.odd_bedrock:unknown_events",
     "odd-latency": "fmload.emulator.odd_bedrock:odd_latency",
     "mostly-cached": "fmload.emulator.odd_bedrock:mostly_cached",
-}, about="Odd forms of protocols that the emulator speaks (`--dialect`): a `fmload.emulator.odd.Form`.")
+}, about="Odd forms of protocols that the emulator speaks (`--dialect`): a `fmload.emulator.odd.Form`.",
+   needs=("change", "outcome"))
 
 SCORES = Registry("answer score", {
     "exact_match": "fmload_analysis.evaluate.scores:exact_match",
@@ -200,7 +208,8 @@ IMPORTERS = Registry("importer", {
     "sagemaker-jobs": "fmload_analysis.published.importers.sagemaker_jobs:SageMakerJobs",
     "sglang": "fmload_analysis.published.importers.sglang:SGLang",
     "vllm": "fmload_analysis.published.importers.vllm:VLLM",
-}, about="Importers of other tools' results: `recognises(source)` and `read(source)`.")
+}, about="Importers of other tools' results: `recognises(source)` and `read(source)`.",
+   needs=("recognises", "read"))
 
 CHECKS = Registry("audit check", {
     "littles_law": "fmload_analysis.audit.checks.load:littles_law",
@@ -294,12 +303,14 @@ VIEWS = Registry("view", {
 }, about="Views `--as` another tool: a function of a stage's facts that gives that tool's figures.")
 
 METRICS = Registry("metric", {}, about="Metrics beside those of `fmload.metrics.definitions`: a `Metric`. Each gets "
-         "its columns in summary.csv, a row in the report and the glossary, and can be an objective.")
+         "its columns in summary.csv, a row in the report and the glossary, and can be an objective.",
+   needs=("name", "unit", "function"))
 
 EXPORTERS = Registry("exporter", {
     "prometheus": "fmload.exposition.prometheus",
     "opentelemetry": "fmload.exposition.opentelemetry",
-}, about="Exporters of live metrics: a module with `add_arguments`, `to_master` and `start`.")
+}, about="Exporters of live metrics: a module with `add_arguments`, `to_master` and `start`.",
+   needs=("add_arguments", "to_master", "start"))
 
 COMMANDS = Registry("command", {
     "run": "fmload.cli.run",
@@ -316,7 +327,8 @@ COMMANDS = Registry("command", {
     "evaluate": "fmload.cli.evaluate",
     "selftest": "fmload.cli.selftest",
     "help": "fmload.cli.help",
-}, about="Commands of `fmload`: a module with `add_arguments(parser)` and `run(args) -> exit code`.")
+}, about="Commands of `fmload`: a module with `add_arguments(parser)` and `run(args) -> exit code`.",
+   needs=("add_arguments", "run"))
 
 EXPORTS = Registry("export", {
     "aiperf": "fmload_analysis.published.export:aiperf",
@@ -330,3 +342,13 @@ EXPORTS = Registry("export", {
 def is_steady(process: str) -> bool:
     """Whether the rate of a process stays the same. True for a name that is not known, which is told of elsewhere."""
     return process not in ARRIVALS.names() or getattr(ARRIVALS.load(process), "steady", True)
+
+
+def refuse_broken() -> None:
+    """Raises FmloadError, for all in one pass, where an entry of another distribution that every run comes to cannot
+    be used: said before the load, and not after it."""
+    faults = Faults()
+    for table in (METRICS, CHECKS, SECTIONS):
+        for error in table.problems():
+            faults.add(error)
+    faults.check()

@@ -24,6 +24,9 @@ it:
 pip install docs/examples/extension
 ```
 
+An entry that cannot be used is told with the name of its distribution, and so is a name that two of them claim, or that
+is one of ours. A broken metric, check or section is told before the load, not after it.
+
 In this repository an entry is one file and one line in `fmload/plugins.py`.
 
 | what | group of entry points | entries here |

@@ -34,7 +34,7 @@ class FmloadError(Exception):
         return [f"{self.message}; {self.hint}" if self.hint else self.message]
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What another library's error says, without its further lines; its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).partition("\n")[0]
 

@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
 from typing import Any
 
-from fmload.base.errors import FmloadError
+from fmload.base.errors import FmloadError, first_line
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What implements a name: `module:attribute` or `module`, and the distribution that adds it ("" for our own)."""
+
+    target: str
+    distribution: str = ""
+
+    def found(self) -> Any:
+        """The object. Raises whatever its import raises."""
+        module, _, attribute = self.target.partition(":")
+        return attrgetter(attribute)(import_module(module)) if attribute else import_module(module)
 
 
 class Registry:
     """Names to `module:attribute` or `module` strings; nothing is imported before `load`.
 
     `kind` names what is registered ("endpoint protocol"), for messages, and the entry-point group
-    `fmload.<kind with underscores>` through which other distributions add entries. `about` says what an entry is.
+    `fmload.<kind with underscores>` through which other distributions add entries. `about` says what an entry is,
+    `needs` the attributes that one has; an entry of another distribution without them is refused.
     """
 
-    def __init__(self, kind: str, table: Mapping[str, str], about: str = "") -> None:
-        self.kind, self.about = kind, about
+    def __init__(self, kind: str, table: Mapping[str, str], about: str = "",
+                 needs: Sequence[str] = ("__call__",)) -> None:
+        self.kind, self.about, self.needs = kind, about, needs
         self._table = dict(table)
 
     @property
@@ -29,8 +46,12 @@ class Registry:
         """The entry-point group, for example `fmload.endpoint_protocol`."""
         return "fmload." + self.kind.replace(" ", "_")
 
-    def _all(self) -> dict[str, str]:
-        return {**_plugins(self.group, tuple(sys.path)), **self._table}
+    def _all(self) -> dict[str, tuple[Entry, ...]]:
+        """Every name with all that claim it, our own first."""
+        found: dict[str, tuple[Entry, ...]] = {name: (Entry(target),) for name, target in self._table.items()}
+        for name, entry in _plugins(self.group, tuple(sys.path)):
+            found[name] = (*found.get(name, ()), entry)
+        return found
 
     def own(self) -> list[str]:
         """The names that are in the table itself, in its order."""
@@ -51,19 +72,76 @@ class Registry:
         return name in self._all()
 
     def load(self, name: str) -> Any:
-        """The object registered under `name`. Raises FmloadError with a suggestion when there is none."""
-        target = self._all().get(name)
-        if target is None:
+        """The object registered under `name`. Raises FmloadError with a suggestion when there is none, and with the
+        name of the distribution when one of another distribution cannot be used or claims a name that is taken."""
+        entries = self._all().get(name)
+        if not entries:
             raise FmloadError(f"unknown {self.kind} '{name}'{did_you_mean(name, self.names())}",
                               hint=f"known: {', '.join(self.names())}")
-        module, _, attribute = target.partition(":")
-        return getattr(import_module(module), attribute) if attribute else import_module(module)
+        if len(entries) > 1:
+            raise self._claimed_twice(name, entries)
+        entry, = entries
+        return self._foreign(name, entry) if entry.distribution else entry.found()
+
+    def use(self, name: str, *arguments: Any) -> Any:
+        """Call what is registered under `name`. Raises FmloadError where that of another distribution fails."""
+        function = self.load(name)
+        try:
+            return function(*arguments)
+        except FmloadError:
+            raise
+        except Exception as error:
+            distribution = self._all()[name][0].distribution
+            if not distribution:
+                raise
+            raise self._refused(name, distribution, f"failed: {_told(error)}") from error
+
+    def problems(self) -> Iterator[FmloadError]:
+        """What is wrong with the entries of other distributions, each loaded."""
+        for name, entries in self._all().items():
+            if entries[-1].distribution:
+                try:
+                    self.load(name)
+                except FmloadError as error:
+                    yield error
+
+    def _foreign(self, name: str, entry: Entry) -> Any:
+        try:
+            found = entry.found()
+        except (Exception, SystemExit) as error:
+            raise self._refused(name, entry.distribution,
+                                f"cannot be loaded: {entry.target}: {_told(error)}") from error
+        if lacking := [word for word in self.needs if not hasattr(found, word)]:
+            lacks = "it cannot be called" if lacking == ["__call__"] else f"it has no {', '.join(lacking)}"
+            raise self._refused(name, entry.distribution,
+                                f"is not what it should be: {entry.target}: {lacks}")
+        return found
+
+    def _refused(self, name: str, distribution: str, why: str) -> FmloadError:
+        return FmloadError(f"{self.kind} '{name}' of {distribution} {why}",
+                           hint=f"mend or uninstall {distribution.partition(' ')[0]}; 'fmload help extending' says "
+                                "what an entry is")
+
+    def _claimed_twice(self, name: str, entries: Sequence[Entry]) -> FmloadError:
+        claimed = " and by ".join(entry.distribution or "fmload itself" for entry in entries)
+        others = " or ".join(entry.distribution.partition(" ")[0] for entry in entries if entry.distribution)
+        return FmloadError(f"{self.kind} '{name}' is claimed by {claimed}",
+                           hint=f"uninstall {others}, or rename the entry point in it")
 
 
 @cache
-def _plugins(group: str, path: tuple[str, ...]) -> dict[str, str]:
+def _plugins(group: str, path: tuple[str, ...]) -> tuple[tuple[str, Entry], ...]:
     """The entries of other distributions on this path: reading what is installed takes 10 ms."""
-    return {point.name: point.value for point in entry_points(group=group)}
+    return tuple((point.name, _entry(point)) for point in sorted(entry_points(group=group)))
+
+
+def _entry(point: EntryPoint) -> Entry:
+    target = point.module + (f":{point.attr}" if point.attr else "")
+    return Entry(target, f"{point.dist.name} {point.dist.version}" if point.dist else "an unnamed distribution")
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def did_you_mean(word: str, known: list[str]) -> str:

@@ -17,14 +17,11 @@ from fmload.plugins import COMMANDS
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The top-level parser: the commands and what they are for; their own options are added when called."""
-    names = COMMANDS.in_order()
-    width = max(map(len, names)) + 2
-    table = "\n".join(f"  {name:<{width}}{_help(name)}" for name in names)
+    """The top-level parser: the options before a command; the command's own are added when it is called."""
     parser = argparse.ArgumentParser(
         prog="fmload", description="Load-test foundation-model endpoints, and know that the numbers are right.",
-        epilog=f"commands:\n{table}\n\n'fmload COMMAND --help' tells more.",
-        formatter_class=argparse.RawDescriptionHelpFormatter, usage="fmload [--debug] COMMAND ...")
+        add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter, usage="fmload [--debug] COMMAND ...")
+    parser.add_argument("-h", "--help", action="store_true", help="show this help message and exit")
     parser.add_argument("--version", action="version", version=f"fmload {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of expected errors")
     parser.add_argument("command", metavar="COMMAND", nargs="?")
@@ -33,13 +30,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code. Exit codes: docs/guide."""
+    """Run one command; returns the exit code. The exit codes are listed in the README."""
     redact_logs()
     parser = build_parser()
     args = parser.parse_args(argv)
-    if args.command is None:
+    if args.help or args.command is None:
+        parser.epilog = f"commands:\n{_table()}\n\n'fmload COMMAND --help' tells more."
         parser.print_help()
-        return EXIT_USAGE
+        return EXIT_OK if args.help else EXIT_USAGE
     raise_limit()
     try:
         return _run(args.command, args.rest)
@@ -69,6 +67,20 @@ def _out_of_something(error: OSError | MemoryError) -> int:
         told = refused_by_disk(error, str(error.filename or "the output"), "--debug shows where")
     print(f"error: {printable(str(told))}", file=sys.stderr)
     return told.exit_code
+
+
+def _table() -> str:
+    """The commands and what they are for; one of another distribution that cannot be loaded says why."""
+    names = COMMANDS.in_order()
+    width = max(map(len, names)) + 2
+    return "\n".join(f"  {name:<{width}}{_help_or_why(name)}" for name in names)
+
+
+def _help_or_why(name: str) -> str:
+    try:
+        return _help(name)
+    except FmloadError as error:
+        return printable(error.message)
 
 
 def _help(name: str) -> str:

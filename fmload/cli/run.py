@@ -28,6 +28,7 @@ from fmload.launch.progress import Progress
 from fmload.launch.prompt_bars import Bars, progress_bars
 from fmload.launch.server import looks_like_url
 from fmload.plan.stages import plan
+from fmload.plugins import refuse_broken
 from fmload.prompts.checking import check
 from fmload.prompts.preparation import prepare
 from fmload.prompts.remarks import remarks
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     """The whole line, in order. Exit codes: 0 measured, 2 usage, 3 objectives, 4 nothing valid, 130 interrupted."""
     console = Console(stderr=True)
     progress = Progress(console)
+    refuse_broken()
     run_file, path = _run_file(args, progress.say)
     _check_locustfile(run_file, args.locustfile)
     run_file = proxies.with_proxies(run_file)

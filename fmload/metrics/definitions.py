@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmload import plugins
+from fmload.base.errors import FmloadError
 from fmload.base.units import DURATIONS
 from fmload.metrics import per_record
 
@@ -482,8 +483,14 @@ class MetricTable(Mapping[str, Metric]):
 
     @cached_property
     def _all(self) -> dict[str, Metric]:
-        further = (plugins.METRICS.load(name) for name in plugins.METRICS.in_order())
-        return {**self._own, **{metric.name: metric for metric in further if metric.name not in self._own}}
+        found = dict(self._own)
+        for name in plugins.METRICS.in_order():
+            metric = plugins.METRICS.load(name)
+            if metric.name in found:
+                raise FmloadError(f"metric '{name}' of another distribution calls itself '{metric.name}', "
+                                  "which is a metric already", hint="give it a name of its own, or uninstall it")
+            found[metric.name] = metric
+        return found
 
     @property
     def further(self) -> list[Metric]:

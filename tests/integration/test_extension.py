@@ -133,3 +133,27 @@ def test_keys_of_an_extension_are_checked_and_suggested(installed: Path, tmp_pat
 
 def test_the_command_of_an_extension_is_listed_with_its_help(installed: Path, tmp_path: Path) -> None:
     assert "count the requests of a results folder" in fmload(installed, tmp_path, "--help")
+
+
+def broken(site: Path) -> None:
+    """A distribution whose sections and command cannot be imported; one takes a name of ours."""
+    info = site / "acme_broken-2.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-broken\nVersion: 2.0\n")
+    (info / "entry_points.txt").write_text(
+        "[fmload.report_section]\nours = acme_absent:render\nheadline = acme_absent:render\n"
+        "[fmload.command]\nlift = acme_absent\n")
+
+
+def test_broken_entries_are_all_told_before_the_load(tmp_path: Path) -> None:
+    broken(tmp_path / "site")
+    told = fmload(tmp_path / "site", tmp_path, "run", "http://127.0.0.1:1/v1", code=2)
+    assert "report section 'ours' of acme-broken 2.0 cannot be loaded: acme_absent:render" in told
+    assert "report section 'headline' is claimed by fmload itself and by acme-broken 2.0" in told
+
+
+def test_a_broken_command_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+    broken(tmp_path / "site")
+    assert "command 'lift' of acme-broken 2.0 cannot be loaded" in fmload(tmp_path / "site", tmp_path, "--help")
+    assert "Traceback" not in fmload(tmp_path / "site", tmp_path, "lift", code=2)
+    assert "usage: fmload validate" in fmload(tmp_path / "site", tmp_path, "validate", "--help")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import fmload
-from fmload.api import REQUEST_COLUMNS
+from fmload.api import REQUEST_COLUMNS, STAGE_COLUMNS
 from tests.handmade import request, stage, write
 
 
@@ -27,6 +27,14 @@ def run(tmp_path: Path) -> fmload.Run:
 def test_stages_are_the_rows_of_the_summary(run: fmload.Run) -> None:
     assert list(run.stages["concurrency"]) == [1, 2]
     assert list(run.stages["errors"]) == [0, 1]
+
+
+def test_stages_have_the_documented_columns_and_dtypes_known_or_not(run: fmload.Run) -> None:
+    assert {name: str(dtype) for name, dtype in run.stages.dtypes.items()} == STAGE_COLUMNS
+
+
+def test_a_figure_that_no_stage_has_is_nan_and_can_be_compared(run: fmload.Run) -> None:
+    assert run.stages["usd_per_hour"].isna().all() and not (run.stages["usd_per_hour"] < 3).any()
 
 
 def test_requests_have_the_documented_columns_and_dtypes(run: fmload.Run) -> None:

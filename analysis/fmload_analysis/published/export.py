@@ -6,7 +6,6 @@ The figures are those of the tool's own definitions (`views`), over the requests
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,11 +42,11 @@ class Exported:
 def write(analysis: Analysis, name: str, folder: Path) -> list[Path]:
     """One file a stage into the folder (made if need be); returns their paths. Raises FmloadError for a format that is
     not in EXPORTS."""
-    export: Callable[[Run, ViewFacts], Exported] = EXPORTS.load(name)
+    EXPORTS.load(name)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for result in analysis.results:
-        exported = export(analysis.run, facts_of(analysis.run, result))
+        exported: Exported = EXPORTS.use(name, analysis.run, facts_of(analysis.run, result))
         path = folder / (exported.name or f"stage-{result.stage:04d}{exported.suffix}")
         path.write_text(exported.text(), encoding="utf-8")
         paths.append(path)

@@ -262,8 +262,8 @@ def fmbench(facts: ViewFacts) -> Figures:
 
 def view(run: Run, result: StageResult, tool: str) -> Figures:
     """One stage under a tool's definitions. Raises FmloadError for a tool that is not in VIEWS."""
-    show_stage: Callable[[ViewFacts], Figures] = VIEWS.load(tool)
-    return show_stage(facts_of(run, result))
+    shown: Figures = VIEWS.use(tool, facts_of(run, result))
+    return shown
 
 
 def show(analysis: Analysis, tool: str, abreast: int = 4) -> Group:

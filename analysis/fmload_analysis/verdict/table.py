@@ -119,6 +119,14 @@ _FURTHER = (
     *(f"session_duration_{stat}_s" for stat in STATISTICS), "price_per_finished_session")
 _EXTENDED = tuple(column for metric in METRICS.further for column in metric.columns(STATISTICS))
 SUMMARY_COLUMNS = (*_LEADING, *_LATENCIES, *_PRICES, "meets_objectives", "audit", *_FURTHER, *_EXTENDED)
+_TEXTS = ("endpoint", "instance_type", "prompt_set", "meets_objectives", "audit", "load_kind", "status",
+          "pricing_source", "pricing_date", "region", "outcomes", "tokens_source", "below_floor", "window_closed",
+          "search_verdict")
+_WHOLE = ("stage", "step", "repeat", "requests", "errors", "n")  # numbers that every stage has
+STAGE_COLUMNS = {name: "object" if name in _TEXTS else "int64" if name in _WHOLE else
+                 "bool" if name == "client_bound" else "float64" for name in SUMMARY_COLUMNS}
+"""Column of summary.csv → dtype in a DataFrame, in order: `object` is text (or None; `meets_objectives` is True, False,
+"unknown" or None), `float64` has NaN where a figure is not known."""
 
 
 def summary_row(result: StageResult) -> dict[str, Any]:

@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+from fmload import plugins
 from fmload.base.errors import FmloadError
 from fmload.base.registry import Registry
 
@@ -20,3 +26,80 @@ def test_an_unknown_name_is_answered_with_the_closest_one() -> None:
 
 def test_third_parties_register_by_entry_point_group_named_after_the_kind() -> None:
     assert Registry("endpoint protocol", {}).group == "fmload.endpoint_protocol"
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts a distribution on the path: a module with a text, and one entry point in the table of test things."""
+    def install(distribution: str, name: str, target: str, text: str = "") -> None:
+        module = target.partition(":")[0]
+        (tmp_path / f"{module}.py").write_text(text)
+        info = tmp_path / f"{distribution.replace('-', '_')}-1.5.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n")
+        (info / "entry_points.txt").write_text(f"[fmload.test_thing]\n{name} = {target}\n")
+        monkeypatch.syspath_prepend(tmp_path)
+    return install
+
+
+def test_an_entry_point_of_another_distribution_is_one_of_the_table(installed: Callable[..., None]) -> None:
+    installed("acme-words", "shout", "acme_words_a:shout", "def shout(word):\n    return word.upper()\n")
+    table = Registry("test thing", {"join": "os.path:join"})
+    assert table.in_order() == ["join", "shout"] and table.use("shout", "a") == "A"
+    assert list(table.problems()) == []
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("raise RuntimeError('no license\\nat all')", "RuntimeError: no license$"),
+    ("import sys\nsys.exit('bye')", "SystemExit: bye"),
+    ("import no_such_module_at_all", "ModuleNotFoundError: No module named 'no_such_module_at_all'"),
+    ("def ok(:", "SyntaxError: "),
+    ("", "AttributeError: "),
+    ("thing = 3", "is not what it should be: acme_broken:thing: it cannot be called"),
+])
+def test_an_entry_that_cannot_be_used_is_told_with_its_distribution(installed: Callable[..., None], text: str,
+                                                                    told: str) -> None:
+    installed("acme-broken", "thing", "acme_broken:thing", text)
+    sys.modules.pop("acme_broken", None)
+    table = Registry("test thing", {"join": "os.path:join"})
+    with pytest.raises(FmloadError, match=r"test thing 'thing' of acme-broken 1.5 .*") as raised:
+        table.load("thing")
+    assert re.search(told, raised.value.message), raised.value.message
+    assert "uninstall acme-broken;" in str(raised.value.hint)
+    assert [error.message for error in table.problems()] == [raised.value.message]
+
+
+def test_an_entry_without_what_its_table_needs_is_told_what_lacks(installed: Callable[..., None]) -> None:
+    installed("acme-half", "half", "acme_half:Half", "class Half:\n    read = None\n")
+    with pytest.raises(FmloadError, match="acme_half:Half: it has no send, close"):
+        Registry("test thing", {}, needs=("read", "send", "close")).load("half")
+
+
+def test_a_name_that_is_ours_is_nobody_elses(installed: Callable[..., None]) -> None:
+    installed("acme-same", "join", "acme_same:join", "def join(*words): ...\n")
+    with pytest.raises(FmloadError, match=r"test thing 'join' is claimed by fmload itself and by acme-same 1.5"):
+        Registry("test thing", {"join": "os.path:join"}).load("join")
+
+
+def test_a_name_that_two_distributions_claim_is_neithers(installed: Callable[..., None]) -> None:
+    installed("acme-one", "twice", "acme_one:f", "def f(): ...\n")
+    installed("acme-two", "twice", "acme_two:f", "def f(): ...\n")
+    with pytest.raises(FmloadError, match=r"'twice' is claimed by acme-.* 1.5 and by acme-.* 1.5") as raised:
+        Registry("test thing", {}).load("twice")
+    assert "acme-one or acme-two" in str(raised.value.hint) or "acme-two or acme-one" in str(raised.value.hint)
+
+
+def test_an_entry_that_fails_when_it_is_used_is_told_with_its_distribution(installed: Callable[..., None]) -> None:
+    installed("acme-late", "late", "acme_late:f", "def f(value):\n    return 1 / value\n")
+    table = Registry("test thing", {"sqrt": "math:sqrt"})
+    with pytest.raises(FmloadError, match=r"test thing 'late' of acme-late 1.5 failed: ZeroDivisionError"):
+        table.use("late", 0)
+    with pytest.raises(ValueError, match=r"math domain error|nonnegative"):
+        table.use("sqrt", -1)  # our own failures are ours: with their traceback
+
+
+def test_our_own_entries_have_what_their_tables_need() -> None:
+    tables = [table for table in vars(plugins).values() if isinstance(table, Registry)]
+    lacking = [(table.kind, name, word) for table in tables for name in table.own() for word in table.needs
+               if not hasattr(table.load(name), word)]
+    assert len(tables) > 10 and lacking == []
