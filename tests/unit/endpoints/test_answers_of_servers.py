@@ -455,3 +455,23 @@ def test_a_long_message_that_only_the_tolerant_parser_reads_is_read() -> None:
     answer.add_odd(1, b'\n\xef\xbb\xbf {"choices": [{"index": 0, "delta": {"content": "%s"}, "logprobs": NaN}]}'
                    % text.encode(), "", cut=False)
     assert [chunk.text for chunk in answer.reading.chunks] == [text]
+
+
+def _told_so_far(*texts: str) -> tuple[Record, Reading]:
+    messages = [{"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]} for text in texts]
+    messages.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    return measured(b"".join(b"data: " + orjson.dumps(message) + b"\n\n" for message in messages))
+
+
+def test_where_each_chunk_repeats_the_text_so_far_only_what_it_adds_is_its_text() -> None:
+    record, reading = _told_so_far(" one", " one two", " one two three", " one two three four")
+    assert [chunk.text for chunk in reading.chunks] == [" one", " two", " three", " four"]
+    assert reading.said("answer") == " one two three four"
+    assert record.outcome == "ok" and "repeats the text so far" in (reading.remark or "")
+
+
+@pytest.mark.parametrize("texts", [("1", "12", "123"), ("a", "ab", "abc", "bcd"), ("a", "ab", "ab", "abc"),
+                                   ("ha", "ha", "ha", "ha")])
+def test_chunks_that_merely_begin_alike_are_kept_as_they_are(texts: tuple[str, ...]) -> None:
+    reading = _told_so_far(*texts)[1]
+    assert [chunk.text for chunk in reading.chunks] == [*texts] and reading.remark is None
