@@ -39,16 +39,20 @@ class Deployed:
 
 
 def deployed(root: Path) -> list[Deployed]:
-    """Everything of the run in `root` with an hourly price, known or not; empty when nothing was deployed."""
-    found: dict[tuple[Any, ...], Deployed] = {}
+    """Everything of the run in `root` with an hourly price, known or not, each time that it stood; what was refused
+    never did. Empty when nothing was deployed."""
+    up: dict[tuple[Any, ...], Deployed] = {}
+    gone: list[Deployed] = []
     for line in _lines(root / LEDGER):
         key = (line["kind"], line["name"], line["region"])
         at = datetime.fromisoformat(line["at"])
-        if line["event"] == "deleted" and key in found:
-            found[key] = replace(found[key], deleted=at)
-        elif key not in found and line["hourly"] != 0:
-            found[key] = Deployed(line["endpoint"], line["kind"], line["name"], line["region"], line["hourly"], at)
-    return list(found.values())
+        if line["event"] == "deleted" and key in up:
+            gone.append(replace(up.pop(key), deleted=at))
+        elif line["event"] == "refused":
+            up.pop(key, None)
+        elif key not in up and line["event"] in ("creating", "created") and line["hourly"] != 0:
+            up[key] = Deployed(line["endpoint"], line["kind"], line["name"], line["region"], line["hourly"], at)
+    return sorted([*gone, *up.values()], key=lambda each: each.created)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
