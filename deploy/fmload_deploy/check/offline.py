@@ -115,8 +115,8 @@ class _Endpoint:
             return str(env.get("OPTION_SERVED_MODEL_NAME", "lmi")).replace("{model}", loaded)
         return None if container.name.startswith("tgi") else loaded
 
-    def _shards(self, machine: Machine) -> tuple[int, float, int]:
-        """Shards of a copy, the memory of each, and copies on the machine."""
+    def _shards(self, machine: Machine) -> tuple[int, float, int, int]:
+        """Shards of a copy, the memory of each, copies on the machine, and the shards that there is room for."""
         cores = images.neuron_cores(self.instance_type or "")
         units, memory = (cores, machine.memory_gib * machine.count / cores) if cores else (
             machine.count, machine.memory_gib)
@@ -124,14 +124,23 @@ class _Endpoint:
         most = units if held is None else held * units // machine.count
         shards = self.options.tensor_parallel or most
         asked = getattr(self.options, "model_copies", 1)
-        return shards, memory, most // shards if asked == "max" else int(asked)
+        return shards, memory, most // shards if asked == "max" else int(asked), most
 
     def _memory(self, model: Model, machine: Machine) -> Iterator[Row]:
-        shards, memory, copies = self._shards(machine)
+        shards, memory, copies, most = self._shards(machine)
+        copies = max(1, copies)
+        if copies * shards > most:
+            yield self._row("shards", "missing", f"{copies} × {shards} shards on {most} "
+                            f"{'cores' if machine.kind == 'neuron' else 'GPUs'}",
+                            "a smaller tensor_parallel, fewer model_copies, or a larger instance")
+            return
         if machine.kind == "gpu" and model.heads % shards:
             yield self._row("shards", "missing", f"{model.heads} attention heads do not divide by {shards}",
                             "a tensor_parallel that divides them")
         length = self.options.max_model_len or model.context
+        if length > model.context:
+            yield self._row("context", "missing", f"{length} tokens are asked for, the model reads {model.context}",
+                            f"max_model_len: {model.context}, or less: the server would refuse to start")
         at_once = self.options.max_sequences or 1
         one, room = model.kv_gib(length, shards), room_gib(memory, shards) - model.weights_gib
         fixed = machine.kind == "neuron"  # Neuron compiles for the whole batch, and keeps room for all of it

@@ -96,6 +96,22 @@ def test_heads_divide_by_the_shards_and_gated_models_want_a_token() -> None:
     assert rows(instance_type="g6.2xlarge", container="vllm", hf_token_secret=None, max_model_len=8192)["token"].missing
 
 
+@pytest.mark.parametrize(("deploy", "told"), [
+    ({"tensor_parallel": 16}, "1 × 16 shards on 8 GPUs"), ({"tensor_parallel": 4, "model_copies": 3}, "3 × 4 shards"),
+    ({"instance_type": "p5.4xlarge", "tensor_parallel": 8}, "1 × 8 shards on 1 GPUs"),
+    ({"tensor_parallel": 16, "model_copies": "max"}, "1 × 16 shards"),
+    ({"instance_type": "trn1.2xlarge", "container": "vllm-neuronx", "tensor_parallel": 8}, "on 2 cores")])
+def test_a_machine_holds_no_more_shards_than_it_has_accelerators(deploy: dict[str, Any], told: str) -> None:
+    row = rows(**{"instance_type": "p5.48xlarge", "container": "vllm", **deploy})["shards"]
+    assert row.missing and told in row.detail
+
+
+def test_a_context_that_the_model_does_not_have_is_told() -> None:
+    asked = {"instance_type": "p5.48xlarge", "container": "vllm"}
+    assert rows(**asked, max_model_len=131_073)["context"].missing
+    assert "context" not in rows(**asked, max_model_len=131_072)
+
+
 def test_what_no_table_knows_is_unknown_and_never_ok() -> None:
     assert rows("some/model", instance_type="g6.2xlarge", container="vllm")["memory"].state == "unknown"
     assert rows(instance_type="g99.large", container="vllm")["machine"].missing
