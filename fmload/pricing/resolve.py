@@ -164,8 +164,8 @@ def resolve(terms: Terms, table: PriceTable) -> Pricing | Unpriced:
         return _given(price, terms, where, count)
     machine = price.instance_type or (terms.instance_type if price.model is None else None)
     if machine is not None and terms.sagemaker and not machine.startswith("ml."):
-        return Unpriced(f"{machine} is an instance type of EC2, which costs less than on SageMaker",
-                        f"write ml.{machine}; or {_BY_HOUR}")
+        return Unpriced(f"{machine} is no instance type of SageMaker, whose names begin with ml.",
+                        f"write ml.{machine.lower().removeprefix('ml.')}; or {_BY_HOUR}")
     if machine is not None:
         return _by_hour(machine, count, purchase, where, table)
     model = price.model or terms.model
@@ -200,6 +200,8 @@ def _no_hourly(name: str, purchase: str, where: str, table: PriceTable) -> Unpri
     known = table.regions_of(name, purchase)
     option = "" if purchase == "on_demand" else f" ({purchase.replace('_', ' ')})"
     reason = f"the price table has no {name}{option} in {where}"
+    if purchase == "spot" and name.startswith("ml."):
+        return Unpriced(reason + "; SageMaker hosts on no spot instances", _BY_HOUR)
     spot = " --spot" if purchase == "spot" else ""
     refresh = f"fetch it: fmload prices refresh --region {where} --types {name}{spot}; or "
     return Unpriced(reason + _elsewhere(known), (refresh if purchase in _FETCHED else "") + _BY_HOUR)
@@ -213,7 +215,8 @@ def _by_model(called: str, price: Price, terms: Terms, table: PriceTable,
         return Unpriced(f"the ARN of {arn['kind']} does not tell the model",
                         f"name the model that it stands for: price: {{model: …}}; or {_BY_HOUR}")
     if price.purchase not in (None, "on_demand"):
-        return _by_hour(model, price.count or 1, price.purchase, where, table)
+        units = _by_hour(model, price.count or 1, price.purchase, where, table)
+        return Unpriced(units.reason, _BY_HOUR) if isinstance(units, Unpriced) else units  # nothing fetches those
     tier = price.tier or terms.tier
     quote = table.tokens(model, tier, where, terms.latency)
     if quote is None:

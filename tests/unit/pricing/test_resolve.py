@@ -80,6 +80,14 @@ def test_sagemaker_is_not_priced_as_ec2(table: PriceTable, entry: dict[str, Any]
     assert "ml.inf2.xlarge" in unpriced(table, **entry).remedy
 
 
+def test_no_remedy_sends_for_what_is_not_sold(table: PriceTable) -> None:
+    hosted = unpriced(table, protocol="sagemaker", price={"instance_type": "ml.g5.xlarge", "purchase": "spot"})
+    assert "no spot instances" in hosted.reason and "refresh" not in hosted.remedy
+    units = unpriced(table, protocol="bedrock", model=HAIKU, price={"purchase": "spot"})
+    assert "refresh" not in units.remedy
+    assert "write ml.g5.xlarge;" in unpriced(table, protocol="sagemaker", instance_type="ML.G5.XLARGE").remedy
+
+
 def test_several_addresses_have_the_price_of_their_region(table: PriceTable) -> None:
     url = "https://bedrock-runtime.{}.amazonaws.com/openai/v1"
     entry = {"protocol": "openai", "model": "openai.gpt-oss-20b-1:0", "price": {"tier": "default"}}
