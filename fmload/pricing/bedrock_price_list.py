@@ -118,7 +118,19 @@ def _add(found: Found, name: str, kinds: Mapping[tuple[str, str, bool], set[floa
                 continue
             into = row.setdefault("tiers", {}).setdefault(tier, {}) if tier else row
             into[counted] = round(min(usd), 6)
+        _without_halves(found, model, row)
         if "input" in row and "output" in row:
             found.rows[model] = row
         elif row:
             found.told.append(f"{model}: no price of {'output' if 'input' in row else 'input'} tokens")
+
+
+def _without_halves(found: Found, model: str, row: dict[str, Any]) -> None:
+    """Takes out the tiers that lack a price of input or of output, which the price table does not read."""
+    tiers = row.pop("tiers", {})
+    for tier, prices in tiers.items():
+        lacking = [key for key in ("input", "output") if key not in prices]
+        if lacking:
+            found.told.append(f"{model}: tier {tier} has no price of {' and '.join(lacking)} tokens")
+        else:
+            row.setdefault("tiers", {})[tier] = prices

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from fmload.base.errors import FmloadError
+from fmload.pricing import aws_price_list, bedrock_price_list
 from fmload.pricing.resolve import Unpriced, resolve, terms_of
 from fmload.pricing.table import PriceTable, accelerators_of, load_prices
 
@@ -112,6 +116,22 @@ def test_what_no_public_table_has_is_not_made_up(prices: PriceTable, name: str) 
 def test_a_bedrock_model_that_no_public_table_has_is_not_made_up(prices: PriceTable) -> None:
     found = resolve(terms_of({"protocol": "bedrock", "model": "maker.no-such-model-v1:0"}, "us-east-1"), prices)
     assert isinstance(found, Unpriced) and "--types bedrock" in found.remedy
+
+
+def test_a_tier_that_the_api_knows_by_half_is_told_and_what_is_written_can_be_read(tmp_path: Path) -> None:
+    def offer(count: str, usd: float) -> str:
+        dimension = {"unit": "1M tokens", "pricePerUnit": {"USD": str(usd)}}
+        return json.dumps({"product": {"attributes": {"model": "M", "inferenceType": count}},
+                           "terms": {"OnDemand": {"t": {"priceDimensions": {"d": dimension}}}}})
+    offers = [offer("Input tokens", 1), offer("Output tokens", 2), offer("Input tokens flex", 0.5),
+              offer("Input tokens batch", 0.5), offer("Output tokens batch", 1)]
+    pages = [[{"PriceList": offers}], [{"PriceList": []}]]
+    api: Any = SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: pages.pop(0)))
+    found = bedrock_price_list.fetch(api, {"m": ["maker.m"]}, "us-east-1")
+    assert found.told == ["maker.m: tier flex has no price of output tokens"]
+    aws_price_list.write_table(tmp_path / "own.yml", aws_price_list.as_table({}, "us-east-1", date.today(), found.rows))
+    table = load_prices(tmp_path / "own.yml")
+    assert table.tokens("maker.m", "flex", "us-east-1") is None and table.tokens("maker.m", "batch", "us-east-1")
 
 
 def test_ml_trn1_is_not_priced_as_trn1n(prices: PriceTable) -> None:
