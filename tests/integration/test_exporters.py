@@ -134,9 +134,9 @@ def test_every_exporter_is_read_and_one_that_dies_is_a_warning_with_what_it_had_
 @pytest.mark.parametrize(("factor", "verdict"), [("1", "PASS"), ("1.6", "FAIL")])
 def test_the_audit_catches_a_server_that_lies_about_its_tokens_and_times(tmp_path: Path, factor: str,
                                                                          verdict: str) -> None:
-    """Two servers behind one endpoint, both scraped by its name; a share of the requests is given up."""
-    load = {"concurrency": [4], "ramp": 0, "warmup": "1s", "window": "5s", "drain": "10s",
-            "cancel": {"share": "25%", "after": "75ms"}}
+    """Two servers behind one endpoint, both scraped by its name. With requests given up, the counters are not
+    checkable: tests/unit/analysis/audit/test_engines_own_counters.py."""
+    load = {"concurrency": [4], "ramp": 0, "warmup": "1s", "window": "5s", "drain": "10s"}
     told = ("--ttft", "60ms", "--gap", "10ms", "--metrics-factor", factor)
     with emulator(tmp_path, *told) as one, emulator(tmp_path, *told, name="other") as other:
         telemetry = [{"name": "vllm", "collector": "prometheus", "endpoint": "a", "every": "200ms"}]
@@ -147,8 +147,7 @@ def test_the_audit_catches_a_server_that_lies_about_its_tokens_and_times(tmp_pat
     checks = {check["name"]: check for check in json.loads(run.results.audit_json.read_text())["stages"][0]["checks"]}
     assert checks["server's counters = ours"]["result"] == verdict
     assert checks["server's times = ours"]["result"] == verdict
-    assert set(checks["server's counters = ours"]["figures"]) == {"output_tokens_per_s", "requests_per_s"}
-    assert "that it gave up are counted apart" in checks["server's counters = ours"]["sentence"]
+    assert set(checks["server's counters = ours"]["figures"]) >= {"output_tokens_per_s", "requests_per_s"}
     report = pages(run.results)
     assert "What was the limit?" in report
-    assert "What is more here is network and client" in pages(run.results)
+    assert ("What is more here is network and client" in report) == (verdict == "PASS")
