@@ -6,6 +6,7 @@ without gevent; `open_run` reads a results folder.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
+from fmload.base.child import apart
 from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK, FmloadError
 from fmload_analysis.pipeline import analyse, analyse_run
 from fmload_analysis.request_table import REQUEST_COLUMNS, requests_of
@@ -131,7 +133,7 @@ def run(config: str | Path | Mapping[str, Any] | None = None, *, url: str | None
 
 def _call(command: Sequence[str], progress: bool) -> None:
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                               text=True)
+                               text=True, **apart())
     assert process.stderr is not None
     said: list[str] = []
     try:
@@ -140,7 +142,7 @@ def _call(command: Sequence[str], progress: bool) -> None:
             if progress:
                 sys.stderr.write(line)
     except KeyboardInterrupt:
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         raise
     finally:
         code = process.wait()

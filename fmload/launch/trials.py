@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fmload.base.child import apart
 from fmload.base.errors import EXIT_BUDGET, EXIT_DISK_FULL, EXIT_INTERRUPTED, FmloadError
 from fmload.config.schema import RunFile
 from fmload.config.secrets import lift
@@ -38,7 +38,6 @@ POLL_S = 0.1
 TAIL_LINES = 15
 END_S = 900.0  # for a trial that was interrupted to take down what it stood up
 _ERROR = re.compile(r"^error: ", re.MULTILINE)
-_PR_SET_PDEATHSIG = 1
 
 
 Read = Callable[[Path], Found | None]  # None: nothing was measured
@@ -165,14 +164,7 @@ def _started(run: RunFile, folder: Path, log: Path, resume: bool) -> subprocess.
         command = [sys.executable, "-P", "-m", "fmload", "run", f"/dev/fd/{run_file}", "--out", str(folder), "--yes",
                    *(["--resume"] if resume else [])]
         return subprocess.Popen(command, env={**os.environ, **secrets}, stdin=subprocess.DEVNULL, stdout=output,
-                                stderr=subprocess.STDOUT, pass_fds=[run_file], start_new_session=True,
-                                preexec_fn=_end_with_parent if sys.platform == "linux" else None)
-
-
-def _end_with_parent() -> None:
-    """Of a child: it is interrupted, and so takes down what it stood up, when the search is gone, however it went."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+                                stderr=subprocess.STDOUT, pass_fds=[run_file], **apart())
 
 
 def _is_whole(run: RunFile, folder: Path) -> bool:
