@@ -1,10 +1,12 @@
 """What a report is made of: sections of blocks, said once, rendered by `markdown` and by `html`.
 
-Texts may hold `**bold**`, `` `code` `` and `[links](url)`; whatever comes from outside goes through `literal`.
+Texts may hold `**bold**`, `` `code` `` and `[links](url)`; whatever comes from outside goes through `literal`, or, in
+a sentence, `plain`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -195,7 +197,13 @@ class Section:
     gist: str = ""
 
 
+def plain(text: object) -> str:
+    """Prose that holds words from outside: none of it is taken for code, bold or a link."""
+    line = " ".join(str(text).split()).replace("`", "'").replace("](", "] (")
+    return re.sub(r"\*(?=\*)", "* ", line)
+
+
 def literal(text: object) -> str:
     """Text from outside as inline code, so that nothing in it is taken for markup."""
-    plain = " ".join(str(text).split()).replace("`", "'")
-    return f"`{plain}`" if plain else ""
+    line = " ".join(str(text).split()).replace("`", "'")
+    return f"`{line}`" if line else ""

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fmload_analysis.document.document import Block, Bullets, Cell, Column, Mark, Paragraph, Section, Table, literal
+from fmload_analysis.document.document import (
+    Block,
+    Bullets,
+    Cell,
+    Column,
+    Mark,
+    Paragraph,
+    Section,
+    Table,
+    literal,
+    plain,
+)
 from fmload_analysis.document.formats import several
 from fmload_analysis.document.questions import BELIEVE, HOW
 from fmload_analysis.published.rows.published import NOT_CHECKED, AuditedRow, worst_first
@@ -17,7 +28,7 @@ _MARKS: dict[str, Mark] = {"PASS": "good", "WARN": "warn", "FAIL": "bad"}
 def sections(sweep: Sweep, rows: Sequence[AuditedRow]) -> list[Section]:
     """The page's sections."""
     return [Section("published", "As published, and by its own other columns",
-                    [Paragraph(literal(in_one_sentence(sweep, rows))), _findings(rows)]),
+                    [Paragraph(plain(in_one_sentence(sweep, rows))), _findings(rows)]),
             Section("not-checked", "What was not checked", _not_checked(rows), BELIEVE),
             Section("checks", "Checks", [_checks(rows)], BELIEVE),
             Section("sources", "Sources, dates, definitions", _sources(sweep, rows), HOW)]
@@ -56,7 +67,7 @@ def _findings(rows: Sequence[AuditedRow]) -> Table:
                Column("by its own other columns", numeric=False, wide=True), Column("verdict", numeric=False),
                Column("why", numeric=False, wide=True)]
     return Table(columns, [cells for row in worst_first(rows) for cells in _of_row(row)],
-                 "Figures that do not hold, worst first")
+                 "Every stage, worst first")
 
 
 def _of_row(row: AuditedRow) -> list[list[Cell]]:
@@ -97,9 +108,9 @@ def _not_checked(rows: Sequence[AuditedRow]) -> list[Block]:
     for row in rows:
         for name in row.not_checked:
             missing.setdefault(name, []).append(row.row.label)
-    coverage = Bullets([literal(f"{row.row.label}: {row.coverage}") for row in rows])
-    names = [literal(f"{name}: {'no stage has' if len(labels) == len(rows) else f'{len(labels)} stages lack'} the "
-                     "columns for it") for name, labels in sorted(missing.items())]
+    coverage = Bullets([plain(f"{row.row.label}: {row.coverage}") for row in rows])
+    names = [plain(f"{name}: {'no stage has' if len(labels) == len(rows) else f'{len(labels)} stages lack'} the "
+                   "columns for it") for name, labels in sorted(missing.items())]
     return [coverage, Bullets(names)] if names else [coverage]
 
 
@@ -115,6 +126,6 @@ def _checks(rows: Sequence[AuditedRow]) -> Table:
 def _sources(sweep: Sweep, rows: Sequence[AuditedRow]) -> list[Block]:
     dates = sorted({row.row.date for row in rows if row.row.date})
     told = f"dated {', '.join(dates)}" if dates else "the files tell no date"
-    lines = [f"`{literal(part.source)}`, {part.tool}" for part in sweep.parts]
+    lines = [f"{literal(part.source)}, {part.tool}" for part in sweep.parts]
     skipped = [f"left out: {literal(reason)}" for reason in sweep.skipped]
-    return [Bullets([*lines, *skipped, told]), Paragraph(f"The tool's definitions: {literal('; '.join(sweep.notes))}.")]
+    return [Bullets([*lines, *skipped, told]), Paragraph(f"The tool's definitions: {plain('; '.join(sweep.notes))}.")]
