@@ -90,10 +90,11 @@ def _latencies(groups: Groups) -> Iterator[Metric]:
 def _under_way(groups: Groups) -> Iterator[Metric]:
     """Gauges, for they go back when a request ends and its histogram takes over."""
     for name, title in (("ttft", "Time to first token"), ("icl", "Gaps between reads")):
-        rows = [([*group, f"{q:g}"], value) for group, totals in groups.items() for q in (0.5, 0.95)
-                if (value := quantile_s(totals.histograms.get(name, {}), q)) is not None]
-        yield _gauge(f"fmload_under_way_{name}_seconds", f"{title} of the requests that have not ended.",
-                     [*_LABELS, "quantile"], rows)
+        for q in (0.5, 0.95):
+            rows = [(list(group), value) for group, totals in groups.items()
+                    if (value := quantile_s(totals.histograms.get(name, {}), q)) is not None]
+            yield _gauge(f"fmload_under_way_{name}_p{q * 100:.0f}_seconds",
+                         f"{title} of the requests that have not ended, p{q * 100:.0f}.", _LABELS, rows)
 
 
 def cumulative(histogram: Histogram) -> tuple[list[tuple[str, float]], float]:

@@ -33,15 +33,17 @@ class RequestLost(Exception):
 
 
 class Client:
-    """`self.client` of a user. `send` measures one prompt; `keep` keeps a session that has ended. `flow`: exceptions
-    with which a task ends itself early, and which are no failure."""
+    """`self.client` of a user. `send` measures one prompt; `keep` keeps a session that has ended, `begin` is
+    told of one that begins. `flow`: exceptions with which a task ends itself early, and which are no failure."""
 
     def __init__(self, user: str, send: Send, keep: Callable[[Session | None], None], raises: bool = False,
-                 flow: tuple[type[BaseException], ...] = ()) -> None:
+                 flow: tuple[type[BaseException], ...] = (),
+                 begin: Callable[[SessionLog], None] = lambda _: None) -> None:
         self.user = user
         self.flow = flow
         self._send = send
         self._keep = keep
+        self._begin = begin
         self._raises = raises
 
     def chat(self, messages: Messages, *, name: str = "chat", max_tokens: int | None = None,
@@ -78,7 +80,9 @@ class Client:
     def session(self, name: str = "session", system: str | None = None) -> Iterator[Chat]:
         """Requests that belong together, as a `with` block: all that is sent in it is of one session, that of greenlets
         which it starts included. `system`: the first message of its chat."""
-        with Chat(self, SessionLog(name, self.user), system, self._keep) as chat:
+        log = SessionLog(name, self.user)
+        self._begin(log)
+        with Chat(self, log, system, self._keep) as chat:
             yield chat
 
 

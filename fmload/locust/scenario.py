@@ -21,6 +21,7 @@ from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.model.record import Record
 from fmload.worker.seat import Seat
+from fmload.worker.session_log import SessionLog
 
 _FLOW = (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately)
 _NO_TASK = object()
@@ -53,7 +54,8 @@ class ModelUser(User):
         self._asked = False  # whether the task that is on has sent something
         self._task: object = _NO_TASK  # the one that is on
         self._seating = RLock()  # requests side by side take one seat
-        self.client = Client(type(self).__name__, self._send, self._keep, self.raise_for_failure, _FLOW)
+        self.client = Client(type(self).__name__, self._send, self._keep, self.raise_for_failure, _FLOW,
+                             begin=self._begin)
 
     @cached_property
     def http(self) -> HttpSession:
@@ -140,6 +142,9 @@ class ModelUser(User):
             yield
         finally:
             self._state = LOCUST_STATE_RUNNING
+
+    def _begin(self, log: SessionLog) -> None:
+        self.environment.fmload.worker.begin_session(log)
 
     def _keep(self, session: Any) -> None:
         self.environment.fmload.worker.keep_session(session)

@@ -25,6 +25,7 @@ class SessionLog:
         self._requests_made = 0
         self._failed = 0
         self._cut = False
+        self._over = False
         self._requests: list[Span] = []
         self._tools: list[Span] = []
         self._pauses: list[Span] = []
@@ -57,9 +58,10 @@ class SessionLog:
 
     def ended(self, outcome: SessionOutcome) -> Session | None:
         """The session, as its script left it; one that lost a request is not finished. None where nothing was sent in
-        it."""
-        if self._first is None:
+        it, and where it has ended before."""
+        if self._first is None or self._over:
             return None
+        self._over = True
         if outcome == "finished" and self._failed:
             outcome = "cut" if self._cut else "failed"
         first = self._first

@@ -59,6 +59,7 @@ from fmload.results.texts import TEXTS_FULL, TextKeeper
 from fmload.worker.client_health import ClientHealth
 from fmload.worker.dispatcher import KILL_LIMIT_S, Dispatcher, Trial
 from fmload.worker.seat import Seat
+from fmload.worker.session_log import SessionLog
 from fmload.worker.under_way import UnderWay
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ SHIP_EVERY_S = 0.5
 SHIP_UNDER_BUDGET_S = 0.1  # the less the master has not heard of, the nearer to its limit a run may come
 GC_THRESHOLD = 50_000  # objects made, less those that went
 RESEND_AFTER_S = 5.0
+SESSIONS_END_S = 0.1
 LEASE_S = 10.0  # a worker that has not heard of its master for so long stops sending
 
 
@@ -90,6 +92,7 @@ class Worker:
         self._answers: Keeper | None = None
         self._texts: TextKeeper | None = None
         self._plan: Plan | None = None
+        self._sessions_on: set[SessionLog] = set()
         self._made: Counter[int] = Counter()  # records by stage
         self._prompts: dict[str, list[Prompt]] = {}
         self._offset_ns = 0
@@ -201,6 +204,16 @@ class Worker:
             tell()
 
     def _tell_idle(self, step: int) -> None:
+        """Sessions whose last answer has just come may end by themselves; those that think on are over."""
+        if self._sessions_on:
+            gevent.spawn_later(SESSIONS_END_S, self._end_step, step)
+        else:
+            self._end_step(step)
+
+    def _end_step(self, step: int) -> None:
+        for log in list(self._sessions_on):
+            self.keep_session(log.ended("cut"))
+        self._sessions_on.clear()
         self.ship()  # the stage's records are there before the master goes on
         self._send(Idle(step, dict(self._made)))
 
@@ -226,9 +239,14 @@ class Worker:
             dispatcher = self._dispatcher
             return Seat(dispatcher, dispatcher.lanes.take(endpoint))
 
+    def begin_session(self, log: SessionLog) -> None:
+        """A session begins; it is cut when its stage closes before it has ended."""
+        self._sessions_on.add(log)
+
     def keep_session(self, session: Session | None) -> None:
-        """Keep how a session ended; nothing for one in which nothing was sent."""
+        """Keep how a session ended; nothing for one in which nothing was sent, or that was cut before."""
         if session is not None:
+            self._sessions_on = {log for log in self._sessions_on if log.session != session.session}
             frame = sessions.pack(session)
             self._append(frame)
             self._outbox.add(frame)

@@ -65,7 +65,7 @@ def _interrupt(run: Run, server: Server) -> None:
 
 def test_a_replay_that_was_interrupted_is_repeated_whole_and_keeps_what_it_had(replay: Replay) -> None:
     assert [(stage["prompt_set"], stage["status"]) for stage in replay.stages] == [
-        ("azure", "interrupted"), ("kimi", "done"), ("azure", "done")]
+        ("azure", "superseded"), ("kimi", "done"), ("azure", "done")]
     before = {record.prompt_id for record in replay.sent(0)}
     assert 10 <= len(before) < len(replay.asked(0))
     assert sorted(record.prompt_id for record in replay.sent(2)) == sorted(replay.asked(2))
