@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from fmload.base.errors import EXIT_INVALID, FmloadError
 from fmload.base.registry import did_you_mean
 from fmload.endpoints.failures import error_message
+from fmload.model.request_id import new_trial_id
 from fmload.wire.tls import client_context
 
 LIMIT_S = 5.0
@@ -141,7 +142,8 @@ def try_answer(served: str, model: str, variable: str | None, limit_s: float) ->
     here alone, not where they list their models.
     """
     key = os.environ.get(variable, "").strip() if variable else ""
-    headers = {"content-type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+    headers = {"content-type": "application/json", "X-Request-Id": new_trial_id(),
+               **({"Authorization": f"Bearer {key}"} if key else {})}
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}).encode()
     begun = time.monotonic()
     try:

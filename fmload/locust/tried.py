@@ -78,14 +78,29 @@ def _asked(run: RunFile, model: str, variable: str | None, url: str) -> Tried:
     if (base := server.base_url(url)) != url:
         raise FmloadError(f"the host {url} is no base URL", hint=f"write {base}")
     served = server.ask(url, variable)
-    server.choose(served, model)
     _fits(run, model, served.context(model))
-    took_s = server.try_answer(url, model, variable, ANSWER_LIMIT_S)
+    took_s = _answered(served, url, model, variable)
     key = f", key of {variable} accepted" if variable else ", no key asked for"
     limit = f", {context:,} tokens a request at most" if (context := served.context(model)) else ""
     first = (f"a first answer after {format_duration(took_s)}" if took_s is not None else
              f"no answer within {format_duration(ANSWER_LIMIT_S)}: it is busy, or loading the model")
     return Tried(True, f"{url} serves {model}{limit}{key}; {first}")
+
+
+def _answered(served: server.Served, url: str, model: str, variable: str | None) -> float | None:
+    """As `server.try_answer`. Many servers answer to more names than they list, so a model that is not listed is wrong
+    only where its answer does not come: then the list is the better message."""
+    try:
+        server.choose(served, model)
+    except FmloadError as unlisted:
+        try:
+            took_s = server.try_answer(url, model, variable, ANSWER_LIMIT_S)
+        except FmloadError:
+            raise unlisted from None
+        if took_s is None:
+            raise
+        return took_s
+    return server.try_answer(url, model, variable, ANSWER_LIMIT_S)
 
 
 def _fits(run: RunFile, model: str, context: int | None) -> None:

@@ -34,6 +34,10 @@ def _server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "try_answer", lambda url, model, variable, limit_s: 0.25)
 
 
+def _refused(*_: object) -> float:
+    raise FmloadError("HTTP 404")
+
+
 def test_a_good_endpoint_says_what_it_serves() -> None:
     found = tried.tried(_run, URL, remote=False)
     assert found == Tried(True, f"{URL} serves tiny, 512 tokens a request at most, no key asked for; "
@@ -49,9 +53,17 @@ def test_a_slow_server_is_no_reason_not_to_begin(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(("run", "told"), [
     (_run("tinny"), "did you mean 'tiny'"), (_run(input_tokens=500), "more than the 512 that tiny takes"),
     (_run(url="http://good:8000"), f"write {URL}")])
-def test_a_wrong_model_lengths_that_do_not_fit_and_a_host_that_is_no_base_url_are_told(run: RunFile, told: str) -> None:
+def test_a_wrong_model_lengths_that_do_not_fit_and_a_host_that_is_no_base_url_are_told(
+        run: RunFile, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "try_answer", _refused)
     found = tried.tried(lambda: run, URL, remote=False)
     assert not found.good and told in found.told
+
+
+def test_a_model_that_is_not_listed_and_answers_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tried.tried(lambda: _run("an-alias"), URL, remote=False).good
+    monkeypatch.setattr(server, "try_answer", lambda *_: None)
+    assert "serves no model 'an-alias'" in tried.tried(lambda: _run("an-alias"), URL, remote=False).told
 
 
 def test_remedies_are_those_of_locusts_options_and_form() -> None:
