@@ -29,12 +29,12 @@ $(VENV)/.dev: $(VENV)/.core
 quickstart: $(VENV)/.core  ## the main job on emulated endpoints; ends with the headline table and the report's path
 	@$(BIN)/fmload run configs/quickstart.yml
 
-# A test that failed beside others may have been late because of them: it is run once more by itself, and must pass there.
+# A test that failed beside others, or for a moment's load of the machine, is run once more by itself, and must pass there.
+AGAIN = [ $$? -eq 1 ] && echo "failed once; again, one at a time:" && \
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 test: $(VENV)/.dev  ## all tests
-	@$(BIN)/python -m pytest -m "not alone" -n logical --maxprocesses 4 --dist worksteal || \
-	  { [ $$? -eq 1 ] && echo "failed beside others; once more, one at a time:" && \
-	    $(BIN)/python -m pytest -m "not alone" --last-failed --last-failed-no-failures none; }
-	@$(BIN)/python -m pytest -m alone
+	@$(BIN)/python -m pytest -m "not alone" -n logical --maxprocesses 4 --dist worksteal || { $(AGAIN) -m "not alone"; }
+	@$(BIN)/python -m pytest -m alone || { $(AGAIN) -m alone; }
 
 unit: $(VENV)/.dev  ## the unit tests only: no sockets, seconds
 	@$(BIN)/python -m pytest tests/unit
