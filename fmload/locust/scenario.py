@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Any
 
@@ -13,9 +12,10 @@ from gevent.lock import RLock
 from locust import User
 from locust.clients import HttpSession
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately
-from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
+from locust.user.task import LOCUST_STATE_STOPPING
 
 from fmload.locust.client import Chat, Client
+from fmload.locust.idle import idle
 from fmload.locust.inherited import Inherited
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
@@ -108,7 +108,7 @@ class ModelUser(User):
                 self._leave()
                 if self._asked or self._state == LOCUST_STATE_STOPPING:
                     raise self._over()
-                self._seat = self.environment.fmload.worker.seat(self._idle, self.endpoint)
+                self._seat = self.environment.fmload.worker.seat(partial(idle, self), self.endpoint)
                 self._end_with_its_task()
             self._asked = True
             return self._seat
@@ -133,15 +133,6 @@ class ModelUser(User):
         if self._seat is not None:
             self._seat.leave()
             self._seat = None
-
-    @contextmanager
-    def _idle(self) -> Iterator[None]:
-        # As in TaskSet.wait: a user in this state is stopped at once, not after its task.
-        self._state = LOCUST_STATE_WAITING
-        try:
-            yield
-        finally:
-            self._state = LOCUST_STATE_RUNNING
 
     def _begin(self, log: SessionLog) -> None:
         self.environment.fmload.worker.begin_session(log)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 
 from locust import User, constant, task
-from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_WAITING
+
+from fmload.locust.idle import idle
 
 
 class PromptUser(User):
@@ -19,13 +19,4 @@ class PromptUser(User):
     @task
     def request(self) -> None:
         """One request, from the slot to the record."""
-        self.environment.fmload.worker.serve_one(self._idle)
-
-    @contextmanager
-    def _idle(self) -> Iterator[None]:
-        # As in TaskSet.wait: a user in this state is stopped at once, not after its task.
-        self._state = LOCUST_STATE_WAITING
-        try:
-            yield
-        finally:
-            self._state = LOCUST_STATE_RUNNING
+        self.environment.fmload.worker.serve_one(partial(idle, self))

@@ -68,7 +68,7 @@ SHIP_EVERY_S = 0.5
 SHIP_UNDER_BUDGET_S = 0.1  # the less the master has not heard of, the nearer to its limit a run may come
 GC_THRESHOLD = 50_000  # objects made, less those that went
 RESEND_AFTER_S = 5.0
-SESSIONS_END_S = 0.1
+SESSIONS_END_S = 0.1  # for a session whose last answer has just come to end by itself
 LEASE_S = 10.0  # a worker that has not heard of its master for so long stops sending
 
 
