@@ -10,11 +10,12 @@ from fmload.base.errors import Faults
 from fmload.base.registry import Registry
 
 ENDPOINTS = Registry("endpoint protocol", {
-    "openai": "fmload.endpoints.openai:OpenAI",
+    "openai": "fmload.endpoints.openai:OPENAI",
     "sagemaker": "fmload.endpoints.sagemaker:SageMaker",
     "bedrock": "fmload.endpoints.bedrock:Bedrock",
-}, about="Protocols: a class like `fmload.endpoints.base.Endpoint` with `from_spec` and `Options`.",
-   needs=("from_spec", "addresses", "send", "read", "carries_token"))
+}, about="Protocols: what has `Options`, and `from_spec`, which makes a `fmload.endpoints.base.Endpoint`: one over "
+         "HTTP is a `fmload.endpoints.http.HttpProtocol`, else a class.",
+   needs=("from_spec",))
 
 SOURCES = Registry("prompt source", {
     "synthetic": "fmload.prompts.synthetic:Synthetic",

@@ -24,8 +24,9 @@ import gevent
 import msgpack
 
 from fmload.base.errors import FmloadError
+from fmload.config.schema import EndpointSpec
 from fmload.emulator import truth
-from fmload.endpoints.openai import OpenAI
+from fmload.endpoints.openai import OPENAI
 from fmload.model.prompt import Prompt
 from fmload.model.record import pack, unpack
 from fmload.selftest.accuracy import Errors, Measured, compare, percentile_ms
@@ -163,7 +164,8 @@ def _run_clients(jobs: Sequence[Job], seconds: float) -> None:
 
 def serve(job: Job) -> None:
     """One client process: its users send from one answer's duration before the start until the end."""
-    endpoint = OpenAI("selftest", [f"{job.url}/v1"], "emulated", OpenAI.Options())
+    endpoint = OPENAI.from_spec(EndpointSpec.model_validate(
+        {"name": "selftest", "protocol": "openai", "url": f"{job.url}/v1", "model": "emulated"}))
     address, wire, records = endpoint.addresses()[0], Http1Wire(), []
     wire.preconnect(address, job.users)
 

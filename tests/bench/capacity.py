@@ -25,7 +25,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from fmload.endpoints.openai import OpenAI
+from fmload.config.schema import EndpointSpec
+from fmload.endpoints.openai import OPENAI
 from fmload.model.prompt import Prompt
 from fmload.model.record import Record
 from fmload.wire.http1 import Http1Wire
@@ -38,7 +39,8 @@ class Client:
     """Users of one endpoint in this process."""
 
     def __init__(self, url: str, tokens: int) -> None:
-        self.endpoint = OpenAI("bench", [f"{url}/v1"], "emulated", OpenAI.Options())
+        self.endpoint = OPENAI.from_spec(EndpointSpec.model_validate(
+            {"name": "bench", "protocol": "openai", "url": f"{url}/v1", "model": "emulated"}))
         self.address = self.endpoint.addresses()[0]
         self.wire = Http1Wire()
         self.tokens = tokens

@@ -11,10 +11,8 @@ from typing import Any
 from zlib import crc32
 
 from fmload.config.schema import EndpointSpec
-from fmload.endpoints.bedrock import Bedrock
-from fmload.endpoints.openai import OpenAI
-from fmload.endpoints.sagemaker import SageMaker
 from fmload.model.record import Record, pack, to_table, unpack
+from fmload.plugins import ENDPOINTS
 from fmload.wire.content_coding import decode_content
 from fmload.wire.eventstream import FrameError, frames
 from fmload.wire.exchange import Exchange, ReadMark
@@ -136,8 +134,8 @@ def records(data: bytes) -> None:
 def _endpoint(protocol: str, **keys: Any) -> Any:
     os.environ.setdefault("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "hidden")
-    made = {"openai": OpenAI, "sagemaker": SageMaker, "bedrock": Bedrock}[protocol]
-    return made.from_spec(EndpointSpec.model_validate({"name": "e", "protocol": protocol, "model": "m", **keys}))
+    spec = EndpointSpec.model_validate({"name": "e", "protocol": protocol, "model": "m", **keys})
+    return ENDPOINTS.load(protocol).from_spec(spec)
 
 
 _MESSAGE = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}],"usage":null}\n\n'

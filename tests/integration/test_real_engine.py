@@ -22,7 +22,7 @@ import pytest
 from handmade import pages
 
 from fmload.config.schema import EndpointSpec
-from fmload.endpoints.openai import OpenAI
+from fmload.endpoints.http import HttpEndpoint
 from fmload.model.prompt import Prompt
 from fmload.model.record import Record, scenario_of
 from fmload.prompts.aligned import aligned
@@ -34,6 +34,7 @@ from fmload.worker.measure import measure
 from fmload_analysis.stage.telemetry import AT_END
 from tests.integration import random_llama
 from tests.load_rig import fmload_run, run_file, sweep
+from tests.spoken import spoken
 
 pytestmark = pytest.mark.alone
 
@@ -60,9 +61,15 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait()
 
 
+def engine_endpoint(url: str, key: str = KEY, streamed: bool = True) -> HttpEndpoint:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENGINE_KEY", key)
+        return spoken("openai", url, name="llama", model="random", stream=streamed, api_key_env="ENGINE_KEY")
+
+
 def ask(url: str, key: str = KEY, streamed: bool = True, tokens: int = TOKENS,
         text: str = "a few words to begin with", **parameters: Any) -> Record:
-    endpoint = OpenAI("llama", [url], "random", OpenAI.Options(), streamed=streamed, api_key=key)
+    endpoint = engine_endpoint(url, key, streamed)
     prompt = Prompt("p", "set", text=text, output_tokens=tokens, exact_output=True,
                     parameters={"temperature": 0.8, "seed": 1, **parameters})
     wire = Http1Wire(Timeouts(first_token_s=60))
@@ -120,7 +127,7 @@ def test_a_wrong_key_is_a_4xx_in_the_engines_words(engine: str) -> None:
 
 
 def test_a_prompt_beyond_the_context_is_a_4xx_in_the_engines_words(engine: str) -> None:
-    endpoint = OpenAI("llama", [engine], "random", OpenAI.Options(), api_key=KEY)
+    endpoint = engine_endpoint(engine)
     record, _ = measure(endpoint, Prompt("p", "s", text="zq " * 20_000), Http1Wire(), endpoint.addresses()[0],
                         request_id="r", worker="w", stage=0, scheduled_ns=0)
     assert (record.outcome, record.status) == ("http_4xx", 400) and "context" in (record.error or "")

@@ -9,13 +9,14 @@ import gevent
 import orjson
 import pytest
 
-from fmload.endpoints.openai import OpenAI
+from fmload.endpoints.http import HttpEndpoint
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.model.record import Record
 from fmload.wire.http1 import Http1Wire
 from fmload.worker.measure import measure
 from tests.integration.wire.served import Step, serving
+from tests.spoken import spoken
 
 WORD = {"choices": [{"index": 0, "delta": {"content": "word "}}], "padding": "x" * 100}
 EVENT = b"data: " + orjson.dumps(WORD) + b"\n\n"
@@ -25,11 +26,11 @@ END = (b"data: " + orjson.dumps({"choices": [{"index": 0, "delta": {}, "finish_r
 
 def asked(script: list[Step]) -> Record:
     with serving(script) as server:
-        endpoint = OpenAI("e", [f"http://127.0.0.1:{server.port}/v1"], "m", OpenAI.Options())
+        endpoint = spoken("openai", f"http://127.0.0.1:{server.port}/v1")
         return recorded(endpoint)[0]
 
 
-def recorded(endpoint: OpenAI) -> tuple[Record, Reading]:
+def recorded(endpoint: HttpEndpoint) -> tuple[Record, Reading]:
     return measure(endpoint, Prompt("p", "s", text="hello"), Http1Wire(), endpoint.addresses()[0], request_id="r",
                    worker="w", stage=0, scheduled_ns=time.monotonic_ns())
 
@@ -50,7 +51,7 @@ def test_interim_responses_without_end_are_one_failed_request() -> None:
 
 def test_an_answer_beyond_the_limit_names_the_key() -> None:
     with serving([b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 3000, "close"]) as server:
-        endpoint = OpenAI("e", [f"http://127.0.0.1:{server.port}/v1"], "m", OpenAI.Options())
+        endpoint = spoken("openai", f"http://127.0.0.1:{server.port}/v1")
         record, _ = measure(endpoint, Prompt("p", "s", text="hello"), Http1Wire(max_body_bytes=2048),
                             endpoint.addresses()[0], request_id="r", worker="w", stage=0, scheduled_ns=0)
     assert record.error == "the response is larger than 2KiB (max_response)"
@@ -66,7 +67,7 @@ def test_the_loop_goes_on_while_a_large_answer_is_read() -> None:
             ticks.append(time.monotonic())
 
     with serving([b"HTTP/1.1 200 OK\r\n\r\n" + EVENT * count + END, "close"]) as server:
-        endpoint = OpenAI("e", [f"http://127.0.0.1:{server.port}/v1"], "m", OpenAI.Options())
+        endpoint = spoken("openai", f"http://127.0.0.1:{server.port}/v1")
         ticker = gevent.spawn(tick)
         request = gevent.spawn(recorded, endpoint)
         request.join(timeout=120)
@@ -81,7 +82,7 @@ def test_the_loop_goes_on_while_a_large_answer_is_read() -> None:
 def test_a_request_that_is_killed_while_its_answer_is_read_keeps_its_record() -> None:
     body = EVENT * ((8 << 20) // len(EVENT)) + END
     with serving([b"HTTP/1.1 200 OK\r\n\r\n" + body, "close"]) as server:
-        endpoint = OpenAI("e", [f"http://127.0.0.1:{server.port}/v1"], "m", OpenAI.Options())
+        endpoint = spoken("openai", f"http://127.0.0.1:{server.port}/v1")
         reading_began = gevent.event.AsyncResult()
         read = endpoint.read
         endpoint.read = lambda exchange: (reading_began.set(True), read(exchange))[1]  # type: ignore[method-assign]

@@ -20,7 +20,6 @@ import pytest
 from fmload.base.errors import FmloadError
 from fmload.config import RunFile, parse
 from fmload.emulator.tls import make_certificate, server_context
-from fmload.endpoints.openai import OpenAI
 from fmload.launch.proxy_probe import proxy_times
 from fmload.model.prompt import Prompt
 from fmload.wire import opening
@@ -29,6 +28,7 @@ from fmload.wire.http1 import Http1Wire
 from fmload.wire.url import Way, split_url
 from tests.integration.wire.served import Scripted, serving
 from tests.load_rig import free_port, wait_until
+from tests.spoken import spoken
 
 RUN_FILE = """name: t
 endpoints: [{{name: a, protocol: openai, url: "{url}", model: m, proxy: "{proxy}"}}]
@@ -190,15 +190,14 @@ def test_a_client_certificate_is_shown_where_it_is_given(tmp_path: Path) -> None
     (tmp_path / "client").mkdir()
     own = make_certificate(tmp_path / "client", ["client.test"])
     with tls_server(tmp_path, own) as (server, ca_file):
-        options = OpenAI.Options(ca_file=ca_file, client_certificate=str(own),
-                                 client_key=str(own.with_name("key.pem")))
-        endpoint = OpenAI("e", [f"https://localhost:{server.port}/v1"], "m", options)
+        endpoint = spoken("openai", f"https://localhost:{server.port}/v1", ca_file=ca_file,
+                          client_certificate=str(own), client_key=str(own.with_name("key.pem")))
         exchange = endpoint.send(Prompt("p", "s", text="hello"), "r", Http1Wire(), endpoint.addresses()[0])
         assert (exchange.status, exchange.failure) == (200, None)
         without = exchanged(split_url(f"https://localhost:{server.port}/v1", Way(ca_file=ca_file))[0])
         assert without.failure is not None
     with pytest.raises(FmloadError, match="client's certificate"):
-        OpenAI("e", ["https://localhost:1/v1"], "m", OpenAI.Options(client_certificate=str(tmp_path / "absent.pem")))
+        spoken("openai", "https://localhost:1/v1", client_certificate=str(tmp_path / "absent.pem"))
 
 
 def test_a_unix_socket_is_an_address(tmp_path: Path) -> None:
@@ -249,7 +248,7 @@ def test_a_name_with_several_addresses_is_tried_at_each(monkeypatch: pytest.Monk
 
 def test_user_and_password_of_a_url_are_sent_and_no_other_header_loses_to_them() -> None:
     with serving([ANSWER]) as server:
-        endpoint = OpenAI("e", [f"http://me:p%40ss@127.0.0.1:{server.port}/v1"], "m", OpenAI.Options())
+        endpoint = spoken("openai", f"http://me:p%40ss@127.0.0.1:{server.port}/v1")
         endpoint.send(Prompt("p", "s", text="hello"), "r", Http1Wire(), endpoint.addresses()[0])
         header = next(line for line in server.requests[0].split(b"\r\n") if line.lower().startswith(b"authorization"))
         assert b64decode(header.split()[-1]) == b"me:p@ss"

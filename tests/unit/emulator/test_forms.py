@@ -15,7 +15,7 @@ from fmload.emulator.dialect import Ask, Dialect, Usage
 from fmload.emulator.odd import Form, Odd
 from fmload.emulator.settings import parse_shape
 from fmload.endpoints.bedrock import Bedrock
-from fmload.endpoints.openai import OpenAI
+from fmload.endpoints.openai import OPENAI
 from fmload.endpoints.sagemaker import SageMaker
 from fmload.plugins import FORMS
 from fmload.wire.exchange import Exchange
@@ -77,7 +77,7 @@ def judged(endpoint: Any, name: str, pieces: list[bytes]) -> None:
 
 @pytest.mark.parametrize("name", OF_OPENAI)
 def test_every_form_of_openais_is_read_to_the_truth(name: str) -> None:
-    judged(OpenAI.from_spec(spec("openai", url="http://h:1/v1")), name, written(dialect_of(name)))
+    judged(OPENAI.from_spec(spec("openai", url="http://h:1/v1")), name, written(dialect_of(name)))
 
 
 @pytest.mark.parametrize("name", OF_OPENAI)

@@ -12,7 +12,7 @@ from published_data import cases
 
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints import openai_answer
-from fmload.endpoints.openai import OpenAI
+from fmload.endpoints.openai import OPENAI
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.model.record import Record, pack, to_table, unpack
@@ -41,7 +41,7 @@ class Answering:
 def measured(body: bytes, streamed: bool = True, output_tokens: int | None = 200, **options: Any) -> tuple[
         Record, Reading]:
     spec = {"name": "e", "protocol": "openai", "url": "http://h:1/v1", "model": "m", "stream": streamed, **options}
-    endpoint = OpenAI.from_spec(EndpointSpec.model_validate(spec))
+    endpoint = OPENAI.from_spec(EndpointSpec.model_validate(spec))
     return measure(endpoint, Prompt("p", "s", text="x", output_tokens=output_tokens), Answering(body),
                    Address("h", 1), request_id="r", worker="w", stage=0, scheduled_ns=0)
 

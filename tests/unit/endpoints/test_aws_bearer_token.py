@@ -12,7 +12,7 @@ import pytest
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.aws import bearer_token
-from fmload.endpoints.openai import OpenAI
+from fmload.endpoints.openai import OPENAI
 from fmload.model.prompt import Prompt
 from fmload.wire.exchange import Address, CarriesToken, Exchange, HttpRequest
 
@@ -65,7 +65,7 @@ class RecordingWire:
 
 
 def test_the_openai_protocol_sends_the_token() -> None:
-    endpoint = OpenAI.from_spec(EndpointSpec.model_validate({
+    endpoint = OPENAI.from_spec(EndpointSpec.model_validate({
         "name": "x", "protocol": "openai", "auth": "sagemaker", "region": "us-east-1",
         "url": "https://runtime.sagemaker.us-east-1.amazonaws.com/endpoints/llama/openai/v1"}))
     wire = RecordingWire()

@@ -8,15 +8,15 @@ from typing import Any
 import orjson
 import pytest
 
-from fmload.endpoints.openai import OpenAI
 from fmload.endpoints.payloads import PayloadFormat, request_body
 from fmload.model.prompt import Prompt
+from tests.spoken import spoken
 
 PROMPT = Prompt("p", "s", text="Hi", output_tokens=7, exact_output=True)
 
 
 def openai_body(prompt: Prompt, **options: Any) -> dict[str, Any]:
-    endpoint = OpenAI("e", ["http://h/v1"], "m", OpenAI.Options(**options))
+    endpoint = spoken("openai", "http://h/v1", **options)
     return orjson.loads(endpoint.request(prompt, "r", endpoint.addresses()[0]).body)  # type: ignore[no-any-return]
 
 

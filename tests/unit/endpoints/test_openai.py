@@ -14,19 +14,20 @@ from hypothesis import strategies as st
 
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
-from fmload.endpoints.openai import OpenAI
+from fmload.endpoints.http import HttpEndpoint
+from fmload.endpoints.openai import OPENAI
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.wire.exchange import Address, Exchange
 
 
-def endpoint(url: str = "http://h:8000/v1", **values: Any) -> OpenAI:
-    return OpenAI.from_spec(
+def endpoint(url: str = "http://h:8000/v1", **values: Any) -> HttpEndpoint:
+    return OPENAI.from_spec(
         EndpointSpec.model_validate({"name": "e", "protocol": "openai", "url": url, "model": "m", **values})
     )
 
 
-def sent(prompt: Prompt, made: OpenAI | None = None) -> dict[str, Any]:
+def sent(prompt: Prompt, made: HttpEndpoint | None = None) -> dict[str, Any]:
     made = made or endpoint()
     return orjson.loads(made.request(prompt, "r1", made.addresses()[0]).body)
 

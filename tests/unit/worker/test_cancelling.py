@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from fmload.config.schema import RunFile
-from fmload.endpoints.openai import OpenAI
+from fmload.endpoints.http import HttpEndpoint
 from fmload.worker.cancellation import Enough
+from tests.spoken import spoken
 
 HEAD = b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 40
 ROLE = b'data: {"choices": [{"delta": {"role": "assistant", "content": ""}}]}\n\n'
@@ -41,12 +42,12 @@ class Stream:
 
 
 @pytest.fixture
-def endpoint() -> OpenAI:
-    return OpenAI("a", ["http://127.0.0.1:1/v1"], "m", OpenAI.Options())
+def endpoint() -> HttpEndpoint:
+    return spoken("openai", "http://127.0.0.1:1/v1", name="a")
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 3, 10, 57, 500])
-def test_a_request_is_given_up_at_the_very_token(endpoint: OpenAI, tokens: int) -> None:
+def test_a_request_is_given_up_at_the_very_token(endpoint: HttpEndpoint, tokens: int) -> None:
     stream = Stream()
     assert stream.tokens_until(Enough(endpoint, tokens)) == tokens
     assert stream.looks <= min(tokens + 1, 40)
