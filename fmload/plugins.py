@@ -92,6 +92,13 @@ COLLECTORS = Registry("telemetry collector", {
 }, about="Telemetry collectors: what the endpoints were doing while they were measured.",
    needs=("collect", "after", "close"))
 
+PLANES = Registry("emulator plane", {
+    "openai": "fmload.emulator.openai:PLANE",
+    "sagemaker": "fmload.emulator.sagemaker:PLANE",
+    "bedrock": "fmload.emulator.bedrock:PLANE",
+}, about="Protocols that the emulator speaks: a `fmload.emulator.plane.Plane`.",
+   needs=("name", "serves", "open", "refuse"))
+
 FORMS = Registry("emulator dialect", {
     "float-counts": "fmload.emulator.odd_openai:float_counts",
     "text-counts": "fmload.emulator.odd_openai:text_counts",

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from fmload.emulator import http, planes
-from fmload.emulator.dialect import Plane, Usage
+from fmload.emulator.dialect import Usage
 from fmload.emulator.engine import SECOND_NS, Job
 from fmload.emulator.faults import Fault
-from fmload.emulator.planes import Opened
+from fmload.emulator.plane import Opened, Plane
 from fmload.emulator.shape import Shape
 from fmload.emulator.truth import Truth
 
@@ -98,14 +98,14 @@ class EmulatedAnswer:
         self._end(refusal.outcome, complete=False)
 
     def _ping_later(self) -> None:
-        if self._shape.ping_s and self.plane == "openai":
+        if self._shape.ping_s and self.plane.ping:
             self._line.at(time.monotonic_ns() + round(self._shape.ping_s * SECOND_NS), self._ping)
 
     def _ping(self) -> None:
         if self.over or self._count:
             return
         if self.truth.headers_ns is not None:
-            self._put(b": keep-alive\n\n", 0)
+            self._put(self.plane.ping, 0)
         self._ping_later()
 
     # --- tokens ---
@@ -199,8 +199,8 @@ class EmulatedAnswer:
 
     def _common_headers(self) -> dict[str, str]:
         headers = {**self._line.headers, "X-Request-Id": self.truth.request_id}
-        if self.plane != "openai":
-            headers["x-amzn-RequestId"] = self.truth.request_id
+        if self.plane.request_id_header is not None:
+            headers[self.plane.request_id_header] = self.truth.request_id
         if self._shape.close_each or (self.ask.stream and not self._framing.chunked):
             headers["Connection"] = "close"
         if self._kind == "gzip":

@@ -9,12 +9,34 @@ from typing import Any
 
 import orjson
 
-from fmload.emulator import eventstream, openai
+from fmload.emulator import aws, eventstream, openai
 from fmload.emulator.bedrock_bodies import FAMILIES, Family
 from fmload.emulator.dialect import Ask, Usage, Whole
+from fmload.emulator.forms import odd_of
+from fmload.emulator.http import Request
+from fmload.emulator.plane import Opened, Plane
+from fmload.emulator.settings import Settings
 
 _PATH = re.compile(r"/model/(.+)/(converse|converse-stream|invoke|invoke-with-response-stream)$")
 _STOP = {"length": "max_tokens", "stop": "end_turn"}
+_refuse = aws.refusal("message", {
+    400: "ValidationException", 401: "UnrecognizedClientException", 403: "AccessDeniedException",
+    404: "ResourceNotFoundException", 408: "ModelTimeoutException", 424: "ModelErrorException",
+    429: "ThrottlingException", 500: "InternalServerException", 503: "ServiceUnavailableException"})
+
+
+def _open(request: Request, number: int, settings: Settings) -> Opened:
+    aws.require_signature(request, _refuse)
+    model, operation = split_path(request.path) or ("", "")
+    if settings.models and model not in settings.models:
+        raise _refuse(400, "The provided model identifier is invalid.", "ValidationException")
+    body, stream = openai.parse_json(request.body), operation.endswith("stream")
+    if operation.startswith("converse"):
+        return Opened(parse_converse(model, body, stream), odd_of(request, settings, ConverseDialect()))
+    family = family_of(model)
+    ask = family.parse(body)
+    ask.model, ask.stream = model, stream
+    return Opened(ask, odd_of(request, settings, InvokeDialect(family())))
 
 
 def split_path(path: str) -> tuple[str, str] | None:
@@ -144,3 +166,6 @@ def _event(kind: str, value: object) -> bytes:
 def _chunks(objects: list[dict[str, Any]]) -> bytes:
     return b"".join(_event("chunk", {"bytes": base64.b64encode(orjson.dumps(value)).decode(), "p": "abcdefgh"})
                     for value in objects)
+
+
+PLANE = Plane("bedrock", lambda path: split_path(path) is not None, _open, _refuse, request_id_header=aws.REQUEST_ID)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
-
-Plane = Literal["openai", "sagemaker", "bedrock"]
+from typing import Protocol
 
 
 @dataclass(slots=True)

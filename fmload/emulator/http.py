@@ -16,15 +16,21 @@ class BadRequest(Exception):
     """The bytes are not a request that this server reads; the connection is answered 400 and closed."""
 
 
+class Unfit(ValueError):
+    """A request that asks for what no server of its protocol takes; its message is for the client."""
+
+
 @dataclass(slots=True)
 class Request:
-    """One request, whole. Header names are in lower case; `received_ns` is the stamp of its first bytes."""
+    """One request, whole. Header names are in lower case; `received_ns` is the stamp of its first bytes, `query` what
+    stood behind the path."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
     received_ns: int
+    query: str = ""
 
 
 @dataclass(slots=True)
@@ -44,7 +50,7 @@ class RequestReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._first_ns = self._last_ns = 0
-        self._head: tuple[str, str, dict[str, str], int] | None = None
+        self._head: tuple[str, str, str, dict[str, str], int] | None = None
         self.continue_due = False
 
     def feed(self, data: bytes, received_ns: int) -> None:
@@ -60,16 +66,16 @@ class RequestReader:
             self._head = self._take_head()
         if self._head is None:
             return None
-        method, path, headers, length = self._head
+        method, path, query, headers, length = self._head
         if len(self._buffer) < length:
             return None
         body = bytes(self._buffer[:length])
         del self._buffer[:length]
         self._head = None
         received_ns, self._first_ns = self._first_ns, self._last_ns  # what is left came with the newest bytes
-        return Request(method, path, headers, body, received_ns)
+        return Request(method, path, headers, body, received_ns, query)
 
-    def _take_head(self) -> tuple[str, str, dict[str, str], int] | None:
+    def _take_head(self) -> tuple[str, str, str, dict[str, str], int] | None:
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
             if len(self._buffer) > MAX_HEAD_BYTES:
@@ -77,17 +83,17 @@ class RequestReader:
             return None
         lines = self._buffer[:end].decode("latin-1").split("\r\n")
         del self._buffer[:end + 4]
-        method, path, headers = _parse_head(lines)
+        method, path, query, headers = _parse_head(lines)
         if "transfer-encoding" in headers:
             raise BadRequest("a request body must come with Content-Length")
         length = headers.get("content-length", "0")
         if not length.isdigit():
             raise BadRequest("Content-Length is not a number")
         self.continue_due = headers.get("expect", "").lower() == "100-continue"
-        return method, path, headers, int(length)
+        return method, path, query, headers, int(length)
 
 
-def _parse_head(lines: list[str]) -> tuple[str, str, dict[str, str]]:
+def _parse_head(lines: list[str]) -> tuple[str, str, str, dict[str, str]]:
     parts = lines[0].split(" ")
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
         raise BadRequest("not an HTTP/1.1 request line")
@@ -97,7 +103,8 @@ def _parse_head(lines: list[str]) -> tuple[str, str, dict[str, str]]:
         if not colon:
             raise BadRequest("a header line has no colon")
         headers[name.strip().lower()] = value.strip()
-    return parts[0], unquote(parts[1].partition("?")[0]), headers
+    path, _, query = parts[1].partition("?")
+    return parts[0], unquote(path), query, headers
 
 
 def head(status: int, headers: Mapping[str, str]) -> bytes:

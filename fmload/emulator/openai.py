@@ -2,37 +2,77 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
+from fmload.emulator.aws import refusal as aws_refusal
+from fmload.emulator.aws import require_signature
 from fmload.emulator.dialect import Ask, Usage, Whole
-from fmload.emulator.http import Refusal, json_refusal
+from fmload.emulator.forms import odd_of
+from fmload.emulator.http import Refusal, Request, Unfit, json_refusal
+from fmload.emulator.plane import Opened, Plane, key_in
+from fmload.emulator.settings import Settings
 from fmload.emulator.shape import Shape
 
+_PATHS = re.compile(r"(?:/endpoints/[^/]+/openai|/openai)?/v1/(chat/)?completions$|/openai/deployments/[^/]+/"
+                    r"(chat/)?completions$|/invocations$")
+_KINDS = {400: "BadRequestError", 401: "authentication_error", 403: "permission_error", 404: "NotFoundError",
+          429: "rate_limit_exceeded", 503: "Service Unavailable"}
 
-def refusal(status: int, message: str, kind: str = "invalid_request_error",
-            headers: Mapping[str, str] | None = None, outcome: str = "rejected") -> Refusal:
+
+def refusal(status: int, message: str, code: str | None = None, headers: Mapping[str, str] | None = None,
+            outcome: str = "rejected") -> Refusal:
     """An error in OpenAI's shape."""
+    kind = _KINDS.get(status, "server_error")
     body = {"error": {"message": message, "type": kind, "param": None, "code": status}}
     return json_refusal(status, body, headers, outcome)
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object. Raises Refusal (400)."""
+    """The body as a JSON object. Raises Unfit."""
     try:
         value = orjson.loads(body or b"{}")
     except orjson.JSONDecodeError as error:
-        raise refusal(400, f"the body is not JSON: {error}") from error
+        raise Unfit(f"the body is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise refusal(400, "the body is not a JSON object")
+        raise Unfit("the body is not a JSON object")
     return value
 
 
+def require_model(model: str, settings: Settings) -> None:
+    """Raises Refusal for a model that is not served."""
+    if settings.models and model not in settings.models:
+        raise refusal(404, f"The model `{model}` does not exist.")
+
+
+def _open(request: Request, number: int, settings: Settings) -> Opened:
+    if request.path.startswith(("/endpoints/", "/openai/")):  # AWS's own paths, and Azure's
+        _require_credentials(request)
+    body = parse_json(request.body)
+    chat = "messages" in body or request.path.endswith("/chat/completions")
+    ask = parse(body, chat)
+    if (deployment := re.match(r"/openai/deployments/([^/]+)/", request.path)) is not None:
+        ask.model = deployment[1]
+    require_model(ask.model, settings)
+    return Opened(ask, odd_of(request, settings, OpenAIDialect(ask, body, number, chat, settings.shape)))
+
+
+def _require_credentials(request: Request) -> None:
+    if "api-key" not in request.headers:
+        require_signature(request, _AWS_REFUSAL)
+    if request.path.startswith("/openai/deployments/") and "api-version=" not in request.query:
+        raise refusal(404, "Resource not found")  # what Azure says without one
+
+
+_AWS_REFUSAL = aws_refusal("message", {})
+
+
 def parse(body: dict[str, Any], chat: bool) -> Ask:
-    """What a chat (or text) completion asks for. Raises Refusal (400)."""
+    """What a chat (or text) completion asks for. Raises Unfit."""
     texts = messages_texts(body.get("messages")) if chat else [_prompt_text(body.get("prompt"))]
     limit = body.get("max_completion_tokens", body.get("max_tokens"))
     return Ask(texts=texts, chat=chat, model=str(body.get("model") or ""), stream=bool(body.get("stream")),
@@ -41,18 +81,18 @@ def parse(body: dict[str, Any], chat: bool) -> Ask:
 
 
 def positive(value: object, name: str) -> int | None:
-    """A positive whole number or None. Raises Refusal (400)."""
+    """A positive whole number or None. Raises Unfit."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise refusal(400, f"{name} must be a whole number of at least 1, got {value!r}")
+        raise Unfit(f"{name} must be a whole number of at least 1, got {value!r}")
     return value
 
 
 def messages_texts(messages: object) -> list[str]:
-    """The text of every message of a chat. Raises Refusal (400)."""
+    """The text of every message of a chat. Raises Unfit."""
     if not isinstance(messages, list) or not messages:
-        raise refusal(400, "messages must be a list of at least one message")
+        raise Unfit("messages must be a list of at least one message")
     return [content_text(message.get("content")) for message in messages if isinstance(message, dict)]
 
 
@@ -71,7 +111,7 @@ def _prompt_text(prompt: object) -> str:
     if isinstance(prompt, list) and len(prompt) == 1:
         prompt = prompt[0]
     if not isinstance(prompt, str):
-        raise refusal(400, "prompt must be one string")
+        raise Unfit("prompt must be one string")
     return prompt
 
 
@@ -193,3 +233,7 @@ def _forced_call(body: Mapping[str, Any], number: int) -> _ForcedCall | None:
     tool = next((one for one in tools if one["name"] == wanted), tools[0])
     properties = (tool.get("parameters") or {}).get("properties") or {}
     return _ForcedCall(str(tool["name"]), next(iter(properties), "input"), number)
+
+
+PLANE = Plane("openai", lambda path: _PATHS.match(path) is not None, _open, refusal, key_in("api-key"),
+              ping=b": keep-alive\n\n")

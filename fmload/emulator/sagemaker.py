@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from fmload.emulator import eventstream, openai
+from fmload.emulator import aws, eventstream, openai
 from fmload.emulator.dialect import Ask, Dialect, Usage, Whole
+from fmload.emulator.forms import odd_of
+from fmload.emulator.http import Request, Unfit
 from fmload.emulator.openai import OpenAIDialect
+from fmload.emulator.plane import Opened, Plane
+from fmload.emulator.settings import Settings
 from fmload.emulator.shape import Shape
+
+_PATH = re.compile(r"/endpoints/[^/]+/invocations(-response-stream)?$")
+_refuse = aws.refusal("Message", {
+    400: "ValidationError", 401: "UnrecognizedClientException", 403: "AccessDeniedException", 404: "ValidationError",
+    424: "ModelError", 429: "ThrottlingException", 500: "InternalFailure", 503: "ServiceUnavailable",
+    530: "InternalDependencyException"})
+
+
+def _open(request: Request, number: int, settings: Settings) -> Opened:
+    aws.require_signature(request, _refuse)
+    name = request.path.split("/")[2]
+    if settings.models and name not in settings.models:
+        raise _refuse(400, f"Endpoint {name} of account 123456789012 not found.", "ValidationError")
+    body = openai.parse_json(request.body)
+    ask = parse(body)
+    streaming = request.path.endswith("-response-stream")
+    ask.stream = ask.stream and streaming  # InvokeEndpoint gathers what a container streams
+    accept = request.headers.get("x-amzn-sagemaker-accept", request.headers.get("accept", ""))
+    inner = odd_of(request, settings, container(ask, body, number, settings.shape, accept))
+    return Opened(ask, PayloadParts(inner, settings.shape.part_bytes) if streaming else inner)
 
 
 def parse(body: dict[str, Any]) -> Ask:
@@ -19,7 +44,7 @@ def parse(body: dict[str, Any]) -> Ask:
         return openai.parse(body, chat="messages" in body)
     inputs, parameters = body["inputs"], body.get("parameters") or {}
     if not isinstance(inputs, str):
-        raise openai.refusal(400, "inputs must be a string")
+        raise Unfit("inputs must be a string")
     limit = openai.positive(parameters.get("max_new_tokens"), "max_new_tokens")
     least = parameters.get("min_new_tokens") or parameters.get("min_tokens") or 0
     return Ask([inputs], stream=bool(body.get("stream")), max_tokens=limit, min_tokens=int(least),
@@ -132,3 +157,7 @@ class PayloadParts:
         size = self._part_bytes or len(data)
         return b"".join(eventstream.event("PayloadPart", data[start:start + size], "application/octet-stream")
                         for start in range(0, len(data), size)) if data else b""
+
+
+PLANE = Plane("sagemaker", lambda path: _PATH.match(path) is not None, _open, _refuse,
+              request_id_header=aws.REQUEST_ID)

@@ -12,11 +12,13 @@ from fmload.base.errors import FmloadError
 from fmload.emulator import openai, planes, tokenizing
 from fmload.emulator.answer import EmulatedAnswer
 from fmload.emulator.connection import Connection
-from fmload.emulator.dialect import Ask, Plane
+from fmload.emulator.dialect import Ask
 from fmload.emulator.engine import Job
 from fmload.emulator.faults import Fault, parse, pick
-from fmload.emulator.http import Refusal, Request, json_refusal
+from fmload.emulator.forms import form_of
+from fmload.emulator.http import Refusal, Request, Unfit, json_refusal
 from fmload.emulator.metrics import Metrics
+from fmload.emulator.plane import Plane
 from fmload.emulator.prefix import PrefixCache
 from fmload.emulator.settings import Settings
 from fmload.emulator.truth import Truth, TruthLog
@@ -84,11 +86,14 @@ class Service:
             truth.fault = fault.kind if fault else None
             if fault is not None and fault.kind == "status":
                 raise planes.refuse(plane, fault)
-            if (form := planes.form_of(request, self._settings)) is not None:
+            if (form := form_of(request, self._settings)) is not None:
                 truth.dialect, truth.right = form[0], form[1].outcome
             opened = planes.open_request(plane, request, number, self._settings)
         except Refusal as refusal:
             self._turn_away(connection, truth, refusal)
+            return
+        except Unfit as error:
+            self._turn_away(connection, truth, plane.refuse(400, str(error)))
             return
         if self._settings.truth_texts:
             truth.asked = opened.ask.texts
@@ -141,7 +146,7 @@ class Service:
         try:
             return parse(asked)
         except FmloadError as error:
-            raise openai.refusal(400, str(error)) from error
+            raise Unfit(str(error)) from error
 
     def finish(self, answer: EmulatedAnswer) -> None:
         """An answer is over, well or not: cancels what is left of it, and keeps its truth."""
@@ -177,7 +182,7 @@ class Service:
             return _found(self._metrics.stats(self._engine))
         if request.method == "POST" and path in tokenizing.ROUTES:
             return tokenizing.reply(path, request.body, self._words)
-        return openai.refusal(404, f"no such path: {request.method} {request.path}", "NotFoundError")
+        return openai.refusal(404, f"no such path: {request.method} {request.path}")
 
 
 def _request_id(request: Request, number: int) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from fmload.emulator import openai
-from fmload.emulator.http import Refusal, json_refusal
+from fmload.emulator.http import Refusal, Unfit, json_refusal
 from fmload.emulator.words import Words
 
 ROUTES = ("/tokenize", "/chat_tokenize")
@@ -17,8 +17,8 @@ def reply(path: str, body: bytes, words: Words) -> Refusal:
     try:
         asked = openai.parse_json(body)
         return json_refusal(200, _ROUTES[path](asked, words))
-    except Refusal as refusal:
-        return refusal
+    except Unfit as error:
+        return openai.refusal(400, str(error))
 
 
 def _tokenize(asked: dict[str, Any], words: Words) -> object:

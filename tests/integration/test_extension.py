@@ -8,10 +8,7 @@ import os
 import re
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from handmade import pages
 
 from fmload.results.folder import Results
 from tests.extending import EXAMPLE, PAGE, page, tables
+from tests.load_rig import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -41,32 +39,19 @@ def environment(installed: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), os.environ.get("PYTHONPATH", "")])}
 
 
-class Lines(BaseHTTPRequestHandler):
-    """Five tokens to every prompt."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        for number in range(5):
-            time.sleep(0.005)  # a stream, and no answer in one piece
-            line = f"{number}\n".encode()
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
-        self.wfile.write(b"0\r\n\r\n")
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Silent."""
-
-
 @pytest.fixture
-def url() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Lines)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
+def url(installed: Path, tmp_path: Path) -> Iterator[str]:
+    """The emulator, which speaks the example's protocol by the example's plane: five tokens to every prompt."""
+    ready = tmp_path / "ready.json"
+    server = subprocess.Popen([sys.executable, "-m", "fmload.emulator", "--port", "0", "--ready-file", str(ready),
+                               "--ttft", "5ms", "--gap", "5ms", "--default-tokens", "5"],
+                              env=environment(installed), stdout=subprocess.DEVNULL)
+    try:
+        wait_until(ready.exists, 60, "the emulator")
+        yield json.loads(ready.read_text())["url"] + "/lines"
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def run_file(folder: Path, url: str, **changes: object) -> Path:

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from fmload.emulator import planes
 from fmload.emulator.faults import Fault
 from fmload.emulator.http import Refusal, Request
+from fmload.emulator.plane import Opened
 from fmload.emulator.profiles import PROFILES
 from fmload.emulator.settings import Settings
+from fmload.plugins import PLANES
 
 PATHS = ["/v1/chat/completions", "/v1/completions", "/endpoints/e/invocations",
          "/endpoints/e/invocations-response-stream", "/model/m/converse", "/model/anthropic.x/invoke",
@@ -26,7 +28,7 @@ VALUES = st.recursive(
 SETTINGS = Settings(profile=PROFILES["instant"])
 
 
-def open_body(path: str, body: bytes) -> planes.Opened:
+def open_body(path: str, body: bytes) -> Opened:
     plane = planes.plane_of(path)
     assert plane is not None
     return planes.open_request(plane, Request("POST", path, {"authorization": "x"}, body, 0), 0, SETTINGS)
@@ -56,17 +58,18 @@ def test_a_body_that_is_no_json_is_refused(path: str, body: bytes) -> None:
     ("/model/arn:aws:bedrock:us-east-1:1:inference-profile/us.meta.llama/converse-stream", "bedrock"),
     ("/model/m", None), ("/v1/models", None)])
 def test_paths_belong_to_planes(path: str, plane: str | None) -> None:
-    assert planes.plane_of(path) == plane
+    found = planes.plane_of(path)
+    assert (found.name if found else None) == plane
 
 
 @pytest.mark.parametrize(("plane", "status", "code"), [
     ("sagemaker", 429, "ThrottlingException"), ("sagemaker", 503, "ServiceUnavailable"),
     ("bedrock", 503, "ServiceUnavailableException"), ("bedrock", 408, "ModelTimeoutException")])
-def test_a_bare_status_has_awss_code(plane: Any, status: int, code: str) -> None:
-    refusal = planes.refuse(plane, Fault("status", code=status))
+def test_a_bare_status_has_awss_code(plane: str, status: int, code: str) -> None:
+    refusal = planes.refuse(PLANES.load(plane), Fault("status", code=status))
     assert (refusal.status, refusal.headers["x-amzn-ErrorType"]) == (status, code)
 
 
 def test_a_proxys_error_is_a_page() -> None:
-    refusal = planes.refuse("bedrock", Fault("status", code=503, html=True))
+    refusal = planes.refuse(PLANES.load("bedrock"), Fault("status", code=503, html=True))
     assert refusal.content_type == "text/html" and b"<h1>503" in refusal.body
