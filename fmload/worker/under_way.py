@@ -6,19 +6,26 @@ request's record says takes the place of it once the request has ended.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
+import gevent
 import numpy as np
 import numpy.typing as npt
 
 from fmload.live.counts import Counts
 from fmload.live.state import Group, Tallied, plain
-from fmload.metrics.histogram import buckets
+from fmload.metrics.histogram import numbers
 
-MOST = 16  # requests of a worker that are looked at: all in one turn of the loop, which holds up every read
+TURN_ANSWERS, TURN_READS = 16, 2048  # looked at in one turn of the loop, under a millisecond: reads wait for it
+MOST_NS = 20_000_000  # of CPU a look takes; answers beyond that are not on the screen until they have ended
+_BITS = 18  # of a bucket's number
+
+Instants = npt.NDArray[np.int64]
+Turn = dict[Group, tuple[list[int], list[Instants]]]
+Found = dict[tuple[Group, str], Counter[int]]  # by group and metric: how often each second and bucket
 
 
 class Answer(Protocol):
@@ -29,59 +36,75 @@ class Answer(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Seen:
-    """How far an answer has been looked at, and what was found."""
+def look(answers: Iterable[tuple[Group, int, Answer]], offset_ns: int, pause: Callable[[], object] = gevent.sleep,
+         clock_ns: Callable[[], int] = time.thread_time_ns) -> Tallied:
+    """The counts of all of these, as plain values for a message. Of each its group, `t_send` in ns, and the answer.
 
-    reads: int = 0
-    counts: Counts = field(default_factory=Counts)
-    seconds: dict[int, Counts] = field(default_factory=dict)
-
-
-class UnderWay:
-    """The answers that are on their way, by what was seen of each."""
-
-    def __init__(self) -> None:
-        self._seen: dict[Answer, Seen] = {}
-
-    def look(self, answers: Iterable[tuple[Group, int, Answer]], offset_ns: int) -> Tallied:
-        """The counts of all of these, as plain values for a message. Of each its group, `t_send` in ns, and the answer.
-
-        Gaps count as ICL: how many tokens a read holds is known when the answer has ended. Seconds are of the master's
-        clock.
-        """
-        groups: dict[Group, Counts] = {}
-        seconds: dict[int, Counts] = {}
-        kept: dict[Answer, Seen] = {}
-        for (group, send_ns, answer), _ in zip(answers, range(MOST), strict=False):
-            seen = kept[answer] = self._seen.get(answer) or Seen()
-            _follow(seen, np.asarray(answer.token_reads(), np.int64), send_ns, offset_ns)
-            if seen.reads:
-                groups.setdefault(group, Counts()).add(seen.counts)
-                for second, counts in seen.seconds.items():
-                    seconds.setdefault(second, Counts()).add(counts)
-        self._seen = kept
-        return plain(groups, seconds)
+    Gaps count as ICL: how many tokens a read holds is known when the answer has ended. Seconds are of the master's
+    clock. The loop goes on (`pause`) after every few answers; one that ends meanwhile counts as one that goes on.
+    """
+    found: Found = {}
+    began_ns, paused_ns = clock_ns(), 0
+    for turn in _turns(list(answers)):
+        for group, (sent_ns, reads) in turn.items():
+            _add(found, group, np.array(sent_ns, np.int64), reads, offset_ns)
+        before_ns = clock_ns()
+        if before_ns - began_ns - paused_ns > MOST_NS:
+            break
+        pause()
+        paused_ns += clock_ns() - before_ns
+    return _tallied(found)
 
 
-def _follow(seen: Seen, instants: npt.NDArray[np.int64], send_ns: int, offset_ns: int) -> None:
-    """Add the reads that came since the last look."""
-    before, seen.reads = seen.reads, len(instants)
-    if len(instants) == before:
-        return
-    if before == 0:
-        _count(seen, "ttft", instants[:1] - send_ns, instants[:1] - offset_ns)
-    gaps = np.diff(instants[max(before - 1, 0):])
-    if len(gaps):
-        _count(seen, "icl", gaps, instants[max(before, 1):] - offset_ns)
-    for second, tokens in Counter(((instants[before:] - offset_ns) // 10**9).tolist()).items():
-        seen.seconds.setdefault(second, Counts()).output_tokens += tokens
-        seen.counts.output_tokens += tokens
+def _turns(answers: list[tuple[Group, int, Answer]]) -> Iterator[Turn]:
+    """The answers by group, so many at a time; without those that wait for a first token."""
+    turn: Turn = {}
+    looked = size = 0
+    for group, send_ns, answer in answers:
+        reads = np.asarray(answer.token_reads(), np.int64)
+        if len(reads):
+            sent, kept = turn.setdefault(group, ([], []))
+            sent.append(send_ns)
+            kept.append(reads)
+        looked, size = looked + 1, size + len(reads)
+        if looked >= TURN_ANSWERS or size >= TURN_READS:
+            yield turn
+            turn, looked, size = {}, 0, 0
+    yield turn
 
 
-def _count(seen: Seen, metric: str, values_ns: npt.NDArray[np.int64], at_ns: npt.NDArray[np.int64]) -> None:
-    seen.counts.add(Counts(histograms={metric: buckets(values_ns)}))
-    each = at_ns // 10**9
-    for second in np.unique(each).tolist():
-        found = Counts(histograms={metric: buckets(values_ns[each == second])})
-        seen.seconds.setdefault(second, Counts()).add(found)
+def _add(found: Found, group: Group, sent_ns: Instants, reads: list[Instants], offset_ns: int) -> None:
+    instants = np.concatenate(reads)
+    seconds = (instants - offset_ns) // 10**9
+    first = np.zeros(len(instants), bool)
+    first[np.cumsum([0, *map(len, reads[:-1])])] = True
+    gaps, later = np.diff(instants), ~first[1:]
+    _count(found, (group, "ttft"), instants[first] - sent_ns, seconds[first])
+    _count(found, (group, "icl"), gaps[later], seconds[1:][later])
+    _count(found, (group, "tokens"), np.ones_like(instants), seconds)
+
+
+def _count(found: Found, what: tuple[Group, str], values_ns: Instants, seconds: Instants) -> None:
+    keys, counts = np.unique((seconds << _BITS) | numbers(values_ns), return_counts=True)
+    mine = found.setdefault(what, Counter())
+    for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
+        mine[key] += count
+
+
+def _tallied(found: Found) -> Tallied:
+    groups: dict[Group, Counts] = {}
+    by_second: dict[int, Counts] = {}
+    for (group, metric), each in found.items():
+        total = groups.setdefault(group, Counts())
+        for key, count in each.items():
+            second = by_second.setdefault(key >> _BITS, Counts())
+            for counts in (total, second):
+                _put(counts, metric, key & ((1 << _BITS) - 1), count)
+    return plain(groups, by_second)
+
+
+def _put(counts: Counts, metric: str, bucket: int, count: int) -> None:
+    if metric == "tokens":
+        counts.output_tokens += count
+    else:
+        counts.histograms.setdefault(metric, Counter())[bucket] += count

@@ -20,6 +20,7 @@ from typing import Any
 import gevent
 import msgpack
 from gevent.event import Event as Signal
+from gevent.lock import RLock
 
 from fmload.base.clock_offset import boot_id
 from fmload.base.errors import FmloadError
@@ -60,7 +61,7 @@ from fmload.worker.client_health import ClientHealth
 from fmload.worker.dispatcher import KILL_LIMIT_S, Dispatcher, Trial
 from fmload.worker.seat import Seat
 from fmload.worker.session_log import SessionLog
-from fmload.worker.under_way import UnderWay
+from fmload.worker.under_way import look
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Worker:
         self._sender_made = Signal()
         self._outbox = Outbox()
         self._tally = Tally()
-        self._under_way = UnderWay()
+        self._reporting = RLock()
         self._journal: Journal | None = None
         self._answers: Keeper | None = None
         self._texts: TextKeeper | None = None
@@ -377,12 +378,15 @@ class Worker:
         self._send(Flushed(self._plan.run_id if self._plan else None, self._outbox.added, dict(self._made)))
 
     def report(self) -> dict[str, Any]:
-        """What the live view gets: counts, health and requests in flight since the last report."""
-        return {**self._tally.drain(), "under_way": self._look_under_way(), "health": self.health.drain(),
-                "in_flight": self.in_flight, "stamp": self.health.stamp}
+        """What the live view gets: counts, health and requests in flight since the last report.
 
-    def _look_under_way(self) -> dict[str, Any]:
-        return self._under_way.look(self._dispatcher.under_way() if self._dispatcher else (), self._offset_ns)
+        What has ended is taken first, so that no request counts as ended and as under way; one report at a time.
+        """
+        with self._reporting:
+            ended, in_flight = self._tally.drain(), self.in_flight
+            under_way = look(self._dispatcher.under_way() if self._dispatcher else (), self._offset_ns)
+            return {**ended, "under_way": under_way, "health": self.health.drain(), "in_flight": in_flight,
+                    "stamp": self.health.stamp}
 
     def leave(self, drain_s: float, limit_s: float = 5.0) -> None:
         """End this worker alone: let requests finish for `drain_s`, cancel the rest, wait until all is acknowledged."""

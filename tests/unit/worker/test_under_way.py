@@ -8,13 +8,15 @@ from collections.abc import Sequence
 import msgpack
 import pytest
 
+from fmload.live.counts import Counts
 from fmload.live.state import LiveState, Tally
 from fmload.metrics.histogram import quantile_s
 from fmload.model.outcome import Failure
 from fmload.model.record import Record
 from fmload.wire.exchange import Exchange, Timeouts
 from fmload.wire.flight import Flight
-from fmload.worker.under_way import MOST, UnderWay
+from fmload.worker import under_way
+from fmload.worker.under_way import MOST_NS, TURN_ANSWERS, look
 
 MS, S = 1_000_000, 1_000_000_000
 GROUP = (0, "e", "p")
@@ -36,15 +38,15 @@ def seen(live: LiveState) -> dict[str, object]:
 
 
 def test_the_first_token_is_there_before_the_answer_has_ended_and_gaps_come_with_it() -> None:
-    looks, live, answer = UnderWay(), LiveState(), Answer()
-    live.merge("w", {**Tally().drain(), "under_way": looks.look([(GROUP, 0, answer)], 0)})
+    live, answer = LiveState(), Answer()
+    live.merge("w", {**Tally().drain(), "under_way": look([(GROUP, 0, answer)], 0)})
     assert live.snapshot(20 * S, 0)["groups"] == []
     answer.reads += [5000]
-    live.merge("w", {**Tally().drain(), "under_way": looks.look([(GROUP, 0, answer)], 0)})
+    live.merge("w", {**Tally().drain(), "under_way": look([(GROUP, 0, answer)], 0)})
     assert seen(live)["ttft_p50_s"] == pytest.approx(5, rel=0.004)
     assert (seen(live)["requests"], seen(live)["icl_p50_s"]) == (0, None)
     answer.reads += [5020, 5040, 5060]
-    found = msgpack.unpackb(msgpack.packb(looks.look([(GROUP, 0, answer)], 0)), strict_map_key=False)
+    found = msgpack.unpackb(msgpack.packb(look([(GROUP, 0, answer)], 0)), strict_map_key=False)
     live.merge("w", {**Tally().drain(), "under_way": found})
     assert seen(live)["icl_p50_s"] == pytest.approx(0.02, rel=0.004)
     assert seen(live)["output_tokens"] == 4
@@ -54,35 +56,63 @@ def test_the_first_token_is_there_before_the_answer_has_ended_and_gaps_come_with
 
 
 def test_a_request_that_has_ended_counts_by_its_record_alone() -> None:
-    looks, tally, live = UnderWay(), Tally(), LiveState()
-    live.merge("w", {**tally.drain(), "under_way": looks.look([(GROUP, 0, Answer(100, 120))], 0)})
+    tally, live = Tally(), LiveState()
+    live.merge("w", {**tally.drain(), "under_way": look([(GROUP, 0, Answer(100, 120))], 0)})
     tally.add(Record(request_id="r", worker="w", stage=0, endpoint="e", prompt_set="p", prompt_id="1", scheduled_ns=0,
                      send_ns=0, first_token_ns=100 * MS, last_token_ns=140 * MS, end_ns=141 * MS,
                      chunk_ns=array("q", [100 * MS, 120 * MS, 140 * MS]), chunk_tokens=array("i", [1, 1, 1]),
                      chunk_censored=array("b", [0, 0, 0]), output_tokens=3, outcome="ok"))
-    live.merge("w", {**tally.drain(), "under_way": looks.look([], 0)})
+    live.merge("w", {**tally.drain(), "under_way": look([], 0)})
     assert live.groups[GROUP].histograms["ttft"].total() == 1
     assert (seen(live)["requests"], seen(live)["output_tokens"]) == (1, 3)
 
 
 def test_looking_again_counts_no_read_twice_and_seconds_are_the_masters() -> None:
-    looks, answer = UnderWay(), Answer(1500, 2500, 2600)
-    once = looks.look([(GROUP, 0, answer)], S)
-    assert looks.look([(GROUP, 0, answer)], S) == once
+    answer = Answer(1500, 2500, 2600)
+    once = look([(GROUP, 0, answer)], S)
+    assert look([(GROUP, 0, answer)], S) == once
     assert [(second, totals[1]) for second, totals in once["seconds"]] == [(0, 1), (1, 2)]
 
 
 def test_a_lost_worker_has_nothing_under_way() -> None:
     live = LiveState()
-    live.merge("w", {**Tally().drain(), "under_way": UnderWay().look([(GROUP, 0, Answer(100))], 0)})
+    live.merge("w", {**Tally().drain(), "under_way": look([(GROUP, 0, Answer(100))], 0)})
     assert live.by_endpoint_now() and live.under_way() and not live.by_endpoint()
     live.forget("w")
     assert not live.by_endpoint_now()
 
 
-def test_so_many_answers_are_looked_at_and_no_more() -> None:
-    found = UnderWay().look([(GROUP, 0, Answer(100)) for _ in range(MOST + 50)], 0)
-    assert found["groups"][0][-1][1] == MOST
+def test_the_loop_goes_on_after_every_few_answers() -> None:
+    pauses: list[int] = []
+    found = look([(GROUP, 0, Answer(100)) for _ in range(3 * TURN_ANSWERS)], 0, lambda: pauses.append(1))
+    assert len(pauses) == 4
+    assert found["groups"][0][-1][1] == 3 * TURN_ANSWERS
+
+
+def test_an_answer_of_many_reads_is_a_turn_of_its_own() -> None:
+    pauses: list[int] = []
+    look([(GROUP, 0, Answer(*range(under_way.TURN_READS)))] * 3, 0, lambda: pauses.append(1))
+    assert len(pauses) == 4
+
+
+def test_a_look_ends_when_it_has_taken_its_time_and_pauses_are_not_its_time() -> None:
+    clock = iter(range(0, 10**12, MOST_NS // 4))
+    some = look([(GROUP, 0, Answer(100)) for _ in range(50 * TURN_ANSWERS)], 0, lambda: None, lambda: next(clock))
+    assert some["groups"][0][-1][1] == 5 * TURN_ANSWERS
+    now = [0]
+    every = look([(GROUP, 0, Answer(100)) for _ in range(50 * TURN_ANSWERS)], 0,
+                 lambda: now.__setitem__(0, now[0] + MOST_NS), lambda: now[0])
+    assert every["groups"][0][-1][1] == 50 * TURN_ANSWERS
+
+
+def test_groups_and_their_first_tokens_are_kept_apart() -> None:
+    other = (1, "f", "p")
+    found = look([(GROUP, 0, Answer(100, 110)), (other, 50 * MS, Answer(100)), (GROUP, 0, Answer(300, 320))], 0)
+    totals = {tuple(named): Counts.load(dumped) for *named, dumped in found["groups"]}
+    assert quantile_s(totals[other].histograms["ttft"], 0.5) == pytest.approx(0.05, rel=0.004)
+    assert quantile_s(totals[GROUP].histograms["ttft"], 1) == pytest.approx(0.3, rel=0.004)
+    assert totals[GROUP].histograms["icl"].total() == 2
+    assert "icl" not in totals[other].histograms
 
 
 def flight() -> Flight:
@@ -120,7 +150,7 @@ def test_an_answer_that_cannot_be_read_tells_nothing_and_raises_nothing() -> Non
 def test_what_is_counted_has_the_quantiles_of_its_gaps() -> None:
     live = LiveState()
     reads = [1000 + 10 * n for n in range(101)]
-    live.merge("w", {**Tally().drain(), "under_way": UnderWay().look([(GROUP, 0, Answer(*reads))], 0)})
+    live.merge("w", {**Tally().drain(), "under_way": look([(GROUP, 0, Answer(*reads))], 0)})
     totals = live.under_way()["e", "p"]
     assert quantile_s(totals.histograms["icl"], 0.95) == pytest.approx(0.01, rel=0.004)
     assert totals.histograms["icl"].total() == 100
