@@ -106,7 +106,7 @@ class Run:
     def _what_it_waits_for(self) -> str:
         """The ends of all logs, after every Locust process has written what its greenlets wait for."""
         for process in (own := psutil.Process(self.process.pid), *own.children(recursive=True)):
-            if "locust" in process.cmdline():
+            if "fmload.locust" in process.cmdline():
                 process.send_signal(signal.SIGUSR1)
         time.sleep(2.0)
         logs = [self.log, *sorted(self.results.logs.glob("*.log"))]

@@ -200,7 +200,7 @@ def _fleet(run_file: int, results: Results, workers: int, resume: bool, remote: 
            watched: Sequence[str], environment: dict[str, str], locustfile: Path) -> Iterator[Fleet]:
     host, port = (remote.host, remote.port) if remote else ("127.0.0.1", _free_port())
     expected, limit_s = (remote.workers, REMOTE_CONNECT_LIMIT_S) if remote else (workers, CONNECT_LIMIT_S)
-    locust = [sys.executable, "-P", "-m", "locust", "-f", str(locustfile), "--only-summary",
+    locust = [sys.executable, "-P", "-m", "fmload.locust", "-f", str(locustfile), "--only-summary",
               "--fmload-config", f"/dev/fd/{run_file}", "--fmload-out", str(results.root)]
     _live(results).unlink(missing_ok=True)
     master = _start([*locust, "--master", "--headless", "--master-bind-host", host, "--master-bind-port", str(port),

@@ -72,7 +72,7 @@ def _run_file(folder: Path, url: str, workers: int, streams: int, seconds: float
 
 def _processes(run: Run) -> dict[str, list[psutil.Process]]:
     locusts = [process for process in psutil.Process(run.process.pid).children(recursive=True)
-               if "locust" in process.cmdline()]
+               if "fmload.locust" in process.cmdline()]
     return {role: [process for process in locusts if f"--{role}" in process.cmdline()] for role in ("master", "worker")}
 
 

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,10 +117,10 @@ def product(server: Server, streams: int, seconds: float, folder: Path, ca_file:
     server_core, client_core = cores()
     users = ["--locustfile", str(SCENARIO)] if scenario else []
     with started(["-m", "fmload", "run", str(path), "--out", str(folder / "out"), *users], folder) as run:
-        wait_until(lambda: run.stages() and run.stages()[0]["ramp_start_ns"], LIMIT_S, "the ramp")
+        _await(run, lambda: bool(run.stages() and run.stages()[0]["ramp_start_ns"]), "the ramp")
         worker = _pinned(run, server_core, client_core)
         _prefer(worker, nice)
-        wait_until(run.in_window, LIMIT_S, "the window")
+        _await(run, run.in_window, "the window")
         load = watched(worker, seconds)
         run.wait(LIMIT_S)
     files = sorted((folder / "out" / "records").glob("*.parquet"))
@@ -129,6 +129,13 @@ def product(server: Server, streams: int, seconds: float, folder: Path, ca_file:
     seen = [Measured(row["request_id"], row["send_ns"] or 0, np.array(row["chunk_ns"], np.int64),
                  np.array(row["chunk_censored"], bool), row["outcome"]) for row in rows]
     return Load(seen, load.start_ns, load.end_ns, load.cpu_s, load.rss_mb)
+
+
+def _await(run: Run, condition: Callable[[], bool], what: str) -> None:
+    """Wait for it; a run that has ended before is told with its last words."""
+    wait_until(lambda: run.process.poll() is not None or condition(), LIMIT_S, what)
+    if run.process.poll() is not None:
+        raise SystemExit(f"the run ended before {what}:\n{run.output()[-2000:]}")
 
 
 def _pinned(run: Run, server_core: int, client_core: int) -> psutil.Process:

@@ -6,9 +6,10 @@ import signal
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 from handmade import pages
 
-from tests.load_rig import emulator, fmload_run, ids, run_file, sweep, wait_until
+from tests.load_rig import emulator, fmload_run, ids, run_file, started, sweep, wait_until
 
 SHORT = {"ramp": "300ms", "warmup": "500ms", "window": "2s", "drain": "10s", "workers": 2}
 
@@ -27,6 +28,17 @@ def test_a_sweep_leaves_every_file_and_loses_no_record(tmp_path: Path) -> None:
                  "audit.json", "report.md", "report.html"):
         assert (run.results.root / name).stat().st_size > 0, name
     assert "report.html" in run.output()
+
+
+def test_files_beside_a_run_that_are_called_like_the_packages_do_not_take_their_place(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with emulator(tmp_path, "--ttft", "10ms", "--gap", "2ms") as server:
+        for name in ("fmload.py", "fmload_analysis.py", "locust.py"):
+            (tmp_path / name).write_text("raise SystemExit('taken for another')")
+        monkeypatch.chdir(tmp_path)
+        path = run_file(tmp_path, {"a": server.url}, {"concurrency": [1], **SHORT, "window": "1s"})
+        with started(["-P", "-m", "fmload", "run", str(path), "--out", str(tmp_path / "out")], tmp_path) as run:
+            assert run.wait() == 0, run.output()
 
 
 def test_concurrency_is_exact_in_every_window_and_stages_do_not_mix(tmp_path: Path) -> None:
