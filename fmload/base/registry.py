@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
@@ -83,18 +83,29 @@ class Registry:
         entry, = entries
         return self._foreign(name, entry) if entry.distribution else entry.found()
 
-    def use(self, name: str, *arguments: Any) -> Any:
-        """Call what is registered under `name`. Raises FmloadError where that of another distribution fails."""
-        function = self.load(name)
-        try:
-            return function(*arguments)
-        except FmloadError:
-            raise
-        except Exception as error:
-            distribution = self._all()[name][0].distribution
-            if not distribution:
+    def use(self, name: str, *arguments: Any, gives: type | None = None) -> Any:
+        """Call what is registered under `name`. Raises FmloadError where that of another distribution fails, or gives
+        neither None nor what it should, `gives`."""
+        given, distribution = self.guarded(name, self.load(name))(*arguments), self._all()[name][0].distribution
+        if distribution and gives is not None and not isinstance(given, gives | None):
+            raise self._refused(name, distribution, f"gave {given!r:.80}: neither a {gives.__name__} nor None")
+        return given
+
+    def guarded(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of the entry `name`. What it raises becomes a FmloadError where it is another distribution's."""
+        distribution = self._all()[name][0].distribution
+        if not distribution:
+            return function
+
+        @wraps(function)
+        def called(*arguments: Any) -> Any:
+            try:
+                return function(*arguments)
+            except FmloadError:
                 raise
-            raise self._refused(name, distribution, f"failed: {_told(error)}") from error
+            except Exception as error:
+                raise self._refused(name, distribution, f"failed: {_told(error)}") from error
+        return called
 
     def problems(self) -> Iterator[FmloadError]:
         """What is wrong with the entries of other distributions, each loaded."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -489,7 +489,7 @@ class MetricTable(Mapping[str, Metric]):
             if metric.name in found:
                 raise FmloadError(f"metric '{name}' of another distribution calls itself '{metric.name}', "
                                   "which is a metric already", hint="give it a name of its own, or uninstall it")
-            found[metric.name] = metric
+            found[metric.name] = replace(metric, function=plugins.METRICS.guarded(name, metric.function))
         return found
 
     @property

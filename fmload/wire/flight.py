@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic_ns
 from typing import Any
@@ -95,13 +96,21 @@ class Flight:
             return
         try:
             self._parser.settle()
-            body, ends = self._body()
-            has_come = self._carries_token(body)
+            self._first_token = self._place_of_token(*self._body(), looked)
         except Exception:  # the request's own reading tells of it
             return
-        if has_come:
-            self._first_token = next((place for place in range(looked, len(ends))
-                                      if self._carries_token(body[:ends[place]])), len(ends) - 1)
+
+    def _place_of_token(self, body: bytes, ends: Sequence[int], place: int) -> int | None:
+        """The first read, from `place` on, by which a token has come. Mostly the very first: little is read for it."""
+        def has_come(place: int) -> bool:
+            return self._carries_token(body[:ends[place]])
+
+        step, last = 1, len(ends) - 1
+        while not has_come(ahead := min(place + step - 1, last)):
+            if ahead == last:
+                return None
+            place, step = ahead + 1, 2 * step
+        return bisect_left(range(ahead), True, lo=place, key=has_come)
 
     def _ask(self, gives_up: GivesUp) -> None:
         try:

@@ -40,7 +40,7 @@ def audit(facts: Facts) -> tuple[Check, ...]:
     """
     if not facts.summary.totals.started:
         return (Check(6, "enough requests", FAIL, "No request started inside the window: nothing was measured.", {}),)
-    found = {name: CHECKS.use(name, facts) for name in CHECKS.in_order()}
+    found = {name: CHECKS.use(name, facts, gives=Check) for name in CHECKS.in_order()}
     checks = [check for check in found.values() if check]
     checks += [Check(group, title, NOT_APPLICABLE, f"Not checked: {why}.", {})
                for name, (group, title, why) in _UNCHECKED.items() if name in found and found[name] is None]

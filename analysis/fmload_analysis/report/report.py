@@ -33,7 +33,7 @@ def rendered(analysis: Analysis) -> Iterator[Section]:
     """The sections that have something to say; one of another distribution that names no question stands under its
     own."""
     for name in SECTIONS.in_order():
-        section = SECTIONS.use(name, analysis)
+        section = SECTIONS.use(name, analysis, gives=Section)
         if section is None or not section.blocks:
             continue
         blocks = [legible(block) if isinstance(block, Chart) else block for block in section.blocks]

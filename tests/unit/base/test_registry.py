@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -96,6 +97,24 @@ def test_an_entry_that_fails_when_it_is_used_is_told_with_its_distribution(insta
         table.use("late", 0)
     with pytest.raises(ValueError, match=r"math domain error|nonnegative"):
         table.use("sqrt", -1)  # our own failures are ours: with their traceback
+
+
+def test_what_another_distribution_gives_is_what_the_table_takes_or_is_told(installed: Callable[..., None]) -> None:
+    installed("acme-wrong", "wrong", "acme_wrong:f", "def f(value):\n    return value\n")
+    table = Registry("test thing", {"join": "os.path:join"})
+    assert table.use("wrong", 3, gives=int) == 3 and table.use("wrong", None, gives=int) is None
+    with pytest.raises(FmloadError, match=r"test thing 'wrong' of acme-wrong 1.5 gave 'x': neither a int nor None"):
+        table.use("wrong", "x", gives=int)
+    assert table.use("join", "a", "b", gives=int) == "a/b"  # our own are held by their types
+
+
+def test_a_function_of_another_distributions_entry_fails_in_its_name(installed: Callable[..., None]) -> None:
+    installed("acme-metric", "ratio", "acme_metric:f", "def f(value):\n    return 1 / value\n")
+    table = Registry("test thing", {"sqrt": "math:sqrt"})
+    assert table.guarded("ratio", table.load("ratio"))(4) == 0.25
+    with pytest.raises(FmloadError, match=r"test thing 'ratio' of acme-metric 1.5 failed: ZeroDivisionError"):
+        table.guarded("ratio", table.load("ratio"))(0)
+    assert table.guarded("sqrt", math.sqrt) is math.sqrt
 
 
 def test_our_own_entries_have_what_their_tables_need() -> None:

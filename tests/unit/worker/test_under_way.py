@@ -137,6 +137,26 @@ def test_the_read_of_the_first_token_is_found_among_those_before_it() -> None:
     made.fail(Failure("cancelled", "enough"))
 
 
+@pytest.mark.parametrize("before", [0, 1, 2, 3, 4, 6, 7, 12, 40])
+def test_the_first_token_is_found_behind_any_number_of_reads_without_and_little_is_read_for_it(before: int) -> None:
+    read: list[int] = []
+
+    def carries_token(body: bytes) -> bool:
+        read.append(len(body))
+        return b"token" in body
+
+    made = Flight(Exchange("a"), "POST", carries_token, Timeouts(), 1 << 20)
+    made.received(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", 0, 0)
+    for at in range(before):
+        made.received(chunk(b"ping."), (at + 1) * MS, 0)
+    for at in range(before, before + 200):
+        made.received(chunk(b"token"), (at + 1) * MS, 0)
+    assert made.token_reads()[0] == (before + 1) * MS
+    assert len(made.token_reads()) == 200
+    assert sum(read) <= 5 * (before + 2) * 12
+    made.fail(Failure("cancelled", "enough"))
+
+
 def test_an_answer_that_cannot_be_read_tells_nothing_and_raises_nothing() -> None:
     def unreadable(body: bytes) -> bool:
         raise ValueError(body)
