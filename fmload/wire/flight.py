@@ -80,12 +80,17 @@ class Flight:
         elif self._gives_up is not None:
             self._ask(self._gives_up)
 
+    @property
+    def looked_through(self) -> bool:
+        """Whether `token_reads` has nothing to read through: the first token is known, or nothing new has come."""
+        return self._first_token is not None or len(self._ends) == self._looked
+
     def token_reads(self) -> array[int]:
         """The instants of the reads that have come, from that of the first token on; empty before it.
 
         For a screen: what is told here was stamped before, and costs a read nothing.
         """
-        if self._first_token is None and len(self._ends) > self._looked:
+        if not self.looked_through:
             self._look()
         return self._instants[self._first_token:] if self._first_token is not None else array("q")
 
@@ -103,7 +108,7 @@ class Flight:
     def _place_of_token(self, body: bytes, ends: Sequence[int], place: int) -> int | None:
         """The first read, from `place` on, by which a token has come. Mostly the very first: little is read for it."""
         def has_come(place: int) -> bool:
-            return self._carries_token(body[:ends[place]])
+            return ends[place] > 0 and self._carries_token(body[:ends[place]])
 
         step, last = 1, len(ends) - 1
         while not has_come(ahead := min(place + step - 1, last)):

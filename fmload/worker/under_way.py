@@ -20,6 +20,7 @@ from fmload.live.state import Group, Tallied, plain
 from fmload.metrics.histogram import numbers
 
 TURN_ANSWERS, TURN_READS = 16, 2048  # looked at in one turn of the loop, under a millisecond: reads wait for it
+MOST_SOUGHT = 16  # answers a look whose first token is sought, the oldest first: that reads their text
 MOST_NS = 20_000_000  # of CPU a look takes; answers beyond that are not on the screen until they have ended
 _BITS = 18  # of a bucket's number
 
@@ -30,6 +31,11 @@ Found = dict[tuple[Group, str], Counter[int]]  # by group and metric: how often 
 
 class Answer(Protocol):
     """An answer on its way; `fmload.wire.flight` is the real one."""
+
+    @property
+    def looked_through(self) -> bool:
+        """Whether its first token is known, or nothing has come since it was looked for: what costs most."""
+        ...
 
     def token_reads(self) -> npt.ArrayLike:
         """Instants of its reads, ns, from the one with the first token on."""
@@ -57,10 +63,14 @@ def look(answers: Iterable[tuple[Group, int, Answer]], offset_ns: int, pause: Ca
 
 
 def _turns(answers: list[tuple[Group, int, Answer]]) -> Iterator[Turn]:
-    """The answers by group, so many at a time; without those that wait for a first token."""
+    """The answers by group, so many at a time; without those whose first token has not come, or was not sought yet."""
     turn: Turn = {}
-    looked = size = 0
+    looked = size = sought = 0
     for group, send_ns, answer in answers:
+        if not answer.looked_through:
+            sought += 1
+            if sought > MOST_SOUGHT:
+                continue
         reads = np.asarray(answer.token_reads(), np.int64)
         if len(reads):
             sent, kept = turn.setdefault(group, ([], []))

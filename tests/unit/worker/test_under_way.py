@@ -16,7 +16,7 @@ from fmload.model.record import Record
 from fmload.wire.exchange import Exchange, Timeouts
 from fmload.wire.flight import Flight
 from fmload.worker import under_way
-from fmload.worker.under_way import MOST_NS, TURN_ANSWERS, look
+from fmload.worker.under_way import MOST_NS, MOST_SOUGHT, TURN_ANSWERS, look
 
 MS, S = 1_000_000, 1_000_000_000
 GROUP = (0, "e", "p")
@@ -24,6 +24,8 @@ GROUP = (0, "e", "p")
 
 class Answer:
     """An answer of which so many reads with tokens have come."""
+
+    looked_through = True
 
     def __init__(self, *reads_ms: int) -> None:
         self.reads = list(reads_ms)
@@ -105,6 +107,15 @@ def test_a_look_ends_when_it_has_taken_its_time_and_pauses_are_not_its_time() ->
     assert every["groups"][0][-1][1] == 50 * TURN_ANSWERS
 
 
+def test_the_first_tokens_of_so_many_answers_are_sought_and_the_others_wait_for_the_next_look() -> None:
+    fresh = [Answer(100) for _ in range(MOST_SOUGHT + 5)]
+    for answer in fresh:
+        answer.looked_through = False
+    known = [Answer(100) for _ in range(3)]
+    found = look([(GROUP, 0, answer) for answer in fresh + known], 0)
+    assert found["groups"][0][-1][1] == MOST_SOUGHT + 3
+
+
 def test_groups_and_their_first_tokens_are_kept_apart() -> None:
     other = (1, "f", "p")
     found = look([(GROUP, 0, Answer(100, 110)), (other, 50 * MS, Answer(100)), (GROUP, 0, Answer(300, 320))], 0)
@@ -128,7 +139,8 @@ def chunk(text: bytes) -> bytes:
 def test_the_read_of_the_first_token_is_found_among_those_before_it() -> None:
     made = flight()
     made.received(chunk(b"role"), 2 * MS, 0)
-    assert list(made.token_reads()) == []
+    assert not made.looked_through
+    assert list(made.token_reads()) == [] and made.looked_through
     for at, text in ((3, b": ping"), (4, b"to"), (5, b"ken one"), (6, b"two")):
         made.received(chunk(text), at * MS, 0)
     assert list(made.token_reads()) == [5 * MS, 6 * MS]
