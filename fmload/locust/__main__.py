@@ -6,4 +6,4 @@ Locust puts the working directory first on the path, where a file called fmload.
 from locust.main import main
 
 if __name__ == "__main__":
-    main()
+    main()  # type: ignore[no-untyped-call]
