@@ -14,6 +14,9 @@ from fmload.plugins import FORMS
 
 TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "conformance.md"
+OF_SERVICES = "integration/aws_endpoints/test_odd_aws_answers.py::"
+BEDROCK = OF_SERVICES + "test_what_is_published_of_an_answer_of_bedrocks_is_the_truth"
+CONTAINER = OF_SERVICES + "test_what_is_published_of_an_answer_of_a_container_is_the_truth"
 END_TO_END = "integration/test_odd_forms.py::test_what_is_published_of_an_odd_form_is_the_truth"
 ANSWERS = "unit/endpoints/test_answers_of_servers.py::"
 AWS = "unit/endpoints/test_aws_answers.py::"
@@ -91,33 +94,43 @@ OF_AWS = [
           "counted by the model's tokenizer: 202 tokens/s and 1.38 USD a million where 1 token cost 28.88",
           AWS + "test_jumpstart_tells_no_counts_and_the_text_is_kept_to_be_counted",
           "unit/analysis/counting/test_counting.py::"
-          "test_a_jumpstart_answer_without_counts_is_priced_by_the_models_tokenizer"),
+          "test_a_jumpstart_answer_without_counts_is_priced_by_the_models_tokenizer",
+          CONTAINER),
     _case("half of the answers `guardrail_intervened`", "outcome `blocked`: an error, never a saving",
-          AWS + "test_an_answer_that_a_guardrail_ended_is_blocked_with_or_without_tokens", END_TO_END),
+          AWS + "test_an_answer_that_a_guardrail_ended_is_blocked_with_or_without_tokens", END_TO_END,
+          BEDROCK),
     _case("cachePoint, documents, tool turns, blank text, image/jpg for Converse", "translated to Converse, or refused",
           *(f"unit/endpoints/test_converse.py::{name}" for name in (
               "test_a_cache_point_is_kept_and_cache_control_makes_one",
               "test_documents_of_every_form_are_document_blocks", "test_tool_turns_and_tools_are_converses_own",
               "test_pictures_of_every_form_are_jpeg_blocks",
               "test_blank_text_is_left_out_and_turns_of_one_role_are_one",
-              "test_what_has_no_place_is_refused_with_its_name"))),
+              "test_what_has_no_place_is_refused_with_its_name")),
+          OF_SERVICES + "test_chats_of_every_form_are_taken_by_a_converse_that_refuses_what_bedrock_does"),
     _case("`cache_control` in Claude's system", "kept",
           "unit/endpoints/test_converse.py::test_claudes_cache_control_stays_where_it_is"),
     _case("Mistral with OpenAI's shape, last chunk without choices", "read by OpenAI's reader",
-          AWS + "test_an_answer_in_openais_form_is_read_whatever_the_family"),
+          AWS + "test_an_answer_in_openais_form_is_read_whatever_the_family",
+          BEDROCK),
     _case("`api: invoke` for every family", "its own body, its own answers",
           "unit/endpoints/test_converse.py::test_each_family_has_its_body",
           AWS + "test_the_streams_of_further_families_are_read",
-          "integration/emulator/test_aws.py::test_bedrock_invokes_each_family"),
+          "integration/emulator/test_aws.py::test_bedrock_invokes_each_family",
+          BEDROCK),
     _case("Llama's first chunk has no text and a grown count", "it is the first token",
-          AWS + "test_llamas_first_token_may_have_no_text"),
+          AWS + "test_llamas_first_token_may_have_no_text",
+          BEDROCK),
     _case("`ModelError` with status 0, Bedrock's 408", "`timeout_total` of the service",
-          "unit/endpoints/test_aws_errors.py::test_a_model_that_passed_the_services_limit_is_a_time_out"),
+          "unit/endpoints/test_aws_errors.py::test_a_model_that_passed_the_services_limit_is_a_time_out",
+          BEDROCK, CONTAINER),
     _case("an error event or line under a template", "`stream_error` with its words",
-          AWS + "test_an_error_under_a_template_keeps_its_words"),
+          AWS + "test_an_error_under_a_template_keeps_its_words",
+          CONTAINER),
     _case("bare text parts that split a character", "whole characters",
-          AWS + "test_bare_text_that_parts_split_is_whole_characters"),
-    _case("count headers with `²` or 30 digits", "left out", AWS + "test_a_header_that_is_no_count_is_left_out"),
+          AWS + "test_bare_text_that_parts_split_is_whole_characters",
+          CONTAINER),
+    _case("count headers with `²` or 30 digits", "left out", AWS + "test_a_header_that_is_no_count_is_left_out",
+          BEDROCK),
     _case("cached tokens above input tokens", "Converse counts them apart: added up",
           AWS + "test_converses_input_leaves_out_what_was_cached_and_more_cached_than_fresh_is_no_contradiction",
           END_TO_END),
@@ -125,9 +138,11 @@ OF_AWS = [
           AWS + "test_reasoning_between_tags_is_split_off_by_an_option"),
     _case("exceptions of seven kinds within a stream", "each its outcome",
           "unit/endpoints/test_bedrock.py::test_every_failure_in_a_stream_has_its_outcome",
-          "integration/aws_endpoints/test_aws_faults.py::test_every_fault_ends_as_its_outcome"),
+          "integration/aws_endpoints/test_aws_faults.py::test_every_fault_ends_as_its_outcome",
+          BEDROCK),
     _case("OpenAI's paths of SageMaker and Bedrock", "bearer tokens made of the credentials",
-          "integration/aws_endpoints/test_aws_streams.py::test_the_openai_path_of_sagemaker_takes_a_bearer_token"),
+          "integration/aws_endpoints/test_aws_streams.py::test_the_openai_path_of_sagemaker_takes_a_bearer_token",
+          BEDROCK, CONTAINER),
     _case("geographic prefixes and ARNs of profiles", "the model's own price there, or n/a",
           "unit/pricing/test_resolve.py::test_the_price_of_another_region_is_never_used",
           "unit/endpoints/test_bedrock.py::test_the_family_is_told_from_ids_profiles_and_arns"),
@@ -254,8 +269,9 @@ def page() -> str:
     for title, cases in (("HTTP, streams and the request loop", WIRE), ("SageMaker and Bedrock", OF_AWS),
                          ("Real engines", OF_ENGINES)):
         parts += [f"\n## {title}\n\n| seen | right | held by |\n|---|---|---|\n", *map(_row, cases)]
-    parts += [f"\n## Odd forms over sockets\n\nEach by `{END_TO_END}[PROTOCOL-FORM]`.\n\n"
-              "| form | outcome | counts told | texts shown |\n|---|---|---|---|\n", *map(_form_row, FORMS.in_order())]
+    parts += [f"\n## Odd forms over sockets\n\nThose of `chat` and `converse` by `{END_TO_END}[PROTOCOL-FORM]`, those of\n"
+              f"`container` by `{CONTAINER}`,\nthose of `invoke` by `{BEDROCK}`.\n\n"
+              "| form | of | outcome | counts told | texts shown |\n|---|---|---|---|---|\n", *map(_form_row, FORMS.in_order())]
     return "".join([*parts, _VLLM])
 
 
@@ -266,7 +282,7 @@ def _row(case: Case) -> str:
 def _form_row(name: str) -> str:
     form: Form = FORMS.load(name)
     shown = f"all but the first {form.hidden}" if form.hidden else "all" if form.spoken else "none"
-    return f"| `{name}` | `{form.outcome}` | {'true' if form.told else 'none, or false ones'} | {shown} |\n"
+    return f"| `{name}` | {form.of} | `{form.outcome}` | {'true' if form.told else 'none, or false ones'} | {shown} |\n"
 
 
 def _cell(text: str) -> str:

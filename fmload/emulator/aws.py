@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+
+import orjson
 
 from fmload.emulator.http import Refusal, Request, json_refusal
 from fmload.emulator.plane import Refuse
@@ -30,3 +33,10 @@ def refusal(message_key: str, codes: Mapping[int, str]) -> Refuse:
             body |= {"originalStatusCode": 503, "resourceName": "emulated"}
         return json_refusal(status, body, {"x-amzn-ErrorType": code, **(headers or {})}, outcome)
     return refuse
+
+
+def with_original_status(refusal: Refusal, status: int) -> Refusal:
+    """An error of the model's own, in the service's envelope, with the status that the model gave; others stay."""
+    fields = orjson.loads(refusal.body)
+    told = {name: status for name in ("OriginalStatusCode", "originalStatusCode") if name in fields}
+    return replace(refusal, body=orjson.dumps({**fields, **told}))

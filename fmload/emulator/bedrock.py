@@ -10,10 +10,11 @@ from typing import Any
 import orjson
 
 from fmload.emulator import aws, eventstream, openai
-from fmload.emulator.bedrock_bodies import FAMILIES, Family
+from fmload.emulator.bedrock_bodies import Family, family_of
+from fmload.emulator.converse_rules import problem
 from fmload.emulator.dialect import Ask, Usage, Whole
 from fmload.emulator.forms import odd_of
-from fmload.emulator.http import Request
+from fmload.emulator.http import Request, Unfit
 from fmload.emulator.plane import Opened, Plane
 from fmload.emulator.settings import Settings
 
@@ -33,7 +34,7 @@ def _open(request: Request, number: int, settings: Settings) -> Opened:
     body, stream = openai.parse_json(request.body), operation.endswith("stream")
     if operation.startswith("converse"):
         return Opened(parse_converse(model, body, stream), odd_of(request, settings, ConverseDialect()))
-    family = family_of(model)
+    family = family_of(model, body)
     ask = family.parse(body)
     ask.model, ask.stream = model, stream
     return Opened(ask, odd_of(request, settings, InvokeDialect(family())))
@@ -46,7 +47,9 @@ def split_path(path: str) -> tuple[str, str] | None:
 
 
 def parse_converse(model: str, body: dict[str, Any], stream: bool) -> Ask:
-    """What a Converse request asks for."""
+    """What a Converse request asks for. Raises Unfit for what Converse refuses."""
+    if wrong := problem(body):
+        raise Unfit(wrong)
     texts = [part["text"] for part in body.get("system") or [] if "text" in part]
     texts += openai.messages_texts(body.get("messages"))
     config = body.get("inferenceConfig") or {}
@@ -135,11 +138,6 @@ class InvokeDialect:
                    "X-Amzn-Bedrock-Output-Token-Count": str(usage.output_tokens),
                    "X-Amzn-Bedrock-Invocation-Latency": str(usage.latency_ms)}
         return Whole(orjson.dumps(self._family.whole(text, finish, usage)), headers=headers)
-
-
-def family_of(model: str) -> type[Family]:
-    """The body format of a model id, an inference profile or an ARN; Llama's where nothing is known."""
-    return next((family for key, family in FAMILIES.items() if key in model), FAMILIES["meta."])
 
 
 def error_frame(aws: str | None, message: str, how: str) -> bytes:

@@ -138,6 +138,142 @@ class Mistral:
         return {"outputs": [{"text": text, "stop_reason": finish}]}
 
 
-# A part of the model id (also of inference profiles and ARNs) and its family.
-FAMILIES: dict[str, type[Family]] = {"anthropic.": Anthropic, "meta.": Llama, "amazon.nova": Nova,
-                                     "mistral.": Mistral}
+class Chat:
+    """OpenAI's chat, as most families of today take it: gpt-oss, DeepSeek V3, Qwen, Jamba, Kimi, Mistral's newer ones."""
+
+    @staticmethod
+    def parse(body: Body) -> Ask:
+        return openai.parse(body, chat=True)
+
+    def opening(self, usage: Usage) -> list[Body]:
+        return [self._chunk({"role": "assistant", "content": ""}, None)]
+
+    def token(self, text: str, tokens: int) -> Body:
+        return self._chunk({"content": text}, None)
+
+    def closing(self, finish: str, usage: Usage) -> list[Body]:
+        return [self._chunk({}, finish), {**self._envelope(), "choices": [], "usage": openai.usage_json(usage)}]
+
+    def whole(self, text: str, finish: str, usage: Usage) -> Body:
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
+        return {**self._envelope(), "choices": [choice], "usage": openai.usage_json(usage)}
+
+    def _chunk(self, delta: Body, finish: str | None) -> Body:
+        return {**self._envelope(), "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+    def _envelope(self) -> Body:
+        return {"id": "chatcmpl-emulated", "model": "emulated"}
+
+
+class DeepSeek:
+    """DeepSeek R1: `prompt` in, texts in `choices` out."""
+
+    @staticmethod
+    def parse(body: Body) -> Ask:
+        return Ask([str(body.get("prompt") or "")], max_tokens=openai.positive(body.get("max_tokens"), "max_tokens"))
+
+    def opening(self, usage: Usage) -> list[Body]:
+        return []
+
+    def token(self, text: str, tokens: int) -> Body:
+        return {"choices": [{"text": text, "stop_reason": None}]}
+
+    def closing(self, finish: str, usage: Usage) -> list[Body]:
+        return [{"choices": [{"text": "", "stop_reason": finish}]}]
+
+    def whole(self, text: str, finish: str, usage: Usage) -> Body:
+        return {"choices": [{"text": text, "stop_reason": finish}]}
+
+
+class Titan:
+    """Amazon's Titan: `inputText` in, `outputText` out; the counts come with the last chunk."""
+
+    @staticmethod
+    def parse(body: Body) -> Ask:
+        limit = (body.get("textGenerationConfig") or {}).get("maxTokenCount")
+        return Ask([str(body.get("inputText") or "")], max_tokens=openai.positive(limit, "maxTokenCount"))
+
+    def opening(self, usage: Usage) -> list[Body]:
+        return []
+
+    def token(self, text: str, tokens: int) -> Body:
+        return self._chunk(text, None, None, None)
+
+    def closing(self, finish: str, usage: Usage) -> list[Body]:
+        return [self._chunk("", usage.output_tokens, self._reason(finish), usage.input_tokens)]
+
+    def whole(self, text: str, finish: str, usage: Usage) -> Body:
+        result = {"tokenCount": usage.output_tokens, "outputText": text, "completionReason": self._reason(finish)}
+        return {"inputTextTokenCount": usage.input_tokens, "results": [result]}
+
+    def _chunk(self, text: str, total: int | None, reason: str | None, asked: int | None) -> Body:
+        return {"outputText": text, "index": 0, "totalOutputTextTokenCount": total, "completionReason": reason,
+                "inputTextTokenCount": asked}
+
+    def _reason(self, finish: str) -> str:
+        return {"length": "LENGTH"}.get(finish, "FINISH")
+
+
+class Command:
+    """Cohere's Command R: the last event repeats the whole text."""
+
+    def __init__(self) -> None:
+        self._said: list[str] = []
+
+    @staticmethod
+    def parse(body: Body) -> Ask:
+        history = [str(turn.get("message") or "") for turn in body.get("chat_history") or ()]
+        return Ask([*history, str(body.get("message") or "")],
+                   max_tokens=openai.positive(body.get("max_tokens"), "max_tokens"))
+
+    def opening(self, usage: Usage) -> list[Body]:
+        return [{"event_type": "stream-start", "generation_id": "emulated", "is_finished": False}]
+
+    def token(self, text: str, tokens: int) -> Body:
+        self._said.append(text)
+        return {"event_type": "text-generation", "text": text, "is_finished": False}
+
+    def closing(self, finish: str, usage: Usage) -> list[Body]:
+        return [{"event_type": "stream-end", "is_finished": True, "finish_reason": _COHERE[finish],
+                 "response": {"text": "".join(self._said), "finish_reason": _COHERE[finish]}}]
+
+    def whole(self, text: str, finish: str, usage: Usage) -> Body:
+        return {"text": text, "generation_id": "emulated", "finish_reason": _COHERE[finish]}
+
+
+class CommandText:
+    """Cohere's older text models: `prompt` in, bare texts out."""
+
+    @staticmethod
+    def parse(body: Body) -> Ask:
+        return Ask([str(body.get("prompt") or "")], max_tokens=openai.positive(body.get("max_tokens"), "max_tokens"))
+
+    def opening(self, usage: Usage) -> list[Body]:
+        return []
+
+    def token(self, text: str, tokens: int) -> Body:
+        return {"index": 0, "text": text, "is_finished": False}
+
+    def closing(self, finish: str, usage: Usage) -> list[Body]:
+        return [{"index": 0, "is_finished": True, "finish_reason": _COHERE[finish]}]
+
+    def whole(self, text: str, finish: str, usage: Usage) -> Body:
+        return {"generations": [{"id": "emulated", "text": text, "finish_reason": _COHERE[finish]}]}
+
+
+_COHERE = {"length": "MAX_TOKENS", "stop": "COMPLETE"}
+
+# A part of the model id (also of inference profiles and ARNs) and its family; the first that fits.
+FAMILIES: dict[str, type[Family]] = {
+    "anthropic.": Anthropic, "meta.": Llama, "amazon.nova": Nova, "amazon.titan": Titan, "deepseek.r1": DeepSeek,
+    "cohere.command-text": CommandText, "cohere.command-light-text": CommandText, "cohere.command": Command,
+    "mistral.": Mistral}
+
+
+def family_of(model: str, body: Body) -> type[Family]:
+    """The body format of a model id, an inference profile or an ARN. What has `messages` and no form of its own is
+    OpenAI's chat; where nothing is known it is Llama's."""
+    known = next((family for key, family in FAMILIES.items() if key in model), None)
+    if "messages" in body and known in (None, Mistral):
+        return Chat
+    return known or Llama

@@ -13,7 +13,8 @@ from fmload.base.registry import did_you_mean
 from fmload.base.units import parse_duration_s
 
 KINDS = {
-    "status": "an HTTP error before any token (`code`, `retry_after`, `aws` for the AWS error code, `html=1`)",
+    "status": "an HTTP error before any token (`code`, `retry_after`, `aws` for the AWS error code, `html=1`, "
+              "`original`: the status of the model below AWS's envelope)",
     "error": "an error event, or an exception frame on the AWS planes, after token `after` (`aws`: its type; "
              "`how=error`: a frame outside the service's model, `how=container`: the container's own words)",
     "cut": "the connection breaks after token `after` (`how`: rst or fin; `mid=1`: inside the next event)",
@@ -48,6 +49,7 @@ class Fault:
     mid: bool = False
     html: bool = False
     factor: float = 2.0
+    original: int | None = None
     share: float | None = None
     count: int | None = None
     every: int | None = None
@@ -143,7 +145,7 @@ def _whole(least: int) -> Callable[[Any], int]:
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "after": _whole(0), "seconds": _seconds, "code": _whole(200), "retry_after": float, "aws": str, "how": str,
-    "mid": _flag, "html": _flag, "factor": float, "share": _share, "count": _whole(0), "every": _whole(1),
+    "mid": _flag, "html": _flag, "factor": float, "original": _whole(0), "share": _share, "count": _whole(0), "every": _whole(1),
     "at": _numbers}
 
 

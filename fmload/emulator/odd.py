@@ -19,6 +19,7 @@ from fmload.emulator.dialect import Dialect, Usage, Whole
 
 Message = dict[str, Any]
 Moment = Literal["opening", "token", "closing", "whole"]
+Of = Literal["chat", "container", "converse", "invoke"]
 
 
 @dataclass(slots=True)
@@ -41,12 +42,14 @@ Change = Callable[[Message, Part], Iterable[Any]]
 class Form:
     """One odd form. `outcome` is what a client should record, `told` whether the counts that it is told are true.
 
-    `with_last`: the finish reason comes with the last text. `spoken`: the tokens' texts are shown. `hidden`: so many
+    `of`: what it is a form of: OpenAI's chat (also in a SageMaker container), TGI's lines in a container, Bedrock's
+    Converse, or the models' own bodies that InvokeModel passes through. `with_last`: the finish reason comes with the last text. `spoken`: the tokens' texts are shown. `hidden`: so many
     tokens are thought and not shown before the first text. `choices`: answers to each request, each of all the tokens.
-    `after` changes the bytes of every event once it is written.
+    `after` changes the bytes of every event once it is written, `headers` go over those of an answer in one piece.
     """
 
     change: Change
+    of: Of = "chat"
     outcome: str = "ok"
     told: bool = True
     with_last: bool = False
@@ -55,6 +58,7 @@ class Form:
     choices: int = 1
     trailer: bytes | None = None  # in place of the protocol's own end mark
     after: Callable[[bytes, Part], bytes] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def form(**keys: Any) -> Callable[[Change], Form]:
@@ -96,7 +100,7 @@ class Odd:
         changed = list(self._form.change(orjson.loads(whole.body), Part("whole", usage, text, last=True,
                                                                         kept=self._kept)))
         return Whole(b"".join(one if isinstance(one, bytes) else orjson.dumps(one) for one in changed),
-                     whole.content_type, whole.headers)
+                     whole.content_type, {**whole.headers, **self._form.headers})
 
     def _changed(self, data: bytes, part: Part) -> bytes:
         read, write = self._codec

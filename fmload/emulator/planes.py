@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 
+from fmload.emulator.aws import with_original_status
 from fmload.emulator.faults import Fault
 from fmload.emulator.http import Refusal, Request, Unfit
 from fmload.emulator.plane import Opened, Plane
@@ -50,7 +51,8 @@ def refuse(plane: Plane, fault: Fault) -> Refusal:
     if fault.html:
         body = f"<html><body><h1>{status}</h1></body></html>".encode()
         return Refusal(status, body, headers, "text/html", "fault")
-    return plane.refuse(status, f"emulated error {fault.aws or status}", fault.aws, headers, "fault")
+    refusal = plane.refuse(status, f"emulated error {fault.aws or status}", fault.aws, headers, "fault")
+    return refusal if fault.original is None else with_original_status(refusal, fault.original)
 
 
 def unavailable(plane: Plane, why: str) -> Refusal:

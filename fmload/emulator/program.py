@@ -33,7 +33,7 @@ def _told(name: str) -> str:
     """What is right about an odd form, and what it does, in the words of its function."""
     form = FORMS.load(name)
     said = str(form.change.__doc__ or "").strip().partition("\n")[0]
-    return f"{form.outcome:14} {said}".rstrip()
+    return f"{form.of:10} {form.outcome:14} {said}".rstrip()
 
 
 def _allow_many_connections() -> None:

@@ -87,10 +87,13 @@ def output_limit(parameters: Mapping[str, Any]) -> int | None:
     return next((parameters[name] for name in _OUTPUT_LIMITS if isinstance(parameters.get(name), int)), None)
 
 
+_TIMERS_TURN_S = 0.001  # a sleep of 0 s gives greenlets that are ready a turn, and no timer
+
+
 def _built(spec: EndpointSpec) -> Endpoint:
     """The endpoint of its part of the run file. The loop gets a turn before: a client of boto3 takes its time, and the
-    master wants a sign of life between many."""
-    gevent.sleep(0)
+    master wants a sign of life between many, which is due by a timer."""
+    gevent.sleep(_TIMERS_TURN_S)
     return build(spec)
 
 
@@ -105,7 +108,7 @@ def _variants(run: RunFile) -> Variants:
         if one.parameters:
             parameters = {**specs[one.endpoint].parameters, **one.parameters}
             spec = specs[one.endpoint].model_copy(update={"parameters": parameters})
-            found[place] = build(spec), output_limit(parameters)
+            found[place] = _built(spec), output_limit(parameters)
     return found
 
 

@@ -10,7 +10,8 @@ import pytest
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
 from fmload.emulator import openai, sagemaker
-from fmload.emulator.bedrock import ConverseDialect
+from fmload.emulator.bedrock import ConverseDialect, InvokeDialect
+from fmload.emulator.bedrock_bodies import family_of
 from fmload.emulator.dialect import Ask, Dialect, Usage
 from fmload.emulator.odd import Form, Odd
 from fmload.emulator.settings import parse_shape
@@ -22,9 +23,16 @@ from fmload.wire.exchange import Exchange
 from fmload.worker.measure import outcome
 
 TEXTS = [" one", " two", " three", " four", " five", " six"]
-OF_BEDROCK = ("guardrail-intervened", "content-filtered", "malformed-model-output", "no-metadata", "unknown-events",
-              "odd-latency", "mostly-cached")
-OF_OPENAI = [name for name in FORMS.in_order() if name not in OF_BEDROCK]
+CLAUDE, MISTRAL = "anthropic.claude-haiku-4-5-20251001-v1:0", "mistral.mistral-7b-instruct-v0:2"
+# The model whose own body a form is one of; Mistral's where it is one of all.
+MODELS = {"first-token-without-text": "meta.llama3-1-8b-instruct-v1:0", "claude-refusal": CLAUDE,
+          "claude-thinking": CLAUDE, "claude-tool-use": CLAUDE, "claude-counts-again": CLAUDE}
+
+
+def forms(of: str) -> list[str]:
+    return [name for name in FORMS.in_order() if FORMS.load(name).of == of]
+
+
 pytestmark = pytest.mark.usefixtures("aws_environment")
 
 
@@ -75,21 +83,46 @@ def judged(endpoint: Any, name: str, pieces: list[bytes]) -> None:
         assert len(reading.chunks) == (6 - form.hidden) * form.choices
 
 
-@pytest.mark.parametrize("name", OF_OPENAI)
+@pytest.mark.parametrize("name", forms("chat"))
 def test_every_form_of_openais_is_read_to_the_truth(name: str) -> None:
     judged(OPENAI.from_spec(spec("openai", url="http://h:1/v1")), name, written(dialect_of(name)))
 
 
-@pytest.mark.parametrize("name", OF_OPENAI)
+@pytest.mark.parametrize("name", forms("chat"))
 def test_a_container_may_speak_every_form_too(name: str) -> None:
     endpoint = SageMaker.from_spec(spec("sagemaker", payload_format="openai", region="us-east-1"))
     judged(endpoint, name, written(sagemaker.PayloadParts(dialect_of(name), 17)))
 
 
-@pytest.mark.parametrize("name", OF_BEDROCK)
+@pytest.mark.parametrize("name", forms("converse"))
 def test_every_form_of_converse_is_read_to_the_truth(name: str) -> None:
     endpoint = Bedrock.from_spec(spec("bedrock", region="us-east-1"))
     judged(endpoint, name, written(Odd(ConverseDialect(), FORMS.load(name))))
+
+
+@pytest.mark.parametrize("name", [name for name in forms("invoke") if not FORMS.load(name).headers])
+def test_every_form_of_an_invocation_is_read_to_the_truth(name: str) -> None:
+    model = MODELS.get(name, MISTRAL)
+    endpoint = Bedrock.from_spec(spec("bedrock", region="us-east-1", api="invoke", model=model))
+    judged(endpoint, name, written(Odd(InvokeDialect(family_of(model, {})()), FORMS.load(name))))
+
+
+@pytest.mark.parametrize("name", forms("container"))
+def test_every_form_of_a_containers_lines_is_read_to_the_truth(name: str) -> None:
+    path = {"payload_format": "template", "template": {"inputs": "$prompt"}, "answer_path": "$"}
+    keys = path if name == "bare-text" else {"payload_format": "tgi"}
+    endpoint = SageMaker.from_spec(spec("sagemaker", region="us-east-1", **keys))
+    dialect = Odd(sagemaker.TgiDialect(Ask(["x"], stream=True), {}, lines=False), FORMS.load(name))
+    judged(endpoint, name, written(sagemaker.PayloadParts(dialect, None)))
+
+
+def test_a_whole_answer_has_the_headers_of_its_form() -> None:
+    name = "headers-that-count-nothing"
+    whole = Odd(InvokeDialect(family_of(MISTRAL, {})()), FORMS.load(name)).whole("a b", "", "stop", Usage(9, 2))
+    endpoint = Bedrock.from_spec(spec("bedrock", region="us-east-1", api="invoke", model=MISTRAL, stream=False))
+    headers = {name.lower(): value for name, value in whole.headers.items()}
+    reading = endpoint.read(Exchange("a", status=200, headers=headers, body=whole.body, complete=True))
+    assert (reading.input_tokens, reading.output_tokens, reading.failure) == (None, None, None)
 
 
 def test_a_form_is_one_function_and_its_name_is_in_the_table() -> None:
