@@ -269,9 +269,10 @@ def page() -> str:
     for title, cases in (("HTTP, streams and the request loop", WIRE), ("SageMaker and Bedrock", OF_AWS),
                          ("Real engines", OF_ENGINES)):
         parts += [f"\n## {title}\n\n| seen | right | held by |\n|---|---|---|\n", *map(_row, cases)]
-    parts += [f"\n## Odd forms over sockets\n\nThose of `chat` and `converse` by `{END_TO_END}[PROTOCOL-FORM]`, those of\n"
-              f"`container` by `{CONTAINER}`,\nthose of `invoke` by `{BEDROCK}`.\n\n"
-              "| form | of | outcome | counts told | texts shown |\n|---|---|---|---|---|\n", *map(_form_row, FORMS.in_order())]
+    held = (f"Those of `chat` and `converse` by `{END_TO_END}[PROTOCOL-FORM]`,\n"
+            f"those of `container` by `{CONTAINER}`,\nthose of `invoke` by `{BEDROCK}`.\n")
+    parts += [f"\n## Odd forms over sockets\n\n{held}\n| form | of | outcome | counts told | texts shown |\n"
+              "|---|---|---|---|---|\n", *map(_form_row, FORMS.in_order())]
     return "".join([*parts, _VLLM])
 
 

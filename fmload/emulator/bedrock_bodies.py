@@ -139,7 +139,7 @@ class Mistral:
 
 
 class Chat:
-    """OpenAI's chat, as most families of today take it: gpt-oss, DeepSeek V3, Qwen, Jamba, Kimi, Mistral's newer ones."""
+    """OpenAI's chat, as most families of today take it: gpt-oss, DeepSeek V3, Qwen, Jamba, Kimi, newer Mistrals."""
 
     @staticmethod
     def parse(body: Body) -> Ask:

@@ -145,8 +145,8 @@ def _whole(least: int) -> Callable[[Any], int]:
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "after": _whole(0), "seconds": _seconds, "code": _whole(200), "retry_after": float, "aws": str, "how": str,
-    "mid": _flag, "html": _flag, "factor": float, "original": _whole(0), "share": _share, "count": _whole(0), "every": _whole(1),
-    "at": _numbers}
+    "mid": _flag, "html": _flag, "factor": float, "original": _whole(0), "share": _share, "count": _whole(0),
+    "every": _whole(1), "at": _numbers}
 
 
 def _uniform(seed: int, number: int) -> float:

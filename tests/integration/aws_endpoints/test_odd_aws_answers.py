@@ -1,6 +1,6 @@
 """The whole product against the odd answers of SageMaker and Bedrock: each published figure beside the server's truth.
 
-One run a protocol, all endpoints side by side; what is asked oddly is in a run of its own, against the emulator's rules.
+One run a protocol, all endpoints side by side; odd requests have a run of their own, against the emulator's rules.
 """
 
 from __future__ import annotations
@@ -178,7 +178,8 @@ def test_chats_of_every_form_are_taken_by_a_converse_that_refuses_what_bedrock_d
     with emulator(tmp_path, "--ttft", "60ms", "--gap", "25ms") as server:
         path = tmp_path / "run.yml"
         path.write_text(yaml.safe_dump({
-            "name": "chats", "prompts": [{"name": "p", "source": "jsonl", "files": ["chats.jsonl"], "output_tokens": 4}],
+            "name": "chats",
+            "prompts": [{"name": "p", "source": "jsonl", "files": ["chats.jsonl"], "output_tokens": 4}],
             "endpoints": [{"name": "c", "protocol": "bedrock", "model": "amazon.nova-lite-v1:0", "url": server.url,
                            "parameters": {"tools": [TOOL]}, **SHARED}],
             "load": {"concurrency": [1], "requests": {"exactly": len(ODD_CHATS)},

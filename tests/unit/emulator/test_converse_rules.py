@@ -19,7 +19,8 @@ PICTURE = {"image": {"format": "jpeg", "source": {"bytes": "AA=="}}}
     {"messages": [HI]}, {"messages": [HI], "system": [{"text": "s"}, {"cachePoint": {"type": "default"}}]},
     {"messages": [{"role": "user", "content": [{"text": "x"}, PICTURE]}], "inferenceConfig": {"maxTokens": 5}},
     {"messages": [HI, {"role": "assistant", "content": [TOOL]}, {"role": "user", "content": [
-        {"toolResult": {"toolUseId": "c", "content": [{"json": {"a": 1}}, {"text": "2"}]}}]}], "toolConfig": {"tools": [1]}},
+        {"toolResult": {"toolUseId": "c", "content": [{"json": {"a": 1}}, {"text": "2"}]}}]}],
+     "toolConfig": {"tools": [1]}},
     {"messages": [{"role": "user", "content": [{"text": "x"}, {"document": {"format": "pdf", "name": "a report (2)",
                                                                            "source": {"bytes": "AA=="}}}]}]},
 ])
@@ -34,7 +35,7 @@ def test_what_converse_takes_has_no_problem(body: dict[str, Any]) -> None:
     ({"messages": [{"role": "user", "content": "hi"}]}, "a list of content blocks"),
     ({"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]}, "exactly one of"),
     ({"messages": [{"role": "user", "content": [{"image": {"format": "jpg", "source": {}}}]}]}, "'jpg' is none of"),
-    ({"messages": [{"role": "user", "content": [{"document": {"format": "pdf", "name": "a_b.pdf"}}]}]}, "single spaces"),
+    ({"messages": [{"role": "user", "content": [{"document": {"format": "pdf", "name": "a_b"}}]}]}, "single spaces"),
     ({"messages": [HI, {"role": "assistant", "content": [TOOL]}]}, "toolConfig must be defined"),
     ({"messages": [HI], "max_tokens": 5}, "max_tokens is no member"),
     ({"messages": [HI], "system": [{"text": ""}]}, "system.0: the text is blank"),
