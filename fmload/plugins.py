@@ -76,6 +76,7 @@ KINDS = Registry("resource kind", {
     "s3-object": "fmload_deploy.sagemaker.serving_properties:S3Object",
     "sagemaker-model": "fmload_deploy.sagemaker.kinds:Model",
     "sagemaker-endpoint-config": "fmload_deploy.sagemaker.kinds:EndpointConfig",
+    "sagemaker-endpoint-update": "fmload_deploy.sagemaker.serve_anew:Update",
     "sagemaker-endpoint": "fmload_deploy.sagemaker.kinds:Endpoint",
     "sagemaker-inference-component": "fmload_deploy.sagemaker.kinds:InferenceComponent",
 }, about="Kinds of resources that a deployment creates: a class like `fmload_deploy.base.Kind`; "

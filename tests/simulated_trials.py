@@ -131,6 +131,9 @@ class SimulatedBench:
         return replace(trial, status=status, figure=figure, measured_s=spent_s, took_s=spent_s,
                        facts={"load": "", "highest": highest}, usd=hourly * spent_s / 3600)
 
+    def machine_of(self, candidate: str) -> str | None:
+        return None
+
     def expected(self, ask: Ask) -> Cost:
         seconds = 8 * WINDOW_S * ask.share
         return Cost(seconds, HOURLY[self._by_name[ask.candidate].settings["kv_blocks"]] * seconds / 3600)

@@ -67,6 +67,8 @@ class Context:
     keep: bool = False  # what is created outlives this process
     lease_s: float = 7200.0  # from its creation, what is created lives so long unless its lease is renewed
     stop: threading.Event = field(default_factory=threading.Event)
+    run_folder: Path | None = None  # whose events tell how it does; None: where the ledger lies
+    shared: bool = False  # what stands serves several runs in turn: it is made to serve what this one asks for
 
     @property
     def run_id(self) -> str:

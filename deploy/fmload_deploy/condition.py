@@ -67,5 +67,5 @@ def _tell(context: Context, kind: str, endpoint: str, detail: str) -> None:
     context.say(f"{endpoint}: {detail}")
     line = {"at_ns": time.monotonic_ns(), "kind": kind, "worker": None, "stage": None, "endpoint": endpoint,
             "detail": f"{endpoint}: {detail}"}
-    with (context.ledger.path.parent / "events.jsonl").open("a", encoding="utf-8") as file:
+    with ((context.run_folder or context.ledger.path.parent) / "events.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")

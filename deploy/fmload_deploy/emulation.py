@@ -10,7 +10,7 @@ from typing import Any
 
 from fmload.base.errors import FmloadError
 from fmload_deploy.base import Context
-from fmload_deploy.local.processes import alive, ensure_process, log_tail, process_resource, start
+from fmload_deploy.local.processes import Process, alive, ensure_process, log_tail, process_resource, start
 from fmload_deploy.local.target import emulator_url, start_emulator
 from fmload_deploy.resource import Resource
 from fmload_deploy.wait import wait_for
@@ -43,6 +43,7 @@ class Emulation:
             raise FmloadError(f"{self.endpoint}: an emulated AWS needs moto", hint="pip install 'fmload[emulated-aws]'")
         control, self._control_url = self._serve_aws()
         name = f"{self.endpoint}-emulator"
+        self._end_another(self._process("emulator"))
         data = start_emulator(self.context, self.endpoint, name, [self.profile], {})
         self._data_url = emulator_url(self.context, name, data, _START_LIMIT_S)
         return control, data
@@ -60,6 +61,13 @@ class Emulation:
     def role(self) -> str | None:
         """An execution role that the emulated AWS takes."""
         return "arn:aws:iam::123456789012:role/emulated" if self.profile else None
+
+    def _end_another(self, process: Resource) -> None:
+        """End the data plane where it answers as something else than what is wanted now."""
+        standing = self.context.ledger.standing(process)
+        if standing is not None and standing.resource.detail.get("serves", self.profile) != self.profile:
+            Process().delete(process, self.context)
+            self.context.ledger.write("deleted", process, self.endpoint)
 
     def _process(self, part: str) -> Resource:
         return process_resource(f"{self.endpoint}-{part}", self.context)

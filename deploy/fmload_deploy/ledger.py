@@ -1,8 +1,9 @@
 """The ledger: what a run creates, written and synced to disk before each create call, and read back to delete it.
 
 One JSON object a line, appended. The first line names the run; each other line is an event of one resource:
-`creating` (before the call), `refused` (AWS said no: nothing exists), `created`, `renewed` (its lease), `deleting`,
-`deleted`. A line torn by a crash is skipped: the call that it announced was not made.
+`creating` (before the call), `refused` (AWS said no: nothing exists), `created`, `updated` (it stands on what was made
+after it), `renewed` (its lease), `deleting`, `deleted`. A line torn by a crash is skipped: the call that it announced
+was not made.
 """
 
 from __future__ import annotations
@@ -84,6 +85,10 @@ class Ledger:
         """Every resource as last known, in the order of creation."""
         return self._read()[0]
 
+    def standing(self, resource: Resource) -> Entry | None:
+        """What it holds of a resource that may exist; None where it holds none."""
+        return next((entry for entry in self.entries() if entry.up and entry.resource.key == resource.key), None)
+
     def lives(self) -> list[Entry]:
         """All that has been paid for: the entries, and before them what stood under the same names and is gone."""
         last, earlier = self._read()
@@ -101,6 +106,8 @@ class Ledger:
             if line["event"] == "renewed":
                 if before is not None:
                     known[resource.key] = replace(before, lease_utc=datetime.fromisoformat(line["until"]))
+            elif line["event"] == "updated" and before is not None:
+                known[resource.key] = known.pop(resource.key)
             elif before is None or not before.up:
                 if before is not None:
                     earlier.append(known.pop(resource.key))

@@ -42,7 +42,7 @@ GRANTS: dict[str, tuple[Grant, ...]] = {
     "sagemaker": (
         Grant("sagemaker", ("create_model", "describe_model", "delete_model", "create_endpoint_config",
                             "describe_endpoint_config", "delete_endpoint_config", "create_endpoint",
-                            "describe_endpoint", "delete_endpoint", "create_inference_component",
+                            "describe_endpoint", "update_endpoint", "delete_endpoint", "create_inference_component",
                             "describe_inference_component",
                             "delete_inference_component", "add_tags"), _SAGEMAKER,
               ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream")),
@@ -57,6 +57,9 @@ GRANTS: dict[str, tuple[Grant, ...]] = {
         Grant("ec2", ("describe_instances", "describe_images", "describe_security_groups", "describe_subnets",
                       "describe_instance_type_offerings", "get_console_output")),
         Grant("ssm", ("get_parameter",), "arn:{partition}:ssm:{region}::parameter/aws/service/*"),
+        Grant("ssm", ("send_command",), "arn:{partition}:ssm:{region}::document/AWS-RunShellScript"),
+        Grant("ssm", ("send_command",), "arn:{partition}:ec2:{region}:{account}:instance/*", own=True),
+        Grant("ssm", ("get_command_invocation",)),
         Grant("ec2", ("run_instances", "create_security_group", "create_tags")),
         Grant("ec2", ("terminate_instances", "delete_security_group", "authorize_security_group_ingress"), own=True),
         Grant("iam", ("create_role", "get_role", "delete_role", "put_role_policy", "list_role_policies",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -30,6 +31,9 @@ from fmload.stacks.candidates import Stack, stacks_of, trial_run
 from fmload.stacks.driver import Cost, Driver, Limits, cost_of
 from fmload.stacks.strategy import Ask, Space, Strategy
 
+if TYPE_CHECKING:
+    from fmload_deploy.machines import Machines
+
 
 def run(args: argparse.Namespace, run_file: RunFile, say: Callable[[str], None]) -> int:
     """Search to the end, or to a limit; the report is there after every trial."""
@@ -47,15 +51,46 @@ def run(args: argparse.Namespace, run_file: RunFile, say: Callable[[str], None])
     say(told)
     with lock_folder(results):
         results.run_yml.write_text(dump(run_file), encoding="utf-8")
-        bench = Trials(results.root, run_file, stacks, partial(_read, by=spec.by), startup_s, billed_usd)
+        machines = machines_for(results.root, spec.at_once)
+        bench = Trials(results.root, run_file, stacks, partial(_read, by=spec.by), startup_s, billed_usd, machines)
+        bench.settled(search.trials)
         limits = Limits(spec.at_once, run_file.max_cost, spec.max_time_s)
         signal.signal(signal.SIGTERM, _as_ctrl_c)
         try:
-            Driver(search, strategy, bench, limits, partial(_saved, results, say)).run()
+            Driver(search, strategy, bench, limits, partial(_saved, results, say, machines)).run()
         finally:
-            bench.end()
-            _report(results)
+            try:
+                bench.end()
+            finally:
+                _settle(search, machines)
+                search_file.write(results.root, search)
+                _report(results)
     return _told(results, search, args.require_objectives)
+
+
+def machines_for(root: Path, most: int) -> Machines:
+    """The machines of a search, which its trials take over from one another."""
+    from fmload_deploy import lifecycle
+    from fmload_deploy.condition import watched
+    from fmload_deploy.lease import renewing
+    from fmload_deploy.machines import Hands, Machines
+
+    @contextmanager
+    def watching(context: Any) -> Iterator[None]:
+        with renewing(context), watched(context):
+            yield
+
+    return Machines(root, most, Hands(lifecycle.context_for, lifecycle.context_of, lifecycle.look_before, lifecycle.up,
+                                      lifecycle.down, watching))
+
+
+def _settle(search: StackSearch, machines: Machines) -> None:
+    """What machines have cost that no trial was charged."""
+    charged = sum(trial.facts.get("machine_usd", 0.0) for trial in search.trials if trial.over)
+    running = any(not trial.over for trial in search.trials)
+    spent = machines.spent_usd()
+    if spent is not None and not running:
+        search.idle_usd = max(0.0, spent - charged)
 
 
 def _as_ctrl_c(number: int, frame: Any) -> None:
@@ -180,10 +215,11 @@ def _read(folder: Path, by: str) -> Found | None:
     return found(analyse_run(open_run(folder)), by)
 
 
-def _saved(results: Results, say: Callable[[str], None], search: StackSearch) -> None:
+def _saved(results: Results, say: Callable[[str], None], machines: Machines, search: StackSearch) -> None:
     """Write the search down, and tell of the trial that has ended or begun."""
     from fmload_analysis.stacks.words import trial_words
 
+    _settle(search, machines)
     search_file.write(results.root, search)
     latest = [trial for trial in search.trials if (trial.number, trial.status) not in _TOLD]
     for trial in latest:

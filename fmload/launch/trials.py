@@ -8,13 +8,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from fmload.base.child import apart
 from fmload.base.errors import EXIT_BUDGET, EXIT_DISK_FULL, EXIT_INTERRUPTED, FmloadError
@@ -43,12 +44,52 @@ _ERROR = re.compile(r"^error: ", re.MULTILINE)
 Read = Callable[[Path], Found | None]  # None: nothing was measured
 
 
+class Stood(Protocol):
+    """See fmload_deploy.machines.Stood."""
+
+    @property
+    def machine(self) -> str: ...
+    @property
+    def reused(self) -> bool: ...
+    @property
+    def took_s(self) -> float: ...
+    @property
+    def run(self) -> RunFile | None: ...
+    @property
+    def error(self) -> FmloadError | None: ...
+
+
+class Machines(Protocol):
+    """Machines that trials take over from one another: fmload_deploy.machines.Machines."""
+
+    def key_of(self, run: RunFile) -> str | None: ...
+    def stand_up(self, run: RunFile, folder: Path) -> Stood: ...
+    def hand_back(self, name: str) -> None: ...
+    def interrupt(self, name: str | None = None) -> None: ...
+    def spent_usd(self, name: str | None = None) -> float | None: ...
+    def end(self) -> None: ...
+
+
 @dataclass(slots=True)
 class _Child:
+    """A trial's run. `process` is None while its machine is being stood up, and of one that had ended before and was
+    not written down; `thread` stands it up and waits for the process, which must not outlive it."""
+
     trial: Trial
-    process: subprocess.Popen[bytes] | None  # None: it had ended before, and was not written down
     began_s: float
     log: Path
+    left_usd: float | None = None
+    process: subprocess.Popen[bytes] | None = None
+    thread: threading.Thread | None = None
+    stood: Stood | None = None
+    crashed: BaseException | None = None
+    too_dear: bool = False
+
+    @property
+    def ended(self) -> bool:
+        if self.thread is not None:
+            return not self.thread.is_alive()
+        return self.process is None or self.process.poll() is not None
 
 
 class Trials:
@@ -57,12 +98,21 @@ class Trials:
 
     def __init__(self, root: Path, run: RunFile, stacks: Sequence[Stack], read: Read,
                  startup_s: Callable[[RunFile], float] = lambda _: 0.0,
-                 billed: Callable[[Path], float | None] = lambda _: None) -> None:
-        self._billed = billed
+                 billed: Callable[[Path], float | None] = lambda _: None, machines: Machines | None = None) -> None:
+        self._billed, self._machines, self._ending = billed, machines, False
+        self._keys: dict[str, str | None] = {}
         self._root, self._run, self._read, self._startup_s = root, run, read, startup_s
         self._stacks = {stack.candidate.name: stack for stack in stacks}
         self._children: list[_Child] = []
+        self._settled: dict[str, float] = {}  # by machine, what its trials that are over have cost
         self._expected: dict[Ask, Cost] = {}
+
+    def settled(self, trials: Sequence[Trial]) -> None:
+        """What trials of an earlier process were charged for machines that may stand yet."""
+        for trial in trials:
+            if trial.over and "machine_usd" in trial.facts:
+                name = trial.facts["machine"]
+                self._settled[name] = self._settled.get(name, 0.0) + trial.facts["machine_usd"]
 
     def begin(self, trial: Trial, left_usd: float | None) -> None:
         """Start the trial's process, or go on with the run that its folder holds."""
@@ -72,24 +122,71 @@ class Trials:
         log.parent.mkdir(parents=True, exist_ok=True)
         trial.started_utc = trial.started_utc or datetime.now(UTC).isoformat(timespec="seconds")
         begun = stage_file.exists(Results(folder))
-        process = None if begun and _is_whole(run, folder) else _started(run, folder, log, begun)
-        self._children.append(_Child(trial, process, time.monotonic(), log))
+        child = _Child(trial, time.monotonic(), log, left_usd)
+        self._children.append(child)
+        if begun and _is_whole(run, folder):
+            return
+        if self.machine_of(trial.candidate) is None:
+            child.process = _started(run, folder, log, begun)
+            return
+        child.thread = threading.Thread(target=self._on_a_machine, args=(child, run, folder, begun), daemon=True)
+        child.thread.start()
+
+    def machine_of(self, candidate: str) -> str | None:
+        """What the candidates have in common that one machine serves in turn."""
+        if candidate not in self._keys:
+            run = trial_run(self._run, self._stacks[candidate], 1.0, None)
+            self._keys[candidate] = None if self._machines is None else self._machines.key_of(run)
+        return self._keys[candidate]
+
+    def _on_a_machine(self, child: _Child, run: RunFile, folder: Path, begun: bool) -> None:
+        """Stand its endpoint up and see its process to the end, from a thread of its own."""
+        assert self._machines is not None
+        try:
+            child.stood = stood = self._machines.stand_up(run, folder)
+            if stood.run is None or self._ending:
+                return
+            spent = self._spent_usd(child) or 0.0
+            left = None if child.left_usd is None else max(child.left_usd - spent, 1e-9)
+            child.process = _started(stood.run.model_copy(update={"max_cost": left}), folder, child.log, begun)
+            child.process.wait()
+        except BaseException as error:
+            child.crashed = error
+
+    def _spent_usd(self, child: _Child) -> float | None:
+        """What the child's machine has cost since the trial took it, or the trial before let go of it."""
+        if self._machines is None or child.stood is None:
+            return None
+        spent, before = self._machines.spent_usd(child.stood.machine), self._settled.get(child.stood.machine, 0.0)
+        return None if spent is None else max(0.0, spent - before)
+
+    def _watch_bill(self, child: _Child) -> None:
+        """Stop a trial whose machine is about to cost more than it may."""
+        spent = self._spent_usd(child)
+        if child.left_usd is not None and spent is not None and spent > child.left_usd and not child.too_dear:
+            child.too_dear = True
+            if child.process is not None:
+                child.process.send_signal(signal.SIGINT)
 
     def wait(self) -> Trial:
         """The next trial that ends. Raises KeyboardInterrupt for one that was interrupted: it stays as running."""
         try:
             while True:
                 for child in self._children:
-                    if child.process is None or child.process.poll() is not None:
+                    if child.ended:
                         self._children.remove(child)
                         return self._ended(child)
+                    self._watch_bill(child)
                 time.sleep(POLL_S)
         except KeyboardInterrupt:
             self.end()
             raise
 
     def end(self) -> None:
-        """Have all trials that run end in their own time, which takes down what they stood up."""
+        """Have all trials that run end in their own time, and take down what was stood up."""
+        self._ending = True
+        if self._machines is not None:
+            self._machines.interrupt()
         for child in self._children:
             if child.process is not None and child.process.poll() is None:
                 child.process.send_signal(signal.SIGINT)
@@ -98,6 +195,10 @@ class Trials:
             if child.process is not None:
                 with suppress(subprocess.TimeoutExpired):
                     child.process.wait(max(1.0, limit - time.monotonic()))
+            if child.thread is not None:
+                child.thread.join(max(1.0, limit - time.monotonic()))
+        if self._machines is not None:
+            self._machines.end()
 
     def expected(self, ask: Ask) -> Cost:
         """By the lengths of its stages and the price of its endpoint, as they are written."""
@@ -107,16 +208,41 @@ class Trials:
         return self._expected[ask]
 
     def _ended(self, child: _Child) -> Trial:
+        if child.crashed is not None:
+            raise child.crashed
         code = child.process.returncode if child.process else 0
-        if code in (EXIT_INTERRUPTED, -signal.SIGINT, -signal.SIGTERM):
+        usd = self._settle(child)
+        if child.too_dear:
+            code = EXIT_BUDGET
+        if self._ending or code in (EXIT_INTERRUPTED, -signal.SIGINT, -signal.SIGTERM):
             raise KeyboardInterrupt
         words = _text(child.log)
         if code == EXIT_DISK_FULL:
             raise FmloadError(_error(words) or "disk full", exit_code=EXIT_DISK_FULL)
+        if child.stood is not None and child.stood.error is not None:
+            return self._not_served(child, child.stood.error, usd)
         folder, took_s = self._root / child.trial.folder, _took_s(child, self._root / child.trial.folder)
         ended = self._result(child, code, words, folder, took_s)
-        known = [usd for usd in (ended.usd, self._billed(folder)) if usd is not None]
-        return replace(ended, usd=max(known, default=None))
+        known = [one for one in (ended.usd, self._billed(folder), usd) if one is not None]
+        return replace(ended, usd=max(known, default=None), facts={**ended.facts, **_of_machine(child, usd)})
+
+    def _settle(self, child: _Child) -> float | None:
+        """The machine is the next trial's; what it has cost until now is this one's."""
+        if self._machines is None or child.stood is None:
+            return None
+        usd = self._spent_usd(child)
+        self._settled[child.stood.machine] = self._settled.get(child.stood.machine, 0.0) + (usd or 0.0)
+        self._machines.hand_back(child.stood.machine)
+        return usd
+
+    def _not_served(self, child: _Child, error: FmloadError, usd: float | None) -> Trial:
+        """A candidate whose endpoint never came up."""
+        if error.exit_code == EXIT_INTERRUPTED and not child.too_dear:
+            raise KeyboardInterrupt
+        reason, _, words = error.message.partition("\n")
+        return replace(child.trial, status="failed", took_s=_took_s(child, self._root / child.trial.folder), usd=usd,
+                       reason=reason, words="\n".join(line.strip() for line in words.splitlines()[-TAIL_LINES:]),
+                       facts=_of_machine(child, usd))
 
     def _result(self, child: _Child, code: int, words: str, folder: Path, took_s: float) -> Trial:
         found = self._read(folder)
@@ -130,6 +256,14 @@ class Trials:
         return replace(child.trial, status=found.status, figure=found.figure, reason=found.reason, facts=found.facts,
                        measured_s=found.measured_s, usd=found.usd, took_s=took_s,
                        words=_last_words("", folder, child) if found.status == "failed" else "")
+
+
+def _of_machine(child: _Child, usd: float | None) -> dict[str, Any]:
+    """For the report: which machine served it, whether it stood already, and how long it took until it served."""
+    if child.stood is None:
+        return {}
+    return {"machine": child.stood.machine, "reused": child.stood.reused, "ready_s": child.stood.took_s,
+            "served": child.stood.error is None, "machine_usd": usd or 0.0}
 
 
 def expected_of(run: RunFile, startup_s: Callable[[RunFile], float]) -> Cost:
@@ -188,7 +322,7 @@ def _standing(ledger: Path) -> set[tuple[Any, ...]]:
 
 def _took_s(child: _Child, folder: Path) -> float:
     """Since its start; of one that was broken off and gone on with, the parts together."""
-    return child.trial.took_s + time.monotonic() - child.began_s if child.process else max(
+    return child.trial.took_s + time.monotonic() - child.began_s if child.process or child.thread else max(
         child.trial.took_s, _written_s(folder, child.trial))
 
 

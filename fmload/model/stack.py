@@ -92,6 +92,7 @@ class StackSearch:
     ended: str = ""
     max_cost: float | None = None
     emulated: dict[str, str] = field(default_factory=dict)
+    idle_usd: float = 0.0  # of machines that trials take over: between trials, and while they were taken down
 
     @property
     def lower_is_better(self) -> bool:

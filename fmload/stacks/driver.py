@@ -37,6 +37,10 @@ class Bench(Protocol):
         """What it will probably take."""
         ...
 
+    def machine_of(self, candidate: str) -> str | None:
+        """Candidates of one machine are served by it in turn; None: everything is stood up anew."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -72,10 +76,18 @@ class Driver:
 
     def _next(self) -> Ask | None:
         """The first trial asked for that fits into what is left. None: nothing may begin now."""
-        asked = self._strategy.next(self._search.trials)
+        asked = self._by_machine(self._strategy.next(self._search.trials))
         fitting = next((ask for ask in asked if not self._too_much(ask)), None)
         self._search.ended = self._too_much(asked[0]) if asked and fitting is None else ""
         return fitting
+
+    def _by_machine(self, asked: Sequence[Ask]) -> Sequence[Ask]:
+        """Those that the machine of the latest trial can serve go first: it stands."""
+        trials = self._search.trials
+        machine = self._bench.machine_of(trials[-1].candidate) if trials else None
+        if machine is None:
+            return asked
+        return sorted(asked, key=lambda ask: self._bench.machine_of(ask.candidate) != machine)
 
     def _too_much(self, ask: Ask) -> str:
         """Why a trial would pass a limit; empty when it would not."""
@@ -102,7 +114,7 @@ class Driver:
         """Of `max_cost`, what neither trials that are over have spent nor running ones may."""
         if self._limits.max_cost is None:
             return None
-        spent = sum(trial.usd or 0.0 for trial in self._search.trials if trial.over)
+        spent = self._search.idle_usd + sum(trial.usd or 0.0 for trial in self._search.trials if trial.over)
         return self._limits.max_cost - spent - sum(cost.usd or 0.0 for cost in self._running.values())
 
     def _added(self, ask: Ask) -> Trial:

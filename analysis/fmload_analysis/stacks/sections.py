@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from fmload.base.units import format_duration
 from fmload.model.stack import Candidate, StackSearch, Trial
@@ -28,6 +29,7 @@ from fmload_analysis.document.formats import cell, name
 from fmload_analysis.stacks import words
 from fmload_analysis.stacks.effects import Effect, effects, interactions
 from fmload_analysis.stacks.front import Place, front, places
+from fmload_analysis.stacks.machines import reused
 from fmload_analysis.stacks.ranking import Ranked, overlap, ranking, untried, without_figure
 
 SHOWN = 40  # candidates on the chart of intervals
@@ -45,7 +47,7 @@ def sections(search: StackSearch, winner: Winner | None) -> list[Section]:
     """The page's sections, those that have something to say."""
     found = ranking(search)
     parts = [_answer(search, found), _ranked(search, found), _winner(winner), _effects(search, found),
-             _front(search), _why(search, found), _failed(search), _rest(search), _trials(search)]
+             _front(search), _why(search, found), _failed(search), _rest(search), _machines(search), _trials(search)]
     return [part for part in parts if part is not None]
 
 
@@ -228,6 +230,23 @@ def _dropped(search: StackSearch) -> list[tuple[Candidate, Trial]]:
     found = ranking(search)
     return [(one.candidate, one.trial) for one in found[1:] if one.trial.share < found[0].trial.share
             and not overlap(one.trial.figure, found[0].trial.figure)]
+
+
+def _machines(search: StackSearch) -> Section | None:
+    """What was saved where only the server was started anew."""
+    found = reused(search)
+    if not found:
+        return None
+    columns = [Column("Machine"), Column("Trials"), Column("First start", "s"), Column("Taken over", "times"),
+               Column("Until it served again", "s, median"), Column("Saved", numeric=False), Column("Saved", "USD")]
+    rows = [[name(one.machine), cell(one.trials, formats.count), cell(one.first_s, formats.significant),
+             cell(len(one.again_s), formats.count),
+             cell(median(one.again_s) if one.again_s else None, formats.significant),
+             name(format_duration(one.saved_s)), cell(one.saved_usd, formats.usd)] for one in found]
+    return Section("machines", "Machines", [
+        Paragraph(words.machines(search)),
+        Table(columns, rows, "A trial that takes over the machine of the trial before starts other containers on it "
+                             "or updates its endpoint: saved is what the machine's first start took longer")])
 
 
 def _trials(search: StackSearch) -> Section | None:

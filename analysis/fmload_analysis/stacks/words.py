@@ -5,6 +5,7 @@ from __future__ import annotations
 from fmload.base.units import format_duration
 from fmload.model.stack import Figure, StackSearch, Trial
 from fmload_analysis.document import formats
+from fmload_analysis.stacks.machines import reused
 from fmload_analysis.stacks.ranking import Ranked, Saving, default_of, ranking, saving, untried, without_figure
 
 _NAMES = {"price_per_1m_output_tokens": "per 1M output tokens", "price_per_transaction": "per transaction",
@@ -102,11 +103,23 @@ def _list(names: list[str]) -> str:
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
+def machines(search: StackSearch) -> str:
+    """How many trials took over a machine, and what that saved."""
+    found = reused(search)
+    times = sum(len(one.again_s) for one in found)
+    if not times:
+        return f"No trial could take over one of {formats.several(len(found), 'machine')}."
+    usd = None if any(one.saved_usd is None for one in found) else sum(one.saved_usd or 0.0 for one in found)
+    cost = "" if usd is None else f" and {formats.usd(usd)}"
+    return (f"{formats.several(times, 'trial')} took over the machine of the trial before; that saved "
+            f"{format_duration(sum(one.saved_s for one in found))}{cost}.")
+
+
 def spent(search: StackSearch) -> str:
     """Time and money so far."""
     usd = [trial.usd for trial in search.trials if trial.usd is not None]
     measured = format_duration(sum(trial.measured_s for trial in search.trials))
-    cost = f", {formats.usd(sum(usd))}" if usd else ""
+    cost = f", {formats.usd(sum(usd) + search.idle_usd)}" if usd else ""
     limit = f" of max_cost {formats.usd(search.max_cost)}" if search.max_cost is not None else ""
     return (f"{formats.several(len(search.trials), 'trial')}, {measured} of windows in "
             f"{format_duration(sum(trial.took_s for trial in search.trials))}{cost}{limit}")

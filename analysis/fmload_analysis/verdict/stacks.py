@@ -69,6 +69,7 @@ def _figure(best: StageResult, results: Sequence[StageResult], by: str) -> Figur
     rate = _RATES.get(by, "requests_per_s")
     least, most = _span(best, results, rate)
     per = best.value(rate) or 0.0
+    least, most = None if least is None else min(least, per), None if most is None else max(most, per)
     if by.startswith("price"):  # so many USD an hour ÷ the rate
         return Figure(value, value * per / most if most else None, value * per / least if least else None)
     return Figure(value, least, most)

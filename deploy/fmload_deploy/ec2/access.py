@@ -28,7 +28,8 @@ _PULL = {"Effect": "Allow", "Resource": "*", "Action": [
 
 _SESSIONS = {"Effect": "Allow", "Resource": "*", "Action": [
     "ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
-    "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"]}
+    "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel", "ec2messages:GetMessages",
+    "ec2messages:AcknowledgeMessage", "ec2messages:SendReply", "ec2messages:FailMessage", "ec2messages:GetEndpoint"]}
 
 
 def create_role(iam: Any, resource: Resource, context: Context) -> None:
@@ -39,7 +40,7 @@ def create_role(iam: Any, resource: Resource, context: Context) -> None:
 
 def permit(iam: Any, role: Resource, secret: str | None, private_image: bool, ssm: bool = False,
            artifacts: str | None = None) -> None:
-    """Let the role read one secret and one folder in S3, pull images from ECR and take Session Manager's calls, as far
+    """Let the role read one secret and one folder in S3, pull images from ECR and take Systems Manager's calls, as far
     as it needs to."""
     statements: list[dict[str, Any]] = [*([_PULL] if private_image else []), *([_SESSIONS] if ssm else [])]
     if secret:

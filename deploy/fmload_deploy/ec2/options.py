@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,10 @@ STATUS_PORT = 9_229  # where the instance tells how its copies do
 
 class Options(Strict):
     """Keys of `deploy: {target: ec2, ...}`."""
+
+    SERVED: ClassVar[frozenset[str]] = frozenset({  # what one instance may serve after another
+        "container", "image", "port", "health", "args", "env", "tensor_parallel", "max_model_len", "max_sequences",
+        "model_copies", "artifacts", "model_path", "emulator"})
 
     instance_type: str = Field(description="for example g6e.2xlarge or inf2.xlarge")
     instance_count: int = Field(1, ge=1, description="instances, each with an address of its own")

@@ -24,6 +24,7 @@ from fmload_deploy.ec2 import instance_status
 from fmload_deploy.ec2.instance_status import told
 from fmload_deploy.ec2.kinds import Instance
 from fmload_deploy.ec2.options import STATUS_PORT, Options
+from fmload_deploy.ec2.serve_anew import SERVING, serve_anew
 from fmload_deploy.ec2.user_data import Script, copies_of
 from fmload_deploy.ec2.zones import no_room, subnets
 from fmload_deploy.emulation import REGION, Emulation
@@ -76,8 +77,7 @@ class EC2:
         emulated = self.emulation.up()
         access = [self._access(resource) for resource in self._access_resources()]
         group = access[-1].detail["id"]
-        instances = [self._make(resource, lambda client, resource: self._create_instance(client, resource, group))
-                     for resource in self._instances()]
+        instances = [self._instance(resource, group) for resource in self._instances()]
         serving = [self._serving(resource) for resource in instances]
         instances = [resource for resource, _ in serving]
         urls = list(dict.fromkeys(url for _, url in serving))  # emulated ones are one server
@@ -86,6 +86,16 @@ class EC2:
         price = instance_price(self.options.instance_type, self.options.instance_count, self.region,
                                self.options.purchase)
         return Deployment(self.spec.name, where | emulation, (*emulated, *access, *instances), {"price": price})
+
+    def _instance(self, resource: Resource, group: str) -> Resource:
+        """The instance; one that serves something else, by the ledger, is made to serve this."""
+        standing = self.context.ledger.standing(resource)
+        serves = standing.resource.detail.get(SERVING) if standing else self.script.serves
+        made = self._make(replace(resource, detail={**resource.detail, SERVING: serves}),
+                          lambda client, resource: self._create_instance(client, resource, group))
+        if not self.context.shared or made.detail[SERVING] == self.script.serves:
+            return made
+        return serve_anew(made, self.script, self.context, self.spec.name, self.options.start_timeout_s)
 
     def _access_resources(self) -> list[Resource]:
         """What the instances need first; the security group comes last."""
@@ -103,7 +113,11 @@ class EC2:
 
     def _needs_profile(self) -> bool:
         return self.options.instance_profile is None and bool(
-            self.options.hf_token_secret or self.script.registry or self.options.ssm or self.options.artifacts)
+            self.options.hf_token_secret or self.script.registry or self._commanded() or self.options.artifacts)
+
+    def _commanded(self) -> bool:
+        """Whether the instance takes Systems Manager's calls."""
+        return self.options.ssm or self.context.shared
 
     def _make(self, resource: Resource, create: Create) -> Resource:
         client = client_for(resource, self.context, "iam" if resource.kind.startswith("iam-") else "ec2")
@@ -122,7 +136,7 @@ class EC2:
         with explained(f"{self.spec.name}: {resource}"):
             if resource.kind == "iam-role":
                 ec2_access.permit(client, made, self.options.hf_token_secret, bool(self.script.registry),
-                                  self.options.ssm, self.options.artifacts)
+                                  self._commanded(), self.options.artifacts)
             elif resource.kind == "iam-instance-profile":
                 ec2_access.fill_profile(client, made)
             else:
@@ -144,7 +158,7 @@ class EC2:
                     full.append(subnet or "the zone of AWS's choice")
                     self.context.say(f"{self.spec.name}: {subnet or 'this zone'} has no room: {message(error)}")
                 else:
-                    return {"id": answer["Instances"][0]["InstanceId"]}
+                    return {"id": answer["Instances"][0]["InstanceId"], SERVING: self.script.serves}
             if time.monotonic() >= end or self.context.stop.wait(min(_CAPACITY_PAUSE_S, poll_s(ec2) * 6)):
                 raise refusal
 

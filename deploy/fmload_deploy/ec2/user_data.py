@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -59,15 +60,28 @@ class Script:
 
     def text(self) -> str:
         """The script. Raises FmloadError when it is longer than EC2 takes."""
-        balancer = _render("nginx.conf.j2", copies=self.copies, port=self.port) if len(self.copies) > 1 else None
-        values = {name: getattr(self, name) for name in self.__slots__}
-        text = _render("user-data.sh.j2", **values | {
-            "balancer": balancer, "env": sorted((self.env or {}).items()), "registry": self.registry,
-            "watch": json.dumps(watch_config(self)), "watcher": _watcher(), "status_port": STATUS_PORT})
+        text = _render("user-data.sh.j2", **self._values())
         if len(text.encode()) > LIMIT_BYTES:
             raise FmloadError(f"the instance's start script has {len(text.encode())} bytes; EC2 takes {LIMIT_BYTES}",
                               hint="shorten env or args")
         return text
+
+
+    def anew(self) -> str:
+        """The script that puts these containers in the place of those which an instance of fmload's runs."""
+        return _render("serve-anew.sh.j2", **self._values())
+
+    @property
+    def serves(self) -> str:
+        """A digest of what it makes an instance serve."""
+        said = {name: getattr(self, name) for name in self.__slots__ if name not in ("run_id", "first_lease_s")}
+        return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+
+    def _values(self) -> dict[str, Any]:
+        balancer = _render("nginx.conf.j2", copies=self.copies, port=self.port) if len(self.copies) > 1 else None
+        return {name: getattr(self, name) for name in self.__slots__} | {
+            "balancer": balancer, "env": sorted((self.env or {}).items()), "registry": self.registry,
+            "watch": json.dumps(watch_config(self)), "watcher": _watcher(), "status_port": STATUS_PORT}
 
 
 def watch_config(script: Script) -> dict[str, Any]:

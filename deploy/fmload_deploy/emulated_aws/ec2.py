@@ -21,7 +21,9 @@ def apply() -> None:
 def _with_console(inner: Any) -> Any:
     def console(self: Any) -> Any:
         answer = inner(self)
-        lines = IN_FORCE.starts.get("RunInstances", {}).get("console", [])
+        script = self.ec2_backend.get_instance(self._get_param("InstanceId")).user_data
+        rule = IN_FORCE.start("RunInstances", script.decode() if script is not None else "")
+        lines = rule.get("console", [])
         text = "".join(f"{line}\n" for line in lines) or _STARTED
         answer.result["Output"] = Base64EncodedString.from_raw_string(text)
         return answer

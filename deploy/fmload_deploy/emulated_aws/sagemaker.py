@@ -6,6 +6,7 @@ An endpoint whose name contains `fail` ends as Failed. How long things take is m
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ from moto.logs.models import logs_backends
 from moto.moto_api import state_manager
 from moto.moto_api._internal.managed_state_model import ManagedState
 from moto.sagemaker.exceptions import ValidationError
-from moto.sagemaker.models import FakeEndpoint, FakeEndpointConfig, SageMakerModelBackend
+from moto.sagemaker.models import FakeEndpoint, FakeEndpointConfig, SageMakerModelBackend, sagemaker_backends
 from moto.sagemaker.responses import SageMakerResponse
 
 from fmload_deploy.emulated_aws.layer import lay
@@ -40,7 +41,7 @@ def apply() -> None:
         create_endpoint=_unique("endpoint", "endpoints", backend.create_endpoint),
         create_endpoint_config=_unique("endpoint_config", "endpoint_configs", backend.create_endpoint_config),
         create_model=_unique("model", "_models", backend.create_model))
-    lay(SageMakerResponse, create_inference_component=_create_inference_component,
+    lay(SageMakerResponse, update_endpoint=_update_endpoint, create_inference_component=_create_inference_component,
         describe_inference_component=_describe_inference_component,
         delete_inference_component=_delete_inference_component)
 
@@ -81,13 +82,39 @@ def _unique(what: str, table: str, create: Any) -> Any:
 def _starting(init: Any) -> Any:
     def started(endpoint: Any, *args: Any, **kwargs: Any) -> None:
         init(endpoint, *args, **kwargs)
-        rule = IN_FORCE.starts.get("CreateEndpoint", {})
+        rule = IN_FORCE.start("CreateEndpoint", _environment(endpoint.endpoint_config_name, endpoint.arn))
         endpoint.failure = rule.get("fails") or (_PING_FAILED if "fail" in endpoint.endpoint_name else None)
         endpoint.life = _Life("Creating", "Creating" if rule.get("stuck") else
                               "Failed" if endpoint.failure else "InService")
         _write_log(endpoint, rule.get("log", ()))
         endpoint.endpoint_status = "Creating"
     return started
+
+
+def _environment(config: Any, arn: str) -> str:
+    """What the container of a configuration's model is started with."""
+    region, account = arn.split(":")[3:5]
+    backend = sagemaker_backends[account][region]
+    variant = backend.endpoint_configs[config].production_variants[0]
+    model = backend._models.get(str(variant.get("ModelName")))
+    return json.dumps(model.primary_container if model is not None else {})
+
+
+def _update_endpoint(self: Any) -> Any:
+    backend, name, config = self.sagemaker_backend, self._get_param("EndpointName"), self._get_param(
+        "EndpointConfigName")
+    endpoint = _endpoint(backend, name)
+    if endpoint.life.status != "InService":
+        raise ValidationError(message=f'Cannot update in-progress endpoint "{endpoint.arn}".')
+    if config not in backend.endpoint_configs:
+        raise ValidationError(message=f'Could not find endpoint configuration "{config}".')
+    rule = IN_FORCE.start("UpdateEndpoint", _environment(config, endpoint.arn))
+    endpoint.life, endpoint.failure = _Life("Updating", "Updating" if rule.get("stuck") else "InService"), rule.get(
+        "fails")
+    _write_log(endpoint, rule.get("log", ()))
+    if endpoint.failure is None:
+        endpoint.endpoint_config_name = config
+    return ActionResult({"EndpointArn": endpoint.arn})
 
 
 def _describe_endpoint(backend: Any, endpoint_name: str) -> dict[str, Any]:
@@ -98,7 +125,8 @@ def _describe_endpoint(backend: Any, endpoint_name: str) -> dict[str, Any]:
         return _describe_endpoint(backend, endpoint_name)
     answer = {key: value for key, value in endpoint.response_object.items()
               if key != "Life" and value not in ({}, None)}
-    return answer | ({"FailureReason": endpoint.failure} if endpoint.endpoint_status == "Failed" else {})
+    failed = endpoint.failure and endpoint.endpoint_status in ("Failed", "InService")  # in service: an update failed
+    return answer | ({"FailureReason": endpoint.failure} if failed else {})
 
 
 def _write_log(endpoint: Any, lines: Sequence[str]) -> None:
@@ -108,9 +136,11 @@ def _write_log(endpoint: Any, lines: Sequence[str]) -> None:
     region, account = endpoint.arn.split(":")[3:5]
     logs = logs_backends[account][region]
     group = f"/aws/sagemaker/Endpoints/{endpoint.endpoint_name}"
-    logs.create_log_group(group, tags={})
-    logs.create_log_stream(group, "AllTraffic/i-1")
-    logs.put_log_events(group, "AllTraffic/i-1", [{"timestamp": int(time.time() * 1000), "message": line}
+    if group not in logs.groups:
+        logs.create_log_group(group, tags={})
+    stream = f"AllTraffic/i-{len(logs.groups[group].streams) + 1}"
+    logs.create_log_stream(group, stream)
+    logs.put_log_events(group, stream, [{"timestamp": int(time.time() * 1000), "message": line}
                                                  for line in lines])
 
 

@@ -11,6 +11,9 @@ of:
 - `fails: REASON` (with `log`, a list of lines): what the call makes fails, its container's log in CloudWatch
 - `console: [LINES]`: what instances that the call starts write on their console
 
+With `holds: TEXT` a rule of the last three kinds is for what is made of that text only: the instance's start script,
+the command sent to it, the environment of the endpoint's container.
+
 or a mapping with `quota` (its name or code) and `value`.
 """
 
@@ -27,7 +30,7 @@ from fmload.base.errors import FmloadError
 
 ALWAYS = 1_000_000
 _KEYS = {"throttle", "deny", "code", "lag", "stuck", "fails", "console"}
-_BESIDE = {"call", "message", "status", "times", "zone", "log"}
+_BESIDE = {"call", "message", "status", "times", "zone", "log", "holds"}
 # Who learns late of what a call made, and what AWS says until then.
 LATE: Mapping[str, tuple[str, str, str]] = {
     "CreateModel": ("CreateEndpointConfig", "ValidationException", 'Could not find model "{name}".'),
@@ -59,7 +62,7 @@ class Scenario:
 
     faults: list[Fault] = field(default_factory=list)
     lags: dict[str, int] = field(default_factory=dict)
-    starts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    starts: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     quotas: dict[str, float] = field(default_factory=dict)
 
     def add(self, rule: Mapping[str, Any]) -> None:
@@ -88,7 +91,11 @@ class Scenario:
         elif kind == "lag":
             self.lags[call] = int(rule["lag"])
         else:
-            self.starts[call] = rule
+            self.starts.setdefault(call, []).insert(0, rule)
+
+    def start(self, call: str, made_of: str = "") -> Mapping[str, Any]:
+        """The newest rule for what a call makes; empty where there is none."""
+        return next((rule for rule in self.starts.get(call, []) if str(rule.get("holds", "")) in made_of), {})
 
     def take(self, action: str, zone: str | None) -> Fault | None:
         """The fault that this call meets, counted down; None for a call that goes through."""

@@ -115,7 +115,7 @@ def start_emulator(context: Context, endpoint: str, name: str, profile: Sequence
         files["ready.json"].unlink(missing_ok=True)
         command = [sys.executable, "-P", "-m", "fmload.emulator", "--profile", *profile, "--port", "0",
                    "--ready-file", str(files["ready.json"]), "--truth", str(files["truth"])]
-        return start(resource, command, env, files["log"], context.keep)
+        return {**start(resource, command, env, files["log"], context.keep), "serves": " ".join(profile)}
 
     return ensure_process(context, endpoint, resource, create)
 

@@ -41,7 +41,7 @@ class _Named:
             return described(getattr(client, f"describe_{self.noun}"), **{self.argument: resource.name})
 
     def delete(self, resource: Resource, context: Context) -> None:
-        if self.status is not None and self._settle(resource, context) is None:
+        if self.status is not None and self.settle(resource, context) is None:
             return
         client = client_for(resource, context, "sagemaker")
         with explained(f"deleting {resource}"):
@@ -60,7 +60,7 @@ class _Named:
                     ResourceArn=resource.detail["arn"],
                     Tags=[{"Key": LEASE_TAG, "Value": str(int(time.time() + lease_s))}])
 
-    def _settle(self, resource: Resource, context: Context) -> Mapping[str, Any] | None:
+    def settle(self, resource: Resource, context: Context) -> Mapping[str, Any] | None:
         """Wait until it is not in the middle of something, which SageMaker refuses to interrupt; None when gone."""
         def look() -> tuple[Mapping[str, Any] | None] | None:
             answer = self.describe(resource, context)
@@ -113,11 +113,11 @@ class NoCapacity(FmloadError):
     """SageMaker has not found the machines: the same may do later."""
 
 
-def wait_in_service(resource: Resource, context: Context, limit_s: float) -> None:
+def wait_in_service(resource: Resource, context: Context, limit_s: float, since_s: float = 0.0) -> None:
     """Return once it serves.
 
     Raises FmloadError, the container's log in hand, as soon as SageMaker or the log says that it has failed; NoCapacity
-    when there are no machines for it.
+    when there are no machines for it. `since_s` (seconds since 1970): what the log said before is of no concern.
     """
     kind, start = _KINDS[resource.kind](), time.monotonic()
     lag = lag_s(resource.detail.get("endpoint_url"))
@@ -130,7 +130,7 @@ def wait_in_service(resource: Resource, context: Context, limit_s: float) -> Non
             raise FmloadError(f"{resource} has disappeared while it was being created")
         if answer[kind.status or ""] not in _MOVING:
             return answer
-        log = _log(resource, context)
+        log = log_of(resource, context, since_s)
         if known_cause(log) is not None:
             raise failed_start(str(resource), "the container fails while it starts", {_file(resource): log},
                                context.logs)
@@ -143,7 +143,7 @@ def wait_in_service(resource: Resource, context: Context, limit_s: float) -> Non
         reason = f"{answer[kind.status or '']}: {answer.get('FailureReason', 'no reason given')}"
         if re.search(r"[Cc]apacity", reason):
             raise NoCapacity(f"{resource}: {reason}", hint=hint("InsufficientCapacity"))
-        raise failed_start(str(resource), reason, {_file(resource): _log(resource, context)}, context.logs)
+        raise failed_start(str(resource), reason, {_file(resource): log_of(resource, context, since_s)}, context.logs)
 
 
 def _file(resource: Resource) -> str:
@@ -155,14 +155,15 @@ def _log_group(resource: Resource) -> str:
     return f"/aws/sagemaker/{place}/{resource.name}"
 
 
-def _log(resource: Resource, context: Context) -> str:
+def log_of(resource: Resource, context: Context, since_s: float = 0.0) -> str:
     """The end of every container's log, newest last; why there is none is said, for the failure itself matters more."""
     logs, group = client_for(resource, context, "logs"), _log_group(resource)
     try:
         streams = logs.describe_log_streams(logGroupName=group, orderBy="LastEventTime", descending=True,
                                             limit=_LOG_STREAMS)["logStreams"]
         events = [logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"], startFromHead=False,
-                                      limit=_LOG_EVENTS)["events"] for stream in reversed(streams)]
+                                      startTime=int(since_s * 1000), limit=_LOG_EVENTS)["events"]
+                  for stream in reversed(streams)]
     except ClientError as error:
         return f"(no log: {error.response['Error'].get('Message', '')})\n"
     return "".join(f"{event['message'].rstrip()}\n" for stream in events for event in stream)

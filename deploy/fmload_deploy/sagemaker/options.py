@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,10 @@ class Component(Strict):
 
 class Options(Strict):
     """Keys of `deploy: {target: sagemaker, ...}`."""
+
+    SERVED: ClassVar[frozenset[str]] = frozenset({  # what one endpoint may be updated from and to
+        "container", "image", "image_uri", "jumpstart", "model_id", "model_data", "tensor_parallel", "max_model_len",
+        "max_sequences", "env", "hf_token_env", "serving_properties", "inference_ami", "emulator"})
 
     instance_type: str = Field(description="for example ml.g6e.2xlarge or ml.inf2.48xlarge")
     instance_count: int = Field(1, ge=1)
@@ -58,11 +62,11 @@ class Options(Strict):
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
-        if sum(key in given for key in ("container", "image", "image_uri", "jumpstart")) != 1:
+        if sum(given.get(key) is not None for key in ("container", "image", "image_uri", "jumpstart")) != 1:
             yield "", "give exactly one of container, image, image_uri and jumpstart"
-        if "serving_properties" in given and "bucket" not in given:
+        if given.get("serving_properties") and not given.get("bucket"):
             yield "serving_properties", "needs bucket, where the file is put for SageMaker to fetch"
         if bool(given.get("subnets")) != bool(given.get("security_groups")):
             yield "subnets", "subnets and security_groups go together"
-        if "scenario" in given and "emulator" not in given:
+        if given.get("scenario") is not None and given.get("emulator") is None:
             yield "scenario", "goes with emulator: AWS itself needs none"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,8 +21,9 @@ from fmload_deploy.names import name_for
 from fmload_deploy.prices import hourly_usd, instance_price
 from fmload_deploy.resource import Resource
 from fmload_deploy.sagemaker.container import Served, image_of, served
-from fmload_deploy.sagemaker.kinds import NoCapacity, wait_in_service
+from fmload_deploy.sagemaker.kinds import Endpoint, NoCapacity, wait_in_service
 from fmload_deploy.sagemaker.options import Component, Options
+from fmload_deploy.sagemaker.serve_anew import drop_former, serve
 from fmload_deploy.sagemaker.serving_properties import PropertiesFile
 from fmload_deploy.scheduled_deletion import ScheduledDeletion
 
@@ -42,8 +44,9 @@ class SageMaker:
         self.spec, self.context = spec, context
         self.options: Options = spec.deploy.options
         self.name = name_for(context.run_id, spec.name)
+        self.serving = name_for(context.run_id, f"{spec.name} {_served_digest(spec)}") if context.shared else self.name
         self.emulation = Emulation(spec.name, self.options.emulator, context, self.options.scenario)
-        self.properties = PropertiesFile(self.options.bucket, self.name, self.options.serving_properties)
+        self.properties = PropertiesFile(self.options.bucket, self.serving, self.options.serving_properties)
         self.region = region_of(spec, context.region, REGION if self.options.emulator else None)
 
     def plan(self) -> Plan:
@@ -64,9 +67,14 @@ class SageMaker:
         made = list(lease.up())
         for key, create in self._creations(what):
             lease.cover(resources[key])
+            if key == "endpoint" and self.context.shared and self.context.ledger.standing(resources[key]):
+                Endpoint().settle(resources[key], self.context)  # an update that was broken off
             made.append(self._make(resources[key], create))
             if key in ("endpoint", "component"):
                 made[-1] = self._in_service(made[-1], create)
+            if key == "endpoint":
+                serve(made[-1], self.serving, self.context, self.spec.name, self.options.start_timeout_s)
+        drop_former(self.context, self.spec.name, [*made, *lease.resources()])
         return Deployment(self.spec.name, self._settings(), (*emulated, *made), self._defaults(what))
 
     def _lease(self) -> ScheduledDeletion:
@@ -104,8 +112,8 @@ class SageMaker:
             self.context, self.options.instance_type, self.options.instance_count, said=self.spec.price,
             region=self.region)
         resources = {"properties": self._resource("s3-object", self.properties.name),
-                     "model": self._resource("sagemaker-model", self.name),
-                     "config": self._resource("sagemaker-endpoint-config", self.name),
+                     "model": self._resource("sagemaker-model", self.serving),
+                     "config": self._resource("sagemaker-endpoint-config", self.serving),
                      "endpoint": self._resource("sagemaker-endpoint", self.name, hourly),
                      "component": self._resource("sagemaker-inference-component", self.name)}
         if not self.properties:
@@ -160,12 +168,12 @@ class SageMaker:
             variant["CapacityReservationConfig"] = {"CapacityReservationPreference": "capacity-reservations-only",
                                                     "MlReservationArn": options.capacity_reservation}
         if options.inference_component is None:
-            variant |= {"ModelName": self.name, "InitialVariantWeight": 1.0,
+            variant |= {"ModelName": self.serving, "InitialVariantWeight": 1.0,
                         "ContainerStartupHealthCheckTimeoutInSeconds": self._limit_s()}
         return variant
 
     def _create_endpoint(self, client: Any, resource: Resource) -> dict[str, Any]:
-        made = client.create_endpoint(EndpointName=resource.name, EndpointConfigName=self.name,
+        made = client.create_endpoint(EndpointName=resource.name, EndpointConfigName=self.serving,
                                       Tags=tags(self.context, resource))
         return {"arn": made["EndpointArn"]}
 
@@ -176,7 +184,7 @@ class SageMaker:
         limit = {"ContainerStartupHealthCheckTimeoutInSeconds": self._limit_s()}
         made = client.create_inference_component(
             InferenceComponentName=resource.name, EndpointName=self.name, VariantName=VARIANT,
-            Specification={"ModelName": self.name, "ComputeResourceRequirements": needs, "StartupParameters": limit},
+            Specification={"ModelName": self.serving, "ComputeResourceRequirements": needs, "StartupParameters": limit},
             RuntimeConfig={"CopyCount": component.copies}, Tags=tags(self.context, resource))
         return {"arn": made["InferenceComponentArn"]}
 
@@ -189,3 +197,10 @@ class SageMaker:
             raise FmloadError(f"{self.spec.name}: SageMaker needs an execution role",
                               hint="write deploy.role: arn:aws:iam::…, or set FMLOAD_SAGEMAKER_ROLE")
         return role
+
+
+def _served_digest(spec: EndpointSpec) -> str:
+    """Of what an endpoint serves: the same for the same model, container and settings."""
+    assert spec.deploy is not None
+    said = spec.deploy.options.model_dump(include=Options.SERVED)
+    return hashlib.sha256(repr([spec.model, *sorted(said.items())]).encode()).hexdigest()[:10]

@@ -33,6 +33,7 @@ class Rig:
         self.spent = self.most_promised = 0.0
         self._calls, self._kill_at, self._factor = 0, kill_at, factor
         self._left: dict[int, float] = {}
+        self.machines: dict[str, str] = {}
 
     def begin(self, trial: Trial, left_usd: float | None) -> None:
         self._tick()
@@ -54,6 +55,9 @@ class Rig:
 
     def expected(self, ask: Ask) -> Cost:
         return Cost(100 * ask.share, ask.share)
+
+    def machine_of(self, candidate: str) -> str | None:
+        return self.machines.get(candidate)
 
     def _tick(self) -> None:
         self._calls += 1
@@ -148,6 +152,19 @@ def test_a_search_file_of_a_later_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "search.json").write_text('{"schema": 99}')
     with pytest.raises(Exception, match="later version"):
         search_file.read(tmp_path)
+
+
+def test_candidates_of_the_machine_that_stands_go_first() -> None:
+    rig = Rig()
+    rig.machines = {f"c-{n}": "even" if n % 2 == 0 else "odd" for n in range(8)}
+    search = drive(search_of(), rig, name="grid")
+    assert [one.candidate for one in search.trials] == ["c-0", "c-2", "c-4", "c-6", "c-1", "c-3", "c-5", "c-7"]
+
+
+def test_what_machines_cost_between_trials_is_of_max_cost() -> None:
+    search = search_of()
+    search.idle_usd = 1.0
+    assert len(drive(search, Rig(), Limits(max_cost=3.5), name="grid").trials) == 2
 
 
 def test_a_trial_that_runs_is_gone_on_with_first() -> None:

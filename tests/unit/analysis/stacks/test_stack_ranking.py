@@ -13,9 +13,10 @@ from fmload.model.stack import Candidate, Figure, StackSearch, Trial
 from fmload.results import search_file
 from fmload_analysis.stacks.effects import effects, interactions
 from fmload_analysis.stacks.front import Place, front
+from fmload_analysis.stacks.machines import reused
 from fmload_analysis.stacks.page import write
 from fmload_analysis.stacks.ranking import overlap, ranking, saving
-from fmload_analysis.stacks.words import answer
+from fmload_analysis.stacks.words import answer, machines
 
 
 def search_of(*figures: Figure, by: str = "price_per_1m_output_tokens", shares: tuple[float, ...] = ()) -> StackSearch:
@@ -136,3 +137,25 @@ def test_nothing_tried_is_a_page_too(tmp_path: Path) -> None:
     search_file.write(tmp_path, search)
     write(tmp_path)
     assert "No candidate is shown to meet the objectives" in (tmp_path / "report.md").read_text()
+
+
+def on_machine(trial: Trial, reused: bool, ready_s: float, served: bool = True) -> None:
+    trial.facts.update(machine="00", reused=reused, ready_s=ready_s, served=served, usd_per_hour=3.6)
+
+
+def test_a_takeover_has_saved_what_the_first_start_of_its_machine_took_longer() -> None:
+    search = search_of(*[Figure(1, 0.9, 1.1)] * 4)
+    for number, (took_over, ready_s, served) in enumerate(
+            [(False, 600.0, True), (True, 40.0, True), (True, 90.0, False), (True, 700.0, True)]):
+        on_machine(search.trials[number], took_over, ready_s, served)
+    [one] = reused(search)
+    assert (one.trials, one.first_s, one.again_s, one.saved_s) == (4, 600.0, (40.0, 700.0), 560.0)
+    assert one.saved_usd == pytest.approx(0.56)
+    assert machines(search) == "2 trials took over the machine of the trial before; that saved 9 m 20 s and $0.560."
+
+
+def test_where_no_machine_was_taken_over_nothing_is_said_to_be_saved() -> None:
+    search = search_of(Figure(1, 0.9, 1.1))
+    assert reused(search) == []
+    on_machine(search.trials[0], False, 600.0)
+    assert machines(search) == "No trial could take over one of 1 machine."
