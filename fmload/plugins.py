@@ -23,6 +23,7 @@ SOURCES = Registry("prompt source", {
     "random": "fmload.prompts.random_tokens:RandomTokens",
     "shared_prefix": "fmload.prompts.shared_prefix:SharedPrefix",
     "conversation": "fmload.prompts.conversation:Conversation",
+    "agents": "fmload.prompts.agents:Agents",
     "scenario": "fmload.prompts.scenario:Scenario",
     "jsonl": "fmload.prompts.table:Table",
     "csv": "fmload.prompts.table:Table",

@@ -88,11 +88,13 @@ def unsearchable(objectives: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def searchable(objectives: Any) -> tuple[Objective, ...]:
-    """Those of the objectives by which a search can go: percentiles and means of latencies, and the error rate."""
+    """Those of the objectives by which a search can go: percentiles and means of latencies and of durations of
+    sessions, and the error rate."""
     given = objectives if isinstance(objectives, Mapping) else {}
     sound = {name: limit for name, limit in given.items() if not next(broken({name: limit}), None)}
-    return tuple(one for one in parse_objectives(sound) if one.bound == "at most" and one.level != "session" and (
-        one.percentile is not None or (one.stat == "mean" and one.level == "request") or one.name == "error_rate"))
+    return tuple(one for one in parse_objectives(sound) if one.bound == "at most" and (
+        one.percentile is not None or (one.stat == "mean" and one.level in ("request", "session"))
+        or one.name == "error_rate"))
 
 
 RATES = ("requests_per_s", "output_tokens_per_s")

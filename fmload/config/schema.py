@@ -367,6 +367,8 @@ class LoadSpec(Strict):
     shuffle: bool = Field(False, description="order of the stages drawn by the seed")
     shape: bool = Field(False, description=(
         "users come and go as the locustfile's own LoadTestShape says; concurrency is the most of them"))
+    sessions: bool = Field(False, description=(
+        "concurrency and rate count sessions: a conversation keeps its user to its end; always so for source agents"))
     respread: bool = Field(False, description="users of a lost worker, or its arrivals to come, go to the others")
     stop_when_saturated: bool | None = Field(
         None, description="end a stage that the endpoint cannot keep up with, and skip higher ones; yes in a search")
@@ -567,6 +569,7 @@ class RunFile(Strict):
         yield from _strangers(given)
         yield from _unvaried(given)
         yield from _without_times(given)
+        yield from _inexact_sessions(given)
         if isinstance(given.get("objectives"), Mapping):
             for name, wrong in objectives.broken(given["objectives"]):
                 yield ("objectives", name), wrong
@@ -637,6 +640,24 @@ def _without_times(given: Mapping[str, Any]) -> Iterator[Rule]:
             yield ("prompts", index, "source"), (
                 f"'{name}' has no instants that load.trace could replay; use log for rows of your own, or "
                 "azure_trace, burstgpt or mooncake")
+
+
+def _inexact_sessions(given: Mapping[str, Any]) -> Iterator[Rule]:
+    """Sessions are as many requests as they come to."""
+    load = given.get("load")
+    if not isinstance(_key(load, "requests"), Mapping | ExactSpec):
+        return
+    sources = (_key(one, "source") for one in _listed(given.get("prompts")))
+    if _key(load, "sessions") is True or any(isinstance(name, str) and of_sessions(name) for name in sources):
+        yield ("load", "requests"), "exactly so many requests do not go with sessions, of which each has its own number"
+
+
+def of_sessions(source: str) -> bool:
+    """Whether the source's prompts are whole sessions. One that cannot be loaded is told elsewhere."""
+    try:
+        return bool(getattr(SOURCES.load(source), "sessions", False))
+    except (FmloadError, ImportError):
+        return False
 
 
 def _is_timed(source: str) -> bool:

@@ -68,7 +68,7 @@ class StepRunner:
         seen = self._collector.observation.seen(stage.stage)
         stage.observed = saturation.observed(stage, seen, stage.window_end_ns)
         if stage.find and stage.find.objective is not None:
-            stage.verdict = judging.final(stage, seen)
+            stage.verdict = judging.final(stage, self._collector.observation)
 
     def abort(self) -> None:
         """Close the step that is on, if any, with a short drain; its stages are marked interrupted."""

@@ -16,6 +16,7 @@ class Prompt:
     server is asked for exactly that. `parameters` override the endpoint's for this prompt. `reference` is the ground
     truth, if the source has one. `offset_s` is the arrival time after the stage's start in a trace. Prompts of one
     `conversation` are sent in order of `turn`; with `served` their earlier answers are those that the server gives.
+    `steps`: a whole session, as `model.step.Step` has them; the prompt itself is its first request.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Prompt:
     turn: int = 0
     think_s: float = 0.0
     served: bool = False
+    steps: list[dict[str, Any]] = field(default_factory=list)
 
     def as_messages(self) -> list[dict[str, Any]]:
         """The chat form: `messages`, or the text as one user message."""

@@ -23,16 +23,19 @@ _BECOMES: Mapping[Status, tuple[Status, ...]] = {
 @dataclass(slots=True)
 class Load:
     """How much: users at the same time (`concurrency`), arrivals a second (`rate`) of a process, or the speed-up of a
-    trace (`trace`)."""
+    trace (`trace`). `sessions`: of whole sessions."""
 
     kind: LoadKind
     value: int | float  # users are a whole number, and stay one in every file
     arrivals: Mapping[str, Any] | None = None  # of a rate: {"process": name, **its options}
+    sessions: bool = False
 
     @property
     def text(self) -> str:
-        """`8 users`, `2.5/s`, or `trace ×2`."""
-        return {"concurrency": format_users(self.value), "rate": f"{self.value:g}/s",
+        """`8 users`, `2.5/s`, or `trace ×2`; `8 sessions`, `2.5 sessions/s`."""
+        several = "session" if self.value == 1 else "sessions"
+        return {"concurrency": f"{self.value:g} {several}" if self.sessions else format_users(self.value),
+                "rate": f"{self.value:g} sessions/s" if self.sessions else f"{self.value:g}/s",
                 "trace": f"trace ×{self.value:g}"}[self.kind]
 
 
@@ -211,4 +214,5 @@ class Stage:
     @property
     def load_label(self) -> str:
         """The load in a report: `16 users`, `3.5 requests/s` or `trace ×2`."""
-        return f"{self.load.value:g} requests/s" if self.load.kind == "rate" else self.load.text
+        requests = self.load.kind == "rate" and not self.load.sessions
+        return f"{self.load.value:g} requests/s" if requests else self.load.text

@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 from fmload.base.apportion import shares, spread
 from fmload.base.errors import FmloadError
 from fmload.config.objectives import searchable
-from fmload.config.schema import ArrivalSpec, ComponentSpec, EndpointSpec, LoadSpec, PromptSpec, RunFile
+from fmload.config.schema import (
+    ArrivalSpec,
+    ComponentSpec,
+    EndpointSpec,
+    LoadSpec,
+    PromptSpec,
+    RunFile,
+    of_sessions,
+)
 from fmload.model.stage import Find, Load, MixPart, Stage, StopIf, Until, WarmUp
 
 DEFAULT_WINDOW_S = 60.0
@@ -110,7 +118,8 @@ def _mix(run: RunFile, lane: Combination, number: int) -> MixPart | None:
 
 
 def _stage(run: RunFile, number: int, step: int, repeat: int, lane: Combination) -> Stage:
-    spec, endpoint, load = run.load, lane.endpoint, lane.load
+    spec, endpoint = run.load, lane.endpoint
+    load = replace(lane.load, sessions=spec.sessions or of_sessions(lane.prompts.source))
     window_s, ramp_s, until, find = spec.window_s, spec.ramp_s, None, None
     if load.kind == "trace":  # `replay` bounds its window by the trace's length, once that is known
         ramp_s = 0.0

@@ -12,6 +12,7 @@ from fmload.base.errors import Faults, FmloadError
 from fmload.config.server_identity import server_of
 from fmload.plugins import SOURCES
 from fmload.prompts import store
+from fmload.prompts.folding import folded
 from fmload.prompts.selection import Progress, make_set
 from fmload.results.folder import Results
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # Prompts to prepare where neither the run file nor the source says.
 _LEAST, _MOST = 50, 10_000
 _SHORT_REQUEST_S = 0.25
+_SHORT_STEP_S = 0.1  # a request of a session
 _FAST_ANSWER_S, _FAST_TOKENS_PER_S = 0.01, 500.0  # an answer of few tokens may be there sooner
 
 
@@ -102,6 +104,9 @@ def _at_most(load: LoadSpec, shortest_s: float) -> float:
 
 
 def _shortest_s(spec: PromptSpec) -> float:
+    requests: int | None = getattr(spec.options, "requests", None)
+    if requests is not None:  # of a session
+        return _SHORT_STEP_S * max(1, requests)
     length: Distribution | None = spec.output_tokens or getattr(spec.options, "answer_tokens", None)
     if length is None:
         return _SHORT_REQUEST_S
@@ -154,6 +159,8 @@ def _prepare_set(run_file: RunFile, spec: PromptSpec, path: Path, progress: Prog
     count = wanted(run_file, spec)
     parts = [_for_tokenizer(run_file, spec, tokenizer, prefix, count, progress)
              for tokenizer, prefix in _parts(run_file, spec)]
+    if run_file.load.sessions:
+        parts = [folded(content, spec.name) for content in parts]
     part = path.with_name(f"{path.name}.part")  # a run that is resumed takes what has the set's name for whole
     part.write_bytes(b"".join(parts))
     part.replace(path)

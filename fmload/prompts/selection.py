@@ -46,7 +46,8 @@ def make_set(spec: PromptSpec, source: Source, tokenizer: Tokenizer, seed: str, 
     items = source.items(seed)
     left = count if count is not None else operator.length_hint(items)
     selection = _Selection(spec, count, endless=getattr(source, "endless", False),
-                           unique=spec.unique and not getattr(source, "timed", False))
+                           unique=spec.unique and not any(getattr(source, kind, False)
+                                                          for kind in ("timed", "sessions")))
     for group in _made(source, tokenizer, _with_heads(items, spec.marked), left):
         selection.add(group, f"{seed}/output")
         progress(spec.name, len(selection.kept), count)
@@ -60,7 +61,8 @@ def make_set(spec: PromptSpec, source: Source, tokenizer: Tokenizer, seed: str, 
 class _Selection:
     """The prompts kept so far: those that fit the filter and, where that is asked, are like none before.
 
-    A trace's prompts are kept even when they are alike: each of them is an arrival.
+    A trace's prompts are kept even when they are alike: each of them is an arrival. So are sessions: an agent may begin
+    each of them with the same question.
     """
 
     def __init__(self, spec: PromptSpec, count: int | None, endless: bool, unique: bool) -> None:

@@ -21,7 +21,7 @@ SCHEMA = pa.schema([("request_id", pa.string()), ("stage", pa.int32()), ("endpoi
                     ("prompt_set", pa.string()), ("prompt_id", pa.string()), ("text", pa.string()),
                     ("reasoning", pa.string()), ("cut", pa.bool_())])
 ANSWERS_FULL = "answers_full"  # the event of a worker that keeps no more
-_FIXMAP = range(0x80, 0x90)
+_MAPS = (*range(0x80, 0x90), 0xDE, 0xDF)  # first bytes of msgpack's maps: up to 15 entries, and more
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ def _limited(text: str, limit_bytes: int) -> tuple[str, bool]:
 
 def is_answer(packed: bytes) -> bool:
     """Whether a frame is an answer, or another map that travels beside the records; else it is a record."""
-    return packed[:1] != b"" and packed[0] in _FIXMAP
+    return packed[:1] != b"" and packed[0] in _MAPS
 
 
 def is_kept(row: dict[str, Any]) -> bool:

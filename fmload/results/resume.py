@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from fmload.results import answers, journal, stage_file
 from fmload.model.prompt import Prompt
 from fmload.model.record import unpack
+from fmload.model.step import session_of
 from fmload.base.resources import read_json_lines
 from fmload.results.folder import Results
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`sent`: ids of the prompts that each endpoint, by name, was sent. `in_flight`: the most requests at a time in the
-    stages that were interrupted, of which a kill leaves no record."""
+    """`sent`: ids of the prompts, or sessions, of which each endpoint, by name, was sent something. `in_flight`: the
+    most requests at a time in the stages that were interrupted, of which a kill leaves no record."""
 
     sent: Mapping[str, frozenset[str]]
     in_flight: int = 0
@@ -40,7 +41,7 @@ def history_of(results: Results) -> History:
         for packed in journal.read(path):
             if not answers.is_answer(packed):
                 record = unpack(packed)
-                sent[record.endpoint].add(record.prompt_id)
+                sent[record.endpoint].add(session_of(record.prompt_id))
     return History({endpoint: frozenset(prompts) for endpoint, prompts in sent.items()}, _in_flight(results))
 
 

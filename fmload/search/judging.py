@@ -7,6 +7,7 @@ from fmload.model.stage import Stage
 from fmload.model.verdict import LoadVerdict
 from fmload.search.verdicts import confidence_of_look, judge, looks
 from fmload.statistics.observation import Observation, Seen
+from fmload.statistics.observed_sessions import SeenSessions
 
 NS = 1e9
 
@@ -24,23 +25,28 @@ class Judging:
         if not self._looks_s or (now_ns - since_ns) / NS < self._looks_s[0]:
             return None
         self._looks_s.pop(0)
-        found = _judged(self._stage, self._observation.seen(self._stage.stage).settled(since_ns, now_ns))
+        seen = self._observation.seen(self._stage.stage).settled(since_ns, now_ns)
+        ended = self._observation.sessions(self._stage.stage).ended_within(since_ns, now_ns)
+        found = _judged(self._stage, seen, ended)
         self._stage.verdict = found
         return None if found.result == "unclear" else "clear"
 
 
-def final(stage: Stage, seen: Seen) -> LoadVerdict:
-    """The verdict on all requests that began in the window, those that ended after it and those cut off included."""
-    found = _judged(stage, seen.begun_within(stage.window_start_ns, stage.window_end_ns))
+def final(stage: Stage, observation: Observation) -> LoadVerdict:
+    """The verdict on all requests that began in the window, those that ended after it and those cut off included, and
+    on the sessions that ended in it."""
+    window = stage.window_start_ns, stage.window_end_ns
+    found = _judged(stage, observation.seen(stage.stage).begun_within(*window),
+                    observation.sessions(stage.stage).ended_within(*window))
     if stage.window_closed == "saturated":
         return LoadVerdict("fails", found.confidence, found.judged, "it could not keep up with the arrivals")
     return found
 
 
-def _judged(stage: Stage, seen: Seen) -> LoadVerdict:
+def _judged(stage: Stage, seen: Seen, ended: SeenSessions) -> LoadVerdict:
     assert stage.find is not None
     confidence = confidence_of_look(stage.find.confidence, stage.find.extend)
-    return judge(parse_objectives(stage.find.objective or {}), seen, confidence)
+    return judge(parse_objectives(stage.find.objective or {}), seen, confidence, ended)
 
 
 def waits_for(stage: Stage) -> str:

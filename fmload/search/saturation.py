@@ -13,7 +13,7 @@ import numpy as np
 
 from fmload.model.stage import Stage, StageMark
 from fmload.model.verdict import Observed
-from fmload.statistics import estimates
+from fmload.statistics import estimates, intervals
 from fmload.statistics.observation import Observation, Seen
 
 CONFIDENCE = 0.95
@@ -56,6 +56,8 @@ def falls_behind(stage: Stage, observation: Observation, due: Due, now_ns: int) 
     """
     if stage.load.kind != "rate" or not stage.ramp_start_ns or not stage.window_start_ns:
         return False
+    if stage.load.sessions:
+        return _sessions_fall_behind(stage, observation, due, now_ns)
     seen = observation.seen(stage.stage)
     if not len(seen):
         return now_ns - stage.window_start_ns > 2 * LEAST_S * NS
@@ -67,6 +69,24 @@ def falls_behind(stage: Stage, observation: Observation, due: Due, now_ns: int) 
     found = estimates.rate("requests_per_s", seen, from_ns, now_ns, CONFIDENCE)
     high = found.high if found else None if seen.ok.any() else 0.0
     from_s, to_s = ((instant_ns - one_ns - stage.ramp_start_ns) / NS for instant_ns in (from_ns, now_ns))
+    return high is not None and high < (1 - SHORT) * due.between(from_s, to_s) / (to_s - from_s)
+
+
+def _sessions_fall_behind(stage: Stage, observation: Observation, due: Due, now_ns: int) -> bool:
+    """The same of sessions: those that finish against those that arrive, one duration earlier."""
+    seen = observation.sessions(stage.stage)
+    if not len(durations_s := seen.durations_s[:FIRST]):
+        return False  # none has ended: how long one takes is not known
+    one_ns = float(np.median(durations_s)) * NS
+    from_ns = max(float(stage.window_start_ns), stage.ramp_start_ns + 2 * one_ns)
+    if now_ns - from_ns < LEAST_S * NS:
+        return False
+    ended_ns = seen.ended_ns[seen.finished]
+    inside = ended_ns[(ended_ns >= from_ns) & (ended_ns < now_ns)]
+    found = intervals.throughput_interval((inside - from_ns) / NS, np.ones(len(inside)), (now_ns - from_ns) / NS,
+                                          confidence=CONFIDENCE)
+    from_s, to_s = ((instant_ns - one_ns - stage.ramp_start_ns) / NS for instant_ns in (from_ns, now_ns))
+    high = found.high if found else None
     return high is not None and high < (1 - SHORT) * due.between(from_s, to_s) / (to_s - from_s)
 
 

@@ -16,11 +16,14 @@ from fmload.model.verdict import Judged, LoadVerdict, Result
 from fmload.statistics import estimates
 from fmload.statistics.limits import error_rate, of_samples
 from fmload.statistics.observation import Seen
+from fmload.statistics.observed_sessions import SeenSessions
 
 
-def judge(objectives: Iterable[Objective], seen: Seen, confidence: float) -> LoadVerdict:
-    """The verdict on requests that began in one window. One missed objective decides; one unclear leaves it open."""
-    judged = tuple(_judged(objective, seen, confidence) for objective in objectives)
+def judge(objectives: Iterable[Objective], seen: Seen, confidence: float,
+          sessions: SeenSessions | None = None) -> LoadVerdict:
+    """The verdict on requests that began in one window, and on `sessions` that ended in it. One missed objective
+    decides; one unclear leaves it open."""
+    judged = tuple(_judged(objective, seen, sessions or SeenSessions([]), confidence) for objective in objectives)
     results = {one.result for one in judged}
     result: Result = "fails" if "fails" in results else "unclear" if "unclear" in results else "meets"
     return LoadVerdict(result, confidence, judged, "" if len(seen) else "no request began in the window")
@@ -41,7 +44,9 @@ def met(verdict: LoadVerdict | None) -> bool:
     return verdict is not None and verdict.result == "meets"
 
 
-def _judged(objective: Objective, seen: Seen, confidence: float) -> Judged:
+def _judged(objective: Objective, seen: Seen, sessions: SeenSessions, confidence: float) -> Judged:
+    if objective.level == "session":
+        return of_samples(objective, sessions.samples_of(objective), confidence)
     if objective.name == "error_rate":
         return error_rate(objective, seen.failed[seen.failed | seen.ok], confidence)
     return of_samples(objective, estimates.samples_of(objective, seen, math.inf), confidence)

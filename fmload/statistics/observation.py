@@ -19,7 +19,9 @@ from fmload.metrics import definitions as metrics
 from fmload.metrics.definitions import METRICS, Bools, Columns, Floats, Ints
 from fmload.model.outcome import NEITHER
 from fmload.model.record import Record, unpack
-from fmload.results import answers
+from fmload.results import answers, sessions
+from fmload.statistics.observed_sessions import SeenSessions
+from fmload.statistics.observed_sessions import Told as ToldSession
 
 Told = tuple[Record, int]  # a record, and how far its worker's clock is ahead of the master's
 
@@ -87,6 +89,7 @@ class _Watched:
     told: list[Told] = field(default_factory=list)
     ended_ns: list[int] = field(default_factory=list)  # ascending
     outcomes: Counter[str] = field(default_factory=Counter)
+    sessions: list[ToldSession] = field(default_factory=list)
 
 
 class Observation:
@@ -105,10 +108,22 @@ class Observation:
         if not self._watched:
             return
         for frame in packed:
-            if not answers.is_answer(frame):
+            if answers.is_answer(frame):
+                self._take_session(frame, offset_ns)
+            else:
                 record = unpack(frame)
                 if (watched := self._watched.get(record.stage)) is not None:
                     _note(watched, record, offset_ns)
+
+    def _take_session(self, frame: bytes, offset_ns: int) -> None:
+        session = sessions.unpack(frame)
+        watched = self._watched.get(session.stage) if session is not None else None
+        if session is not None and watched is not None and watched.keep:
+            watched.sessions.append((session, offset_ns))
+
+    def sessions(self, stage: int) -> SeenSessions:
+        """The sessions of a stage that have ended so far and are here, if its requests are kept."""
+        return SeenSessions(self._watched[stage].sessions if stage in self._watched else [])
 
     def seen(self, stage: int) -> Seen:
         """The requests of a stage that have ended so far and are here, if they are kept."""

@@ -38,6 +38,7 @@ from fmload.worker.arrival_queue import ArrivalQueue, Due
 from fmload.worker.cancellation import Cancellation
 from fmload.worker.conversations import Conversations
 from fmload.worker.load_balancer import LoadBalancer
+from fmload.worker.prepared_sessions import PreparedSessions
 from fmload.worker.safe_check import SafeCheck
 from fmload.worker.slots import Lane, Slots, opening_s
 from fmload.worker.timer import Timer
@@ -159,6 +160,7 @@ class Dispatcher:
         self._safe_check = SafeCheck(checks, run.seed) if checks is not None else None
         self._trial = run.load.trial or None
         self._conversations = Conversations(keep_session)
+        self._sessions = PreparedSessions(self._ask_step, self.lanes.serves, keep_session, self._tell_if_idle)
         self._in_flight: dict[gevent.Greenlet, Lane] = {}
         self._helpers: list[gevent.Greenlet] = []
         self._paced: dict[int, Paced] = {}  # by stage, those of open loops
@@ -310,7 +312,7 @@ class Dispatcher:
     def _spawn_due(self, lane: Lane, schedule: ArrivalQueue, now_ns: int) -> None:
         """All that is due by now, up to a bound: a round of the loop for each would not catch up after a burst."""
         for _ in range(SPAWNED_AT_ONCE):
-            self._spawn(lane, *schedule.take())
+            self._begin(lane, *schedule.take())
             if lane.left is not None:
                 lane.left -= 1
             if schedule.next is None or schedule.next[0] > now_ns:
@@ -320,6 +322,7 @@ class Dispatcher:
         """Send nothing new; call `when_idle` once nothing is in flight any more."""
         self.lanes.close()
         self._conversations.cut()
+        self._sessions.close()
         self._paced = {}
         self._end_helpers()
         self._when_idle, self._when_spent = when_idle, None
@@ -329,6 +332,7 @@ class Dispatcher:
         """End what is in flight, and keep it as `censored` or `cancelled`; wait for that, `limit_s` at most."""
         self._censoring = outcome == "censored"
         gevent.killall(list(self._in_flight), block=limit_s > 0, timeout=limit_s)
+        self._sessions.join(limit_s)
 
     def drain(self, limit_s: float) -> None:
         """Wait for what is in flight, `limit_s` at most."""
@@ -348,14 +352,15 @@ class Dispatcher:
         if self._when_spent is not None and not self._in_flight and all(lane.spent for lane in self.lanes):
             spent, self._when_spent = self._when_spent, None
             spent()
-        if self._when_idle is not None and not self._in_flight:
+        if self._when_idle is not None and not self._in_flight and not self._sessions:
             tell, self._when_idle = self._when_idle, None
             tell()
 
     # -- requests -------------------------------------------------------------------------------------------------
 
     def serve_one(self, idle: Callable[[], AbstractContextManager[None]]) -> None:
-        """One request of a user: wait for a slot (inside `idle()`), send, wait for the end, give the slot back.
+        """One request or session of a user: wait for a slot (inside `idle()`), send, wait for the end, give the slot
+        back.
 
         The user became free when it asked, or when its slot opened, whichever is later. A user that is killed takes
         its request with it, and the record is kept.
@@ -363,11 +368,23 @@ class Dispatcher:
         with idle():
             lane = self.lanes.take()
             prompt = self._own_prompt(lane)
-        request = self._spawn(lane, time.monotonic_ns(), prompt)
+        request = self._begin(lane, time.monotonic_ns(), prompt)
         try:
             self.finished(request)
         finally:
             self.release(lane)
+
+    def _begin(self, lane: Lane, due_ns: int, prompt: Prompt | None) -> gevent.Greenlet:
+        """A request that is due, or a session, in a greenlet of its own."""
+        if not self._prompts[lane.endpoint, lane.prompt_set][0].steps:
+            return self._spawn(lane, due_ns, prompt)
+        prompt = prompt or self._deals[lane.endpoint, lane.prompt_set].take(time.monotonic())
+        return self._sessions.begin(lane, prompt, due_ns)
+
+    def _ask_step(self, lane: Lane, prompt: Prompt, due_ns: int,
+                  note: dict[str, Any]) -> tuple[Record, Reading] | None:
+        """A request of a prepared session, to its end."""
+        return self.finished(self._spawn(lane, due_ns, prompt, note))
 
     def start(self, lane: Lane, prompt: Prompt, note: dict[str, Any]) -> gevent.Greenlet:
         """Send a prompt of a scenario now; its record holds the note."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 from uuid import uuid4
 
-from fmload.model.record import Record
-from fmload.model.session import Session, SessionOutcome, covered_ns
+import orjson
 
-Span = tuple[int, int]
+from fmload.model.record import Record
+from fmload.model.session import Session, SessionOutcome, Span, covered_ns, critical_path
 
 
 class SessionLog:
@@ -26,35 +27,50 @@ class SessionLog:
         self._failed = 0
         self._cut = False
         self._over = False
-        self._requests: list[Span] = []
-        self._tools: list[Span] = []
-        self._pauses: list[Span] = []
+        self._lost = False
+        self._context: int | None = None
+        self._spans: list[Span] = []
 
-    def add(self, record: Record) -> None:
-        """A request of the session has ended."""
+    def add(self, record: Record, step: str | None = None, after: tuple[str, ...] | None = None,
+            made_good: bool = False) -> None:
+        """A request of the session has ended. `step` and `after` as a span has them; `made_good`: it failed, and is
+        sent again."""
         self._first = self._first or record
         self._requests_made += 1
         self._cut |= record.outcome in ("censored", "cancelled")
         self._failed += record.outcome != "ok"
+        self._lost |= record.outcome != "ok" and not made_good
+        tokens = record.input_tokens or record.prompt_tokens
+        self._context = max(filter(None, (self._context, tokens)), default=None)
         if record.send_ns is not None:
-            self._requests.append((record.send_ns, record.last_token_ns or record.end_ns or record.send_ns))
+            end_ns = record.last_token_ns or record.end_ns or record.send_ns
+            self._spans.append(Span("request", record.send_ns, end_ns, step, after, record.first_token_ns,
+                                    prefill_ns(record)))
 
     @contextmanager
-    def tool(self) -> Iterator[None]:
+    def tool(self, step: str | None = None, after: tuple[str, ...] | None = None) -> Iterator[None]:
         """A tool is at work while the block runs."""
-        with _span(self._tools):
+        with self._span("tool", step, after):
             yield
 
     @contextmanager
-    def thinking(self) -> Iterator[None]:
+    def thinking(self, step: str | None = None, after: tuple[str, ...] | None = None) -> Iterator[None]:
         """Its user thinks while the block runs."""
-        with _span(self._pauses):
+        with self._span("think", step, after):
             yield
 
     def thought(self, seconds: float) -> None:
         """Its user has just thought for so long."""
         now_ns = time.monotonic_ns()
-        self._pauses.append((now_ns - int(seconds * 1e9), now_ns))
+        self._spans.append(Span("think", now_ns - int(seconds * 1e9), now_ns))
+
+    @contextmanager
+    def _span(self, kind: Literal["tool", "think"], step: str | None, after: tuple[str, ...] | None) -> Iterator[None]:
+        begun_ns = time.monotonic_ns()
+        try:
+            yield
+        finally:
+            self._spans.append(Span(kind, begun_ns, time.monotonic_ns(), step, after))
 
     def ended(self, outcome: SessionOutcome) -> Session | None:
         """The session, as its script left it; one that lost a request is not finished. None where nothing was sent in
@@ -62,21 +78,46 @@ class SessionLog:
         if self._first is None or self._over:
             return None
         self._over = True
-        if outcome == "finished" and self._failed:
+        if outcome == "finished" and self._lost:
             outcome = "cut" if self._cut else "failed"
         first = self._first
-        begin_ns, end_ns = ((min(start for start, _ in self._requests), max(end for _, end in self._requests))
-                            if self._requests else (None, None))
-        parts = [0, 0, 0] if begin_ns is None or end_ns is None else [
-            covered_ns(spans, begin_ns, end_ns) for spans in (self._requests, self._tools, self._pauses)]
-        return Session(self.session, self.name, self.user, first.worker, first.stage, first.endpoint, first.prompt_set,
-                       begin_ns, end_ns, outcome, self._requests_made, self._failed, *parts)
+        session = Session(self.session, self.name, self.user, first.worker, first.stage, first.endpoint,
+                          first.prompt_set, None, None, outcome, self._requests_made, self._failed,
+                          context_tokens=self._context)
+        self._measure(session)
+        return session
+
+    def _measure(self, session: Session) -> None:
+        """Note how long it took and where the time went; nothing where nothing was sent."""
+        requests = [span for span in self._spans if span.kind == "request"]
+        if not requests:
+            return
+        begin_ns, end_ns = min(span.begin_ns for span in requests), max(span.end_ns for span in requests)
+        session.begin_ns, session.end_ns = begin_ns, end_ns
+        session.in_requests_ns, session.in_tools_ns, session.thinking_ns = (
+            covered_ns([(span.begin_ns, span.end_ns) for span in self._spans if span.kind == kind], begin_ns, end_ns)
+            for kind in ("request", "tool", "think"))
+        for span in critical_path(self._spans, end_ns):
+            if span.kind == "tool":
+                session.path_tools_ns += span.end_ns - span.begin_ns
+            elif span.kind == "think":
+                session.path_thinking_ns += span.end_ns - span.begin_ns
+            else:
+                _add_request(session, span)
 
 
-@contextmanager
-def _span(into: list[Span]) -> Iterator[None]:
-    begun_ns = time.monotonic_ns()
-    try:
-        yield
-    finally:
-        into.append((begun_ns, time.monotonic_ns()))
+def _add_request(session: Session, span: Span) -> None:
+    first_ns = span.end_ns if span.first_token_ns is None else min(span.first_token_ns, span.end_ns)
+    session.path_waiting_ns += first_ns - span.begin_ns
+    session.path_decoding_ns += span.end_ns - first_ns
+    if span.prefill_ns is not None:
+        session.path_prefill_ns = (session.path_prefill_ns or 0) + min(span.prefill_ns, first_ns - span.begin_ns)
+
+
+def prefill_ns(record: Record) -> int | None:
+    """What the server says that it spent on the prompt (llama.cpp's `timings.prompt_ms`); None where it does not."""
+    if record.detail is None or "prompt_ms" not in record.detail:
+        return None
+    told = orjson.loads(record.detail).get("timings")
+    spent_ms = told.get("prompt_ms") if isinstance(told, dict) else None
+    return round(spent_ms * 1e6) if isinstance(spent_ms, int | float) and 0 <= spent_ms < 1e9 else None

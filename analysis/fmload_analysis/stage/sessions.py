@@ -55,6 +55,8 @@ class Sessions:
     whole: SessionSummary
     by_name: tuple[SessionSummary, ...]
     lost: int = 0
+    under_way: float | None = None  # at a time, on average over the window
+    begun: int = 0  # inside the window
 
 
 def sessions_of(run: Run, stage: Stage, seen: Iterable[str] = ()) -> Sessions | None:
@@ -66,7 +68,17 @@ def sessions_of(run: Run, stage: Stage, seen: Iterable[str] = ()) -> Sessions | 
     ended = {row["session"] for row in rows}
     names = sorted({row["name"] for row in rows})
     by_name = tuple(_summary(name, [row for row in rows if row["name"] == name], window) for name in names)
-    return Sessions(_summary("", rows, window), by_name, len(known - ended))
+    return Sessions(_summary("", rows, window), by_name, len(known - ended), _under_way(rows, window),
+                    sum(0 <= row["begin_ns"] < window for row in rows))
+
+
+def _under_way(rows: list[dict[str, Any]], window: int) -> float | None:
+    """How many sessions were under way on average; one that the end of the stage cut was until then."""
+    if not window:
+        return None
+    begun, ended = _instants(rows)
+    ended = np.where([row["outcome"] == "cut" for row in rows], np.inf, ended)
+    return float(np.nansum(np.clip(np.minimum(ended, window) - np.maximum(begun, 0), 0, None))) / window
 
 
 def _rows(run: Run, stage: Stage) -> list[dict[str, Any]]:

@@ -89,7 +89,12 @@ class StageSummary:
     def never_sent(self) -> int | None:
         """Of the asked, those of which no worker made a record: it was behind its schedule when the window closed, or
         it was gone. None in a closed loop."""
-        return None if self.asked is None else max(0, self.asked - self.evidence.due)
+        if self.asked is None:
+            return None
+        there = self.evidence.due
+        if self.stage.load.sessions and self.sessions is not None:
+            there = self.sessions.begun + self.sessions.lost
+        return max(0, self.asked - there)
 
     @property
     def offered_per_s(self) -> float | None:

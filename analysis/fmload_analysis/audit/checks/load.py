@@ -7,6 +7,7 @@ import math
 from fmload.base.units import format_duration
 from fmload_analysis.audit.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts, graded, relative
 from fmload_analysis.stage.evidence import LATE_S
+from fmload_analysis.stage.sessions import Sessions
 from fmload_analysis.verdict.table import Check
 
 LOCKED = 0.8  # of the time between sends in the longest gaps, one a round of all users
@@ -33,6 +34,8 @@ def littles_law(facts: Facts) -> Check | None:
 def offered_load(facts: Facts) -> Check | None:
     """Achieved against offered concurrency or rate."""
     stage, totals = facts.summary.stage, facts.summary.totals
+    if stage.load.sessions and facts.summary.sessions is not None:
+        return _offered_sessions(facts, facts.summary.sessions)
     if stage.concurrency is not None:
         offered, achieved, what = float(stage.concurrency), facts.value("achieved_concurrency"), "requests in flight"
         checks = facts.summary.safe_checks
@@ -54,6 +57,22 @@ def offered_load(facts: Facts) -> Check | None:
         return Check(4, "achieved = offered", PASS, f"{achieved:.4g} {what} of {offered:.4g} offered, over all "
                      "requests from the first to the last: with exactly so many, fewer are in flight at both ends.",
                      {"offered": offered, "achieved": achieved})
+    return Check(4, "achieved = offered", graded(difference, CLOSE if stage.concurrency else 0.1),
+                 f"{achieved:.4g} {what} of {offered:.4g} offered ({difference:+.1%}).",
+                 {"offered": offered, "achieved": achieved})
+
+
+def _offered_sessions(facts: Facts, sessions: Sessions) -> Check | None:
+    """Sessions at a time, or begun a second; how many requests that makes is the sessions' own affair."""
+    stage, window_s = facts.summary.stage, facts.summary.totals.window_s
+    if stage.concurrency is not None:
+        offered, achieved, what = float(stage.concurrency), sessions.under_way, "sessions under way"
+    else:
+        offered, what = facts.summary.offered_per_s or 0.0, "sessions begun a second"
+        achieved = sessions.begun / window_s if window_s else None
+    if achieved is None or not offered:
+        return None
+    difference = relative(achieved, offered)
     return Check(4, "achieved = offered", graded(difference, CLOSE if stage.concurrency else 0.1),
                  f"{achieved:.4g} {what} of {offered:.4g} offered ({difference:+.1%}).",
                  {"offered": offered, "achieved": achieved})
