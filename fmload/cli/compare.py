@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmload.base.errors import EXIT_OBJECTIVES, EXIT_OK, FmloadError
+from fmload.base.redaction import printable
 
 if TYPE_CHECKING:
     from fmload_analysis.published.comparing import Side
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     found, notes = _ours(paths, metrics, args.force) if all(map(_is_run, paths)) else _with_imports(paths, metrics)
     text = "\n".join(as_markdown(comparison, args.fail_on) for comparison in found)
     text += f"\nDefinitions of other tools: {'; '.join(notes)}.\n" if notes else ""
-    print(text)
+    print(printable(text))
     if args.out:
         args.out.write_text(text)
     failed = args.fail_on is not None and any(

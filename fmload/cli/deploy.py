@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmload.base.errors import EXIT_OK, EXIT_USAGE, FmloadError
+from fmload.base.redaction import printable
 
 if TYPE_CHECKING:
     from fmload.config.schema import RunFile
@@ -101,7 +102,7 @@ def _up(args: argparse.Namespace) -> int:
     context = lifecycle.context_for(run_file, results, keep=True)
     lifecycle.look_before(run_file, context)
     for spec in lifecycle.up(run_file, context).endpoints:
-        print(f"{spec.name}: {spec.url or (spec.model_extra or {}).get('endpoint_name') or spec.model}")
+        print(printable(f"{spec.name}: {spec.url or (spec.model_extra or {}).get('endpoint_name') or spec.model}"))
     print(f"remove it with: fmload deploy down {context.ledger.path}")
     return EXIT_OK
 
@@ -141,7 +142,7 @@ def _state(entry: Entry, ledger: Ledger) -> str:
     try:
         return "up" if lifecycle.exists(entry, lifecycle.context_of(ledger)) else "gone"
     except FmloadError as error:
-        print(f"{entry.resource}: {error.message}", file=sys.stderr)
+        print(printable(f"{entry.resource}: {error.message}"), file=sys.stderr)
         return "unknown"
 
 
@@ -165,7 +166,7 @@ def _sweep(args: argparse.Namespace) -> int:
     doomed = sweep.removable(runs, mine, args.run, args.owner)
     for run_id, run in runs.items():
         fate = "to be deleted" if run_id in doomed else "kept; name it to delete it: --run " + run_id
-        print(f"{run.line()}: {fate}", *run.resources, sep="\n  ")
+        print(*(printable(str(line)) for line in (f"{run.line()}: {fate}", *run.resources)), sep="\n  ")
     if not doomed:
         wanted = f"={', '.join(args.run)}" if args.run else ""
         print(f"nothing to delete{'' if runs else f' with the tag fmload:run{wanted}'} in {region or 'this region'}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fmload.base.errors import FmloadError
+from fmload.base.redaction import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,9 +64,7 @@ def results(files: Sequence[Path], tool: str | None = None, out: Path | None = N
     paths = (*paths, *_report_of(write_run(paths[0].parent / "run", sweep)))
     corrected = sum(bool(row.corrections) for row in rows)
     print(f"{len(rows)} stages of {sweep.tool}, {corrected} of them with figures that their own columns contradict")
-    print(in_one_sentence(sweep, rows))
-    for reason in sweep.skipped:
-        print(f"left out: {reason}")
+    print(printable(in_one_sentence(sweep, rows)), *(printable(f"left out: {why}") for why in sweep.skipped), sep="\n")
     for path in paths:
-        print(path)
+        print(printable(str(path)))
     return 0

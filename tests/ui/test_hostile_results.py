@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from handmade import request, stage, write
 from playwright.sync_api import expect
+from published_data import published_cases
 from watched import Watched
 
 from fmload.cli.main import main
@@ -21,6 +22,7 @@ LINK = "[click](javascript:document.title='taken') ![x](http://192.0.2.1/x.png)"
 FORMULA = "=HYPERLINK(\"http://192.0.2.1/\",\"x\")"
 TERMINAL = "\x1b]0;taken\x07\x1b[2J\u202e"
 MARKUP = "[/] [link=http://192.0.2.1/]x[/link]"  # of the library that writes tables to the terminal
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\u202e]")
 HOSTILE = f"{FORMULA} {SCRIPT} {LINK} {TERMINAL} {MARKUP}"
 
 
@@ -73,7 +75,7 @@ def test_no_markdown_file_holds_a_tag_a_picture_from_elsewhere_or_a_control_char
         assert "onerror" in text or path.stat().st_size < 2_000
         assert not re.search(r"<(script|img|/script)", text), path.name
         assert "![x](http" not in text, path.name
-        assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", path.read_text()), path.name
+        assert not CONTROL.search(path.read_text()), path.name
 
 
 def test_no_cell_of_a_csv_file_is_a_formula(reported: Path) -> None:
@@ -87,11 +89,24 @@ def test_no_cell_of_a_csv_file_is_a_formula(reported: Path) -> None:
         assert "\x1b" not in path.read_text()
 
 
-@pytest.mark.parametrize("command", ["report", "audit", "compare"])
+@pytest.mark.parametrize("command", ["report", "audit", "compare", "report --as llmperf", "report --as aiperf"])
 def test_the_terminal_is_told_no_control_character(reported: Path, command: str,
                                                    capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
-    main([command, str(reported), *([str(reported)] if command == "compare" else [])])
+    name, *options = command.split()
+    main([name, str(reported), *([str(reported)] if command == "compare" else []), *options])
     told = capsys.readouterr()
     assert "onerror" in told.out or "HYPERLINK" in told.out
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", told.out + told.err)
+    assert not CONTROL.search(told.out + told.err)
+
+
+def test_an_import_tells_no_control_character_of_other_tools_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                                   capsys: pytest.CaptureFixture[str]) -> None:
+    right = json.loads((published_cases() / "vllm_10-of-250-failed.json").read_text())
+    hostile = {**right, **{key: HOSTILE for key, value in right.items() if isinstance(value, str) and key != "date"}}
+    source = tmp_path / f"hostile {TERMINAL.replace('/', '')}.json"
+    source.write_text(json.dumps({**hostile, "mean_e2el_ms": 1.0}))
+    monkeypatch.chdir(tmp_path)
+    main(["import", str(source)])
+    told = capsys.readouterr()
+    assert "contradict" in told.out and not CONTROL.search(told.out + told.err)

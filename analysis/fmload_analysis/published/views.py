@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
+from fmload.base.redaction import printable
 from fmload.metrics.definitions import NS, Floats, gaps
 from fmload.model.stage import Stage
 from fmload.plugins import VIEWS
@@ -277,7 +279,8 @@ def _table(run: Run, results: Sequence[StageResult], tool: str) -> Table:
     table = Table(title=f"as {tool}", box=None, title_justify="left")
     table.add_column("", no_wrap=True)
     for result in results:
-        table.add_column(f"{result.endpoint}\n{result.prompt_set}\n{result.summary.stage.load_label}", justify="right")
+        table.add_column(Text(printable(f"{result.endpoint}\n{result.prompt_set}\n{result.summary.stage.load_label}")),
+                         justify="right")
     for name in dict.fromkeys(name for figures in columns for name in figures):
         table.add_row(name, *(_cell(figures.get(name)) for figures in columns))
     return table
