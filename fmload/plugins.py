@@ -11,6 +11,7 @@ from fmload.base.registry import Registry
 
 ENDPOINTS = Registry("endpoint protocol", {
     "openai": "fmload.endpoints.openai:OPENAI",
+    "responses": "fmload.endpoints.responses:RESPONSES",
     "sagemaker": "fmload.endpoints.sagemaker:SageMaker",
     "bedrock": "fmload.endpoints.bedrock:Bedrock",
 }, about="Protocols: what has `Options`, and `from_spec`, which makes a `fmload.endpoints.base.Endpoint`: one over "
@@ -96,6 +97,7 @@ COLLECTORS = Registry("telemetry collector", {
 
 PLANES = Registry("emulator plane", {
     "openai": "fmload.emulator.openai:PLANE",
+    "responses": "fmload.emulator.responses:PLANE",
     "sagemaker": "fmload.emulator.sagemaker:PLANE",
     "bedrock": "fmload.emulator.bedrock:PLANE",
 }, about="Protocols that the emulator speaks: a `fmload.emulator.plane.Plane`.",

@@ -80,7 +80,7 @@ class EndpointSpec(Extensible):
     chosen_by = "protocol"
 
     name: Name = Field(description="its name in results and report")
-    protocol: str = Field(description="openai, sagemaker, bedrock, or a plugin's name")
+    protocol: str = Field(description="openai, responses, sagemaker, bedrock …; docs/protocols.md")
     url: str | None = Field(None, description="base URL, for example http://10.0.0.5:8080/v1")
     urls: list[str] | None = Field(
         None, min_length=1, max_length=limits.ENTRIES, description="several addresses of one model")

@@ -52,6 +52,8 @@ class EmulatedAnswer:
         self._framing = http.BodyFraming(shape.framing == "chunked", self._kind == "gzip")
         self._frame = self._framing.frame
         self._total = job.output_tokens
+        if fault and fault.kind == "filter":
+            self._total, truth.right = min(self._total, max(1, fault.after)), "blocked"
         self._made = self._count = self._pending = 0
         self._echoed = job.input_tokens if self._kind == "echo" else 0
         self._texts: list[str] = []
@@ -179,6 +181,8 @@ class EmulatedAnswer:
                      (now_ns - received_ns) // 1_000_000, (first_ns - received_ns) // 1_000_000)
 
     def _finish_reason(self) -> str:
+        if self._kind == "filter":
+            return "content_filter"
         limit = self.ask.max_tokens
         return "length" if limit is not None and self._total >= limit else "stop"
 

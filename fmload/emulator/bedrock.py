@@ -19,7 +19,7 @@ from fmload.emulator.plane import Opened, Plane
 from fmload.emulator.settings import Settings
 
 _PATH = re.compile(r"/model/(.+)/(converse|converse-stream|invoke|invoke-with-response-stream)$")
-_STOP = {"length": "max_tokens", "stop": "end_turn"}
+_STOP = {"length": "max_tokens", "stop": "end_turn", "content_filter": "content_filtered"}
 _refuse = aws.refusal("message", {
     400: "ValidationException", 401: "UnrecognizedClientException", 403: "AccessDeniedException",
     404: "ResourceNotFoundException", 408: "ModelTimeoutException", 424: "ModelErrorException",

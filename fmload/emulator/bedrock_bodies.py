@@ -8,7 +8,7 @@ from fmload.emulator import openai
 from fmload.emulator.dialect import Ask, Usage
 
 Body = dict[str, Any]
-_STOP = {"length": "max_tokens", "stop": "end_turn"}
+_STOP = {"length": "max_tokens", "stop": "end_turn", "content_filter": "refusal"}
 
 
 class Family(Protocol):

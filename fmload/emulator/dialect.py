@@ -21,6 +21,7 @@ class Ask:
     max_tokens: int | None = None
     min_tokens: int = 0
     ignore_eos: bool = False
+    goes_on_from: str | None = None  # the answer before, which the server holds
     roles: list[str] = field(default_factory=list)  # of the messages, where the protocol has them
 
     @property

@@ -27,6 +27,7 @@ KINDS = {
     "gzip": "the body is gzip-encoded",
     "usage": "the stated token counts are `factor` times the true ones",
     "echo": "the prompt comes back in front of the answer and is counted as output",
+    "filter": "a filter ends the answer after token `after`",
     "buffer": "the whole answer is held back and comes at once",
 }
 

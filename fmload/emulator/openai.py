@@ -51,7 +51,7 @@ def require_model(model: str, settings: Settings) -> None:
 
 def _open(request: Request, number: int, settings: Settings) -> Opened:
     if request.path.startswith(("/endpoints/", "/openai/")):  # AWS's own paths, and Azure's
-        _require_credentials(request)
+        require_credentials(request)
     body = parse_json(request.body)
     chat = "messages" in body or request.path.endswith("/chat/completions")
     ask = parse(body, chat)
@@ -61,7 +61,8 @@ def _open(request: Request, number: int, settings: Settings) -> Opened:
     return Opened(ask, odd_of(request, settings, OpenAIDialect(ask, body, number, chat, settings.shape)))
 
 
-def _require_credentials(request: Request) -> None:
+def require_credentials(request: Request) -> None:
+    """Of AWS's own paths, and of Azure's. Raises Refusal."""
     if "api-key" not in request.headers:
         require_signature(request, _AWS_REFUSAL)
     if request.path.startswith("/openai/deployments/") and "api-version=" not in request.query:
@@ -134,7 +135,7 @@ class OpenAIDialect:
     def __init__(self, ask: Ask, body: Mapping[str, Any], number: int, chat: bool, shape: Shape) -> None:
         options = body.get("stream_options") or {}
         self._chat, self._shape = chat, shape
-        self._calls = _forced_call(body, number) if chat else None
+        self._calls = forced_call(body, number) if chat else None
         self.finish_with_last = shape.finish == "with_last_token" or self._calls is not None
         self._usage_wanted = bool(options.get("include_usage"))
         self.usage_each = self._usage_wanted and bool(options.get("continuous_usage_stats"))
@@ -198,32 +199,38 @@ class OpenAIDialect:
         return b"data: " + orjson.dumps(event) + b"\n\n"
 
 
-class _ForcedCall:
+class ForcedCall:
     """An answer that has to be a call of one tool (`tool_choice`): its tokens are the call's one argument."""
 
     def __init__(self, name: str, argument: str, number: int) -> None:
         self._head = {"id": f"call_{number:08x}", "type": "function"}
-        self._name, self._argument = name, argument
+        self.name, self._argument = name, argument
         self._begun = False
 
     def piece(self, text: str, last: bool) -> dict[str, Any]:
         """The choice of one event: more of the argument, in JSON that is whole with the last token."""
-        said = orjson.dumps(text)[1:-1].decode()
-        call: dict[str, Any] = {"index": 0, "function": {"arguments": said + ('"}' if last else "")}}
-        if not self._begun:
-            self._begun = True
-            opened = f'{{{orjson.dumps(self._argument).decode()}:"'
-            call = {"index": 0, **self._head,
-                    "function": {"name": self._name, "arguments": opened + call["function"]["arguments"]}}
+        first = not self._begun
+        arguments = self.argument(text) + ('"}' if last else "")
+        call: dict[str, Any] = {"index": 0, "function": {"arguments": arguments}}
+        if first:
+            call = {"index": 0, **self._head, "function": {"name": self.name, "arguments": arguments}}
         return {"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": "tool_calls" if last else None}
+
+    def argument(self, text: str) -> str:
+        """More of the arguments' JSON, which lacks `"}` at its end."""
+        said = orjson.dumps(text)[1:-1].decode()
+        if self._begun:
+            return said
+        self._begun = True
+        return f'{{{orjson.dumps(self._argument).decode()}:"{said}'
 
     def whole(self, text: str) -> dict[str, Any]:
         """The call in one piece."""
         arguments = orjson.dumps({self._argument: text}).decode()
-        return {**self._head, "function": {"name": self._name, "arguments": arguments}}
+        return {**self._head, "function": {"name": self.name, "arguments": arguments}}
 
 
-def _forced_call(body: Mapping[str, Any], number: int) -> _ForcedCall | None:
+def forced_call(body: Mapping[str, Any], number: int) -> ForcedCall | None:
     """The tool that the request forces: by name, or (`required`) the first there is. None where it forces none."""
     choice = body.get("tool_choice")
     tools = [tool["function"] for tool in body.get("tools") or () if isinstance(tool, dict) and "function" in tool]
@@ -232,7 +239,7 @@ def _forced_call(body: Mapping[str, Any], number: int) -> _ForcedCall | None:
         return None
     tool = next((one for one in tools if one["name"] == wanted), tools[0])
     properties = (tool.get("parameters") or {}).get("properties") or {}
-    return _ForcedCall(str(tool["name"]), next(iter(properties), "input"), number)
+    return ForcedCall(str(tool["name"]), next(iter(properties), "input"), number)
 
 
 PLANE = Plane("openai", lambda path: _PATHS.match(path) is not None, _open, refusal, key_in("api-key"),

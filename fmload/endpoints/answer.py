@@ -43,13 +43,13 @@ class Answer:
         if text:
             self.reading.chunks.append(Chunk(end, min(tokens, _MAX_COUNT), channel, text))
 
-    def add_running(self, end: int, total: int, text: str) -> bool:
+    def add_running(self, end: int, total: int, text: str, channel: Channel = "answer") -> bool:
         """A piece that came with a running total of tokens, be there a text or not (half a character, a mark).
         False where the total has not grown, and nothing was added."""
         if not self._running < total <= usage.MAX_ANSWER_TOKENS:
             self._told_each &= not text
             return False
-        self.reading.chunks.append(Chunk(end, total - self._running, "answer", text))
+        self.reading.chunks.append(Chunk(end, total - self._running, channel, text))
         self._running = total
         return True
 
@@ -90,8 +90,9 @@ class Answer:
         """The first failure stays: what follows it is its consequence."""
         self.reading.failure = self.reading.failure or Failure(outcome, message)
 
-    def settle(self, exchange: Exchange, end_mark: str, streamed: bool) -> Reading:
-        """The reading, once all bytes are in. A response without its end is `truncated`, however fast it was."""
+    def settle(self, exchange: Exchange, end_mark: str, streamed: bool, whole_once_ended: bool = False) -> Reading:
+        """The reading, once all bytes are in. A response without its end is `truncated`, however fast it was.
+        `whole_once_ended`: the protocol's own end is enough, whatever its framing lacks then."""
         self._settle_counts(len(exchange.body))
         self._settle_chunks(streamed)
         reading = self.reading
@@ -101,7 +102,7 @@ class Answer:
         if exchange.failure is None:
             if self.read_to < len(exchange.body):
                 self.fail("truncated", "the response ended inside a frame")
-            elif not exchange.complete:
+            elif not exchange.complete and not (whole_once_ended and self.ended):
                 self.fail("truncated", "the connection closed inside the response")
             elif not reading.chunks and (reading.output_tokens or 0) <= 1:
                 self.fail("empty", "the response holds no token")

@@ -7,9 +7,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from fmload.config.schema import EndpointSpec
+from fmload.endpoints.azure import azure_or_bearer, azure_path
 from fmload.endpoints.http import HttpOptions, HttpProtocol
-from fmload.endpoints.openai_answer import is_one_object, read_stream, read_whole
+from fmload.endpoints.openai_answer import read_stream, read_whole
 from fmload.endpoints.payloads import EXACT_OUTPUT
+from fmload.endpoints.streams import is_one_object
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.wire.exchange import Exchange
@@ -20,6 +22,7 @@ _PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 class Options(HttpOptions):
     """The further keys of an endpoint with `protocol: openai`."""
 
+    api_version: str | None = Field(None, description="Azure's, sent with every request; docs/protocols.md")
     api: Literal["chat", "completions"] = Field("chat", description="chat or text completions")
     include_usage: bool = Field(True, description="ask for the server's token counts in a stream")
     continuous_usage: bool | None = Field(
@@ -87,9 +90,12 @@ def _fixed_body(spec: EndpointSpec, options: Options) -> dict[str, Any]:
 
 
 def _path(base: str, spec: EndpointSpec) -> str:
-    """A URL without a path gets `/v1`."""
-    base = base or "/v1"
-    return base if base.endswith("/completions") else base + _PATHS[spec.options.api]
+    """A URL without a path gets `/v1`, or with an `api_version` the path of the deployment that the model names."""
+    if base.endswith("/completions"):
+        return base
+    if spec.options.api_version is not None:
+        return azure_path(base, _PATHS[spec.options.api], spec.options.api_version, spec.model)
+    return (base or "/v1") + _PATHS[spec.options.api]
 
 
-OPENAI = HttpProtocol(Options, Completions, _path, BASE_PATH="/v1")
+OPENAI = HttpProtocol(Options, Completions, _path, azure_or_bearer, BASE_PATH="/v1")

@@ -6,7 +6,7 @@ what was to be one and cannot be read fails the answer without costing it the re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -20,16 +20,14 @@ from fmload.endpoints.characters import is_whole, mended
 from fmload.endpoints.endings import failure_of, is_reason, reason_text
 from fmload.endpoints.failures import error_text
 from fmload.endpoints.lenient_json import loads, tolerant
+from fmload.endpoints.streams import DONE, PINGS, messages
 from fmload.endpoints.tool_calls import ToolCalls
 from fmload.model.outcome import Failure
 from fmload.model.reading import Channel, Chunk, Reading
 from fmload.wire.exchange import Exchange
-from fmload.wire.sse import events
 
-_DONE = b"[DONE]"
 _LONG_WORDS = 64 * 1024  # bytes of a message: no server says more in words
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n\0"  # what the tolerant reading passes over
-PINGS = ("ping", "keepalive", "keep-alive", "heartbeat")
 _SERVERS_OWN = ("timings", "metrics")  # llama.cpp; vLLM
 _ERRORS = ("error", "detail", "errors")
 COMPLAINTS = ("message", "msg", "err_msg", "error_msg", "error_message")
@@ -46,27 +44,6 @@ def read_stream(exchange: Exchange) -> Reading:
     if exchange.failure is None:
         answer.judge_end(exchange)
     return answer.reading
-
-
-def _messages(body: bytes) -> Iterator[tuple[int, str, bytes]] | list[tuple[int, str, bytes]]:
-    """Server-sent events, or the lines of a stream that is one JSON object a line."""
-    return _lines(body) if body[:1] == b"{" else events(body)
-
-
-def _lines(body: bytes) -> Iterator[tuple[int, str, bytes]]:
-    end = 0
-    for line in body.splitlines(keepends=True):
-        end += len(line)
-        if line.strip():
-            yield end, "", line.strip().removeprefix(b"data:").strip()
-
-
-def is_one_object(body: bytes) -> bool:
-    """Whether a body is one JSON object, and not a stream of events or of one object a line."""
-    if body[:1] != b"{":
-        return False
-    first, _, rest = body.partition(b"\n")
-    return not (first.rstrip().endswith(b"}") and rest.lstrip()[:1] == b"{")
 
 
 def read_whole(exchange: Exchange) -> Reading:
@@ -122,7 +99,7 @@ class OpenAIAnswer:
         """Every message of a stream. Nearly all are a piece of one answer's text, maybe with a running total: those are
         taken here at once, the others by `add`."""
         chunks, strict, last_index, running = self._chunks, orjson.loads, -1, self._told
-        for end, event, data in _messages(exchange.body):
+        for end, event, data in messages(exchange.body):
             try:
                 message = strict(data)
                 (choice,) = message["choices"]
@@ -213,7 +190,7 @@ class OpenAIAnswer:
         data = data.strip()
         if not data or event in PINGS:
             return
-        if data[:len(_DONE) + 3].upper() in (_DONE, b'"[DONE]"'):
+        if data[:len(DONE) + 3].upper() in (DONE, b'"[DONE]"'):
             self.done = True
             return
         if len(data) > _LONG_WORDS and data[:8].lstrip(_BEFORE_JSON)[:1] not in (b"{", b"[", b'"', b""):

@@ -14,7 +14,8 @@ from fmload.endpoints.answer import Answer
 from fmload.endpoints.characters import Mender
 from fmload.endpoints.failures import error_text
 from fmload.endpoints.lenient_json import loads
-from fmload.endpoints.openai_answer import COMPLAINTS, PINGS, OpenAIAnswer
+from fmload.endpoints.openai_answer import COMPLAINTS, OpenAIAnswer
+from fmload.endpoints.streams import PINGS
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Chunk
 

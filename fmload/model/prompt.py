@@ -17,6 +17,7 @@ class Prompt:
     truth, if the source has one. `offset_s` is the arrival time after the stage's start in a trace. Prompts of one
     `conversation` are sent in order of `turn`; with `served` their earlier answers are those that the server gives.
     `steps`: a whole session, as `model.step.Step` has them; the prompt itself is its first request.
+    `goes_on_from` is the server's name for the answer before, and how many of `messages` it holds already.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Prompt:
     think_s: float = 0.0
     served: bool = False
     steps: list[dict[str, Any]] = field(default_factory=list)
+    goes_on_from: tuple[str, int] | None = None
 
     def as_messages(self) -> list[dict[str, Any]]:
         """The chat form: `messages`, or the text as one user message."""

@@ -64,6 +64,7 @@ class Reading:
     chunk_tokens_known: bool = False
     choices: int = 1
     remark: str | None = None
+    response_id: str | None = None  # the server's name for the answer, where a later request may go on from it
     tool_calls: list[ToolCall] = field(default_factory=list)
 
     def said(self, channel: Channel) -> str:

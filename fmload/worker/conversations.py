@@ -22,6 +22,7 @@ class _Held:
 
     messages: list[Message] = field(default_factory=list)
     prepared: int = 0
+    response_id: str | None = None  # the server's name for the last answer
 
 
 class Conversations:
@@ -55,7 +56,8 @@ class Conversations:
         if prompt.turn == 0 or held is None:
             return prompt
         new = [message for message in (prompt.messages or [])[held.prepared:] if message.get("role") != "assistant"]
-        return replace(prompt, messages=[*held.messages, *new], input_tokens=None)
+        goes_on = None if held.response_id is None else (held.response_id, len(held.messages))
+        return replace(prompt, messages=[*held.messages, *new], input_tokens=None, goes_on_from=goes_on)
 
     def ended(self, lane: Lane, prepared: Prompt, sent: Prompt, answer: tuple[Record, Reading], goes_on: bool) -> None:
         """A turn has ended. `prepared` is its prompt as it was dealt, `goes_on` whether another turn follows. A
@@ -66,6 +68,7 @@ class Conversations:
             held = self._held.setdefault(key, _Held())
             asked = sent.messages or []
             held.messages = [*asked, _said(reading)] if record.outcome == "ok" else _unasked(asked)
+            held.response_id = reading.response_id if record.outcome == "ok" else None
             held.prepared = len(prepared.messages or [])
         session = f"{lane.stage}/{lane.endpoint}/{prepared.conversation}"
         if (log := self._logs.get(session)) is not None:

@@ -57,8 +57,10 @@ _UNREACHED = ("connect", "tls", "timeout_connect")
 FAILURE_PAUSE_S = {"connect": 1.0, "tls": 1.0, "timeout_connect": 0.1, "http_4xx": 0.1, "http_5xx": 0.1,
                    "throttled": 0.1, "empty": 0.1, "decode": 0.1, "client": 1.0}
 
-# Names of the limit on output tokens: OpenAI's two, TGI's, Bedrock's (Converse and others; Llama).
-_OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_new_tokens", "maxTokens", "max_gen_len")
+# Names of the limit on output tokens: OpenAI's two, TGI's, Bedrock's (Converse and others; Llama), those of Responses,
+# Gemini, Ollama and llama.cpp.
+_OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_new_tokens", "maxTokens", "max_gen_len",
+                  "max_output_tokens", "maxOutputTokens", "num_predict", "n_predict")
 
 _NO_PROMPT = Prompt("", "", "")  # of a request that failed before it had one
 

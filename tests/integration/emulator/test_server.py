@@ -308,6 +308,48 @@ def test_the_openai_sdk_streams_from_it(emulate: Emulate) -> None:
     assert whole.choices[0].finish_reason == "length"
 
 
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+def test_the_openai_sdk_takes_its_responses(emulate: Emulate, field: str) -> None:
+    server = emulate("--profile", "instant", "--natural-tokens", "20", "--shape",
+                     f"reasoning_tokens=2,reasoning_field={field},tokens_per_chunk=3")
+    client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0)
+    with client.responses.stream(model="m", input="hi", max_output_tokens=100) as stream:
+        kinds = [event.type for event in stream]
+        last = stream.get_final_response()
+    assert kinds[0] == "response.created"
+    assert kinds[-1] == "response.completed" and "response.output_text.delta" in kinds
+    assert last.usage is not None and last.usage.output_tokens == 20
+    assert last.usage.output_tokens_details.reasoning_tokens == 2 and len(last.output_text.split()) == 18
+    whole = client.responses.create(model="m", input="hi", max_output_tokens=100)
+    assert whole.output_text == last.output_text and [item.type for item in whole.output] == ["reasoning", "message"]
+    goes_on = client.responses.create(model="m", input="and?", max_output_tokens=5, previous_response_id=whole.id)
+    assert goes_on.usage is not None and whole.usage is not None
+    assert goes_on.usage.input_tokens > whole.usage.input_tokens + 18  # what the server holds is read again
+    cut = list(client.responses.create(model="m", input="hi", max_output_tokens=5, stream=True))
+    assert cut[-1].type == "response.incomplete" and cut[-1].response.incomplete_details is not None
+    with pytest.raises(openai.BadRequestError, match="not found"):
+        client.responses.create(model="m", input="and?", previous_response_id="resp_none")
+
+
+def test_the_openai_sdk_takes_a_call_in_its_responses(emulate: Emulate) -> None:
+    server = emulate("--profile", "instant", "--natural-tokens", "6")
+    client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0)
+    tool = {"type": "function", "name": "look_up", "strict": False,
+            "parameters": {"type": "object", "properties": {"word": {"type": "string"}}}}
+    with client.responses.stream(model="m", input="hi", max_output_tokens=60, tools=[tool],  # type: ignore[list-item]
+                                 tool_choice="required") as stream:
+        list(stream)
+        (call,) = stream.get_final_response().output
+    assert call.type == "function_call" and len(json.loads(call.arguments)["word"].split()) == 6
+
+
+def test_the_openai_sdk_speaks_azure_with_it(emulate: Emulate) -> None:
+    server = emulate("--profile", "instant", "--model", "my-gpt", "--api-key", "secret")
+    client = openai.AzureOpenAI(azure_endpoint=server.url, api_key="secret", api_version="2024-10-21", max_retries=0)
+    answer = client.chat.completions.create(model="my-gpt", messages=[{"role": "user", "content": "hi"}], max_tokens=4)
+    assert answer.usage is not None and answer.usage.completion_tokens == 4
+
+
 def test_what_it_prints_can_be_pasted_into_a_run_file(emulate: Emulate) -> None:
     server = emulate("--profile", "llama3-8b-g5.xlarge")
     printed = server.output.read_text()

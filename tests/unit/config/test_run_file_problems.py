@@ -8,6 +8,7 @@ import pytest
 
 from fmload.base.errors import FmloadError
 from fmload.config import RunFile, RunFileError, load, parse
+from fmload.plugins import ENDPOINTS
 
 GOOD = """\
 name: sample
@@ -52,8 +53,8 @@ def test_a_good_file_loads_with_its_values_and_defaults() -> None:
     ("    model: m", "    stream: yes", "x.yml:6: endpoints[0].stream: must be true or false, not 'yes'"),
     ("    model: m", "    include_usage: 1", "x.yml:6: endpoints[0].include_usage: must be true or false, not 1"),
     ("protocol: openai", "protocol: open-ai",
-     "x.yml:4: endpoints[0].protocol: unknown endpoint protocol 'open-ai'; did you mean 'openai'?; known: bedrock, "
-     "openai, sagemaker"),
+     "x.yml:4: endpoints[0].protocol: unknown endpoint protocol 'open-ai'; did you mean 'openai'?; known: "
+     + ", ".join(ENDPOINTS.names())),
     ("    url: http://127.0.0.1:8000/v1", "    urls: [http://h/v1, http://h/v1]",
      "x.yml:5: endpoints[0].urls[1]: 'http://h/v1' stands here twice; give each address once"),
     ("    model: m", "    balance: least_busy",
