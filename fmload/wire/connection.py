@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from time import monotonic_ns, time_ns
-from typing import Protocol
+from typing import Any, Protocol
 
 import gevent.socket
 from gevent.hub import get_hub
@@ -29,20 +29,49 @@ _READ, _WRITE = 1, 2
 
 
 class Receiver(Protocol):
-    """Where the bytes of the response under way go. `lost` is the peer's end or a reset; nothing comes after."""
+    """Where the bytes of the response under way go. `lost` is the peer's end or a reset; nothing comes after.
+
+    `kept` gets several reads at once that were kept elsewhere, the bytes by each read's end, its instant and its lag as
+    int64; `look` looks at them, and tells whether the response has ended. `pull` is set to what fetches more of them.
+    `each_read`: every read must be told as it comes. `head_only`: the response has no body.
+    """
+
+    each_read: bool
+    head_only: bool
+    max_body_bytes: int
+    pull: Callable[[], None]
 
     def received(self, data: bytes, ns: int, lag_ns: int) -> None: ...
 
+    def kept(self, data: bytes, ends: bytes, instants: bytes, lags: bytes) -> None: ...
+
+    def look(self) -> bool: ...
+
     def lost(self, reason: str | None) -> None: ...
+
+
+class AnyConnection(Protocol):
+    """What the pool keeps: `Connection` below, or that of the native reader."""
+
+    closed: bool
+    on_idle_end: Callable[[Any], None]
+
+    def usable(self) -> bool: ...
+
+    def send(self, payload: bytes, receiver: Receiver) -> int: ...
+
+    def release(self) -> bool: ...
+
+    def close(self) -> None: ...
 
 
 class StaleConnection(Exception):
     """The peer had closed a kept-alive connection before the request could be written."""
 
 
-def connect(address: Address, kernel_stamps: bool = True, limit_s: float | None = None) -> Connection:
-    """A new connection; blocks the greenlet. Raises OSError, and ssl.SSLError for what TLS refuses. `limit_s` is shared
-    by the addresses of a name; the caller bounds the whole."""
+def connected(address: Address, limit_s: float | None = None) -> tuple[_socket.socket, TlsSession | None]:
+    """A new socket, which does not block, and the session over it; blocks the greenlet. Raises OSError, and ssl.SSLError
+    for what TLS refuses. `limit_s` is shared by the addresses of a name; the caller bounds the whole."""
     sock = opened(address, limit_s)
     try:
         tls = _shake_hands(sock, TlsSession(address)) if address.tls else None
@@ -50,9 +79,7 @@ def connect(address: Address, kernel_stamps: bool = True, limit_s: float | None 
     finally:
         sock.close()
     plain.setblocking(False)
-    if kernel_stamps:
-        enable_kernel_stamps(plain)
-    return Connection(plain, tls)
+    return plain, tls
 
 
 def _shake_hands(sock: gevent.socket.socket, tls: TlsSession) -> TlsSession:
@@ -66,16 +93,18 @@ def _shake_hands(sock: gevent.socket.socket, tls: TlsSession) -> TlsSession:
     return tls
 
 
-def _nobody(connection: Connection) -> None:
+def nobody(connection: AnyConnection) -> None:
     """Nobody minds the end of an idle connection."""
 
 
 class Connection:
     """An open connection, idle while it has no receiver. The peer's end of an idle one is told to `on_idle_end`."""
 
-    def __init__(self, sock: _socket.socket, tls: TlsSession | None) -> None:
+    def __init__(self, sock: _socket.socket, tls: TlsSession | None, kernel_stamps: bool) -> None:
+        if kernel_stamps:
+            enable_kernel_stamps(sock)
         self.closed = False
-        self.on_idle_end: Callable[[Connection], None] = _nobody
+        self.on_idle_end: Callable[[Any], None] = nobody
         self._socket = sock
         self._recvmsg_into = sock.recvmsg_into
         self._tls = tls

@@ -34,7 +34,10 @@ class Flight:
         self.exchange = exchange
         self._gives_up = gives_up
         self._parser = ResponseParser(method, max_body_bytes)
-        self._max_body_bytes = max_body_bytes
+        self.max_body_bytes = max_body_bytes
+        self.head_only = method == "HEAD"
+        self.each_read = gives_up is not None
+        self.pull: Callable[[], None] = _nothing  # fetches the reads that were kept elsewhere, if any were
         self._carries_token = carries_token
         self._token_has_come = False
         self._timeouts = timeouts
@@ -73,17 +76,35 @@ class Flight:
         except FramingError as error:
             self.fail(Failure("decode", str(error)))
             return
-        if self.exchange.headers_ns is None and parser.head is not None:
-            self.exchange.headers_ns = ns
         if ended:
             self._end(ns)
         elif self._gives_up is not None:
             self._ask(self._gives_up)
 
+    def kept(self, data: bytes, ends: bytes, instants: bytes, lags: bytes) -> None:
+        """Several reads at once, looked at by nobody yet: the bytes by the end of each, instants and lags as int64."""
+        self._parser.keep(data)
+        if not self.ended:
+            self._ends.frombytes(ends)
+            self._instants.frombytes(instants)
+            self._lags.frombytes(lags)
+
+    def look(self) -> bool:
+        """Look at everything that was kept; whether the response has ended, well or not."""
+        try:
+            if not self.ended and self._parser.settle():
+                self._end(self._last_ns)
+        except FramingError as error:
+            self.fail(Failure("decode", str(error)))
+        return self.ended
+
     @property
     def looked_through(self) -> bool:
         """Whether `token_reads` has nothing to read through: the first token is known, or nothing new has come."""
-        return self._first_token is not None or len(self._ends) == self._looked
+        if self._first_token is not None:
+            return True
+        self.pull()
+        return len(self._ends) == self._looked
 
     def token_reads(self) -> array[int]:
         """The instants of the reads that have come, from that of the first token on; empty before it.
@@ -91,10 +112,12 @@ class Flight:
         For a screen: what is told here was stamped before, and costs a read nothing.
         """
         if not self.looked_through:
-            self._look()
+            self._look_for_a_token()
+        elif self._first_token is not None:
+            self.pull()
         return self._instants[self._first_token:] if self._first_token is not None else array("q")
 
-    def _look(self) -> None:
+    def _look_for_a_token(self) -> None:
         """Which of the reads since the last look brought the first token: those of an answer's beginning, no others."""
         looked, self._looked = self._looked, len(self._ends)
         if self._parser.received > MOST_LOOKED_AT_BYTES:
@@ -126,6 +149,8 @@ class Flight:
 
     def lost(self, reason: str | None) -> None:
         """The peer has closed, or reset the connection for `reason`."""
+        if self.ended:
+            return
         self._lost = True
         try:
             self._parser.eof()
@@ -140,6 +165,8 @@ class Flight:
 
     def fail(self, failure: Failure) -> None:
         """End it now for this reason, unless it has ended already."""
+        if not self.ended:
+            self.pull()
         if not self.ended:
             self.exchange.failure = failure
             self._end(monotonic_ns())
@@ -184,10 +211,10 @@ class Flight:
 
     def _check(self) -> None:
         now_ns = monotonic_ns()
+        self.pull()
+        if self.look():
+            return
         try:
-            if self._parser.settle():
-                self._end(self._last_ns)
-                return
             failure = self._overdue(now_ns)
         except Exception as error:
             failure = _unreadable(error)
@@ -218,7 +245,7 @@ class Flight:
         head = self._parser.head
         body, ends = self._parser.body(self._ends)
         encoding = head.headers.get("content-encoding", "").strip().lower() if head is not None else ""
-        return decode_content(encoding, body, ends, self._max_body_bytes)
+        return decode_content(encoding, body, ends, self.max_body_bytes)
 
     def finish(self) -> None:
         """Put what came into the exchange; to be called once, by the greenlet, after the end."""
@@ -229,6 +256,8 @@ class Flight:
         exchange, head = self.exchange, self._parser.head
         if head is not None:
             exchange.status, exchange.reason, exchange.headers = head.status, head.reason, head.headers
+            read = bisect_left(self._ends, self._parser.head_end)
+            exchange.headers_ns = self._instants[read] if read < len(self._ends) else None
         ends = [0] * len(self._ends)
         try:
             self._parser.settle()
@@ -239,6 +268,10 @@ class Flight:
         lags = [max(lag_ns, 0) for lag_ns in self._lags]
         kernel = [lag_ns != NO_STAMP for lag_ns in self._lags]
         exchange.marks = list(map(_mark, zip(ends, self._instants, lags, kernel, strict=True)))
+
+
+def _nothing() -> None:
+    """Every read was told as it came."""
 
 
 def _unreadable(error: Exception) -> Failure:

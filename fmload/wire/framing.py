@@ -108,6 +108,11 @@ class ResponseParser:
         return self._raw
 
     @property
+    def head_end(self) -> int:
+        """How many bytes had been received when the head was in; of no meaning before."""
+        return self._start
+
+    @property
     def reusable(self) -> bool:
         """Whether the connection can carry another request: complete, kept alive, and not a byte too many."""
         return (self.complete and self.head is not None and self.head.keep_alive and self.received == self._end
@@ -132,7 +137,13 @@ class ResponseParser:
 
     def settle(self) -> bool:
         """Look at everything received, not only at what may be the end. Raises FramingError."""
-        return self.complete or (self._scan_chunks() if self._chunked else False)
+        if self.complete:
+            return True
+        if self.head is None:
+            return self._advance(self.raw)
+        if self._chunked:
+            return self._scan_chunks()
+        return self._advance != self._in_head and self._advance(b"")
 
     def _finish(self, end: int) -> bool:
         self._end = end

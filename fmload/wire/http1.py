@@ -18,10 +18,11 @@ from gevent.pool import Pool
 from fmload.base.descriptors import shortage
 from fmload.base.version import __version__
 from fmload.model.outcome import Failure
-from fmload.wire.connection import Connection, StaleConnection, connect
+from fmload.wire.connection import AnyConnection, StaleConnection, connected
 from fmload.wire.exchange import Address, CarriesToken, Exchange, GivesUp, HttpRequest, Timeouts, bracketed
 from fmload.wire.flight import Flight
 from fmload.wire.framing import MAX_BODY_BYTES
+from fmload.wire.reader import ReaderChoice, connection_of, reader_of
 
 logger = logging.getLogger(__name__)
 
@@ -64,15 +65,18 @@ def _authority(address: Address) -> str:
 class Http1Wire:
     """The wire of one worker: a pool of kept-alive connections a address, shared by its users.
 
-    `kernel_stamps` False stamps in user space, for comparison.
+    `kernel_stamps` False stamps in user space, for comparison. `reader` is who receives; the attribute says which it
+    came to. Raises FmloadError for the native one where it is not installed.
     """
 
     def __init__(self, timeouts: Timeouts | None = None, *, kernel_stamps: bool = True,
-                 max_body_bytes: int = MAX_BODY_BYTES) -> None:
+                 max_body_bytes: int = MAX_BODY_BYTES, reader: ReaderChoice = "auto") -> None:
+        self.reader = reader_of(reader)
+        self._connection = connection_of(self.reader)
         self._timeouts = timeouts or Timeouts()
         self._kernel_stamps = kernel_stamps
         self._max_body_bytes = max_body_bytes
-        self._idle: defaultdict[Address, list[Connection]] = defaultdict(list)
+        self._idle: defaultdict[Address, list[AnyConnection]] = defaultdict(list)
         self._flights: dict[Flight, object] = {}  # and the greenlet that waits for it
         self._partials: WeakKeyDictionary[object, Exchange] = WeakKeyDictionary()
 
@@ -95,7 +99,7 @@ class Http1Wire:
         return flight.exchange
 
     def _fly(self, address: Address, payload: bytes, flight: Flight,
-             send: Callable[[Address, bytes, Flight], Connection | None]) -> Flight:
+             send: Callable[[Address, bytes, Flight], AnyConnection | None]) -> Flight:
         """One sending and its response; the exchange is filled in however it ends."""
         self._flights[flight] = getcurrent()
         connection = None
@@ -149,16 +153,24 @@ class Http1Wire:
     def _open_idle(self, address: Address) -> None:
         try:
             with gevent.Timeout(self._timeouts.connect_s):
-                self._keep(address, connect(address, self._kernel_stamps, self._timeouts.connect_s))
+                self._keep(address, self._opened(address))
         except (OSError, gevent.Timeout) as error:
             logger.debug("cannot open a connection to %s ahead: %s", address, error)
 
-    def _keep(self, address: Address, connection: Connection) -> None:
+    def _opened(self, address: Address) -> AnyConnection:
+        sock, tls = connected(address, self._timeouts.connect_s)
+        try:
+            return self._connection(sock, tls, self._kernel_stamps)
+        except BaseException:
+            sock.close()
+            raise
+
+    def _keep(self, address: Address, connection: AnyConnection) -> None:
         idle = self._idle[address]
         connection.on_idle_end = idle.remove
         idle.append(connection)
 
-    def _take_idle(self, address: Address) -> Connection | None:
+    def _take_idle(self, address: Address) -> AnyConnection | None:
         idle = self._idle[address]
         while idle:
             connection = idle.pop()
@@ -167,13 +179,13 @@ class Http1Wire:
             connection.close()
         return None
 
-    def _give_back(self, address: Address, connection: Connection, flight: Flight) -> None:
+    def _give_back(self, address: Address, connection: AnyConnection, flight: Flight) -> None:
         if connection.release() and flight.reusable:
             self._keep(address, connection)
         else:
             connection.close()
 
-    def _send(self, address: Address, payload: bytes, flight: Flight) -> Connection | None:
+    def _send(self, address: Address, payload: bytes, flight: Flight) -> AnyConnection | None:
         """The connection on which the request has gone out; None with the flight failed."""
         while connection := self._take_idle(address):
             try:
@@ -185,7 +197,7 @@ class Http1Wire:
             return connection
         return self._send_anew(address, payload, flight)
 
-    def _send_anew(self, address: Address, payload: bytes, flight: Flight) -> Connection | None:
+    def _send_anew(self, address: Address, payload: bytes, flight: Flight) -> AnyConnection | None:
         exchange = flight.exchange
         exchange.send_ns = monotonic_ns()
         connection = self._connect(address, flight)
@@ -203,11 +215,11 @@ class Http1Wire:
             return None
         return connection
 
-    def _connect(self, address: Address, flight: Flight) -> Connection | None:
+    def _connect(self, address: Address, flight: Flight) -> AnyConnection | None:
         limit_s = self._timeouts.connect_s
         timeout = gevent.Timeout.start_new(limit_s)
         try:
-            return connect(address, self._kernel_stamps, limit_s)
+            return self._opened(address)
         except gevent.Timeout as expired:
             if expired is not timeout:
                 raise

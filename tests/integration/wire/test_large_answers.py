@@ -18,6 +18,7 @@ from fmload.worker.measure import measure
 from tests.integration.wire.served import Step, serving
 from tests.spoken import spoken
 
+both_readers = pytest.mark.usefixtures("reader")
 WORD = {"choices": [{"index": 0, "delta": {"content": "word "}}], "padding": "x" * 100}
 EVENT = b"data: " + orjson.dumps(WORD) + b"\n\n"
 END = (b"data: " + orjson.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
@@ -35,6 +36,7 @@ def recorded(endpoint: HttpEndpoint) -> tuple[Record, Reading]:
                    worker="w", stage=0, scheduled_ns=time.monotonic_ns())
 
 
+@both_readers
 @pytest.mark.parametrize("length", ["-5", "9" * 5000, "99999999999999999999", "5, 7", "1²", "nine"])
 def test_a_content_length_that_is_none_is_one_failed_request_at_once(length: str) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: " + length.encode("latin-1") + b"\r\n\r\n"
@@ -44,11 +46,13 @@ def test_a_content_length_that_is_none_is_one_failed_request_at_once(length: str
     assert time.monotonic() - begun < 20  # it did not wait for the server
 
 
+@both_readers
 def test_interim_responses_without_end_are_one_failed_request() -> None:
     record = asked([b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000, 30.0])
     assert (record.outcome, record.chunk_ns.tolist()) == ("decode", [])
 
 
+@both_readers
 def test_an_answer_beyond_the_limit_names_the_key() -> None:
     with serving([b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 3000, "close"]) as server:
         endpoint = spoken("openai", f"http://127.0.0.1:{server.port}/v1")

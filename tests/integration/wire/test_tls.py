@@ -16,6 +16,7 @@ from fmload.wire.http1 import Http1Wire
 from fmload.wire.tls import client_context
 from tests.integration.wire.served import Step, serving
 
+pytestmark = pytest.mark.usefixtures("reader")
 POST = HttpRequest("POST", "/v1/x", {}, b"{}")
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 BIG = b"x" * (3 * 1024 * 1024)
