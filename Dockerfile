@@ -3,7 +3,7 @@
 FROM python:3.12-slim AS base
 RUN useradd --create-home fmload
 WORKDIR /opt/fmload
-COPY pyproject.toml constraints.txt requirements-worker.txt README.md LICENSE ./
+COPY pyproject.toml hatch_build.py constraints.txt requirements-worker.txt README.md LICENSE ./
 COPY fmload fmload
 COPY deploy deploy
 COPY analysis analysis

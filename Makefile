@@ -16,9 +16,10 @@ $(VENV)/.python:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.core: $(VENV)/.python pyproject.toml constraints.txt
+$(VENV)/.core: $(VENV)/.python pyproject.toml constraints.txt hatch_build.py fmload/wire/_native_reader.c
 	@echo "installing fmload and what it needs (a minute or two the first time) …"
 	@$(PIP) --editable .
+	@$(BIN)/python -c 'from fmload.wire.reader import told; print(told())'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
@@ -54,8 +55,9 @@ docs: $(VENV)/.core  ## the generated parts of docs/: metrics and the run file's
 site: $(VENV)/.dev  ## build the documentation's pages into site/, links checked
 	@$(BIN)/zensical build --strict --clean && echo site/index.html
 
+# Pure Python, for every system; FMLOAD_NATIVE=yes make wheel: with the native reader, for this one.
 wheel: $(VENV)/.dev  ## build the wheel into dist/
-	@rm -rf dist && $(BIN)/python -m build --wheel --outdir dist . >/dev/null && ls dist
+	@rm -rf dist && FMLOAD_NATIVE=$${FMLOAD_NATIVE:-no} $(BIN)/python -m build --wheel --outdir dist . >/dev/null && ls dist
 
 wheels: $(VENV)/.core  ## whether every dependency has a wheel, for Python 3.11 to 3.14 on Linux and macOS
 	@$(BIN)/python -m tests.wheels

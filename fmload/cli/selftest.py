@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +12,8 @@ from rich.table import Table
 from fmload.base.cpus import usable_cpus
 from fmload.base.errors import EXIT_OK, FmloadError
 from fmload.selftest.ladder import REQUESTS, TOKENS, Ladder, Rung, climb
+from fmload.wire.exchange import ReaderChoice
+from fmload.wire.reader import told
 
 _LADDERS = {ladder.name: ladder for ladder in (TOKENS, REQUESTS)}
 
@@ -21,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="client processes, such as 1,2,4; 1 and all cores but the emulator's when absent")
     parser.add_argument("--limit-ms", type=float, default=1.0, help="error at p99 up to which a load counts")
     parser.add_argument("--seconds", type=float, default=5.0, help="measured at each load")
+    parser.add_argument("--reader", choices=get_args(ReaderChoice), default="auto",
+                        help="who receives: native, python, or auto: native where it is installed")
     parser.add_argument("--only", choices=sorted(_LADDERS), help="tokens (long answers) or requests (of one token)")
 
 
@@ -28,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Climbs each ladder with each number of workers and prints what held."""
     workers = _workers(args.workers)
     console = Console()
+    console.print(told(args.reader))
     for ladder in [_LADDERS[args.only]] if args.only else _LADDERS.values():
         rungs: list[Rung] = []
         for count in workers:
@@ -36,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
                     status.update(f"{ladder.name}: {rung.workers} workers held {rung.users} users, trying more")
 
                 status.update(f"{ladder.name}: {count} workers, {ladder.first} users")
-                rungs += climb(ladder, count, args.limit_ms, args.seconds, show)
+                rungs += climb(ladder, count, args.limit_ms, args.seconds, show, args.reader)
         console.print(_table(ladder, rungs, args.limit_ms))
         console.print(*_conclusions(ladder, rungs, workers), sep="\n")
     console.print("A Locust worker does a little more for each request than these processes; see 'fmload help wire'.")

@@ -30,6 +30,7 @@ from fmload.config.safe_check import SafeCheckSpec
 from fmload.config.stacks import Stacks
 from fmload.config.values import Balance, Bytes, ModelName, Name, RunPath, Seconds, Share
 from fmload.plugins import ARRIVALS, COLLECTORS, ENDPOINTS, SOURCES, TARGETS, is_steady
+from fmload.wire.exchange import ReaderChoice
 
 
 class PriceSpec(Strict):
@@ -544,6 +545,7 @@ class RunFile(Strict):
     max_response_bytes: Bytes = Field(
         256 << 20, alias="max_response", ge=1024, le=limits.RESPONSE_BYTES,
         description="larger answers are cut off there, and have failed (decode)")
+    reader: ReaderChoice = Field("auto", description="who receives: native, python, or native where it is installed")
     objectives: dict[str, Any] = Field(default_factory=dict, description="limits on metrics, for example ttft_p95: 2s")
     report: ReportSpec = Field(default_factory=ReportSpec, description="what the report shows")
     keep_answers: Annotated[AnswersSpec | None, BeforeValidator(_kept)] = Field(

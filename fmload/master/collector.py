@@ -45,6 +45,7 @@ class WorkerEntry:
     pid: int = 0
     wall_anchor_ns: int = 0
     stamp: str | None = None
+    reader: str | None = None
     ready: bool = False
     problem: str | None = None
     lost_ns: int | None = None
@@ -60,7 +61,7 @@ class WorkerEntry:
         offset = self.clock.best()
         return WorkerFacts(self.worker, self.index, self.host, self.pid, offset.offset_ns if offset else None,
                            offset.uncertainty_ns if offset else None, self.wall_anchor_ns, self.stamp, self.lost_ns,
-                           self.receipt.count)
+                           self.receipt.count, self.reader)
 
 
 class Collector:
@@ -185,6 +186,7 @@ class Collector:
         health = data["health"]
         if worker in self.workers:
             self.workers[worker].stamp = data["stamp"] or self.workers[worker].stamp
+            self.workers[worker].reader = data.get("reader") or self.workers[worker].reader
         self.live.observe(worker, data["in_flight"], health[-1] if health else None, time.monotonic_ns())
         if health:
             lines = "".join(json.dumps({"worker": worker, **sample}) + "\n" for sample in health)

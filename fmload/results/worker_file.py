@@ -24,7 +24,8 @@ _SPOILT = "it was cut off or edited: take it from a copy, or move it away: the c
 class WorkerFacts:
     """One worker. An instant on the master's line is the worker's instant − `clock_offset_ns` (None: never measured).
 
-    `records`: what the master has received of it and journaled, answers that are kept included.
+    `records`: what the master has received of it and journaled, answers that are kept included. `reader`: who received
+    its bytes, native or python; None of results before 0.3.
     """
 
     worker: str
@@ -37,6 +38,7 @@ class WorkerFacts:
     stamp: str | None = None
     lost_ns: int | None = None
     records: int = 0
+    reader: str | None = None
 
     @property
     def offset_ns(self) -> int:

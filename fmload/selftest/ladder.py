@@ -30,6 +30,7 @@ from fmload.endpoints.openai import OPENAI
 from fmload.model.prompt import Prompt
 from fmload.model.record import pack, unpack
 from fmload.selftest.accuracy import Errors, Measured, compare, percentile_ms
+from fmload.wire.exchange import ReaderChoice
 from fmload.wire.http1 import Http1Wire
 from fmload.worker.measure import measure
 
@@ -85,28 +86,31 @@ class Job:
     start_ns: int
     end_ns: int
     out: str
+    reader: ReaderChoice = "auto"
 
 
-def climb(ladder: Ladder, workers: int, limit_ms: float, seconds: float,
-          on_rung: Callable[[Rung], None]) -> list[Rung]:
+def climb(ladder: Ladder, workers: int, limit_ms: float, seconds: float, on_rung: Callable[[Rung], None],
+          reader: ReaderChoice = "auto") -> list[Rung]:
     """The rungs up to the first that does not hold, that one included. `on_rung` is told of each as it ends."""
     rungs: list[Rung] = []
     users = ladder.first
     while users <= MAX_STREAMS and (not rungs or rungs[-1].held):
-        rungs.append(step(ladder, workers, users, limit_ms, seconds))
+        rungs.append(step(ladder, workers, users, limit_ms, seconds, reader))
         on_rung(rungs[-1])
         users *= 2
     return rungs
 
 
-def step(ladder: Ladder, workers: int, users: int, limit_ms: float, seconds: float) -> Rung:
+def step(ladder: Ladder, workers: int, users: int, limit_ms: float, seconds: float,
+         reader: ReaderChoice = "auto") -> Rung:
     """One load on a fresh emulator and fresh client processes."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with _emulator(folder, ladder) as url:
             start_ns = time.monotonic_ns() + int((3.0 + ladder.cycle_s) * 1e9)
             end_ns = start_ns + int(seconds * 1e9)
-            jobs = [Job(url, share, ladder.tokens, ladder.cycle_s, start_ns, end_ns, str(folder / f"{index}.out"))
+            jobs = [Job(url, share, ladder.tokens, ladder.cycle_s, start_ns, end_ns, str(folder / f"{index}.out"),
+                        reader)
                     for index, share in enumerate(_shares(users, workers)) if share]
             _run_clients(jobs, seconds)
         results = [msgpack.unpackb(Path(job.out).read_bytes()) for job in jobs]
@@ -166,7 +170,7 @@ def serve(job: Job) -> None:
     """One client process: its users send from one answer's duration before the start until the end."""
     endpoint = OPENAI.from_spec(EndpointSpec.model_validate(
         {"name": "selftest", "protocol": "openai", "url": f"{job.url}/v1", "model": "emulated"}))
-    address, wire, records = endpoint.addresses()[0], Http1Wire(), []
+    address, wire, records = endpoint.addresses()[0], Http1Wire(reader=job.reader), []
     wire.preconnect(address, job.users)
 
     def user() -> None:

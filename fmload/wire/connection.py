@@ -70,8 +70,8 @@ class StaleConnection(Exception):
 
 
 def connected(address: Address, limit_s: float | None = None) -> tuple[_socket.socket, TlsSession | None]:
-    """A new socket, which does not block, and the session over it; blocks the greenlet. Raises OSError, and ssl.SSLError
-    for what TLS refuses. `limit_s` is shared by the addresses of a name; the caller bounds the whole."""
+    """A new socket, which does not block, and the session over it; blocks the greenlet. Raises OSError, and
+    ssl.SSLError for what TLS refuses. `limit_s` is shared by the addresses of a name; the caller bounds the whole."""
     sock = opened(address, limit_s)
     try:
         tls = _shake_hands(sock, TlsSession(address)) if address.tls else None

@@ -5,10 +5,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 from urllib.parse import quote
 
 from fmload.model.outcome import Failure
+
+# Who receives: the extension's thread, watchers of the hub in Python, or the first where it is installed.
+ReaderChoice = Literal["auto", "native", "python"]
 
 
 @dataclass(frozen=True, slots=True)

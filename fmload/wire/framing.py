@@ -7,7 +7,7 @@ its last bytes; the body is put together once, afterwards.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from fmload.base.units import write_size
@@ -89,7 +89,7 @@ class ResponseParser:
         self._parts: list[bytes] = []  # what came since `raw` was last asked for
         self._method = method
         self._max_body_bytes = max_body_bytes
-        self._advance = self._in_head
+        self._advance: Callable[[bytes], bool] = self._in_head
         self._start = 0  # of the head, then of the body
         self._end = 0  # of the message, once known
         self._position = 0  # of the first chunk that has not been taken
@@ -140,7 +140,7 @@ class ResponseParser:
         if self.complete:
             return True
         if self.head is None:
-            return self._advance(self.raw)
+            return self._in_head(self.raw)
         if self._chunked:
             return self._scan_chunks()
         return self._advance != self._in_head and self._advance(b"")
@@ -150,7 +150,7 @@ class ResponseParser:
         self.complete = True
         return True
 
-    def _in_head(self, data: bytes) -> bool:
+    def _in_head(self, data: bytes | bytearray) -> bool:
         raw, look_from = self.raw, self.received - len(data) - 3
         while self.head is None:
             if not raw.startswith(b"HTTP/1."[: len(raw) - self._start], self._start):

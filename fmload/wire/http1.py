@@ -19,10 +19,19 @@ from fmload.base.descriptors import shortage
 from fmload.base.version import __version__
 from fmload.model.outcome import Failure
 from fmload.wire.connection import AnyConnection, StaleConnection, connected
-from fmload.wire.exchange import Address, CarriesToken, Exchange, GivesUp, HttpRequest, Timeouts, bracketed
+from fmload.wire.exchange import (
+    Address,
+    CarriesToken,
+    Exchange,
+    GivesUp,
+    HttpRequest,
+    ReaderChoice,
+    Timeouts,
+    bracketed,
+)
 from fmload.wire.flight import Flight
 from fmload.wire.framing import MAX_BODY_BYTES
-from fmload.wire.reader import ReaderChoice, connection_of, reader_of
+from fmload.wire.reader import connection_of, reader_of
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Connections whose bytes a thread of the extension `_native_reader` receives, stamps and keeps, without the interpreter.
+"""Connections whose bytes a thread of `_native_reader.c` receives, stamps and keeps, without the interpreter.
 
 The hub is woken when a response has ended, or a connection. What must be looked at sooner (an answer that may be given
 up, a head that is out of the ordinary, TLS) is told at each read and taken as the reader in Python takes it: a burst
@@ -119,12 +119,8 @@ class NativeConnection:
             return
         if data:
             self._pass_on(data, ends, instants, lags, flags)
-        if self.closed:
-            return
-        if flags & native.CLOSED:
+        if flags & (native.CLOSED | native.UNASKED):
             self._lost(os.strerror(error) if error else None)
-        elif flags & native.UNASKED:
-            self._lost(None)
 
     def _pass_on(self, data: bytes, ends: bytes, instants: bytes, lags: bytes, flags: int) -> None:
         receiver = self._receiver
@@ -163,7 +159,7 @@ class NativeConnection:
         unasked = plain and self._receiver is None
         if plain and self._receiver is not None:
             self._receiver.received(plain, ns, lag_ns)
-        if (tls.closed or unasked) and not self.closed:
+        if tls.closed or unasked:
             self._lost(None)
 
     def release(self) -> bool:
@@ -175,6 +171,8 @@ class NativeConnection:
         return not self.closed and self._native.release()
 
     def _lost(self, reason: str | None) -> None:
+        if self.closed:
+            return
         receiver, self._receiver = self._receiver, None
         self.close()
         if receiver is not None:

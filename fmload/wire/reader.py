@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import _socket
 from collections.abc import Callable
-from typing import Literal, cast
+from typing import Literal
 
 from fmload.base.errors import FmloadError
 from fmload.wire.connection import AnyConnection, Connection
+from fmload.wire.exchange import ReaderChoice
 from fmload.wire.native import WHY_NOT, NativeConnection
 from fmload.wire.tls import TlsSession
 
-ReaderChoice = Literal["auto", "native", "python"]
 ReaderName = Literal["native", "python"]
 MakeConnection = Callable[[_socket.socket, TlsSession | None, bool], AnyConnection]
+REMEDY = ("it is built while fmload is installed from its source on Linux with a C compiler (apt-get install gcc) and "
+          "Python's headers; reader: auto takes the one in Python without it")
 
 
 def reader_of(choice: ReaderChoice) -> ReaderName:
@@ -21,7 +23,9 @@ def reader_of(choice: ReaderChoice) -> ReaderName:
     `native` where it is not."""
     if choice == "native" and WHY_NOT:
         raise FmloadError(f"the native reader is not installed here: {WHY_NOT}", hint=REMEDY)
-    return cast(ReaderName, choice) if choice != "auto" else "python" if WHY_NOT else "native"
+    if choice == "auto":
+        return "python" if WHY_NOT else "native"
+    return choice
 
 
 def connection_of(name: ReaderName) -> MakeConnection:
@@ -29,11 +33,10 @@ def connection_of(name: ReaderName) -> MakeConnection:
     return NativeConnection if name == "native" else Connection
 
 
-REMEDY = ("it is built while fmload is installed from its source on Linux with a C compiler (apt-get install gcc) and "
-          "Python's headers; reader: auto takes the one in Python without it")
-
-
-def told() -> str:
-    """One line about which reader `auto` takes here."""
-    return ("reader: native" if not WHY_NOT else
-            f"reader: python; the native one is not installed ({WHY_NOT}). {REMEDY[0].upper()}{REMEDY[1:]}")
+def told(choice: ReaderChoice = "auto") -> str:
+    """One line about the reader that this choice means here. Raises FmloadError as `reader_of`."""
+    name = reader_of(choice)
+    if name == "native":
+        return "reader: native (a thread of its own receives and stamps; under TLS the event loop decrypts)"
+    why = f"; the native one is not installed: {REMEDY}" if WHY_NOT else ""
+    return f"reader: python (the event loop receives and stamps{why})"

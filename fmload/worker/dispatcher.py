@@ -146,7 +146,7 @@ class Dispatcher:
         self._keep = keep
         self._dead = dead
         self._wire = Http1Wire(Timeouts(limits.connect_s, limits.first_token_s, limits.idle_s, limits.total_s),
-                               max_body_bytes=run.max_response_bytes)
+                               max_body_bytes=run.max_response_bytes, reader=run.reader)
         self._endpoints: dict[str, Endpoint] = {spec.name: _built(spec) for spec in run.endpoints}
         self._variants = _variants(run)
         self._output_limits = {spec.name: output_limit(spec.parameters) for spec in run.endpoints}
@@ -171,6 +171,11 @@ class Dispatcher:
         self._censoring = False
         self._when_idle: Callable[[], None] | None = None
         self._when_spent: Callable[[], None] | None = None  # all of exactly so many requests have ended
+
+    @property
+    def reader(self) -> str:
+        """Who receives: native or python."""
+        return self._wire.reader
 
     @property
     def in_flight(self) -> int:

@@ -386,7 +386,8 @@ class Worker:
             ended, in_flight = self._tally.drain(), self.in_flight
             under_way = look(self._dispatcher.under_way() if self._dispatcher else (), self._offset_ns)
             return {**ended, "under_way": under_way, "health": self.health.drain(), "in_flight": in_flight,
-                    "stamp": self.health.stamp}
+                    "stamp": self.health.stamp,
+                    "reader": self._dispatcher.reader if self._dispatcher else None}
 
     def leave(self, drain_s: float, limit_s: float = 5.0) -> None:
         """End this worker alone: let requests finish for `drain_s`, cancel the rest, wait until all is acknowledged."""

@@ -19,6 +19,7 @@ LONGEST_NAME = 24
 _WORKER_COLUMNS = (
     Column("Worker", numeric=False), Column("Host", numeric=False),
     Column("Stamps", "", "Who stamps arrivals", numeric=False),
+    Column("Reader", "", "Who receives: a thread of its own (native), or the event loop (python)", numeric=False),
     Column("CPU mean"), Column("CPU max"), Column("Loop lag p99", "ms", "Median over the seconds of the run"),
     Column("Loop lag max", "ms"), Column("Stamp lag p99", "ms", "User-space stamp after the kernel's: the client's own "
                                                                 "delay, largest second"),
@@ -68,7 +69,7 @@ def _row(worker: str, lines: Sequence[Mapping[str, Any]], run: Run) -> list[Cell
     lag = sorted(_values(lines, "loop_lag_p99_ns"))
     return [
         Cell(_label(worker, run), worker, None, worker), name(known.host if known else None),
-        name(known.stamp if known else None),
+        name(known.stamp if known else None), name(known.reader if known else None),
         cell(_mean(_values(lines, "cpu_fraction")), formats.percent), _largest(lines, "cpu_fraction", formats.percent),
         cell(lag[len(lag) // 2] if lag else None, _ms), _largest(lines, "loop_lag_max_ns", _ms),
         _largest(lines, "stamp_lag_p99_ns", _ms), _largest(lines, "send_late_p99_ns", _ms),
