@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -116,7 +117,7 @@ class Given:
     health: tuple[WorkerHealth, ...]
     server: ServerView
     part: Part | None = None
-    compared: Mapping[str, int] = field(default_factory=dict)
+    compared: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _result(summary: StageSummary, pricing: Pricing | None, given: Given) -> StageResult:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from fmload.base.errors import FmloadError
 from fmload.base.registry import did_you_mean
 from fmload.base.resources import resource
+from fmload.base.text_encoding import save_as_utf8, utf16_of
 from fmload.config import overrides, problems, secrets, yaml_lines
 from fmload.config.problems import Problem, RunFileError
 from fmload.config.schema import RunFile
@@ -63,8 +64,12 @@ def load_as(model: type[Model], path: Path, hint: str, sets: Sequence[str] = ())
     """As `load`, for a file of another kind."""
     try:
         text = _text(path)
+        if kind := utf16_of(text.encode()):
+            raise FmloadError(f"{path}: {kind} text", hint=save_as_utf8(kind))
     except UnicodeDecodeError as error:
-        raise FmloadError(f"{path}: not UTF-8 text", hint="save it as UTF-8") from error
+        kind = utf16_of(error.object)
+        raise FmloadError(f"{path}: {kind or 'not UTF-8'} text",
+                          hint=save_as_utf8(kind) if kind else "save it as UTF-8") from error
     except OSError as error:
         raise FmloadError(f"{path}: {error.strerror or error}", hint=hint) from error
     return _parse_as(model, text, str(path), path.resolve().parent, hint, sets)

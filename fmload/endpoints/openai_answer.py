@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import orjson
 
-from fmload.endpoints import chunk_tokens, usage
+from fmload.endpoints import chunk_tokens, repetitions, usage
 from fmload.endpoints.answer import note_counts
 from fmload.endpoints.channels import Piece, piece_of
 from fmload.endpoints.characters import is_whole, mended
@@ -238,15 +237,13 @@ class OpenAIAnswer:
             return
         if self._odd and not is_whole(reading.chunks):
             reading.chunks = mended(reading.chunks)
-        repeats = _repeat_the_text_so_far(reading.chunks)
-        if repeats:
-            reading.chunks = _growths(reading.chunks)
+        repeats = repetitions.taken_out(reading, self._told)
         reading.choices = self._number_of_choices()
         reading.tool_calls = self._calls.all()
         counts = self._counts()
         usage.bound(counts, body_bytes, None, reading.choices)
         if repeats:
-            counts.remark("each chunk repeats the text so far: only what it adds is taken for its text")
+            counts.remark(repeats)
         note_counts(reading, counts)
         chunk_tokens.settle(reading, self._told)
         if self._all_ended():
@@ -332,18 +329,3 @@ def _merged(end: int, pieces: list[Piece], tokens: list[int | None]) -> Chunk:
     thought = "".join(piece.thought if piece.channel == channel else piece.text for piece in pieces
                       if piece.thought or (piece.channel == "reasoning" != channel))
     return Chunk(end, sum(count or 1 for count in tokens), channel, text, thought)
-
-
-_REPEATS_AT_LEAST = 4  # chunks: fewer may begin alike by chance
-
-
-def _repeat_the_text_so_far(chunks: list[Chunk]) -> bool:
-    """Whether every chunk holds all the text before it and more (cumulative streams, as DashScope's are by default).
-    Of any other answer the first two chunks tell."""
-    return len(chunks) >= _REPEATS_AT_LEAST and all(
-        len(after.text) > len(before.text) > 0 and after.text.startswith(before.text) and after.channel == "answer"
-        for before, after in pairwise(chunks))
-
-
-def _growths(chunks: list[Chunk]) -> list[Chunk]:
-    return [chunks[0], *(after._replace(text=after.text[len(before.text):]) for before, after in pairwise(chunks))]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fmload.base.errors import FmloadError
+from fmload.base.text_encoding import save_as_utf8, utf16_of
 from fmload.config.problems import shown
 
 Values = dict[str, Any]
@@ -46,8 +47,8 @@ def _sendable(values: Values, where: str) -> Values | FmloadError:
 
 def text(content: bytes, name: str) -> str:
     """The text of a file, without a byte-order mark. Raises FmloadError naming the line that is not UTF-8."""
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise FmloadError(f"{name}:1: UTF-16 text", hint="save the file as UTF-8")
+    if kind := utf16_of(content):
+        raise FmloadError(f"{name}:1: {kind} text", hint=save_as_utf8(kind))
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

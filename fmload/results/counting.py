@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from fmload.results.folder import Results
 
@@ -37,10 +38,11 @@ def silently(line: str) -> None:
     """What `say` may be where nobody listens."""
 
 
-def compared(results: Results, endpoint: str, stage: int) -> dict[str, int]:
-    """Over kept answers of a stage: how many, and their tokens by the server and by the model's tokenizer."""
+def compared(results: Results, endpoint: str, stage: int) -> dict[str, Any]:
+    """Over kept answers of a stage: how many, and their tokens by the server and by the model's tokenizer; of those that
+    could not be compared how many there are, by reason (`not_compared`)."""
     if not results.counting_json.exists():
         return {}
     told = json.loads(results.counting_json.read_text())["endpoints"].get(endpoint, {})
-    found: dict[str, int] = told.get("stages", {}).get(str(stage), {})
+    found: dict[str, Any] = told.get("stages", {}).get(str(stage), {})
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from fmload_analysis.stage.health import WorkerHealth
 from fmload_analysis.stage.mixes import Part
@@ -24,7 +25,7 @@ class Facts:
     health: tuple[WorkerHealth, ...] = ()
     server: ServerView = field(default_factory=ServerView)
     part: Part | None = None
-    compared: Mapping[str, int] = field(default_factory=dict)  # answers, server, tokenizer: sums over kept answers
+    compared: Mapping[str, Any] = field(default_factory=dict)  # of kept answers: `fmload.results.counting.compared`
 
     @property
     def edges(self) -> float:

@@ -35,14 +35,21 @@ class Tally:
     counted: int = 0
     sampled: int = 0
     by_stage: dict[int, list[tuple[int, int]]] = field(default_factory=dict)  # (server's, tokenizer's) by stage
+    not_compared: dict[int, dict[str, int]] = field(default_factory=dict)  # kept answers by stage and reason
 
     def to_json(self) -> dict[str, Any]:
         """As counting.json has it."""
         return {"tokenizer": self.counter.name, "source": self.counter.source, "answers": self.counted,
                 "chunks_of": self.sampled,
                 "stages": {str(stage): {"answers": len(pairs), "server": sum(theirs for theirs, _ in pairs),
-                                        "tokenizer": sum(ours for _, ours in pairs)}
+                                        "tokenizer": sum(ours for _, ours in pairs),
+                                        "not_compared": self.not_compared.get(stage, {})}
                            for stage, pairs in self.by_stage.items()}}
+
+    def left_out(self, stage: int, why: str) -> None:
+        """A kept answer of the stage cannot be laid beside the server's count."""
+        reasons = self.not_compared.setdefault(stage, {})
+        reasons[why] = reasons.get(why, 0) + 1
 
 
 def main(argv: list[str]) -> int:
@@ -118,18 +125,31 @@ def chunk_tokens(text: str, lengths: list[int], count: Any) -> list[int] | None:
 
 def _compare(results: Results, specs: dict[str, EndpointSpec], tallies: dict[str, Tally]) -> None:
     """Kept answers that the server counted, counted here, too: by the model's own tokenizer alone."""
-    told = {row["request_id"]: row for path in sorted(results.records.glob("*.parquet"))
-            for row in _rows(path, ["request_id", "output_tokens", "reasoning_tokens", "tokens_source", "stage"])
-            if row["tokens_source"] == "server"} if results.answers_parquet.exists() else {}
+    records = {row["request_id"]: row for path in sorted(results.records.glob("*.parquet"))
+               for row in _rows(path, ["request_id", "output_tokens", "reasoning_tokens", "tokens_source", "stage"])
+               } if results.answers_parquet.exists() else {}
     for row in _rows(results.answers_parquet, ["request_id", "endpoint", "text", "reasoning", "cut"]):
-        record = told.get(row["request_id"])
-        if record is None or row["cut"] or (record["reasoning_tokens"] and not row["reasoning"]):
+        record = records.get(row["request_id"])
+        if record is None:
             continue
         tally = _tally(row["endpoint"], specs, tallies)
         pairs = tally.by_stage.setdefault(record["stage"], [])
-        if tally.counter.source == "tokenizer" and len(pairs) < COMPARED:
+        if why := _not_comparable(row, record, tally.counter):
+            tally.left_out(record["stage"], why)
+        elif len(pairs) < COMPARED:
             text = (row["reasoning"] or "") + (row["text"] or "")
             pairs.append((record["output_tokens"], tally.counter.tokenizer.count(text)))
+
+
+def _not_comparable(kept: dict[str, Any], record: dict[str, Any], counter: Counter) -> str | None:
+    """Why a kept answer cannot be laid beside the server's count; None where it can."""
+    if record["tokens_source"] != "server":
+        return "the server does not count them"
+    if kept["cut"]:
+        return "they were cut where they were kept"
+    if record["reasoning_tokens"] and not kept["reasoning"]:
+        return "they hold reasoning that is counted and not shown"
+    return None if counter.source == "tokenizer" else "the model's own tokenizer is not at hand"
 
 
 if __name__ == "__main__":

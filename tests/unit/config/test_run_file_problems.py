@@ -167,7 +167,10 @@ def test_merge_keys_give_values_and_own_keys_win() -> None:
     assert [(one.name, one.stream) for one in read(text).endpoints][1:] == [("two", False), ("three", False)]
 
 
-@pytest.mark.parametrize(("content", "expected"), [(None, "No such file"), (b"name: \xff\xfe", "not UTF-8")])
+@pytest.mark.parametrize(("content", "expected"), [
+    (None, "No such file"), (b"name: \xff\xfe", "not UTF-8"),
+    ("name: x\n".encode("utf-16"), "UTF-16LE text"), ("name: x\n".encode("utf-16-le"), "UTF-16LE text"),
+    ("name: x\n".encode("utf-16-be"), "UTF-16BE text")])
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, content: bytes | None, expected: str) -> None:
     path = tmp_path / "run.yml"
     if content is not None:

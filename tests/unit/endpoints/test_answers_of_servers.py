@@ -475,3 +475,32 @@ def test_where_each_chunk_repeats_the_text_so_far_only_what_it_adds_is_its_text(
 def test_chunks_that_merely_begin_alike_are_kept_as_they_are(texts: tuple[str, ...]) -> None:
     reading = _told_so_far(*texts)[1]
     assert [chunk.text for chunk in reading.chunks] == [*texts] and reading.remark is None
+
+
+WORDS = [f" word{number}" for number in range(6)]
+
+
+@pytest.mark.parametrize("end", [
+    chunk({"content": "".join(WORDS)}, "stop"),
+    chunk({}, "stop") + chunk({"content": "".join(WORDS)}),
+    orjson.dumps({"choices": [{"index": 0, "finish_reason": "stop", "delta": {}, "message": {
+        "role": "assistant", "content": "".join(WORDS)}}]}).join((b"data: ", b"\n\n")),
+])
+def test_a_last_chunk_that_repeats_the_whole_text_is_left_out_with_a_remark(end: bytes) -> None:
+    record, reading = measured(b"".join(map(said, WORDS)) + end)
+    assert [piece.text for piece in reading.chunks] == WORDS and record.outcome == "ok"
+    assert "repeats the whole text" in (reading.remark or "") and len(record.chunk_ns) == len(WORDS)
+
+
+def test_running_totals_of_a_repetition_are_no_growth_of_a_text() -> None:
+    each = b"".join(said(word, usage=running(number)) for number, word in enumerate(WORDS, 1))
+    reading = measured(each + said("".join(WORDS), "stop", usage=running(12)))[1]
+    assert [piece.text for piece in reading.chunks] == WORDS and reading.output_tokens == 12
+    assert not reading.chunk_tokens_known
+
+
+@pytest.mark.parametrize("texts", [
+    [" no"] * 3 + [" no no no"], ["a", "b", "c", "d", "abcd"], [*WORDS, "".join(WORDS[:5])], ["".join(WORDS)] * 2])
+def test_a_last_chunk_that_merely_is_alike_is_kept(texts: list[str]) -> None:
+    reading = measured(b"".join(map(said, texts)) + chunk({}, "stop"))[1]
+    assert [piece.text for piece in reading.chunks] == texts and reading.remark is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fmload_analysis.audit.facts import CLOSE, FAIL, FAR, NOT_APPLICABLE, PASS, WARN, Facts, graded, relative
 from fmload_analysis.stage.telemetry import AT_END
 from fmload_analysis.verdict.table import Check
@@ -45,7 +47,7 @@ def counted_texts(facts: Facts) -> Check | None:
     """The server's count of output tokens against the model's own tokenizer, over answers that were kept."""
     answers, told = facts.compared.get("answers", 0), facts.compared.get("server", 0)
     if not answers or not told:
-        return None
+        return _kept_in_vain(facts.compared.get("not_compared") or {})
     ours = facts.compared["tokenizer"]
     difference = relative(told, ours)
     result = PASS if abs(difference) <= CLOSE else WARN if abs(difference) <= FAR else FAIL
@@ -54,6 +56,15 @@ def counted_texts(facts: Facts) -> Check | None:
                  f"{ours:,} ({difference:+.1%})" + ("." if result == PASS else
                  ": special tokens, hidden reasoning, or a server that counts wrongly."),
                  {"answers": answers, "server": told, "tokenizer": ours})
+
+
+def _kept_in_vain(reasons: Mapping[str, int]) -> Check | None:
+    """Why answers that were kept were not compared; None where none were kept."""
+    if not reasons:
+        return None
+    why = ", ".join(f"{words} ({count})" for words, count in sorted(reasons.items()))
+    return Check(2, "server's output count = tokenizer's", NOT_APPLICABLE,
+                 f"Not checked: {sum(reasons.values())} answers were kept, and {why}.", dict(reasons))
 
 
 def token_source(facts: Facts) -> Check | None:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from fmload.base.errors import FmloadError, first_line
+from fmload.base.text_encoding import utf16_of
 from fmload_analysis.published.rows.packed import GZIP, unpacked
 
 MAX_BYTES = 1 << 30
@@ -134,9 +135,8 @@ def read_source(path: Path) -> Source:
 
 
 def _decoded(path: Path, data: bytes) -> str:
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        text = data.decode(encoding)
+        text = data.decode(utf16_of(data) or "utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise FmloadError(f"{path} is no text: {error.reason} at byte {error.start:,}",
                           hint="give the tool's JSON, CSV or Markdown file, unpacked") from error

@@ -186,3 +186,25 @@ def test_a_record_of_several_answers_keeps_its_chunks_unknown() -> None:
                      chunk_tokens=array("i", [1, 1]))
     applied = apply(record, Count(2, "tokenizer", [1, 1]))
     assert (applied.output_tokens, applied.tokens_source, applied.chunk_tokens_known) == (2, "tokenizer", False)
+
+
+@pytest.mark.parametrize(("columns", "bytes_kept", "why"), [
+    ({"tokens_source": "server", "output_tokens": 10}, 1 << 16, "the model's own tokenizer is not at hand"),
+    ({"tokens_source": "server", "output_tokens": 10}, 8, "they were cut where they were kept"),
+    ({"tokens_source": "server", "output_tokens": 20, "reasoning_tokens": 10}, 1 << 16, "counted and not shown"),
+    ({}, 1 << 16, "the server does not count them"),
+])
+def test_of_answers_that_were_kept_and_not_compared_the_audit_says_why(
+        tmp_path: Path, columns: dict[str, Any], bytes_kept: int, why: str) -> None:
+    results = write(tmp_path, [stage(window_ms=10_000)], spec=SPEC)
+    journal = Journal(results.journal / "w0.log")
+    for k in range(3):
+        record, reading = uncounted(f"r{k}", 500 * k, WORDS)
+        for name, value in columns.items():
+            setattr(record, name, value)
+        journal.append(pack(record))
+        journal.append(answers.pack(record, reading, bytes_kept))
+    journal.close()
+    checks = analyse_run(open_run(tmp_path)).results[0].checks
+    check = next(check for check in checks if check.name == "server's output count = tokenizer's")
+    assert check.result == "NOT APPLICABLE" and "3 answers were kept" in check.sentence and why in check.sentence

@@ -27,8 +27,8 @@ def read(tmp_path: Path, data: bytes | str, name: str = "r.json", tool: str | No
     return read_published(path, tool).rows[0]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_a_byte_order_mark_is_no_part_of_the_content(tmp_path: Path, encoding: str) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_file_of_unicode_is_read_with_and_without_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
     row = read(tmp_path, json.dumps(RIGHT).encode(encoding))
     assert row.value("e2e_mean") == pytest.approx(RIGHT["mean_e2el_ms"] / 1e3)
 
