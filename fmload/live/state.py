@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from fmload.live.counts import Counts
 from fmload.live.seconds import KEPT_SECONDS, Seconds
 from fmload.metrics.histogram import Histogram, buckets, quantile_s
@@ -39,7 +41,9 @@ class Tally:
         """Count one request. Seconds are of the master's monotonic clock: the worker's minus `offset_ns`."""
         metrics = request_metrics_ns(record) if record.outcome == "ok" else {}
         good = is_good(record, self._limits)
-        histograms = {metric: buckets(values) for metric, values in metrics.items()}
+        each = {id(values): values for values in metrics.values()}  # ITL is ICL where each read held one token
+        found = {key: buckets(values) for key, values in each.items()}
+        histograms = {metric: found[id(values)] for metric, values in metrics.items()}
         output_tokens = record.output_tokens or sum(record.chunk_tokens)
         group = self._groups.setdefault((record.stage, record.endpoint, record.prompt_set), Counts())
         group.add(Counts(Counter([record.outcome]), output_tokens, record.input_tokens or 0, int(good), histograms))
@@ -50,11 +54,11 @@ class Tally:
             screen = {metric: found for metric, found in histograms.items() if metric in _SECONDLY}
             done = Counts(Counter([record.outcome]), 0, 0, int(good), screen)
             self._second((record.end_ns - offset_ns) // 10**9).add(done)
-        by_second: Counter[int] = Counter()
-        for instant, tokens in zip(record.chunk_ns, record.chunk_tokens, strict=True):
-            by_second[(instant - offset_ns) // 10**9] += tokens
-        for second, tokens in by_second.items():
-            self._second(second).output_tokens += tokens
+        if not record.chunk_ns:
+            return
+        seconds, place = np.unique((np.frombuffer(record.chunk_ns, np.int64) - offset_ns) // 10**9, return_inverse=True)
+        for second, tokens in zip(seconds.tolist(), np.bincount(place, record.chunk_tokens).tolist(), strict=True):
+            self._second(second).output_tokens += int(tokens)
 
     def _second(self, second: int) -> Counts:
         return self._seconds.setdefault(second, Counts())

@@ -48,6 +48,8 @@ def itl_ns(gaps: RecordGaps) -> Ints | None:
     """Each gap shared by the tokens of its later chunk, once a token; None where their number is not known."""
     if gaps.tokens is None:
         return None
+    if (gaps.tokens == 1).all():
+        return gaps.gap_ns
     return np.repeat(gaps.gap_ns // np.maximum(gaps.tokens, 1), gaps.tokens)
 
 

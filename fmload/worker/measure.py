@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 _END_MARK_TOKENS = 1
 _MAX_REASON = 60  # characters of a reason to stop: it is one of a few words
 _MOST_OF_A_REMARK = 500
+_PLAIN_REASONS = frozenset(  # which hold no secret
+    ("stop", "length", "end_turn", "max_tokens", "tool_calls", "tool_use", "eos_token"))
 
 
 def measure(endpoint: Endpoint, prompt: Prompt, wire: Wire, address: Address, *, request_id: str, worker: str,
@@ -193,7 +195,8 @@ def _note_reading(record: Record, reading: Reading) -> None:
     record.cache_write_1h_tokens = reading.cache_write_1h_tokens
     record.tokens_source = reading.tokens_source
     if reading.finish_reason is not None:
-        record.finish_reason = redact(reading.finish_reason)[:_MAX_REASON]
+        reason = reading.finish_reason
+        record.finish_reason = reason if reason in _PLAIN_REASONS else redact(reason)[:_MAX_REASON]
     record.chunk_tokens_known, record.choices, record.remark = (
         reading.chunk_tokens_known, reading.choices, _short(reading.remark))
     if record.output_tokens is None and reading.chunks:
