@@ -12,6 +12,7 @@ from fmload.base.registry import Registry
 ENDPOINTS = Registry("endpoint protocol", {
     "openai": "fmload.endpoints.openai:OPENAI",
     "responses": "fmload.endpoints.responses:RESPONSES",
+    "anthropic": "fmload.endpoints.anthropic:ANTHROPIC",
     "sagemaker": "fmload.endpoints.sagemaker:SageMaker",
     "bedrock": "fmload.endpoints.bedrock:Bedrock",
 }, about="Protocols: what has `Options`, and `from_spec`, which makes a `fmload.endpoints.base.Endpoint`: one over "
@@ -98,6 +99,7 @@ COLLECTORS = Registry("telemetry collector", {
 PLANES = Registry("emulator plane", {
     "openai": "fmload.emulator.openai:PLANE",
     "responses": "fmload.emulator.responses:PLANE",
+    "anthropic": "fmload.emulator.anthropic:PLANE",
     "sagemaker": "fmload.emulator.sagemaker:PLANE",
     "bedrock": "fmload.emulator.bedrock:PLANE",
 }, about="Protocols that the emulator speaks: a `fmload.emulator.plane.Plane`.",

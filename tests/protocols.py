@@ -60,6 +60,7 @@ PROTOCOLS: Mapping[str, Spoken] = {
     "openai chat": Spoken("openai", ALL),
     "openai completions": Spoken("openai", ALL - {"thinking", "tools", "chat"}, {"api": "completions"}),
     "openai on Azure": Spoken("openai", ALL, {"url": "https://r.openai.azure.com", "api_version": "2024-10-21"}),
+    "anthropic": Spoken("anthropic", ALL, said_of_limit="max_tokens"),
     "responses": Spoken("responses", ALL | {"session"}, said_of_limit="max_output_tokens"),
 }
 PROMPT = Prompt("p", "s", text="hello there", output_tokens=TOKENS)

@@ -72,6 +72,11 @@ class Answer:
                                        usage.whole(reasoning)))
 
     @property
+    def input_told(self) -> bool:
+        """Whether the server has told the number of input tokens."""
+        return any(counts.input for counts in self._told)
+
+    @property
     def output_told(self) -> bool:
         """Whether the server has told the number of output tokens."""
         return any(counts.output for counts in self._told)

@@ -1,16 +1,73 @@
-"""Anthropic's Messages: a chat in OpenAI's form, or in its own, as it takes it; and the events of its answers."""
+"""Anthropic's Messages: a chat in OpenAI's form, or in its own, as it takes it; and the events of its answers.
+
+Direct (`protocol: anthropic`), by servers that speak it too (vLLM, llama.cpp, LiteLLM), and in Bedrock's InvokeModel.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import orjson
+from pydantic import Field
 
+from fmload.config.schema import EndpointSpec
+from fmload.endpoints import json_answers
 from fmload.endpoints.answer import Answer
 from fmload.endpoints.converse import Json
 from fmload.endpoints.failures import error_text
+from fmload.endpoints.http import HttpOptions, HttpProtocol
 from fmload.model.prompt import Prompt
+from fmload.model.reading import Reading
+from fmload.wire.exchange import Address, Exchange
+
+
+class Options(HttpOptions):
+    """The further keys of an endpoint with `protocol: anthropic`."""
+
+    cache: Literal["5m", "1h"] | None = Field(
+        None, description="mark tools, system and last turn (cache_control): the prompt cache keeps them for so long")
+
+
+class Messages:
+    """The codec of one endpoint."""
+
+    def __init__(self, spec: EndpointSpec) -> None:
+        self._spec = spec
+        self._streamed = spec.stream
+        self._mark = None if spec.options.cache is None else {"type": "ephemeral", **(
+            {"ttl": "1h"} if spec.options.cache == "1h" else {})}
+
+    def body(self, prompt: Prompt) -> dict[str, Any]:
+        made = body(prompt, self._spec.parameters)
+        if self._spec.model is not None:
+            made["model"] = self._spec.model
+        if self._streamed:
+            made["stream"] = True
+        return made if self._mark is None else _marked(made, self._mark)
+
+    def read(self, exchange: Exchange) -> Reading:
+        return json_answers.read(exchange, read, "message_stop", self._streamed)
+
+    def carries_token(self, body: bytes) -> bool:
+        return json_answers.has_token(body, read)
+
+
+def _marked(made: dict[str, Any], mark: Json) -> dict[str, Any]:
+    """With what is worth keeping marked: up to four marks are allowed in a request."""
+    if made.get("tools"):
+        made["tools"] = [*made["tools"][:-1], {**made["tools"][-1], "cache_control": mark}]
+    if made.get("system"):
+        made["system"] = _marked_blocks(made["system"], mark)
+    if made["messages"]:
+        *before, last = made["messages"]
+        made["messages"] = [*before, {**last, "content": _marked_blocks(last["content"], mark)}]
+    return made
+
+
+def _marked_blocks(content: Any, mark: Json) -> Any:
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    return [*blocks[:-1], {**blocks[-1], "cache_control": mark}] if blocks else content
 
 
 def body(prompt: Prompt, parameters: Json) -> dict[str, Any]:
@@ -25,6 +82,8 @@ def body(prompt: Prompt, parameters: Json) -> dict[str, Any]:
         chosen["tools"] = [_tool(tool) for tool in chosen["tools"]]
     if isinstance(choice := chosen.get("tool_choice"), str):
         chosen["tool_choice"] = {"type": {"required": "any"}.get(choice, choice)}
+    elif isinstance(choice, Mapping) and isinstance(function := choice.get("function"), Mapping):
+        chosen["tool_choice"] = {"type": "tool", "name": function.get("name")}
     system, messages = _chat(prompt)
     if prompt.output_tokens is not None:
         chosen["max_tokens"] = prompt.output_tokens
@@ -105,7 +164,8 @@ def read(answer: Answer, event: Json, end: int) -> None:
     elif kind == "message_delta":
         answer.finish(event["delta"].get("stop_reason"))
         told = event.get("usage") or {}
-        _usage(answer, told if "cache_read_input_tokens" in told else {**told, "input_tokens": None})
+        _usage(answer, told if "cache_read_input_tokens" in told or not answer.input_told else {
+            **told, "input_tokens": None})
     elif kind == "message_stop":
         answer.ended = True
     elif kind == "message":  # whole, not streamed
@@ -121,7 +181,8 @@ def read(answer: Answer, event: Json, end: int) -> None:
     elif kind == "error":
         error = event.get("error") or {}
         words = f"{error.get('type')}: {error.get('message')}" if isinstance(error, Mapping) else error_text(error)
-        answer.fail("stream_error", words[:500])
+        limited = isinstance(error, Mapping) and error.get("type") == "rate_limit_error"
+        answer.fail("throttled" if limited else "stream_error", words[:500])
 
 
 def _block_start(answer: Answer, block: Json, end: int, place: Any) -> None:
@@ -139,3 +200,14 @@ def _usage(answer: Answer, told: Json) -> None:
     creation = told.get("cache_creation")
     answer.wrote(told.get("cache_creation_input_tokens"),
                  creation.get("ephemeral_1h_input_tokens") if isinstance(creation, Mapping) else None)
+
+
+def _path(base: str, spec: EndpointSpec) -> str:
+    return base if base.endswith("/messages") else (base or "/v1") + "/messages"
+
+
+def _key(key: str, address: Address) -> tuple[str, str]:
+    return "x-api-key", key
+
+
+ANTHROPIC = HttpProtocol(Options, Messages, _path, _key, headers={"anthropic-version": "2023-06-01"}, BASE_PATH="/v1")

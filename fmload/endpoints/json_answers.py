@@ -65,7 +65,7 @@ def _stream(answer: Answer, add: Add, exchange: Exchange) -> None:
 
 
 def _message(answer: Answer, add: Add, message: Any, event: str, end: int) -> None:
-    if event == "error" or (message.get("error") and message.get("type") is None):
+    if message.get("type") is None and (event == "error" or message.get("error")):
         answer.fail("stream_error", error_text(message))
     elif event not in PINGS and message.get("type") not in PINGS:
         add(answer, message, end)

@@ -147,7 +147,8 @@ def _first(usage: Json, names: Iterable[str]) -> int | None:
 
 
 def _first_name(usage: Json, names: Iterable[str]) -> str | None:
-    return next((name for name in names if whole(usage.get(name))), None)
+    told = [name for name in names if whole(usage.get(name)) is not None]
+    return next((name for name in told if whole(usage[name])), told[0] if told else None)
 
 
 def _detail(usage: Json, places: Iterable[str], names: tuple[str, ...]) -> int | None:

@@ -69,7 +69,7 @@ def _leaves(value: Any) -> list[Any]:
 def test_a_conversation_keeps_its_turns(one: Spoken) -> None:
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who?"},
              {"role": "assistant", "content": "Me."}, {"role": "user", "content": [{"type": "text", "text": "And?"}]}]
-    request = received(sent(one.endpoint(), Prompt("p", "s", messages=turns)))
+    request = received(sent(one.endpoint(), Prompt("p", "s", messages=turns, output_tokens=5)))
     plane = planes.plane_of(request.path)
     assert plane is not None
     assert planes.open_request(plane, request, 0, SETTINGS).ask.texts == ["Be brief.", "Who?", "Me.", "And?"]
