@@ -26,6 +26,7 @@ SOURCES = Registry("prompt source", {
     "shared_prefix": "fmload.prompts.shared_prefix:SharedPrefix",
     "conversation": "fmload.prompts.conversation:Conversation",
     "agents": "fmload.prompts.agents:Agents",
+    "agent_trace": "fmload.prompts.agent_trace:AgentTrace",
     "scenario": "fmload.prompts.scenario:Scenario",
     "jsonl": "fmload.prompts.table:Table",
     "csv": "fmload.prompts.table:Table",
@@ -40,6 +41,15 @@ SOURCES = Registry("prompt source", {
     "log": "fmload.prompts.log:Log",
 }, about="Prompt sources: a class like `fmload.prompts.source.Source`.",
    needs=("from_spec", "items", "make", "fingerprint"))
+
+SESSION_TRACES = Registry("session trace", {
+    "opentelemetry": "fmload.prompts.trace_otel",
+    "mooncake": "fmload.prompts.trace_mooncake",
+    "sharegpt": "fmload.prompts.trace_sharegpt",
+    "steps": "fmload.prompts.trace_steps",
+}, about="Forms of recorded sessions that `source: agent_trace` reads: a module like "
+         "`fmload.prompts.traced.TraceForm`.",
+   needs=("recognises", "sessions"))
 
 ARRIVALS = Registry("arrival process", {
     "constant": "fmload.arrivals.steady:constant",

@@ -122,7 +122,7 @@ class Run:
         """What later turns of a set's conversations repeat: `served`, `recorded` or `made_up` answers. None: it has no
         conversations."""
         entry = self._entry("prompts", prompt_set)
-        told = {"scenario": "served", "agents": "served", "conversation": "made_up"}.get(str(entry.get("source")))
+        told = {"scenario": "served", "agents": "served", "agent_trace": "served", "conversation": "made_up"}.get(str(entry.get("source")))
         return str(entry["answers"]) if entry.get("answers") else told
 
     def batches(self, stage: Stage) -> Iterator[Batch]:

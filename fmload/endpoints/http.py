@@ -7,7 +7,7 @@ a body of a prompt and a reading of what came back. Nothing of it is inherited.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -16,8 +16,8 @@ from pydantic import Field
 
 from fmload.base.errors import FmloadError
 from fmload.base.redaction import protect
-from fmload.config.http_rules import wrong_value
-from fmload.config.model import Strict
+from fmload.config.http_rules import wrong_name, wrong_value
+from fmload.config.model import Rule, Strict
 from fmload.config.proxies import proxy_of
 from fmload.config.schema import EndpointSpec
 from fmload.config.values import RunPath
@@ -44,11 +44,20 @@ class HttpOptions(Strict):
     reasoning_tags: Tag = Field(None, description="think: text between <think> and </think> is reasoning")
     exact_output_parameters: dict[str, Any] = Field(
         default_factory=dict, description="sent for `exact_output`; `$max_tokens` stands for the length")
+    session_header: str | None = Field(
+        None, description="header that names the session of each request, for routers that keep sessions together")
+    session_field: str | None = Field(
+        None, description="likewise a key of the body, such as prompt_cache_key or session_id")
     ca_file: str | None = Field(None, description="PEM file of the certificates to trust")
     verify_tls: bool = Field(True, description="false for tests only")
     client_certificate: RunPath | None = Field(
         None, description="PEM file with a certificate of the client's own, and its key")
     client_key: RunPath | None = Field(None, description="PEM file with that key, where it is in another file")
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        if wrong := wrong_name(given.get("session_header")):
+            yield "session_header", wrong
 
 
 class Codec(Protocol):
@@ -126,9 +135,18 @@ class HttpEndpoint:
         headers = self._headers[address]
         if self._request_id_header is not None:
             headers = {**headers, self._request_id_header: request_id}
+        if prompt.conversation is not None:
+            headers, body = self._of_session(headers, body, prompt.conversation)
         if self._bearer_token is not None:
             headers = {**headers, "Authorization": f"Bearer {self._bearer_token()}"}
         return HttpRequest("POST", self._targets[address], headers, orjson.dumps(body))
+
+    def _of_session(self, headers: dict[str, str], body: dict[str, Any],
+                    session: str) -> tuple[dict[str, str], dict[str, Any]]:
+        """Headers and body with the session's name, where they are to have it."""
+        header, key = self._options.session_header, self._options.session_field
+        return ({**headers, header: session} if header is not None else headers,
+                {**body, key: session} if key is not None else body)
 
     def send(self, prompt: Prompt, request_id: str, wire: Wire, address: Address) -> Exchange:
         """The whole response to the prompt."""

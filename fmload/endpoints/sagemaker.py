@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
+import orjson
 from pydantic import Field
 
 from fmload.config.model import Rule
@@ -14,6 +15,7 @@ from fmload.endpoints.answer import MALFORMED, Answer, read_events
 from fmload.endpoints.aws_errors import http_failure
 from fmload.endpoints.reasoning_tags import Tag, split
 from fmload.endpoints.sagemaker_images import format_of_endpoint
+from fmload.endpoints.sticky_sessions import NEW_SESSION, StickySessions
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.wire import botocore_transport
@@ -33,6 +35,13 @@ class Options(aws.AwsOptions):
     target_variant: str | None = None
     inference_component: str | None = None
     session_id: str | None = None
+    session_field: str | None = Field(
+        None, description="a key of the container's parameters that names the session of each request")
+    sticky_sessions: bool = Field(
+        False, description="each session is a stateful session of SageMaker, which its requests name (SessionId)")
+    new_session_body: Any = Field(
+        {"requestType": "NEW_SESSION"}, description="of sticky_sessions with streamed answers: JSON of the request "
+                                                    "that opens a session, which is in no record")
     prefix_aware_id: str | None = Field(None, description="PrefixAwareId: what shares a prefix, for such a routing")
     inference_id: bool = Field(False, description="send each request's id as InferenceId, for captured data")
     custom_attributes: str | None = None
@@ -42,6 +51,8 @@ class Options(aws.AwsOptions):
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
         if (given.get("payload_format") == "template") != ("template" in given):
             yield "template", "`payload_format: template` and `template` go together"
+        if given.get("sticky_sessions") is True and "session_id" in given:
+            yield "session_id", "sticky_sessions have ids of their own; leave one of them out"
 
 
 class SageMaker:
@@ -58,6 +69,7 @@ class SageMaker:
         self._format = payload_format
         self._operation = client.invoke_endpoint_with_response_stream if spec.stream else client.invoke_endpoint
         self._fixed = _fixed_arguments(spec)
+        self._sticky = StickySessions()
 
     @classmethod
     def from_spec(cls, spec: EndpointSpec) -> SageMaker:
@@ -82,8 +94,22 @@ class SageMaker:
         arguments = self._arguments(prompt)
         if self._options.inference_id:
             arguments["InferenceId"] = request_id
-        return botocore_transport.exchange(self._operation, arguments, wire, address,
-                                           self.carries_token, {header: request_id} if header else {})
+        session = prompt.conversation if self._options.sticky_sessions else None
+        if session is not None:
+            if self.streamed and self._sticky.is_new(session):  # a stream opens none
+                self._open_session(session, wire, address)
+            arguments["SessionId"] = self._sticky.id_of(session)
+        exchange = botocore_transport.exchange(self._operation, arguments, wire, address,
+                                               self.carries_token, {header: request_id} if header else {})
+        if session is not None:
+            self._sticky.learn(session, exchange.headers)
+        return exchange
+
+    def _open_session(self, session: str, wire: Wire, address: Address) -> None:
+        arguments = {**self._fixed, "Body": orjson.dumps(self._options.new_session_body), "SessionId": NEW_SESSION}
+        invoke = self._client.invoke_endpoint
+        opened = botocore_transport.exchange(invoke, arguments, wire, address, lambda _: False, {})
+        self._sticky.learn(session, opened.headers)
 
     def read(self, exchange: Exchange) -> Reading:
         answer = Answer()
@@ -104,7 +130,10 @@ class SageMaker:
         return bool(answer.reading.chunks)
 
     def _arguments(self, prompt: Prompt) -> dict[str, Any]:
-        body = payloads.request_body(self._format, prompt, self._spec.parameters, self.streamed,
+        parameters = self._spec.parameters
+        if self._options.session_field is not None and prompt.conversation is not None:
+            parameters = {**parameters, self._options.session_field: prompt.conversation}
+        body = payloads.request_body(self._format, prompt, parameters, self.streamed,
                                      self._options.template, self._options.exact_output_parameters)
         return {**self._fixed, "Body": body}
 

@@ -20,10 +20,10 @@ class Step:
 
     A tool or pause takes `seconds`; failed calls of a tool that is called again are in it. A request goes on with the
     chat of the request `chat` (None: it begins one) by `messages`; one with the key `served` says what that step was
-    answered, one with the role `tool` is a tool's result. `answer` is what later steps repeat where answers are not
-    served. `input_tokens` is known where it begins a chat. It is asked again up to `retries` times, each time
-    `retry_after_s` later than the time before doubled; with `optional` the session goes on without its answer. `turn`
-    counts the requests before it on its way.
+    answered, one with the role `tool` is a tool's result. `answer` (a text, or the whole message) is what later steps
+    repeat where answers are not served. `input_tokens` is known where it begins a chat. It is asked again up to
+    `retries` times, each time `retry_after_s` later than the time before doubled; with `optional` the session goes on
+    without its answer. `turn` counts the requests before it on its way.
     """
 
     id: str
@@ -35,7 +35,7 @@ class Step:
     delay_s: float = 0.0
     chat: str | None = None
     messages: list[dict[str, Any]] = field(default_factory=list)
-    answer: str | None = None
+    answer: str | dict[str, Any] | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     exact_output: bool = False

@@ -164,7 +164,7 @@ class Graph:
     def _answer_of(self, chat: _Chat) -> Message:
         """What a chat came to, as a message to another."""
         assert chat.last is not None
-        return {"role": "user", "content": self._requests[chat.last].answer or "", SERVED: chat.last}
+        return {"role": "user", "content": str(self._requests[chat.last].answer or ""), SERVED: chat.last}
 
     def _offer_tools(self) -> None:
         """Tell the server of the tools in each request of an agent that calls some, and which of them to call."""

@@ -12,7 +12,7 @@ from fmload.model.prompt import Prompt
 from fmload.prompts.table import Item, RowOptions, Rows, Values, objects
 from fmload.prompts.tokenizer import Tokenizer
 
-_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "chatgpt": "assistant", "assistant": "assistant",
+ROLES = {"human": "user", "user": "user", "gpt": "assistant", "chatgpt": "assistant", "assistant": "assistant",
           "system": "system"}
 
 
@@ -39,7 +39,7 @@ class ShareGPT(Rows):
         return
 
     def records(self, values: Values) -> list[Values]:
-        said = [{"role": _ROLES.get(turn.get("from", ""), "user"), "content": turn.get("value", "")}
+        said = [{"role": ROLES.get(turn.get("from", ""), "user"), "content": turn.get("value", "")}
                 for turn in objects(values, "conversations")]
         return [{**values, "said": said}] if any(message["role"] == "user" for message in said) else []
 

@@ -46,7 +46,7 @@ class AgentChat:
             said: Message = {"role": "assistant", "content": reading.said("answer"),
                              **calls_json([_whole(call) for call in reading.tool_calls])}
         else:
-            said = {"role": "assistant", "content": step.answer}
+            said = step.answer if isinstance(step.answer, dict) else {"role": "assistant", "content": step.answer}
         self._said[step.id] = _Said(asked, said)
 
     def unanswered(self, step: Step, asked: list[Message]) -> None:
@@ -61,7 +61,7 @@ class AgentChat:
             if message.get("role") != "tool":
                 others.append(self._with_answer(message))
                 continue
-            call = next((one for one in open_calls if one[1] == message.get("name")), None)
+            call = _call_of(message, open_calls)
             if call is None:
                 others.append({"role": "user", "content": f"{message.get('name', 'tool')}: {message['content']}"})
             else:
@@ -78,6 +78,12 @@ class AgentChat:
         plain = {key: value for key, value in message.items() if key != SERVED}
         said = self._said.get(message[SERVED])
         return plain if said is None or said.answer is None else {**plain, "content": said.answer["content"]}
+
+
+def _call_of(result: Message, calls: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
+    """The call that a result is of: by its id, else by the tool's name."""
+    return next((one for one in calls if one[0] == result.get("tool_call_id")),
+                next((one for one in calls if one[1] == result.get("name")), None))
 
 
 def _whole(call: ToolCall) -> ToolCall:
