@@ -35,6 +35,10 @@ DEGRADED = "endpoint_degraded"
 BATCH_ROWS = 4_096  # with 200 chunks a request: 0.8 M chunks, some 15 MB a copy
 
 
+# What later requests repeat, by source, where the run file does not say.
+_ANSWERS = {"scenario": "served", "agents": "served", "agent_trace": "served", "conversation": "made_up"}
+
+
 @dataclass(frozen=True, slots=True)
 class MeasuredEndpoint:
     """What the analysis needs to know of an endpoint of the run file."""
@@ -122,7 +126,7 @@ class Run:
         """What later turns of a set's conversations repeat: `served`, `recorded` or `made_up` answers. None: it has no
         conversations."""
         entry = self._entry("prompts", prompt_set)
-        told = {"scenario": "served", "agents": "served", "agent_trace": "served", "conversation": "made_up"}.get(str(entry.get("source")))
+        told = _ANSWERS.get(str(entry.get("source")))
         return str(entry["answers"]) if entry.get("answers") else told
 
     def batches(self, stage: Stage) -> Iterator[Batch]:
