@@ -50,7 +50,7 @@ def sessions(rows: Sequence[Row]) -> list[TracedSession]:
     """The sessions of a file, in order of their beginning."""
     spans = [span for row in rows for span in _spans(row)]
     by_id = {(span.trace, span.id): span for span in spans}
-    roots = []
+    roots: list[_Span] = []
     for span in spans:
         parent = by_id.get((span.trace, span.parent))
         (parent.children if parent is not None else roots).append(span)
