@@ -198,6 +198,35 @@ OF_ENGINES = [
           END_TO_END),
 ]
 
+OF_VENDORS = [
+    _case("TensorRT-LLM: a chunk in the middle is the whole text so far; others end with the whole message",
+          "each text once, with a remark; `whole-text-again`",
+          ANSWERS + "test_a_chunk_in_the_middle_that_repeats_the_text_so_far_adds_what_is_new",
+          ANSWERS + "test_a_last_chunk_that_repeats_the_whole_text_is_left_out_with_a_remark", END_TO_END),
+    _case("Perplexity: the whole message so far and a running total beside each delta",
+          "the deltas are the answer; `message-beside-delta`", END_TO_END),
+    _case("Azure: annotations of its filter without a delta, also after the end", "no token; `filter-annotations`",
+          END_TO_END),
+    _case("Azure: `finish_details` in place of a finish reason", "the reason; `finish-details`",
+          ANSWERS + "test_an_end_under_finish_details_is_one", END_TO_END),
+    _case("Groq: `x_groq.error` beside the finish reason `stop`", "`stream_error` with its words; `groq-error`",
+          ANSWERS + "test_why_groq_stopped_a_stream_early_is_an_error", END_TO_END),
+    _case("Azure, DashScope, DeepSeek: a filter's error in the stream, or as HTTP 400",
+          "`blocked`; `filter-error`, `inspection-error`, `risk-error`",
+          ANSWERS + "test_an_error_of_a_content_filter_is_blocked_with_any_status", END_TO_END),
+    _case("Azure: HTTP 400 with a whole answer that the filter ended", "`blocked`",
+          ANSWERS + "test_a_whole_answer_with_an_error_status_that_a_filter_ended_is_blocked"),
+    _case("Gemini: tool calls without an index, signed, that end with `stop`", "tokens; `signed-tool-calls`",
+          END_TO_END),
+    _case("SGLang: every key of a delta, null where there is nothing", "the text; `nulls-in-deltas`", END_TO_END),
+    _case("Triton, Gemini: a reason that says that the answer goes on", "no end; `going-on`",
+          ANSWERS + "test_a_reason_that_says_that_it_goes_on_is_no_end", END_TO_END),
+    _case("llama.cpp: progress of the prompt as chunks", "no token; `prompt-progress`", END_TO_END),
+    _case("Mistral: references among the parts of a text", "no token; `reference-parts`", END_TO_END),
+    _case("counts behind `[DONE]`", "read; `usage-after-the-end-mark`", END_TO_END),
+    _case("OpenAI: padding beside every chunk", "passed over; `obfuscated`", END_TO_END),
+]
+
 # The odd form that speaks a published case over sockets, by the words of the case.
 FORM_OF = {
     "usage arrives once, with the last text chunk": "usage-with-last-text",
@@ -256,7 +285,7 @@ tools and overload were not run that day.
 
 def named() -> Iterator[str]:
     """Every test that the page names."""
-    yield from (test for case in (*WIRE, *OF_AWS, *OF_ENGINES) for test in case.tests)
+    yield from (test for case in (*WIRE, *OF_AWS, *OF_ENGINES, *OF_VENDORS) for test in case.tests)
     yield from (END_TO_END, *OTHERWISE.values())
 
 
@@ -267,7 +296,8 @@ def page() -> str:
     parts += [f"| {_cell(case)} | {by_reader} | `--dialect {name}` |\n" for case, name in FORM_OF.items()]
     parts += [f"| {_cell(case)} | {by_reader} | `{test}` |\n" for case, test in OTHERWISE.items()]
     for title, cases in (("HTTP, streams and the request loop", WIRE), ("SageMaker and Bedrock", OF_AWS),
-                         ("Real engines", OF_ENGINES)):
+                         ("Real engines", OF_ENGINES),
+                         ("What one vendor adds", OF_VENDORS)):
         parts += [f"\n## {title}\n\n| seen | right | held by |\n|---|---|---|\n", *map(_row, cases)]
     held = (f"Those of `chat` and `converse` by `{END_TO_END}[PROTOCOL-FORM]`,\n"
             f"those of `container` by `{CONTAINER}`,\nthose of `invoke` by `{BEDROCK}`.\n")

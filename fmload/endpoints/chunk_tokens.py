@@ -34,11 +34,9 @@ class Told:
         self.spread()
         self.totals.append((place, choice, total, silent_end))
 
-    def forget(self, place: int) -> None:
-        """The chunk in this place, the last, is none: what was told with it is no growth of a text."""
-        self.spread()
-        self.directly = min(self.directly, place)
-        self.totals = [total for total in self.totals if total[0] < place]
+    def forget(self) -> None:
+        """The chunks are others than those of which something was told."""
+        self.totals, self.directly, self.steady = [], 0, 0
 
     def spread(self) -> None:
         """Put the steady ones among `totals`."""

@@ -24,9 +24,17 @@ _BROKEN = frozenset({
 })
 
 
+# What says that the answer goes on: Gemini's facade, Triton.
+_GOING_ON = frozenset({"null", "none", "unspecified", "not_finished"})
+
+
+def _kind(word: str) -> str:
+    return word.lower().replace("-", "_").removeprefix("finish_reason_").removeprefix("finishreason.")
+
+
 def is_reason(reason: Any) -> bool:
-    """Whether a reason was given: some write the word null until the end."""
-    return bool(reason) and reason not in ("null", "none", "None")
+    """Whether a reason was given: some write until the end the word null, or that there is none yet."""
+    return bool(reason) and not (isinstance(reason, str) and _kind(reason) in _GOING_ON)
 
 
 def reason_text(reason: Any) -> str:
@@ -39,7 +47,7 @@ def reason_text(reason: Any) -> str:
 def failure_of(reason: Any) -> Failure | None:
     """The failure that a reason to stop stands for, with the words beside it; None for an end that is none."""
     word = reason_text(reason)
-    kind = word.lower().replace("-", "_").removeprefix("finish_reason_").removeprefix("finishreason.")
+    kind = _kind(word)
     if kind in _BLOCKED:
         return Failure("blocked", f"the answer was ended or replaced by a filter: {word}")
     if kind in _BROKEN:

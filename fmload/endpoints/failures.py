@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from fmload.base.redaction import shortened
+from fmload.endpoints.filters import is_filters
 from fmload.model.outcome import Failure
 from fmload.wire.exchange import Exchange
 
@@ -26,7 +27,21 @@ def http_failure(exchange: Exchange) -> Failure | None:
     text = f"HTTP {status}: {message}" if message else f"HTTP {status}"
     if status == 429:
         return Failure("throttled", text)
+    if is_filters(_decoded(exchange.body)):
+        return Failure("blocked", text)
     return Failure("http_5xx" if status >= 500 else "http_4xx", text)
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def failure_of_error(data: Any) -> Failure:
+    """The failure that a decoded error inside an answer stands for."""
+    return Failure("blocked" if is_filters(data) else "stream_error", error_text(data))
 
 
 def error_message(body: bytes) -> str:

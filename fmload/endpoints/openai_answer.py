@@ -17,7 +17,7 @@ from fmload.endpoints.answer import note_counts
 from fmload.endpoints.channels import Piece, piece_of
 from fmload.endpoints.characters import is_whole, mended
 from fmload.endpoints.endings import failure_of, is_reason, reason_text
-from fmload.endpoints.failures import error_text
+from fmload.endpoints.failures import error_text, failure_of_error
 from fmload.endpoints.lenient_json import loads, tolerant
 from fmload.endpoints.streams import DONE, PINGS, messages
 from fmload.endpoints.tool_calls import ToolCalls
@@ -90,6 +90,9 @@ class OpenAIAnswer:
         """The first failure stays: what follows is its consequence."""
         self.reading.failure = self.reading.failure or Failure(outcome, message)
 
+    def _fail_with(self, error: Any) -> None:
+        self.reading.failure = self.reading.failure or failure_of_error(error)
+
     def complain(self, words: str) -> None:
         """Note what may be the server's word that it failed: it is where the answer does not go on to its end."""
         self._complaint = error_text(words)
@@ -141,11 +144,13 @@ class OpenAIAnswer:
         choices = message.get("choices")
         self._understood = True
         if _is_error(message, choices, event):
-            self.fail("stream_error", error_text(message))
+            self._fail_with(message)
             return
         if not choices and (words := _complaint(message)):
             self.complain(words)
         told = usage.usages_of(message)
+        if (groq := message.get("x_groq")) and isinstance(groq, Mapping) and groq.get("error"):
+            self._fail_with({"error": groq["error"]})
         if isinstance(choices, Mapping):
             choices = [choices]
         pieces: list[tuple[int, Piece]] = []
@@ -166,8 +171,9 @@ class OpenAIAnswer:
     def _end_of_choice(self, index: int, choice: Any) -> None:
         delta = choice.get("delta")
         if error := choice.get("error") or (delta.get("error") if isinstance(delta, Mapping) else None):
-            self.fail("stream_error", error_text(error))
-        reason = choice.get("finish_reason") or (choice.get("stop_reason") if "delta" not in choice else None)
+            self._fail_with(error)
+        reason = choice.get("finish_reason") or _details_reason(choice) or (
+            choice.get("stop_reason") if "delta" not in choice else None)
         if is_reason(reason):
             self._finish_reasons[index] = reason_text(reason)
             self.reading.failure = self.reading.failure or failure_of(reason)
@@ -237,8 +243,8 @@ class OpenAIAnswer:
             return
         if self._odd and not is_whole(reading.chunks):
             reading.chunks = mended(reading.chunks)
-        repeats = repetitions.taken_out(reading, self._told)
         reading.choices = self._number_of_choices()
+        repeats = repetitions.taken_out(reading, self._told)
         reading.tool_calls = self._calls.all()
         counts = self._counts()
         usage.bound(counts, body_bytes, None, reading.choices)
@@ -288,6 +294,12 @@ class OpenAIAnswer:
 
 
 _LOOKED_AT = 4  # usages of one rank
+
+
+def _details_reason(choice: Any) -> Any:
+    """Some of Azure's models tell their reason under `finish_details` alone."""
+    details = choice.get("finish_details")
+    return details.get("type") if isinstance(details, Mapping) else None
 
 
 def _is_error(message: Any, choices: Any, event: str) -> bool:

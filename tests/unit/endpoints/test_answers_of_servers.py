@@ -504,3 +504,69 @@ def test_running_totals_of_a_repetition_are_no_growth_of_a_text() -> None:
 def test_a_last_chunk_that_merely_is_alike_is_kept(texts: list[str]) -> None:
     reading = measured(b"".join(map(said, texts)) + chunk({}, "stop"))[1]
     assert [piece.text for piece in reading.chunks] == texts and reading.remark is None
+
+
+@pytest.mark.parametrize(("middle", "texts"), [
+    ("".join(WORDS[:5]), [*WORDS]), ("".join(WORDS[:5]) + " more", [*WORDS[:5], " more", WORDS[5]])])
+def test_a_chunk_in_the_middle_that_repeats_the_text_so_far_adds_what_is_new(middle: str, texts: list[str]) -> None:
+    body = b"".join(map(said, WORDS[:5])) + said(middle) + said(WORDS[5], "stop")
+    reading = measured(body)[1]
+    assert [piece.text for piece in reading.chunks] == texts and "repeat" in (reading.remark or "")
+
+
+def test_an_end_under_finish_details_is_one() -> None:
+    end = orjson.dumps({"choices": [{"index": 0, "delta": {}, "finish_details": {"type": "stop", "stop": "<|x|>"}}]})
+    record, reading = measured(said("A") + b"data: " + end + b"\n\ndata: [DONE]\n\n")
+    assert (record.outcome, reading.finish_reason) == ("ok", "stop")
+
+
+@pytest.mark.parametrize("reason", ["not_finished", "FINISH_REASON_UNSPECIFIED", "unspecified"])
+def test_a_reason_that_says_that_it_goes_on_is_no_end(reason: str) -> None:
+    assert measured(said("A", reason) + said("B", reason))[0].outcome == "truncated"
+    assert measured(said("A", reason) + said("B", "stop"))[1].finish_reason == "stop"
+
+
+def test_why_groq_stopped_a_stream_early_is_an_error() -> None:
+    end = chunk({}, "stop", x_groq={"id": "r", "error": "over_capacity"})
+    record = measured(said("A") + end)[0]
+    assert record.outcome == "stream_error" and "over_capacity" in (record.error or "")
+
+
+def _endpoint() -> Any:
+    return OPENAI.from_spec(EndpointSpec.model_validate({"name": "e", "protocol": "openai", "url": "http://h:1/v1"}))
+
+
+@pytest.mark.parametrize("error", [
+    {"message": "The response was filtered", "type": None, "param": "prompt", "code": "content_filter"},
+    {"message": "Output data may be inappropriate.", "code": "data_inspection_failed"},
+    {"message": "Content Exists Risk", "type": "invalid_request_error", "code": "invalid_request_error"},
+    {"message": "x", "code": 400, "innererror": {"code": "ResponsibleAIPolicyViolation"}},
+    {"message": "x", "type": "content_policy_violation"}])
+def test_an_error_of_a_content_filter_is_blocked_with_any_status(error: dict[str, Any]) -> None:
+    stopped = b"data: " + orjson.dumps({"error": error}) + b"\n\n"
+    assert measured(said("A") + stopped)[0].outcome == "blocked"
+    refused = Exchange("h", status=400, body=orjson.dumps({"error": error}), complete=True)
+    failure = _endpoint().read(refused).failure
+    assert failure is not None and failure.outcome == "blocked" and str(error["message"]) in failure.message
+
+
+def test_a_whole_answer_with_an_error_status_that_a_filter_ended_is_blocked() -> None:
+    body = orjson.dumps({"object": "chat.completion", "choices": [{
+        "index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "content_filter",
+        "content_filter_results": {"error": {"code": "content_filter", "message": "blocked by label 'x'"}}}]})
+    failure = _endpoint().read(Exchange("h", status=400, body=body, complete=True)).failure
+    assert failure is not None and failure.outcome == "blocked"
+
+
+@pytest.mark.parametrize("message", ["the model has no filter of content", "risk"])
+def test_an_error_that_merely_speaks_of_content_is_none_of_a_filter(message: str) -> None:
+    body = orjson.dumps({"error": {"message": message, "code": "invalid_request_error"}})
+    failure = _endpoint().read(Exchange("h", status=400, body=body, complete=True)).failure
+    assert failure is not None and failure.outcome == "http_4xx"
+
+
+def test_two_answers_that_are_alike_are_no_repetition() -> None:
+    first = b"".join(map(said, WORDS)) + chunk({}, "stop")
+    second = chunk({"content": "".join(WORDS)}, None, 1) + chunk({}, "stop", 1)
+    reading = measured(first + second)[1]
+    assert (reading.choices, len(reading.chunks), reading.remark) == (2, len(WORDS) + 1, None)
