@@ -15,6 +15,8 @@ ENDPOINTS = Registry("endpoint protocol", {
     "anthropic": "fmload.endpoints.anthropic:ANTHROPIC",
     "sagemaker": "fmload.endpoints.sagemaker:SageMaker",
     "bedrock": "fmload.endpoints.bedrock:Bedrock",
+    "embeddings": "fmload.endpoints.embeddings:EMBEDDINGS",
+    "rerank": "fmload.endpoints.rerank:RERANK",
 }, about="Protocols: what has `Options`, and `from_spec`, which makes a `fmload.endpoints.base.Endpoint`: one over "
          "HTTP is a `fmload.endpoints.http.HttpProtocol`, else a class.",
    needs=("from_spec",))
@@ -112,6 +114,7 @@ PLANES = Registry("emulator plane", {
     "anthropic": "fmload.emulator.anthropic:PLANE",
     "sagemaker": "fmload.emulator.sagemaker:PLANE",
     "bedrock": "fmload.emulator.bedrock:PLANE",
+    "inputs": "fmload.emulator.inputs:PLANE",
 }, about="Protocols that the emulator speaks: a `fmload.emulator.plane.Plane`.",
    needs=("name", "serves", "open", "refuse"))
 
@@ -235,6 +238,19 @@ FORMS = Registry("emulator dialect", {
     "claude-tool-use": "fmload.emulator.odd_bedrock:claude_tool_use",
     "claude-counts-again": "fmload.emulator.odd_bedrock:claude_counts_again",
     "headers-that-count-nothing": "fmload.emulator.odd_bedrock:headers_that_count_nothing",
+    "vector-missing": "fmload.emulator.odd_inputs:vector_missing",
+    "vector-twice": "fmload.emulator.odd_inputs:vector_twice",
+    "no-vectors": "fmload.emulator.odd_inputs:no_vectors",
+    "short-vector": "fmload.emulator.odd_inputs:short_vector",
+    "nan-vector": "fmload.emulator.odd_inputs:nan_vector",
+    "null-vector": "fmload.emulator.odd_inputs:null_vector",
+    "error-with-200": "fmload.emulator.odd_inputs:error_with_200",
+    "inputs-uncounted": "fmload.emulator.odd_inputs:inputs_uncounted",
+    "indices-backwards": "fmload.emulator.odd_inputs:indices_backwards",
+    "stranger-index": "fmload.emulator.odd_inputs:stranger_index",
+    "same-index": "fmload.emulator.odd_inputs:same_index",
+    "nan-score": "fmload.emulator.odd_inputs:nan_score",
+    "total-alone": "fmload.emulator.odd_inputs:total_alone",
 }, about="Odd forms of protocols that the emulator speaks (`--dialect`): a `fmload.emulator.odd.Form`.",
    needs=("change", "outcome"))
 

@@ -11,6 +11,7 @@ STAGES = 10_000
 ENTRIES = 1000  # of a list: endpoints, prompt sets, addresses, collectors
 REQUESTS = 1_000_000_000  # of one stage
 PROMPTS = 10_000_000  # of one set
+INPUTS = 100_000  # of one request
 TOKENS = 10_000_000  # of one prompt or answer
 DURATION_S = 30 * 86400.0
 SHORTEST_S = 0.001  # of what is repeated

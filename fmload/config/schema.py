@@ -74,6 +74,11 @@ def _needs_url(protocol: Any) -> bool:
     return protocol in ENDPOINTS and getattr(ENDPOINTS.load(protocol), "NEEDS_URL", False)
 
 
+def _streams(protocol: Any) -> bool:
+    """Whether endpoints of a protocol can stream their answers."""
+    return protocol not in ENDPOINTS or getattr(ENDPOINTS.load(protocol), "STREAMS", True)
+
+
 class EndpointSpec(Extensible):
     """One endpoint under test."""
 
@@ -113,7 +118,10 @@ class EndpointSpec(Extensible):
 
     @classmethod
     def whole(cls, data: Any) -> Any:
-        return vary.with_first_values(data, [*key_names(cls), *_protocol_keys(_key(data, "protocol"))])
+        whole = vary.with_first_values(data, [*key_names(cls), *_protocol_keys(_key(data, "protocol"))])
+        if isinstance(whole, Mapping) and "stream" not in whole and not _streams(whole.get("protocol")):
+            return {**whole, "stream": False}
+        return whole
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
@@ -123,6 +131,8 @@ class EndpointSpec(Extensible):
             yield "url", "is missing; give url, urls or deploy"
         if "balance" in given and not {"urls", "deploy"} & given.keys():
             yield "balance", "goes with several addresses; give them as urls"
+        if given.get("stream") is True and not _streams(given.get("protocol")):
+            yield "stream", f"protocol '{given['protocol']}' has whole answers only; leave it out"
         urls = _listed(given.get("urls"))
         for place, url in enumerate(urls):
             if url in urls[:place]:
@@ -238,6 +248,11 @@ class PromptSpec(Extensible):
     filter: TokenFilter | None = Field(None, description="keeps a part of the prompts")
     output_tokens: Length | None = Field(None, description="length of the answers to ask for")
     exact_output: bool = Field(False, description="answers exactly that long, where the server can be made to")
+    batch: int | None = Field(
+        None, ge=1, le=limits.INPUTS,
+        description="texts of one request, for embeddings and rankings; docs/embeddings.md")
+    query_tokens: Length | None = Field(
+        None, description="length of the made-up query by which a request's texts are ranked")
     count: int | None = Field(
         None, ge=1, le=limits.PROMPTS, description="prompts to prepare; the source decides when absent")
     unique: bool = Field(True, description="no two prompts of the set are alike")
@@ -257,6 +272,24 @@ class PromptSpec(Extensible):
             yield "template", f"source '{source}' takes no template; leave it out"
         if _key(given.get("filter"), "language") is not None and "filter.language" in without:
             yield ("filter", "language"), f"source '{source}' knows no languages; leave it out"
+        yield from _unbatched(given)
+
+
+def _unbatched(given: Mapping[str, Any]) -> Iterator[Rule]:
+    """What does not go with the texts of one request."""
+    batched = [key for key in ("batch", "query_tokens") if given.get(key) is not None]
+    if not batched:
+        return
+    for key in ("output_tokens", "exact_output"):
+        if given.get(key):
+            yield key, f"does not go with {batched[0]}: embeddings and rankings generate nothing; leave it out"
+    if given.get("source") in _WHOLE_SOURCES:
+        yield batched[0], f"source '{given['source']}' makes conversations; take one of texts, such as synthetic"
+    elif isinstance(given.get("source"), str) and _is_timed(given["source"]):
+        yield batched[0], f"source '{given['source']}' has a request a row, at its own instant; leave it out"
+
+
+_WHOLE_SOURCES = ("conversation", "scenario", "sharegpt")
 
 
 def _without(source: object) -> Sequence[str]:

@@ -257,7 +257,7 @@ class EmulatedAnswer:
             self._spoil_whole(self._fault, body)
             return
         self.truth.token_ns.append(time.monotonic_ns())
-        self.truth.token_counts.append(self._total + self._echoed)
+        self.truth.token_counts.append(self._total + self._echoed if self.ask.inputs is None else 0)
         self._reply(200, body, whole.content_type, whole.headers, self._outcome())
 
     def _spoil_whole(self, fault: Fault, body: bytes) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
-from fmload.emulator import aws, eventstream, openai
+from fmload.emulator import aws, eventstream, inputs, openai
 from fmload.emulator.bedrock_bodies import Family, family_of
 from fmload.emulator.converse_rules import problem
-from fmload.emulator.dialect import Ask, Usage, Whole
+from fmload.emulator.dialect import Ask, Dialect, Usage, Whole
 from fmload.emulator.forms import odd_of
 from fmload.emulator.http import Request, Unfit
 from fmload.emulator.plane import Opened, Plane
@@ -34,10 +34,29 @@ def _open(request: Request, number: int, settings: Settings) -> Opened:
     body, stream = openai.parse_json(request.body), operation.endswith("stream")
     if operation.startswith("converse"):
         return Opened(parse_converse(model, body, stream), odd_of(request, settings, ConverseDialect()))
+    if (asked := inputs.asked_of(body)) is not None:
+        opened = inputs.opened(asked, body, request, settings)
+        return Opened(opened.ask, _Invoked(opened.dialect))
     family = family_of(model, body)
     ask = family.parse(body)
     ask.model, ask.stream = model, stream
     return Opened(ask, odd_of(request, settings, InvokeDialect(family())))
+
+
+class _Invoked:
+    """A whole answer to InvokeModel, with the counts that Bedrock tells in its headers."""
+
+    def __init__(self, inner: Dialect) -> None:
+        self._inner, self.headers, self.content_type = inner, inner.headers, inner.content_type
+        self.finish_with_last = self.usage_each = False
+        self.opening, self.token, self.closing = inner.opening, inner.token, inner.closing
+        self.trailer, self.error = inner.trailer, inner.error
+
+    def whole(self, text: str, reasoning: str, finish: str, usage: Usage) -> Whole:
+        whole = self._inner.whole(text, reasoning, finish, usage)
+        return Whole(whole.body, whole.content_type, {
+            **whole.headers, "X-Amzn-Bedrock-Input-Token-Count": str(usage.input_tokens),
+            "X-Amzn-Bedrock-Invocation-Latency": str(usage.latency_ms)})
 
 
 def split_path(path: str) -> tuple[str, str] | None:

@@ -23,6 +23,7 @@ class Ask:
     ignore_eos: bool = False
     goes_on_from: str | None = None  # the answer before, which the server holds
     roles: list[str] = field(default_factory=list)  # of the messages, where the protocol has them
+    inputs: int | None = None  # to embed or to rank: nothing is generated
 
     @property
     def prompt(self) -> str:

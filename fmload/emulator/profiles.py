@@ -87,10 +87,17 @@ _YI_TGI = BatchModel(max_batch=32, prefill_tokens_per_s=1200.0, prefill_fixed_s=
                      decode_per_sequence_s=0.00145, waiting_served_ratio=0.3, max_waiting_steps=20,
                      kv_tokens=22_400, jitter=0.01)
 
+# An encoder that embeds or ranks, of no measured server: each request costs 4 ms and its tokens at 50,000 a second,
+# those that wait are taken together, 32 at most. So large batches buy throughput, and wait longer.
+_ENCODER = BatchModel(max_batch=32, prefill_tokens_per_s=50_000.0, prefill_fixed_s=0.004, decode_fixed_s=0.0,
+                      jitter=0.01)
+
 _LLAMA3 = "meta-llama/Meta-Llama-3-8B-Instruct"
 _ALL = [
     Profile("steady", "no engine: every token at a fixed time, for calibration"),
     Profile("instant", "no engine: every token as soon as it can be written", ttft_s=0.0, gap_s=0.0),
+    Profile("encoder", "no measured server: an encoder of 4 ms a request and 50,000 tokens a second, batches of 32",
+            "encoder", _ENCODER),
     Profile("llama3-8b-inf2.xlarge", "fitted to philschmid/llmperf, llama_3_8b_instruct_inf2.md (2024): TGI on "
             "Neuron, batch 8", _LLAMA3, _INF2_TGI),
     Profile("llama3-8b-g5.xlarge", "derived from the g5.4xlarge report (same accelerator): vLLM", _LLAMA3, _A10G_VLLM),

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from fmload.emulator import aws, eventstream, openai
+from fmload.emulator import aws, eventstream, inputs, openai
 from fmload.emulator.dialect import Ask, Dialect, Usage, Whole
 from fmload.emulator.forms import odd_of
 from fmload.emulator.http import Request, Unfit
@@ -30,6 +30,8 @@ def _open(request: Request, number: int, settings: Settings) -> Opened:
     if settings.models and name not in settings.models:
         raise _refuse(400, f"Endpoint {name} of account 123456789012 not found.", "ValidationError")
     body = openai.parse_json(request.body)
+    if (asked := inputs.asked_of(body)) is not None:
+        return inputs.opened(asked, body, request, settings)
     ask = parse(body)
     streaming = request.path.endswith("-response-stream")
     ask.stream = ask.stream and streaming  # InvokeEndpoint gathers what a container streams

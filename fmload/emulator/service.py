@@ -97,6 +97,7 @@ class Service:
             return
         if self._settings.truth_texts:
             truth.asked = opened.ask.texts
+        truth.inputs = opened.ask.inputs
         shape = self._settings.shape
         if request.headers.get("connection", "").lower() == "close":
             shape = replace(shape, close_each=True)

@@ -25,8 +25,8 @@ class Truth:
     away), `refused` or `queue_timeout` (by the engine), `rejected` (a bad request) or `fault` (spoiled on purpose).
     `dialect` names the odd form in which it was answered, and `right` the outcome that a client should record for a
     whole answer of that form. `fault` names the fault that was drawn for the request, also when the outcome is `ok`, as
-    with a stall. `asked` are the texts of the prompt's messages, and `said` is the answer's, where `--truth-texts` asks
-    for them.
+    with a stall. `inputs`: texts to embed or documents to rank, of a request that has no output. `asked` are the texts
+    of the prompt's messages, and `said` is the answer's, where `--truth-texts` asks for them.
     """
 
     request_id: str
@@ -49,6 +49,7 @@ class Truth:
     right: str = "ok"
     asked: list[str] | None = None
     said: str | None = None
+    inputs: int | None = None
 
 
 _FIELDS = tuple(item.name for item in fields(Truth))

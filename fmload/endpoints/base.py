@@ -16,6 +16,9 @@ class Endpoint(Protocol):
     `send` builds the request for the prompt and passes it through the wire: it blocks the calling greenlet
     until the response has ended and raises only for bugs. `read` is pure: whole exchange to chunks and usage;
     it never raises on bytes from outside. `carries_token` says whether a token has come in a partial body.
+
+    An endpoint whose requests have inputs to embed or to rank has `expects(prompt)` as well: what the answer to a
+    prompt has to hold (None: this one generates text). One that cannot ask every prompt has `check(prompt)`.
     """
 
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import orjson
 from pydantic import Field
@@ -15,7 +15,9 @@ from fmload.config.schema import EndpointSpec
 from fmload.endpoints import aws, converse
 from fmload.endpoints.answer import MALFORMED, Answer, read_events
 from fmload.endpoints.aws_errors import http_failure
+from fmload.endpoints.aws_inputs import AwsInputs
 from fmload.endpoints.bedrock_bodies import DIALECTS, Family, family_of, read_converse, read_converse_whole
+from fmload.endpoints.input_forms import FORMS, InputForm, InputsCodec, form_of_model
 from fmload.endpoints.lenient_json import loads
 from fmload.endpoints.openai_answer import OpenAIAnswer
 from fmload.endpoints.reasoning_tags import Tag, split
@@ -37,7 +39,9 @@ class Options(aws.AwsOptions):
     """Keys of a Bedrock endpoint. `model` is a model id, an inference profile, or an ARN of either."""
 
     api: Literal["converse", "invoke"] = Field("converse", description="one form for all models, or the model's own")
-    family: Family | None = Field(None, description="for `api: invoke`, where the model's name does not tell")
+    family: Family | InputForm | None = Field(
+        None, description="for `api: invoke`, where the model's name does not tell")
+    dimension: int | None = Field(None, ge=1, description="of embeddings: numbers of a vector; others are failures")
     service_tier: Literal["priority", "default", "flex", "reserved"] | None = None
     latency: Literal["standard", "optimized"] | None = Field(None, description="latency-optimised inference")
     guardrail: Guardrail | None = None
@@ -72,11 +76,17 @@ class Bedrock:
         self._call = getattr(client, _METHODS[self.operation])
 
     @classmethod
-    def from_spec(cls, spec: EndpointSpec) -> Bedrock:
-        """Raises FmloadError without a model, region or credentials, or for parameters that Bedrock does not take."""
+    def from_spec(cls, spec: EndpointSpec) -> Bedrock | AwsInputs:
+        """Raises FmloadError without a model, region or credentials, or for parameters that Bedrock does not take.
+        Models that embed or rank have no Converse: they are invoked, whatever `api` says."""
         if spec.model is None:
             raise FmloadError(f"endpoint '{spec.name}': no model",
                               hint="write `model:` with a model id, an inference profile, or an ARN")
+        if form := spec.options.family if spec.options.family in FORMS else form_of_model(spec.model):
+            client = aws.make_client("bedrock-runtime", spec, spec.options)
+            codec = InputsCodec(spec.name, form, spec.parameters, spec.options.dimension)
+            fixed = {**_invoke_extras(spec.options), "modelId": spec.model, "contentType": "application/json"}
+            return AwsInputs(spec, client, "InvokeModel", client.invoke_model, fixed, codec, "body")
         endpoint = cls(spec, aws.make_client("bedrock-runtime", spec, spec.options), _family(spec))
         sample = endpoint.arguments(Prompt("sample", "sample", "hello"))
         aws.check_arguments(spec.name, endpoint._client, endpoint.operation, sample)
@@ -162,7 +172,7 @@ def _family(spec: EndpointSpec) -> Family | None:
     options: Options = spec.options
     if options.api == "converse":
         return None
-    family: Family | None = options.family or family_of(spec.model or "")
+    family = cast(Family | None, options.family) or family_of(spec.model or "")
     if family is None:
         raise FmloadError(f"endpoint '{spec.name}': the name '{spec.model}' does not tell the model's family",
                           hint=f"write `family:` ({', '.join(DIALECTS)}), or `api: converse`")

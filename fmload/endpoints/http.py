@@ -25,7 +25,7 @@ from fmload.endpoints.failures import http_failure
 from fmload.endpoints.payloads import exact_output
 from fmload.endpoints.reasoning_tags import Tag, split
 from fmload.model.prompt import Prompt
-from fmload.model.reading import Reading
+from fmload.model.reading import Expected, Reading
 from fmload.wire.exchange import Address, Exchange, HttpRequest, Wire
 from fmload.wire.tls import client_context
 from fmload.wire.url import Way, split_url, with_query
@@ -66,7 +66,8 @@ class Codec(Protocol):
     `body` gives the JSON to send: the endpoint's parameters, over them the prompt's, over them its length. `read` gets
     exchanges of status 2xx; it never raises on bytes from outside. `carries_token` says whether a token has come in a
     partial body. A codec that asks for what not every server takes has `unsure` and `ask_less` as well
-    (`fmload.worker.trial`).
+    (`fmload.worker.trial`); one whose requests have inputs and no tokens to generate has `expects` and `check`
+    (`fmload.endpoints.input_forms`).
     """
 
     def body(self, prompt: Prompt) -> dict[str, Any]: ...
@@ -96,6 +97,7 @@ class HttpProtocol:
     headers: Mapping[str, str] = field(default_factory=dict)
     BASE_PATH: str = ""  # of the API on a server that fmload starts
     NEEDS_URL: bool = True  # the run file or a deployment gives its address
+    STREAMS: bool = True  # else every answer comes whole, and has no tokens of its own
 
     def from_spec(self, spec: EndpointSpec) -> HttpEndpoint:
         """The endpoint of an `EndpointSpec`. Raises FmloadError when it has no address or its key is not set."""
@@ -110,7 +112,7 @@ class HttpEndpoint:
 
     def __init__(self, protocol: HttpProtocol, spec: EndpointSpec, urls: list[str]) -> None:
         """Raises FmloadError for a URL that is none, two of one host and port, and a key that is not set."""
-        self.name, self.streamed = spec.name, spec.stream
+        self.name, self.streamed = spec.name, spec.stream and protocol.STREAMS
         self._options: HttpOptions = spec.options
         self.codec = protocol.codec(spec)
         targets = [_target(url, protocol, spec) for url in urls]
@@ -165,6 +167,17 @@ class HttpEndpoint:
         """Whether a token has come in a partial body; never, while a response that is not streamed is under way."""
         return self.streamed and self.codec.carries_token(body)
 
+    def expects(self, prompt: Prompt) -> Expected | None:
+        """What an answer has to hold for the inputs of its request; None for one that generates text."""
+        expects: Callable[[Prompt], Expected] | None = getattr(self.codec, "expects", None)
+        return None if expects is None else expects(prompt)
+
+    def check(self, prompt: Prompt) -> None:
+        """Raises FmloadError for a prompt that cannot be asked in the protocol's form."""
+        check: Callable[[Prompt], None] | None = getattr(self.codec, "check", None)
+        if check is not None:
+            check(prompt)
+
     @property
     def unsure(self) -> bool:
         """Whether it asks for what not every server takes."""
@@ -188,7 +201,8 @@ def _target(url: str, protocol: HttpProtocol, spec: EndpointSpec) -> tuple[Addre
 
 def _headers(protocol: HttpProtocol, spec: EndpointSpec, key: str | None, address: Address) -> dict[str, str]:
     headers = {"Content-Type": "application/json",
-               "Accept": "text/event-stream" if spec.stream else "application/json", **protocol.headers}
+               "Accept": "text/event-stream" if spec.stream and protocol.STREAMS else "application/json",
+               **protocol.headers}
     if key is not None:
         name, value = _key_header(protocol, spec.options.api_key_header, key, address)
         headers[name] = value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import orjson
 from pydantic import Field
@@ -13,6 +13,8 @@ from fmload.config.schema import EndpointSpec
 from fmload.endpoints import aws, payloads
 from fmload.endpoints.answer import MALFORMED, Answer, read_events
 from fmload.endpoints.aws_errors import http_failure
+from fmload.endpoints.aws_inputs import AwsInputs
+from fmload.endpoints.input_forms import FORMS, InputForm, InputsCodec
 from fmload.endpoints.reasoning_tags import Tag, split
 from fmload.endpoints.sagemaker_images import format_of_endpoint
 from fmload.endpoints.sticky_sessions import NEW_SESSION, StickySessions
@@ -26,8 +28,10 @@ class Options(aws.AwsOptions):
     """Keys of a SageMaker endpoint."""
 
     endpoint_name: str | None = Field(None, description="default: the name of this entry")
-    payload_format: Literal["auto"] | payloads.PayloadFormat = Field(
-        "auto", description="what the container takes; auto asks SageMaker for its image (with `url`: openai)")
+    payload_format: Literal["auto"] | payloads.PayloadFormat | InputForm = Field(
+        "auto", description="what the container takes; auto asks SageMaker for its image (with `url`: openai); "
+                            "of one that embeds or ranks it has to be named (docs/embeddings.md)")
+    dimension: int | None = Field(None, ge=1, description="of embeddings: numbers of a vector; others are failures")
     template: Any = Field(None, description="JSON with $prompt, $messages, $max_tokens, $stream, $parameters")
     answer_path: str | None = Field(None, description="where a template's answer stands, such as outputs.0.text")
     exact_output_parameters: dict[str, Any] | None = Field(
@@ -72,16 +76,20 @@ class SageMaker:
         self._sticky = StickySessions()
 
     @classmethod
-    def from_spec(cls, spec: EndpointSpec) -> SageMaker:
+    def from_spec(cls, spec: EndpointSpec) -> SageMaker | AwsInputs:
         """Raises FmloadError without a region or credentials, or when the container's format is not to be told."""
         options: Options = spec.options
         client = aws.make_client("sagemaker-runtime", spec, options)
         payload_format = options.payload_format
+        if payload_format in FORMS:
+            codec = InputsCodec(spec.name, payload_format, spec.parameters, options.dimension)
+            return AwsInputs(spec, client, "InvokeEndpoint", client.invoke_endpoint, _fixed_arguments(spec), codec,
+                             "Body", "InferenceId" if options.inference_id else None)
         if payload_format == "auto":
             payload_format = "openai" if spec.url or spec.urls else format_of_endpoint(
                 spec.name, endpoint_name(spec), options.inference_component, options.target_variant,
                 aws.make_session(spec.name, options.region, options.profile))
-        endpoint = cls(spec, client, payload_format)
+        endpoint = cls(spec, client, cast(payloads.PayloadFormat, payload_format))
         operation = "InvokeEndpointWithResponseStream" if spec.stream else "InvokeEndpoint"
         aws.check_arguments(spec.name, client, operation, endpoint._arguments(Prompt("sample", "sample", "hello")))
         return endpoint

@@ -15,6 +15,7 @@ Json = Mapping[str, Any]
 # The most tokens that one answer, and one prompt, of any model may hold today, with room to spare.
 MAX_ANSWER_TOKENS = 1 << 18
 MAX_PROMPT_TOKENS = 1 << 24
+MAX_BATCH_TOKENS = (1 << 31) - 1  # of all inputs of one request together: what a record's column holds
 
 _INPUT = ("prompt_tokens", "input_tokens", "promptTokenCount", "inputTokens", "prompt_token_count", "inputTokenCount",
           "input_token_count", "prompt_eval_count", "promptTokens")
@@ -199,3 +200,16 @@ def bound(counts: Counts, body_bytes: int, max_tokens: int | None, choices: int 
         counts.input = counts.cached = None
     if counts.cached is not None and counts.cached > MAX_PROMPT_TOKENS:
         counts.cached = None
+
+
+def charged(message: Json) -> int | None:
+    """The input tokens of a request that generates nothing (embeddings, a ranking); None where the server is silent.
+    Some tell a total alone; Cohere tells what it bills, Titan beside its vector."""
+    meta = message.get("meta")
+    billed = meta.get("billed_units") if isinstance(meta, Mapping) else None
+    for told in (*usages_of(message), billed, message):
+        if isinstance(told, Mapping):
+            found = _first(told, (*_INPUT, "inputTextTokenCount", *_TOTAL))
+            if found:
+                return found
+    return None

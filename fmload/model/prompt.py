@@ -11,7 +11,8 @@ class Prompt:
     """One prompt of a prompt set.
 
     `messages` is a chat (OpenAI's shape; content may be a string or a list of parts); `text` a plain completion
-    prompt. Exactly one of them is given. `input_tokens` is counted by `tokenizer` (None: not counted).
+    prompt. Exactly one of them is given, unless there are `inputs`: the texts of one request for embeddings, or the
+    documents to rank against the query `text`. `input_tokens` is counted by `tokenizer` (None: not counted).
     `output_tokens` is the length asked for (None: the endpoint's parameters decide), `exact_output` whether the
     server is asked for exactly that. `parameters` override the endpoint's for this prompt. `reference` is the ground
     truth, if the source has one. `offset_s` is the arrival time after the stage's start in a trace. Prompts of one
@@ -37,13 +38,21 @@ class Prompt:
     served: bool = False
     steps: list[dict[str, Any]] = field(default_factory=list)
     goes_on_from: tuple[str, int] | None = None
+    inputs: list[str] | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """What a request for embeddings or a ranking is about: its `inputs`, else its one text."""
+        return [self.as_text()] if self.inputs is None else self.inputs
 
     def as_messages(self) -> list[dict[str, Any]]:
         """The chat form: `messages`, or the text as one user message."""
-        return self.messages if self.messages is not None else [{"role": "user", "content": self.text or ""}]
+        return self.messages if self.messages is not None else [{"role": "user", "content": self.as_text()}]
 
     def as_text(self) -> str:
         """The plain form: `text`, or the contents of the messages joined by blank lines."""
+        if self.inputs is not None:
+            return "\n\n".join([self.text, *self.inputs] if self.text is not None else self.inputs)
         if self.text is not None:
             return self.text
         return "\n\n".join(_content_text(message.get("content")) for message in self.messages or [])

@@ -41,6 +41,27 @@ def calls_json(calls: Sequence[ToolCall]) -> dict[str, Any]:
     return {"tool_calls": told} if told else {}
 
 
+class Batch(NamedTuple):
+    """What a whole answer holds for the inputs of its request: vectors, or the scores of a ranking.
+
+    `indices` are the inputs that they say they are of, where they say so; `dimensions` the lengths of the vectors.
+    """
+
+    count: int
+    indices: Sequence[int] = ()
+    dimensions: Sequence[int] = ()
+
+
+class Expected(NamedTuple):
+    """What an answer to a request of so many `inputs` has to hold: `count` vectors, of so many numbers where that is
+    known, or `count` results."""
+
+    what: Literal["vectors", "results"]
+    inputs: int
+    count: int
+    dimension: int | None = None
+
+
 @dataclass(slots=True)
 class Reading:
     """What the bytes said. Counts are None where the server was silent. `detail` is the server's own account.
@@ -66,6 +87,7 @@ class Reading:
     remark: str | None = None
     response_id: str | None = None  # the server's name for the answer, where a later request may go on from it
     tool_calls: list[ToolCall] = field(default_factory=list)
+    batch: Batch | None = None  # of an endpoint that embeds or ranks: it generates nothing, and has no chunks
 
     def said(self, channel: Channel) -> str:
         """All text of one channel."""

@@ -16,10 +16,11 @@ import pyarrow as pa
 
 from fmload.model.outcome import Outcome
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # 1  first version
 # 2  chunk_tokens_known, choices, remark, cache_write_tokens, cache_write_1h_tokens; outcome `client`; tokens_source
 #    `approximate`
+# 3  inputs
 
 # Keys of `detail` under which a worker notes what is its own: content-safety checks, and a scenario's place of the
 # request (user, name, session, turn, step).
@@ -74,10 +75,11 @@ class Record:
     remark: str | None = None  # what was strange about a count and set aside
     cache_write_tokens: int | None = None  # of the input, written to the server's prefix cache; for 1 h ones, too
     cache_write_1h_tokens: int | None = None  # of those, what is kept for an hour
+    inputs: int | None = None  # texts to embed, or documents to rank, of one request; None: it generates text
 
 
 COLUMNS = tuple(column.name for column in fields(Record))
-_WIDTHS = (len(COLUMNS) - 5, len(COLUMNS))  # of schema 1 and 2: columns are only ever added at the end
+_WIDTHS = (len(COLUMNS) - 6, len(COLUMNS) - 1, len(COLUMNS))  # of schemas 1, 2 and 3: columns are added at the end
 _LISTS = {"chunk_ns": "q", "chunk_tokens": "i", "chunk_censored": "b"}
 _dictionary = pa.dictionary(pa.int32(), pa.string())
 _TYPES: dict[str, pa.DataType] = {
@@ -86,7 +88,7 @@ _TYPES: dict[str, pa.DataType] = {
     "streamed": pa.bool_(), "chunk_tokens_known": pa.bool_(), "choices": pa.int32(), "remark": pa.string(),
     "stage": pa.int32(), "status": pa.int32(), "reads": pa.int32(),
     **dict.fromkeys(("prompt_tokens", "max_output_tokens", "input_tokens", "output_tokens", "cached_tokens",
-                     "reasoning_tokens", "cache_write_tokens", "cache_write_1h_tokens"), pa.int32()),
+                     "reasoning_tokens", "cache_write_tokens", "cache_write_1h_tokens", "inputs"), pa.int32()),
     **dict.fromkeys(("scheduled_ns", "send_ns", "connected_ns", "headers_ns", "first_token_ns", "first_answer_ns",
                      "last_token_ns", "end_ns", "lag_max_ns", "lag_sum_ns"), pa.int64()),
     **dict.fromkeys(("worker", "endpoint", "prompt_set", "address", "stamp", "tokens_source", "finish_reason",
@@ -127,7 +129,7 @@ def unpack(data: bytes) -> Record:
     except (TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a record of schema {SCHEMA_VERSION}") from error
     record = Record(**values)
-    if len(row) < len(COLUMNS):
+    if len(row) == _WIDTHS[0]:
         _complete(record)
     return record
 

@@ -101,8 +101,10 @@ def described(run: RunFile) -> dict[str, list[Prompt]]:
     found = {}
     for spec in run.prompts:
         given = getattr(spec.options, "input_tokens", None)
-        found[spec.name] = [Prompt("described", spec.name, "", input_tokens=_mean(given),
-                                   output_tokens=_mean(spec.output_tokens))]
+        each, batched = _mean(given), spec.batch is not None or spec.query_tokens is not None
+        found[spec.name] = [Prompt("described", spec.name, "", output_tokens=_mean(spec.output_tokens),
+                                   input_tokens=each if each is None else each * (spec.batch or 1),
+                                   inputs=[] if batched else None)]
     return found
 
 
@@ -113,7 +115,7 @@ def _mean(length: object) -> int | None:
 
 def _size(prompts: Sequence[Prompt], parameters: Mapping[str, object]) -> Size:
     limit = next((float(value) for key in _LIMITS if isinstance(value := parameters.get(key), int | float)), None)
-    given = [prompt.output_tokens for prompt in prompts]
+    given = [prompt.output_tokens if prompt.inputs is None else 0 for prompt in prompts]
     guessed = limit is None and any(tokens is None for tokens in given)
     made = [float(tokens) if tokens is not None else limit or OUTPUT_TOKENS for tokens in given]
     count = max(1, len(prompts))

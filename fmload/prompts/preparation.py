@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Prompts to prepare where neither the run file nor the source says.
 _LEAST, _MOST = 50, 10_000
+_MOST_TEXTS = 40_000  # of prompts with several texts each
 _SHORT_REQUEST_S = 0.25
 _SHORT_STEP_S = 0.1  # a request of a session
 _FAST_ANSWER_S, _FAST_TOKENS_PER_S = 0.01, 500.0  # an answer of few tokens may be there sooner
@@ -77,7 +78,8 @@ def wanted(run_file: RunFile, spec: PromptSpec) -> int | None:
         servers.values())
     mine = [stage for stage in plan(run_file) if stage.prompt_set == spec.name]
     planned = max(needed(run_file, mine, {}).values(), default=0)
-    return int(min(max(estimated, planned, _LEAST), _MOST))
+    most = max(_LEAST, min(_MOST, _MOST_TEXTS // (spec.batch or 1)))
+    return int(min(max(estimated, planned, _LEAST), most))
 
 
 def _sent_exactly(run_file: RunFile, spec: PromptSpec) -> int:
@@ -108,6 +110,8 @@ def _shortest_s(spec: PromptSpec) -> float:
     if requests is not None:  # of a session
         return _SHORT_STEP_S * max(1, requests)
     length: Distribution | None = spec.output_tokens or getattr(spec.options, "answer_tokens", None)
+    if length is None and (spec.batch or spec.query_tokens):
+        return _FAST_ANSWER_S
     if length is None:
         return _SHORT_REQUEST_S
     tokens = length.mean or ((length.min or 0) + (length.max or 0)) / 2

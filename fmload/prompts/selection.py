@@ -22,6 +22,7 @@ import orjson
 from fmload.base.cpus import usable_cpus
 from fmload.base.errors import FmloadError
 from fmload.model.prompt import Prompt
+from fmload.prompts import batches
 from fmload.prompts.aligned import CONNECTIONS
 
 if TYPE_CHECKING:
@@ -43,6 +44,15 @@ def make_set(spec: PromptSpec, source: Source, tokenizer: Tokenizer, seed: str, 
 
     Raises FmloadError when nothing fits, or when an endless source cannot make `count` different prompts.
     """
+    if spec.batch is not None or spec.query_tokens is not None:
+        count = None if count is None else count * (spec.batch or 1)
+        return batches.packed(_singles(spec, source, tokenizer, seed, count, progress), spec, tokenizer, seed)
+    return _singles(spec, source, tokenizer, seed, count, progress)
+
+
+def _singles(spec: PromptSpec, source: Source, tokenizer: Tokenizer, seed: str, count: int | None,
+             progress: Progress) -> list[Prompt]:
+    """As `make_set`, one text a prompt."""
     items = source.items(seed)
     left = count if count is not None else operator.length_hint(items)
     selection = _Selection(spec, count, endless=getattr(source, "endless", False),
@@ -164,7 +174,7 @@ def _make(source: Source, tokenizer: Tokenizer, pair: Pair) -> list[Prompt]:
 def _counted(prompt: Prompt, tokenizer: Tokenizer) -> Prompt:
     tokens = prompt.input_tokens
     if tokens is None:
-        tokens = tokenizer.chat_count(prompt.messages) if prompt.messages else tokenizer.count(prompt.text or "")
+        tokens = batches.tokens_of(prompt, tokenizer)
     return replace(prompt, input_tokens=tokens, tokenizer=tokenizer.name)
 
 
@@ -179,7 +189,7 @@ def _new(group: list[Prompt], seen: set[bytes], unique: bool) -> list[Prompt]:
     """The group when none of its prompts was there before (or none need be new), else nothing."""
     if not unique:
         return group
-    contents = (orjson.dumps([prompt.text, prompt.messages]) for prompt in group)
+    contents = (orjson.dumps([prompt.text, prompt.messages, prompt.inputs]) for prompt in group)
     digests = {hashlib.blake2b(content, digest_size=16).digest() for content in contents}
     if digests & seen:
         return []

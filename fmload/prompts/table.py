@@ -158,6 +158,9 @@ class ColumnNames(Strict):
 
     column: str = Field("prompt", description="the text, where there is neither template nor messages column")
     messages_column: str = Field("messages", description="chat messages; used where there is no template")
+    inputs_column: str = Field("input", description="a list of texts to embed in one request; without a template")
+    documents_column: str = Field("documents", description="texts to rank by the row's query; without a template")
+    query_column: str = Field("query", description="the query of a row that has documents")
     image_column: str | None = Field(None, description="an image that goes with the text in one chat message")
     reference_column: str | None = Field(None, description="the ground truth; if not named, that of `reference`")
     output_tokens_column: str | None = Field(None, description="the length of the answer to ask for")
@@ -173,7 +176,7 @@ class Table(Rows):
         if self.written:
             self.written.check(columns)
         named = [self.options.image_column, self.options.reference_column, self.options.output_tokens_column]
-        if not self.written and self.options.messages_column not in columns:
+        if not self.written and not {self.options.messages_column, *self._lists} & columns:
             named.append(self.options.column)
         known = sorted(columns)
         for column in named:
@@ -198,6 +201,12 @@ class Table(Rows):
             prompt.messages = _with_head(values[options.messages_column], head,
                                          f"{item.where}: {options.messages_column}")
             return [prompt]
+        if (inputs := self._inputs(values, item.where)) is not None:
+            prompt.inputs = inputs
+            if self.options.documents_column in values:
+                require([self.options.query_column], values, item.where)
+                prompt.text = plain(values, self.options.query_column, item.where) or ""
+            return [prompt] if inputs else []
         text = self._text(values, item.where)
         if not text:
             return []
@@ -207,6 +216,23 @@ class Table(Rows):
         else:
             prompt.text = head + text
         return [prompt]
+
+    @property
+    def _lists(self) -> tuple[str, str]:
+        """The columns that hold all texts of one request."""
+        return self.options.documents_column, self.options.inputs_column
+
+    def _inputs(self, values: Values, where: str) -> list[str] | None:
+        """The texts of a row that is one request of several; None for a row of one text. Raises FmloadError for a
+        list that holds anything but texts."""
+        column = next((name for name in self._lists if isinstance(values.get(name), list)), None)
+        if self.written or column is None:
+            return None
+        for place, one in enumerate(values[column]):
+            if not isinstance(one, str) or not one:
+                raise FmloadError(f"{where}: {column}: must be a list of texts; at {place} there is {shown(one)}",
+                                  hint="write each text as one string")
+        return list(values[column])
 
     def _reference(self, values: Values, where: str) -> str | None:
         column = self.options.reference_column

@@ -85,6 +85,17 @@ def trial_prompt(asked: TrialSpec, sample: Prompt) -> tuple[Prompt, bool]:
     return prompt, tokens == sample.output_tokens and sample.messages is None
 
 
+def _check(endpoint: Endpoint, prompt: Prompt) -> None:
+    """Raises FmloadError for a prompt that this endpoint cannot be asked."""
+    if prompt.inputs is not None and measure.expected(endpoint, prompt) is None:
+        raise FmloadError(f"prompt set '{prompt.prompt_set}', endpoint '{endpoint.name}': {len(prompt.inputs)} inputs "
+                          "in a request, and the endpoint generates text",
+                          hint="leave out batch; or use protocol: embeddings or rerank")
+    check: Callable[[Prompt], None] | None = getattr(endpoint, "check", None)
+    if check is not None:
+        check(prompt)
+
+
 def output_limit(parameters: Mapping[str, Any]) -> int | None:
     """The limit on output tokens among an endpoint's inference parameters; None when they set none."""
     return next((parameters[name] for name in _OUTPUT_LIMITS if isinstance(parameters.get(name), int)), None)
@@ -184,20 +195,18 @@ class Dispatcher:
 
     def check_prompts(self) -> None:
         """Have the endpoints judge their prompts, where a protocol cannot say all that a prompt may hold. Raises
-        FmloadError with the first few that cannot be said."""
-        problems: list[FmloadError] = []
-        for (endpoint, _), prompts in self._prompts.items():
-            check: Callable[[Prompt], None] | None = getattr(self._endpoints[endpoint], "check", None)
-            if check is None:
-                continue
+        FmloadError with the first few that cannot be said, each once."""
+        problems: dict[str, None] = {}
+        for (name, _), prompts in self._prompts.items():
+            endpoint = self._endpoints[name]
             for prompt in prompts:
                 try:
-                    check(prompt)
+                    _check(endpoint, prompt)
                 except FmloadError as problem:
-                    problems.append(problem)
+                    problems[str(problem)] = None
         if problems:
             more = f"\nand {len(problems) - _TOLD} more" if len(problems) > _TOLD else ""
-            raise FmloadError("\n".join(str(problem) for problem in problems[:_TOLD]) + more)
+            raise FmloadError("\n".join(list(problems)[:_TOLD]) + more)
 
     def try_endpoints(self, unsure_alone: bool = False) -> list[Trial]:
         """One small request to each address before the load, in the load's own form: what is wrong with address, key or

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from traceback import format_exception
 
 import gevent
@@ -24,10 +24,11 @@ from fmload.base.offload import beside_the_loop
 from fmload.base.redaction import printable
 from fmload.endpoints.base import Endpoint
 from fmload.endpoints.failures import http_failure
+from fmload.endpoints.inputs_answer import mismatch
 from fmload.endpoints.usage import Counts, bound
 from fmload.model.outcome import Failure
 from fmload.model.prompt import Prompt
-from fmload.model.reading import Chunk, Reading
+from fmload.model.reading import Chunk, Expected, Reading
 from fmload.model.record import Record
 from fmload.wire.exchange import Address, Exchange, ReadMark, Wire
 from fmload.worker.detail import detail_json
@@ -62,7 +63,7 @@ def measure(endpoint: Endpoint, prompt: Prompt, wire: Wire, address: Address, *,
         failure, exchange = error, wire.partial() or Exchange(str(address))
     record = unsent(endpoint, prompt, request_id=request_id, worker=worker, stage=stage, scheduled_ns=scheduled_ns,
                     max_output_tokens=max_output_tokens)
-    reading = beside_the_loop(len(exchange.body), _read_into, record, endpoint, exchange)
+    reading = beside_the_loop(len(exchange.body), _read_into, record, endpoint, exchange, expected(endpoint, prompt))
     if failure is not None:
         note_own_failure(record, failure)
     return record, reading
@@ -93,17 +94,25 @@ def _first_frame(error: BaseException) -> str:
     return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
 
 
-def _read_into(record: Record, endpoint: Endpoint, exchange: Exchange) -> Reading:
+def expected(endpoint: Endpoint, prompt: Prompt) -> Expected | None:
+    """What the answer to a prompt has to hold, where its request has inputs to embed or to rank; None: text."""
+    expects: Callable[[Prompt], Expected] | None = getattr(endpoint, "expects", None)
+    return None if expects is None else expects(prompt)
+
+
+def _read_into(record: Record, endpoint: Endpoint, exchange: Exchange, wanted: Expected | None = None) -> Reading:
     """Read the answer, and note in the record what came of it."""
     reading, error = _read(endpoint, exchange)
     _note_exchange(record, exchange)
     try:
+        if reading.batch is not None and exchange.marks:
+            record.last_token_ns = exchange.marks[-1].ns
         _note_chunks(record, reading.chunks, exchange.marks)
         _note_reading(record, reading)
         _set_aside(record, len(exchange.body))
     except Exception as unkept:
         error = error or unkept
-    failure = outcome(exchange, reading)
+    failure = outcome(exchange, reading, wanted)
     if failure is not None:
         record.outcome, record.error = failure.outcome, redact(failure.message)
     if error is not None and exchange.failure is None:
@@ -125,12 +134,15 @@ def unsent(endpoint: Endpoint, prompt: Prompt, *, request_id: str, worker: str, 
     return Record(
         request_id=request_id, worker=worker, stage=stage, endpoint=endpoint.name, prompt_set=prompt.prompt_set,
         prompt_id=prompt.id, scheduled_ns=scheduled_ns, streamed=endpoint.streamed, prompt_tokens=prompt.input_tokens,
-        max_output_tokens=prompt.output_tokens or max_output_tokens)
+        max_output_tokens=prompt.output_tokens or max_output_tokens,
+        inputs=wanted.inputs if (wanted := expected(endpoint, prompt)) is not None else None)
 
 
-def outcome(exchange: Exchange, reading: Reading) -> Failure | None:
+def outcome(exchange: Exchange, reading: Reading, wanted: Expected | None = None) -> Failure | None:
     """Why the request failed; None when it did not. What ended the exchange comes first, then the endpoint's word."""
     failure = exchange.failure or reading.failure or http_failure(exchange)
+    if wanted is not None:
+        return failure or mismatch(reading.batch, wanted)
     if failure is None and not reading.chunks and (reading.output_tokens or 0) <= _END_MARK_TOKENS:
         return Failure("empty", "the response holds no token")
     return failure

@@ -1,0 +1,65 @@
+"""Vectors in an answer, counted and not parsed: an answer of 256 vectors is megabytes of numbers that nobody reads.
+
+What stands between the brackets is looked at as bytes: that there are numbers only, and how many.
+"""
+
+from __future__ import annotations
+
+import binascii
+from typing import NamedTuple
+
+import numpy as np
+
+_NUMERIC = b"0123456789+-.eE, \t\r\n"
+_BEGINS = (b"-", b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9", b"NaN", b"nan", b"null", b"Inf", b"inf")
+_WORDS = frozenset(b"nanNaNnullInfinityinf")  # letters of what stands where a number should
+_FLOAT_BYTES = 4
+_COMMA = ord(",")
+
+
+class Vectors(NamedTuple):
+    """A JSON body in which each array of numbers is its length below zero (`[0.1,0.2]` is `-2`), and what was found in
+    one where a number should be, such as `NaN`; empty where all are numbers."""
+
+    skeleton: bytes
+    strange: str = ""
+
+
+def skeleton_of(body: bytes) -> Vectors:
+    """One pass; a text with brackets of numbers in it is changed as well, and stays a text."""
+    parts, at, before, strange = [], 0, 0, ""
+    close = body.find(b"]")
+    while close >= 0:
+        opened = body.rfind(b"[", before, close)
+        inside = body[opened + 1:close].strip() if opened >= 0 else b""
+        if inside.startswith(_BEGINS):
+            left = inside.translate(None, _NUMERIC)
+            if not left or _WORDS.issuperset(left):
+                strange = strange or (_word(inside) if left else "")
+                parts += [body[at:opened], b"-%d" % (_commas(inside) + 1)]
+                at = close + 1
+        before = close + 1
+        close = body.find(b"]", close + 1)
+    parts.append(body[at:])
+    return Vectors(b"".join(parts), strange)
+
+
+def _commas(inside: bytes) -> int:
+    """Numpy counts what is there often five times as fast as `bytes.count`."""
+    return int(np.count_nonzero(np.frombuffer(inside, np.uint8) == _COMMA))
+
+
+def _word(inside: bytes) -> str:
+    """The first that is no number."""
+    return next((word.decode("latin-1") for word in map(bytes.strip, inside.split(b","))
+                 if word.translate(None, _NUMERIC)), "")
+
+
+def base64_dimension(text: str) -> int:
+    """The length of a vector of 32-bit floats in base64. Raises ValueError for what is none."""
+    data = binascii.a2b_base64(text, strict_mode=True)
+    if not data or len(data) % _FLOAT_BYTES:
+        raise ValueError(f"{len(data)} bytes are no vector of 32-bit numbers")
+    if not np.isfinite(np.frombuffer(data, "<f4")).all():
+        raise ValueError("a vector holds NaN or infinity")
+    return len(data) // _FLOAT_BYTES
