@@ -43,9 +43,9 @@ class Form:
     """One odd form. `outcome` is what a client should record, `told` whether the counts that it is told are true.
 
     `of`: what it is a form of: OpenAI's chat (also in a SageMaker container), TGI's lines in a container, Bedrock's
-    Converse, the models' own bodies that InvokeModel passes through, or whole answers to texts to embed or rank. `with_last`: the finish reason comes with the
-    last text. `spoken`: the tokens' texts are shown. `hidden`: so many tokens are thought and not shown before the
-    first text. `choices`: answers to each request, each of all the tokens.
+    Converse, the models' own bodies that InvokeModel passes through, or whole answers to texts to embed or rank.
+    `with_last`: the finish reason comes with the last text. `spoken`: the tokens' texts are shown. `hidden`: so many
+    tokens are thought and not shown before the first text. `choices`: answers to each request, each of all the tokens.
     `after` changes the bytes of every event once it is written, `headers` go over those of an answer in one piece.
     """
 
