@@ -42,11 +42,11 @@ def read_results(exchange: Exchange) -> Reading:
 def mismatch(batch: Batch | None, expected: Expected) -> Failure | None:
     """Why an answer is not one to its request: too few or too many, of inputs that were not sent, of a wrong length."""
     what = expected.what
-    if batch is None or not batch.count:
+    if batch is None or not batch.held:
         return Failure("empty", f"the response holds no {what.removesuffix('s')}")
-    if batch.count != expected.count:
-        return Failure("decode", f"{batch.count} {what} for {expected.inputs} inputs"
-                       f"{'' if expected.count == expected.inputs else f', {expected.count} of them asked for'}")
+    if batch.held != expected.wanted:
+        return Failure("decode", f"{batch.held} {what} for {expected.inputs} inputs"
+                       f"{'' if expected.wanted == expected.inputs else f', {expected.wanted} of them asked for'}")
     strangers = [index for index in batch.indices if not 0 <= index < expected.inputs]
     if strangers:
         return Failure("decode", f"one of the {what} is of input {strangers[0]}; there were {expected.inputs}")

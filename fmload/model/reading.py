@@ -47,18 +47,18 @@ class Batch(NamedTuple):
     `indices` are the inputs that they say they are of, where they say so; `dimensions` the lengths of the vectors.
     """
 
-    count: int
+    held: int
     indices: Sequence[int] = ()
     dimensions: Sequence[int] = ()
 
 
 class Expected(NamedTuple):
-    """What an answer to a request of so many `inputs` has to hold: `count` vectors, of so many numbers where that is
-    known, or `count` results."""
+    """What an answer to a request of so many `inputs` has to hold: `wanted` vectors, of so many numbers where that is
+    known, or results."""
 
     what: Literal["vectors", "results"]
     inputs: int
-    count: int
+    wanted: int
     dimension: int | None = None
 
 

@@ -41,7 +41,7 @@ def answered(form: str, odd: str | None = None, count: int = 4, **parameters: An
 def test_every_form_is_answered_with_what_was_asked(form: str) -> None:
     count = 1 if form == "titan_embed" else 4
     batch, ended, tokens = answered(form, count=count)
-    assert (batch.count, ended) == (count, "ok")
+    assert (batch.held, ended) == (count, "ok")
     assert tokens == (None if form == "jumpstart_embed" else 21)
     assert set(batch.dimensions) <= {8}
 

@@ -125,7 +125,7 @@ def test_vectors_are_counted_in_every_form_that_servers_send(body: Any, dimensio
     reading = vectors(body)
     assert reading.failure is None
     assert reading.batch is not None
-    assert (reading.batch.count, list(reading.batch.dimensions)) == (len(dimensions), dimensions)
+    assert (reading.batch.held, list(reading.batch.dimensions)) == (len(dimensions), dimensions)
 
 
 @pytest.mark.parametrize(("body", "tokens"), [
