@@ -62,10 +62,11 @@ def _of(spec: EndpointSpec) -> Iterator[tuple[dict[str, Any], Candidate]]:
     for number, settings in vary.combinations(whole):
         name = f"{spec.name}-{number:0{digits}d}"
         yield {**vary.filled(whole, settings), "name": name}, Candidate(
-            name, spec.name, {key: _shown(key, value) for key, value in settings.items()}, is_default=number == 0)
+            name, spec.name, {key: shown(key, value) for key, value in settings.items()}, is_default=number == 0)
 
 
-def _shown(key: str, value: Any) -> str:
+def shown(key: str, value: Any) -> str:
+    """A value of `vary` as a candidate's settings have it."""
     if is_secret_name(key.rpartition(".")[2]):
         return "***"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Writes the page of a search over stacks: report.md with its figures, report.html, and winner.yml."""
+"""Writes the page of a search over stacks: report.md with its figures, report.html, winner.yml and next.yml."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from fmload_analysis.stacks.sections import sections
 from fmload_analysis.stacks.winner import ready
 
 WINNER = "winner.yml"
+NEXT = "next.yml"  # the suggestion beside the winner
 
 
 def write(root: Path) -> tuple[Path, ...]:
@@ -32,6 +33,10 @@ def write(root: Path) -> tuple[Path, ...]:
     if winner is None:
         return results.report_html, results.report_md
     (root / WINNER).write_text(winner.run_file, encoding="utf-8")
+    if winner.after is None:
+        (root / NEXT).unlink(missing_ok=True)  # of an earlier winner
+    else:
+        (root / NEXT).write_text(winner.after, encoding="utf-8")
     return results.report_html, results.report_md, root / WINNER
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from fmload.base.resources import table
 from fmload.base.units import format_duration
 from fmload.model.stack import Candidate, StackSearch, Trial
 from fmload_analysis.document import formats
@@ -37,10 +38,12 @@ SHOWN = 40  # candidates on the chart of intervals
 
 @dataclass(frozen=True, slots=True)
 class Winner:
-    """The winner ready to use: its run file, and the server's own command line or configuration."""
+    """The winner ready to use: its run file, and the server's own command line or configuration. `after`: the run file
+    of what to try next, where the search does not hold it."""
 
     run_file: str
     server: str
+    after: str | None = None
 
 
 def sections(search: StackSearch, winner: Winner | None) -> list[Section]:
@@ -195,8 +198,32 @@ def _why(search: StackSearch, found: Sequence[Ranked]) -> Section | None:
                Column("Evidence", numeric=False, wide=True), Column("Try next", numeric=False, wide=True)]
     rows = [[name(one.candidate.name), name(one.trial.facts["limit"]), name(one.trial.facts.get("evidence", "")),
              name(one.trial.facts.get("next", ""))] for one in known]
-    return Section("why", "Why, and what next", [Table(columns, rows, "At the first load that missed the objectives, "
-                                                       "else at the highest that was tried")])
+    blocks: list[Block] = [Paragraph(text)] if (text := words.suggested(search)) else []
+    blocks.append(Table(columns, rows, "At the first load that missed the objectives, else at the highest that was "
+                                       "tried"))
+    return Section("why", "Why, and what next", [*blocks, *_used(known)])
+
+
+def _used(known: Sequence[Ranked]) -> Iterator[Block]:
+    """How much of the accelerators each used, and what the server tells of guesses and cache."""
+    columns = [Column("Candidate", numeric=False), Column("Accelerators", numeric=False), Column("Batch", "requests"),
+               Column("Decode MBU", "of the bandwidth"), Column("Decode MFU", "of the operations"),
+               Column("Prefill MFU", "of the operations"), Column("Ridge", "batch"),
+               Column("Prefix cache", "of input"), Column("Guesses accepted", "share")]
+    rows = [[name(one.candidate.name), name(line.get("accelerators") or "not known"),
+             cell(line.get("batch"), formats.significant), cell(line.get("decode_mbu"), formats.percent),
+             cell(line.get("decode_mfu"), formats.percent), cell(line.get("prefill_mfu"), formats.percent),
+             cell(line.get("ridge_batch"), formats.significant),
+             cell(one.trial.facts.get("cached_share"), formats.percent),
+             cell(one.trial.facts.get("accepted_share"), formats.percent)]
+            for one in known for line in [one.trial.facts.get("roofline") or {}]]
+    told = [one for one in known if any(one.trial.facts.get(key) is not None for key in (
+        "roofline", "cached_share", "accepted_share"))]
+    if told:
+        yield Table(columns, rows, "**Estimates** at the highest load that meets, by the peaks of configs/peaks.yml "
+                    f"({table('peaks.yml')['date']}): bytes of weights, keys and values a decoding step, two operations a "
+                    "parameter and token, one copy over all accelerators, weights in the form that the model's name "
+                    "says. Below the ridge the bandwidth bounds decoding, beyond it the operations do")
 
 
 def _failed(search: StackSearch) -> Section | None:

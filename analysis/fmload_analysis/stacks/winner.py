@@ -13,9 +13,10 @@ from fmload.config.loading import load
 from fmload.config.schema import RunFile
 from fmload.model.stack import StackSearch
 from fmload.results.folder import Results
-from fmload.stacks.candidates import Stack, stacks_of, trial_run
+from fmload.stacks.candidates import Stack, shown, stacks_of, trial_run
 from fmload_analysis.stacks.ranking import winner
 from fmload_analysis.stacks.sections import Winner
+from fmload_analysis.stacks.suggestion import Suggestion, suggestion
 
 
 def ready(root: Path, search: StackSearch) -> Winner | None:
@@ -28,13 +29,39 @@ def ready(root: Path, search: StackSearch) -> Winner | None:
         stack = next((one for one in stacks_of(run) if one.candidate.name == best.candidate.name), None)
     except FmloadError:  # damaged, or a secret was taken out that it cannot be without
         return None
-    return None if stack is None else Winner(run_file_of(run, stack), server_of(stack))
+    if stack is None:
+        return None
+    found = suggestion(search)
+    after = next_of(run, stack, found) if found is not None and found.candidate is None else None
+    return Winner(run_file_of(run, stack), server_of(stack), after)
 
 
 def run_file_of(run: RunFile, stack: Stack) -> str:
     """The run file with the candidate in the place of all that varies."""
     return (f"# The winner of the search {run.name}: {stack.candidate.text}\n"
             f"{dump(trial_run(run, stack, 1.0, run.max_cost))}")
+
+
+def next_of(run: RunFile, stack: Stack, found: Suggestion) -> str | None:
+    """A run file that lays the suggestion beside the winner: its endpoint with all settings fixed but one, which has
+    the winner's value and the suggested one. None where the setting is a name for several keys."""
+    spec = next(one for one in run.endpoints if one.name == stack.candidate.base)
+    if not isinstance(spec.vary.get(found.key), list):
+        return None
+    fixed = {key: _only(key, values, stack.candidate.settings[key]) for key, values in spec.vary.items()}
+    value = float(found.value)
+    fixed[found.key] = [*fixed[found.key], int(value) if value.is_integer() else value]
+    kept = [one for one in run.telemetry if getattr(one.options, "endpoint", None) in (None, spec.name)]
+    beside = spec.model_copy(update={"vary": fixed, "exclude": [], "require": []})
+    return (f"# What to try after the search {run.name}: {found.key} {found.value} in the place of {found.before}\n"
+            f"{dump(run.model_copy(update={'endpoints': [beside], 'telemetry': kept}))}")
+
+
+def _only(key: str, values: Any, setting: str) -> Any:
+    """The one value of a key of `vary` that a setting shows."""
+    if isinstance(values, dict):
+        return {setting: values[setting]}
+    return [next(value for value in values if shown(key, value) == setting)]
 
 
 def server_of(stack: Stack) -> str:

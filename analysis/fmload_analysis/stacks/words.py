@@ -7,6 +7,7 @@ from fmload.model.stack import Figure, StackSearch, Trial
 from fmload_analysis.document import formats
 from fmload_analysis.stacks.machines import reused
 from fmload_analysis.stacks.ranking import Ranked, Saving, default_of, ranking, saving, untried, without_figure
+from fmload_analysis.stacks.suggestion import suggestion
 
 _NAMES = {"price_per_1m_output_tokens": "per 1M output tokens", "price_per_transaction": "per transaction",
           "output_tokens_per_s": "output tokens/s", "requests_per_s": "requests/s"}
@@ -113,6 +114,19 @@ def machines(search: StackSearch) -> str:
     cost = "" if usd is None else f" and {formats.usd(usd)}"
     return (f"{formats.several(times, 'trial')} took over the machine of the trial before; that saved "
             f"{format_duration(sum(one.saved_s for one in found))}{cost}.")
+
+
+def suggested(search: StackSearch) -> str:
+    """What to try next, and how; empty where nothing is to be suggested."""
+    found = suggestion(search)
+    if found is None:
+        return ""
+    move = f"`{found.key}` {found.value} in the place of {found.before}"
+    why = f"The winner was short of: {found.limit}."
+    if found.candidate is not None:
+        return f"{why} Next to be tried is {found.candidate}, with {move}."
+    return (f"{why} Next to be tried is {move}, which the search does not hold: `fmload run next.yml` lays it beside "
+            "the winner.")
 
 
 def spent(search: StackSearch) -> str:

@@ -41,6 +41,7 @@ _RATIOS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     DECODE: (("llamacpp:tokens_predicted_seconds_total",), ("llamacpp:tokens_predicted_total",)),
     "cached_share": (("vllm:prefix_cache_hits_total", "sglang:cached_tokens_total"),
                      ("vllm:prefix_cache_queries_total", "sglang:prompt_tokens_total")),
+    "accepted_share": (("vllm:spec_decode_num_accepted_tokens_total",), ("vllm:spec_decode_num_draft_tokens_total",)),
     "queue_mean": (("vllm:request_queue_time_seconds_sum", "tgi_request_queue_duration_sum", "QueueTime_sum"),
                    ("vllm:request_queue_time_seconds_count", "tgi_request_queue_duration_count", "QueueTime_count")),
 }
@@ -67,6 +68,7 @@ class ServerView:
     cached_share: float | None = None
     throttles: float | None = None
     unfinished: float | None = None  # requests that the server gave up, since the client went away or by an error
+    accepted_share: float | None = None  # of the tokens that speculative decoding guessed
 
 
 def server_view(run: Run, stage: Stage) -> ServerView:
@@ -89,6 +91,7 @@ def server_view(run: Run, stage: Stage) -> ServerView:
               if (ratio := _ratio(_first(grown, tops), _first(grown, bottoms))) is not None}
     unfinished = grown.get(_UNFINISHED)
     cached, made = ratios.pop("cached_share", None), _first(grown, _MADE)
+    accepted = ratios.pop("accepted_share", None)
     tokens = {name: value for name, value in ratios.items()
               if name.endswith("_tokens_mean") and not unfinished}
     for name, counted in (("output_tokens_per_s", made), (AT_END, _first(grown, _COUNTED_AT_END)),
@@ -100,7 +103,7 @@ def server_view(run: Run, stage: Stage) -> ServerView:
         times.setdefault("ttft_mean", float(told.mean()) / 1e3)
     throttled = _in_window(frame, stage, _THROTTLES)
     return ServerView(tokens, times, grown.get(_PREEMPTIONS), cached,
-                      float(throttled.sum()) if len(throttled) else None, unfinished)
+                      float(throttled.sum()) if len(throttled) else None, unfinished, accepted)
 
 
 def _grown(frame: pd.DataFrame, sources: list[str], stage: Stage,

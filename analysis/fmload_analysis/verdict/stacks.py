@@ -8,13 +8,16 @@ shown to miss: at that one throughput is no lower, as it never falls while load 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from fmload.model.stack import Figure, Found, Status
 from fmload.stacks.figure import Ends, span
+from fmload_analysis.stage.telemetry import server_view
 from fmload_analysis.verdict.analysis import Analysis
-from fmload_analysis.verdict.capacity import capacity_of, is_sound
+from fmload_analysis.verdict.capacity import Capacity, capacity_of, is_sound
 from fmload_analysis.verdict.objections import objections, too_many_errors
+from fmload_analysis.verdict.roofline import Load, roofline
 from fmload_analysis.verdict.stack_limits import NEXT, limit_at_capacity
 from fmload_analysis.verdict.table import StageResult
 
@@ -111,13 +114,32 @@ def _facts(results: Sequence[StageResult], best: StageResult | None) -> dict[str
                 "price_per_1m_output_tokens", "price_per_transaction", "input_tokens_mean", "output_tokens_mean")}}
 
 
-def _limit(analysis: Analysis) -> dict[str, str]:
+def _limit(analysis: Analysis) -> dict[str, Any]:
     """What limited it, with the evidence, and what to try because of it; empty where nothing was measured."""
     tried = [result for result in analysis.results if result.totals.started]
     if not tried:
         return {}
     limit = limit_at_capacity(analysis.run, tried)
-    return {"limit": limit.name, "evidence": limit.evidence, "next": NEXT.get(limit.name, "")}
+    return {"limit": limit.name, "evidence": limit.evidence, "next": NEXT.get(limit.name, ""),
+            **_used(analysis, capacity_of(tried))}
+
+
+def _used(analysis: Analysis, best: Capacity | None) -> dict[str, Any]:
+    """At the highest load that meets: the roofline, and what the server tells of its guesses and its prefix cache."""
+    if best is None:
+        return {}
+    result = best.result
+    stage = result.summary.stage
+    server, spec = server_view(analysis.run, stage), analysis.run.endpoint(stage.endpoint)
+    cached = server.cached_share if server.cached_share is not None else result.value("cached_share")
+    rate, tpot, taken, given, made = (result.value(name) for name in (
+        "output_tokens_per_s", "tpot_p50", "input_tokens_per_s", "input_tokens_mean", "output_tokens_mean"))
+    used: dict[str, Any] = {"cached_share": cached, "accepted_share": server.accepted_share}
+    if rate and tpot and taken and given and made:
+        load = Load(rate, tpot, taken, given, made, cached or 0.0)
+        found = roofline(spec.model, result.instance_type, load)
+        used["roofline"] = None if found is None else asdict(found)
+    return used
 
 
 def _point(result: StageResult) -> dict[str, Any] | None:

@@ -25,6 +25,7 @@ class Model:
     head_dim: int
     context: int
     gated: bool = False
+    experts: bool = False  # a mixture of them
 
     def kv_gib(self, tokens: int, shards: int) -> float:
         """GiB of keys and values of so many tokens over all shards; heads are copied where there are more shards.
