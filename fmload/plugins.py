@@ -41,6 +41,9 @@ SOURCES = Registry("prompt source", {
     "burstgpt": "fmload.prompts.burstgpt:BurstGPT",
     "mooncake": "fmload.prompts.mooncake:Mooncake",
     "log": "fmload.prompts.log:Log",
+    "gsm8k": "fmload.prompts.gsm8k:GSM8K",
+    "mmlu_pro": "fmload.prompts.mmlu_pro:MMLUPro",
+    "humaneval": "fmload.prompts.humaneval:HumanEval",
 }, about="Prompt sources: a class like `fmload.prompts.source.Source`.",
    needs=("from_spec", "items", "make", "fingerprint"))
 

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -210,9 +211,12 @@ def _read(folder: Path, by: str) -> Found | None:
         return None
     from fmload_analysis.pipeline import analyse_run
     from fmload_analysis.run import open_run
+    from fmload_analysis.stacks.quality import graded
     from fmload_analysis.verdict.stacks import found
 
-    return found(analyse_run(open_run(folder)), by)
+    opened = open_run(folder)
+    what = found(analyse_run(opened), by)
+    return replace(what, facts={**what.facts, **graded(opened, what.facts.get("stage"))})
 
 
 def _saved(results: Results, say: Callable[[str], None], machines: Machines, search: StackSearch) -> None:

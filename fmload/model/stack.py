@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -77,6 +77,11 @@ class Trial:
     def over(self) -> bool:
         return self.status != "running"
 
+    @property
+    def is_open(self) -> bool:
+        """Measured, without a figure."""
+        return self.status == "measured" and self.figure.value is None
+
 
 @dataclass(slots=True)
 class StackSearch:
@@ -100,9 +105,22 @@ class StackSearch:
         return self.by.startswith("price")
 
     def best_trials(self) -> dict[str, Trial]:
-        """By candidate, the longest of its trials that are over; of equal ones the last."""
-        found: dict[str, Trial] = {}
-        for trial in self.trials:
-            if trial.over and (trial.candidate not in found or trial.share >= found[trial.candidate].share):
-                found[trial.candidate] = trial
-        return found
+        """See `longest_of`."""
+        return longest_of(self.trials)
+
+
+def longest_of(trials: Iterable[Trial]) -> dict[str, Trial]:
+    """By candidate, the longest of its trials that are over; of equal ones the last. One whose figure is still open
+    does not hide the figure of a shorter one."""
+    found: dict[str, Trial] = {}
+    for trial in trials:
+        before = found.get(trial.candidate)
+        if trial.over and (before is None or _says_more(trial, before)):
+            found[trial.candidate] = trial
+    return found
+
+
+def _says_more(trial: Trial, other: Trial) -> bool:
+    if trial.is_open != other.is_open and "missed" not in (trial.status, other.status):
+        return other.is_open
+    return trial.share >= other.share

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from fmload.config.model import Strict
 from fmload.config.values import Share
-from fmload.model.stack import Figure, Trial
+from fmload.model.stack import Figure, Trial, longest_of
 from fmload.stacks.strategy import Ask, Space, near_of, shuffled
 
 
@@ -58,7 +58,7 @@ class Halving:
 
     def alive(self, trials: Sequence[Trial]) -> list[str]:
         """The candidates that may still be the best."""
-        found = _longest(trials)
+        found = longest_of(trials)
         bounds = [bound for trial in found.values() if trial.status == "measured"
                   and (bound := self._worst(trial.figure)) is not None]
         least = min(bounds, default=math.inf)
@@ -79,19 +79,10 @@ class Halving:
 
     def _promising(self, names: Sequence[str], trials: Sequence[Trial]) -> list[str]:
         """Those with the best figures first: they settle most of the others."""
-        found = _longest(trials)
+        found = longest_of(trials)
 
         def rank(name: str) -> float:
             value = found[name].figure.value if name in found else None
             return math.inf if value is None else value if self._space.lower_is_better else -value
 
         return sorted(names, key=rank)
-
-
-def _longest(trials: Sequence[Trial]) -> dict[str, Trial]:
-    """By candidate, its longest trial that is over."""
-    found: dict[str, Trial] = {}
-    for trial in trials:
-        if trial.over and (trial.candidate not in found or trial.share >= found[trial.candidate].share):
-            found[trial.candidate] = trial
-    return found

@@ -31,6 +31,7 @@ from fmload_analysis.stacks import words
 from fmload_analysis.stacks.effects import Effect, effects, interactions
 from fmload_analysis.stacks.front import Place, front, places
 from fmload_analysis.stacks.machines import reused
+from fmload_analysis.stacks.quality import Quality, qualities
 from fmload_analysis.stacks.ranking import Ranked, overlap, ranking, untried, without_figure
 
 SHOWN = 40  # candidates on the chart of intervals
@@ -49,8 +50,9 @@ class Winner:
 def sections(search: StackSearch, winner: Winner | None) -> list[Section]:
     """The page's sections, those that have something to say."""
     found = ranking(search)
-    parts = [_answer(search, found), _ranked(search, found), _winner(winner), _effects(search, found),
-             _front(search), _why(search, found), _failed(search), _rest(search), _machines(search), _trials(search)]
+    parts = [_answer(search, found), _ranked(search, found), _quality(search, found), _winner(winner),
+             _effects(search, found), _front(search), _why(search, found), _failed(search), _rest(search),
+             _machines(search), _trials(search)]
     return [part for part in parts if part is not None]
 
 
@@ -107,6 +109,39 @@ def _intervals(search: StackSearch, found: Sequence[Ranked]) -> Iterator[Chart]:
                 Axis("USD" if search.lower_is_better else words.unit(search), words.unit(search)
                      if search.lower_is_better else ""),
                 [Series("figure with its interval", points, joined=False, bars=True)])
+
+
+def _quality(search: StackSearch, found: Sequence[Ranked]) -> Section | None:
+    """Whether what is cheaper is right as often."""
+    known = qualities(search, found)
+    if not known:
+        return None
+    columns = [Column("Candidate", numeric=False), Column("Prompts"), Column("Right", "share"),
+               Column("95 % interval", numeric=False), Column("Against the default", numeric=False,
+                                                              title="Percentage points, paired by prompt"),
+               Column("Price per right answer", "USD")]
+    rows = [[name(one.candidate), cell(one.n, formats.count), cell(one.share, formats.percent),
+             name(_shares(one.interval.low, one.interval.high)),
+             Cell(_against(one), one.difference, "warn" if one.is_worse else None),
+             cell(one.usd_per_correct, formats.usd)]
+            for one in known]
+    return Section("quality", "Quality beside price", [Table(
+        columns, rows, "Answers at the load of the ranking, judged against the ground truths of their prompts. Prompts "
+        "that the default answered, too, are compared with it one by one (Newcombe's interval of paired shares)")])
+
+
+def _shares(low: float | None, high: float | None) -> str:
+    return " to ".join("…" if end is None else formats.percent(end) for end in (low, high))
+
+
+def _against(one: Quality) -> str:
+    """`−4.0 (−7.1 to −1.0) of 200 prompts`."""
+    if one.difference is None or one.difference_interval is None:
+        return "n/a"
+    low, high = one.difference_interval.low or 0.0, one.difference_interval.high or 0.0
+    points = f"{one.difference * 100:+.1f} ({low * 100:+.1f} to {high * 100:+.1f})".replace("-", "−")
+    said = ": right less often" if one.is_worse else ": right more often" if low > 0 else ""
+    return f"{points} of {formats.several(one.shared, 'prompt')}{said}"
 
 
 def _winner(winner: Winner | None) -> Section | None:
@@ -221,9 +256,9 @@ def _used(known: Sequence[Ranked]) -> Iterator[Block]:
         "roofline", "cached_share", "accepted_share"))]
     if told:
         yield Table(columns, rows, "**Estimates** at the highest load that meets, by the peaks of configs/peaks.yml "
-                    f"({table('peaks.yml')['date']}): bytes of weights, keys and values a decoding step, two operations a "
-                    "parameter and token, one copy over all accelerators, weights in the form that the model's name "
-                    "says. Below the ridge the bandwidth bounds decoding, beyond it the operations do")
+                    f"({table('peaks.yml')['date']}): bytes of weights, keys and values a decoding step, two operations "
+                    "a parameter and token, one copy over all accelerators, weights in the form that the model's "
+                    "name says. Below the ridge the bandwidth bounds decoding, beyond it the operations do")
 
 
 def _failed(search: StackSearch) -> Section | None:

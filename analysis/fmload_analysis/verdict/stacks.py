@@ -107,7 +107,8 @@ def _facts(results: Sequence[StageResult], best: StageResult | None) -> dict[str
     facts: dict[str, Any] = {"stages": len(results), "points": [point for point in points if point is not None]}
     if best is None:
         return facts
-    return {**facts, "load": best.summary.stage.load_label, "highest": _load(best), "instance_type": best.instance_type,
+    return {**facts, "load": best.summary.stage.load_label, "stage": best.stage, "highest": _load(best),
+            "instance_type": best.instance_type,
             "audit": best.audit, "usd_per_hour": best.pricing.usd_per_hour if best.pricing else None,
             **{name: best.value(name) for name in (
                 "requests_per_s", "output_tokens_per_s", "error_rate", "ttft_p50", "ttft_p95", "tpot_p50", "tpot_p95",

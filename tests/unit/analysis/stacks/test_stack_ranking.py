@@ -159,3 +159,13 @@ def test_where_no_machine_was_taken_over_nothing_is_said_to_be_saved() -> None:
     assert reused(search) == []
     on_machine(search.trials[0], False, 600.0)
     assert machines(search) == "No trial could take over one of 1 machine."
+
+
+def test_a_trial_with_an_open_figure_does_not_hide_the_figure_of_a_shorter_one() -> None:
+    search = search_of(Figure(2, 1.9, 2.1), Figure(3, 2.9, 3.1), shares=(1.0, 0.5))
+    search.trials.append(Trial(2, "c-1", 1.0, "trials/c-1", "measured", figure=Figure(), reason="too few requests"))
+    assert [one.candidate.name for one in ranking(search)] == ["c-0", "c-1"]
+    search.trials.append(Trial(3, "c-1", 1.0, "trials/c-1", "measured", figure=Figure(1, 0.9, 1.1)))
+    assert [one.candidate.name for one in ranking(search)] == ["c-1", "c-0"]
+    search.trials.append(Trial(4, "c-1", 1.0, "trials/c-1", "missed"))
+    assert [one.candidate.name for one in ranking(search)] == ["c-0"]
