@@ -1,8 +1,8 @@
 """A search over settings of llama.cpp's server beside an exhaustive grid that is measured afterwards.
 
-    python -m tests.bench.llama_stacks [--window 8s] [--out DIR]
+    python -m tests.bench.llama_stacks [--window 16s] [--out DIR]
 
-A small model of random weights, some 110 tokens in and 32 out, four users at a time. Both tables are printed as
+A small model of random weights, some 60 tokens in and 12 out, four users at a time. Both tables are printed as
 docs/stacks.md has them. Returns 1 where the search's winner is shown by the grid to be worse than the grid's.
 """
 
@@ -46,8 +46,8 @@ endpoints:
     exclude:
       - {{threads: 1, engine: [[--flash, "on"], [--flash, "on", --kv, q8_0],
                                 [--flash, "off", --batch, "64", --ubatch, "32"]]}}
-prompts: [{{name: p, source: synthetic, input_tokens: 32, output_tokens: 32, count: 200}}]
-load: {{concurrency: [4], ramp: 0, warmup: 2s, window: {window}, drain: 20s, trial: false}}
+prompts: [{{name: p, source: synthetic, input_tokens: 16, output_tokens: 12, count: 200}}]
+load: {{concurrency: [4], ramp: 0, warmup: 5s, window: {window}, drain: 10s, trial: false}}
 telemetry: [{{name: m, collector: prometheus, endpoint: llama}}]
 stacks: {{strategy: {strategy}, by: output_tokens_per_s{options}}}
 """
@@ -56,7 +56,7 @@ stacks: {{strategy: {strategy}, by: output_tokens_per_s{options}}}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run both searches, print both tables; 1 where they contradict each other."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.llama_stacks", description=__doc__)
-    parser.add_argument("--window", default="8s")
+    parser.add_argument("--window", default="16s")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
     out = args.out or Path(tempfile.mkdtemp(prefix="llama-stacks-"))

@@ -256,9 +256,9 @@ def _used(known: Sequence[Ranked]) -> Iterator[Block]:
         "roofline", "cached_share", "accepted_share"))]
     if told:
         yield Table(columns, rows, "**Estimates** at the highest load that meets, by the peaks of configs/peaks.yml "
-                    f"({table('peaks.yml')['date']}): bytes of weights, keys and values a decoding step, two operations "
-                    "a parameter and token, one copy over all accelerators, weights in the form that the model's "
-                    "name says. Below the ridge the bandwidth bounds decoding, beyond it the operations do")
+                    f"({table('peaks.yml')['date']}): bytes of weights, keys and values a decoding step, two "
+                    "operations a parameter and token, one copy over all accelerators, weights in the form that the "
+                    "model's name says. Below the ridge the bandwidth bounds decoding, beyond it the operations do")
 
 
 def _failed(search: StackSearch) -> Section | None:

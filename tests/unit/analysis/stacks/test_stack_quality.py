@@ -7,7 +7,7 @@ import pytest
 from fmload.model.stack import Candidate, Figure, StackSearch, Trial
 from fmload_analysis.document import markdown
 from fmload_analysis.stacks.quality import qualities
-from fmload_analysis.stacks.ranking import ranking
+from fmload_analysis.stacks.ranking import Ranked, ranking
 from fmload_analysis.stacks.sections import sections
 
 PROMPTS = [f"p-{number}" for number in range(200)]
@@ -21,7 +21,7 @@ def search_of(**right: list[str] | None) -> StackSearch:
         price = 9.0 - number
         facts = {"price_per_transaction": price / 1000, "load": "4 users"}
         if prompts is not None:
-            facts["graded"] = {prompt: float(prompt in prompts) for prompt in PROMPTS}  # type: ignore[assignment]
+            facts["graded"] = {prompt: float(prompt in prompts) for prompt in PROMPTS}
         figure = Figure(price, price, price)
         search.trials.append(Trial(number, name, 1.0, name, "measured", figure=figure, facts=facts))
     return search
@@ -33,7 +33,7 @@ def test_a_right_answer_costs_the_price_of_all_that_it_took() -> None:
     assert found["c1"].usd_per_correct == pytest.approx(0.008 / 0.25) and found["c1"].share == 0.25
 
 
-def both(search: StackSearch) -> tuple[StackSearch, list]:  # type: ignore[type-arg]
+def both(search: StackSearch) -> tuple[StackSearch, list[Ranked]]:
     return search, ranking(search)
 
 
