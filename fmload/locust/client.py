@@ -70,7 +70,8 @@ class Client:
         note: dict[str, Any] = {"name": name, "user": self.user}
         if chat is None:
             return self._send(prompt, note)
-        note |= {"session": chat.log.session, "of": chat.log.name, "turn": prompt.turn, "step": chat.log.steps}
+        note |= {"session": chat.log.session, "of": chat.log.name, "turn": prompt.turn, "step": chat.log.steps,
+                 **chat.log.spent()}
         chat.log.steps += 1
         record, reading = self._send(prompt, note)
         chat.log.add(record)

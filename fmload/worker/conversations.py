@@ -44,7 +44,7 @@ class Conversations:
         note: dict[str, Any] = {"turn": prompt.turn}
         if (log := self._logs.get(session)) is not None:
             log.thought(prompt.think_s)
-            note |= {"session": session, "of": prompt.prompt_set, "step": log.steps}
+            note |= {"session": session, "of": prompt.prompt_set, "step": log.steps} | log.spent()
             log.steps += 1
             self._under_way.add(session)
         return self._as_said(lane, prompt), note

@@ -30,6 +30,7 @@ class SessionLog:
         self._lost = False
         self._context: int | None = None
         self._spans: list[Span] = []
+        self._told = 0  # spans of which a request has told
 
     def add(self, record: Record, step: str | None = None, after: tuple[str, ...] | None = None,
             made_good: bool = False) -> None:
@@ -63,6 +64,13 @@ class SessionLog:
         """Its user has just thought for so long."""
         now_ns = time.monotonic_ns()
         self._spans.append(Span("think", now_ns - int(seconds * 1e9), now_ns))
+
+    def spent(self) -> dict[str, float]:
+        """Seconds in tools and thinking since this was asked last, for the note of the request that comes next."""
+        new, self._told = self._spans[self._told:], len(self._spans)
+        sums = {key: sum(span.end_ns - span.begin_ns for span in new if span.kind == kind) / 1e9
+                for key, kind in (("tools_s", "tool"), ("thinking_s", "think"))}
+        return {key: round(value, 6) for key, value in sums.items() if value}
 
     @contextmanager
     def _span(self, kind: Literal["tool", "think"], step: str | None, after: tuple[str, ...] | None) -> Iterator[None]:

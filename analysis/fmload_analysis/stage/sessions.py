@@ -16,8 +16,9 @@ from fmload.base.errors import FmloadError, first_line
 from fmload.metrics.definitions import NS, Floats, ratio, session_duration
 from fmload.model.stage import Stage
 from fmload_analysis.run import Run
+from fmload_analysis.stage.contexts import class_name, context_class
 
-PARTS = ("in_requests", "in_tools", "thinking")
+PARTS = ("path_waiting", "path_decoding", "path_tools", "path_thinking")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class SessionSummary:
     """Sessions of one name, or all of a stage. `finished` and `failed` are those that ended inside the window, `cut`
     all that the end of their stage broke off; means and durations are of the finished ones, in seconds.
 
-    `values_s`: durations of the finished and failed ones in order of their ends, +∞ for a failed one.
+    `parts_s` are those of the critical path; with the client's own time they add up to the mean duration. `values_s`:
+    durations of the finished and failed ones in order of their ends, +∞ for a failed one.
     """
 
     name: str
@@ -34,8 +36,9 @@ class SessionSummary:
     cut: int
     durations_s: Floats
     requests_mean: float | None
-    parts_s: Mapping[str, float] = field(default_factory=dict)  # means of PARTS
+    parts_s: Mapping[str, float] = field(default_factory=dict)  # means of PARTS; none of runs that lack them
     values_s: Floats = field(default_factory=lambda: np.array([]))
+    prefill_s: float | None = None  # mean part of the waiting that the server told as its prefill
 
     @property
     def finished_share(self) -> float | None:
@@ -57,6 +60,7 @@ class Sessions:
     lost: int = 0
     under_way: float | None = None  # at a time, on average over the window
     begun: int = 0  # inside the window
+    by_context: tuple[SessionSummary, ...] = ()  # by the longest prompt in each, where there are several classes
 
 
 def sessions_of(run: Run, stage: Stage, seen: Iterable[str] = ()) -> Sessions | None:
@@ -69,7 +73,16 @@ def sessions_of(run: Run, stage: Stage, seen: Iterable[str] = ()) -> Sessions | 
     names = sorted({row["name"] for row in rows})
     by_name = tuple(_summary(name, [row for row in rows if row["name"] == name], window) for name in names)
     return Sessions(_summary("", rows, window), by_name, len(known - ended), _under_way(rows, window),
-                    sum(0 <= row["begin_ns"] < window for row in rows))
+                    sum(0 <= row["begin_ns"] < window for row in rows), _by_context(rows, window))
+
+
+def _by_context(rows: list[dict[str, Any]], window: int) -> tuple[SessionSummary, ...]:
+    known = [(context_class(row["context_tokens"]), row) for row in rows if row.get("context_tokens")]
+    classes = sorted({number for number, _ in known})
+    if len(classes) < 2:
+        return ()
+    return tuple(_summary(class_name(number), [row for other, row in known if other == number], window)
+                 for number in classes)
 
 
 def _under_way(rows: list[dict[str, Any]], window: int) -> float | None:
@@ -109,8 +122,21 @@ def _summary(name: str, rows: list[dict[str, Any]], window: int) -> SessionSumma
     return SessionSummary(
         name, counts["finished"], counts["failed"], sum(row["outcome"] == "cut" for row in rows), np.sort(durations),
         float(np.mean([row["requests"] for row in finished])) if finished else None,
-        {part: float(np.mean([row[f"{part}_ns"] for row in finished])) / NS for part in PARTS} if finished else {},
-        np.where([row["outcome"] == "finished" for row in ended], session_duration(*_instants(ended)), np.inf))
+        _parts_s(finished),
+        np.where([row["outcome"] == "finished" for row in ended], session_duration(*_instants(ended)), np.inf),
+        _prefill_s(finished))
+
+
+def _parts_s(finished: list[dict[str, Any]]) -> dict[str, float]:
+    """Means of the parts of the critical path; none of a run whose fmload did not tell them."""
+    if not finished or any(row.get(f"{part}_ns") is None for row in finished for part in PARTS):
+        return {}
+    return {part: float(np.mean([row[f"{part}_ns"] for row in finished])) / NS for part in PARTS}
+
+
+def _prefill_s(finished: list[dict[str, Any]]) -> float | None:
+    told = [row.get("path_prefill_ns") for row in finished]
+    return float(np.mean(told)) / NS if told and None not in told else None  # type: ignore[arg-type]
 
 
 def _instants(rows: list[dict[str, Any]]) -> tuple[Floats, Floats]:

@@ -43,7 +43,7 @@ from fmload_analysis.stage.samples import Samples
 from fmload_analysis.stage.sessions import Sessions, sessions_of
 from fmload_analysis.stage.spend import Prices, Spend, spend_of
 from fmload_analysis.stage.stats import finite
-from fmload_analysis.stage.tasks import TaskSummary, by_task, by_turn
+from fmload_analysis.stage.tasks import TaskSummary, by_context, by_task, by_turn
 from fmload_analysis.stage.timeline import Requests, Timeline, sample_of, timeline_of
 from fmload_analysis.stage.windows import begun_ns, delivered_tokens, ended_ns, inside, overlap_ns, tokens_inside
 
@@ -75,6 +75,7 @@ class StageSummary:
     losses: tuple[str, ...] = ()  # what could not be read of the journals, or not be stored, in this run
     tasks: tuple[TaskSummary, ...] = ()  # by what a scenario calls its requests
     turns: tuple[TaskSummary, ...] = ()  # by turn of their session
+    contexts: tuple[TaskSummary, ...] = ()  # by the length of their context, of those in sessions
     sessions: Sessions | None = None
     asked_s: Floats | None = None  # when an open loop's requests were due, in seconds after the window's start
 
@@ -260,6 +261,7 @@ def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted, earli
         output_lengths=output_lengths(table, requests.succeeded, run.exact_output(stage.prompt_set)),
         judged=judged(wanted.objectives, requests, _with_limits(table, wanted), gathered.tokens),
         tasks=by_task(table, requests, wanted), turns=by_turn(table, requests, wanted),
+        contexts=by_context(table, requests, wanted),
         addresses=by_address(table, requests, gathered.window_ns, endpoint, wanted),
         prompt_source=run.prompt_source(stage.prompt_set), answers=run.answers(stage.prompt_set),
         spend=spend_of(table, completed, prices))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from fmload.metrics.definitions import Bools, ratio
+from fmload_analysis.stage.contexts import class_name, context_class
 from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests
 from fmload_analysis.stage.stats import finite
 from fmload_analysis.stage.timeline import Requests
 
+# Of a request in a session, seconds: to its first token, from there to its last, and tools and thinking before it.
+PARTS = ("waiting", "decoding", "tools", "thinking")
 MOST_TURNS = 64  # that are told one by one; the others are one row
 
 Notes = Sequence[Mapping[str, Any] | None]
@@ -36,6 +39,7 @@ class TaskSummary:
     e2e: Distribution
     input_tokens: float | None
     output_tokens: float | None
+    parts_s: Mapping[str, float] = field(default_factory=dict)  # means of PARTS
 
     @property
     def error_rate(self) -> float | None:
@@ -49,7 +53,9 @@ def rows_of(notes: Notes | None, rows: int) -> dict[str, np.ndarray[Any, Any]]:
     names = {"task": "name", "user": "user"}
     columns = {column: np.array([note.get(key) for note in told] or [], dtype=object) for column, key in names.items()}
     turns = [note.get("turn", np.nan) if note.get("session") is not None else np.nan for note in told]
-    return {**columns, "turn": np.array(turns, dtype=np.float64)}
+    spent = {key: np.array([note.get(key, 0.0) for note in told], dtype=np.float64)
+             for key in ("tools_s", "thinking_s")}
+    return {**columns, "turn": np.array(turns, dtype=np.float64), **spent}
 
 
 EMPTY = rows_of(None, 0)
@@ -80,6 +86,18 @@ def by_turn(table: Mapping[str, Any], requests: Requests, wanted: Wanted) -> tup
     return tuple(rows)
 
 
+def by_context(table: Mapping[str, Any], requests: Requests, wanted: Wanted) -> tuple[TaskSummary, ...]:
+    """A summary of each class of contexts, of requests in sessions; empty where there is one class."""
+    tokens = requests.metrics["input_tokens"]
+    of_session = requests.in_window & ~np.isnan(table["turn"]) & ~np.isnan(tokens)
+    classes = np.array([context_class(each) if known else -1 for each, known in zip(tokens, of_session, strict=True)])
+    found = np.unique(classes[of_session]) if of_session.any() else np.array([])
+    if len(found) < 2:
+        return ()
+    return tuple(_summary(class_name(int(number)), "", None, table, requests, of_session & (classes == number), wanted)
+                 for number in found)
+
+
 def _summary(name: str, user: str, turn: int | None, table: Mapping[str, Any], requests: Requests, mine: Bools,
              wanted: Wanted) -> TaskSummary:
     good, failed = requests.succeeded & mine, int((requests.failed & mine).sum())
@@ -88,4 +106,14 @@ def _summary(name: str, user: str, turn: int | None, table: Mapping[str, Any], r
     tokens_in, tokens_out = (finite(requests.metrics[metric], good) for metric in ("input_tokens", "output_tokens"))
     return TaskSummary(name, user, turn, int(mine.sum()), failed, int(good.sum()) + failed, ttft, tpot, e2e,
                        float(tokens_in.mean()) if len(tokens_in) else None,
-                       float(tokens_out.mean()) if len(tokens_out) else None)
+                       float(tokens_out.mean()) if len(tokens_out) else None, _parts_s(table, requests, good))
+
+
+def _parts_s(table: Mapping[str, Any], requests: Requests, good: Bools) -> dict[str, float]:
+    """Means over the successes; nothing without any. An answer that was not streamed is all waiting."""
+    if not good.any():
+        return {}
+    e2e, ttft = requests.metrics["e2e"][good], requests.metrics["ttft"][good]
+    waiting = np.where(np.isnan(ttft), e2e, ttft)
+    found = dict(zip(PARTS, (waiting, e2e - waiting, table["tools_s"][good], table["thinking_s"][good]), strict=True))
+    return {part: float(np.nanmean(values)) if np.isfinite(values).any() else 0.0 for part, values in found.items()}

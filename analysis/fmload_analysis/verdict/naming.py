@@ -12,6 +12,7 @@ from fmload_analysis.verdict.table import StageResult
 
 _LOAD_AXES = {"concurrency": ("Concurrency", "users"), "rate": ("Arrival rate", "requests/s"),
               "trace": ("Speed of the trace", "×")}
+_SESSION_AXES = {"concurrency": ("Sessions at a time", ""), "rate": ("Arrival rate", "sessions/s")}
 STAGE_COLUMNS = (Column("Stage"), Column("Endpoint", numeric=False), Column("Prompts", numeric=False),
                  Column("Load", numeric=False))
 
@@ -67,6 +68,8 @@ def kinds(found: Sequence[Line]) -> list[str]:
 def load_axis(kind: str, found: Sequence[Line]) -> Axis:
     """The axis of the load, with a tick at each of its levels; logarithmic where the levels double or more."""
     label, unit = _LOAD_AXES.get(kind, ("Load", ""))
+    if all(result.summary.stage.load.sessions for line in found if line.kind == kind for result in line.results):
+        label, unit = _SESSION_AXES.get(kind, (label, unit))
     levels = sorted({load_value(result) for line in found if line.kind == kind for result in line.results})
     doubling = len(levels) > 2 and levels[0] > 0 and levels[-1] / levels[0] >= 2 ** (len(levels) - 1) * 0.99
     return Axis(label, unit, log=doubling, ticks=levels)

@@ -111,6 +111,12 @@ def test_the_servers_own_prefill_is_a_part_of_the_waiting_and_never_more(told_ms
     assert (session.path_waiting_ns, session.path_prefill_ns) == (50, prefill_ns)
 
 
+def test_what_tools_and_thinking_took_is_told_once_by_the_request_that_comes_next() -> None:
+    log = SessionLog("job")
+    log._spans += [Span("tool", 0, 250_000_000), Span("tool", 0, 250_000_000), Span("think", 0, 1_000_000_000)]
+    assert [log.spent(), log.spent()] == [{"tools_s": 0.5, "thinking_s": 1.0}, {}]
+
+
 def test_the_longest_context_is_the_servers_count_or_else_ours() -> None:
     log = SessionLog("job")
     for told, ours in ((300, 900), (None, 700), (None, None)):

@@ -22,7 +22,7 @@ def render(analysis: Analysis) -> Section | None:
     """One chart a metric and kind of load: the median, and a band from it up to p95."""
     found = lines(analysis)
     charts: list[Block] = [chart for kind in kinds(found) for name in SHOWN
-                           if (chart := _chart(METRICS[name], kind, found, analysis)).series]
+                           if (chart := against_load(METRICS[name], kind, found, analysis)).series]
     if not charts:
         return None
     explained = Paragraph("The line is the median; the band reaches up to p95 where there are enough samples.")
@@ -44,7 +44,8 @@ def _gist(found: Sequence[Line]) -> str:
     return formats.first(told) or "Not known: it takes three levels of load to see it."
 
 
-def _chart(metric: Metric, kind: str, found: list[Line], analysis: Analysis) -> Chart:
+def against_load(metric: Metric, kind: str, found: list[Line], analysis: Analysis) -> Chart:
+    """The metric's median of each level, with a band up to p95."""
     scale = metric.display_scale
     axis = load_axis(kind, found)
     series = [Series(line.name, [point for result in line.results if (point := _point(result, metric, scale))],

@@ -18,6 +18,7 @@ from fmload.config.objectives import broken, searchable
 from fmload.model.record import Record
 from fmload.model.session import Session
 from fmload.results import sessions as session_files
+from fmload_analysis.document.document import Chart
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.report.sections import sessions as section
 from fmload_analysis.run import open_run
@@ -33,7 +34,7 @@ def session(name: str, begin_ms: float, end_ms: float, outcome: Any = "finished"
             **parts_ms: float) -> Session:
     def at(ms: float) -> int:
         return BASE_NS + OFFSET_NS + round(ms * MS)
-    parts = {f"{part}_ns": round(parts_ms.get(part, 0) * MS) for part in ("in_requests", "in_tools", "thinking")}
+    parts = {f"{part}_ns": round(length * MS) for part, length in parts_ms.items()}
     return Session(name, kind, "Person", "w0", 0, "a", "p", at(begin_ms), at(end_ms), outcome, 2, 0, **parts)
 
 
@@ -72,13 +73,66 @@ def test_sessions_count_where_they_end_and_cut_ones_are_neither(tmp_path: Path) 
 
 
 def test_where_the_time_went_is_a_mean_over_finished_sessions_and_the_rest_is_told(tmp_path: Path) -> None:
-    analysis = analysed(tmp_path, ONE, [session("s1", 100, 1100, in_requests=500, in_tools=200, thinking=100),
-                                        session("bad", 100, 1100, "failed", in_requests=1000)])
+    analysis = analysed(tmp_path, ONE, [
+        session("s1", 100, 1100, path_waiting=300, path_decoding=200, path_tools=200, path_thinking=100,
+                path_prefill=250),
+        session("bad", 100, 1100, "failed", path_waiting=1000)])
     rendered = section.render(analysis)
     assert rendered is not None
     table = next(block for block in rendered.blocks if getattr(block, "caption", "").startswith("**Sessions"))
     told = {column.label: cell.text for column, cell in zip(table.columns, table.rows[0], strict=True)}  # type: ignore[attr-defined]
-    assert [told[part] for part in ("In requests", "In tools", "Thinking", "Else")] == ["50 %", "20 %", "10 %", "20 %"]
+    shares = [told[part] for part in ("Waiting", "Prefill", "Decoding", "In tools", "Thinking", "Client")]
+    assert shares == ["30 %", "25 %", "20 %", "20 %", "10 %", "20 %"]
+
+
+def test_sessions_and_their_requests_are_told_by_the_length_of_their_context(tmp_path: Path) -> None:
+    sessions = [session("short", 100, 200), session("long", 100, 900), session("longer", 100, 1300)]
+    for one, tokens in zip(sessions, (1023, 2048, 4095), strict=True):
+        one.context_tokens = tokens
+    records = [turn("short", 0, 100), turn("long", 0, 100)]
+    records[0].input_tokens, records[1].input_tokens = 1024, 5000
+    analysis = analysed(tmp_path, records, sessions)
+    summary = analysis.results[0].summary
+    assert summary.sessions is not None
+    assert [(one.name, one.finished, one.mean_s) for one in summary.sessions.by_context] == [
+        ("below 1k", 1, pytest.approx(0.1)), ("2k to 4k", 2, pytest.approx(1.0))]
+    assert [(one.name, one.requests) for one in summary.contexts] == [("1k to 2k", 1), ("4k to 8k", 1)]
+    rendered = section.render(analysis)
+    assert rendered is not None
+    captions = [getattr(block, "caption", "") for block in rendered.blocks]
+    assert sum("longest prompt" in caption or "length of their context" in caption for caption in captions) == 2
+
+
+def test_charts_show_where_the_time_goes_by_load_and_by_turn(tmp_path: Path) -> None:
+    records = [turn("s1", 0, 100), turn("s1", 1, 300)]
+    note = json.loads(records[1].detail or "")
+    note["scenario"] |= {"tools_s": 0.08, "thinking_s": 0.02}
+    records[1].detail = json.dumps(note)
+    analysis = analysed(tmp_path, records, [
+        session("s1", 100, 400, path_waiting=60, path_decoding=40, path_tools=80, path_thinking=20)])
+    rendered = section.render(analysis)
+    assert rendered is not None
+    charts = {block.name: block for block in rendered.blocks if isinstance(block, Chart)}
+    by_load = {series.name: [point.y for point in series.points] for series in charts["session_parts_by_load"].series}
+    assert by_load == {"waiting for first tokens": [0.06], "decoding": [0.04], "tools": [0.08], "thinking": [0.02],
+                       "the client's own time": [pytest.approx(0.1)]}
+    by_turn = {series.name: [point.y for point in series.points] for series in charts["session_parts_by_turn"].series}
+    assert by_turn == {"waiting for the first token": [pytest.approx(0.01), pytest.approx(0.02)],
+                       "decoding": [pytest.approx(0.04), pytest.approx(0.03)],
+                       "tools before it": [0, 0.08], "thinking before it": [0, 0.02]}
+
+
+def test_a_run_of_a_version_that_told_no_critical_path_has_no_parts_and_its_durations(tmp_path: Path) -> None:
+    analysis = analysed(tmp_path, ONE, [session("s1", 100, 400)])
+    path = analysis.run.results.sessions_parquet
+    table = pq.read_table(path)
+    pq.write_table(table.select([name for name in table.column_names if not name.startswith("path_")
+                                 and name != "context_tokens"]), path)
+    again = analyse_run(open_run(tmp_path))
+    summary = again.results[0].summary.sessions
+    assert summary is not None and summary.whole.parts_s == {} and summary.whole.mean_s == pytest.approx(0.3)
+    rendered = section.render(again)
+    assert rendered is not None and not any(isinstance(block, Chart) for block in rendered.blocks[:3])
 
 
 def test_an_hourly_price_is_over_the_finished_sessions_alone(tmp_path: Path) -> None:
