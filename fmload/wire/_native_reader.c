@@ -744,11 +744,13 @@ static void close_conn(Connection *self) {
     pthread_mutex_lock(&reader->lists);
     forget_news(reader, conn);
     conn->owner = NULL;
+    pthread_mutex_unlock(&reader->lists);
+    pthread_mutex_unlock(&conn->lock);
+    pthread_mutex_lock(&reader->lists); /* not before its own lock is given back: the thread frees what is dead */
     conn->next_dead = reader->dead;
     reader->dead = conn;
     const bool many = ++reader->dead_count == DEAD_KEPT;
     pthread_mutex_unlock(&reader->lists);
-    pthread_mutex_unlock(&conn->lock);
     if (many) signal_fd(reader->order_fd);
 }
 
@@ -969,6 +971,133 @@ static PyType_Slot reader_slots[] = {
 
 static PyType_Spec reader_spec = {"fmload.wire._native_reader.Reader", sizeof(Reader), 0, Py_TPFLAGS_DEFAULT, reader_slots};
 
+/* ---- a body without its chunks: what framing.py does, for it ---------------------------------------------------- */
+
+/* Where the data of the chunk whose size begins at `at` begins, and the size; 0 where there is no whole line of one. */
+static size_t chunk_line(const char *raw, size_t length, size_t at, int64_t *size) {
+    int digits = 0, digit;
+    *size = 0;
+    while (at < length && digits < MAX_SIZE_DIGITS && (digit = hex(raw[at])) >= 0) {
+        *size = *size * 16 + digit;
+        digits++;
+        at++;
+    }
+    if (digits == 0) return 0;
+    while (at < length && (raw[at] == ' ' || raw[at] == '\t')) at++;
+    if (at < length && raw[at] == ';')
+        while (at < length && raw[at] != '\r' && raw[at] != '\n') at++;
+    return at + 1 < length && raw[at] == '\r' && raw[at + 1] == '\n' ? at + 2 : 0;
+}
+
+/* Room for one more of both; false where there is no memory. */
+static bool room_for_spans(int64_t **starts, int64_t **ends, size_t count, size_t *room) {
+    if (count < *room) return true;
+    const size_t more = *room == 0 ? 64 : *room * 2;
+    int64_t *grown = realloc(*starts, more * sizeof **starts);
+    if (grown == NULL) return false;
+    *starts = grown;
+    grown = realloc(*ends, more * sizeof **ends);
+    if (grown == NULL) return false;
+    *ends = grown;
+    *room = more;
+    return true;
+}
+
+static PyObject *whole_chunks(PyObject *module, PyObject *args) {
+    (void)module;
+    Py_buffer raw;
+    Py_ssize_t position;
+    long long furthest;
+    if (!PyArg_ParseTuple(args, "y*nL", &raw, &position, &furthest)) return NULL;
+    const char *data = raw.buf;
+    const size_t length = (size_t)raw.len;
+    int64_t *starts = NULL, *ends = NULL, size;
+    size_t count = 0, room = 0, at = position < 0 ? length : (size_t)position, begun;
+    bool memory = true;
+    while (at < length && (begun = chunk_line(data, length, at, &size)) != 0 && size > 0) {
+        if (size > (int64_t)(length - begun) - 2) break;
+        const size_t end = begun + (size_t)size;
+        if ((int64_t)end > furthest || data[end] != '\r' || data[end + 1] != '\n') break;
+        memory = room_for_spans(&starts, &ends, count, &room);
+        if (!memory) break;
+        starts[count] = (int64_t)begun;
+        ends[count++] = (int64_t)end;
+        at = end + 2;
+    }
+    PyBuffer_Release(&raw);
+    PyObject *found = memory ? Py_BuildValue("(y#y#n)", count ? (char *)starts : "", (Py_ssize_t)(count * sizeof *starts),
+                                             count ? (char *)ends : "", (Py_ssize_t)(count * sizeof *ends),
+                                             position < 0 ? position : (Py_ssize_t)at) : PyErr_NoMemory();
+    free(starts);
+    free(ends);
+    return found;
+}
+
+/* The bytes of all spans; -1 where they do not ascend within the raw bytes. */
+static int64_t body_size(const int64_t *starts, const int64_t *ends, size_t count, int64_t length) {
+    int64_t size = 0, before = 0;
+    for (size_t place = 0; place < count; place++) {
+        if (starts[place] < before || ends[place] < starts[place] || ends[place] > length) return -1;
+        size += ends[place] - starts[place];
+        before = ends[place];
+    }
+    return size;
+}
+
+/* The body in `to`; of each read that ended at so many raw bytes, how long the body was by then, in `lengths`. */
+static void join_spans(const char *raw, const int64_t *starts, const int64_t *ends, size_t count, const int64_t *reads,
+                       size_t read_count, char *to, int64_t *lengths) {
+    for (size_t place = 0; place < count; place++) {
+        const size_t size = (size_t)(ends[place] - starts[place]);
+        memcpy(to, raw + starts[place], size);
+        to += size;
+    }
+    int64_t before = 0;
+    size_t span = 0;
+    for (size_t place = 0; place < read_count; place++) {
+        while (span < count && ends[span] <= reads[place]) {
+            before += ends[span] - starts[span];
+            span++;
+        }
+        const bool inside = span < count && reads[place] > starts[span];
+        lengths[place] = inside ? before + reads[place] - starts[span] : before;
+    }
+}
+
+static PyObject *joined(PyObject *module, PyObject *args) {
+    (void)module;
+    Py_buffer raw, starts, ends, reads;
+    if (!PyArg_ParseTuple(args, "y*y*y*y*", &raw, &starts, &ends, &reads)) return NULL;
+    const size_t count = (size_t)starts.len / sizeof(int64_t), read_count = (size_t)reads.len / sizeof(int64_t);
+    const int64_t size = starts.len == ends.len ? body_size(starts.buf, ends.buf, count, raw.len) : -1;
+    PyObject *body = NULL, *lengths = NULL;
+    if (size < 0) PyErr_SetString(PyExc_ValueError, "spans that do not ascend within the bytes");
+    else {
+        body = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+        lengths = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(read_count * sizeof(int64_t)));
+    }
+    if (body != NULL && lengths != NULL)
+        join_spans(raw.buf, starts.buf, ends.buf, count, reads.buf, read_count, PyBytes_AsString(body),
+                   (int64_t *)(void *)PyBytes_AsString(lengths));
+    PyBuffer_Release(&raw);
+    PyBuffer_Release(&starts);
+    PyBuffer_Release(&ends);
+    PyBuffer_Release(&reads);
+    if (body != NULL && lengths != NULL) return Py_BuildValue("(NN)", body, lengths);
+    Py_XDECREF(body);
+    Py_XDECREF(lengths);
+    return NULL;
+}
+
+static PyMethodDef functions[] = {
+    {"whole_chunks", whole_chunks, METH_VARARGS,
+     "whole_chunks(raw, position, furthest): (starts, ends, position) of the chunks that are whole from a position on, as "
+     "int64, up to the first that is not, is the last, or ends beyond `furthest`; and where that one begins."},
+    {"joined", joined, METH_VARARGS,
+     "joined(raw, starts, ends, reads): (body, lengths): the bytes of the spans; and how many of them were in by so many "
+     "raw bytes (ascending), as int64. Raises ValueError for spans that do not ascend within the bytes."},
+    {NULL, NULL, 0, NULL}};
+
 /* ---- the module ------------------------------------------------------------------------------------------------ */
 
 static int fill_in(PyObject *module) {
@@ -994,7 +1123,7 @@ static int fill_in(PyObject *module) {
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill_in}, {0, NULL}};
 
 static PyModuleDef module_def = {PyModuleDef_HEAD_INIT, "_native_reader",
-                                 "Receives, stamps and keeps the bytes of connections in a thread of its own.", 0, NULL,
+                                 "Receives, stamps and keeps the bytes of connections in a thread of its own.", 0, functions,
                                  module_slots, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__native_reader(void) { return PyModuleDef_Init(&module_def); }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import repeat
 from time import monotonic_ns
 from typing import Any
 
@@ -265,8 +266,11 @@ class Flight:
         except FramingError as error:
             exchange.failure = exchange.failure or Failure("decode", str(error))
         exchange.complete = self._parser.complete
-        lags = [max(lag_ns, 0) for lag_ns in self._lags]
-        kernel = [lag_ns != NO_STAMP for lag_ns in self._lags]
+        lags: Iterable[int] = self._lags
+        kernel: Iterable[bool] = repeat(True, len(ends))
+        if NO_STAMP in self._lags:
+            kernel = [lag_ns != NO_STAMP for lag_ns in self._lags]
+            lags = [max(lag_ns, 0) for lag_ns in self._lags]
         exchange.marks = list(map(_mark, zip(ends, self._instants, lags, kernel, strict=True)))
 
 

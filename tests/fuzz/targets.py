@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -17,6 +20,7 @@ from fmload.wire.content_coding import decode_content
 from fmload.wire.eventstream import FrameError, frames
 from fmload.wire.exchange import Exchange, ReadMark
 from fmload.wire.framing import FramingError, ResponseParser
+from fmload.wire.native import native
 from fmload.wire.sse import events
 from fmload.worker import measure
 from tests.aws_frames import chunk, event, exception
@@ -50,6 +54,49 @@ def http(data: bytes) -> None:
     encoding = parser.head.headers.get("content-encoding", "") if parser.head else ""
     plain, _ = decode_content(encoding.strip().lower(), body, lengths, 1 << 20)
     assert lengths == sorted(lengths) and len(plain) <= 1 << 20
+
+
+def native_reader(data: bytes) -> None:
+    """The same reads over a socket to the native reader: it keeps them all, misses no end of a response that the parser
+    finds, and says that the peer has closed. Nothing where it is not installed."""
+    reader = _native_reader()
+    if reader is None:
+        return
+    here, there = socket.socketpair()
+    here.setblocking(False)
+    connection = reader.connection(here.detach(), True, False)
+    connection.send(b"x", False, bool(data) and data[0] == 255, 1 << 20)
+    parser = ResponseParser("HEAD" if data[:1] == b"\xff" else "POST", 1 << 20)
+    step, whole = 1 + (data[0] if data else 0), False
+    with there, suppress(FramingError):
+        for at in range(1, min(len(data), step * 64), step):
+            there.sendall(data[at:at + step])
+            whole = whole or parser.feed(data[at:at + step])
+        whole = whole or parser.settle()
+    received, flags = b"", 0
+    while not flags & 4:
+        assert select.select([reader], [], [], 20)[0], "it missed the end"
+        reader.ready()
+        piece, ends, instants, lags, flags, _ = connection.take()
+        assert len(ends) == len(instants) == len(lags)
+        received += piece
+    connection.close()
+    assert data[1:1 + step * 64].startswith(received)
+    assert not whole or flags & 3, "it missed the end of the response"
+    assert not flags & 1 or whole or _refused(received), "it saw an end where there is none"
+
+
+def _refused(data: bytes) -> bool:
+    try:
+        ResponseParser("POST", 1 << 20).feed(data)
+    except FramingError:
+        return True
+    return False
+
+
+@cache
+def _native_reader() -> Any:
+    return None if native is None else native.Reader()
 
 
 def sse(data: bytes) -> None:
@@ -166,6 +213,13 @@ TARGETS: dict[str, Target] = {
         [b"\r\n", b"\r\n\r\n", b"\n", b"\r", b"Content-Length: ", b"-1", b"9" * 30, b"\xb2", b"chunked", b"0\r\n",
          b"ffffffff\r\n", b"HTTP/1.1 ", b"HTTP/1.1 102 \r\n\r\n", b"x:" + b" " * 200, b"gzip", b"deflate"],
         (FramingError,)),
+    "native-reader": Target(native_reader, [
+        b"\x05" + HEAD + b"Content-Length: 5\r\n\r\nhello", b"\xff" + HEAD + b"\r\nuntil close",
+        b"\x09" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\n\r\n",
+        b"\x20" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1 \r\nx\r\n0\r\n\r\n",
+        b"\x03HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 0\r\n\r\n"],
+        [b"\r\n", b"\r\n\r\n", b"\n", b"\r", b"Content-Length: ", b"-1", b"9" * 30, b"chunked", b"0\r\n",
+         b"7fffffff\r\n", b"ffffffff\r\n", b"HTTP/1.1 ", b"HTTP/1.1 102 \r\n\r\n", b"Transfer-Encoding: chunked\r\n"]),
     "sse": Target(sse, [_STREAM, b"event: a\r\ndata: b\r\n\r\n"], _LINES + _JSON[:8]),
     "eventstream": Target(eventstream, [event("PayloadPart", b"x"), exception("modelStreamErrorException", {})],
                           [b"\x00\x00\x00\x10", b"\xff\xff\xff\xff", b"\x07\x00\x01", event("chunk", b"y")],

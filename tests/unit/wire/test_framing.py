@@ -6,6 +6,7 @@ import gzip
 import os
 import random
 import zlib
+from array import array
 from itertools import pairwise
 
 import h11
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fmload.wire import framing
 from fmload.wire.content_coding import decode_content
 from fmload.wire.framing import FramingError, ResponseParser
 
@@ -265,6 +267,44 @@ def test_fuzz_the_parser_agrees_with_h11_and_never_breaks(capsys: pytest.Capture
         print(f"\nHTTP fuzz: {sum(counts.values())} responses, {counts}; {stricter} refused that h11 takes")
     assert stricter < ROUNDS / 100  # control characters in chunk extensions and the like
     assert min(counts.values()) > ROUNDS / 40
+
+
+@pytest.mark.skipif(framing.native is None, reason="NO NATIVE READER: its functions for bodies are not tested")
+def test_in_c_and_in_python_every_body_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance, whole = random.Random(27), 0
+    for _ in range(ROUNDS):
+        data = mutated(chance.choice([*FRAMED.values(), UNTIL_CLOSE]), chance)
+        pieces = cut(data, [chance.randrange(len(data) + 1) for _ in range(chance.randrange(5))])
+        in_c = seen(pieces)
+        with monkeypatch.context() as patch:
+            patch.setattr(framing, "native", None)
+            assert in_c == seen(pieces), data
+        whole += in_c[0] is True
+    assert whole > ROUNDS / 10
+
+
+def seen(pieces: list[bytes]) -> tuple[object, bytes, list[int]]:
+    """(whether it was complete, or what was wrong; the body; its length by each piece), looked at after each piece."""
+    parser, ends, verdict = ResponseParser(max_body_bytes=5000), array("q"), object()
+    try:
+        for piece in pieces:
+            parser.feed(piece)
+            ends.append(parser.received)
+            if parser.settle():
+                break
+        verdict = parser.eof()
+    except FramingError as error:
+        verdict = str(error)
+    return verdict, *parser.body(ends)
+
+
+@pytest.mark.skipif(framing.native is None, reason="NO NATIVE READER: its functions for bodies are not tested")
+def test_spans_that_are_none_are_refused() -> None:
+    for starts, ends in (((-1,), (3,)), ((2,), (1,)), ((0,), (9,)), ((0, 2), (3, 4)), ((0, 1), (1,))):
+        with pytest.raises(ValueError, match="spans"):
+            framing.native.joined(b"12345", array("q", starts), array("q", ends), array("q", (5,)))
+    assert framing.native.whole_chunks(b"1\r\na\r\n", -5, 10) == (b"", b"", -5)
+    assert framing.native.whole_chunks(b"1\r\na\r\n", 500, 10) == (b"", b"", 500)
 
 
 LENGTHS = {"negative": b"-5", "absurd": b"99999999999999999", "of 5,000 digits": b"9" * 5000, "two unequal": b"5, 7",
