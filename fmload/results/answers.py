@@ -19,7 +19,7 @@ from fmload.model.record import Record
 
 SCHEMA = pa.schema([("request_id", pa.string()), ("stage", pa.int32()), ("endpoint", pa.string()),
                     ("prompt_set", pa.string()), ("prompt_id", pa.string()), ("text", pa.string()),
-                    ("reasoning", pa.string()), ("cut", pa.bool_())])
+                    ("reasoning", pa.string()), ("cut", pa.bool_()), ("tools", pa.string())])
 ANSWERS_FULL = "answers_full"  # the event of a worker that keeps no more
 _MAPS = (*range(0x80, 0x90), 0xDE, 0xDF)  # first bytes of msgpack's maps: up to 15 entries, and more
 
@@ -42,13 +42,15 @@ class Keeper:
 
 
 def pack(record: Record, reading: Reading, each_bytes: int) -> bytes:
-    """The answer of one request: its text, and the text of its reasoning beside it (None when there is none)."""
+    """The answer of one request: its text, and beside it that of its reasoning, and the names and arguments of its calls
+    of tools (None when there is none)."""
     text, text_cut = _kept(reading.said("answer"), each_bytes)
     reasoning, reasoning_cut = _kept(reading.said("reasoning"), each_bytes)
+    tools, tools_cut = _kept(reading.said("tool"), each_bytes)
     return msgpack.packb({  # type: ignore[no-any-return]
         "request_id": record.request_id, "stage": record.stage, "endpoint": record.endpoint,
         "prompt_set": record.prompt_set, "prompt_id": record.prompt_id, "text": text,
-        "reasoning": reasoning or None, "cut": text_cut or reasoning_cut})
+        "reasoning": reasoning or None, "cut": text_cut or reasoning_cut or tools_cut, "tools": tools or None})
 
 
 def _kept(said: str, limit_bytes: int) -> tuple[str, bool]:

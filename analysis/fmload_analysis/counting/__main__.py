@@ -88,9 +88,11 @@ def _tally(name: str, specs: dict[str, EndpointSpec], tallies: dict[str, Tally])
 
 
 def _rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+    """The rows of a file with those of the columns that it has: an older one may lack some."""
     if path.exists():
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=columns):
+            there = [name for name in columns if name in file.schema_arrow.names]
+            for batch in file.iter_batches(BATCH_ROWS, columns=there):
                 yield from batch.to_pylist()
 
 
@@ -128,7 +130,7 @@ def _compare(results: Results, specs: dict[str, EndpointSpec], tallies: dict[str
     records = {row["request_id"]: row for path in sorted(results.records.glob("*.parquet"))
                for row in _rows(path, ["request_id", "output_tokens", "reasoning_tokens", "tokens_source", "stage"])
                } if results.answers_parquet.exists() else {}
-    for row in _rows(results.answers_parquet, ["request_id", "endpoint", "text", "reasoning", "cut"]):
+    for row in _rows(results.answers_parquet, ["request_id", "endpoint", "text", "reasoning", "cut", "tools"]):
         record = records.get(row["request_id"])
         if record is None:
             continue
@@ -147,6 +149,8 @@ def _not_comparable(kept: dict[str, Any], record: dict[str, Any], counter: Count
         return "the server does not count them"
     if kept["cut"]:
         return "they were cut where they were kept"
+    if kept.get("tools"):
+        return "they hold calls of tools, of whose tokens names and arguments are a part"
     if record["reasoning_tokens"] and not kept["reasoning"]:
         return "they hold reasoning that is counted and not shown"
     return None if counter.source == "tokenizer" else "the model's own tokenizer is not at hand"

@@ -39,6 +39,14 @@ def test_an_answer_is_the_text_of_the_answer_with_the_reasoning_beside_it() -> N
     assert answers.unpack(answers.pack(record(), Reading(), EACH))["reasoning"] is None
 
 
+def test_calls_of_tools_are_kept_with_their_names_and_arguments() -> None:
+    called = Reading([Chunk(1, channel="tool", text="weather"), Chunk(2, channel="tool", text='{"city": "Bonn"}')])
+    row = answers.unpack(answers.pack(record(), called, EACH))
+    assert (row["text"], row["tools"], row["cut"]) == ("", 'weather{"city": "Bonn"}', False)
+    assert answers.unpack(answers.pack(record(), called, 8))["cut"]
+    assert answers.unpack(answers.pack(record(), READING, EACH))["tools"] is None
+
+
 def test_a_long_answer_is_cut_at_a_character_and_says_so() -> None:
     def kept(text: str) -> dict[str, Any]:
         return answers.unpack(answers.pack(record(), Reading([Chunk(1, text=text)]), EACH))

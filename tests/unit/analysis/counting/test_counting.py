@@ -193,6 +193,7 @@ def test_a_record_of_several_answers_keeps_its_chunks_unknown() -> None:
     ({"tokens_source": "server", "output_tokens": 10}, 8, "they were cut where they were kept"),
     ({"tokens_source": "server", "output_tokens": 20, "reasoning_tokens": 10}, 1 << 16, "counted and not shown"),
     ({}, 1 << 16, "the server does not count them"),
+    ({"tokens_source": "server", "output_tokens": 10, "channel": "tool"}, 1 << 16, "they hold calls of tools"),
 ])
 def test_of_answers_that_were_kept_and_not_compared_the_audit_says_why(
         tmp_path: Path, columns: dict[str, Any], bytes_kept: int, why: str) -> None:
@@ -200,8 +201,10 @@ def test_of_answers_that_were_kept_and_not_compared_the_audit_says_why(
     journal = Journal(results.journal / "w0.log")
     for k in range(3):
         record, reading = uncounted(f"r{k}", 500 * k, WORDS)
-        for name, value in columns.items():
-            setattr(record, name, value)
+        told = dict(columns)
+        reading.chunks = [chunk._replace(channel=told.get("channel", "answer")) for chunk in reading.chunks]
+        for name in told.keys() - {"channel"}:
+            setattr(record, name, told[name])
         journal.append(pack(record))
         journal.append(answers.pack(record, reading, bytes_kept))
     journal.close()

@@ -1,0 +1,229 @@
+"""vLLM's CPU build laid beside what fmload measures of it: `python -m tests.vllm_check --vllm VENV/bin/vllm`.
+
+Starts the engine twice with a random Llama, runs each scenario by `fmload run`, and prints our figures beside what was
+added to the engine's own counters. Too heavy for `make test`: the package takes 3 GB, a start minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.integration.random_llama import SPECIAL, TEMPLATE, vocabulary
+from tests.load_rig import Run, fmload_run, free_port, wait_until
+
+CONTEXT, SLOTS = 1024, 4  # tokens; requests at once
+_START_LIMIT_S, _RUN_LIMIT_S = 900.0, 400.0
+_TOOL = {"type": "function", "function": {"name": "weather", "parameters": {
+    "type": "object", "properties": {"city": {"type": "string", "maxLength": 40}}, "required": ["city"]}}}
+_LINE = re.compile(r'^(vllm:[a-z_]+)(?:\{(.*)\})? ([0-9.e+-]+)$', re.MULTILINE)
+_REASON = re.compile(r'finished_reason="(\w+)"')
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One run against one start of the engine. `requests`, each as `parameters` and `prompt` say."""
+
+    name: str
+    engine: str
+    requests: int = 8
+    users: int = 1
+    parameters: Mapping[str, Any] = field(default_factory=lambda: {"ignore_eos": True})
+    input_tokens: int = 30
+    output_tokens: int = 40
+    load: Mapping[str, Any] = field(default_factory=dict)
+
+
+ENGINES = {
+    "--stream-interval 4": ["--stream-interval", "4", "--enable-auto-tool-choice", "--tool-call-parser", "hermes"],
+    "--reasoning-parser": ["--reasoning-parser", "deepseek_r1"],
+}
+SCENARIOS = (
+    Scenario("plain", "--stream-interval 4"),
+    Scenario("tools", "--stream-interval 4", parameters={"tools": [_TOOL], "tool_choice": "required"},
+             output_tokens=60),
+    Scenario("n: 2", "--stream-interval 4", parameters={"ignore_eos": True, "n": 2}),
+    Scenario("beyond the context", "--stream-interval 4", input_tokens=2 * CONTEXT),
+    Scenario("overload", "--stream-interval 4", requests=40, users=40, output_tokens=20),
+    Scenario("aborted by the client", "--stream-interval 4", requests=12, users=2, output_tokens=200,
+             load={"cancel": {"share": "50%", "after_tokens": 20}}),
+    Scenario("reasoning", "--reasoning-parser"),
+)
+_MEANS = {"TTFT": "time_to_first_token_seconds", "TPOT": "request_time_per_output_token_seconds",
+          "ITL": "inter_token_latency_seconds"}
+_COLUMNS = {"TTFT": "ttft_mean_s", "TPOT": "tpot_mean_s", "ITL": "itl_mean_s"}
+
+
+def write_model(folder: Path) -> None:
+    """The configuration of a small Llama and its tokenizer; `--load-format dummy` makes up its weights."""
+    tokens, merges = vocabulary()
+    tokens = [*tokens, "<think>", "</think>"]
+    added = [{"id": tokens.index(token), "content": token, "special": token in SPECIAL, "single_word": False,
+              "lstrip": False, "rstrip": False, "normalized": False} for token in (*SPECIAL, "<think>", "</think>")]
+    bytes_ = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+             "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
+             "vocab": {token: number for number, token in enumerate(tokens)}, "merges": merges}
+    files = {
+        "tokenizer.json": {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
+                           "normalizer": None, "pre_tokenizer": bytes_, "post_processor": None, "decoder": bytes_,
+                           "model": model},
+        "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|begin|>",
+                                  "eos_token": "<|end|>", "chat_template": TEMPLATE, "model_max_length": CONTEXT},
+        "config.json": {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 256,
+                        "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 8,
+                        "num_key_value_heads": 8, "head_dim": 32, "vocab_size": len(tokens),
+                        "max_position_embeddings": CONTEXT, "rms_norm_eps": 1e-5, "hidden_act": "silu",
+                        "bos_token_id": 0, "eos_token_id": 1, "tie_word_embeddings": False,
+                        "torch_dtype": "bfloat16", "rope_theta": 10000.0}}
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content))
+
+
+@contextmanager
+def engine(vllm: str, folder: Path, options: Sequence[str]) -> Iterator[str]:
+    """The engine's address while it runs."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    command = [vllm, "serve", str(folder), "--load-format", "dummy", "--served-model-name", "random",
+               "--max-model-len", str(CONTEXT), "--enforce-eager", "--host", "127.0.0.1", "--port", str(port),
+               "--max-num-seqs", str(SLOTS), *options]
+    own = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+    with (folder / "engine.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **own})
+    try:
+        wait_until(lambda: _answers(url) or process.poll() is not None, _START_LIMIT_S, "the engine")
+        assert process.poll() is None, (folder / "engine.log").read_text()[-3000:]
+        yield url
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
+            return int(answer.status) == 200
+    except OSError:
+        return False
+
+
+def counters(url: str) -> Counter[str]:
+    """The engine's counters by name, finished requests by their reason, too."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+    found: Counter[str] = Counter()
+    for name, labels, value in _LINE.findall(text):
+        reason = _REASON.search(labels or "")
+        found[f"{name} {reason[1]}" if reason else name] += float(value)  # type: ignore[assignment]
+    return found
+
+
+def settled(url: str) -> Counter[str]:
+    """The counters once nothing runs any more."""
+    wait_until(lambda: not sum(value for name, value in counters(url).items() if name.startswith("vllm:num_requests")),
+               60, "the engine's last request")
+    time.sleep(1)  # its log of statistics follows
+    return counters(url)
+
+
+def measured(scenario: Scenario, url: str, folder: Path) -> Run:
+    """The finished run of a scenario."""
+    path = folder / "run.yml"
+    path.write_text(yaml.safe_dump({
+        "name": "vllm",
+        "endpoints": [{"name": "vllm", "protocol": "openai", "url": f"{url}/v1", "model": "random",
+                       "parameters": dict(scenario.parameters)}],
+        "telemetry": [{"name": "v", "collector": "prometheus", "endpoint": "vllm", "url": f"{url}/metrics"}],
+        "prompts": [{"name": "p", "source": "synthetic", "input_tokens": scenario.input_tokens, "count": 50,
+                     "output_tokens": scenario.output_tokens}],
+        "load": {"concurrency": [scenario.users], "requests": {"exactly": scenario.requests}, "workers": 1,
+                 "trial": False, "drain": "120s", **scenario.load}}))
+    with fmload_run(folder, path) as started:
+        run: Run = started
+        run.wait(_RUN_LIMIT_S)
+    return run
+
+
+def row(scenario: Scenario, run: Run, grown: Counter[str]) -> str:
+    """One line of the table: ours, and the engine's."""
+    records = run.records()
+    with run.results.summary_csv.open() as file:
+        ours = next(csv.DictReader(file))
+    outcomes = Counter(record.outcome for record in records)
+    ended = {name.rpartition(" ")[2]: int(value) for name, value in grown.items()
+             if name.startswith("vllm:request_success_total ") and value}
+    tokens = sum(record.output_tokens or 0 for record in records)
+    asked = sum(record.input_tokens or 0 for record in records)
+    cells = [scenario.name, scenario.engine, _counted(outcomes), _counted(ended) or "none",
+             f"{asked:,} / {int(grown['vllm:prompt_tokens_total']):,}",
+             f"{tokens:,} / {int(grown['vllm:generation_tokens_total']):,}",
+             *(f"{_ms(ours[_COLUMNS[name]])} / {_mean(grown, f'vllm:{_MEANS[name]}')}" for name in _MEANS),
+             _audit(run)]
+    return f"| {' | '.join(cells)} |"
+
+
+def _counted(counts: Mapping[Any, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+
+
+def _ms(seconds: str) -> str:
+    return f"{1e3 * float(seconds):.1f}" if seconds else "–"
+
+
+def _mean(grown: Counter[str], name: str) -> str:
+    count = grown[f"{name}_count"]
+    return f"{1e3 * grown[f'{name}_sum'] / count:.1f}" if count else "–"
+
+
+def _audit(run: Run) -> str:
+    """The stage's verdict, with the names of the checks that failed."""
+    stage = json.loads(run.results.audit_json.read_text())["stages"][0]
+    failed = [check["name"] for check in stage["checks"] if check["result"] == "FAIL"]
+    return f"{stage['audit']}{': ' + '; '.join(failed) if failed else ''}"
+
+
+HEAD = ("| scenario | engine | requests here | finished there | tokens in | tokens out | TTFT ms | TPOT ms | ITL ms |"
+        " audit |\n|---|---|---|---|---|---|---|---|---|---|")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run every scenario, or those that are named, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.vllm_check", description=__doc__)
+    parser.add_argument("--vllm", required=True, help="the command `vllm` of the engine's own environment")
+    parser.add_argument("--only", nargs="*", help="names of scenarios")
+    args = parser.parse_args(argv)
+    chosen = [one for one in SCENARIOS if not args.only or one.name in args.only]
+    print(HEAD, flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        model = Path(name)
+        write_model(model)
+        for options in dict.fromkeys(one.engine for one in chosen):
+            with engine(args.vllm, model, ENGINES[options]) as url:
+                for number, scenario in enumerate(one for one in chosen if one.engine == options):
+                    (folder := model / f"{len(options)}-{number}").mkdir()
+                    before = settled(url)
+                    run = measured(scenario, url, folder)
+                    grown = settled(url)
+                    grown.subtract(before)
+                    print(row(scenario, run, grown), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
