@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmload.base.errors import EXIT_INVALID, EXIT_OK
 from fmload.base.redaction import printable
@@ -87,10 +87,8 @@ def _show(title: str, audit: str, checks: Iterable[Check], everything: bool) -> 
 
 
 def _show_corrections(row: AuditedRow) -> None:
-    for correction in row.corrections:
-        print(f"            {correction.figure}: {_figure(correction.published)} as published, "
-              f"{_figure(correction.corrected)} by {correction.reason}")
+    from fmload_analysis.published.rows.figure_names import label, shown
 
-
-def _figure(value: Any) -> str:
-    return f"{value:.4g}"
+    for found in row.corrections:
+        print(printable(f"            {label(found.figure)}: {shown(found.figure, found.published)} as published, "
+                        f"{shown(found.figure, found.corrected)} by its own other columns: {found.reason}"))

@@ -28,17 +28,23 @@ FIGURES = {"completed": "requests", "output_tokens_mean": "output tokens", "ttft
            "e2e_p50": "E2E p50, ms", "transactions_per_minute": "requests a minute"}
 
 
-def truth_of(log: Path) -> dict[str, float]:
-    """The server's own figures of the answers that it gave: instants from the request's first byte."""
-    answers = [one for one in read(log) if one.outcome == "ok" and one.token_ns]
+def truth_of(log: Path, warmup: int = 0) -> dict[str, float]:
+    """The server's own figures of the answers that it gave, the first `warmup` requests left out: instants from the
+    request's first byte. Empty where it gave none."""
+    asked = sorted(read(log), key=lambda one: one.received_ns)[warmup:]
+    answers = [one for one in asked if one.outcome == "ok" and one.token_ns]
+    if not answers:
+        return {}
     first = np.array([one.token_ns[0] - one.received_ns for one in answers]) / 1e9
     last = np.array([one.token_ns[-1] - one.received_ns for one in answers]) / 1e9
     made = np.array([one.output_tokens for one in answers])
     span = max(one.token_ns[-1] for one in answers) - min(one.received_ns for one in answers)
+    several = made > 1
+    per_token = {"tpot_mean": float(((last - first)[several] / (made - 1)[several]).mean())} if several.any() else {}
     return {"completed": len(answers), "output_tokens_mean": float(made.mean()), "ttft_mean": float(first.mean()),
-            "ttft_p50": float(np.median(first)), "tpot_mean": float(((last - first) / (made - 1)).mean()),
+            "ttft_p50": float(np.median(first)), **per_token,
             "e2e_mean": float(last.mean()), "e2e_p50": float(np.median(last)),
-            "transactions_per_minute": len(answers) / span * 60e9}
+            "transactions_per_minute": len(answers) / span * 60e9, "in_flight": float(last.sum() * 1e9 / span)}
 
 
 def table(truth: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ from fmload_analysis.document.document import (
     Block,
     Bullets,
     Cell,
-    Column,
     Mark,
     Paragraph,
     Section,
@@ -18,10 +17,14 @@ from fmload_analysis.document.document import (
 )
 from fmload_analysis.document.formats import several
 from fmload_analysis.document.questions import BELIEVE, HOW
-from fmload_analysis.published.rows.published import NOT_CHECKED, AuditedRow, worst_first
+from fmload_analysis.published import published_figures
+from fmload_analysis.published.published_figures import text_columns
+from fmload_analysis.published.rows.figure_names import PLURALS, is_price, label, shown
+from fmload_analysis.published.rows.published import NOT_CHECKED, AuditedRow, Correction, worst_first
 from fmload_analysis.published.rows.sweep import Sweep
 from fmload_analysis.verdict.table import Check
 
+PRICES = 8  # the group of the checks of prices
 _MARKS: dict[str, Mark] = {"PASS": "good", "WARN": "warn", "FAIL": "bad"}
 
 
@@ -29,6 +32,7 @@ def sections(sweep: Sweep, rows: Sequence[AuditedRow]) -> list[Section]:
     """The page's sections."""
     return [Section("published", "As published, and by its own other columns",
                     [Paragraph(plain(in_one_sentence(sweep, rows))), _findings(rows)]),
+            Section("figures", "Figures as published", [published_figures.table(worst_first(rows))]),
             Section("not-checked", "What was not checked", _not_checked(rows), BELIEVE),
             Section("checks", "Checks", [_checks(rows)], BELIEVE),
             Section("sources", "Sources, dates, definitions", _sources(sweep, rows), HOW)]
@@ -54,26 +58,46 @@ def in_one_sentence(sweep: Sweep, rows: Sequence[AuditedRow]) -> str:
 
 
 def _worst(row: AuditedRow) -> str:
+    told = _worst_finding(row)
+    price = _wrong_price(row)
+    return told if price is None or price in told else f"{told}; {price}"
+
+
+def _worst_finding(row: AuditedRow) -> str:
     if row.corrections:
         found = max(row.corrections, key=lambda correction: correction.factor)
-        return (f"at {row.row.label}, {row.row.called(found.figure)} is {found.corrected:.4g} by its own other "
-                f"columns, not {found.published:.4g} as published")
+        return f"at {row.row.label}, {_corrected(found)}"
     check = next(check for check in row.checks if check.result == row.audit)
     return f"at {row.row.label}, {check.name}: {check.sentence.split(' If it alone')[0].rstrip('.')}"
 
 
+def _corrected(found: Correction) -> str:
+    verb = "are" if found.figure in PLURALS else "is"
+    return (f"{label(found.figure)} {verb} {shown(found.figure, found.corrected)} by its own other columns, "
+            f"not {shown(found.figure, found.published)} as published")
+
+
+def _wrong_price(row: AuditedRow) -> str | None:
+    """What is wrong with the price, which is what is decided by; None where it holds."""
+    prices = [found for found in row.corrections if is_price(found.figure)]
+    if prices:
+        return _corrected(max(prices, key=lambda correction: correction.factor))
+    wrong = [check for check in row.checks if check.group == PRICES and check.result in ("FAIL", "WARN")]
+    return min(wrong, key=lambda check: check.result).sentence.split(" If it alone")[0].rstrip(".") if wrong else None
+
+
 def _findings(rows: Sequence[AuditedRow]) -> Table:
-    columns = [Column("stage", numeric=False), Column("figure", numeric=False), Column("as published"),
-               Column("by its own other columns", numeric=False, wide=True), Column("verdict", numeric=False),
-               Column("why", numeric=False, wide=True)]
-    return Table(columns, [cells for row in worst_first(rows) for cells in _of_row(row)],
-                 "Every stage, worst first")
+    cells = [cells for row in worst_first(rows) for cells in _of_row(row)]
+    names = ("stage", "figure", "as published", "by its own other columns", "verdict", "why")
+    return Table(text_columns(names, cells), cells, "Every stage, worst first")
 
 
 def _of_row(row: AuditedRow) -> list[list[Cell]]:
     verdict = Cell(row.audit, row.audit, _MARKS.get(row.audit))
-    found = [[Cell(row.row.label), Cell(one.figure), Cell(f"{one.published:.4g}", one.published),
-              Cell(f"{one.corrected:.4g}", one.corrected), verdict, Cell(one.reason)] for one in row.corrections]
+    found = [[Cell(row.row.label), Cell(label(one.figure), title=row.row.called(one.figure)),
+              Cell(shown(one.figure, one.published), one.published),
+              Cell(shown(one.figure, one.corrected), one.corrected), verdict, Cell(one.reason)]
+             for one in row.corrections]
     found += [[Cell(row.row.label), Cell(check.name), Cell(_columns(check)), Cell(_each(check)),
                Cell(check.result, check.result, _MARKS[check.result]), Cell(check.sentence.split(" If it alone")[0])]
               for check in row.checks if check.result in ("FAIL", "WARN") and not _settled(check, row)]
@@ -115,12 +139,10 @@ def _not_checked(rows: Sequence[AuditedRow]) -> list[Block]:
 
 
 def _checks(rows: Sequence[AuditedRow]) -> Table:
-    columns = [Column("stage", numeric=False), Column("check", numeric=False), Column("result", numeric=False),
-               Column("columns it used", numeric=False, wide=True), Column("finding", numeric=False, wide=True)]
-    return Table(columns, [
-        [Cell(row.row.label), Cell(check.name), Cell(check.result, check.result, _MARKS.get(check.result)),
-         Cell(_columns(check)), Cell(check.sentence)] for row in worst_first(rows) for check in row.checks],
-        "All checks that could be made", folded=len(rows) > 4)
+    cells = [[Cell(row.row.label), Cell(check.name), Cell(check.result, check.result, _MARKS.get(check.result)),
+              Cell(_columns(check)), Cell(check.sentence)] for row in worst_first(rows) for check in row.checks]
+    names = ("stage", "check", "result", "columns it used", "finding")
+    return Table(text_columns(names, cells), cells, "All checks that could be made", folded=len(rows) > 4)
 
 
 def _sources(sweep: Sweep, rows: Sequence[AuditedRow]) -> list[Block]:

@@ -66,11 +66,12 @@ def _check(row: Row, relation: Relation, diagnosis: Diagnosis) -> Check:
     if_wrong = diagnosis.if_wrong.get(relation.name, {})
     sentence = relation.sentence(row)
     if result != PASS and if_wrong:
-        each = ", ".join(f"{row.called(name)} would be {value:.4g}" for name, value in if_wrong.items())
+        each = ", ".join(f"{row.called(name)} would be {row.as_file(name, value):.4g}"
+                         for name, value in if_wrong.items())
         sentence += f" If it alone is wrong: {each}."
-    figures = {"columns": {row.called(name): row.figures[name] for name in columns}}
+    figures = {"columns": {row.called(name): row.as_file(name) for name in columns}}
     if if_wrong:
-        figures["if_wrong"] = {row.called(name): value for name, value in if_wrong.items()}
+        figures["if_wrong"] = {row.called(name): row.as_file(name, value) for name, value in if_wrong.items()}
     return Check(relation.group, relation.name, result, sentence, figures)
 
 

@@ -57,7 +57,8 @@ def floor_of(row: Row) -> float | None:
     longest = longest_of(row)
     if not seconds or longest is None:
         return users
-    share = max(0.0, 1 - longest / seconds)
+    idle = max(0.0, seconds - (row.value("first_to_last_s") or seconds))
+    share = max(0.0, 1 - (longest + idle) / seconds)
     errors = row.value("error_rate") or 0.0
     started = row.value("completed")
     floor = users * share * (1 - min(errors, 1.0))
@@ -217,4 +218,20 @@ FITS = Relation("E2E ≤ duration", 3,
                 _fits, lambda row: f"The run took {row.value('duration_s'):.6g} s, a request up to "
                                    f"{row.value('e2e_max') or row.value('e2e_p50'):.6g} s.", 0.05, 0.2, gives=())
 
-RELATIONS = (CLOSED, TOLD, OFFERED, KEPT_UP, SENT, SENDING, SPAN, FITS)
+def _held_off(row: Row) -> float | None:
+    """All latencies together are at most the users' time from the first request to the last answer."""
+    users, count, mean, span = (row.value(name) for name in (
+        "concurrency", "completed", "e2e_mean", "first_to_last_s"))
+    if not users or not count or not mean or not span:
+        return None
+    return max(0.0, count * mean / (users * span) - 1)
+
+
+HELD = Relation("requests × latency ≤ concurrency × time from the first to the last", 1,
+                lambda row: () if _held_off(row) is None else told(
+                    row, "concurrency", "completed", "e2e_mean", "first_to_last_s"), _held_off,
+                lambda row: f"{row.value('completed'):g} requests of {format_duration(row.value('e2e_mean') or 0.0)} "
+                            f"in {format_duration(row.value('first_to_last_s') or 0.0)}, {row.value('concurrency'):g} "
+                            f"at a time: {_held_off(row) or 0.0:+.1%} beyond what fits.", 0.02, 0.05, gives=())
+
+RELATIONS = (CLOSED, TOLD, HELD, OFFERED, KEPT_UP, SENT, SENDING, SPAN, FITS)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from fmload_analysis.audit.facts import CLOSE, FAIL, FAR, PASS, WARN
+from fmload_analysis.published.rows.figure_names import exact, label
 from fmload_analysis.published.rows.published import Row
 
 EXACT, EXACT_FAIL = 0.01, 0.05  # sums and quotients that a program wrote with all digits
@@ -180,4 +181,4 @@ def total(name: str, group: int, whole: str, parts: Mapping[str, int], *, warn: 
 
 def _told(row: Row, figure: str) -> str:
     value = row.value(figure)
-    return f"{figure} {value:.6g}" if value is not None else figure
+    return f"{label(figure)} {exact(figure, value)}" if value is not None else label(figure)

@@ -12,16 +12,11 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from fmload_analysis.published.checks.relation import Relation, product
+from fmload_analysis.published.rows.figure_names import METRICS, exact, label
 from fmload_analysis.published.rows.published import Row
 
 _ORDER = ("min", "p0.1", "p1", "p5", "p10", "p25", "p50", "p75", "p90", "p95", "p97", "p99", "p99.9", "max")
 _LEVELS = {stat: float(stat[1:]) / 100 for stat in _ORDER if stat[0] == "p"}
-METRICS = ("ttft", "tpot", "icl", "e2e", "itl_with_ttft", "request_tokens_per_s", "user_tokens_per_s", "input_tokens",
-           "output_tokens", "normalized_tpot", "tpot_with_ttft", "chunk_tpot")
-_NAMES = {"ttft": "TTFT", "tpot": "TPOT", "icl": "ICL", "e2e": "E2E", "itl_with_ttft": "ITL", "input_tokens": "input",
-          "output_tokens": "output", "request_tokens_per_s": "speed of a request", "user_tokens_per_s": "user speed",
-          "normalized_tpot": "E2E per token", "tpot_with_ttft": "E2E per token",
-          "chunk_tpot": "TPOT"}
 _ROUNDING = 1e-6
 
 
@@ -60,10 +55,10 @@ def order(metric: str) -> Relation:
         found = worst(row)
         if found is None or found[0] <= _ROUNDING:
             return f"{len(_stats(row, metric, _ORDER))} statistics in order."
-        one, other = (row.figures[f"{metric}_{stat}"] for stat in found[1:])
-        return f"{found[1]} {one:.6g} is above {found[2]} {other:.6g}."
+        one, other = (exact(f"{metric}_{stat}", row.figures[f"{metric}_{stat}"]) for stat in found[1:])
+        return f"{found[1]} {one} is above {found[2]} {other}."
 
-    return Relation(f"{_NAMES[metric]} percentiles in order", 6, needs, off, sentence, 0.0, 0.0, solvable=False)
+    return Relation(f"{METRICS[metric]} percentiles in order", 6, needs, off, sentence, 0.0, 0.0, solvable=False)
 
 
 def spread(metric: str) -> Relation:
@@ -88,11 +83,11 @@ def spread(metric: str) -> Relation:
         return tuple(f"{metric}_{stat}" for stat, _ in _stats(row, metric, ("mean", "p50", "std", "min", "max")))
 
     def sentence(row: Row) -> str:
-        parts = ", ".join(f"{stat} {value:.4g}" for stat, value in _stats(row, metric, (
+        parts = ", ".join(f"{stat} {exact(f'{metric}_{stat}', value)}" for stat, value in _stats(row, metric, (
             "min", "mean", "p50", "max", "std")))
         return parts + (": no distribution has these." if off(row) else ".")
 
-    return Relation(f"{_NAMES[metric]} mean, median and deviation", 6, needs, off, sentence, 0.0, 0.05,
+    return Relation(f"{METRICS[metric]} mean, median and deviation", 6, needs, off, sentence, 0.0, 0.05,
                     gives=())
 
 
@@ -142,10 +137,11 @@ def mean_within(metric: str) -> Relation:
 
     def sentence(row: Row) -> str:
         least, most = _mean_bounds(row, metric) or (0.0, None)
-        upper = "" if most is None else f" to {most:.4g}"
-        return f"mean {row.figures[f'{metric}_mean']:.4g}; the percentiles allow {least:.4g}{upper or ' and more'}."
+        upper = " and more" if most is None else f" to {exact(f'{metric}_mean', most)}"
+        told = (exact(f"{metric}_mean", value) for value in (row.figures[f"{metric}_mean"], least))
+        return f"mean {next(told)}; the percentiles allow {next(told)}{upper}."
 
-    return Relation(f"{_NAMES[metric]} mean within its percentiles", 6, needs, off, sentence, 0.02, 0.1, gives=())
+    return Relation(f"{METRICS[metric]} mean within its percentiles", 6, needs, off, sentence, 0.02, 0.1, gives=())
 
 
 def not_negative(row: Row) -> float | None:
@@ -156,16 +152,17 @@ def not_negative(row: Row) -> float | None:
 NEGATIVE = Relation(
     "nothing is negative", 3,
     lambda row: tuple(name for name, value in row.figures.items() if value < 0), not_negative,
-    lambda row: ", ".join(f"{name} {value:.6g}" for name, value in row.figures.items() if value < 0) + ": below 0.",
+    lambda row: ", ".join(f"{label(name)} {exact(name, value)}" for name, value in row.figures.items()
+                          if value < 0) + ": below 0.",
     0.0, 0.0, solvable=False)
 
 
 def _same(metric: str) -> Relation:
-    return product(f"{_NAMES[metric]} median = p50", 6, {f"{metric}_median": 1, f"{metric}_p50": -1}, warn=0.02)
+    return product(f"{METRICS[metric]} median = p50", 6, {f"{metric}_median": 1, f"{metric}_p50": -1}, warn=0.02)
 
 
 def _sums(metric: str) -> Relation:
-    return product(f"{_NAMES[metric]} mean × count = sum", 6, {
+    return product(f"{METRICS[metric]} mean × count = sum", 6, {
         f"{metric}_mean": 1, f"{metric}_count": 1, f"{metric}_sum": -1})
 
 

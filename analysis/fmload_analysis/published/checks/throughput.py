@@ -77,8 +77,9 @@ def _exceeds(part: str, whole: str, factor: float = 1.0) -> Relation:
 
 GOODPUT = _exceeds("goodput_per_s", "transactions_per_minute", 60.0)
 COMPLETED = _exceeds("completed", "requests")
+SPAN = _exceeds("first_to_last_s", "duration_s")
 PARTS = tuple(_exceeds(f"{part}_tokens_per_s{per}", f"total_tokens_per_s{per}")
               for part in ("input", "output") for per in ("", "_per_accelerator"))
 
 RELATIONS = (RATE, OUTPUT, INPUT, OUTPUT_MEAN, INPUT_MEAN, TOKENS, INPUT_RATE, BOTH_RATES, BOTH, BOTH_MEANS,
-             BOTH_TOTAL_RATE, COUNTED, MADE, SHARE, ACCELERATOR, ACCELERATORS, GOODPUT, COMPLETED, *PARTS)
+             BOTH_TOTAL_RATE, COUNTED, MADE, SHARE, ACCELERATOR, ACCELERATORS, GOODPUT, COMPLETED, SPAN, *PARTS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from fmload_analysis.published.importers import triton_exports
@@ -17,7 +18,8 @@ from fmload_analysis.published.rows.published import Published, Row
 from fmload_analysis.published.rows.reading import Source, json_number, mapping, sequence
 
 NOTES = ("its inter-token latency is one value a request: our TPOT",
-         "throughput is from the first request to the last response, ramp and tail included")
+         "throughput is from the first request to the last response, ramp and tail included",
+         "rates of 0.13 are over the whole phase, from start_time to end_time: longer than benchmark_duration")
 _METRICS = {
     "time_to_first_token": "ttft", "ttft": "ttft", "inter_token_latency": "tpot", "request_latency": "e2e",
     "inter_chunk_latency": "icl", "output_sequence_length": "output_tokens", "input_sequence_length": "input_tokens",
@@ -30,6 +32,8 @@ _SINGLE = {"output_token_throughput": "output_tokens_per_s", "goodput": "goodput
            "total_input_sequence_length": "input_tokens"}
 _PER_SECOND = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _ENDS_APART_S = 0.1
+_SAME_S, _SAME = 0.002, 0.001  # how far a phase may be from requests ÷ rate: its ends are told in µs
+_IDLE_ARRIVALS = 10  # a phase may begin so many mean arrivals before its first request
 _WARMUPS = ("warmup", "warm_up")
 
 
@@ -48,7 +52,7 @@ class AIPerf:
     def read(source: Source) -> Published:
         """The file's one row; of records one a phase that is no warm-up."""
         if not source.is_json:
-            rows = [triton_exports.csv_row(source, _METRICS, _SINGLE)]
+            rows = [_over_the_phase(triton_exports.csv_row(source, _METRICS, _SINGLE))]
         elif is_records(source.first):
             rows = rows_of_records(source)
         else:
@@ -58,9 +62,27 @@ class AIPerf:
 
 def _with_ends(row: Row) -> Row:
     """Its duration and the window of its rates may end at different events of the last response (0.13: 16 ms apart)."""
-    if "duration_s" not in row.figures or row.requests:
+    if "duration_s" not in row.figures or "first_to_last_s" in row.figures or row.requests:
         return row
     return replace(row, steps={**row.steps, "duration_s": _ENDS_APART_S})
+
+
+def _over_the_phase(row: Row) -> Row:
+    """A CSV does not tell its phase: where all its rates are over one that is a little longer than the benchmark, no
+    duration is told for them."""
+    seconds = row.figures.get("duration_s")
+    spans = [row.figures[amount] / row.figures[rate] * by for amount, rate, by in (
+        ("completed", "transactions_per_minute", 60.0), ("output_tokens", "output_tokens_per_s", 1.0),
+        ("input_tokens", "input_tokens_per_s", 1.0)) if row.figures.get(rate) and row.figures.get(amount)]
+    if seconds is None or len(spans) < 2 or max(spans) > min(spans) * 1.01:
+        return row
+    idle = min(spans) - seconds
+    if not _ENDS_APART_S < idle <= _IDLE_ARRIVALS * min(spans) / max(row.figures.get("completed", 1.0), 1.0):
+        return row
+    renamed = [{("first_to_last_s" if name == "duration_s" else name): value for name, value in held.items()}
+               for held in (row.figures, row.names, row.steps, row.scales)]
+    figures, names, steps, scales = renamed
+    return replace(row, figures=figures, names=names, steps=steps, scales=scales)
 
 
 def _is_export(content: Mapping[str, Any]) -> bool:
@@ -74,6 +96,7 @@ def json_row(content: Mapping[str, Any], where: str) -> Row:
     """The row of one export."""
     metrics = content["records"] if isinstance(content.get("records"), dict) else content
     figures = Figures(where)
+    _phase(figures, content, metrics)
     for theirs, ours in _METRICS.items():
         metric = mapping(metrics.get(theirs), f"{where}: {theirs}")
         figures.stats(ours, metric, theirs, _PER_SECOND.get(str(metric.get("unit")), 1.0))
@@ -88,6 +111,36 @@ def json_row(content: Mapping[str, Any], where: str) -> Row:
         figures.put("errors", _errors(content, where), "error_summary")
     _load(figures, content.get("input_config") or {})
     return figures.row(endpoint=_model(content.get("input_config")), date=_date(content.get("start_time")))
+
+
+def _phase(figures: Figures, content: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+    """The phase as the duration, where the rate is over it; the benchmark's own then goes by another name."""
+    begun, ended = (_instant(content.get(name)) for name in ("start_time", "end_time"))
+    count, rate, own = (json_number(mapping(metrics.get(name), f"{figures.where}: {name}").get("avg"),
+                                    f"{figures.where}: {name}")
+                        for name in ("request_count", "request_throughput", "benchmark_duration"))
+    if begun is None or ended is None or not count or not rate or own is None:
+        return
+    unit, seconds = _unit_of(metrics.get("benchmark_duration")), ended - begun
+    if _same(count / rate, seconds) and not _same(count / rate, own * unit):
+        figures.put("duration_s", seconds, "end_time − start_time")
+        figures.put("first_to_last_s", own, "benchmark_duration", unit)
+
+
+def _same(seconds: float, other: float) -> bool:
+    return abs(seconds - other) <= _SAME_S + _SAME * other
+
+
+def _instant(text: Any) -> float | None:
+    """An ISO instant as seconds; None where there is none."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _unit_of(metric: Any) -> float:
+    return _PER_SECOND.get(str(metric.get("unit")), 1.0) if isinstance(metric, dict) else 1.0
 
 
 def _errors(content: Mapping[str, Any], where: str) -> float | None:

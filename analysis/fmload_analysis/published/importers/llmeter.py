@@ -65,11 +65,12 @@ def _row(content: Mapping[str, Any], where: str) -> Row:
 def _rate_of(content: Mapping[str, Any], figures: Figures) -> str:
     """Its requests a minute are ours, or all requests over the time between the first and the last one's start, which
     are told in whole seconds."""
-    between = _instant(content.get("last_request_time")) - _instant(content.get("first_request_time"))
+    begun, last = _instant(content.get("first_request_time")), _instant(content.get("last_request_time"))
     told = json_number(content.get("requests_per_minute"), figures.where)
     sent, whole = figures.values.get("requests"), figures.values.get("duration_s")
     seconds = sent / told * 60 if told and sent else 0.0
-    by_starts = between > 0 and abs(seconds - between) <= 1.0 and whole is not None and seconds < 0.995 * whole
+    told_starts = begun > 0 and abs(seconds - (last - begun)) <= 1.0
+    by_starts = told_starts and whole is not None and seconds < 0.995 * whole
     return "starts_per_minute" if by_starts or figures.values.get("errors") else "transactions_per_minute"
 
 

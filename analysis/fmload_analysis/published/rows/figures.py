@@ -23,6 +23,7 @@ class Figures:
         self.values: dict[str, float] = {}
         self.names: dict[str, str] = {}
         self.steps: dict[str, float] = {}
+        self.scales: dict[str, float] = {}
 
     def put(self, ours: str, value: float | None, name: str = "", scale: float = 1.0, step: float = 0.0) -> None:
         """Keep a figure in our unit; the first one told stands. None is nothing."""
@@ -31,6 +32,7 @@ class Figures:
         self.values[ours] = value * scale
         if name:
             self.names[ours] = name
+            self.scales[ours] = scale
         if step:
             self.steps[ours] = step * scale
 
@@ -60,7 +62,7 @@ class Figures:
 
     def row(self, label: str | None = None, **known: Any) -> Row:
         """The row; without a label it is named by its load."""
-        return Row(label or self.load(), self.values, names=self.names, steps=self.steps, **known)
+        return Row(label or self.load(), self.values, names=self.names, steps=self.steps, scales=self.scales, **known)
 
     def load(self) -> str:
         """`16 users`, `3.5 requests/s`, or `run`."""

@@ -21,7 +21,8 @@ class Row:
     figure with another definition has a name of its own: `itl_with_ttft_p50` (inter-token latency whose first gap is
     TTFT), `request_tokens_per_s_p50` (output tokens per second of one request). What is not told is absent.
     `names` are the file's own names of its figures. `steps` say by how much a figure may be off because it was rounded
-    or cut. `recomputed` holds figures worked out from the requests that stand in the same file.
+    or cut, `scales` by what the file's numbers were multiplied. `recomputed` holds figures worked out from the requests
+    that stand in the same file.
     """
 
     label: str
@@ -31,6 +32,7 @@ class Row:
     prompt_set: str | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     steps: Mapping[str, float] = field(default_factory=dict)
+    scales: Mapping[str, float] = field(default_factory=dict)
     recomputed: Mapping[str, float] = field(default_factory=dict)
     flags: Mapping[str, bool] = field(default_factory=dict)  # yes-or-no columns: `latency_criterion_failed`
     date: str | None = None  # of the measurement, ISO
@@ -63,6 +65,10 @@ class Row:
     def called(self, name: str) -> str:
         """The figure's name in the file, or ours."""
         return self.names.get(name, name)
+
+    def as_file(self, name: str, value: float | None = None) -> float:
+        """The figure, or what it would be, in the unit of the file, as `called` names it."""
+        return (self.figures[name] if value is None else value) / (self.scales.get(name) or 1.0)
 
 
 @dataclass(frozen=True, slots=True)
