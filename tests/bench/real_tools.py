@@ -1,7 +1,6 @@
 """Another tool, run against the emulator again and again: what it published, imported and audited, beside the truth.
 
-    python -m tests.bench.real_tools TOOL --program PATH [--times N] [--tokenizer NAME] [--keep FOLDER [--again]]
-                                     [--record NAME]
+    python -m tests.bench.real_tools TOOL --program PATH [--times N] [--tokenizer NAME] [--keep FOLDER] [--record NAME]
 
 TOOL is one of `tests.bench.tool_commands.TOOLS`; PATH its program in an environment of its own (of llmeter the Python).
 The truth is the emulator's log of every request. Every form that the tool writes is audited; the first is compared.
@@ -65,9 +64,14 @@ def run_load(tool: Tool, load: Load, program: Path, tokenizer: str, folder: Path
     (folder / "tool.log").write_text(ended.stdout + ended.stderr)
 
 
+def results_of(tool: Tool, folder: Path) -> list[Path]:
+    """What the tool wrote there, the form that is compared first."""
+    return [path for pattern in tool.results for path in sorted((folder / "out").glob(pattern))]
+
+
 def outcome(tool: Tool, load: Load, folder: Path) -> Outcome:
     """What came of a load. Raises FmloadError where the tool wrote nothing, or what cannot be read."""
-    files = [path for pattern in tool.results for path in sorted((folder / "out").glob(pattern))]
+    files = results_of(tool, folder)
     if not files:
         log = folder / "tool.log"
         raise FmloadError(f"{folder}: nothing was written", hint=log.read_text()[-600:] if log.exists() else "")
@@ -158,8 +162,8 @@ def main() -> int:
     parser.add_argument("--program", type=Path, help="the tool's program; by default the one on the path")
     parser.add_argument("--times", type=int, metavar="N", help="how many of its loads (default: all)")
     parser.add_argument("--tokenizer", default="gpt2", metavar="NAME", help="as the tool takes it")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep all that was written")
-    parser.add_argument("--again", action="store_true", help="read what lies in the folder of --keep; run nothing")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER",
+                        help="keep all that was written; loads that lie there are read, not run")
     parser.add_argument("--record", metavar="NAME", help="keep results and truth in tests/recorded_loads")
     args = parser.parse_args()
     if args.tool == "table":
@@ -183,7 +187,7 @@ def _all(tool: Tool, args: argparse.Namespace, place: Path) -> tuple[list[Outcom
     for number, load in enumerate(tool.loads[:args.times]):
         folder = place / f"{number:02d}"
         try:
-            if not args.again:
+            if not results_of(tool, folder):
                 run_load(tool, load, args.program or Path(tool.program), args.tokenizer, folder)
             outcomes.append(outcome(tool, load, folder))
         except (FmloadError, subprocess.TimeoutExpired) as error:

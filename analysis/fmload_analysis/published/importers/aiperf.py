@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from fmload_analysis.published.importers import triton_exports
 from fmload_analysis.published.importers.aiperf_records import is_records, rows_of_records
@@ -34,6 +34,7 @@ _PER_SECOND = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns
 _ENDS_APART_S = 0.1
 _SAME_S, _SAME = 0.002, 0.001  # how far a phase may be from requests ÷ rate: its ends are told in µs
 _IDLE_ARRIVALS = 10  # a phase may begin so many mean arrivals before its first request
+Value = TypeVar("Value")
 _WARMUPS = ("warmup", "warm_up")
 
 
@@ -79,10 +80,12 @@ def _over_the_phase(row: Row) -> Row:
     idle = min(spans) - seconds
     if not _ENDS_APART_S < idle <= _IDLE_ARRIVALS * min(spans) / max(row.figures.get("completed", 1.0), 1.0):
         return row
-    renamed = [{("first_to_last_s" if name == "duration_s" else name): value for name, value in held.items()}
-               for held in (row.figures, row.names, row.steps, row.scales)]
-    figures, names, steps, scales = renamed
-    return replace(row, figures=figures, names=names, steps=steps, scales=scales)
+    return replace(row, figures=_renamed(row.figures), names=_renamed(row.names), steps=_renamed(row.steps),
+                   scales=_renamed(row.scales))
+
+
+def _renamed(held: Mapping[str, Value]) -> dict[str, Value]:
+    return {("first_to_last_s" if name == "duration_s" else name): value for name, value in held.items()}
 
 
 def _is_export(content: Mapping[str, Any]) -> bool:
