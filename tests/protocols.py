@@ -61,6 +61,15 @@ PROTOCOLS: Mapping[str, Spoken] = {
     "openai completions": Spoken("openai", ALL - {"thinking", "tools", "chat"}, {"api": "completions"}),
     "openai on Azure": Spoken("openai", ALL, {"url": "https://r.openai.azure.com", "api_version": "2024-10-21"}),
     "anthropic": Spoken("anthropic", ALL, said_of_limit="max_tokens"),
+    "gemini": Spoken("gemini", ALL, said_of_limit="MAX_TOKENS"),
+    "gemini on Vertex": Spoken("gemini", ALL, {
+        "url": "https://us-central1-aiplatform.googleapis.com/v1/projects/p/locations/us-central1"},
+        said_of_limit="MAX_TOKENS"),
+    "tgi": Spoken("tgi", frozenset({"counts", "finish"})),
+    "ollama": Spoken("ollama", frozenset({"counts", "thinking", "tools", "finish", "chat", "times"})),
+    "llama_cpp": Spoken("llama_cpp", frozenset({"counts", "cached", "finish", "times"}), said_of_limit="limit"),
+    "triton": Spoken("triton", frozenset(), each=False),
+    "triton of vLLM": Spoken("triton", frozenset(), {"backend": "vllm"}, each=False),
     "responses": Spoken("responses", ALL | {"session"}, said_of_limit="max_output_tokens"),
 }
 PROMPT = Prompt("p", "s", text="hello there", output_tokens=TOKENS)

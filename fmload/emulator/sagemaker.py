@@ -66,7 +66,8 @@ class TgiDialect:
     finish_with_last = True
     usage_each = False
 
-    def __init__(self, ask: Ask, parameters: Mapping[str, Any], lines: bool) -> None:
+    def __init__(self, ask: Ask, parameters: Mapping[str, Any], lines: bool, listed: bool = True) -> None:
+        self._listed = listed and not lines  # a whole answer, as SageMaker's containers give it
         self._lines, self._details = lines, bool(parameters.get("details"))
         self._texts: list[str] = [ask.prompt] if parameters.get("return_full_text") else []
         self._index = 0
@@ -106,7 +107,7 @@ class TgiDialect:
         answer: dict[str, Any] = {"generated_text": "".join(self._texts) + text}
         if self._details or self._lines:
             answer["details"] = self._account(finish, usage)
-        return Whole(orjson.dumps(answer if self._lines else [answer]))
+        return Whole(orjson.dumps([answer] if self._listed else answer))
 
     def _account(self, finish: str, usage: Usage) -> dict[str, Any]:
         reason = {"stop": "eos_token"}.get(finish, finish)

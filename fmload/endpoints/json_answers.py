@@ -23,16 +23,18 @@ Json = Mapping[str, Any]
 Add = Callable[[Answer, Json, int], None]
 
 
-def read(exchange: Exchange, add: Add, end_mark: str, streamed: bool) -> Reading:
+def read(exchange: Exchange, add: Add, end_mark: str | None, streamed: bool) -> Reading:
     """The reading of a response. A server that answers a stream with plain JSON is understood, and one that streams
-    what was asked for in one piece. `end_mark` names what an answer ends with, for messages."""
+    what was asked for in one piece. `end_mark`: what an answer ends with, for messages; None: with its response."""
     answer, body = Answer(read_to=len(exchange.body)), exchange.body
-    in_one = is_one_object(body) if streamed else not _is_stream(body)
+    in_one = is_one_object(body) or not (streamed or _is_stream(body))
     if in_one:
         _whole(answer, add, exchange)
     else:
         _stream(answer, add, exchange)
-    return answer.settle(exchange, end_mark, streamed and not in_one, whole_once_ended=True)
+    if end_mark is None:
+        answer.ended = exchange.complete
+    return answer.settle(exchange, end_mark or "", streamed and not in_one, whole_once_ended=True)
 
 
 def has_token(body: bytes, add: Add) -> bool:
@@ -41,7 +43,7 @@ def has_token(body: bytes, add: Add) -> bool:
 
 
 def _is_stream(body: bytes) -> bool:
-    return body.lstrip()[:6] in (b"data: ", b"event:") or body.lstrip()[:5] == b"data:"
+    return body.lstrip()[:5] == b"data:" or body.lstrip()[:6] == b"event:" or body[:1] in (b"{", b":")
 
 
 def _whole(answer: Answer, add: Add, exchange: Exchange) -> None:

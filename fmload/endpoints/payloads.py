@@ -54,7 +54,7 @@ def request_body(payload_format: PayloadFormat, prompt: Prompt, parameters: Mapp
     elif payload_format == "template":
         body = filled(template, _placeholders(prompt, chosen, stream))
     else:
-        body = _inputs_body(prompt, chosen, stream, details=payload_format != "jumpstart")
+        body = inputs_body(prompt, chosen, stream, details=payload_format != "jumpstart")
     return orjson.dumps(body)
 
 
@@ -73,7 +73,7 @@ def _openai_body(prompt: Prompt, parameters: Parameters, stream: bool) -> Body:
     return {**asked, **parameters}
 
 
-def _inputs_body(prompt: Prompt, parameters: Parameters, stream: bool, details: bool) -> Body:
+def inputs_body(prompt: Prompt, parameters: Parameters, stream: bool, details: bool) -> Body:
     """TGI's, DJL's and JumpStart's common form; not all of JumpStart's containers know `details`."""
     if "max_tokens" in parameters:
         parameters.setdefault("max_new_tokens", parameters.pop("max_tokens"))
@@ -98,6 +98,15 @@ def filled(template: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(template, list):
         return [filled(value, values) for value in template]
     return values.get(template, template) if isinstance(template, str) else template
+
+
+def read_known(answer: Answer, event: Mapping[str, Any], end: int) -> None:
+    """Add one line, or a whole answer, of TGI, DJL or JumpStart. Raises one of MALFORMED for what is none of theirs."""
+    for key, read in _FORMS.items():
+        if key in event:
+            read(answer, event, end)
+            return
+    raise KeyError("no form of answer that is known")
 
 
 class PayloadReader:

@@ -126,6 +126,24 @@ def test_a_wrong_key_is_a_4xx_in_the_engines_words(engine: str) -> None:
     assert (record.outcome, record.status) == ("http_4xx", 401) and "API Key" in (record.error or "")
 
 
+@pytest.mark.parametrize(("protocol", "reason"), [
+    ("llama_cpp", "limit"), ("anthropic", "max_tokens"), ("responses", "completed")])
+def test_its_other_protocols_are_read_to_its_own_counts(engine: str, protocol: str, reason: str,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE_KEY", KEY)
+    for streamed in (True, False):
+        endpoint = spoken(protocol, engine, model="random", stream=streamed, api_key_env="ENGINE_KEY",
+                          exact_output_parameters={"ignore_eos": True})
+        prompt = Prompt("p", "set", text="a few words to begin with", output_tokens=TOKENS, exact_output=True,
+                        parameters={"temperature": 0.8, "seed": 1})
+        record, reading = measure(endpoint, prompt, Http1Wire(Timeouts(first_token_s=60)), endpoint.addresses()[0],
+                                  request_id="r", worker="w", stage=0, scheduled_ns=time.monotonic_ns())
+        assert (record.outcome, record.error) == ("ok", None)
+        assert (record.output_tokens, record.tokens_source) == (TOKENS, "server") and record.input_tokens
+        assert reading.finish_reason == reason
+        assert not streamed or 1 < len(record.chunk_ns) <= TOKENS
+
+
 def test_a_prompt_beyond_the_context_is_a_4xx_in_the_engines_words(engine: str) -> None:
     endpoint = engine_endpoint(engine)
     record, _ = measure(endpoint, Prompt("p", "s", text="zq " * 20_000), Http1Wire(), endpoint.addresses()[0],

@@ -107,7 +107,7 @@ def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, ch
 
 
 BUSY = (503, 529)  # statuses of servers that have too much to do
-_LENGTH = ("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded")
+_LENGTH = ("length", "limit", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded")
 
 
 def _told_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def test_a_stream_that_broke_off_anywhere_keeps_what_had_come(one: Spoken) -> No
         assert whole <= len(reading.chunks) <= whole + 1  # servers may forget the last line end
         failure = outcome(exchange, reading)
         assert failure is None or failure.outcome in ("truncated", "empty"), (cut, failure)
-        assert failure is not None or cut >= ends[-1]
+        assert failure is not None or cut >= ends[-1] - 4  # an end that lacks its line ends is one
 
 
 def test_a_first_token_is_seen_once_it_is_whole(one: Spoken) -> None:
@@ -151,7 +151,7 @@ def test_a_first_token_is_seen_once_it_is_whole(one: Spoken) -> None:
     answer = answered(made)
     body, first = answer.exchange.body, made.read(answer.exchange).chunks[0].end
     seen = [made.carries_token(body[:cut]) for cut in range(first + 1)]
-    assert seen[-1] and seen == sorted(seen) and sum(seen) <= 3  # the line ends may be missing
+    assert seen[-1] and seen == sorted(seen) and sum(seen) <= 5  # the line ends may be missing
     assert not one.endpoint(stream=False).carries_token(body)
 
 
