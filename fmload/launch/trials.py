@@ -38,6 +38,7 @@ AROUND_S = 6.0  # processes start, prompts are made, the report is written
 POLL_S = 0.1
 TAIL_LINES = 15
 END_S = 900.0  # for a trial that was interrupted to take down what it stood up
+_TOO_DEAR = "it was stopped: max_cost would have been passed"
 _ERROR = re.compile(r"^error: ", re.MULTILINE)
 
 
@@ -161,12 +162,20 @@ class Trials:
         return None if spent is None else max(0.0, spent - before)
 
     def _watch_bill(self, child: _Child) -> None:
-        """Stop a trial whose machine is about to cost more than it may."""
-        spent = self._spent_usd(child)
-        if child.left_usd is not None and spent is not None and spent > child.left_usd and not child.too_dear:
-            child.too_dear = True
-            if child.process is not None:
-                child.process.send_signal(signal.SIGINT)
+        """Stop a trial whose machine costs more than it may, while it is being stood up, too."""
+        if self._machines is None or child.thread is None or child.left_usd is None or child.too_dear:
+            return
+        if child.stood is not None:
+            spent = self._spent_usd(child)
+        elif (spent := self._machines.spent_usd()) is not None:  # of which machine is not known yet: all that is new
+            spent -= sum(self._settled.values())
+        if spent is None or spent <= child.left_usd:
+            return
+        child.too_dear = True
+        if child.process is not None:
+            child.process.send_signal(signal.SIGINT)
+        else:
+            self._machines.interrupt(child.stood.machine if child.stood else None)
 
     def wait(self) -> Trial:
         """The next trial that ends. Raises KeyboardInterrupt for one that was interrupted: it stays as running."""
@@ -239,20 +248,22 @@ class Trials:
         """A candidate whose endpoint never came up."""
         if error.exit_code == EXIT_INTERRUPTED and not child.too_dear:
             raise KeyboardInterrupt
-        reason, _, words = error.message.partition("\n")
+        reason, _, words = (_TOO_DEAR if child.too_dear else error.message).partition("\n")
         return replace(child.trial, status="failed", took_s=_took_s(child, self._root / child.trial.folder), usd=usd,
                        reason=reason, words="\n".join(line.strip() for line in words.splitlines()[-TAIL_LINES:]),
                        facts=_of_machine(child, usd))
 
     def _result(self, child: _Child, code: int, words: str, folder: Path, took_s: float) -> Trial:
         found = self._read(folder)
+        if found is None and code == EXIT_BUDGET:
+            return replace(child.trial, status="failed", took_s=took_s, reason=_TOO_DEAR)
         if found is None:
             reason = _error(words) or f"fmload run ended with code {code}"
             return replace(child.trial, status="failed", took_s=took_s, reason=reason.splitlines()[0],
                            words=_last_words(reason, folder, child))
         if code == EXIT_BUDGET:
             return replace(child.trial, status="failed", took_s=took_s, usd=found.usd, facts=found.facts,
-                           measured_s=found.measured_s, reason="it was stopped: max_cost would have been passed")
+                           measured_s=found.measured_s, reason=_TOO_DEAR)
         return replace(child.trial, status=found.status, figure=found.figure, reason=found.reason, facts=found.facts,
                        measured_s=found.measured_s, usd=found.usd, took_s=took_s,
                        words=_last_words("", folder, child) if found.status == "failed" else "")

@@ -59,8 +59,9 @@ def sections(search: StackSearch, winner: Winner | None) -> list[Section]:
 def _answer(search: StackSearch, found: Sequence[Ranked]) -> Section:
     blocks: list[Block] = [Paragraph(words.answer(search)), Paragraph(f"So far: {words.spent(search)}.")]
     if search.emulated:
-        blocks.append(Callout("warn", "Emulated", f"Of the candidates {len(search.emulated)} imitate real ones: the "
-                              "figures are those of the emulator's model, not of a machine."))
+        imitated = formats.several(len(search.emulated), "candidate")
+        blocks.append(Callout("warn", "Emulated", f"{imitated} of this search are imitated: their figures are "
+                              "those of the emulator's model, not of a machine."))
     short = [one for one in found if one.tie and one.trial.share < found[0].trial.share]
     if short:
         blocks.append(Callout("note", "Short trials", "Some ties were tried for a part of the window only: the search "

@@ -133,7 +133,7 @@ def spent(search: StackSearch) -> str:
     """Time and money so far."""
     usd = [trial.usd for trial in search.trials if trial.usd is not None]
     measured = format_duration(sum(trial.measured_s for trial in search.trials))
-    cost = f", {formats.usd(sum(usd) + search.idle_usd)}" if usd else ""
+    cost = f", {formats.usd(sum(usd) + search.idle_usd)}" if usd or search.max_cost is not None else ""
     limit = f" of max_cost {formats.usd(search.max_cost)}" if search.max_cost is not None else ""
     return (f"{formats.several(len(search.trials), 'trial')}, {measured} of windows in "
             f"{format_duration(sum(trial.took_s for trial in search.trials))}{cost}{limit}")
