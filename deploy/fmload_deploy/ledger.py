@@ -138,6 +138,12 @@ class Ledger:
         return b"\n" if data not in (b"", b"\n") else b""
 
 
+def ledgers_in(folder: Path) -> list[Path]:
+    """The ledgers of a results folder: its own, or of a search over stacks those of its machines and trials."""
+    patterns = (NAME, f"machines/*/{NAME}", f"trials/*/{NAME}")
+    return [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+
+
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8", errors="replace") as file:
         for text in file:

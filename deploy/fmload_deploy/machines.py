@@ -162,7 +162,9 @@ class Machines:
     def _new(self, key: str) -> _Machine:
         folder = self._root / f"{len(self._machines):02d}"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _KEY).write_text(json.dumps({"key": key}), encoding="utf-8")
+        aside = folder / f"{_KEY}.new"
+        aside.write_text(json.dumps({"key": key}), encoding="utf-8")
+        aside.replace(folder / _KEY)
         self._machines.append(_Machine(folder, key))
         return self._machines[-1]
 

@@ -97,7 +97,7 @@ def _up(args: argparse.Namespace) -> int:
     from fmload_deploy import bill, lifecycle
     run_file = _run_file(args)
     bill.approve(_plans(run_file), run_file, args.yes)
-    known = _ledgers(run_file.name)
+    known = [path for path in _ledgers(run_file.name) if path.parent.parent == Path("results")]  # of no search
     results = Results(args.out or known[-1].parent) if args.out or known else new_results(run_file.name)
     context = lifecycle.context_for(run_file, results, keep=True)
     lifecycle.look_before(run_file, context)
@@ -214,12 +214,12 @@ def _config(args: argparse.Namespace) -> Path:
 
 def _named_ledgers(args: argparse.Namespace) -> list[Path]:
     """The ledgers that the arguments name: one, or those of a run file."""
-    from fmload_deploy.ledger import NAME
+    from fmload_deploy.ledger import NAME, ledgers_in
     path = args.out or _config(args)
     if path.name == NAME:
         return [path]
     if path.is_dir():
-        return [path / NAME]
+        return ledgers_in(path) or [path / NAME]
     ledgers = _ledgers(_run_file(args).name)
     if not ledgers:
         raise FmloadError(f"no ledger of {path} under results/", hint="name the results folder, or use --run ID")
@@ -228,6 +228,6 @@ def _named_ledgers(args: argparse.Namespace) -> list[Path]:
 
 def _ledgers(name: str) -> list[Path]:
     """Ledgers of the runs of one name that still have something up, oldest first."""
-    from fmload_deploy.ledger import NAME, Ledger
-    paths = sorted(Path("results").glob(f"{name}-*/{NAME}"))
+    from fmload_deploy.ledger import Ledger, ledgers_in
+    paths = [path for folder in sorted(Path("results").glob(f"{name}-*")) for path in ledgers_in(folder)]
     return [path for path in paths if any(entry.up for entry in Ledger.open(path).entries())]

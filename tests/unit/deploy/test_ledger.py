@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmload.base.errors import FmloadError
-from fmload_deploy.ledger import NAME, Ledger
+from fmload_deploy.ledger import NAME, Ledger, ledgers_in
 from fmload_deploy.resource import Resource
 
 MODEL = Resource("sagemaker-model", "m", "us-east-1")
@@ -85,3 +85,26 @@ def test_a_ledger_that_cannot_be_written_stops_the_creation(tmp_path: Path) -> N
     ledger.path.mkdir()
     with pytest.raises(FmloadError, match="cannot write the ledger"):
         ledger.write("creating", MODEL, "e1")
+
+
+def test_a_search_has_the_ledgers_of_its_machines_and_trials(tmp_path: Path) -> None:
+    for folder in ("machines/01", "machines/00", "trials/000-a", "trials/001-b/logs"):
+        (tmp_path / folder).mkdir(parents=True)
+    for folder in ("machines/00", "machines/01", "trials/000-a"):
+        Ledger.begin(tmp_path / folder / NAME, "s")
+    assert [path.parent.name for path in ledgers_in(tmp_path)] == ["00", "01", "000-a"]
+    Ledger.begin(tmp_path / NAME, "r")
+    assert ledgers_in(tmp_path)[0] == tmp_path / NAME
+
+
+def test_what_was_updated_goes_before_what_it_is_served_by(tmp_path: Path) -> None:
+    ledger = Ledger.begin(tmp_path / NAME, "run")
+    config, endpoint, other = (Resource("kind", name, "us-east-1", 0.0) for name in ("config", "endpoint", "other"))
+    for one in (config, endpoint, other):
+        ledger.write("created", one, "e")
+    first = ledger.standing(endpoint)
+    ledger.write("updated", endpoint, "e")
+    assert [entry.resource.name for entry in ledger.entries()] == ["config", "other", "endpoint"]
+    assert ledger.standing(endpoint) == first and first is not None and first.up
+    ledger.write("deleted", endpoint, "e")
+    assert ledger.standing(endpoint) is None
