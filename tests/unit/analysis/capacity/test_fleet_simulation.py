@@ -1,0 +1,196 @@
+"""The simulation of a fleet, against closed forms, against the emulator's own engine, and by what must always hold."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from fmload.emulator.batching import BatchEngine, BatchModel
+from fmload.emulator.engine import SECOND_NS
+from fmload.emulator.engine import Job as EmulatedJob
+from fmload_analysis.capacity.autoscale import Autoscale, paid
+from fmload_analysis.capacity.figures import latencies, of_window
+from fmload_analysis.capacity.fleet import Fleet, Outcome, simulate
+from fmload_analysis.capacity.model import ReplicaModel
+from fmload_analysis.capacity.replica import Job
+
+STEP_S = 0.001
+
+
+def poisson(rate_per_s: float, count: int, steps: Sequence[int] | int, seed: int = 1, tokens: float = 0.0) -> list[Job]:
+    draw = random.Random(seed)
+    at_s, jobs = 0.0, []
+    for number in range(count):
+        at_s += draw.expovariate(rate_per_s)
+        jobs.append(Job(number, at_s, tokens, steps if isinstance(steps, int) else steps[number]))
+    return jobs
+
+
+def waits(outcome: Outcome, model: ReplicaModel) -> float:
+    """Mean time before the first step begins."""
+    return float(np.mean([job.first_s - job.arrival_s for job in outcome.jobs]))
+
+
+def erlang_c_wait_s(rate_per_s: float, service_s: float, servers: int) -> float:
+    load = rate_per_s * service_s
+    top = load ** servers / math.factorial(servers) * servers / (servers - load)
+    waiting = top / (sum(load ** k / math.factorial(k) for k in range(servers)) + top)
+    return waiting * service_s / (servers - load)
+
+
+@pytest.mark.parametrize("servers", [1, 2, 5])
+def test_slots_whose_step_costs_the_same_whatever_the_batch_wait_as_erlang_c_says(servers: int) -> None:
+    mean_steps, count = 400, 60_000
+    draw = np.random.default_rng(5)
+    steps = draw.geometric(1 / mean_steps, count) + 1
+    model = ReplicaModel(STEP_S, slots=servers)
+    rate = 0.7 * servers / (mean_steps * STEP_S)
+    jobs = poisson(rate, count, steps.tolist())
+    outcome = simulate(Fleet(model, 1), jobs, 1e9)
+    expected_s = erlang_c_wait_s(count / jobs[-1].arrival_s, float(steps.mean() - 1) * STEP_S, servers)
+    assert waits(outcome, model) == pytest.approx(expected_s, rel=0.06, abs=STEP_S)
+
+
+def test_one_slot_and_answers_of_one_length_wait_as_the_queue_md1_does() -> None:
+    steps, rho = 400, 0.8
+    service_s = (steps - 1) * STEP_S
+    model = ReplicaModel(STEP_S, slots=1)
+    outcome = simulate(Fleet(model, 1), poisson(rho / service_s, 30_000, steps), 1e9)
+    assert waits(outcome, model) == pytest.approx(rho * service_s / (2 * (1 - rho)), rel=0.07)
+
+
+@pytest.mark.parametrize("chunk_tokens", [None, 64, 2048])
+@pytest.mark.parametrize(("share", "most"), [(0.0, 0), (0.3, 20)])
+def test_a_replica_answers_each_request_when_the_emulators_engine_does(chunk_tokens: int | None, share: float,
+                                                                       most: int) -> None:
+    engine = BatchModel(8, 2000.0, 0.03, 0.001, 1e-6, 0.01, prefill_chunk_tokens=chunk_tokens,
+                        waiting_served_ratio=share, max_waiting_steps=most)
+    model = ReplicaModel(0.03, 0.001, 1e-6, 0.01, 1 / 2000, 8, "chunked" if chunk_tokens else "alone",
+                         chunk_tokens or 2048, share, most)
+    draw = random.Random(3)
+    jobs = [Job(number, at, float(draw.randint(10, 400)), draw.randint(1, 60))
+            for number, at in enumerate(sorted(draw.uniform(0, 60) for _ in range(300)))]
+    simulate(Fleet(model, 1), jobs, 1e9)
+    for job, (first_s, end_s) in zip(jobs, by_emulator(engine, jobs), strict=True):
+        assert job.first_s == pytest.approx(first_s, abs=1e-4)
+        assert job.end_s == pytest.approx(end_s, abs=1e-4)
+
+
+def by_emulator(model: BatchModel, jobs: Sequence[Job]) -> list[tuple[float, float]]:
+    engine = BatchEngine(model)
+    twins = [EmulatedJob(round(job.input_tokens), job.steps, owner=[math.nan, math.nan]) for job in jobs]
+    left = list(zip(jobs, twins, strict=True))
+    while left or engine.due_ns is not None:
+        at_ns = round(left[0][0].arrival_s * SECOND_NS) if left else None
+        if at_ns is not None and (engine.due_ns is None or at_ns <= engine.due_ns):
+            assert engine.submit(left.pop(0)[1], at_ns)
+            continue
+        assert engine.due_ns is not None
+        now_ns = engine.due_ns
+        for twin in engine.advance(now_ns):
+            twin.owner[0] = now_ns / SECOND_NS if twin.owner[0] != twin.owner[0] else twin.owner[0]
+            twin.owner[1] = now_ns / SECOND_NS
+    return [(twin.owner[0], twin.owner[1]) for twin in twins]
+
+
+MODEL = ReplicaModel(0.02, 0.0005, 1e-7, 0.01, 1e-4, 16)
+
+
+def lengths(seed: int, count: int) -> list[Job]:
+    jobs = poisson(12.0, count, 1, seed)
+    draw = random.Random(seed + 100)
+    for job in jobs:
+        job.input_tokens = job.uncached = float(draw.randint(50, 800))
+        job.steps = draw.randint(2, 120)
+        job.session = draw.randint(0, 40)
+    return jobs
+
+
+@pytest.mark.parametrize("routing", ["round_robin", "least_busy", "prefix_aware"])
+@pytest.mark.parametrize("seed", range(4))
+def test_more_replicas_are_never_worse_with_the_same_arrivals(routing: str, seed: int) -> None:
+    found = []
+    for replicas in (2, 3, 4, 6):
+        jobs = lengths(seed, 1500)
+        simulate(Fleet(MODEL, replicas, routing), jobs, 1e9)
+        found.append({name: float(values.mean()) for name, values in latencies(MODEL, jobs).items()})
+    for fewer, more in zip(found, found[1:], strict=False):
+        assert more["e2e"] <= fewer["e2e"] * 1.005
+        assert more["ttft"] <= fewer["ttft"] * 1.02
+
+
+@pytest.mark.parametrize("routing", ["round_robin", "least_busy", "prefix_aware"])
+@pytest.mark.parametrize("seed", range(3))
+def test_every_request_is_answered_or_lost_once(routing: str, seed: int) -> None:
+    jobs = lengths(seed, 1200)
+    fleet = Fleet(MODEL, 3, routing, Autoscale(1, 6, 0.5, 20.0, 30.0, 5.0), kill=((20.0, 0), (40.0, 1)), mtbf_s=300.0,
+                  restart_s=10.0, detect_s=2.0, seed=seed)
+    outcome = simulate(fleet, jobs, jobs[-1].arrival_s)
+    assert all(math.isfinite(job.end_s) for job in jobs)
+    answered = [job for job in jobs if not job.lost]
+    assert all(job.arrival_s < job.first_s <= job.end_s for job in answered)
+    assert 0 < len(answered) < len(jobs)
+    assert outcome.busy_s <= sum(max(0.0, job.end_s - job.arrival_s) for job in jobs)
+
+
+def test_the_same_seed_gives_the_same_result_and_another_seed_another() -> None:
+    def ends(seed: int) -> list[float]:
+        jobs = lengths(7, 600)
+        simulate(Fleet(MODEL, 2, "least_busy", mtbf_s=60.0, restart_s=5.0, seed=seed), jobs, jobs[-1].arrival_s)
+        return [job.end_s for job in jobs]
+
+    assert ends(1) == ends(1)
+    assert ends(1) != ends(2)
+
+
+def test_a_killed_replica_loses_what_it_holds_and_what_it_is_sent_until_that_is_known() -> None:
+    def lost(detect_s: float) -> set[int]:
+        jobs = lengths(2, 600)
+        simulate(Fleet(MODEL, 2, kill=((20.0, 1),), detect_s=detect_s), jobs, jobs[-1].arrival_s)
+        at_once = [job for job in jobs if job.lost]
+        assert all(job.replica == 1 for job in at_once)
+        assert all(job.arrival_s <= 20.0 + detect_s for job in at_once)
+        assert all(job.replica == 0 for job in jobs if job.arrival_s > 20.0 + detect_s)
+        return {job.number for job in at_once}
+
+    assert lost(0.0) < lost(5.0)
+
+
+def test_a_closed_loop_has_as_many_in_flight_as_there_are_users() -> None:
+    model = ReplicaModel(0.01, slots=8)
+    jobs = [Job(number, math.nan, 0.0, 11) for number in range(2000)]
+    outcome = simulate(Fleet(model, 1), jobs, 10.0, users=4)
+    found = of_window(model, outcome, 2.0, 8.0)
+    assert found["requests_per_s"] == pytest.approx(4 / 0.1, rel=0.02)
+    assert found["slots_used"] == pytest.approx(0.5, rel=0.05)
+    assert any(math.isnan(job.arrival_s) for job in jobs)
+
+
+def test_a_new_replica_serves_after_its_start_and_is_paid_from_then_on() -> None:
+    model = ReplicaModel(0.05, slots=4)
+    jobs = [Job(number, number * 0.25, 0.0, 100) for number in range(400)]
+    rule = Autoscale(1, 3, 0.5, startup_s=30.0, cooldown_s=1000.0, look_s=10.0)
+    outcome = simulate(Fleet(model, 1, "least_busy", rule), jobs, 100.0)
+    assert outcome.sizes == [(0.0, 1), (10.0, 2), (10.0, 3)]
+    assert min(job.arrival_s for job in jobs if job.replica > 0) == pytest.approx(40.0, abs=0.26)
+    assert outcome.paid_s == pytest.approx(100.0 + 2 * 90.0)
+
+
+def test_what_a_day_of_autoscaling_pays_is_the_most_that_was_needed_within_the_cooldown() -> None:
+    rule = Autoscale(1, 10, cooldown_s=2.0)
+    at_s = np.arange(10.0)
+    needed = np.array([1, 1, 1, 5, 1, 1, 1, 1, 1, 1], dtype=float)
+    assert paid(rule, at_s, needed) == pytest.approx((7 * 1 + 3 * 5) / 10)
+
+
+def test_a_session_that_stays_with_its_replica_needs_less_prefill() -> None:
+    def mean_ttft(routing: str) -> float:
+        jobs = lengths(4, 1500)
+        simulate(Fleet(MODEL, 4, routing, reuse=0.9), jobs, 1e9)
+        return float(latencies(MODEL, jobs)["ttft"].mean())
+
+    assert mean_ttft("prefix_aware") < 0.9 * mean_ttft("least_busy")
