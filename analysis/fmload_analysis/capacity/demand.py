@@ -1,0 +1,209 @@
+"""A demand as the simulation takes it: the rate over a day, arrivals of any share of it, and lengths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fmload_analysis.capacity.demand_file import DAY_S, DemandFile, Wave
+from fmload_analysis.capacity.model import ReplicaModel
+from fmload_analysis.capacity.replica import Job
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+STEP_S = 10.0  # of the curve's grid
+LEAST_WINDOW_S = 300.0
+WARMUP = 0.15  # of a simulated window: an empty fleet fills up
+_BEFORE = 0.35  # of the window lies before the busiest part of it begins
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of the day that is simulated; figures are of what arrives from `from_s` on. Seconds of the day."""
+
+    begin_s: float
+    end_s: float
+
+    @property
+    def from_s(self) -> float:
+        """When the figures begin, after `begin_s`."""
+        return (self.end_s - self.begin_s) * WARMUP
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """`at_s` → `per_s` is the rate over one day (or over the trace), linear in between; `inputs` and `outputs` are
+    lengths that belong together, drawn for requests that have none. A trace has `instants`, and a length for each."""
+
+    text: str
+    at_s: Floats
+    per_s: Floats
+    inputs: Floats
+    outputs: Floats
+    spread: str = "poisson"
+    burstiness: float = 1.0
+    instants: Floats | None = None
+    scale: float = 1.0  # of a trace: requests a request of it stands for
+    turns: int = 1
+    pause_s: float = 30.0
+    reuse: float = 0.0
+
+    @property
+    def lasts_s(self) -> float:
+        """The day, or the trace."""
+        return float(self.at_s[-1])
+
+    @property
+    def mean_per_s(self) -> float:
+        """Requests a second on average."""
+        return float(self._integrated()[-1]) / self.lasts_s
+
+    @property
+    def peak_per_s(self) -> float:
+        """The highest rate."""
+        return float(self.per_s.max())
+
+    def window(self, requests: int, share: float) -> Window:
+        """The busiest part, long enough for so many requests of a share of the demand; the whole where that is less."""
+        length = max(requests / (share * self.peak_per_s), LEAST_WINDOW_S)
+        if length >= self.lasts_s:
+            return Window(0.0, self.lasts_s)
+        if float(np.ptp(self.per_s)) < 1e-9 * self.peak_per_s:
+            return Window(0.0, length)
+        begin_s = self._busiest(length * (1 - _BEFORE)) - length * _BEFORE
+        begin_s = min(max(begin_s, 0.0), self.lasts_s - length)
+        return Window(begin_s, begin_s + length)
+
+    def _busiest(self, length: float) -> float:
+        sums = self._integrated()
+        ends = np.interp(np.minimum(self.at_s + length, self.lasts_s), self.at_s, sums)
+        return float(self.at_s[int(np.argmax(ends - sums))])
+
+    def _integrated(self) -> Floats:
+        return _sums(self.at_s, self.per_s)
+
+    def jobs(self, model: ReplicaModel, window: Window, share: float, seed: int) -> list[Job]:
+        """The requests of a share of the demand in the window, by their arrivals after its beginning.
+
+        The same seed draws alike for every share: what comes at another share comes sooner or later, and is as long.
+        """
+        draw = np.random.default_rng([seed, 1])
+        if self.instants is not None:
+            at_s, places = self._thinned(self.instants, window, share, seed)
+        else:
+            at_s = self._arrivals(window, share, seed)
+            places = draw.integers(len(self.inputs), size=len(at_s))
+        sessions = self._sessions(at_s, share, seed)
+        return [Job(number, float(at_s[number]), float(self.inputs[place]), model.steps(float(self.outputs[place])),
+                    sessions[number]) for number, place in enumerate(places.tolist())]
+
+    def _arrivals(self, window: Window, share: float, seed: int) -> Floats:
+        """Arrivals of one a second through the inverse of the integrated rate (the time-rescaling theorem)."""
+        sums = self._integrated() * share
+        first, last = np.interp([window.begin_s, window.end_s], self.at_s, sums)
+        units = self._units(int((last - first) * 1.2 + 10 * np.sqrt(last - first) + 50), seed)
+        units = units[units < last - first] + first
+        return np.asarray(np.interp(units, sums, self.at_s) - window.begin_s)
+
+    def _units(self, count: int, seed: int) -> Floats:
+        draw = np.random.default_rng([seed, 0])
+        if self.spread == "constant":
+            return np.arange(count, dtype=float)
+        shape = self.burstiness if self.spread == "gamma" else 1.0
+        return np.cumsum(draw.gamma(shape, 1 / shape, count))
+
+    def _thinned(self, instants: Floats, window: Window, share: float, seed: int) -> tuple[Floats, Floats]:
+        """Each request of the trace `scale × share` times: the whole part of that always, the rest by chance; further
+        copies come within the mean gap of ten requests."""
+        draw = np.random.default_rng([seed, 0])
+        chosen = np.flatnonzero((instants >= window.begin_s) & (instants < window.end_s))
+        many = self.scale * share
+        copies = np.floor(many) + (draw.random(len(chosen)) < many % 1)
+        places = np.repeat(chosen, copies.astype(int))
+        again = np.concatenate([[False], places[1:] == places[:-1]]) if len(places) else np.array([], dtype=bool)
+        late = draw.random(len(places)) * 10 * self.lasts_s / max(len(instants), 1) * again
+        at_s = instants[places] + late - window.begin_s
+        order = np.argsort(at_s, kind="stable")
+        return at_s[order], places[order]
+
+    def _sessions(self, at_s: Floats, share: float, seed: int) -> list[int]:
+        """Which session each request is of, -1 without any: so many are under way that one asks again after its pause
+        on average, each for its turns."""
+        if self.turns < 2 or not len(at_s):
+            return [-1] * len(at_s)
+        draw = np.random.default_rng([seed, 2])
+        at_once = max(1, round(len(at_s) / max(float(at_s[-1]), 1e-9) * self.pause_s))
+        seats, left, new = list(range(at_once)), [self.turns] * at_once, at_once
+        found = []
+        for seat in draw.integers(at_once, size=len(at_s)).tolist():
+            found.append(seats[seat])
+            left[seat] -= 1
+            if not left[seat]:
+                seats[seat], left[seat], new = new, self.turns, new + 1
+        return found
+
+
+def demand_of(spec: DemandFile, text: str, inputs: Floats, outputs: Floats) -> Demand:
+    """The demand that a file asks for; `inputs` and `outputs` are the run's own lengths. Raises FmloadError for a
+    trace that cannot be read."""
+    if spec.lengths is not None:
+        inputs, outputs = np.array([float(spec.lengths.input_tokens)]), np.array([float(spec.lengths.output_tokens)])
+    if spec.trace is not None:
+        return _of_trace(spec, text, inputs, outputs)
+    mean = spec.mean_per_s
+    assert mean is not None
+    at_s, shape = _curve(spec)
+    per_s = shape * mean / (float(_sums(at_s, shape)[-1]) / DAY_S)
+    if spec.flash:
+        per_s = per_s * _crowd(spec, at_s)
+    sessions = spec.sessions
+    return Demand(text, at_s, per_s, inputs, outputs, spec.spread, spec.burstiness,
+                  turns=sessions.turns if sessions else 1, pause_s=sessions.pause_s if sessions else 30.0,
+                  reuse=sessions.repeats if sessions else 0.0)
+
+
+def _sums(at_s: Floats, values: Floats) -> Floats:
+    """The area below the line through the values, from the first instant to each."""
+    return np.concatenate([[0.0], np.cumsum((values[1:] + values[:-1]) / 2 * np.diff(at_s))])
+
+
+def _curve(spec: DemandFile) -> tuple[Floats, Floats]:
+    at_s = np.arange(0, DAY_S + STEP_S, STEP_S)
+    if spec.day is None:
+        return at_s, np.ones(len(at_s))
+    if isinstance(spec.day, Wave):
+        return at_s, spec.day.low + (1 - spec.day.low) * (1 - np.cos(2 * np.pi * at_s / DAY_S)) / 2
+    levels = np.array([*spec.day, spec.day[0]], dtype=float)
+    return at_s, np.interp(at_s, np.linspace(0, DAY_S, len(levels)), levels)
+
+
+def _crowd(spec: DemandFile, at_s: Floats) -> Floats:
+    """The factor of the flash crowd at each instant: it rises, stays and falls in straight lines."""
+    flash = spec.flash
+    assert flash is not None
+    rise_s = max(flash.rise_s, STEP_S)
+    corners = np.cumsum([flash.at_s, rise_s, flash.lasts_s, rise_s])
+    return np.asarray(np.interp(at_s, corners, [1.0, flash.times, flash.times, 1.0]))
+
+
+def _of_trace(spec: DemandFile, text: str, inputs: Floats, outputs: Floats) -> Demand:
+    from fmload.plugins import SOURCES
+
+    assert spec.trace is not None
+    items = list(SOURCES.load(spec.trace.source).from_spec(spec.trace).items("capacity"))
+    instants = np.array([item.offset_s for item in items])
+    if spec.lengths is None:
+        typical = float(outputs.mean())
+        inputs = np.array([float(max(item.arrival.input_tokens, 1)) for item in items])
+        outputs = np.array([float(item.arrival.output_tokens or typical) for item in items])
+    else:
+        inputs, outputs = np.repeat(inputs, len(items)), np.repeat(outputs, len(items))
+    lasts_s = max(float(instants[-1]), 1.0)
+    scale = spec.mean_per_s * lasts_s / len(items) if spec.mean_per_s else 1.0
+    bins = max(2, min(int(lasts_s / STEP_S), len(items) // 20))
+    counts, edges = np.histogram(instants, bins, (0.0, lasts_s))
+    per_s = counts * scale / np.diff(edges)
+    at_s = np.concatenate([[0.0], (edges[1:] + edges[:-1]) / 2, [lasts_s]])
+    return Demand(text, at_s, np.concatenate([per_s[:1], per_s, per_s[-1:]]), inputs, outputs, instants=instants,
+                  scale=scale)

@@ -1,0 +1,188 @@
+"""The plan: the fewest replicas that keep the objectives at a demand, by simulation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from fmload.base.errors import EXIT_INVALID, FmloadError
+from fmload.config.objectives import Objective
+from fmload_analysis.capacity.autoscale import Autoscale, paid
+from fmload_analysis.capacity.demand import Demand, Window
+from fmload_analysis.capacity.figures import Estimate, of_window, over_seeds
+from fmload_analysis.capacity.fleet import Fleet, simulate
+from fmload_analysis.capacity.limits import Judged, judged, keeps
+from fmload_analysis.capacity.model import ReplicaModel
+
+MOST_REPLICAS = 10_000_000
+_ROOM = 4.0  # times the least that could serve the demand: more replicas than that never help
+_FINE = 0.005  # the number of replicas is found to half a percent
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is simulated, beside model and demand. `lose`: replicas that fail half-way through and do not come back.
+
+    `most_simulated`: of a larger fleet so many replicas are simulated, with their share of the demand.
+    """
+
+    routing: str = "round_robin"
+    autoscale: Autoscale | None = None
+    lose: int = 0
+    mtbf_s: float | None = None
+    restart_s: float = 180.0
+    detect_s: float = 0.0
+    seeds: int = 5
+    first_seed: int = 1
+    requests: int = 6_000
+    most_simulated: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A fleet of so many replicas as simulated: its figures over the seeds, and whether the objectives are kept."""
+
+    replicas: int
+    simulated: int
+    figures: dict[str, Estimate]
+    rows: tuple[Judged, ...]
+    sizes: tuple[tuple[float, int], ...] = ()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether every objective is kept."""
+        return keeps(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The answer: `best`, the fewest replicas that keep the objectives; None: no number does.
+
+    `tried` are all fleets, ascending. `share_error`: figure → how far half as many simulated replicas are off those of
+    `best`, where a share of the fleet was simulated. `paid_replicas`: the mean over the whole day.
+    """
+
+    best: Tried | None
+    tried: tuple[Tried, ...]
+    window: Window
+    share_error: dict[str, float] = field(default_factory=dict)
+    scaled: Tried | None = None
+    paid_replicas: float | None = None
+
+
+def plan(model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], settings: Settings,
+         tell: Callable[[str], None] = lambda said: None) -> Plan:
+    """Search by halving for the fewest replicas; `tell` hears of every fleet. With autoscaling that is simulated beside,
+    and what its day pays."""
+    least = _least(model, demand)
+    window = demand.window(settings.requests, min(least, settings.most_simulated) / least)
+    trial = _Trial(model, demand, objectives, settings, window, tell)
+    best = _fewest(trial, least)
+    found = Plan(best, tuple(trial.found[count] for count in sorted(trial.found)), window,
+                 _share_error(trial, best) if best else {})
+    if settings.autoscale is None or best is None:
+        return replace(found, paid_replicas=float(best.replicas) if best else None)
+    return replace(found, scaled=trial.scaled(settings.autoscale, best.replicas),
+                   paid_replicas=_paid(model, demand, settings.autoscale))
+
+
+def _least(model: ReplicaModel, demand: Demand) -> int:
+    """Fewer replicas cannot serve the mean of the demand, whatever waits."""
+    each = model.most_requests_per_s(float(demand.inputs.mean()), float(demand.outputs.mean()))
+    least = max(1, math.ceil(demand.mean_per_s / each * 0.9))
+    if least > MOST_REPLICAS:
+        raise FmloadError(f"the demand needs more than {MOST_REPLICAS:,} replicas of {each:.3g} requests/s",
+                          hint="mind the unit of --demand", exit_code=EXIT_INVALID)
+    return least
+
+
+def _fewest(trial: _Trial, least: int) -> Tried | None:
+    """Doubling the excess until the objectives are kept, then halving."""
+    peak = max(least, math.ceil(least * trial.demand.peak_per_s / trial.demand.mean_per_s))
+    most = max(least + 4, math.ceil(peak * _ROOM))
+    low, high, step = least - 1, least, max(1, (peak - least) // 2, least // 20)
+    while not trial.of(high).keeps:
+        if high >= most:
+            return None
+        low, high, step = high, min(high + step, most), step * 2
+    while high - low > max(1, int(high * _FINE)):
+        middle = (low + high) // 2
+        low, high = (low, middle) if trial.of(middle).keeps else (middle, high)
+    return trial.of(high)
+
+
+class _Trial:
+    """Simulates fleets of this demand, each number of replicas once."""
+
+    def __init__(self, model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], settings: Settings,
+                 window: Window, tell: Callable[[str], None]) -> None:
+        self.model, self.demand, self.objectives, self.settings = model, demand, objectives, settings
+        self.window, self.tell = window, tell
+        self.found: dict[int, Tried] = {}
+
+    def of(self, replicas: int, simulated: int | None = None) -> Tried:
+        """A fleet of so many replicas, of which `simulated` are; by default as many as the settings say."""
+        if simulated is None and replicas in self.found:
+            return self.found[replicas]
+        count = simulated or min(replicas, self.settings.most_simulated)
+        lost = self.settings.lose if count == replicas else 0
+        # of a share of a fleet none is killed: those that are lost are missing from the start
+        serving = replicas - (self.settings.lose if count < replicas else 0)
+        tried = self._tried(replicas, self._fleet(count, lost), count / max(serving, 1))
+        if simulated is None:
+            self.found[replicas] = tried
+        return tried
+
+    def scaled(self, rule: Autoscale, replicas: int) -> Tried:
+        """The fleet with autoscaling: its limits, and the demand, divided where a share is simulated."""
+        share = min(1.0, self.settings.most_simulated / replicas)
+        own = replace(rule, least=max(1, round(rule.least * share)), most=max(1, round(rule.most * share)))
+        at_s = [self.window.begin_s]
+        first = _needed(self.model, self.demand, own, np.interp(at_s, self.demand.at_s, self.demand.per_s) * share)
+        start = int(np.clip(math.ceil(float(first[0])), own.least, own.most))
+        return self._tried(replicas, replace(self._fleet(start, self.settings.lose), autoscale=own), share)
+
+    def _fleet(self, count: int, lost: int) -> Fleet:
+        settings = self.settings
+        length = self.window.end_s - self.window.begin_s
+        return Fleet(self.model, count, settings.routing, None,
+                     tuple((length / 2, place) for place in range(min(lost, count - 1))), settings.mtbf_s,
+                     settings.restart_s, settings.detect_s, self.demand.reuse)
+
+    def _tried(self, replicas: int, fleet: Fleet, share: float) -> Tried:
+        found, sizes = [], ()
+        for number in range(self.settings.seeds):
+            self.tell(f"{replicas:,} replicas, seed {number + 1} of {self.settings.seeds}")
+            seed = self.settings.first_seed + number
+            jobs = self.demand.jobs(self.model, self.window, share, seed)
+            length = self.window.end_s - self.window.begin_s
+            outcome = simulate(replace(fleet, seed=seed), jobs, length)
+            found.append(of_window(self.model, outcome, self.window.from_s, length))
+            sizes = sizes or tuple(outcome.sizes)
+        figures = over_seeds(found)
+        return Tried(replicas, fleet.replicas, figures, judged(self.objectives, figures), sizes)
+
+
+def _share_error(trial: _Trial, best: Tried) -> dict[str, float]:
+    """Half as many simulated replicas with half the share: how far off their figures are. What is left of the error of
+    simulating a share is smaller still, as it falls with the number of replicas."""
+    if best.simulated == best.replicas or best.simulated < 2:
+        return {}
+    half = trial.of(best.replicas, best.simulated // 2)
+    names = ("ttft_p50", "ttft_p95", "ttft_p99", "e2e_p50", "e2e_p95", "e2e_p99", "utilisation")
+    return {name: half.figures[name].value / best.figures[name].value - 1 for name in names
+            if best.figures[name].value}
+
+
+def _needed(model: ReplicaModel, demand: Demand, rule: Autoscale, per_s: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """Replicas (a real number) that a rate calls for: each serves what it does with `target` of its slots taken."""
+    each = model.requests_per_s(float(demand.inputs.mean()), float(demand.outputs.mean()), rule.target * model.slots)
+    return np.asarray(per_s / each)
+
+
+def _paid(model: ReplicaModel, demand: Demand, rule: Autoscale) -> float:
+    at_s = np.arange(0.0, demand.lasts_s, 10.0)
+    return paid(rule, at_s, _needed(model, demand, rule, np.interp(at_s, demand.at_s, demand.per_s)))
