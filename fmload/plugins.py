@@ -405,6 +405,7 @@ COMMANDS = Registry("command", {
     "audit": "fmload.cli.audit",
     "compare": "fmload.cli.compare",
     "import": "fmload.cli.import_",
+    "capacity": "fmload.cli.capacity",
     "prices": "fmload.cli.prices",
     "deploy": "fmload.cli.deploy",
     "evaluate": "fmload.cli.evaluate",

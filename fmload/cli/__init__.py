@@ -11,6 +11,7 @@ HELP = {
     "audit": "check the numbers of a results folder or a published file",
     "compare": "compare results folders",
     "import": "bring in another tool's results, as published beside as corrected",
+    "capacity": "plan how many replicas a demand needs, and what they cost",
     "prices": "show or refresh the price table",
     "deploy": "plan, check, policy, up, status, down, sweep",
     "evaluate": "score the kept answers",

@@ -106,6 +106,16 @@ class Results:
         return self.root / "report.html"
 
     @property
+    def capacity_html(self) -> Path:
+        """The page of the capacity plan that was made last."""
+        return self.root / "capacity.html"
+
+    @property
+    def capacity_json(self) -> Path:
+        """The same plan, for programs and for the report."""
+        return self.root / "capacity.json"
+
+    @property
     def figures(self) -> Path:
         return self.root / "figures"
 

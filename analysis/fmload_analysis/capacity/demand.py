@@ -13,7 +13,7 @@ from fmload_analysis.capacity.replica import Job
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 STEP_S = 10.0  # of the curve's grid
-LEAST_WINDOW_S = 300.0
+LEAST_WINDOW_S = 120.0
 WARMUP = 0.15  # of a simulated window: an empty fleet fills up
 _BEFORE = 0.35  # of the window lies before the busiest part of it begins
 

@@ -45,7 +45,8 @@ class Outcome:
     """What became of the jobs, and of the fleet: seconds of replicas that were paid for, busy, and of slots taken."""
 
     jobs: list[Job]
-    end_s: float
+    until_s: float
+    end_s: float = 0.0
     paid_s: float = 0.0
     busy_s: float = 0.0
     slot_s: float = 0.0
@@ -167,7 +168,7 @@ class _Simulation:
 
     def _start(self, now_s: float, startup_s: float) -> None:
         number = len(self.all)
-        self.all[number] = Replica(self.fleet.model, number)
+        self.all[number] = Replica(self.fleet.model, number, self.until_s)
         self.paid_from[number] = now_s
         self._resized(now_s)
         if startup_s:

@@ -11,7 +11,7 @@ from fmload.config.objectives import Objective, broken, parse_objectives
 from fmload_analysis.capacity.figures import STATISTICS, Estimate
 
 KEEPS_UP = 0.97  # requests that end ÷ requests that come, over a window: less is a queue that grows
-BUSY = 0.8  # without objectives: replicas at work for no more of their time
+BUSY = 0.8  # without objectives: replicas do no more than this share of what they could
 _METRICS = ("ttft", "e2e", "tpot")
 Result = Literal["kept", "unclear", "missed"]
 
@@ -56,7 +56,7 @@ def _number(limit: object) -> object:
 
 
 def judged(objectives: Sequence[Objective], found: Mapping[str, Estimate]) -> tuple[Judged, ...]:
-    """Each objective, and that the fleet keeps up; without objectives that it is not busier than 80 % as well.
+    """Each objective, and that the fleet keeps up; without objectives that it does no more than 80 % of what it could as well.
 
     Kept: the whole interval is within the limit; missed: none of it is.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from fmload_analysis.capacity.model import ReplicaModel
 
 MOST_REPLICAS = 10_000_000
 _ROOM = 4.0  # times the least that could serve the demand: more replicas than that never help
+_FAR = 1.5  # times its limit: such a fleet needs no more seeds
 _FINE = 0.005  # the number of replicas is found to half a percent
 
 
@@ -162,8 +163,16 @@ class _Trial:
             outcome = simulate(replace(fleet, seed=seed), jobs, length)
             found.append(of_window(self.model, outcome, self.window.from_s, length))
             sizes = sizes or tuple(outcome.sizes)
+            if number == 1 and self._hopeless(found):
+                break
         figures = over_seeds(found)
         return Tried(replicas, fleet.replicas, figures, judged(self.objectives, figures), sizes)
+
+    def _hopeless(self, found: Sequence[Mapping[str, float]]) -> bool:
+        """Whether every seed so far misses an objective by a half: more seeds would not change that."""
+        rows = [judged(self.objectives, {name: Estimate(value) for name, value in one.items()}) for one in found]
+        return any(all(row.found.value > _FAR * row.limit for row in of_one) for of_one in zip(*rows, strict=True)
+                   if of_one[0].name != "kept_up")
 
 
 def _share_error(trial: _Trial, best: Tried) -> dict[str, float]:

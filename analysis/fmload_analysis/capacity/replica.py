@@ -34,10 +34,11 @@ class Replica:
     """A `ReplicaModel` at work. `offer` takes a request, `advance` does what is due at `due_s`."""
 
     __slots__ = ("_ahead", "_batch", "_held", "_left", "_model", "_prefilling", "_run_s", "_since_s", "_steps",
-                 "_waited", "busy_s", "due_s", "largest", "number", "queue", "slot_s")
+                 "_waited", "busy_s", "due_s", "largest", "number", "queue", "slot_s", "until_s")
 
-    def __init__(self, model: ReplicaModel, number: int = 0) -> None:
+    def __init__(self, model: ReplicaModel, number: int = 0, until_s: float = NEVER) -> None:
         self._model = model
+        self.until_s = until_s  # what is done later counts in neither busy_s nor slot_s
         self.number = number
         self.queue: deque[Job] = deque()
         self._batch: list[tuple[int, int, Job]] = []  # by the step at which they end
@@ -69,8 +70,9 @@ class Replica:
     def advance(self) -> list[Job]:
         """End what is under way at `due_s` and begin the next; the requests that have ended."""
         now_s, ended = self.due_s, []
-        self.busy_s += now_s - self._since_s
-        self.slot_s += (now_s - self._since_s) * self._running
+        worked_s = min(now_s, self.until_s) - min(self._since_s, self.until_s)
+        self.busy_s += worked_s
+        self.slot_s += worked_s * self._running
         self._held += len(self._batch) * self._ahead
         self._steps += self._ahead
         self._waited += self._ahead

@@ -1,0 +1,210 @@
+"""The answer of a capacity plan: every option, what it needs and what it costs; and the same as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmload.base.errors import Faults, FmloadError
+from fmload.config.objectives import Objective
+from fmload.pricing.resolve import Pricing, Unpriced, resolve
+from fmload.pricing.table import PriceTable, load_prices
+from fmload_analysis.capacity.demand import Demand, demand_of
+from fmload_analysis.capacity.demand_file import DemandFile
+from fmload_analysis.capacity.evidence import Floats, Seen, seen
+from fmload_analysis.capacity.fit import Fitted, fit
+from fmload_analysis.capacity.money import ByToken, by_model, by_pricing, month_usd, requests_per_month
+from fmload_analysis.capacity.plan import Plan, Settings, plan
+from fmload_analysis.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One endpoint as a replica. `usd_per_hour` is of one; `remarks` are what the demand asks beyond what was
+    measured."""
+
+    name: str
+    instance_type: str | None
+    emulated: str | None
+    fitted: Fitted
+    plan: Plan
+    usd_per_hour: float | None
+    price_source: str
+    remarks: tuple[str, ...]
+
+    @property
+    def month_usd(self) -> float | None:
+        """What the replicas that are needed cost a month, all the time."""
+        return month_usd(self.plan.best.replicas if self.plan.best else None, self.usd_per_hour)
+
+    @property
+    def scaled_month_usd(self) -> float | None:
+        """With autoscaling; None without."""
+        return month_usd(self.plan.paid_replicas, self.usd_per_hour) if self.plan.scaled else None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Options in the order in which they were named; `unjudged` are objectives that a simulation cannot judge."""
+
+    demand: Demand
+    settings: Settings
+    objectives: tuple[Objective, ...]
+    unjudged: tuple[str, ...]
+    options: tuple[Option, ...]
+    by_token: tuple[ByToken, ...]
+
+    @property
+    def requests_per_month(self) -> float:
+        """Requests in 730 hours."""
+        return requests_per_month(self.demand)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a plan is asked for; `endpoints` empty: all of every run."""
+
+    spec: DemandFile
+    text: str
+    objectives: tuple[Objective, ...]
+    unjudged: tuple[str, ...]
+    settings: Settings
+    endpoints: tuple[str, ...] = ()
+    token_models: tuple[str, ...] = ()
+
+
+def answer(runs: Sequence[Run], asked: Asked, tell: Callable[[str], None] = lambda said: None) -> Answer:
+    """Fit, plan and price every endpoint of the runs. Raises FmloadError for all that cannot be planned with, in one
+    pass."""
+    chosen = _chosen(runs, asked.endpoints)
+    found, faults = {}, Faults()
+    for run, name in chosen:
+        with faults.kept():
+            stages = seen(run, name)
+            if not isinstance(priced := _priced(run, name), Pricing) or not priced.by_token:
+                found[run.name, name] = (run, stages, priced, fit(name, stages, tell))
+            else:
+                found[run.name, name] = (run, stages, priced, None)
+    faults.check()
+    demand = demand_of(asked.spec, asked.text, *_lengths([stages for _, stages, _, _ in found.values()]))
+    options, tokens = [], []
+    for (of_run, name), (run, stages, priced, fitted) in found.items():
+        title = name if len(runs) == 1 else f"{of_run} · {name}"
+        if fitted is None:
+            tokens.append(by_pricing(title, priced, demand))
+        else:
+            options.append(_option(title, run, name, stages, priced, fitted, demand, asked, tell))
+    table = _table(runs[0])
+    tokens += [by_model(model, runs[0].spec.get("region"), demand, table) for model in asked.token_models]
+    return Answer(demand, asked.settings, asked.objectives, asked.unjudged, tuple(options), tuple(tokens))
+
+
+def _chosen(runs: Sequence[Run], endpoints: Sequence[str]) -> list[tuple[Run, str]]:
+    known = [(run, name) for run in runs for name in dict.fromkeys(stage.endpoint for stage in run.stages)]
+    faults = Faults()
+    for name in endpoints:
+        if name not in [of for _, of in known]:
+            faults.add(FmloadError(f"--endpoint {name}: no stage of it was measured",
+                                   hint=f"there are {', '.join(dict.fromkeys(of for _, of in known))}"))
+    faults.check()
+    return [(run, name) for run, name in known if not endpoints or name in endpoints]
+
+
+def _table(run: Run) -> PriceTable:
+    own = run.spec.get("prices")
+    return load_prices(Path(own) if own else None)
+
+
+def _priced(run: Run, name: str) -> Pricing | Unpriced:
+    return resolve(run.endpoint(name).terms, _table(run))
+
+
+def _lengths(stages: Sequence[Sequence[Seen]]) -> tuple[Floats, Floats]:
+    """The lengths of all requests that were answered: input and output tokens."""
+    every = [one for some in stages for one in some]
+    if not every:
+        return np.array([1.0]), np.array([1.0])
+    return np.concatenate([one.input_tokens for one in every]), np.concatenate([one.output_tokens for one in every])
+
+
+def _option(title: str, run: Run, name: str, stages: Sequence[Seen], priced: Pricing | Unpriced, fitted: Fitted,
+            demand: Demand, asked: Asked, tell: Callable[[str], None]) -> Option:
+    found = plan(fitted.model, demand, asked.objectives, asked.settings, lambda said: tell(f"{title}: {said}"))
+    endpoint = run.endpoint(name)
+    addresses = len({one.address for one in stages})
+    hourly = priced.usd_per_hour / addresses if isinstance(priced, Pricing) and priced.usd_per_hour is not None else None
+    source = priced.source if isinstance(priced, Pricing) else str(priced)
+    return Option(title, endpoint.instance_type, endpoint.emulated or _emulator(run, name), fitted, found, hourly, source,
+                  tuple(_remarks(fitted, demand, found)))
+
+
+def _emulator(run: Run, name: str) -> str | None:
+    """The profile of an emulator that the run file deploys."""
+    entry = next((one for one in run.spec.get("endpoints") or [] if one.get("name") == name), {})
+    deployed = entry.get("deploy")
+    return str(deployed["emulator"]) if isinstance(deployed, dict) and deployed.get("emulator") else None
+
+
+def _remarks(fitted: Fitted, demand: Demand, found: Plan) -> list[str]:
+    told = []
+    for what, values, (least, most) in (("prompts", demand.inputs, fitted.input_tokens),
+                                        ("answers", demand.outputs, fitted.output_tokens)):
+        beyond = float(((values > 1.05 * most) | (values < 0.95 * least)).mean())
+        if beyond > 0.01:
+            told.append(f"{beyond:.0%} of the demand's {what} are longer or shorter than any that was measured "
+                        f"({least:.0f} to {most:.0f} tokens): their times are extrapolated")
+    worst = max((abs(off) for off in found.share_error.values()), default=0.0)
+    if worst > 0.05:
+        told.append(f"figures of half as many simulated replicas are up to {worst:.0%} off: simulate more (--simulate)")
+    return told
+
+
+def as_json(found: Answer) -> dict[str, Any]:
+    """Everything as JSON, NaN as null: what the report's section and other programs read."""
+    demand = found.demand
+    whole: dict[str, Any] = {
+        "schema": 1,
+        "demand": {"text": demand.text, "mean_per_s": demand.mean_per_s, "peak_per_s": demand.peak_per_s,
+                   "requests_per_month": found.requests_per_month, "input_tokens_mean": float(demand.inputs.mean()),
+                   "output_tokens_mean": float(demand.outputs.mean())},
+        "settings": asdict(found.settings),
+        "objectives": {one.name: one.limit for one in found.objectives}, "unjudged": list(found.unjudged),
+        "options": [_option_json(one) for one in found.options],
+        "by_token": [asdict(one) for one in found.by_token]}
+    cleaned: dict[str, Any] = _clean(whole)
+    return cleaned
+
+
+def _option_json(option: Option) -> dict[str, Any]:
+    best, scaled = option.plan.best, option.plan.scaled
+    return {
+        "name": option.name, "instance_type": option.instance_type, "emulated": option.emulated,
+        "replicas": best.replicas if best else None, "usd_per_hour": option.usd_per_hour,
+        "usd_per_month": option.month_usd, "price_source": option.price_source,
+        "autoscaled": None if scaled is None else {
+            "mean_replicas": option.plan.paid_replicas, "usd_per_month": option.scaled_month_usd,
+            "keeps": scaled.keeps, **_tried_json(scaled)},
+        "fleets": [{"keeps": one.keeps, **_tried_json(one)} for one in option.plan.tried],
+        "window": asdict(option.plan.window), "share_error": option.plan.share_error,
+        "model": asdict(option.fitted.model), "fit_error": option.fitted.error,
+        "fit": [{**asdict(row), "error": row.error} for row in option.fitted.rows],
+        "warnings": [*option.fitted.warnings, *option.remarks]}
+
+
+def _tried_json(one: Any) -> dict[str, Any]:
+    return {"replicas": one.replicas, "simulated": one.simulated,
+            "figures": {name: asdict(value) for name, value in one.figures.items()},
+            "objectives": {row.name: row.result for row in one.rows}}
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _clean(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,208 @@
+"""`fmload capacity`: how many replicas a demand needs and what they cost, simulated from a run of one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fmload.base.errors import EXIT_OBJECTIVES, EXIT_OK, Faults, FmloadError
+from fmload.base.units import parse_duration_s
+
+if TYPE_CHECKING:
+    from fmload_analysis.capacity.answer import Answer, Asked
+    from fmload_analysis.capacity.autoscale import Autoscale
+    from fmload_analysis.run import Run
+
+TOLD_EVERY_S = 2.0
+ROUTING = ("round_robin", "least_busy", "prefix_aware")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `fmload capacity`."""
+    add = parser.add_argument
+    add("run", nargs="+", type=Path, metavar="RUN", help="results folders; each endpoint in them is an option")
+    add("--demand", required=True, metavar="FILE|RATE", help="20/s, 10M/day, 1e9/day; a demand file (YAML), or a trace")
+    add("--objective", action="append", default=[], metavar="NAME=LIMIT",
+        help="such as ttft_p95=2s, in the place of the run's own; repeatable")
+    add("--routing", choices=ROUTING, default="round_robin", help="which replica a request goes to (%(default)s)")
+    add("--autoscale", metavar="MIN-MAX[,KEY=VALUE]", help="replicas by load: 2-40,target=0.6,startup=3m,cooldown=5m")
+    add("--lose", type=_count, default=0, metavar="N", help="replicas that fail half-way and do not come back")
+    add("--mtbf", type=_seconds, metavar="TIME", help="mean time between failures of one replica, such as 24h")
+    add("--restart", type=_seconds, default=180.0, metavar="TIME", help="until a failed replica is replaced (3m)")
+    add("--detect", type=_seconds, default=0.0, metavar="TIME", help="for so long a failed replica still gets requests")
+    add("--per-token", action="append", default=[], metavar="MODEL",
+        help="a model of the price table, to show what the demand costs by the token; repeatable")
+    add("--endpoint", action="append", default=[], metavar="NAME", help="plan with these alone; repeatable")
+    add("--seeds", type=_some, default=5, metavar="N", help="simulations of each fleet (%(default)s)")
+    add("--seed", type=_count, default=1, metavar="N", help="the first of them (%(default)s)")
+    add("--requests", type=_some, default=6000, metavar="N", help="of one simulation, about (%(default)s)")
+    add("--simulate", type=_some, default=16, metavar="N", help="replicas that are simulated at most (%(default)s)")
+    add("--json", action="store_true", help="print capacity.json's content instead")
+    add("--out", type=Path, metavar="FOLDER", help="where capacity.html and capacity.json go (the first RUN)")
+
+
+def _count(text: str) -> int:
+    value = int(text) if text.isdecimal() else -1
+    if not 0 <= value <= 10_000_000:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 to 10,000,000")
+    return value
+
+
+def _some(text: str) -> int:
+    if not _count(text):
+        raise argparse.ArgumentTypeError("must be 1 at least")
+    return _count(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return parse_duration_s(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the plan, show it; 3 where no option keeps the objectives, else 0."""
+    from fmload_analysis.capacity.answer import answer, as_json
+    from fmload_analysis.capacity.page import write
+
+    runs, asked = _asked(args)
+    found = answer(runs, asked, Progress())
+    paths = write(_folder(args), runs[0].name, found)
+    if args.json:
+        print(json.dumps(as_json(found), indent=1, ensure_ascii=False))
+    else:
+        _show(found, paths)
+    return EXIT_OK if any(one.plan.best for one in found.options) or not found.options else EXIT_OBJECTIVES
+
+
+def _folder(args: argparse.Namespace) -> Path:
+    folder: Path = args.out or args.run[0]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _asked(args: argparse.Namespace) -> tuple[list[Run], Asked]:
+    """The runs and what is asked for. Raises FmloadError with all that is wrong in one pass."""
+    from fmload_analysis.capacity.answer import Asked
+    from fmload_analysis.capacity.demand_file import read_demand
+    from fmload_analysis.capacity.limits import objectives_of
+    from fmload_analysis.capacity.plan import Settings
+    from fmload_analysis.run import open_run
+
+    faults, runs = Faults(), []
+    spec = objectives = autoscale = None
+    for path in args.run:
+        with faults.kept():
+            runs.append(open_run(path))
+    with faults.kept():
+        spec = read_demand(args.demand)
+    with faults.kept():
+        objectives = objectives_of((runs[0].spec.get("objectives") or {}) if runs else {}, args.objective)
+    with faults.kept():
+        autoscale = _autoscale(args.autoscale)
+    faults.check()
+    assert spec is not None and objectives is not None
+    settings = Settings(args.routing, autoscale, args.lose, args.mtbf, args.restart, args.detect, args.seeds, args.seed,
+                        args.requests, args.simulate)
+    return runs, Asked(spec, args.demand, *objectives, settings, tuple(args.endpoint), tuple(args.per_token))
+
+
+def _autoscale(text: str | None) -> Autoscale | None:
+    """`2-40,target=0.6,startup=3m,cooldown=5m`."""
+    from fmload_analysis.capacity.autoscale import Autoscale
+
+    if text is None:
+        return None
+    limits, *pairs = text.split(",")
+    least, _, most = limits.partition("-")
+    faults, given = Faults(), {}
+    if not (least.isdecimal() and most.isdecimal() and 0 < int(least) <= int(most)):
+        faults.add(_wrong(text, f"'{limits}' is not MIN-MAX, two numbers of replicas from 1 on"))
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        with faults.kept():
+            given |= _setting(text, key, value)
+    faults.check()
+    return Autoscale(int(least), int(most), **given)
+
+
+def _setting(text: str, key: str, value: str) -> dict[str, float]:
+    if key not in ("target", "startup", "cooldown", "look"):
+        raise _wrong(text, f"unknown key '{key}'; known: target, startup, cooldown, look")
+    try:
+        number = float(value) if key == "target" else parse_duration_s(value)
+    except ValueError as error:
+        raise _wrong(text, f"{key}={value}: {error}") from error
+    if (key == "target" and not 0 < number <= 1) or (key == "look" and number <= 0):
+        raise _wrong(text, f"{key}={value}: must be above 0" + (", and 1 at most" if key == "target" else ""))
+    return {key if key == "target" else f"{key}_s": number}
+
+
+def _wrong(text: str, why: str) -> FmloadError:
+    return FmloadError(f"--autoscale {text}: {why}", hint="for example --autoscale 2-40,target=0.6,startup=3m,cooldown=5m")
+
+
+class Progress:
+    """What is being simulated, on stderr, every two seconds from the second on."""
+
+    def __init__(self) -> None:
+        self._told_s = time.monotonic()
+
+    def __call__(self, said: str) -> None:
+        if time.monotonic() - self._told_s >= TOLD_EVERY_S:
+            self._told_s = time.monotonic()
+            print(said, file=sys.stderr, flush=True)
+
+
+def _show(found: Answer, paths: tuple[Path, Path]) -> None:
+    """The headline, the options and the warnings on the terminal."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+    from rich.table import Table
+
+    from fmload_analysis.capacity.words import headline
+    from fmload_analysis.document import formats
+
+    console = Console(highlight=False)
+    for sentence in headline(found):
+        console.print(Markdown(sentence))
+    table = Table("option", "replicas", "USD a month", "TTFT p50", "p95", "p99", "E2E p50", "p95", "p99", "utilisation",
+                  "objectives", box=None)
+    for row in _rows(found):
+        table.add_row(*row)
+    console.print(table)
+    for option in found.options:
+        console.print(f"{option.name}: the model of one replica is {option.fitted.error:.1%} off what was measured, on "
+                      "average", soft_wrap=True)
+        for warning in (*option.fitted.warnings, *option.remarks):
+            console.print(f"[yellow]WARN[/] {option.name}: {warning}", soft_wrap=True)
+    if found.unjudged:
+        console.print(f"not judged: {formats.listed(found.unjudged)}")
+    console.print(f"plan: {paths[0]}\n      {paths[1]}", soft_wrap=True)
+
+
+def _rows(found: Answer) -> list[list[str]]:
+    from fmload_analysis.capacity.words import kept, option_name
+    from fmload_analysis.document import formats
+
+    rows = []
+    for one in found.options:
+        fleets = [(option_name(one), one.plan.best, one.month_usd, one.plan.best.replicas if one.plan.best else None)]
+        if one.plan.scaled:
+            fleets.append((f"{option_name(one)}, autoscaled", one.plan.scaled, one.scaled_month_usd,
+                           one.plan.paid_replicas))
+        for title, tried, usd, replicas in fleets:
+            if tried is None:
+                rows.append([title, *["n/a"] * 9, "no number keeps them"])
+                continue
+            figures = [formats.text(tried.figures[f"{metric}_{stat}"].value, formats.duration)
+                       for metric in ("ttft", "e2e") for stat in ("p50", "p95", "p99")]
+            rows.append([title, formats.text(replicas, lambda value: f"{value:,.4g}"), formats.text(usd, formats.usd),
+                         *figures, formats.text(tried.figures["utilisation"].value, formats.percent), kept(tried)])
+    return rows + [[f"{one.name}, by the token", "", formats.text(one.usd_per_month, formats.usd), *[""] * 7,
+                    "not simulated"] for one in found.by_token]
