@@ -363,6 +363,7 @@ SECTIONS = Registry("report section", {
     "errors": "fmload_analysis.report.sections.errors:render",
     "safe_check": "fmload_analysis.report.sections.safe_check:render",
     "cost": "fmload_analysis.report.sections.cost:render",
+    "capacity": "fmload_analysis.report.sections.capacity:render",
     "quality": "fmload_analysis.report.sections.quality:render",
     "limits": "fmload_analysis.report.sections.limits:render",
     "endpoint_metrics": "fmload_analysis.report.sections.endpoint_metrics:render",

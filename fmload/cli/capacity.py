@@ -13,8 +13,11 @@ from fmload.base.errors import EXIT_OBJECTIVES, EXIT_OK, Faults, FmloadError
 from fmload.base.units import parse_duration_s
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from fmload_analysis.capacity.answer import Answer, Asked
     from fmload_analysis.capacity.autoscale import Autoscale
+    from fmload_analysis.capacity.plan import Tried
     from fmload_analysis.run import Run
 
 TOLD_EVERY_S = 2.0
@@ -120,7 +123,8 @@ def _autoscale(text: str | None) -> Autoscale | None:
         return None
     limits, *pairs = text.split(",")
     least, _, most = limits.partition("-")
-    faults, given = Faults(), {}
+    faults = Faults()
+    given: dict[str, float] = {}
     if not (least.isdecimal() and most.isdecimal() and 0 < int(least) <= int(most)):
         faults.add(_wrong(text, f"'{limits}' is not MIN-MAX, two numbers of replicas from 1 on"))
     for pair in pairs:
@@ -144,7 +148,8 @@ def _setting(text: str, key: str, value: str) -> dict[str, float]:
 
 
 def _wrong(text: str, why: str) -> FmloadError:
-    return FmloadError(f"--autoscale {text}: {why}", hint="for example --autoscale 2-40,target=0.6,startup=3m,cooldown=5m")
+    return FmloadError(f"--autoscale {text}: {why}",
+                       hint="for example --autoscale 2-40,target=0.6,startup=3m,cooldown=5m")
 
 
 class Progress:
@@ -163,7 +168,6 @@ def _show(found: Answer, paths: tuple[Path, Path]) -> None:
     """The headline, the options and the warnings on the terminal."""
     from rich.console import Console
     from rich.markdown import Markdown
-    from rich.table import Table
 
     from fmload_analysis.capacity.words import headline
     from fmload_analysis.document import formats
@@ -171,11 +175,8 @@ def _show(found: Answer, paths: tuple[Path, Path]) -> None:
     console = Console(highlight=False)
     for sentence in headline(found):
         console.print(Markdown(sentence))
-    table = Table("option", "replicas", "USD a month", "TTFT p50", "p95", "p99", "E2E p50", "p95", "p99", "utilisation",
-                  "objectives", box=None)
-    for row in _rows(found):
-        table.add_row(*row)
-    console.print(table)
+    console.print()
+    console.print(_table(found))
     for option in found.options:
         console.print(f"{option.name}: the model of one replica is {option.fitted.error:.1%} off what was measured, on "
                       "average", soft_wrap=True)
@@ -186,23 +187,42 @@ def _show(found: Answer, paths: tuple[Path, Path]) -> None:
     console.print(f"plan: {paths[0]}\n      {paths[1]}", soft_wrap=True)
 
 
-def _rows(found: Answer) -> list[list[str]]:
-    from fmload_analysis.capacity.words import kept, option_name
+def _table(found: Answer) -> Table:
+    """A column a fleet, a row a figure: options are few, and figures many."""
+    from rich.table import Table
+
+    from fmload_analysis.capacity.words import option_name
+
+    fleets: list[tuple[str, Tried | None, float | None, float | None]] = [
+        (option_name(one), one.plan.best, one.month_usd, one.plan.best.replicas if one.plan.best else None)
+        for one in found.options]
+    fleets += [(f"{option_name(one)}, autoscaled", one.plan.scaled, one.scaled_month_usd, one.plan.paid_replicas)
+               for one in found.options if one.plan.scaled]
+    columns = [[title, *_cells(tried, usd, replicas)] for title, tried, usd, replicas in fleets]
+    columns += [[f"{one.name}, by the token", "", _usd(one.usd_per_month)] for one in found.by_token]
+    table = Table("", *(column[0] for column in columns), box=None)
+    for number, name in enumerate(_ROWS, 1):
+        table.add_row(name, *(column[number] if number < len(column) else "" for column in columns))
+    return table
+
+
+_STATISTICS = [f"{metric}_{stat}" for metric in ("ttft", "e2e") for stat in ("p50", "p95", "p99")]
+_ROWS = ("replicas", "a month", *(name.upper().replace("_P", " p") for name in _STATISTICS), "utilisation",
+         "objectives")
+
+
+def _cells(tried: Tried | None, usd: float | None, replicas: float | None) -> list[str]:
+    from fmload_analysis.capacity.words import kept, shown
     from fmload_analysis.document import formats
 
-    rows = []
-    for one in found.options:
-        fleets = [(option_name(one), one.plan.best, one.month_usd, one.plan.best.replicas if one.plan.best else None)]
-        if one.plan.scaled:
-            fleets.append((f"{option_name(one)}, autoscaled", one.plan.scaled, one.scaled_month_usd,
-                           one.plan.paid_replicas))
-        for title, tried, usd, replicas in fleets:
-            if tried is None:
-                rows.append([title, *["n/a"] * 9, "no number keeps them"])
-                continue
-            figures = [formats.text(tried.figures[f"{metric}_{stat}"].value, formats.duration)
-                       for metric in ("ttft", "e2e") for stat in ("p50", "p95", "p99")]
-            rows.append([title, formats.text(replicas, lambda value: f"{value:,.4g}"), formats.text(usd, formats.usd),
-                         *figures, formats.text(tried.figures["utilisation"].value, formats.percent), kept(tried)])
-    return rows + [[f"{one.name}, by the token", "", formats.text(one.usd_per_month, formats.usd), *[""] * 7,
-                    "not simulated"] for one in found.by_token]
+    if tried is None:
+        return ["n/a", "n/a", *["n/a"] * len(_STATISTICS), "n/a", "no number keeps them"]
+    return [formats.text(replicas, lambda value: f"{value:,.4g}"), _usd(usd),
+            *(shown(tried.figures[name], formats.duration) for name in _STATISTICS),
+            formats.text(tried.figures["utilisation"].value, formats.percent), kept(tried)]
+
+
+def _usd(usd: float | None) -> str:
+    from fmload_analysis.document import formats
+
+    return formats.text(usd, formats.usd)

@@ -16,6 +16,7 @@ BENCHES = {
     "telemetry": "what collectors cost: CPU; the error of the token stamps and the lateness of sends beside them",
     "shapes": "load shapes, traces and a stall: asked against achieved",
     "search": "stages of a search beside those of a grid, against a known capacity",
+    "capacity_plan": "fleets of 2, 4 and 8 measured, beside what a run of one predicts of them",
     "stacks": "a search over 48 candidates beside the grid: found, and in what part of the time",
     "scaling": "1, 2 and 4 workers, and what they cost the master",
     "analysis": "a million requests: time and peak memory",

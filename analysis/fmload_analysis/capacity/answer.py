@@ -82,7 +82,8 @@ def answer(runs: Sequence[Run], asked: Asked, tell: Callable[[str], None] = lamb
     """Fit, plan and price every endpoint of the runs. Raises FmloadError for all that cannot be planned with, in one
     pass."""
     chosen = _chosen(runs, asked.endpoints)
-    found, faults = {}, Faults()
+    found: dict[tuple[str, str], tuple[Run, list[Seen], Pricing | Unpriced, Fitted | None]] = {}
+    faults = Faults()
     for run, name in chosen:
         with faults.kept():
             stages = seen(run, name)
@@ -137,16 +138,16 @@ def _option(title: str, run: Run, name: str, stages: Sequence[Seen], priced: Pri
     found = plan(fitted.model, demand, asked.objectives, asked.settings, lambda said: tell(f"{title}: {said}"))
     endpoint = run.endpoint(name)
     addresses = len({one.address for one in stages})
-    hourly = priced.usd_per_hour / addresses if isinstance(priced, Pricing) and priced.usd_per_hour is not None else None
+    usd_per_hour = priced.usd_per_hour if isinstance(priced, Pricing) else None
+    hourly = None if usd_per_hour is None else usd_per_hour / addresses
     source = priced.source if isinstance(priced, Pricing) else str(priced)
-    return Option(title, endpoint.instance_type, endpoint.emulated or _emulator(run, name), fitted, found, hourly, source,
-                  tuple(_remarks(fitted, demand, found)))
+    return Option(title, endpoint.instance_type, endpoint.emulated or _emulator(run, name), fitted, found, hourly,
+                  source, tuple(_remarks(fitted, demand, found)))
 
 
 def _emulator(run: Run, name: str) -> str | None:
     """The profile of an emulator that the run file deploys."""
-    entry = next((one for one in run.spec.get("endpoints") or [] if one.get("name") == name), {})
-    deployed = entry.get("deploy")
+    deployed = next((one.get("deploy") for one in run.spec.get("endpoints") or [] if one.get("name") == name), None)
     return str(deployed["emulator"]) if isinstance(deployed, dict) and deployed.get("emulator") else None
 
 
@@ -159,8 +160,10 @@ def _remarks(fitted: Fitted, demand: Demand, found: Plan) -> list[str]:
             told.append(f"{beyond:.0%} of the demand's {what} are longer or shorter than any that was measured "
                         f"({least:.0f} to {most:.0f} tokens): their times are extrapolated")
     worst = max((abs(off) for off in found.share_error.values()), default=0.0)
-    if worst > 0.05:
-        told.append(f"figures of half as many simulated replicas are up to {worst:.0%} off: simulate more (--simulate)")
+    if worst > 0.1:
+        told.append(f"simulating a quarter as many replicas is up to {worst:.0%} off, so that some {worst / 3:.0%} "
+                    f"may be "
+                    "left of the error of simulating a share: simulate more (--simulate)")
     return told
 
 

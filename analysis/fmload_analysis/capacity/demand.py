@@ -75,6 +75,15 @@ class Demand:
         begin_s = min(max(begin_s, 0.0), self.lasts_s - length)
         return Window(begin_s, begin_s + length)
 
+    def steepest(self, startup_s: float, least_s: float) -> Window:
+        """The part in which the rate grows the most while a replica starts: what autoscaling is tried by."""
+        length = min(max(least_s, 2 * startup_s + 600.0), self.lasts_s)
+        later = np.interp(np.minimum(self.at_s + startup_s, self.lasts_s), self.at_s, self.per_s)
+        growth = later - self.per_s
+        begin_s = float(self.at_s[int(np.argmax(growth))]) - _BEFORE * length
+        begin_s = min(max(begin_s, 0.0), self.lasts_s - length)
+        return Window(begin_s, begin_s + length)
+
     def _busiest(self, length: float) -> float:
         sums = self._integrated()
         ends = np.interp(np.minimum(self.at_s + length, self.lasts_s), self.at_s, sums)
@@ -93,10 +102,10 @@ class Demand:
             at_s, places = self._thinned(self.instants, window, share, seed)
         else:
             at_s = self._arrivals(window, share, seed)
-            places = draw.integers(len(self.inputs), size=len(at_s))
+            places = draw.integers(len(self.inputs), size=len(at_s)).tolist()
         sessions = self._sessions(at_s, share, seed)
         return [Job(number, float(at_s[number]), float(self.inputs[place]), model.steps(float(self.outputs[place])),
-                    sessions[number]) for number, place in enumerate(places.tolist())]
+                    sessions[number]) for number, place in enumerate(places)]
 
     def _arrivals(self, window: Window, share: float, seed: int) -> Floats:
         """Arrivals of one a second through the inverse of the integrated rate (the time-rescaling theorem)."""
@@ -113,7 +122,7 @@ class Demand:
         shape = self.burstiness if self.spread == "gamma" else 1.0
         return np.cumsum(draw.gamma(shape, 1 / shape, count))
 
-    def _thinned(self, instants: Floats, window: Window, share: float, seed: int) -> tuple[Floats, Floats]:
+    def _thinned(self, instants: Floats, window: Window, share: float, seed: int) -> tuple[Floats, list[int]]:
         """Each request of the trace `scale × share` times: the whole part of that always, the rest by chance; further
         copies come within the mean gap of ten requests."""
         draw = np.random.default_rng([seed, 0])
@@ -125,7 +134,7 @@ class Demand:
         late = draw.random(len(places)) * 10 * self.lasts_s / max(len(instants), 1) * again
         at_s = instants[places] + late - window.begin_s
         order = np.argsort(at_s, kind="stable")
-        return at_s[order], places[order]
+        return at_s[order], places[order].tolist()
 
     def _sessions(self, at_s: Floats, share: float, seed: int) -> list[int]:
         """Which session each request is of, -1 without any: so many are under way that one asks again after its pause

@@ -82,17 +82,20 @@ class DemandFile(Strict):
     day: Wave | Annotated[list[Level], Field(min_length=2, max_length=1440)] | None = Field(
         None, description="a curve {low: 0.2}, or rates at even times over the day, of any scale")
     flash: Flash | None = Field(None, description="a crowd that comes at once")
-    spread: Literal["poisson", "constant", "gamma"] = Field("poisson", description="how arrivals spread around the rate")
+    spread: Literal["poisson", "constant", "gamma"] = Field(
+        "poisson", description="how arrivals spread around the rate")
     burstiness: float = Field(1.0, ge=0.001, le=limits.FACTOR, description="of the gaps, with spread: gamma")
     trace: PromptSpec | None = Field(None, description="a trace as prompts name it: source and files")
-    lengths: Lengths | None = Field(None, description="the same lengths for every request; else the trace's or the run's")
+    lengths: Lengths | None = Field(
+        None, description="the same lengths for every request; else the trace's or the run's")
     sessions: Sessions | None = Field(None, description="for routing by prefix")
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
         both = ("users", "requests_per_user_per_day")
         if any(key in given for key in both) and not all(key in given for key in both):
-            yield next(key for key in both if key in given), f"goes with {next(key for key in both if key not in given)}"
+            present, absent = both if both[0] in given else both[::-1]
+            yield present, f"goes with {absent}"
         if "rate" in given and "users" in given:
             yield "rate", "users say it already; leave one of them out"
         if not {"rate", "users", "trace"} & given.keys():
@@ -146,7 +149,8 @@ def _trace_spec(path: Path) -> PromptSpec:
         if needed <= columns:
             return PromptSpec.model_validate({"name": "demand", "source": source, "files": [str(path)],
                                               **_LOG_KEYS.get(source, {})})
-    raise FmloadError(f"--demand {path}: not a trace whose columns are known: {', '.join(sorted(columns)) or 'no rows'}",
+    told = ", ".join(sorted(columns)) or "no rows"
+    raise FmloadError(f"--demand {path}: not a trace whose columns are known: {told}",
                       hint="name its source in a demand file: trace: {name: t, source: log, files: [...], "
                            "timestamp_column: ...}; 'fmload help prompts' lists the sources")
 

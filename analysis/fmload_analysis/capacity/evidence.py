@@ -102,8 +102,8 @@ class _Part:
         named = (columns.send_ns / NS, columns.first_token_ns / NS, columns.last_token_ns / NS, columns.end_ns / NS,
                  np.nan_to_num(columns.input_tokens), np.nan_to_num(columns.cached_tokens), columns.output_tokens,
                  columns.chunk_counts.astype(float))
-        return cls(*(one[good] for one in named), columns.chunk_ns[inside] / NS,
-                   (~columns.chunk_censored[inside]).astype(float))
+        stamps = (columns.chunk_ns[inside] / NS, (~columns.chunk_censored[inside]).astype(float))
+        return cls(*(*(one[good] for one in named), *stamps))
 
     @classmethod
     def joined(cls, parts: list[_Part]) -> _Part:

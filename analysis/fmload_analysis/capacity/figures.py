@@ -44,9 +44,9 @@ def latencies(model: ReplicaModel, jobs: Sequence[Job]) -> dict[str, Floats]:
 def of_window(model: ReplicaModel, outcome: Outcome, from_s: float, to_s: float) -> dict[str, float]:
     """The figures of the jobs that arrived in the window; those of the fleet are of the whole simulation.
 
-    `kept_up`: requests that ended in the window ÷ those that arrived in it. `utilisation`: of the requests a second that
-    the replicas paid for could answer at these lengths, all slots taken, the share that they did. `busy`: share of the
-    paid time in which a replica worked; `slots_used`: of its slots.
+    `kept_up`: requests that ended in the window ÷ those that arrived in it. `utilisation`: of the requests a second
+    that the replicas paid for could answer at these lengths, all slots taken, the share that they did. `busy`:
+    share of the paid time in which a replica worked; `slots_used`: of its slots.
     """
     jobs = [job for job in outcome.jobs if from_s <= job.arrival_s < to_s]
     ended = sum(from_s <= job.end_s < to_s and not job.lost for job in outcome.jobs)

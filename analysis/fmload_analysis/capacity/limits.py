@@ -56,7 +56,8 @@ def _number(limit: object) -> object:
 
 
 def judged(objectives: Sequence[Objective], found: Mapping[str, Estimate]) -> tuple[Judged, ...]:
-    """Each objective, and that the fleet keeps up; without objectives that it does no more than 80 % of what it could as well.
+    """Each objective, and that the fleet keeps up; without objectives that it does no more than 80 % of what it
+    could as well.
 
     Kept: the whole interval is within the limit; missed: none of it is.
     """

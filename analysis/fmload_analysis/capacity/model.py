@@ -15,11 +15,11 @@ class ReplicaModel:
     A step gives each of the n requests in the batch one chunk and lasts `step_fixed_s + step_per_request_s · n +
     step_per_token_s · tokens held`. A prompt occupies the engine for `prefill_fixed_s + prefill_per_token_s · uncached
     tokens`: while nothing is decoded (`alone`), or beside the decoding, so many tokens a step (`chunked`). `slots`:
-    requests in the batch at most; others wait in their order. A prompt that comes while requests are decoded waits until
-    those that wait are `admit_share` of the batch, or for `admit_steps` steps (TGI's rules; 0: it does not wait).
+    requests in the batch at most; others wait in their order. A prompt that comes while requests are decoded waits
+    until those that wait are `admit_share` of the batch, or for `admit_steps` steps (TGI's rules; 0: it does not wait).
 
-    `delay_fixed_s + delay_per_token_s · tokens` come before a first token without occupying the engine: the network, the
-    HTTP server, a prefill on other hardware.
+    `delay_fixed_s + delay_per_token_s · tokens` come before a first token without occupying the engine: the
+    network, the HTTP server, a prefill on other hardware.
     """
 
     step_fixed_s: float

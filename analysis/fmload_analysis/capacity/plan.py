@@ -11,13 +11,15 @@ import numpy as np
 from fmload.base.errors import EXIT_INVALID, FmloadError
 from fmload.config.objectives import Objective
 from fmload_analysis.capacity.autoscale import Autoscale, paid
-from fmload_analysis.capacity.demand import Demand, Window
+from fmload_analysis.capacity.demand import Demand, Floats, Window
 from fmload_analysis.capacity.figures import Estimate, of_window, over_seeds
 from fmload_analysis.capacity.fleet import Fleet, simulate
 from fmload_analysis.capacity.limits import Judged, judged, keeps
 from fmload_analysis.capacity.model import ReplicaModel
 
 MOST_REPLICAS = 10_000_000
+WIDER = 4  # times as many replicas are simulated to confirm what a share says
+_CONFIRMED = 8
 _ROOM = 4.0  # times the least that could serve the demand: more replicas than that never help
 _FAR = 1.5  # times its limit: such a fleet needs no more seeds
 _FINE = 0.005  # the number of replicas is found to half a percent
@@ -51,6 +53,7 @@ class Tried:
     figures: dict[str, Estimate]
     rows: tuple[Judged, ...]
     sizes: tuple[tuple[float, int], ...] = ()
+    window: Window | None = None
 
     @property
     def keeps(self) -> bool:
@@ -62,8 +65,8 @@ class Tried:
 class Plan:
     """The answer: `best`, the fewest replicas that keep the objectives; None: no number does.
 
-    `tried` are all fleets, ascending. `share_error`: figure → how far half as many simulated replicas are off those of
-    `best`, where a share of the fleet was simulated. `paid_replicas`: the mean over the whole day.
+    `tried` are all fleets, ascending. `share_error`: figure → how far a quarter as many simulated replicas are off
+    those of `best`, where a share of the fleet was simulated. `paid_replicas`: the mean over the whole day.
     """
 
     best: Tried | None
@@ -76,14 +79,13 @@ class Plan:
 
 def plan(model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], settings: Settings,
          tell: Callable[[str], None] = lambda said: None) -> Plan:
-    """Search by halving for the fewest replicas; `tell` hears of every fleet. With autoscaling that is simulated beside,
-    and what its day pays."""
+    """Search by halving for the fewest replicas; `tell` hears of every fleet. With autoscaling that is simulated
+    beside, and what its day pays."""
     least = _least(model, demand)
     window = demand.window(settings.requests, min(least, settings.most_simulated) / least)
-    trial = _Trial(model, demand, objectives, settings, window, tell)
-    best = _fewest(trial, least)
-    found = Plan(best, tuple(trial.found[count] for count in sorted(trial.found)), window,
-                 _share_error(trial, best) if best else {})
+    trial = Trial(model, demand, objectives, settings, window, tell)
+    best, share_error = _confirmed(trial, _fewest(trial, least))
+    found = Plan(best, tuple(trial.found[count] for count in sorted(trial.found)), window, share_error)
     if settings.autoscale is None or best is None:
         return replace(found, paid_replicas=float(best.replicas) if best else None)
     return replace(found, scaled=trial.scaled(settings.autoscale, best.replicas),
@@ -100,7 +102,7 @@ def _least(model: ReplicaModel, demand: Demand) -> int:
     return least
 
 
-def _fewest(trial: _Trial, least: int) -> Tried | None:
+def _fewest(trial: Trial, least: int) -> Tried | None:
     """Doubling the excess until the objectives are kept, then halving."""
     peak = max(least, math.ceil(least * trial.demand.peak_per_s / trial.demand.mean_per_s))
     most = max(least + 4, math.ceil(peak * _ROOM))
@@ -115,7 +117,7 @@ def _fewest(trial: _Trial, least: int) -> Tried | None:
     return trial.of(high)
 
 
-class _Trial:
+class Trial:
     """Simulates fleets of this demand, each number of replicas once."""
 
     def __init__(self, model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], settings: Settings,
@@ -139,12 +141,14 @@ class _Trial:
 
     def scaled(self, rule: Autoscale, replicas: int) -> Tried:
         """The fleet with autoscaling: its limits, and the demand, divided where a share is simulated."""
-        share = min(1.0, self.settings.most_simulated / replicas)
+        share = min(1.0, self.settings.most_simulated / 2 / replicas)
         own = replace(rule, least=max(1, round(rule.least * share)), most=max(1, round(rule.most * share)))
-        at_s = [self.window.begin_s]
+        window = self.demand.steepest(rule.startup_s, self.window.end_s - self.window.begin_s)
+        at_s = np.array([window.begin_s])
         first = _needed(self.model, self.demand, own, np.interp(at_s, self.demand.at_s, self.demand.per_s) * share)
         start = int(np.clip(math.ceil(float(first[0])), own.least, own.most))
-        return self._tried(replicas, replace(self._fleet(start, self.settings.lose), autoscale=own), share)
+        trial = Trial(self.model, self.demand, self.objectives, self.settings, window, self.tell)
+        return trial._tried(replicas, replace(trial._fleet(start, self.settings.lose), autoscale=own), share)
 
     def _fleet(self, count: int, lost: int) -> Fleet:
         settings = self.settings
@@ -154,7 +158,8 @@ class _Trial:
                      settings.restart_s, settings.detect_s, self.demand.reuse)
 
     def _tried(self, replicas: int, fleet: Fleet, share: float) -> Tried:
-        found, sizes = [], ()
+        found: list[dict[str, float]] = []
+        sizes: tuple[tuple[float, int], ...] = ()
         for number in range(self.settings.seeds):
             self.tell(f"{replicas:,} replicas, seed {number + 1} of {self.settings.seeds}")
             seed = self.settings.first_seed + number
@@ -166,7 +171,7 @@ class _Trial:
             if number == 1 and self._hopeless(found):
                 break
         figures = over_seeds(found)
-        return Tried(replicas, fleet.replicas, figures, judged(self.objectives, figures), sizes)
+        return Tried(replicas, fleet.replicas, figures, judged(self.objectives, figures), sizes, self.window)
 
     def _hopeless(self, found: Sequence[Mapping[str, float]]) -> bool:
         """Whether every seed so far misses an objective by a half: more seeds would not change that."""
@@ -175,18 +180,25 @@ class _Trial:
                    if of_one[0].name != "kept_up")
 
 
-def _share_error(trial: _Trial, best: Tried) -> dict[str, float]:
-    """Half as many simulated replicas with half the share: how far off their figures are. What is left of the error of
-    simulating a share is smaller still, as it falls with the number of replicas."""
-    if best.simulated == best.replicas or best.simulated < 2:
-        return {}
-    half = trial.of(best.replicas, best.simulated // 2)
+def _confirmed(trial: Trial, best: Tried | None) -> tuple[Tried | None, dict[str, float]]:
+    """The best fleet with a larger share of it simulated, one percent more replicas at a time until that keeps the
+    objectives, too; and how far the smaller share is off. All of a fleet needs no confirmation."""
+    if best is None or best.simulated == best.replicas:
+        return best, {}
+    replicas, wide = best.replicas, min(best.replicas, WIDER * best.simulated)
+    for _ in range(_CONFIRMED):
+        narrow = trial.of(replicas)
+        found = trial.of(replicas, wide)
+        trial.found[replicas] = found
+        if found.keeps:
+            break
+        replicas += math.ceil(0.01 * replicas)
     names = ("ttft_p50", "ttft_p95", "ttft_p99", "e2e_p50", "e2e_p95", "e2e_p99", "utilisation")
-    return {name: half.figures[name].value / best.figures[name].value - 1 for name in names
-            if best.figures[name].value}
+    return (found if found.keeps else None), {
+        name: narrow.figures[name].value / found.figures[name].value - 1 for name in names if found.figures[name].value}
 
 
-def _needed(model: ReplicaModel, demand: Demand, rule: Autoscale, per_s: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _needed(model: ReplicaModel, demand: Demand, rule: Autoscale, per_s: Floats) -> Floats:
     """Replicas (a real number) that a rate calls for: each serves what it does with `target` of its slots taken."""
     each = model.requests_per_s(float(demand.inputs.mean()), float(demand.outputs.mean()), rule.target * model.slots)
     return np.asarray(per_s / each)

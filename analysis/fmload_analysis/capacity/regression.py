@@ -28,12 +28,16 @@ def non_negative(columns: Floats, values: Floats) -> Floats:
 
 
 def robust(columns: Floats, values: Floats) -> Floats:
-    """`non_negative` of relative errors (`values` are above 0), without what lies far off: stalls of the network and
-    of the client."""
-    columns, whole = columns / values[:, None], np.ones(len(values))
-    found = non_negative(columns, whole)
+    """`non_negative` of relative errors, without what lies far off: stalls of the network and of the client.
+
+    Errors are relative to what is expected, not to what was seen: a chunk that comes late makes the next gap as much
+    too short, and the short one must not weigh more.
+    """
+    found, kept = non_negative(columns, values), np.ones(len(values), dtype=bool)
     for _ in range(_ROUNDS):
-        off = np.abs(columns @ found - 1)
+        expected = np.maximum(columns @ found, 1e-3 * float(np.median(values)))
+        off = np.abs(values / expected - 1)
         kept = off <= _FAR * max(float(np.median(off)), 1e-6)
-        found = non_negative(columns[kept], whole[kept])
+        scale = 1 / expected[kept]
+        found = non_negative(columns[kept] * scale[:, None], values[kept] * scale)
     return found

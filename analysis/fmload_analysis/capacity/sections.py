@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from fmload_analysis.document.document import (
     Cell,
     Chart,
     Column,
+    Mark,
     Paragraph,
     Point,
     Rule,
@@ -35,15 +37,15 @@ _SHOWN = ("ttft_p50", "ttft_p95", "ttft_p99", "e2e_p50", "e2e_p95", "e2e_p99")
 
 def sections(found: Answer) -> list[Section]:
     """All of them, in the page's order."""
-    return [_plan(found), _demand(found), *(section for option in found.options for section in _of_option(found, option)),
-            Section("meaning", "What the figures mean", [Bullets(meaning(found))])]
+    return [_plan(found), _demand(found), *(section for option in found.options for section in _of_option(found,
+    option)), Section("meaning", "What the figures mean", [Bullets(meaning(found))])]
 
 
 def _plan(found: Answer) -> Section:
     blocks: list[Block] = [Paragraph(text) for text in headline(found)]
     if emulated := [one for one in found.options if one.emulated]:
-        blocks.append(Callout("warn", "Emulated", f"{formats.listed([one.name for one in emulated])}: the replica that was "
-                              "measured is the emulator's model, not a machine."))
+        blocks.append(Callout("warn", "Emulated", f"{formats.listed([one.name for one in emulated])}: the replica that "
+                              "was measured is the emulator's model, not a machine."))
     if found.unjudged:
         blocks.append(Callout("note", "Not judged", f"A simulation has no {formats.listed(found.unjudged)}: these "
                               "objectives are left out of the plan."))
@@ -101,8 +103,9 @@ def _demand(found: Answer) -> Section:
     per_s = np.interp(at_s, demand.at_s, demand.per_s)
     hours = demand.lasts_s >= 7200
     points = [Point(float(at) / (3600 if hours else 60), float(rate)) for at, rate in zip(at_s, per_s, strict=True)]
-    text = (f"{literal(demand.text)}: {demand.mean_per_s:,.3g} requests a second on average, {demand.peak_per_s:,.3g} at the "
-            f"highest, {found.requests_per_month:,.3g} a month, of {demand.inputs.mean():,.0f} tokens in and "
+    text = (f"{literal(demand.text)}: {demand.mean_per_s:,.3g} requests a second on average, "
+            f"{demand.peak_per_s:,.3g} at the "
+            f"highest, {found.requests_per_month:,.0f} a month, of {demand.inputs.mean():,.0f} tokens in and "
             f"{demand.outputs.mean():,.0f} out on average.")
     blocks: list[Block] = [Paragraph(text)]
     if np.ptp(per_s) > 1e-6 * per_s.max():
@@ -151,7 +154,8 @@ def _fleets(found: Answer, option: Option) -> Table:
     window = option.plan.window
     return Table(columns, rows, f"**Fleets**, {found.settings.routing.replace('_', ' ')}, over "
                  f"{formats.duration(window.end_s - window.begin_s)} of the demand from "
-                 f"{formats.duration(window.begin_s)} on, its busiest part; {found.settings.seeds} seeds, fewer where a "
+                 f"{formats.duration(window.begin_s)} on, its busiest part; {found.settings.seeds} seeds, fewer "
+                 f"where a "
                  "fleet is far from its objectives")
 
 
@@ -163,30 +167,36 @@ def _title(key: str) -> str:
 def _share(option: Option) -> Iterator[Block]:
     best = option.plan.best
     if best and option.plan.share_error:
-        worst = max(option.plan.share_error.items(), key=lambda item: abs(item[1]))
-        yield Paragraph(f"Of {best.replicas:,} replicas {best.simulated} are simulated, with their share of the demand. "
-                        f"With half as many the figures are at most {abs(worst[1]):.1%} off ({_title(worst[0])}); the "
-                        "error falls with the number of replicas, so that what is left is smaller.")
+        name, off = max(option.plan.share_error.items(), key=lambda item: abs(item[1]))
+        yield Paragraph(
+            f"Of {best.replicas:,} replicas {best.simulated} are simulated, with their share of the demand. With a "
+            f"quarter as many the figures are at most {abs(off):.1%} off ({_title(name)}). As this error falls as 1 ÷ "
+            f"replicas, about {abs(off) / 3:.1%} of it is left.")
 
 
 def _sizes(option: Option) -> Iterator[Chart]:
     scaled = option.plan.scaled
     if scaled is None or len(scaled.sizes) < 2:
         return
-    points = [Point(at_s / 60, size) for at_s, size in scaled.sizes]
+    last = dict(scaled.sizes)  # of several changes at one instant the last
+    steps = [(at_s, size) for (_, size), (at_s, _) in pairwise(last.items())]  # a line is level until the next change
+    points = [Point(at_s / 60, size) for at_s, size in sorted([*steps, *last.items()], key=lambda step: step[0])]
     yield Chart(f"capacity_sizes_{option.name.replace(' ', '_')}", "Replicas under autoscaling, first seed", "xy",
-                Axis("Time in the simulated part", "min"), Axis("Replicas paid for"), [Series("replicas", points)])
+                Axis("Time in the simulated part", "min"), Axis("Replicas paid for"),
+                [Series("replicas", points, bare=True)])
 
 
 def _model(option: Option) -> Paragraph:
     model = option.fitted.model
     way = (f"prompts ride on steps, {model.chunk_tokens:,} tokens each at most" if model.batching == "chunked" else
            "prompts stop the decoding")
-    late = f", and wait for {model.admit_share:.0%} of the batch or {model.admit_steps} steps" if model.admit_steps else ""
+    late = (f", and wait for {model.admit_share:.0%} of the batch or {model.admit_steps} steps"
+            if model.admit_steps else "")
     return Paragraph(
         f"A step lasts {model.step_fixed_s * 1e3:.3g} ms + {model.step_per_request_s * 1e3:.3g} ms a request + "
         f"{model.step_per_token_s * 1e6:.3g} µs a token held; a prompt takes {model.prefill_fixed_s * 1e3:.3g} ms + "
-        f"{model.prefill_per_token_s * 1e3:.3g} ms a token; {way}{late}; {model.slots} requests at the same time at most; "
+        f"{model.prefill_per_token_s * 1e3:.3g} ms a token; {way}{late}; {model.slots} requests at the same time at "
+        f"most; "
         f"{model.delay_fixed_s * 1e3:.3g} ms before a first token occupy nothing. It answers "
         f"{option.fitted.most_per_s:.3g} requests a second at the most, of the lengths that were measured. The fit is "
         f"{option.fitted.error:.1%} off on average.")
@@ -197,11 +207,12 @@ def _fit(option: Option) -> Table:
                Column("Refitted"), Column("Error")]
     rows = []
     for row in option.fitted.rows:
-        off = "warn" if abs(row.error) > 0.1 else None
+        off: Mark | None = "warn" if abs(row.error) > 0.1 else None
         label = "requests/s" if row.figure == "requests_per_s" else f"{_title(row.figure)}, s"
         rows.append([cell(row.stage, formats.whole), name(row.load), name(label),
                      cell(row.measured, formats.significant), cell(row.refitted, formats.significant),
                      Cell(f"{row.error:+.1%}", row.error, off)])
     stages = len(option.fitted.rows) // len(FIGURES)
-    return Table(columns, rows, f"**The fit's error**: {formats.several(stages, 'stage')} simulated with the model, beside "
+    return Table(columns, rows, f"**The fit's error**: {formats.several(stages, 'stage')} simulated with the model, "
+                 "beside "
                  "what was measured", folded=stages > 4)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from fmload_analysis.capacity.answer import Answer, Option
 from fmload_analysis.capacity.figures import Estimate
 from fmload_analysis.capacity.limits import KEEPS_UP
+from fmload_analysis.capacity.money import ByToken
 from fmload_analysis.capacity.plan import Tried
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Mark, plain
@@ -37,17 +38,21 @@ def headline(found: Answer) -> list[str]:
     limits = ", ".join(f"{one.name} ≤ {formats.of_unit(one.unit)(one.limit)}" for one in found.objectives)
     goal = limits or "no queue that grows, and a utilisation of 80 % at most (no objectives were given)"
     told = [_sentence(found, option, goal) for option in found.options]
-    for one in found.by_token:
-        told.append(f"By the token, **{plain(one.name)}**: {formats.usd(one.usd_per_month)} a month."
-                    if one.usd_per_month is not None else f"By the token, {plain(one.name)}: no price ({plain(one.reason)}).")
-    return told
+    return told + [_by_token(one) for one in found.by_token]
+
+
+def _by_token(one: ByToken) -> str:
+    if one.usd_per_month is None:
+        return f"By the token, {plain(one.name)}: no price ({plain(one.reason)})."
+    return f"By the token, **{plain(one.name)}**: {formats.usd(one.usd_per_month)} a month."
 
 
 def _sentence(found: Answer, option: Option, goal: str) -> str:
     best = option.plan.best
     if best is None:
         most = option.plan.tried[-1].replicas
-        return (f"**{plain(option_name(option))}**: no number of replicas keeps {goal}; {most:,} were tried. A replica with "
+        return (f"**{plain(option_name(option))}**: no number of replicas keeps {goal}; {most:,} were tried. A replica "
+                "with "
                 "little to do is too slow for them.")
     usd = formats.usd(option.month_usd) if option.month_usd is not None else "a price that is not known"
     lost = f", with {found.settings.lose} of them lost" if found.settings.lose else ""
@@ -64,20 +69,27 @@ def _sentence(found: Answer, option: Option, goal: str) -> str:
 def meaning(found: Answer) -> list[str]:
     """Every figure of the plan, defined."""
     return [
-        "**Replica**: the endpoint as it was measured, one address of it where it has several. Its model is fitted to the "
+        "**Replica**: the endpoint as it was measured, one address of it where it has several. Its model is fitted "
+        "to the "
         "times between chunks and to first tokens of the run.",
-        "**TTFT, E2E**: from a request's arrival to its first and last token, as in the report; p95 is over the requests "
+        "**TTFT, E2E**: from a request's arrival to its first and last token, as in the report; p95 is over the "
+        "requests "
         "that arrive in the simulated window after its first 15 %, which fill the fleet.",
-        "**Intervals**: 95 %, Student's t over the seeds. They hold the chance of arrivals and lengths; not the error of "
+        "**Intervals**: 95 %, Student's t over the seeds. They hold the chance of arrivals and lengths; not the "
+        "error of "
         "the model, which its table tells, nor the noise of the run that it was fitted to.",
         "**Kept**: the whole interval is within the limit; unclear: the limit is inside it; missed: none of it is. "
         f"Every plan must also keep up: {KEEPS_UP:.0%} as many requests end in the window as arrive.",
-        "**Utilisation**: requests answered a second ÷ the most that the paid replicas could answer at these lengths with "
-        "all slots taken. **Busy**: share of the paid time in which a replica worked on something. **Slots taken**: share "
+        "**Utilisation**: requests answered a second ÷ the most that the paid replicas could answer at these lengths "
+        "with "
+        "all slots taken. **Busy**: share of the paid time in which a replica worked on something. **Slots taken**: "
+        "share "
         "of the paid time of its slots.",
         "**Lost**: requests of replicas that failed ÷ requests.",
-        "**A month**: replicas × USD an hour × 730 h. With autoscaling: the mean over the day of the replicas that the rate "
+        "**A month**: replicas × USD an hour × 730 h. With autoscaling: the mean over the day of the replicas that "
+        "the rate "
         "calls for at the target, each kept for the cooldown. By the token: requests of 730 h × the mean price of one.",
-        f"**Simulated**: {found.settings.most_simulated} replicas at most, with their share of the demand; the page tells "
-        "what half as many give. The same seed gives the same plan.",
+        f"**Simulated**: {found.settings.most_simulated} replicas at most, with their share of the demand, and four "
+        "times as many of the fleet that is found; the page tells how far the two are apart. The same seed gives the "
+        "same plan.",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Sequence
@@ -118,7 +119,7 @@ def test_more_replicas_are_never_worse_with_the_same_arrivals(routing: str, seed
         jobs = lengths(seed, 1500)
         simulate(Fleet(MODEL, replicas, routing), jobs, 1e9)
         found.append({name: float(values.mean()) for name, values in latencies(MODEL, jobs).items()})
-    for fewer, more in zip(found, found[1:], strict=False):
+    for fewer, more in itertools.pairwise(found):
         assert more["e2e"] <= fewer["e2e"] * 1.005
         assert more["ttft"] <= fewer["ttft"] * 1.02
 

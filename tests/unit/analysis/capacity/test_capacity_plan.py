@@ -1,0 +1,166 @@
+"""The plan: the fewest replicas that keep the objectives, what a share of a fleet says of it, and what it costs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engines import measured
+
+from fmload.base.errors import FmloadError
+from fmload.cli.main import main
+from fmload.config.objectives import parse_objectives
+from fmload_analysis.capacity.autoscale import Autoscale
+from fmload_analysis.capacity.demand import Demand
+from fmload_analysis.capacity.figures import Estimate, estimate
+from fmload_analysis.capacity.limits import judged, objectives_of
+from fmload_analysis.capacity.model import ReplicaModel
+from fmload_analysis.capacity.plan import Plan, Settings, Trial, plan
+
+MODEL = ReplicaModel(0.03, 0.0005, 2e-7, 0.01, 2e-4, 32)
+OBJECTIVES = parse_objectives({"ttft_p95": "500ms"})
+
+
+def steady(per_s: float) -> Demand:
+    draw = np.random.default_rng(3)
+    return Demand(f"{per_s}/s", np.array([0.0, 86400.0]), np.array([per_s, per_s]), draw.integers(20, 600, 500) * 1.0,
+                  draw.integers(10, 90, 500) * 1.0)
+
+
+def test_one_replica_less_than_the_plan_says_misses_the_objectives() -> None:
+    found = plan(MODEL, steady(20), OBJECTIVES, Settings(seeds=3, requests=3000))
+    assert found.best is not None
+    assert found.best.keeps
+    less = next(one for one in found.tried if one.replicas == found.best.replicas - 1)
+    assert not less.keeps
+    assert less.figures["ttft_p95"].value > found.best.figures["ttft_p95"].value
+
+
+def test_a_lost_replica_needs_another_one() -> None:
+    def replicas(lose: int) -> int:
+        found = plan(MODEL, steady(20), OBJECTIVES, Settings("least_busy", seeds=3, requests=3000, lose=lose))
+        assert found.best is not None
+        return found.best.replicas
+
+    assert replicas(0) < replicas(1) <= replicas(0) + 2
+
+
+def test_limits_that_no_replica_keeps_alone_have_no_plan() -> None:
+    found = plan(MODEL, steady(2), parse_objectives({"ttft_p95": "1ms"}), Settings(seeds=2, requests=500))
+    assert found.best is None
+    assert len(found.tried) > 1
+
+
+@pytest.mark.parametrize("routing", ["round_robin", "least_busy"])
+def test_what_a_share_of_a_fleet_says_comes_near_to_the_whole_fleet(routing: str) -> None:
+    replicas = 48
+    demand = steady(0.75 * replicas * MODEL.most_requests_per_s(310, 50))
+
+    def figures(simulated: int) -> dict[str, Estimate]:
+        settings = Settings(routing, seeds=2, requests=200 * simulated, most_simulated=simulated)
+        window = demand.window(settings.requests, simulated / replicas)
+        return Trial(MODEL, demand, OBJECTIVES, settings, window, print).of(replicas).figures
+
+    whole, share = figures(48), figures(16)
+    for name, near in (("e2e_p50", 0.05), ("e2e_p95", 0.05), ("ttft_p95", 0.12), ("utilisation", 0.03)):
+        assert share[name].value == pytest.approx(whole[name].value, rel=near), name
+
+
+def test_a_billion_requests_a_day_need_the_same_replicas_whatever_share_is_simulated() -> None:
+    def planned(simulated: int) -> Plan:
+        return plan(MODEL, steady(1e9 / 86400), OBJECTIVES, Settings(
+            "least_busy", seeds=2, requests=1000, most_simulated=simulated))
+
+    small, large = planned(4), planned(12)
+    each = MODEL.most_requests_per_s(310, 50)
+    for found in (small, large):
+        assert found.best is not None
+        assert found.best.keeps
+        assert 0.9 * 11574 / each < found.best.replicas < 1.5 * 11574 / each
+        assert set(found.share_error) >= {"ttft_p95", "e2e_p95"}
+    assert small.best is not None
+    assert large.best is not None
+    assert (small.best.simulated, large.best.simulated) == (16, 48)
+    assert small.best.replicas == pytest.approx(large.best.replicas, rel=0.05)
+
+
+def test_autoscaling_pays_for_less_than_the_peak_where_the_day_has_one() -> None:
+    day = steady(12)
+    at_s = np.linspace(0, 86400, 8641)
+    wave = Demand("day", at_s, 12 * (1 - 0.8 * np.cos(2 * np.pi * at_s / 86400)), day.inputs, day.outputs)
+    found = plan(MODEL, wave, OBJECTIVES, Settings("least_busy", Autoscale(1, 40, 0.4), seeds=2, requests=2000))
+    assert found.best is not None
+    assert found.scaled is not None
+    assert found.paid_replicas is not None
+    assert found.paid_replicas < found.best.replicas
+
+
+def test_kept_means_the_whole_interval_and_unclear_that_it_holds_the_limit() -> None:
+    def result(low: float, high: float) -> str:
+        figures = {"ttft_p95": Estimate((low + high) / 2, low, high), "kept_up": Estimate(1.0)}
+        return judged(OBJECTIVES, figures)[0].result
+
+    assert [result(0.3, 0.49), result(0.4, 0.6), result(0.51, 0.6)] == ["kept", "unclear", "missed"]
+
+
+def test_intervals_over_seeds_are_students() -> None:
+    found = estimate([1.0, 2.0, 3.0])
+    assert (found.value, found.low, found.high) == pytest.approx((2.0, 2 - 4.303 / 3 ** 0.5, 2 + 4.303 / 3 ** 0.5))
+    assert estimate([5.0]) == Estimate(5.0)
+
+
+def test_all_objectives_that_are_wrong_are_told_at_once() -> None:
+    with pytest.raises(FmloadError) as error:
+        objectives_of({}, ["ttft_p95", "tftt_p95=1s", "e2e_p95=3", "e2e_p99=2s"])
+    assert all(text in str(error.value) for text in ("ttft_p95:", "tftt_p95=1s", "e2e_p95=3"))
+    assert "e2e_p99" not in str(error.value).partition("hint")[0]
+
+
+def test_objectives_that_a_simulation_cannot_judge_are_named() -> None:
+    known, others = objectives_of({"ttft_p95": "1s", "price_per_1k_transactions": 2}, [])
+    assert [one.name for one in known] == ["ttft_p95"]
+    assert others == ("price_per_1k_transactions",)
+
+
+FEW = ["--seeds", "2", "--requests", "600"]
+
+
+def test_the_command_writes_a_page_and_json_that_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measured(tmp_path / "run")
+    assert main(["capacity", str(tmp_path / "run"), "--demand", "12/s", *FEW, "--per-token",
+                 "anthropic.claude-haiku-4-5-20251001-v1:0"]) == 0
+    told = json.loads((tmp_path / "run" / "capacity.json").read_text())
+    option = told["options"][0]
+    assert option["usd_per_month"] == pytest.approx(option["replicas"] * 1.2 * 730)
+    assert told["by_token"][0]["usd_per_month"] > 0
+    page = (tmp_path / "run" / "capacity.html").read_text()
+    out = capsys.readouterr().out
+    for text in (page, out):
+        assert f"{option['replicas']} replica" in text
+        assert f"{option['usd_per_month']:,.2f}" in text
+
+
+def test_the_same_seed_gives_the_same_plan(tmp_path: Path) -> None:
+    measured(tmp_path / "run")
+    texts = []
+    for folder in ("one", "two"):
+        main(["capacity", str(tmp_path / "run"), "--demand", "12/s", *FEW, "--out", str(tmp_path / folder)])
+        texts.append((tmp_path / folder / "capacity.json").read_text())
+    assert texts[0] == texts[1]
+
+
+def test_all_that_is_wrong_with_a_command_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["capacity", str(tmp_path / "none"), "--demand", "20", "--objective", "odd=1s", "--autoscale",
+                 "9-2,target=3,speed=1"]) == 2
+    said = capsys.readouterr().err
+    for text in ("none", "--demand 20", "odd", "9-2", "target=3", "speed"):
+        assert text in said
+
+
+def test_an_endpoint_that_was_not_measured_is_refused_with_those_that_were(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measured(tmp_path / "run")
+    assert main(["capacity", str(tmp_path / "run"), "--demand", "1/s", "--endpoint", "b"]) == 2
+    assert "there are a" in capsys.readouterr().err
