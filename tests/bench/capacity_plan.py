@@ -161,7 +161,8 @@ def _stage(run: Run, stage: Stage) -> tuple[list[Job], dict[str, float]]:
     for batch in run.batches(stage):
         columns = batch.columns
         sent = np.where(np.isnan(columns.send_ns), columns.scheduled_ns, columns.send_ns) / NS
-        parts = {"sent": sent, "late": sent - columns.scheduled_ns / NS, "first": columns.first_token_ns / NS, "end": columns.end_ns / NS,
+        parts = {"sent": sent, "late": sent - columns.scheduled_ns / NS,
+                 "first": columns.first_token_ns / NS, "end": columns.end_ns / NS,
                  "tokens": batch.prompt_tokens, "told": columns.input_tokens, "limit": batch.max_output_tokens,
                  "ok": batch.outcome == "ok"}
         for name, values in parts.items():

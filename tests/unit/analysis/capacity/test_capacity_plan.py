@@ -73,7 +73,7 @@ def test_a_billion_requests_a_day_need_the_same_replicas_whatever_share_is_simul
         return plan(MODEL, steady(1e9 / 86400), OBJECTIVES, Settings(
             "least_busy", seeds=2, requests=1000, most_simulated=simulated))
 
-    small, large = planned(4), planned(12)
+    small, large = planned(8), planned(16)
     each = MODEL.most_requests_per_s(310, 50)
     for found in (small, large):
         assert found.best is not None
@@ -82,7 +82,7 @@ def test_a_billion_requests_a_day_need_the_same_replicas_whatever_share_is_simul
         assert set(found.share_error) >= {"ttft_p95", "e2e_p95"}
     assert small.best is not None
     assert large.best is not None
-    assert (small.best.simulated, large.best.simulated) == (16, 48)
+    assert (small.best.simulated, large.best.simulated) == (32, 64)
     assert small.best.replicas == pytest.approx(large.best.replicas, rel=0.05)
 
 
