@@ -50,13 +50,21 @@ def _without(results: Sequence[StageResult]) -> tuple[Status, Figure, str]:
     lowest = min(tried, key=lambda result: float(result.summary.stage.load.value))
     where = lowest.summary.stage.load_label
     if not any(is_sound(result) for result in tried) and not any(_misses(result) for result in tried):
-        failed = next((check for result in tried for check in result.checks if check.result == "FAIL"), None)
-        why = f": {failed.name}: {failed.sentence}" if failed else "; the load generator was the limit"
-        return "failed", Figure(), f"no stage passed its audit{why}"
+        return _unsound(tried)
     if _misses(lowest):
         return "missed", Figure(), f"the lowest load, {where}: {' and '.join(objections(lowest))}"
     return "measured", Figure(), f"no load is shown to meet the objectives, and some may: at {where}, " + (
         " and ".join(objections(lowest)) or "nothing was completed")
+
+
+def _unsound(tried: Sequence[StageResult]) -> tuple[Status, Figure, str]:
+    """Where no stage's numbers may be used. Was the load generator the limit in any of them, nothing is known of the
+    candidate: its figure is open, and a longer trial may tell."""
+    failed = next((check for result in tried for check in result.checks if check.result == "FAIL"), None)
+    limit = next((check for result in tried for check in result.checks if check.client_bound), None)
+    if limit is not None:
+        return "measured", Figure(), f"the load generator was the limit: {limit.name}: {limit.sentence}"
+    return "failed", Figure(), "no stage passed its audit" + (f": {failed.name}: {failed.sentence}" if failed else "")
 
 
 def _misses(result: StageResult) -> bool:

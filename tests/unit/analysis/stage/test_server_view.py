@@ -128,6 +128,23 @@ def test_djls_queue_times_are_microseconds(tmp_path: Path) -> None:
     assert server_view(run, run.stages[0]).times_s == {"queue_mean": pytest.approx(0.004)}
 
 
+def test_the_shares_of_accepted_guesses_and_of_the_prefix_cache_are_told_as_shares_and_not_as_times(
+        tmp_path: Path) -> None:
+    _server_check(tmp_path, [("s", {
+        "vllm:spec_decode_num_draft_tokens_total": 50.0, "vllm:spec_decode_num_accepted_tokens_total": 30.0,
+        "vllm:prefix_cache_queries_total": 40.0, "vllm:prefix_cache_hits_total": 10.0})])
+    run = open_run(tmp_path)
+    view = server_view(run, run.stages[0])
+    assert (view.accepted_share, view.cached_share) == (pytest.approx(0.6), pytest.approx(0.25))
+    assert dict(view.times_s) == {}
+
+
+def test_a_server_without_guesses_tells_no_share_of_them(tmp_path: Path) -> None:
+    _server_check(tmp_path, [("s", {"vllm:generation_tokens_total": 40.0})])
+    run = open_run(tmp_path)
+    assert server_view(run, run.stages[0]).accepted_share is None
+
+
 def _server_check(root: Path, sources: list[tuple[str, dict[str, float]]], urls: Sequence[str] = (),
                   others: Sequence[dict[str, Any]] = ()) -> Check | None:
     """The check of a second with eight requests of five tokens, by counters of these sources (name, labels after a

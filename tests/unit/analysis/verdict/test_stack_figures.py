@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.run import open_run
 from fmload_analysis.verdict.stack_limits import NEXT
 from fmload_analysis.verdict.stacks import found
+from fmload_analysis.verdict.table import Check
 from tests.simulated import INF2, sweep
 
 PRICE = "price_per_1m_output_tokens"
@@ -53,6 +55,17 @@ def test_without_objectives_the_interval_is_that_of_the_window(tmp_path: Path) -
 def test_a_candidate_whose_lowest_load_misses_is_a_row_with_its_reason(tmp_path: Path) -> None:
     _, one = read(tmp_path, (4, 64), {"ttft_p95": "1ms"})
     assert one.status == "missed" and one.figure.value is None and "4 users: ttft_p95 missed" in one.reason
+
+
+@pytest.mark.parametrize(("client_bound", "status"), [(True, "measured"), (False, "failed")])
+def test_a_failed_audit_is_the_candidates_failure_unless_the_load_generator_was_the_limit(
+        tmp_path: Path, client_bound: bool, status: str) -> None:
+    analysis, _ = read(tmp_path, (4, 64), {"ttft_p95": "2s"})
+    broken = Check(5, "a check", "FAIL", "it does not hold.", {}, client_bound)
+    results = [replace(result, checks=(broken,), verdicts=()) for result in analysis.results]
+    analysis = replace(analysis, results=results)
+    one = found(analysis, PRICE)
+    assert (one.status, one.figure.value) == (status, None) and "a check: it does not hold." in one.reason
 
 
 def test_a_trial_tells_its_windows_its_cost_and_its_points(tmp_path: Path) -> None:
