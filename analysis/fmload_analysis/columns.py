@@ -21,7 +21,7 @@ _NUMBERS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"
 _BILLED = ("status", "cache_write_tokens", "cache_write_1h_tokens")
 _TEXTS = ("outcome", "stamp", "tokens_source", "finish_reason", "prompt_id", "address")
 READ = ["worker", "streamed", "chunk_ns", "chunk_tokens", "chunk_censored", "chunk_tokens_known", "choices",
-        "headers_ns", "remark", *_INSTANTS, *_NUMBERS, *_BILLED, *_TEXTS]
+        "headers_ns", "remark", "inputs", *_INSTANTS, *_NUMBERS, *_BILLED, *_TEXTS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[st
         chunk_ns=chunk_ns - np.repeat(shift, counts),
         chunk_tokens=chunk_tokens, chunk_tokens_known=known, choices=choices,
         chunk_censored=_ragged(batch.column("chunk_censored"))[1].astype(bool),
-        checks_s=checks.total_s if checks else None)
+        inputs=_optional(batch, "inputs"), checks_s=checks.total_s if checks else None)
     outcome, stamp, source, finish, prompt, address = (_texts(batch.column(name)) for name in _TEXTS)
     if choices is None:  # schema 1: a safety check of ours blocked what was never sent
         outcome = np.where((outcome == "blocked") & np.isnan(columns.send_ns), "cancelled", outcome)

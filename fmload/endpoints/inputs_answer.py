@@ -184,7 +184,6 @@ def _account(reading: Reading, headers: Mapping[str, str], document: Any) -> Non
     told = usage.charged(document) if isinstance(document, Mapping) else None
     counts = [told, *(usage.whole(headers.get(name)) for name in _TOLD_IN)]
     reading.input_tokens = next((count for count in counts if count and count <= usage.MAX_BATCH_TOKENS), None)
-    reading.tokens_source = None if reading.input_tokens is None else "server"
     detail = {name: headers[header] for header, name in _NOTED.items() if header in headers}
     units = document.get("meta") if isinstance(document, Mapping) else None
     billed = units.get("billed_units") if isinstance(units, Mapping) else None

@@ -54,6 +54,7 @@ class Columns:
     chunk_tokens_known: Bools  # of each request: whether its `chunk_tokens` are what each chunk really held
     choices: Ints | None = None  # answers to each request (`n`); None: one each
     reasoning_tokens: Floats | None = None  # of the output tokens, where the server tells
+    inputs: Floats | None = None  # to embed or to rank, of each request; None: all of them generate text
     checks_s: Floats | None = None  # time of the safety checks of each request; None: there are none
 
     @property
@@ -165,7 +166,8 @@ def ttfa(columns: Columns) -> Floats:
 
 
 def e2e(columns: Columns) -> Floats:
-    """`t_L − t_send`: to the arrival of the last token-bearing chunk. Usage chunks and `[DONE]` do not count."""
+    """`t_L − t_send`: to the arrival of the last token-bearing chunk. Usage chunks and `[DONE]` do not count. Of
+    embeddings and rankings, t_L is the arrival of the answer's last byte."""
     return (columns.last_token_ns - columns.send_ns) / NS
 
 
@@ -208,6 +210,12 @@ def output_tokens(columns: Columns) -> Floats:
     return columns.output_tokens
 
 
+def inputs(columns: Columns) -> Floats:
+    """Texts to embed, or documents to rank, of one request: its batch size. Null for one that generates text. Such a
+    request has an E2E latency, to the last byte of its answer, and neither TTFT nor gaps: it makes no token."""
+    return np.full(columns.rows, np.nan) if columns.inputs is None else columns.inputs
+
+
 def icl(found: Gaps) -> tuple[Floats, Ints]:
     """`t_k − t_(k−1)`: each gap between token-bearing chunks, one sample a chunk (what vLLM calls ITL)."""
     return found.gap_ns / NS, np.ones(len(found.gap_ns), dtype=np.int64)
@@ -243,7 +251,8 @@ class Totals:
     holds those that the client itself cancelled). `completed` and `good`: requests that ended well inside the window,
     and those of them that met every objective (None: no objectives). `tokens_out` arrived inside the window;
     `tokens_in` are of requests whose first token did (`…_failed`: those of them whose request did not end well);
-    `completed_tokens_*` are of the completed requests (cached: None where the server does not tell). `in_flight_s` is
+    `completed_tokens_*` are of the completed requests (cached: None where the server does not tell); `completed_inputs`
+    are what they embedded or ranked (None: the stage generates text). `in_flight_s` is
     the area under the in-flight curve.
     `usd_per_hour` is the price of all instances; `usd_for_tokens` what the completed requests cost at token prices,
     `usd_wasted` what those that failed or were cancelled did. `sessions_finished` and `sessions_failed` ended inside
@@ -263,6 +272,7 @@ class Totals:
     completed_tokens_in: float = 0.0
     completed_tokens_out: float = 0.0
     completed_tokens_cached: float | None = None
+    completed_inputs: float | None = None
     in_flight_s: float = 0.0
     accelerators: int | None = None
     usd_per_hour: float | None = None
@@ -297,8 +307,25 @@ def transactions_per_minute(totals: Totals) -> float | None:
 
 def output_tokens_per_s(totals: Totals) -> float | None:
     """Output tokens whose chunk arrived inside the window ÷ window: by token time, not by request end. Where the
-    server's count of a request differs from the sum over its chunks, each of its chunks is weighted by their ratio."""
-    return ratio(totals.tokens_out, totals.window_s)
+    server's count of a request differs from the sum over its chunks, each of its chunks is weighted by their ratio.
+    Null where inputs were embedded or ranked, which makes no token."""
+    return None if totals.completed_inputs is not None else ratio(totals.tokens_out, totals.window_s)
+
+
+def inputs_per_s(totals: Totals) -> float | None:
+    """Inputs of the requests that completed successfully inside the window ÷ window: texts embedded, or documents
+    ranked. Null where text is generated. An answer with fewer vectors or results than were asked for is a failure, and
+    none of its inputs counts."""
+    return ratio(totals.completed_inputs, totals.window_s)
+
+
+def price_per_1m_inputs(totals: Totals) -> float | None:
+    """Of the inputs of the requests that ended well inside the window. Hourly: price per hour × instances ÷ 3600 ÷
+    inputs a second × 10⁶. Token-priced: what their tokens cost ÷ those inputs × 10⁶. Null where text is generated, and
+    when the price is unknown."""
+    if totals.usd_for_tokens is not None:
+        return ratio(totals.usd_for_tokens * 1e6, totals.completed_inputs)
+    return None if totals.usd_per_hour is None else ratio(totals.usd_per_hour / 3600 * 1e6, inputs_per_s(totals))
 
 
 def output_tokens_per_s_per_accelerator(totals: Totals) -> float | None:
@@ -307,7 +334,8 @@ def output_tokens_per_s_per_accelerator(totals: Totals) -> float | None:
 
 
 def input_tokens_per_s(totals: Totals) -> float | None:
-    """Input tokens of the requests whose first token arrived inside the window ÷ window."""
+    """Input tokens of the requests whose first token arrived inside the window ÷ window; of embeddings and rankings,
+    of those whose answer did."""
     return ratio(totals.tokens_in, totals.window_s)
 
 
@@ -442,6 +470,7 @@ _REQUEST = [
            input_tokens, live=per_record.input_tokens),
     Metric("output_tokens", "Output tokens", "tokens", "tokens", "request", None,
            output_tokens, live=per_record.output_tokens),
+    Metric("inputs", "Inputs of a request", "inputs", "inputs", "request", None, inputs, live=per_record.inputs),
 ]
 _TOKEN = [
     Metric("itl", "ITL", "s", "ms", "token", "lower", itl, live=per_record.itl_ns, family="inter_token_latency"),
@@ -460,12 +489,14 @@ _STAGE = [
            "stage", "higher", output_tokens_per_s_per_accelerator),
     Metric("input_tokens_per_s", "Input token throughput", "tokens/s", "tokens/s", "stage", "higher",
            input_tokens_per_s),
+    Metric("inputs_per_s", "Input throughput", "inputs/s", "inputs/s", "stage", "higher", inputs_per_s),
     Metric("error_rate", "Error rate", "share", "%", "stage", "lower", error_rate),
     Metric("goodput_per_s", "Goodput", "1/s", "1/s", "stage", "higher", goodput_per_s),
     Metric("cached_share", "Cached input tokens", "share", "%", "stage", None, cached_share),
     Metric("price_per_transaction", "Price per transaction", "USD", "USD", "stage", "lower", price_per_transaction),
     Metric("price_per_1m_output_tokens", "Price per 1M output tokens", "USD", "USD", "stage", "lower",
            price_per_1m_output_tokens),
+    Metric("price_per_1m_inputs", "Price per 1M inputs", "USD", "USD", "stage", "lower", price_per_1m_inputs),
     Metric("sessions_per_minute", "Sessions finished per minute", "1/min", "1/min", "stage", "higher",
            sessions_per_minute),
     Metric("session_finished_share", "Sessions finished", "share", "%", "stage", "higher", session_finished_share),

@@ -112,5 +112,9 @@ def output_tokens(record: Record) -> int | None:
     return record.output_tokens
 
 
+def inputs(record: Record) -> int | None:
+    return record.inputs
+
+
 def _between(begun_ns: int | None, ended_ns: int | None) -> int | None:
     return None if begun_ns is None or ended_ns is None else ended_ns - begun_ns

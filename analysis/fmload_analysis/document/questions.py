@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fmload_analysis.document.document import Section
 
 ONE_USER = "How fast is it for one user?"
+BATCH = "How many inputs a request?"
 QUEUE = "Where does it begin to queue?"
 MONTH = "What would a month cost?"
 LIMIT = "What was the limit?"
@@ -16,7 +17,7 @@ STAGES = "What came of every stage?"
 BELIEVE = "Can I believe this?"
 OTHER = "What else was found?"
 HOW = "How was it run, and what do the words mean?"
-QUESTIONS = (ONE_USER, QUEUE, MONTH, LIMIT, FAILED, STAGES, OTHER, BELIEVE, HOW)
+QUESTIONS = (ONE_USER, BATCH, QUEUE, MONTH, LIMIT, FAILED, STAGES, OTHER, BELIEVE, HOW)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from fmload_analysis.report.report import title
 from fmload_analysis.stage.failures import failures
 from fmload_analysis.verdict.analysis import Analysis, emulated
 from fmload_analysis.verdict.searches import searches
-from fmload_analysis.verdict.table import StageResult
+from fmload_analysis.verdict.table import StageResult, without_text
 
 _COLORS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
 MOST_LINES = 3  # of failures, and of failed checks; the report has all
@@ -200,9 +200,12 @@ def _figures(results: Sequence[StageResult]) -> list[Column]:
                  if label != left_out for stat in ("p50", "p95")]
     return [
         *latencies, Column("tokens/s", _figure("output_tokens_per_s", formats.significant)),
+        Column("inputs/s", _figure("inputs_per_s", formats.significant)),
+        *([Column("tokens in/s", _figure("input_tokens_per_s", formats.significant))] if without_text(results) else []),
         Column("requests/s", _figure("requests_per_s", formats.significant)),
         Column("requests", lambda result: formats.count(result.totals.succeeded + result.totals.failed)),
         Column("errors", _figure("error_rate", formats.percent)),
         Column("$/10k", _figure("price_per_10k_transactions", formats.usd)),
-        Column("$/1M out", _figure("price_per_1m_output_tokens", formats.usd)), Column("objectives", _met),
+        Column("$/1M out", _figure("price_per_1m_output_tokens", formats.usd)),
+        Column("$/1M inputs", _figure("price_per_1m_inputs", formats.usd)), Column("objectives", _met),
         Column("audit", lambda result: Text(result.audit, _COLORS.get(result.audit, "")))]

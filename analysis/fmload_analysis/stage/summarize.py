@@ -179,6 +179,7 @@ class _Gathering:
             "begun": begun, "sent": columns.send_ns, "ended": ended_ns(columns),
             "first_token": columns.first_token_ns, "delivered": delivered_tokens(columns),
             "tokens_inside": tokens_inside(columns, self.window_ns), "address": batch.address,
+            "answered": np.where(np.isnan(columns.first_token_ns), columns.last_token_ns, columns.first_token_ns),
             "cached_tokens": columns.cached_tokens,
             "tokens_of_choice": columns.tokens_of_a_choice, "streamed": columns.streamed,
             "chunks": columns.chunk_counts, "first_chunk": columns.first_chunk_tokens,
@@ -268,9 +269,9 @@ def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted, earli
 
 
 _EMPTY: dict[str, np.ndarray[Any, Any]] = {
-    **dict.fromkeys((*REQUEST_METRICS, "begun", "sent", "ended", "first_token", "cached_tokens", "chunks", "delivered",
-                     "tokens_inside", "tokens_of_choice", "first_chunk", "hidden", "lag_max", "prompt_tokens",
-                     "server_input_tokens", "max_output_tokens", "due", "first_earliest", "status",
+    **dict.fromkeys((*REQUEST_METRICS, "begun", "sent", "ended", "first_token", "answered", "cached_tokens", "chunks",
+                     "delivered", "tokens_inside", "tokens_of_choice", "first_chunk", "hidden", "lag_max",
+                     "prompt_tokens", "server_input_tokens", "max_output_tokens", "due", "first_earliest", "status",
                      "cache_write_tokens", "cache_write_1h_tokens"),
                     np.array([])),
     **EMPTY, **tasks.EMPTY,
@@ -290,7 +291,8 @@ def _with_limits(table: Mapping[str, Any], wanted: Wanted) -> Mapping[str, Any]:
 def _totals(gathered: _Gathering, table: Mapping[str, Any], requests: Requests, completed: Bools,
             endpoint: MeasuredEndpoint, wanted: Wanted) -> Totals:
     started, outcome = requests.in_window, requests.outcome
-    first_inside = inside(table["first_token"], gathered.window_ns)
+    first_inside = inside(table["answered"], gathered.window_ns)
+    embeds = np.isfinite(table["inputs"])
     cached = finite(table["cached_tokens"], completed)
     sent = np.isfinite(table["sent"])
     area = overlap_ns(table["sent"][sent], table["ended"][sent], gathered.window_ns).sum()
@@ -305,6 +307,7 @@ def _totals(gathered: _Gathering, table: Mapping[str, Any], requests: Requests, 
         completed_tokens_in=float(np.nansum(table["input_tokens"][completed])),
         completed_tokens_out=float(np.nansum(table["output_tokens"][completed])),
         completed_tokens_cached=float(cached.sum()) if len(cached) else None,
+        completed_inputs=float(np.nansum(table["inputs"][completed])) if embeds.any() else None,
         in_flight_s=float(area) / NS, accelerators=endpoint.accelerators)
 
 

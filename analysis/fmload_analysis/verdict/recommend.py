@@ -69,17 +69,26 @@ def _sentence(best: StageResult, other: StageResult | None, saving: float | None
     judged = "meets the objectives" if best.objectives == "met" else "has no objectives to meet"
     price = best.cost.price_per_10k_transactions
     cost = f"{usd(price)} per 10,000 transactions" if price is not None else "at a price that is n/a"
-    tokens_in, tokens_out = best.value("input_tokens_mean") or 0, best.value("output_tokens_mean") or 0
     errors = best.value("error_rate")
     text = (f"For {scope}, {describe(best)} {judged}, {cost}: "
             f"{significant(best.value('transactions_per_minute') or 0)} transactions a minute, {_latency(best)}, "
-            f"{tokens_in:.0f} tokens in and {tokens_out:.0f} out, "
+            f"{_size(best)}, "
             f"{f'{percent(errors)} errors' if errors else 'no errors'}.")
     if other and saving is not None:
         text += f" That is {saving:.0%} cheaper than {describe(other)}."
     if best.summary.stage.mix is not None and price is not None:
         text += " The price holds inside its mix alone, whose components share the hours of their endpoints."
     return text + rough_counts(best)
+
+
+def _size(result: StageResult) -> str:
+    """What a request is: `550 tokens in and 150 out`, or `16 inputs of 1,600 tokens in all, 450 inputs a second`."""
+    tokens_in, tokens_out = result.value("input_tokens_mean") or 0, result.value("output_tokens_mean") or 0
+    if not result.embeds:
+        return f"{tokens_in:.0f} tokens in and {tokens_out:.0f} out"
+    inputs = result.value("inputs_mean") or 0
+    return (f"{inputs:,.4g} {'input' if inputs == 1 else 'inputs'} of {tokens_in:,.0f} tokens a request, "
+            f"{significant(result.value('inputs_per_s') or 0)} inputs a second")
 
 
 def rough_counts(result: StageResult) -> str:

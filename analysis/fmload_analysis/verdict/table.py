@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,11 @@ class StageResult:
             self.summary.endpoint.instance_type)
 
     @property
+    def embeds(self) -> bool:
+        """Whether its requests had inputs to embed or to rank, and made no text."""
+        return self.totals.completed_inputs is not None
+
+    @property
     def objectives(self) -> State | None:
         """Whether all objectives together are met, missed or unknown; None when there are none."""
         return state_of(self.verdicts)
@@ -96,6 +101,11 @@ class StageResult:
         return distribution.stat(stat) if distribution else None
 
 
+def without_text(results: Sequence[StageResult]) -> bool:
+    """Whether no stage generated text: what is said of tokens and gaps is left out then."""
+    return bool(results) and all(result.embeds for result in results)
+
+
 _MEETS = {"met": True, "missed": False, "unknown": "unknown", None: None}
 _LEADING = ("stage", "endpoint", "instance_type", "prompt_set", "concurrency", "achieved_concurrency", "window_s",
             "requests", "errors", "error_rate", "requests_per_s", "transactions_per_minute", "input_tokens_mean",
@@ -116,7 +126,8 @@ _FURTHER = (
     "stage_usd", "outside_usd", "failed_usd", "cancelled_usd",
     "outcomes", "tokens_source", "below_floor", "window_closed", "search_verdict",
     "sessions_finished", "sessions_failed", "sessions_cut", "session_finished_share", "sessions_per_minute",
-    *(f"session_duration_{stat}_s" for stat in STATISTICS), "price_per_finished_session")
+    *(f"session_duration_{stat}_s" for stat in STATISTICS), "price_per_finished_session",
+    "inputs_mean", "inputs_per_s", "price_per_1m_inputs")
 _EXTENDED = tuple(column for metric in METRICS.further for column in metric.columns(STATISTICS))
 SUMMARY_COLUMNS = (*_LEADING, *_LATENCIES, *_PRICES, "meets_objectives", "audit", *_FURTHER, *_EXTENDED)
 _TEXTS = ("endpoint", "instance_type", "prompt_set", "meets_objectives", "audit", "load_kind", "status",

@@ -17,6 +17,7 @@ from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.capacity import Capacity, capacities
 from fmload_analysis.verdict.cost import BreakEven, break_even, month_at
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
+from fmload_analysis.verdict.table import without_text
 
 DEMANDS_PER_MINUTE = (1, 10, 100, 1_000, 10_000)
 
@@ -126,16 +127,27 @@ def _stages(analysis: Analysis) -> Table:
                Column("Per transaction", "USD", detail=True), Column("Per 1k", "USD", detail=True),
                Column("Per 10k", "USD"), Column("Per 1M input", "USD", detail=True), Column("Per 1M output", "USD"),
                Column("Per 1M tokens", "USD", "Input and output alike"),
-               Column("Per good request", "USD", "Only requests that met every objective are counted", detail=True)]
+               Column("Per good request", "USD", "Only requests that met every objective are counted", detail=True),
+               Column("Per 1M inputs", "USD", "Texts embedded, or documents ranked")]
     rows = []
     for result in analysis.results:
         cost = result.cost
         prices = (cost.stage_usd, cost.price_per_transaction, cost.price_per_1k_transactions,
                   cost.price_per_10k_transactions, cost.price_per_1m_input_tokens, cost.price_per_1m_output_tokens,
-                  cost.price_per_1m_tokens, cost.price_per_good_request)
+                  cost.price_per_1m_tokens, cost.price_per_good_request, result.value("price_per_1m_inputs"))
         rows.append([*stage_cells(result), cell(stage_s(result.summary.stage), formats.seconds),
                      *(cell(price, formats.usd) for price in prices)])
-    return Table(columns, rows, "**Cost of every stage**")
+    table = Table(columns, rows, "**Cost of every stage**")
+    if without_text(analysis.results):
+        return _without(table, "Per 1M output")
+    return table if any(result.embeds for result in analysis.results) else _without(table, "Per 1M inputs")
+
+
+def _without(table: Table, *labels: str) -> Table:
+    """The table without columns that no stage fills."""
+    kept = [place for place, column in enumerate(table.columns) if column.label not in labels]
+    return Table([table.columns[place] for place in kept], [[row[place] for place in kept] for row in table.rows],
+                 table.caption)
 
 
 def _deployed(analysis: Analysis) -> Table:
@@ -166,8 +178,9 @@ def _waste(analysis: Analysis) -> Table:
         useful = cost.stage_usd - math.fsum(usd for usd in lost if usd)
         rows.append([*stage_cells(result), *(cell(usd, formats.usd) for usd in (cost.stage_usd, useful, *lost)),
                      cell(spend.tokens_failed, formats.count), cell(spend.tokens_cancelled, formats.count)])
-    return Table(columns, rows, "**Where it went**: what was paid without a measured answer is waste. By the hour, "
-                                "failed and given-up requests have no price of their own.")
+    table = Table(columns, rows, "**Where it went**: what was paid without a measured answer is waste. By the hour, "
+                                 "failed and given-up requests have no price of their own.")
+    return _without(table, "Output of failed", "Output of given up") if without_text(analysis.results) else table
 
 
 def _alone(analysis: Analysis) -> dict[tuple[str, str], Capacity]:

@@ -113,7 +113,10 @@ def _card(found: Recommendation, analysis: Analysis, shown: Sequence[tuple[str, 
         return Callout("bad", f"{found.scope}: no recommendation", found.sentence + _nearest(found, analysis))
     cost = best.cost
     prices = (("Per 10k transactions", "price_per_10k_transactions", cost.price_per_10k_transactions),
-              ("Per 1M output tokens", "price_per_1m_output_tokens", cost.price_per_1m_output_tokens))
+              ("Per 1M output tokens", "price_per_1m_output_tokens", cost.price_per_1m_output_tokens),
+              ("Per 1M inputs", "price_per_1m_inputs", best.value("price_per_1m_inputs")),
+              *((("Per 1M input tokens", "price_per_1m_input_tokens", cost.price_per_1m_input_tokens),)
+                if best.embeds else ()))
     facts = [*(Fact(label, text(usd, formats.usd), *_judged(best, name)) for label, name, usd in prices
                if usd is not None), *_throughputs(best), *(_latency(best, *each) for each in shown), _errors(best)]
     if found.runner_up is not None and found.saving is not None:
@@ -152,7 +155,10 @@ def _badge(best: StageResult) -> Fact:
 
 
 def _throughputs(best: StageResult) -> list[Fact]:
-    return [Fact("Output throughput", f"{text(best.value('output_tokens_per_s'), formats.significant)} tokens/s"),
+    output = Fact("Output throughput", f"{text(best.value('output_tokens_per_s'), formats.significant)} tokens/s")
+    inputs = Fact("Inputs", f"{text(best.value('inputs_per_s'), formats.significant)}/s",
+                  f"{text(best.value('input_tokens_per_s'), formats.significant)} tokens/s")
+    return [inputs if best.embeds else output,
             Fact("Requests", f"{text(best.value('requests_per_s'), formats.significant)}/s",
                  f"{text(best.value('transactions_per_minute'), formats.significant)} a minute")]
 

@@ -14,7 +14,7 @@ from fmload_analysis.document.questions import STAGES
 from fmload_analysis.report.sections.missed import STATE_MARKS
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, lines, stage_cells
-from fmload_analysis.verdict.table import StageResult
+from fmload_analysis.verdict.table import StageResult, without_text
 
 AUDIT_MARKS: dict[str, Mark] = {"PASS": "good", "WARN": "warn", "FAIL": "bad"}
 
@@ -39,6 +39,8 @@ FIGURES = (
     Figure("input_tokens_per_s", "Input", "tokens/s", formats.significant, detail=True),
     Figure("output_tokens_per_s", "Output", "tokens/s", formats.significant),
     Figure("output_tokens_per_s_per_accelerator", "Output", "tokens/s per accelerator", formats.significant, True),
+    Figure("inputs_mean", "Batch", "inputs", lambda value: f"{value:,.4g}"),
+    Figure("inputs_per_s", "Inputs", "1/s", formats.significant),
     Figure("price_per_10k_transactions", "Per 10k", "USD", formats.usd),
     Figure("ttft_p50", "TTFT p50", "ms", formats.milliseconds),
     Figure("ttft_p95", "TTFT p95", "ms", formats.milliseconds, detail=True),
@@ -54,7 +56,17 @@ FIGURES = (
     Figure("price_per_transaction", "Per transaction", "USD", formats.usd, detail=True),
     Figure("price_per_token", "Per token", "USD", formats.usd, detail=True),
     Figure("price_per_1m_output_tokens", "1M output", "USD", formats.usd),
+    Figure("price_per_1m_inputs", "1M inputs", "USD", formats.usd),
 )
+_OF_INPUTS = ("inputs_mean", "inputs_per_s", "price_per_1m_inputs")
+
+
+def figures_of(results: Sequence[StageResult]) -> list[Figure]:
+    """Those of inputs only where there are some; where no stage generates text, none that all stages lack."""
+    bare = without_text(results)
+    return [figure for figure in FIGURES if not (bare or figure.metric in _OF_INPUTS) or any(
+        result.value(figure.metric) is not None for result in results)]
+
 
 
 def render(analysis: Analysis) -> Section:
@@ -62,27 +74,29 @@ def render(analysis: Analysis) -> Section:
     if not analysis.results:
         return Section("stages", "Stages", [
             Callout("warn", "No stage was measured", "The run ended before one began.")], STAGES)
+    figures = figures_of(analysis.results)
     columns = [
         *STAGE_COLUMNS, Column("Objectives", numeric=False), Column("Audit", numeric=False),
         Column("Instance", numeric=False, detail=True), Column("Window", "s", detail=True),
         Column("Requests", "window", title="Requests that started inside the window, good and failed"),
         Column("Errors", title="Failed ÷ (failed + succeeded)"),
-        *(Column(figure.label, figure.unit, figure.metric, detail=figure.detail) for figure in FIGURES)]
+        *(Column(figure.label, figure.unit, figure.metric, detail=figure.detail) for figure in figures)]
     threshold = (analysis.run.spec.get("report") or {}).get("threshold_tokens_per_s")
     if threshold:
         columns.append(Column(f"Slower than {threshold:g}", "tokens/s", "Share of successful requests"))
-    rows = [[*_row(result), *([_slower(result)] if threshold else [])] for result in analysis.results]
+    rows = [[*_row(result, figures), *([_slower(result)] if threshold else [])] for result in analysis.results]
     return Section("stages", "Stages", [Table(columns, rows, _CAPTION), *_superseded(analysis)], STAGES,
                    _gist(analysis))
 
 
 def _gist(analysis: Analysis) -> str:
-    rated = [(rate, result) for result in analysis.results
-             if (rate := result.value("output_tokens_per_s")) is not None]
+    what, name, unit = ("inputs", "inputs_per_s", "a second") if without_text(analysis.results) else (
+        "output", "output_tokens_per_s", "tokens/s")
+    rated = [(rate, result) for result in analysis.results if (rate := result.value(name)) is not None]
     if not rated:
         return ""
     rate, most = max(rated, key=lambda pair: pair[0])
-    return (f"The most output: {formats.significant(rate)} tokens/s, of {most.endpoint} at "
+    return (f"The most {what}: {formats.significant(rate)} {unit}, of {most.endpoint} at "
             f"{most.summary.stage.load_label}.")
 
 
@@ -105,7 +119,7 @@ _CAPTION = ("**Every stage in its measurement window.** `n/a`: not measured; ▲
             "needs, its bounds are below; `summary.csv` holds these and all other columns.")
 
 
-def _row(result: StageResult) -> list[Cell]:
+def _row(result: StageResult, figures: Sequence[Figure]) -> list[Cell]:
     totals = result.totals
     error_rate = result.value("error_rate")
     return [
@@ -113,7 +127,7 @@ def _row(result: StageResult) -> list[Cell]:
         cell(totals.window_s, formats.seconds),
         cell(totals.succeeded + totals.failed, formats.count),
         cell(error_rate, formats.percent, "bad" if error_rate else None),
-        *(figure_cell(result, figure) for figure in FIGURES)]
+        *(figure_cell(result, figure) for figure in figures)]
 
 
 def figure_cell(result: StageResult, figure: Figure) -> Cell:
@@ -170,8 +184,10 @@ _SHOWN = (
     Figure("tpot_p95", "TPOT p95", "ms", formats.milliseconds),
     Figure("e2e_p50", "E2E p50", "s", formats.seconds), Figure("e2e_p95", "E2E p95", "s", formats.seconds),
     Figure("output_tokens_per_s", "Output", "tokens/s", formats.significant),
+    _BY_NAME["inputs_per_s"],
     Figure("requests_per_s", "Requests", "1/s", formats.significant),
-    Figure("error_rate", "Errors", "", formats.percent), _BY_NAME["price_per_10k_transactions"])
+    Figure("error_rate", "Errors", "", formats.percent), _BY_NAME["price_per_10k_transactions"],
+    _BY_NAME["price_per_1m_inputs"])
 _LESS = ("itl_p95", "tpot_p95", "requests_per_s")  # shown on request where the names take much room
 _NAMES = (Column("Endpoint", numeric=False), Column("Prompts", numeric=False), Column("Load", numeric=False))
 

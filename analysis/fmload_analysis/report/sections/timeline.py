@@ -25,7 +25,7 @@ from fmload_analysis.document.formats import duration, name
 from fmload_analysis.document.questions import LIMIT
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import Line, lines
-from fmload_analysis.verdict.table import StageResult
+from fmload_analysis.verdict.table import StageResult, without_text
 
 MOST_POINTS = 4_000  # of a chart
 SIDE_BY_SIDE_S = 0.5  # windows that began so close began together
@@ -41,7 +41,8 @@ def render(analysis: Analysis) -> Section | None:
     found = lines(analysis)
     blocks: list[Block] = [chart for chart in (
         _chart("tokens_over_time", "Output tokens by the second", "tokens/s", "output_tokens", found, analysis),
-        _chart("in_flight_over_time", "Requests in flight", "requests", "in_flight", found, analysis)) if chart.series]
+        _chart("in_flight_over_time", "Requests in flight", "requests", "in_flight", found, analysis))
+        if chart.series and not (chart.name == "tokens_over_time" and without_text(analysis.results))]
     if blocks:
         blocks.insert(0, Paragraph("Warm-up and drain are in the picture; only the windows are in the figures."))
     events = _events(analysis)

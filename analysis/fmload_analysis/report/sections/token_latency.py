@@ -15,7 +15,7 @@ from fmload_analysis.report.sections.stages import bounds
 from fmload_analysis.stage.distribution import CURVE, Distribution
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, Line, lines, stage_cells
-from fmload_analysis.verdict.table import StageResult
+from fmload_analysis.verdict.table import StageResult, without_text
 
 SHOWN = ("ttft", "tpot", "itl", "e2e")
 OPEN_LOOP = ("ttft_scheduled", "e2e_scheduled")
@@ -30,14 +30,19 @@ def render(analysis: Analysis) -> Section | None:
     if not measured:
         return None
     open_loop = any(result.summary.stage.open_loop for result in measured)
-    found = lines(analysis)
+    found, bare = lines(analysis), without_text(measured)
     gap = "itl" if any(result.summary.distributions["itl"].n for result in measured) else "icl"
-    blocks: list[Block] = [_curves(METRICS[name], found) for name in ("ttft", gap, "e2e")]
+    blocks: list[Block] = [_curves(METRICS[name], found) for name in (("e2e",) if bare else ("ttft", gap, "e2e"))]
     blocks.append(Paragraph(_FLOORS))
     blocks += _without_itl(measured)
     for name in (*(OPEN_LOOP if open_loop else ()), *SHOWN, *_differing(measured)):
-        blocks += _metric(METRICS[name], measured)
-    return Section("token-latency", "Token latencies", blocks, ONE_USER, _gist(found))
+        blocks += [] if bare and not _has_any(name, measured) else _metric(METRICS[name], measured)
+    return Section("token-latency", "Latencies" if bare else "Token latencies", blocks, ONE_USER,
+                   _gist_of_inputs(found) if bare else _gist(found))
+
+
+def _has_any(name: str, measured: Sequence[StageResult]) -> bool:
+    return any(found.n for result in measured if (found := result.summary.distributions.get(name)) is not None)
 
 
 _FLOORS = (
@@ -58,6 +63,18 @@ def _gist(found: Sequence[Line]) -> str:
         whole = f", the whole answer {formats.duration(e2e)}" if e2e is not None else ""
         told.append(f"{line.name} at {lowest.summary.stage.load_label}: first token after "
                     f"{formats.duration(ttft)}{speed}{whole} (medians).")
+    return formats.first(told)
+
+
+def _gist_of_inputs(found: Sequence[Line]) -> str:
+    """The lowest load of each line: how long one user waits for an answer, and of how many inputs."""
+    told = []
+    for line in found:
+        lowest = line.results[0]
+        e2e, batch = lowest.value("e2e_p50"), lowest.value("inputs_mean")
+        if e2e is not None and batch is not None:
+            told.append(f"{line.name} at {lowest.summary.stage.load_label}: {batch:,.4g} "
+                        f"{'input' if batch == 1 else 'inputs'} after {formats.duration(e2e)} (median).")
     return formats.first(told)
 
 
