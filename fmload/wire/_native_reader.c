@@ -110,7 +110,6 @@ typedef struct {
     bool wake_due;
     Conn *dead;
     size_t dead_count;
-    atomic_llong reads, rounds;
     struct epoll_event *events;   /* the thread's own, and its buffer */
     char *buffer;
 } Reader;
@@ -452,7 +451,6 @@ static void receive(Reader *reader, Conn *conn, uint32_t events, char *buffer) {
             tell(reader, conn);
             return;
         }
-        atomic_fetch_add_explicit(&reader->reads, 1, memory_order_relaxed);
         if (conn->state == ENDED) conn->extra = true; /* bytes beyond the message: of no use */
         else if (conn->state == IDLE && !conn->told) {
             conn->unasked = true;
@@ -528,7 +526,6 @@ static void *serve(void *argument) {
     while (!atomic_load(&reader->stop)) {
         const int count = epoll_wait(reader->epoll_fd, reader->events, EVENTS_A_ROUND, -1);
         if (count < 0 && errno != EINTR) atomic_store(&reader->stop, true);
-        atomic_fetch_add_explicit(&reader->rounds, 1, memory_order_relaxed);
         for (int place = 0; place < count; place++) attend(reader, &reader->events[place]);
         pthread_mutex_lock(&reader->lists);
         const bool wake = reader->wake_due, dead = reader->dead != NULL;
@@ -945,11 +942,6 @@ static PyObject *reader_runs(Reader *self, PyObject *unused) {
     return PyBool_FromLong(alive(self));
 }
 
-static PyObject *reader_counts(Reader *self, PyObject *unused) {
-    (void)unused;
-    return Py_BuildValue("(LL)", (long long)atomic_load(&self->rounds), (long long)atomic_load(&self->reads));
-}
-
 static PyMethodDef reader_methods[] = {
     {"connection", (PyCFunction)reader_connection, METH_VARARGS,
      "connection(fd, stamps, told): take over a connected, non-blocking socket. `stamps`: by the kernel. `told`: wake at "
@@ -957,7 +949,6 @@ static PyMethodDef reader_methods[] = {
     {"ready", (PyCFunction)reader_ready, METH_NOARGS, "ready(): the connections with news since the last call."},
     {"fileno", (PyCFunction)reader_fileno, METH_NOARGS, "fileno(): readable when there is news."},
     {"runs", (PyCFunction)reader_runs, METH_NOARGS, "runs(): whether its thread is in this process; not after a fork."},
-    {"counts", (PyCFunction)reader_counts, METH_NOARGS, "counts(): (rounds of epoll, reads) so far."},
     {"close", (PyCFunction)reader_close, METH_NOARGS, "close(): end the thread. What is open can only be closed then."},
     {NULL, NULL, 0, NULL}};
 

@@ -8,7 +8,8 @@ from importlib import import_module
 
 # name: what it shows
 BENCHES = {
-    "wire": "error against the truth and CPU a token: ours beside requests and the openai SDK",
+    "wire": "error against the truth and CPU a token: ours with either reader beside requests and the openai SDK",
+    "readers": "the native reader beside the one in Python: CPU, errors, a busy interpreter, TLS, 10,000 streams",
     "capacity": "tokens a second on one core with no gap; memory of open streams; memory over many requests",
     "aws": "SageMaker and Bedrock streams: error, CPU beside boto3's own event stream, a held loop",
     "emulator": "what the emulator itself can serve",

@@ -1,10 +1,11 @@
 """What the wire measures, and what that costs: this project's users beside requests' and the openai SDK's.
 
-    python -m tests.bench.wire [--streams 256,512] [--clients ours,scenario,sdk] [--seconds 12] [--nice -10]
+    python -m tests.bench.wire [--streams 256,512] [--clients native,python,scenario,sdk] [--seconds 12] [--nice -10]
 
 The server is the emulator, alone on one core; its truth log holds the kernel's receive stamp of every request and
 the instant of every write. The client is a Locust worker, alone on another core; the master runs beside the server.
-"ours" is the product as it is, from the run file to the records; "scenario" the same requests as sessions of one turn,
+"native" and "python" are the product as it is, from the run file to the records, with either reader; "ours" with
+the one that is installed; "-tls" behind a name: over TLS. "scenario" the same requests as sessions of one turn,
 written in a locustfile; the others are what one would write in a locustfile.
 An error is |measured − true| of one request's TTFT or of one gap between tokens, over all that ended in the window,
 censored ones included. CPU is the worker process's own, user and system.
@@ -41,6 +42,7 @@ CYCLE_S = TTFT_S + GAP_S * TOKENS
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 SCENARIO = Path(__file__).with_name("scenario.py")
 CLIENTS = {"requests": "Requests", "sdk": "Sdk"}  # the class in the locustfile
+READERS = {"native": "native", "python": "python"}
 LIMIT_S = 300
 
 
@@ -102,7 +104,7 @@ def watched(process: psutil.Process, seconds: float) -> Load:
 
 
 def product(server: Server, streams: int, seconds: float, folder: Path, ca_file: str | None, nice: int,
-            scenario: bool = False) -> Load:
+            scenario: bool = False, reader: str = "auto") -> Load:
     """`fmload run` with one worker on the client's core; `scenario`: the same requests, written in a locustfile."""
     prompts = ({"source": "scenario"} if scenario else
                {"source": "synthetic", "input_tokens": 64, "output_tokens": TOKENS, "count": 4000})
@@ -111,7 +113,7 @@ def product(server: Server, streams: int, seconds: float, folder: Path, ca_file:
         "name": "bench",
         "endpoints": [{"name": "steady", "protocol": "openai", "url": f"{server.url}/v1", "model": "emulated",
                        **({"ca_file": ca_file} if ca_file else {})}],
-        "prompts": [{"name": "p", **prompts}],
+        "prompts": [{"name": "p", **prompts}], "reader": reader,
         "load": {"concurrency": [streams], "ramp": f"{CYCLE_S}s", "warmup": "4s", "window": f"{seconds + 1}s",
                  "drain": "30s", "workers": 1}}))
     server_core, client_core = cores()
@@ -223,7 +225,8 @@ def measure_one(client: str, streams: int, seconds: float, nice: int = 0) -> Res
             _prefer(psutil.Process(server.process.pid), nice)
             ca_file = json.loads((folder / "emulator.ready").read_text()).get("ca_file")
             load = (written(client, server, streams, seconds, folder, nice) if client in CLIENTS
-                    else product(server, streams, seconds, folder, ca_file, nice, client == "scenario"))
+                    else product(server, streams, seconds, folder, ca_file, nice, client == "scenario",
+                                 READERS.get(client.removesuffix("-tls"), "auto")))
             return judge(client, streams, load, server.requests())
 
 
@@ -244,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the grid and print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.wire", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--streams", default="256,512,1024")
-    parser.add_argument("--clients", default="ours,ours-tls,scenario,requests,sdk")
+    parser.add_argument("--clients", default="native,python,native-tls,python-tls,scenario,requests,sdk")
     parser.add_argument("--seconds", type=float, default=12.0, help="measured, after the start")
     parser.add_argument("--nice", type=int, default=0, help="priority of server and worker, such as -10 (root)")
     args = parser.parse_args(argv)
