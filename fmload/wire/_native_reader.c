@@ -379,14 +379,14 @@ static void advance(Conn *conn, size_t at) {
 static bool keep(Conn *conn, const char *data, size_t size, int64_t ns, int64_t lag) {
     if (conn->length + size > conn->room) {
         size_t room = conn->length + size + (conn->length + size) / 2;
-        if (room < 4096) room = 4096;
+        if (room < 1024) room = 1024;
         char *grown = realloc(conn->data, room);
         if (grown == NULL) return false;
         conn->data = grown;
         conn->room = room;
     }
     if (conn->reads == conn->marks_room) {
-        size_t room = conn->marks_room < 16 ? 32 : conn->marks_room + conn->marks_room / 2;
+        size_t room = conn->marks_room < 8 ? 8 : conn->marks_room + conn->marks_room / 2;
         Mark *grown = realloc(conn->marks, room * sizeof *grown);
         if (grown == NULL) return false;
         conn->marks = grown;
@@ -640,6 +640,23 @@ static PyObject *column(const Mark *marks, size_t count, size_t offset) {
     return made;
 }
 
+/* Each read by itself, where Python looks at each: (bytes, instant, lag). `before`: bytes of those that were taken. */
+static PyObject *list_of_reads(const char *data, const Mark *marks, size_t reads, int64_t before) {
+    PyObject *list = PyList_New((Py_ssize_t)reads);
+    for (size_t place = 0; list != NULL && place < reads; place++) {
+        const Mark *mark = &marks[place];
+        PyObject *read = Py_BuildValue("(y#LL)", data, (Py_ssize_t)(mark->end - before), (long long)mark->ns,
+                                       (long long)mark->lag);
+        if (read == NULL || PyList_SetItem(list, (Py_ssize_t)place, read) < 0) {
+            Py_DECREF(list);
+            return NULL;
+        }
+        data += mark->end - before;
+        before = mark->end;
+    }
+    return list;
+}
+
 static PyObject *connection_take(Connection *self, PyObject *unused) {
     (void)unused;
     if (!usable_here(self)) return NULL;
@@ -655,11 +672,18 @@ static PyObject *connection_take(Connection *self, PyObject *unused) {
     const int flags = (conn->state == ENDED ? WHOLE : 0) | (conn->state == EACH_READ || conn->told ? TOLD : 0) |
                       (conn->eof || conn->error ? CLOSED : 0) | (conn->unasked ? UNASKED : 0);
     const int error = conn->error;
+    const int64_t before = conn->received - (int64_t)length;
     if (conn->paused) {
         conn->paused = false;
         listen_again(self->reader, conn);
     }
     pthread_mutex_unlock(&conn->lock);
+    if (flags & TOLD) {
+        PyObject *list = list_of_reads(data, marks, reads, before);
+        free(data);
+        free(marks);
+        return list == NULL ? NULL : Py_BuildValue("(NOOOii)", list, Py_None, Py_None, Py_None, flags, error);
+    }
     PyObject *bytes = PyBytes_FromStringAndSize(data, (Py_ssize_t)length);
     PyObject *ends = column(marks, reads, offsetof(Mark, end));
     PyObject *instants = column(marks, reads, offsetof(Mark, ns));
@@ -773,7 +797,8 @@ static PyMethodDef connection_methods[] = {
     {"write", (PyCFunction)connection_write, METH_O, "write(data): more bytes after what is not sent yet."},
     {"take", (PyCFunction)connection_take, METH_NOARGS,
      "take(): (bytes, ends, instants, lags, flags, errno): what came since the last call; of each read, as int64, the "
-     "bytes of the response by then, the arrival and the lag in ns."},
+     "bytes of the response by then, the arrival and the lag in ns. Of one that is told of each read (TOLD in flags) "
+     "(reads, None, None, None, flags, errno): a list of (bytes, instant, lag)."},
     {"tell", (PyCFunction)connection_tell, METH_NOARGS, "tell(): wake at each read from now on; whether there is news."},
     {"usable", (PyCFunction)connection_usable, METH_NOARGS, "usable(): whether an idle connection still stands."},
     {"release", (PyCFunction)connection_release, METH_NOARGS,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import _socket
 import os
 import ssl
-from array import array
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -81,8 +80,7 @@ class NativeConnection:
         self.on_idle_end: Callable[[Any], None] = nobody
         self._tls = tls
         self._receiver: Receiver | None = None
-        self._seen = 0  # bytes of the response that were taken
-        self._kept = False  # some of them have not been looked at
+        self._kept = False  # some bytes were taken that nobody has looked at
         self._hub = _of_this_hub()
         self._native = self._hub.take_over(self, sock.fileno(), kernel_stamps, tls is not None)
         sock.detach()
@@ -101,8 +99,6 @@ class NativeConnection:
             send_ns = self._native.send(data, receiver.each_read, receiver.head_only, receiver.max_body_bytes)
         except OSError as error:
             raise StaleConnection(error.strerror) from error
-        if self._tls is None:
-            self._seen = 0
         self._kept = False
         self._receiver = receiver
         receiver.pull = self.pull
@@ -117,34 +113,28 @@ class NativeConnection:
         except OSError as gone:
             self._lost(str(gone))
             return
-        if data:
-            self._pass_on(data, ends, instants, lags, flags)
+        if isinstance(data, list):
+            self._tell_each(data)
+        elif data and self._receiver is not None:
+            self._keep(self._receiver, data, ends, instants, lags, flags)
         if flags & (native.CLOSED | native.UNASKED):
             self._lost(os.strerror(error) if error else None)
 
-    def _pass_on(self, data: bytes, ends: bytes, instants: bytes, lags: bytes, flags: int) -> None:
-        receiver = self._receiver
-        if flags & native.TOLD or receiver is None:
-            if self._kept and receiver is not None:
-                receiver.look()
-                self._kept = False
-            self._tell_each(data, array("q", ends), array("q", instants), array("q", lags))
-            return
-        self._seen += len(data)
+    def _keep(self, receiver: Receiver, data: bytes, ends: bytes, instants: bytes, lags: bytes, flags: int) -> None:
         self._kept = True
         receiver.kept(data, ends, instants, lags)
         if flags & native.WHOLE and not receiver.look() and self._native.tell():
             self.pull()  # the parser knows better: it is told of each read from now on
 
-    def _tell_each(self, data: bytes, ends: array[int], instants: array[int], lags: array[int]) -> None:
-        base, at = self._seen, 0
-        self._seen += len(data)
-        for end, ns, lag_ns in zip(ends, instants, lags, strict=True):
-            piece, at = data[at:end - base], end - base
+    def _tell_each(self, reads: list[tuple[bytes, int, int]]) -> None:
+        if self._kept and reads and self._receiver is not None:
+            self._receiver.look()
+            self._kept = False
+        for data, ns, lag_ns in reads:
             if self._tls is not None:
-                self._tell_decrypted(self._tls, piece, ns, lag_ns)
+                self._tell_decrypted(self._tls, data, ns, lag_ns)
             elif self._receiver is not None:
-                self._receiver.received(piece, ns, lag_ns)
+                self._receiver.received(data, ns, lag_ns)
             if self.closed:
                 return
 
@@ -167,7 +157,6 @@ class NativeConnection:
         if self._receiver is not None:
             self._receiver.pull = nothing
         self._receiver = None
-        self._seen = 0
         return not self.closed and self._native.release()
 
     def _lost(self, reason: str | None) -> None:
