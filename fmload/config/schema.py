@@ -605,6 +605,7 @@ class RunFile(Strict):
         yield from _unvaried(given)
         yield from _without_times(given)
         yield from _inexact_sessions(given)
+        yield from _without_sessions(given)
         if isinstance(given.get("objectives"), Mapping):
             for name, wrong in objectives.broken(given["objectives"]):
                 yield ("objectives", name), wrong
@@ -685,6 +686,30 @@ def _inexact_sessions(given: Mapping[str, Any]) -> Iterator[Rule]:
     sources = (_key(one, "source") for one in _listed(given.get("prompts")))
     if _key(load, "sessions") is True or any(isinstance(name, str) and of_sessions(name) for name in sources):
         yield ("load", "requests"), "exactly so many requests do not go with sessions, of which each has its own number"
+
+
+def _without_sessions(given: Mapping[str, Any]) -> Iterator[Rule]:
+    """A search by the durations of sessions where none of the prompt sets has any: it could never end."""
+    objective = _key(_key(given.get("load"), "find"), "objective")
+    sources = [name for one in _listed(given.get("prompts")) if isinstance(name := _key(one, "source"), str)]
+    if not isinstance(objective, Mapping) or not sources or any(map(_may_have_sessions, sources)):
+        return
+    for one in objectives.searchable(objective):
+        if one.level == "session":
+            yield ("load", "find", "objective", one.name), (
+                f"source '{sources[0]}' has no sessions; take agents, agent_trace, conversation or sharegpt")
+
+
+def _may_have_sessions(source: str) -> bool:
+    """Whether requests of a source may belong to sessions."""
+    if source not in SOURCES:
+        return True  # told elsewhere
+    try:
+        made = SOURCES.load(source)
+    except (FmloadError, ImportError):
+        return True
+    return of_sessions(source) or getattr(made, "scripted", False) or "answers" in getattr(
+        getattr(made, "Options", None), "model_fields", ())
 
 
 def of_sessions(source: str) -> bool:

@@ -11,6 +11,7 @@ from fmload.model.prompt import Prompt
 StepKind = Literal["request", "tool", "think"]
 
 SERVED = "served"  # in a message: the step whose answer stands in its place, where answers are served
+_CHARACTERS_A_TOKEN = 4
 STEP_OF = ":"  # between a session's prompt id and the id of the step: `agents-000003:plan`
 
 
@@ -74,6 +75,20 @@ def with_turns(steps: Iterable[Step]) -> list[Step]:
         step.turn = max((after[before] for before in step.after), default=0)
         after[step.id] = step.turn + (step.kind == "request")
     return numbered
+
+
+def tokens_of(prompt: Prompt) -> list[tuple[int, int | None]]:
+    """Tokens of each request of a session, as far as they are known before it: its prompt, with what was said before
+    (four characters a token where nobody has counted), and the answer that it asks for."""
+    said: dict[str, int] = {}
+    found: list[tuple[int, int | None]] = []
+    for step in steps_of(prompt):
+        if step.kind == "request":
+            new = sum(len(str(message.get("content") or "")) for message in step.messages) // _CHARACTERS_A_TOKEN
+            tokens = step.input_tokens or said.get(step.chat or "", 0) + new
+            said[step.id] = tokens + (step.output_tokens or 0)
+            found.append((tokens, step.output_tokens))
+    return found
 
 
 def session_prompt(steps: Iterable[Step], served: bool, **known: Any) -> Prompt:

@@ -11,6 +11,7 @@ from fmload.base.units import format_duration
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.model.prompt import Prompt
 from fmload.model.stage import Stage
+from fmload.model.step import tokens_of
 from fmload.pricing.resolve import Pricing, Terms, Unpriced, resolve, terms_of
 from fmload.pricing.spend import usd_of_tokens
 from fmload.pricing.table import PriceTable
@@ -22,11 +23,13 @@ _LIMITS = ("max_tokens", "max_completion_tokens", "maxTokens", "max_new_tokens")
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Mean tokens of the requests of a prompt set. `guessed`: nothing limits the answers."""
+    """Mean tokens of the requests of a prompt set, and how many of them a prompt makes: more than one where prompts are
+    sessions. `guessed`: nothing limits the answers."""
 
     tokens_in: float
     tokens_out: float
     guessed: bool = False
+    requests: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +118,21 @@ def _mean(length: object) -> int | None:
 
 def _size(prompts: Sequence[Prompt], parameters: Mapping[str, object]) -> Size:
     limit = next((float(value) for key in _LIMITS if isinstance(value := parameters.get(key), int | float)), None)
+    if any(prompt.steps for prompt in prompts):
+        return _size_of_sessions(prompts, limit)
     given = [prompt.output_tokens if prompt.inputs is None else 0 for prompt in prompts]
     guessed = limit is None and any(tokens is None for tokens in given)
     made = [float(tokens) if tokens is not None else limit or OUTPUT_TOKENS for tokens in given]
     count = max(1, len(prompts))
     return Size(sum(prompt.input_tokens or 0 for prompt in prompts) / count, sum(made) / count, guessed)
+
+
+def _size_of_sessions(prompts: Sequence[Prompt], limit: float | None) -> Size:
+    asked = [one for prompt in prompts for one in tokens_of(prompt)]
+    made = [float(tokens) if tokens is not None else limit or OUTPUT_TOKENS for _, tokens in asked]
+    count = max(1, len(asked))
+    return Size(sum(tokens for tokens, _ in asked) / count, sum(made) / count,
+                limit is None and any(tokens is None for _, tokens in asked), len(asked) / len(prompts))
 
 
 def estimate(run: RunFile, stages: Sequence[Stage], prompts: Mapping[str, Sequence[Prompt]],
@@ -163,8 +176,8 @@ def requests_of(stage: Stage, size: Size) -> float:
     if stage.exact and stage.requests is not None:
         return float(stage.requests)
     if stage.load.kind == "rate":
-        return stage.load.value * (stage.ramp_s + stage.warmup_s + (stage.window_s or 0.0)) + (
-            float(stage.requests or 0))
+        due_s = stage.ramp_s + stage.warmup_s + (stage.window_s or 0.0)
+        return stage.load.value * size.requests * due_s + float(stage.requests or 0)
     users = stage.load.value
     per_s = users / latency_s(size)
     before = float(stage.warmup.requests or per_s * stage.warmup_s) + per_s * stage.ramp_s / 2
@@ -190,6 +203,8 @@ def _assumptions(stages: Sequence[Stage], sizes: Mapping[str, Mapping[str, Size]
         yield "answers as long as they may be"
     if more > 1:
         yield f"the search takes {more:.0f} times as many stages as are planned now, at loads like them"
+    if any(stage.load.sessions for stage in stages):
+        yield "sessions use no tools and nobody thinks: users that do send less"
     yield "nothing comes from a cache, and no request fails"
 
 

@@ -78,7 +78,8 @@ def wanted(run_file: RunFile, spec: PromptSpec) -> int | None:
         servers.values())
     mine = [stage for stage in plan(run_file) if stage.prompt_set == spec.name]
     planned = max(needed(run_file, mine, {}).values(), default=0)
-    most = max(_LEAST, min(_MOST, _MOST_TEXTS // (spec.batch or 1)))
+    each = getattr(spec.options, "requests", None) or 1  # of a session
+    most = max(_LEAST, min(_MOST // each, _MOST_TEXTS // (spec.batch or 1)))
     return int(min(max(estimated, planned, _LEAST), most))
 
 
@@ -163,7 +164,7 @@ def _prepare_set(run_file: RunFile, spec: PromptSpec, path: Path, progress: Prog
     count = wanted(run_file, spec)
     parts = [_for_tokenizer(run_file, spec, tokenizer, prefix, count, progress)
              for tokenizer, prefix in _parts(run_file, spec)]
-    if run_file.load.sessions:
+    if run_file.load.sessions and not getattr(SOURCES.load(spec.source), "scripted", False):
         parts = [folded(content, spec.name) for content in parts]
     part = path.with_name(f"{path.name}.part")  # a run that is resumed takes what has the set's name for whole
     part.write_bytes(b"".join(parts))

@@ -412,7 +412,8 @@ class Dispatcher:
         try:
             request.join()
             ended = request.value if isinstance(request.value, tuple) else None
-            gevent.sleep(FAILURE_PAUSE_S.get(ended[0].outcome, 0.0) if ended else 0.0)
+            if ended and (pause_s := FAILURE_PAUSE_S.get(ended[0].outcome)):
+                gevent.sleep(pause_s)
         except BaseException:
             request.kill(timeout=KILL_LIMIT_S)
             raise

@@ -16,6 +16,7 @@ BENCHES = {
     "pacing": "lateness of open-loop sends, beside Locust's own wait times",
     "telemetry": "what collectors cost: CPU; the error of the token stamps and the lateness of sends beside them",
     "shapes": "load shapes, traces and a stall: asked against achieved",
+    "sessions": "1,000 sessions of an agent at a time on one worker: durations beside the closed form, what it took",
     "search": "stages of a search beside those of a grid, against a known capacity",
     "capacity_plan": "fleets of 2, 4 and 8 measured, beside what a run of one predicts of them",
     "stacks": "a search over 48 candidates beside the grid: found, and in what part of the time",

@@ -149,3 +149,10 @@ def test_a_set_without_a_prompt_is_refused(tmp_path: Path) -> None:
     (folder.results.prompts / "p.jsonl").write_text("")
     with pytest.raises(FmloadError, match=r"prompt set 'p': .*p\.jsonl holds no prompt"):
         folder.session(1)
+
+
+def test_a_resumed_run_begins_whole_sessions_that_were_not_begun_before(tmp_path: Path) -> None:
+    """Of a session some steps were sent; nobody goes on in its middle, and nobody begins it again."""
+    folder = Folder(tmp_path)
+    folder.journal(["p-00:plan", "p-00:write", "p-01:plan"])
+    assert taken(folder.session(1)["0a"], 3) == ["p-02", "p-03", "p-04"]

@@ -12,6 +12,7 @@ from fmload.base.errors import FmloadError
 from fmload.config.loading import parse
 from fmload.config.schema import RunFile
 from fmload.model.prompt import Prompt
+from fmload.model.step import Step, session_prompt
 from fmload.plan.estimate import Estimate, approve, estimate, prices_of, require_prices
 from fmload.plan.stages import plan
 from fmload.pricing.table import load_prices
@@ -96,3 +97,12 @@ def test_a_load_above_its_limit_needs_a_yes_and_is_told_that_it_will_be_stopped(
 def test_an_emulation_is_told_but_not_asked_for() -> None:
     run = run_file(DEAR, max_cost=0.001, endpoint={"emulated": "a model"})
     assert "as if it were no emulation" in approve(of(run), run, False, None)
+
+
+def test_the_requests_of_sessions_cost_what_was_said_before_them_too() -> None:
+    """Two requests a session: 40 tokens in and 10 out, then these and 5 new ones in and 20 out."""
+    steps = [Step("a", "request", messages=[{"role": "user", "content": "x"}], input_tokens=40, output_tokens=10),
+             Step("b", "request", ["a"], chat="a", messages=[{"role": "user", "content": "x" * 20}], output_tokens=20)]
+    run = run_file({"rate": [2], "ramp": 0, "warmup": "0s", "window": "10s", "sessions": True})
+    one, = of(run, session_prompt(steps, True, prompt_set="short", id="s")).endpoints
+    assert (one.requests, one.tokens_in, one.tokens_out) == (40, 20 * (40 + 55), 20 * 30)

@@ -168,3 +168,15 @@ def test_exactly_so_many_requests_do_not_go_with_sessions() -> None:
     text = f"name: t\n{ENDPOINT}prompts:\n  - name: job\n    source: agents\n{AGENT}"
     with pytest.raises(FmloadError, match="do not go with sessions"):
         parse(text.replace("window: 5s", "requests: {exactly: 5}"), "run.yml", Path())
+
+
+@pytest.mark.parametrize(("source", "told"), [("agents", False), ("synthetic", True)])
+def test_a_search_by_durations_of_sessions_needs_a_set_that_has_some(source: str, told: bool) -> None:
+    agent = AGENT if source == "agents" else "    input_tokens: 9\n"
+    text = f"name: t\n{ENDPOINT}prompts:\n  - name: job\n    source: {source}\n{agent}"
+    text = text.replace("concurrency: [2]", "find: {objective: {session_duration_p95: 2s}}")
+    if not told:
+        assert parse(text, "run.yml", Path()).load.find is not None
+        return
+    with pytest.raises(FmloadError, match="source 'synthetic' has no sessions"):
+        parse(text, "run.yml", Path())
