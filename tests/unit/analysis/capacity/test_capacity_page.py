@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run_file, demand = blocks("yaml")
     (tmp_path / "one-replica.yml").write_text(run_file)
     (tmp_path / "day.yml").write_text(demand)
-    measured(tmp_path / "results" / "one-replica")
+    measured(tmp_path / "results" / "one-replica", rates=(0.5, 3, 12), window_s=30)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -40,7 +40,7 @@ def test_the_run_file_of_the_page_is_sound(folder: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize("line", typed("capacity"))
 def test_a_command_of_the_page_plans(folder: Path, line: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = shlex.split(line)[1:]
-    short = ["--seeds", "2", "--requests", "400", "--simulate", "4"]
+    short = ["--seeds", "2", "--requests", "300", "--simulate", "3"]
     limit = [] if "--objective" in words else ["--objective", "ttft_p95=2s"]
     assert main([*words, *short, *limit]) == 0, capsys.readouterr().err
     assert "replicas" in capsys.readouterr().out

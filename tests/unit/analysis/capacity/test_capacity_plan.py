@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from engines import measured
+from engines import ENGINE, measured
 
 from fmload.base.errors import FmloadError
 from fmload.cli.main import main
@@ -70,11 +71,12 @@ def test_what_a_share_of_a_fleet_says_comes_near_to_the_whole_fleet(routing: str
 
 def test_a_billion_requests_a_day_need_the_same_replicas_whatever_share_is_simulated() -> None:
     def planned(simulated: int) -> Plan:
-        return plan(MODEL, steady(1e9 / 86400), OBJECTIVES, Settings(
-            "least_busy", seeds=2, requests=1000, most_simulated=simulated))
+        return plan(MODEL, demand, OBJECTIVES, Settings("least_busy", seeds=2, requests=800, most_simulated=simulated))
 
-    small, large = planned(8), planned(16)
-    each = MODEL.most_requests_per_s(310, 50)
+    demand = steady(1e9 / 86400)
+    demand = replace(demand, outputs=demand.outputs * 4)  # fewer requests a replica: a test of a few seconds
+    each = MODEL.most_requests_per_s(310, 200)
+    small, large = planned(6), planned(12)
     for found in (small, large):
         assert found.best is not None
         assert found.best.keeps
@@ -82,7 +84,7 @@ def test_a_billion_requests_a_day_need_the_same_replicas_whatever_share_is_simul
         assert set(found.share_error) >= {"ttft_p95", "e2e_p95"}
     assert small.best is not None
     assert large.best is not None
-    assert (small.best.simulated, large.best.simulated) == (32, 64)
+    assert (small.best.simulated, large.best.simulated) == (24, 48)
     assert small.best.replicas == pytest.approx(large.best.replicas, rel=0.05)
 
 
@@ -124,11 +126,11 @@ def test_objectives_that_a_simulation_cannot_judge_are_named() -> None:
     assert others == ("price_per_1k_transactions",)
 
 
-FEW = ["--seeds", "2", "--requests", "600"]
+FEW = ["--seeds", "2", "--requests", "400", "--simulate", "4"]
 
 
 def test_the_command_writes_a_page_and_json_that_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    measured(tmp_path / "run")
+    measured(tmp_path / "run", rates=(0.5, 3, 12), window_s=30)
     assert main(["capacity", str(tmp_path / "run"), "--demand", "12/s", *FEW, "--per-token",
                  "anthropic.claude-haiku-4-5-20251001-v1:0"]) == 0
     told = json.loads((tmp_path / "run" / "capacity.json").read_text())
@@ -142,8 +144,21 @@ def test_the_command_writes_a_page_and_json_that_agree(tmp_path: Path, capsys: p
         assert f"{option['usd_per_month']:,.2f}" in text
 
 
+def test_runs_of_several_instance_types_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measured(tmp_path / "cheap", rates=(0.5, 3, 12), window_s=30, name="cheap")
+    faster = replace(ENGINE, decode_fixed_s=0.01, prefill_tokens_per_s=12_000.0)
+    measured(tmp_path / "dear", rates=(0.5, 6, 24), window_s=30, model=faster, name="dear",
+             endpoints=[{"name": "a", "price": {"hourly": 9.0}}])
+    assert main(["capacity", str(tmp_path / "cheap"), str(tmp_path / "dear"), "--demand", "40/s", *FEW]) == 0
+    told = json.loads((tmp_path / "cheap" / "capacity.json").read_text())
+    cheap, dear = told["options"]
+    assert [cheap["name"], dear["name"]] == ["cheap · a", "dear · a"]
+    assert dear["replicas"] < cheap["replicas"]
+    assert dear["usd_per_month"] > cheap["usd_per_month"]
+
+
 def test_the_same_seed_gives_the_same_plan(tmp_path: Path) -> None:
-    measured(tmp_path / "run")
+    measured(tmp_path / "run", rates=(0.5, 3, 12), window_s=30)
     texts = []
     for folder in ("one", "two"):
         main(["capacity", str(tmp_path / "run"), "--demand", "12/s", *FEW, "--out", str(tmp_path / folder)])
@@ -161,6 +176,6 @@ def test_all_that_is_wrong_with_a_command_is_told_at_once(tmp_path: Path, capsys
 
 def test_an_endpoint_that_was_not_measured_is_refused_with_those_that_were(
         tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    measured(tmp_path / "run")
+    measured(tmp_path / "run", rates=(0.5, 3, 12), window_s=30)
     assert main(["capacity", str(tmp_path / "run"), "--demand", "1/s", "--endpoint", "b"]) == 2
     assert "there are a" in capsys.readouterr().err

@@ -18,10 +18,10 @@ from fmload_analysis.pipeline import analyse
 
 
 def test_the_report_shows_the_plan_that_was_made_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    results = measured(tmp_path)
+    results = measured(tmp_path, rates=(0.5, 3, 12), window_s=30)
     analyse(tmp_path)
     assert "Capacity plan" not in pages(results)
-    main(["capacity", str(tmp_path), "--demand", "9/s", "--seeds", "2", "--requests", "400"])
+    main(["capacity", str(tmp_path), "--demand", "9/s", "--seeds", "2", "--requests", "300"])
     replicas = json.loads(results.capacity_json.read_text())["options"][0]["replicas"]
     analyse(tmp_path)
     for text in (pages(results), results.report_html.read_text()):
@@ -38,7 +38,7 @@ def test_a_spoilt_plan_leaves_the_report_as_it_is(tmp_path: Path, spoilt: str) -
 
 
 def test_a_plan_from_python_is_that_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    results = measured(tmp_path)
-    found = fmload.open_run(tmp_path).capacity("9/s", seeds=2, requests=400)
-    main(["capacity", str(tmp_path), "--demand", "9/s", "--seeds", "2", "--requests", "400"])
+    results = measured(tmp_path, rates=(0.5, 3, 12), window_s=30)
+    found = fmload.open_run(tmp_path).capacity("9/s", seeds=2, requests=300)
+    main(["capacity", str(tmp_path), "--demand", "9/s", "--seeds", "2", "--requests", "300"])
     assert found["options"] == json.loads(results.capacity_json.read_text())["options"]
