@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmload.base.errors import EXIT_OBJECTIVES, EXIT_OK, Faults, FmloadError
+from fmload.base.redaction import printable
 from fmload.base.units import parse_duration_s
 
 if TYPE_CHECKING:
@@ -168,27 +169,29 @@ def _show(found: Answer, paths: tuple[Path, Path]) -> None:
     """The headline, the options and the warnings on the terminal."""
     from rich.console import Console
     from rich.markdown import Markdown
+    from rich.text import Text
 
     from fmload_analysis.capacity.words import headline
     from fmload_analysis.document import formats
 
     console = Console(highlight=False)
     for sentence in headline(found):
-        console.print(Markdown(sentence))
+        console.print(Markdown(printable(sentence)))
     console.print()
     console.print(_table(found))
     for option in found.options:
-        console.print(f"{option.name}: the model of one replica is {option.fitted.error:.1%} off what was measured, on "
-                      "average", soft_wrap=True)
+        name = printable(option.name)
+        print(f"{name}: the model of one replica is {option.fitted.error:.1%} off what was measured, on average")
         for warning in (*option.fitted.warnings, *option.remarks):
-            console.print(f"[yellow]WARN[/] {option.name}: {warning}", soft_wrap=True)
+            console.print(Text.assemble(("WARN ", "yellow"), f"{name}: {warning}"), soft_wrap=True)
     if found.unjudged:
-        console.print(f"not judged: {formats.listed(found.unjudged)}")
-    console.print(f"plan: {paths[0]}\n      {paths[1]}", soft_wrap=True)
+        print(f"not judged: {formats.listed(found.unjudged)}")
+    print(f"plan: {paths[0]}\n      {paths[1]}")
 
 
 def _table(found: Answer) -> Table:
     """A column a fleet, a row a figure: options are few, and figures many."""
+    from rich.markup import escape
     from rich.table import Table
 
     from fmload_analysis.capacity.words import option_name
@@ -198,8 +201,8 @@ def _table(found: Answer) -> Table:
         for one in found.options]
     fleets += [(f"{option_name(one)}, autoscaled", one.plan.scaled, one.scaled_month_usd, one.plan.paid_replicas)
                for one in found.options if one.plan.scaled]
-    columns = [[title, *_cells(tried, usd, replicas)] for title, tried, usd, replicas in fleets]
-    columns += [[f"{one.name}, by the token", "", _usd(one.usd_per_month)] for one in found.by_token]
+    columns = [[escape(printable(title)), *_cells(tried, usd, replicas)] for title, tried, usd, replicas in fleets]
+    columns += [[escape(printable(f"{one.name}, by the token")), "", _usd(one.usd_per_month)] for one in found.by_token]
     table = Table("", *(column[0] for column in columns), box=None)
     for number, name in enumerate(_ROWS, 1):
         table.add_row(name, *(column[number] if number < len(column) else "" for column in columns))

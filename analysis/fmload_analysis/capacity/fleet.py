@@ -6,7 +6,7 @@ Deterministic: the same arrivals, lengths and seed give the same result.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
@@ -54,18 +54,16 @@ class Outcome:
     sizes: list[tuple[float, int]] = field(default_factory=list)  # (from, replicas that are paid for)
 
 
-def simulate(fleet: Fleet, jobs: Sequence[Job], until_s: float, users: int | None = None,
-             tell: Callable[[int], None] | None = None) -> Outcome:
+def simulate(fleet: Fleet, jobs: Sequence[Job], until_s: float, users: int | None = None) -> Outcome:
     """All jobs, by their arrivals (ascending), to the end of the last one. `users`: a closed loop of so many instead:
     the next job comes when one has ended, until `until_s`; those that never came have no arrival (NaN). `until_s` is
-    also when replicas end to be started, stopped and paid for. `tell` gets the number of jobs that have ended."""
-    return _Simulation(fleet, jobs, until_s, users, tell).run()
+    also when replicas end to be started, stopped and paid for."""
+    return _Simulation(fleet, jobs, until_s, users).run()
 
 
 class _Simulation:
-    def __init__(self, fleet: Fleet, jobs: Sequence[Job], until_s: float, users: int | None,
-                 tell: Callable[[int], None] | None) -> None:
-        self.fleet, self.jobs, self.until_s, self.tell = fleet, jobs, until_s, tell
+    def __init__(self, fleet: Fleet, jobs: Sequence[Job], until_s: float, users: int | None) -> None:
+        self.fleet, self.jobs, self.until_s = fleet, jobs, until_s
         self.closed = users is not None
         self.router = Router(fleet.routing)
         self.draw = random.Random(f"{fleet.seed}/failures")
@@ -153,8 +151,6 @@ class _Simulation:
 
     def _count(self, ended: Sequence[Job], now_s: float) -> None:
         self.ended += len(ended)
-        if self.tell and ended:
-            self.tell(self.ended)
         if self.closed:
             for _ in ended:
                 self._arrive_next(now_s)

@@ -50,10 +50,11 @@ def _by_token(one: ByToken) -> str:
 def _sentence(found: Answer, option: Option, goal: str) -> str:
     best = option.plan.best
     if best is None:
-        most = option.plan.tried[-1].replicas
-        return (f"**{plain(option_name(option))}**: no number of replicas keeps {goal}; {most:,} were tried. A replica "
-                "with "
-                "little to do is too slow for them.")
+        last = option.plan.tried[-1]
+        wrong = ", ".join(f"{row.name} {formats.of_unit(row.unit)(row.found.value)} ({row.result})" for row in last.rows
+                          if row.result != "kept")
+        return (f"**{plain(option_name(option))}**: no number of replicas keeps {goal}. Of {last.replicas:,}, the most that "
+                f"were tried: {wrong}.")
     usd = formats.usd(option.month_usd) if option.month_usd is not None else "a price that is not known"
     lost = f", with {found.settings.lose} of them lost" if found.settings.lose else ""
     text = (f"**{plain(option_name(option))}**: **{formats.several(best.replicas, 'replica')}** keep {goal}{lost}, for "

@@ -174,6 +174,16 @@ def test_all_that_is_wrong_with_a_command_is_told_at_once(tmp_path: Path, capsys
         assert text in said
 
 
+def test_where_no_number_keeps_the_objectives_the_command_tells_which_is_missed(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measured(tmp_path / "run", rates=(0.5, 3, 12), window_s=30)
+    assert main(["capacity", str(tmp_path / "run"), "--demand", "2/s", *FEW, "--objective", "ttft_p95=1ms"]) == 3
+    said = " ".join(capsys.readouterr().out.split())
+    assert "no number of replicas keeps ttft_p95" in said
+    assert "(missed)" in said
+    assert "n/a" in said
+
+
 def test_an_endpoint_that_was_not_measured_is_refused_with_those_that_were(
         tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     measured(tmp_path / "run", rates=(0.5, 3, 12), window_s=30)
