@@ -53,8 +53,8 @@ def _sentence(found: Answer, option: Option, goal: str) -> str:
         last = option.plan.tried[-1]
         wrong = ", ".join(f"{row.name} {formats.of_unit(row.unit)(row.found.value)} ({row.result})" for row in last.rows
                           if row.result != "kept")
-        return (f"**{plain(option_name(option))}**: no number of replicas keeps {goal}. Of {last.replicas:,}, the most that "
-                f"were tried: {wrong}.")
+        return (f"**{plain(option_name(option))}**: no number of replicas keeps {goal}. Of {last.replicas:,}, the most "
+                f"that were tried: {wrong}.")
     usd = formats.usd(option.month_usd) if option.month_usd is not None else "a price that is not known"
     lost = f", with {found.settings.lose} of them lost" if found.settings.lose else ""
     text = (f"**{plain(option_name(option))}**: **{formats.several(best.replicas, 'replica')}** keep {goal}{lost}, for "
