@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fmload.emulator import faults, planes
@@ -133,3 +134,128 @@ def reading_of(endpoint: HttpEndpoint, **keys: Any) -> Reading:
 def body_of(request: HttpRequest) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(request.body)
     return found
+
+
+# --- the page ---
+
+PAGE = Path(__file__).parents[1] / "docs" / "protocols.md"
+_HELD = "unit/endpoints/test_protocols.py::"
+FEATURES: Mapping[str, tuple[str, str]] = {
+    "counts": ("token counts of the server", "test_the_servers_counts_are_read"),
+    "cached": ("cached input", "test_cached_input_is_part_of_the_input"),
+    "thinking": ("thinking", "test_thinking_is_a_channel_of_its_own_and_counted"),
+    "tools": ("calls of tools", "test_a_call_of_a_tool_is_kept_with_its_arguments"),
+    "filter": ("ended by a filter", "test_an_answer_that_a_filter_ended_is_blocked"),
+    "finish": ("why it ended", "test_a_stream_that_ends_without_its_end_is_truncated"),
+    "times": ("times of the server's own", "test_the_servers_own_times_are_kept"),
+    "session": ("conversation at the server", "test_a_conversation_that_the_server_holds_goes_on_from_its_last_answer"),
+    "chat": ("turns", "test_a_conversation_keeps_its_turns"),
+}
+OF_ALL = (
+    ("the request is understood by a server of the protocol",
+     "test_the_request_is_understood_by_a_server_of_the_protocol"),
+    ("streams, and the end of each token in them", "test_a_stream_is_read_to_the_truth"),
+    ("answers in one piece", "test_an_answer_in_one_piece_is_read_to_the_truth"),
+    ("one where the other was asked for", "test_whatever_was_asked_for_what_comes_is_read"),
+    ("streams cut at every byte", "test_a_stream_that_broke_off_anywhere_keeps_what_had_come"),
+    ("several events in one read", "test_several_events_in_a_write_are_as_many_chunks"),
+    ("pings", "test_a_ping_before_the_first_token_is_no_token"),
+    ("errors in the stream", "test_an_error_in_the_stream_is_a_failure_with_the_servers_words"),
+    ("statuses", "test_statuses_are_failures_with_the_servers_words"),
+    ("no token, no message", "test_no_token_is_empty_and_what_is_no_message_is_told"),
+    ("false counts", "test_counts_that_cannot_be_true_are_set_aside"),
+    ("given up at the very token", "test_a_request_is_given_up_at_the_very_token"),
+    ("keys that a server echoes", "test_the_key_of_an_echoing_server_is_in_no_record"),
+    ("resumed runs", "test_a_run_that_is_resumed_asks_the_same"),
+)
+_SDKS = "integration/emulator/test_sdks.py::"
+_SERVER = "integration/emulator/test_server.py::"
+_ENGINE = "integration/test_real_engine.py::test_its_other_protocols_are_read_to_its_own_counts"
+# What each has met beside the emulator: (whose, by which test); and what it has not.
+MET: Mapping[str, tuple[tuple[tuple[str, str], ...], str]] = {
+    "openai": ((("openai's SDK", _SERVER + "test_the_openai_sdk_streams_from_it"),
+                ("openai's SDK on Azure's paths", _SERVER + "test_the_openai_sdk_speaks_azure_with_it"),
+                ("llama.cpp", "integration/test_real_engine.py::"
+                              "test_a_run_agrees_with_the_metrics_that_the_engine_serves")), "OpenAI, Azure"),
+    "responses": ((("openai's SDK", _SERVER + "test_the_openai_sdk_takes_its_responses"), ("llama.cpp", _ENGINE)),
+                  "OpenAI, Azure, Bedrock, SageMaker, vLLM"),
+    "anthropic": ((("anthropic's SDK", _SDKS + "test_anthropics_sdk_takes_thinking_text_and_usage"),
+                   ("llama.cpp", _ENGINE)), "Anthropic, Bedrock's mantle, vLLM"),
+    "gemini": ((("google-genai", _SDKS + "test_googles_sdk_takes_thoughts_text_and_usage"),), "AI Studio, Vertex AI"),
+    "tgi": ((("huggingface_hub", _SDKS + "test_hugging_faces_client_takes_tgis_events"),), "TGI itself"),
+    "ollama": ((), "Ollama itself"),
+    "llama_cpp": ((("llama.cpp", _ENGINE),), ""),
+    "triton": ((), "Triton itself"),
+}
+_HEAD = """# Protocols
+
+What an endpoint may speak (`protocol:` of the run file), beside SageMaker's and Bedrock's runtimes ([AWS](aws.md)).
+Every one is read by the same stamped reader. Written by `python -m tests.protocols`; a test holds this page to its
+tables, and every test that it names to the tests.
+
+| protocol | for example |
+|---|---|
+"""
+EXAMPLES = (
+    ("`openai`", "`{protocol: openai, url: http://h:8000/v1, model: m}`; `api: completions` for texts"),
+    ("`openai` on Azure", "`{protocol: openai, url: https://R.openai.azure.com, api_version: 2024-10-21, model: "
+     "DEPLOYMENT, api_key_env: KEY}`, or `url: https://R.openai.azure.com/openai/v1` without a "
+     "version"),
+    ("`responses`", "`{protocol: responses, url: https://api.openai.com/v1, model: m, api_key_env: OPENAI_API_KEY}`; "
+     "on Bedrock and SageMaker with `auth:` as for `openai`"),
+    ("`anthropic`", "`{protocol: anthropic, url: https://api.anthropic.com, model: m, api_key_env: "
+     "ANTHROPIC_API_KEY, cache: 5m}`; servers that want a bearer token: `api_key_header: "
+     "Authorization`"),
+    ("`gemini`", "`{protocol: gemini, url: https://generativelanguage.googleapis.com, model: m, api_key_env: "
+     "GEMINI_API_KEY}`; Vertex AI: `url: "
+     "https://L-aiplatform.googleapis.com/v1/projects/P/locations/L`, with an access token in the "
+     "variable"),
+    ("`tgi`", "`{protocol: tgi, url: http://h:8080}`"),
+    ("`ollama`", "`{protocol: ollama, url: http://h:11434, model: m}`"),
+    ("`llama_cpp`", "`{protocol: llama_cpp, url: http://h:8080}`; the text goes without a chat template"),
+    ("`triton`", "`{protocol: triton, url: http://h:8000, model: ensemble}`; `backend: vllm` puts the parameters "
+     "where that backend looks"),
+)
+_TAIL = """
+Prompts and parameters are those of a chat in OpenAI's form, and are said in each protocol's own (`max_tokens`,
+`stop`, `tools`, pictures, calls and what tools gave). What a protocol has no word for is sent as it is, for the
+server to refuse; Ollama, which has no choice of a tool, gets none. Responses are never stored and never run in the background; with `session_state: server` they are
+stored, and conversations whose answers are the server's own go on by `previous_response_id`: each turn sends what
+is new.
+
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    rows = [f"| {name} | " + " | ".join("yes" if feature in one.has else "–" for feature in FEATURES) + " |\n"
+            for name, one in PROTOCOLS.items()]
+    titles = " | ".join(title for title, _ in FEATURES.values())
+    examples = [f"| {name} | {text} |\n" for name, text in EXAMPLES]
+    parts = [_HEAD, *examples, _TAIL, "## What each has\n\n",
+             "A – is nothing that is missing here: the protocol itself has no such thing.\n\n",
+             f"| protocol | {titles} |\n|---|{'---|' * len(FEATURES)}\n", *rows,
+             "\nEach column is held by one test, for every protocol that says yes:\n\n",
+             *(f"- {title}: `{_HELD}{test}`\n" for title, test in FEATURES.values()),
+             "\nAnd for every protocol alike:\n\n", *(f"- {what}: `{_HELD}{test}`\n" for what, test in OF_ALL),
+             "\n## What each has met\n\nThe emulator speaks all of them, so that each is measured end to end "
+             "beside the truth (`integration/test_protocols_in_a_run.py::test_what_is_published_of_a_protocol_is_the_truth`). "
+             "Beside it, the providers' own clients take what the emulator says, and real servers are asked:\n\n"
+             "| protocol | met | never met |\n|---|---|---|\n", *map(_met_row, MET)]
+    return "".join(parts)
+
+
+def _met_row(name: str) -> str:
+    met, never = MET[name]
+    return f"| `{name}` | {'<br>'.join(f'{whose}: `{test}`' for whose, test in met) or '–'} | {never or '–'} |\n"
+
+
+def named() -> list[str]:
+    """Every test that the page names."""
+    return [*(_HELD + test for _, test in (*FEATURES.values(), *OF_ALL)),
+            *(test for met, _ in MET.values() for _, test in met),
+            "integration/test_protocols_in_a_run.py::test_what_is_published_of_a_protocol_is_the_truth"]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

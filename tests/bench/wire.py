@@ -1,11 +1,12 @@
 """What the wire measures, and what that costs: this project's users beside requests' and the openai SDK's.
 
     python -m tests.bench.wire [--streams 256,512] [--clients native,python,scenario,sdk] [--seconds 12] [--nice -10]
+    python -m tests.bench.wire --clients ours-responses,ours-anthropic-tls --streams 128
 
 The server is the emulator, alone on one core; its truth log holds the kernel's receive stamp of every request and
 the instant of every write. The client is a Locust worker, alone on another core; the master runs beside the server.
 "native" and "python" are the product as it is, from the run file to the records, with either reader; "ours" with
-the one that is installed; "-tls" behind a name: over TLS. "scenario" the same requests as sessions of one turn,
+the one that is installed; a protocol behind the dash; "-tls" behind a name: over TLS. "scenario" the same requests as sessions of one turn,
 written in a locustfile; the others are what one would write in a locustfile.
 An error is |measured − true| of one request's TTFT or of one gap between tokens, over all that ended in the window,
 censored ones included. CPU is the worker process's own, user and system.
@@ -104,14 +105,14 @@ def watched(process: psutil.Process, seconds: float) -> Load:
 
 
 def product(server: Server, streams: int, seconds: float, folder: Path, ca_file: str | None, nice: int,
-            scenario: bool = False, reader: str = "auto") -> Load:
+            scenario: bool = False, reader: str = "auto", protocol: str = "openai") -> Load:
     """`fmload run` with one worker on the client's core; `scenario`: the same requests, written in a locustfile."""
     prompts = ({"source": "scenario"} if scenario else
                {"source": "synthetic", "input_tokens": 64, "output_tokens": TOKENS, "count": 4000})
     path = folder / "run.yml"
     path.write_text(yaml.safe_dump({
         "name": "bench",
-        "endpoints": [{"name": "steady", "protocol": "openai", "url": f"{server.url}/v1", "model": "emulated",
+        "endpoints": [{"name": "steady", "protocol": protocol, "url": server.url, "model": "emulated",
                        **({"ca_file": ca_file} if ca_file else {})}],
         "prompts": [{"name": "p", **prompts}], "reader": reader,
         "load": {"concurrency": [streams], "ramp": f"{CYCLE_S}s", "warmup": "4s", "window": f"{seconds + 1}s",
@@ -217,6 +218,7 @@ def _p50_p99(values_ns: np.ndarray) -> tuple[float, float] | None:
 def measure_one(client: str, streams: int, seconds: float, nice: int = 0) -> Result:
     """One row: a fresh emulator, a fresh master and worker."""
     tls = client.endswith("-tls")
+    base, _, protocol = client.removesuffix("-tls").partition("-")
     options = ["--profile", "steady", "--ttft", f"{TTFT_S}s", "--gap", f"{GAP_S}s", *(["--tls"] if tls else [])]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -226,7 +228,7 @@ def measure_one(client: str, streams: int, seconds: float, nice: int = 0) -> Res
             ca_file = json.loads((folder / "emulator.ready").read_text()).get("ca_file")
             load = (written(client, server, streams, seconds, folder, nice) if client in CLIENTS
                     else product(server, streams, seconds, folder, ca_file, nice, client == "scenario",
-                                 READERS.get(client.removesuffix("-tls"), "auto")))
+                                 READERS.get(base, "auto"), protocol or "openai"))
             return judge(client, streams, load, server.requests())
 
 

@@ -242,6 +242,27 @@ def test_a_call_of_a_tool_is_kept_with_its_arguments(one: Spoken) -> None:
         assert {chunk.channel for chunk in reading.chunks} == {"tool"} and reading.output_tokens == TOKENS
 
 
+@having("times")
+def test_the_servers_own_times_are_kept(one: Spoken) -> None:
+    for streamed in (True, False):
+        assert reading_of(one.endpoint(stream=streamed)).detail
+
+
+@having("session")
+def test_a_conversation_that_the_server_holds_goes_on_from_its_last_answer(one: Spoken) -> None:
+    made = one.endpoint(session_state="server")
+    turns = [{"role": "user", "content": "Who?"}]
+    first = made.read(answered(made, Prompt("p", "s", messages=turns, output_tokens=TOKENS)).exchange)
+    assert first.response_id is not None
+    turns += [{"role": "assistant", "content": first.said("answer")}, {"role": "user", "content": "And?"}]
+    later = Prompt("p", "s", messages=turns, goes_on_from=(first.response_id, 2))
+    request = received(sent(made, later))
+    assert b"And?" in request.body and b"Who?" not in request.body
+    plane = planes.plane_of(request.path)
+    assert plane is not None
+    assert planes.open_request(plane, request, 1, SETTINGS).ask.texts == ["Who?", "".join(WORDS), "And?"]
+
+
 # --- the load generator around it ---
 
 @pytest.mark.parametrize("tokens", [1, 3, 5])
