@@ -168,6 +168,7 @@ OF_ALL = (
     ("keys that a server echoes", "test_the_key_of_an_echoing_server_is_in_no_record"),
     ("resumed runs", "test_a_run_that_is_resumed_asks_the_same"),
 )
+_IN_A_RUN = "integration/test_protocols_in_a_run.py::test_what_is_published_of_a_protocol_is_the_truth"
 _SDKS = "integration/emulator/test_sdks.py::"
 _SERVER = "integration/emulator/test_server.py::"
 _ENGINE = "integration/test_real_engine.py::test_its_other_protocols_are_read_to_its_own_counts"
@@ -219,8 +220,10 @@ EXAMPLES = (
 _TAIL = """
 Prompts and parameters are those of a chat in OpenAI's form, and are said in each protocol's own (`max_tokens`,
 `stop`, `tools`, pictures, calls and what tools gave). What a protocol has no word for is sent as it is, for the
-server to refuse; Ollama, which has no choice of a tool, gets none. Responses are never stored and never run in the background; with `session_state: server` they are
-stored, and conversations whose answers are the server's own go on by `previous_response_id`: each turn sends what
+server to refuse; Ollama, which has no choice of a tool, gets none.
+
+Responses are never stored and never run in the background; with `session_state: server` they are stored, and
+conversations whose answers are the server's own go on by `previous_response_id`: each turn sends what
 is new.
 
 """
@@ -239,7 +242,7 @@ def page() -> str:
              *(f"- {title}: `{_HELD}{test}`\n" for title, test in FEATURES.values()),
              "\nAnd for every protocol alike:\n\n", *(f"- {what}: `{_HELD}{test}`\n" for what, test in OF_ALL),
              "\n## What each has met\n\nThe emulator speaks all of them, so that each is measured end to end "
-             "beside the truth (`integration/test_protocols_in_a_run.py::test_what_is_published_of_a_protocol_is_the_truth`). "
+             f"beside the truth (`{_IN_A_RUN}`). "
              "Beside it, the providers' own clients take what the emulator says, and real servers are asked:\n\n"
              "| protocol | met | never met |\n|---|---|---|\n", *map(_met_row, MET)]
     return "".join(parts)
@@ -254,7 +257,7 @@ def named() -> list[str]:
     """Every test that the page names."""
     return [*(_HELD + test for _, test in (*FEATURES.values(), *OF_ALL)),
             *(test for met, _ in MET.values() for _, test in met),
-            "integration/test_protocols_in_a_run.py::test_what_is_published_of_a_protocol_is_the_truth"]
+            _IN_A_RUN]
 
 
 if __name__ == "__main__":
