@@ -6,8 +6,8 @@
 The server is the emulator, alone on one core; its truth log holds the kernel's receive stamp of every request and
 the instant of every write. The client is a Locust worker, alone on another core; the master runs beside the server.
 "native" and "python" are the product as it is, from the run file to the records, with either reader; "ours" with
-the one that is installed; a protocol behind the dash; "-tls" behind a name: over TLS. "scenario" the same requests as sessions of one turn,
-written in a locustfile; the others are what one would write in a locustfile.
+the one that is installed; a protocol behind the dash; "-tls" behind a name: over TLS. "scenario" the same requests as
+sessions of one turn, written in a locustfile; the others are what one would write in a locustfile.
 An error is |measured − true| of one request's TTFT or of one gap between tokens, over all that ended in the window,
 censored ones included. CPU is the worker process's own, user and system.
 """
