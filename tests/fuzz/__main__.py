@@ -101,8 +101,9 @@ def guided(target: Target, inputs: int) -> bool:
         for number, seed in enumerate(target.seeds):
             (seeds / str(number)).write_bytes(seed)
         words.write_text("".join(f'"{_escaped(token)}"\n' for token in target.tokens))
-        atheris.Setup([sys.argv[0], str(seeds), f"-runs={inputs}", f"-max_len={MAX_BYTES}", f"-dict={words}"],
-                      lambda data: check(target, data))
+        # A finding is in its message whole; the files that libFuzzer writes beside it stay out of the repository.
+        atheris.Setup([sys.argv[0], str(seeds), f"-runs={inputs}", f"-max_len={MAX_BYTES}", f"-dict={words}",
+                       f"-artifact_prefix={folder}/"], lambda data: check(target, data))
         atheris.Fuzz()
     return True
 
