@@ -288,6 +288,7 @@ busy machine), here / by the engine:
 | prompts beyond the context | 8 `http_4xx` | none | 0 / 0 | 0 / 0 | – | – | – |
 | 40 users, 4 at once | 40 ok | 40 length | 1,680 / 1,680 | 800 / 800 | 2111 / 2078 | 27.9 / 28.7 | 28.2 / 28.7 |
 | aborted here | 4 ok, 8 `cancelled` | 4 length | 504 / 504 | 1,020 / 1,022 | 133.0 / 45.5 | 22.4 / 22.5 | 22.4 / 18.7 |
+| reasoning (`--reasoning-parser`) | 8 ok | 8 length | 677 / 677 | 320 / 320 | 96.5 / 78.0 | 13.8 / 14.0 | 13.9 / 14.0 |
 What differs has its reasons. vLLM counts the prompt of each of two answers. A forced call shows nothing until the
 tool's name is there, so that its first token comes to the client later than the engine makes it: the audit says so (a
 WARN). Of those that the client aborted vLLM finishes none and counts none as aborted; our times are of the four that
