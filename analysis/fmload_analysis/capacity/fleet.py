@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from fmload_analysis.capacity.autoscale import Autoscale, wanted
+from fmload_analysis.capacity.autoscale import Autoscale, leaving, wanted
 from fmload_analysis.capacity.model import ReplicaModel
 from fmload_analysis.capacity.replica import NEVER, Job, Replica
 from fmload_analysis.capacity.routing import Router
@@ -219,7 +219,7 @@ class _Simulation:
         for _ in range(target - now):
             self._start(now_s, rule.startup_s)
         if target < now and now_s - self.last_need_s >= rule.cooldown_s:
-            self._let_go(now - target, serving, now_s)
+            self._let_go(leaving(now, target), serving, now_s)
             self.last_need_s = now_s
         self._plan(now_s + rule.look_s, _LOOK, -1)
 

@@ -88,8 +88,8 @@ def meaning(found: Answer) -> list[str]:
         "of the paid time of its slots.",
         "**Lost**: requests of replicas that failed ÷ requests.",
         "**A month**: replicas × USD an hour × 730 h. With autoscaling: the mean over the day of the replicas that "
-        "the rate "
-        "calls for at the target, each kept for the cooldown. By the token: requests of 730 h × the mean price of one.",
+        "the rate calls for at the target, let go one cooldown after the other. By the token: requests of 730 h × the "
+        "mean price of one.",
         f"**Simulated**: {found.settings.most_simulated} replicas at most, with their share of the demand, and four "
         "times as many of the fleet that is found; the page tells how far the two are apart. The same seed gives the "
         "same plan.",

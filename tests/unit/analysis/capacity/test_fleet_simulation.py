@@ -181,11 +181,21 @@ def test_a_new_replica_serves_after_its_start_and_is_paid_from_then_on() -> None
     assert outcome.paid_s == pytest.approx(100.0 + 2 * 90.0)
 
 
-def test_what_a_day_of_autoscaling_pays_is_the_most_that_was_needed_within_the_cooldown() -> None:
+def test_a_day_of_autoscaling_pays_for_what_is_needed_and_lets_one_go_at_a_time() -> None:
     rule = Autoscale(1, 10, cooldown_s=2.0)
-    at_s = np.arange(10.0)
-    needed = np.array([1, 1, 1, 5, 1, 1, 1, 1, 1, 1], dtype=float)
-    assert paid(rule, at_s, needed) == pytest.approx((7 * 1 + 3 * 5) / 10)
+    needed = np.array([1, 1, 1, 4.2, 1, 1, 1, 1, 1, 1])
+    paid_for = [2, 2, 1, 5, 5, 5, 4, 4, 3, 3]
+    assert paid(rule, np.arange(10.0), needed) == pytest.approx(sum(paid_for) / 10)
+
+
+def test_replicas_that_are_not_needed_go_one_after_the_other() -> None:
+    model = ReplicaModel(0.05, slots=4)
+    jobs = [Job(number, 0.0, 0.0, 200) for number in range(24)]
+    rule = Autoscale(1, 6, 0.5, startup_s=5.0, cooldown_s=20.0, look_s=5.0)
+    outcome = simulate(Fleet(model, 6, "least_busy", rule), jobs, 100.0)
+    assert [size for _, size in outcome.sizes] == [1, 2, 3, 4, 5, 6, 5, 4, 3, 2]
+    gone_s = [at_s for at_s, _ in outcome.sizes[6:]]
+    assert all(after - before >= rule.cooldown_s for before, after in itertools.pairwise(gone_s))
 
 
 def test_a_session_that_stays_with_its_replica_needs_less_prefill() -> None:
