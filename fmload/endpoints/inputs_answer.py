@@ -6,7 +6,7 @@ What an answer is, is told from its keys, so that one reader serves every server
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fmload.endpoints import usage
@@ -28,10 +28,7 @@ _NOTED = {"x-compute-time": "compute_ms", "x-queue-time": "queue_ms", "x-inferen
 def read_vectors(exchange: Exchange) -> Reading:
     """An answer to a request for embeddings."""
     found = skeleton_of(exchange.body)
-    reading = _read(exchange, found.skeleton, _vectors)
-    if found.strange and reading.failure is None:
-        reading.failure = Failure("decode", f"a vector holds {found.strange}, which is no number")
-    return reading
+    return _read(exchange, found.skeleton, lambda document: _vectors(document, found.strange))
 
 
 def read_results(exchange: Exchange) -> Reading:
@@ -64,7 +61,7 @@ def _wrong_dimension(batch: Batch, wanted: int | None) -> Failure | None:
     return None
 
 
-def _read(exchange: Exchange, body: bytes, batch_of: Any) -> Reading:
+def _read(exchange: Exchange, body: bytes, batch_of: Callable[[Any], Batch]) -> Reading:
     reading = Reading()
     if not exchange.complete:
         if exchange.failure is None:
@@ -98,11 +95,12 @@ def _complaint(document: Any) -> str:
 # -- vectors --
 
 
-def _vectors(document: Any) -> Batch:
+def _vectors(document: Any, strange: Sequence[str]) -> Batch:
     """Raises one of _MALFORMED for what has no known form."""
     entries = _entries(document)
     indices = [entry["index"] for entry in entries if isinstance(entry, Mapping) and _is_index(entry.get("index"))]
-    return Batch(len(entries), indices if len(indices) == len(entries) else (), [_dimension(one) for one in entries])
+    return Batch(len(entries), indices if len(indices) == len(entries) else (),
+                 [_dimension(one, strange) for one in entries])
 
 
 def _entries(document: Any) -> Sequence[Any]:
@@ -132,7 +130,7 @@ def _listed(found: Any) -> Sequence[Any]:
     return found
 
 
-def _dimension(entry: Any) -> int:
+def _dimension(entry: Any, strange: Sequence[str]) -> int:
     if isinstance(entry, Mapping):
         entry = entry["embedding"]
     if isinstance(entry, list) and len(entry) == 1:  # llama.cpp's own form: vectors by token, or one in all
@@ -144,12 +142,14 @@ def _dimension(entry: Any) -> int:
             raise Strange(f"a vector in base64: {error}") from error
     if not _is_vector(entry):
         raise Strange("a vector without numbers" if entry == [] else f"{str(entry)[:40]!r} where a vector should be")
+    if isinstance(entry, float):
+        raise Strange(f"a vector holds {strange[int(-entry)]}, which is no number")
     return -int(entry)
 
 
 def _is_vector(value: Any) -> bool:
     """Whether a value stands for a vector in a skeleton."""
-    return isinstance(value, int) and not isinstance(value, bool) and value < 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and value < 0
 
 
 def _is_index(value: Any) -> bool:

@@ -18,16 +18,16 @@ _COMMA = ord(",")
 
 
 class Vectors(NamedTuple):
-    """A JSON body in which each array of numbers is its length below zero (`[0.1,0.2]` is `-2`), and what was found in
-    one where a number should be, such as `NaN`; empty where all are numbers."""
+    """A JSON body in which each array of numbers is its length below zero (`[0.1,0.2]` is `-2`). One that holds what is
+    no number, such as `NaN`, is its place in `strange`, below zero and a half (`-0.5`, `-1.5`)."""
 
     skeleton: bytes
-    strange: str = ""
+    strange: tuple[str, ...] = ()
 
 
 def skeleton_of(body: bytes) -> Vectors:
     """One pass; a text with brackets of numbers in it is changed as well, and stays a text."""
-    parts, at, before, strange = [], 0, 0, ""
+    parts, at, before, strange = [], 0, 0, list[str]()
     close = body.find(b"]")
     while close >= 0:
         opened = body.rfind(b"[", before, close)
@@ -35,13 +35,13 @@ def skeleton_of(body: bytes) -> Vectors:
         if inside.startswith(_BEGINS):
             left = inside.translate(None, _NUMERIC)
             if not left or _WORDS.issuperset(left):
-                strange = strange or (_word(inside) if left else "")
-                parts += [body[at:opened], b"-%d" % (_commas(inside) + 1)]
+                parts += [body[at:opened], b"-%d.5" % len(strange) if left else b"-%d" % (_commas(inside) + 1)]
+                strange += [_word(inside)] if left else []
                 at = close + 1
         before = close + 1
         close = body.find(b"]", close + 1)
     parts.append(body[at:])
-    return Vectors(b"".join(parts), strange)
+    return Vectors(b"".join(parts), tuple(strange))
 
 
 def _commas(inside: bytes) -> int:

@@ -14,6 +14,9 @@ import xllamacpp
 
 KV_TYPES = {"f16": xllamacpp.ggml_type.GGML_TYPE_F16, "q8_0": xllamacpp.ggml_type.GGML_TYPE_Q8_0}
 
+POOLING = {"mean": xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN,
+           "rank": xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_RANK}
+
 
 def main() -> None:
     """Serve without a prompt cache, on the loopback interface; by default with two slots and one thread."""
@@ -36,6 +39,7 @@ def _arguments() -> argparse.Namespace:
                           ("ubatch", 512)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--flash", choices=("auto", "on", "off"), default="auto")
+    parser.add_argument("--pooling", choices=POOLING, help="serve embeddings (mean) or rankings (rank)")
     parser.add_argument("--kv", choices=KV_TYPES, default="f16")
     return parser.parse_args()
 
@@ -53,6 +57,8 @@ def _params(args: argparse.Namespace, port: int) -> xllamacpp.CommonParams:
         "on": xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED,
         "off": xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED}[args.flash]
     params.cache_type_k = params.cache_type_v = KV_TYPES[args.kv]
+    if args.pooling:
+        params.embedding, params.pooling_type = True, POOLING[args.pooling]
     params.cache_prompt = False
     params.warmup = True
     params.use_jinja = True

@@ -178,6 +178,12 @@ def test_an_answer_that_is_not_one_to_its_request_has_failed(body: Any, told: st
     assert found.startswith(told) if told else found == ""
 
 
+@pytest.mark.parametrize("text", ["[1af2a3f4a5f6] a mark of hexadecimal digits", "[nan]", "[NaN, 1], [null]", "a [1,2]"])
+def test_a_text_that_is_echoed_with_brackets_in_it_is_no_vector(text: str) -> None:
+    body = {"texts": [text, text], "embeddings": {"float": [[1, 2, 3], [4, 5, 6]]}, "input": [[None], [1]]}
+    assert failed(vectors(body), WANTED) == ""
+
+
 def test_base64_that_holds_nan_has_failed() -> None:
     data = base64.b64encode(struct.pack("<2f", 0.25, float("nan"))).decode()
     assert "NaN" in failed(vectors({"data": [{"embedding": data}]}), Expected("vectors", 1, 1))
@@ -245,7 +251,7 @@ NUMBERS = st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integer
 def test_a_skeleton_has_the_length_of_each_vector_and_all_else(found: list[list[float]], text: str) -> None:
     body = orjson.dumps({"model": text, "data": [{"embedding": one} for one in found]})
     skeleton = skeleton_of(body)
-    assert skeleton.strange == ""
+    assert skeleton.strange == ()
     assert orjson.loads(skeleton.skeleton)["data"] == [{"embedding": -len(one)} for one in found]
 
 
