@@ -178,7 +178,7 @@ def test_an_answer_that_is_not_one_to_its_request_has_failed(body: Any, told: st
     assert found.startswith(told) if told else found == ""
 
 
-@pytest.mark.parametrize("text", ["[1af2a3f4a5f6] a mark of hexadecimal digits", "[nan]", "[NaN, 1], [null]", "a [1,2]"])
+@pytest.mark.parametrize("text", ["[1af2a3f4a5f6] hexadecimal", "[nan]", "[NaN, 1], [null]", "a [1,2]"])
 def test_a_text_that_is_echoed_with_brackets_in_it_is_no_vector(text: str) -> None:
     body = {"texts": [text, text], "embeddings": {"float": [[1, 2, 3], [4, 5, 6]]}, "input": [[None], [1]]}
     assert failed(vectors(body), WANTED) == ""
