@@ -158,7 +158,8 @@ def _pin(process: psutil.Process, core: int) -> None:
 def _prefer(process: psutil.Process, nice: int) -> None:
     """Keep the neighbours on a busy machine out of the figures; needs root."""
     if nice:
-        process.nice(nice)
+        for thread in process.threads():  # a priority is of one thread; those that are made later take it over
+            os.setpriority(os.PRIO_PROCESS, thread.id, nice)
         group = Path(f"/proc/{process.pid}/autogroup")
         if group.exists():
             group.write_text(str(nice))

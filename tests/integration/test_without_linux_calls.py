@@ -13,6 +13,7 @@ from pathlib import Path
 from handmade import pages
 
 from fmload.results.folder import Results
+from fmload.wire.reader import reader_of
 from tests.load_rig import Run, run_file, wait_until
 
 WITHOUT = '''
@@ -81,5 +82,6 @@ def test_a_run_works_and_says_that_its_stamps_are_user_spaces(tmp_path: Path) ->
     assert len(records) > 20 and {record.outcome for record in records} <= {"ok", "censored"}
     assert {record.stamp for record in records} == {"user"}
     assert {worker["stamp"] for worker in run.workers()} == {"user"}
+    assert {worker["reader"] for worker in run.workers()} == {reader_of("auto")}
     assert [stage["status"] for stage in run.stages()] == ["done"]
     assert "user" in pages(run.results)
