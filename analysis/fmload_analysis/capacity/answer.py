@@ -95,7 +95,7 @@ def answer(runs: Sequence[Run], asked: Asked, tell: Callable[[str], None] = lamb
     demand = demand_of(asked.spec, asked.text, *_lengths([stages for _, stages, _, _ in found.values()]))
     options, tokens = [], []
     for (of_run, name), (run, stages, priced, fitted) in found.items():
-        title = name if len(runs) == 1 else f"{of_run} · {name}"
+        title = name if [of for _, of in found].count(name) == 1 else f"{of_run} · {name}"
         if fitted is None:
             tokens.append(by_pricing(title, priced, demand))
         else:

@@ -17,7 +17,8 @@ from fmload_analysis.capacity.autoscale import Autoscale, paid
 from fmload_analysis.capacity.figures import latencies, of_window
 from fmload_analysis.capacity.fleet import Fleet, Outcome, simulate
 from fmload_analysis.capacity.model import ReplicaModel
-from fmload_analysis.capacity.replica import Job
+from fmload_analysis.capacity.replica import Job, Replica
+from fmload_analysis.capacity.routing import Router
 
 STEP_S = 0.001
 
@@ -205,3 +206,29 @@ def test_a_session_that_stays_with_its_replica_needs_less_prefill() -> None:
         return float(latencies(MODEL, jobs)["ttft"].mean())
 
     assert mean_ttft("prefix_aware") < 0.9 * mean_ttft("least_busy")
+
+
+def test_least_busy_takes_the_fewest_in_flight_and_the_next_in_turn_among_equals() -> None:
+    replicas = [Replica(MODEL, number) for number in range(3)]
+    router = Router("least_busy")
+
+    def place(number: int) -> int:
+        chosen = router.choose(Job(number, 0.0, 10.0, 5), replicas)
+        chosen.offer(Job(number, 0.0, 10.0, 5), 0.0)
+        return chosen.number
+
+    assert [place(number) for number in range(4)] == [0, 1, 2, 0]
+    for _ in range(9):  # the second becomes empty
+        if replicas[1].in_flight:
+            replicas[1].advance()
+    assert place(9) == 1
+
+
+def test_a_session_leaves_a_crowded_replica() -> None:
+    replicas = [Replica(MODEL, number) for number in range(2)]
+    router = Router("prefix_aware")
+    first = router.choose(Job(0, 0.0, 10.0, 5, session=7), replicas)
+    assert router.choose(Job(1, 0.0, 10.0, 5, session=7), replicas) is first
+    for number in range(8):
+        first.offer(Job(10 + number, 0.0, 10.0, 5), 0.0)
+    assert router.choose(Job(2, 0.0, 10.0, 5, session=7), replicas) is not first
