@@ -29,9 +29,20 @@ COLUMNS: dict[str, str] = {
     "cost_usd": "USD",
 }
 
+_OF_TEXT = ("ttft_", "itl_", "icl_", "tpot_", "output_tokens")  # beginnings of keys
+
+
+def columns_of(view: TokensView) -> dict[str, str]:
+    """The columns to show: of a run that embeds or ranks, none of tokens that nobody makes."""
+    return {key: title for key, title in COLUMNS.items() if not (view.without_text and key.startswith(_OF_TEXT))}
+
 
 class TokensView(Protocol):
-    """What the tab shows: `page()` for the charts (see tokens.js), `rows()` for the table (keys of COLUMNS)."""
+    """What the tab shows: `page()` for the charts (see tokens.js), `rows()` for the table (keys of COLUMNS).
+    `without_text`: what has succeeded made no tokens."""
+
+    @property
+    def without_text(self) -> bool: ...
 
     def page(self) -> dict[str, Any]: ...
 
@@ -44,14 +55,14 @@ def install(web_ui: Any, base_path: str, view: TokensView, guard: Guard, try_it:
     Called once, in Locust's `init` event, where a web UI exists.
     """
     prefix = f"{base_path.rstrip('/')}/fmload"
-    _extend_template_args(web_ui, prefix)
+    _extend_template_args(web_ui, prefix, view)
     web_ui.app.register_blueprint(_routes(web_ui.auth_required_if_enabled, view, guard, try_it), url_prefix=prefix)
     web_ui.app.after_request(lambda response: _amend(response, prefix, base_path, view))
     guard.install(web_ui)
     start.install(web_ui, try_it)
 
 
-def _extend_template_args(web_ui: Any, prefix: str) -> None:
+def _extend_template_args(web_ui: Any, prefix: str, view: TokensView) -> None:
     stock = web_ui.update_template_args
 
     def update_template_args() -> None:
@@ -59,7 +70,7 @@ def _extend_template_args(web_ui: Any, prefix: str) -> None:
         web_ui.template_args.update(
             extended_tabs=[{"title": "Tokens", "key": "tokens"}],
             extended_tables=[{"key": "tokens",
-                              "structure": [{"key": key, "title": title} for key, title in COLUMNS.items()]}],
+                              "structure": [{"key": key, "title": title} for key, title in columns_of(view).items()]}],
             extended_csv_files=[{"href": f"{prefix}/tokens.csv", "title": "Download token statistics CSV"}])
 
     web_ui.update_template_args = update_template_args

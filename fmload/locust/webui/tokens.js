@@ -16,10 +16,10 @@
     return percentileLines(known ? "itl" : "icl")(data).map((line) => known ? line : { ...line, name: `between chunks ${line.name}` });
   };
   const CHARTS = [
-    { title: "Output tokens", unit: "tokens/s", lines: (d) => [{ name: "tokens", colour: GREEN, values: d.seconds.output_tokens }] },
+    { title: "Output tokens", ofText: true, unit: "tokens/s", lines: (d) => [{ name: "tokens", colour: GREEN, values: d.seconds.output_tokens }] },
     { title: "Requests in flight", unit: "requests", lines: (d) => [{ name: "in flight", colour: BLUE, values: d.seconds.in_flight }] },
-    { title: "Time to first token", unit: "ms", lines: percentileLines("ttft") },
-    { title: "Inter-token latency", unit: "ms", lines: tokenGapLines },
+    { title: "Time to first token", ofText: true, unit: "ms", lines: percentileLines("ttft") },
+    { title: "Inter-token latency", ofText: true, unit: "ms", lines: tokenGapLines },
     { title: "Goodput", unit: "requests/s", lines: (d) => [
       { name: "completed", colour: SKY, values: d.seconds.completed },
       { name: "met every objective", colour: GREEN, values: d.seconds.good }] },
@@ -127,7 +127,11 @@
     const box = document.getElementById(BOX);
     if (!box || !latest) return;
     box.querySelector("[data-part=state]").textContent = latest.state;
-    CHARTS.forEach((chart, i) => drawChart(box.querySelectorAll("[data-part=chart]")[i], chart, latest));
+    CHARTS.forEach((chart, i) => {
+      const holder = box.querySelectorAll("[data-part=chart]")[i];
+      holder.style.display = chart.ofText && latest.without_text ? "none" : "";
+      if (!holder.style.display) drawChart(holder, chart, latest);
+    });
     drawWorkers(box.querySelector("[data-part=workers]"), latest.workers);
   }
 

@@ -27,11 +27,18 @@ class LiveView:
         """State in a sentence, series by the second, windows, workers: see tokens.js. Times in seconds of the epoch."""
         collector = self._collector()
         if collector is None:
-            return {"state": "No run yet.", "seconds": _series([]), "stages": [], "workers": []}
+            return {"state": "No run yet.", "without_text": False, "seconds": _series([]), "stages": [], "workers": []}
         snapshot = collector.live.snapshot(_now_ns(collector), collector.wall_anchor_ns, KEPT_SECONDS)
         workers = [_worker(collector, row) for row in snapshot["workers"]]
-        return {"state": _sentence(collector), "seconds": _series(snapshot["series"]),
-                "stages": list(_windows(collector)), "workers": workers}
+        return {"state": _sentence(collector), "without_text": self.without_text,
+                "seconds": _series(snapshot["series"]), "stages": list(_windows(collector)), "workers": workers}
+
+    @property
+    def without_text(self) -> bool:
+        """Whether requests have succeeded and none made a token: what is shown of tokens and gaps would stay empty."""
+        collector = self._collector()
+        groups = list(collector.live.by_endpoint_now().values()) if collector is not None else []
+        return any(counts.outcomes["ok"] for counts in groups) and not any(counts.output_tokens for counts in groups)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row an endpoint and prompt set, over all its stages so far; warm-up and ramp are in it."""

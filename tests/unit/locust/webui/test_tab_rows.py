@@ -11,6 +11,7 @@ import pytest
 from fmload.config import RunFile
 from fmload.live.counts import Counts
 from fmload.live.state import LiveState
+from fmload.locust.webui.tab import COLUMNS, columns_of
 from fmload.locust.webui.view import LiveView
 from fmload.master.spend import Spend
 from fmload.model.stage import Stage
@@ -39,6 +40,25 @@ def rows(made: list[Stage], outcomes: dict[str, int]) -> list[dict[str, Any]]:
     live.groups = groups
     collector: Any = SimpleNamespace(stages=made, live=live, spend=spend)
     return LiveView(lambda: collector).rows()
+
+
+def view(outcomes: dict[str, int], output_tokens: int) -> LiveView:
+    live = LiveState()
+    live.groups = {(0, "e", "p"): Counts(Counter(outcomes), output_tokens=output_tokens)}
+    collector: Any = SimpleNamespace(stages=[], live=live)
+    return LiveView(lambda: collector)
+
+
+def test_columns_of_tokens_are_left_out_once_answers_hold_none() -> None:
+    shown = columns_of(view({"ok": 3}, 0))
+    assert [key for key in shown if key.startswith(("ttft", "itl", "icl", "tpot", "output"))] == []
+    assert {"e2e_p50_ms", "requests", "input_tokens"} <= set(shown)
+
+
+@pytest.mark.parametrize(("outcomes", "output_tokens"), [({"ok": 3}, 9), ({"http_5xx": 3}, 0), ({}, 0)])
+def test_all_columns_are_there_where_text_is_made_or_nothing_is_known(outcomes: dict[str, int],
+                                                                      output_tokens: int) -> None:
+    assert columns_of(view(outcomes, output_tokens)) == COLUMNS
 
 
 def test_requests_given_up_are_counted_apart_from_errors() -> None:
