@@ -179,6 +179,30 @@ FOUND = [
     Plant("E2E average", "llmeter", times("time_to_last_token-average", factor=3)),
     Plant("errors", "llmperf", put("results_number_errors", value=30), "errors"),
     Plant("rate per GPU", "inferencex", times("output_tput_per_gpu", factor=10)),
+    Plant("prompts fewer than answers", "vllm", times("num_prompts", factor=0.5), "requests"),
+    Plant("TPOT median in µs", "vllm", times("median_tpot_ms", factor=1e3), "tpot_p50"),
+    Plant("ITL mean in s", "vllm", times("mean_itl_ms", factor=1e-3), "icl_mean"),
+    Plant("E2E deviation of seconds", "vllm", times("std_e2el_ms", factor=1e-3), "e2e_std"),
+    Plant("input and output tokens exchanged", "vllm", swap("total_input_tokens", "total_output_tokens")),
+    Plant("TTFT and TPOT exchanged", "vllm", several(
+        *(swap(f"{stat}_ttft_ms", f"{stat}_tpot_ms") for stat in ("mean", "median", "std")))),
+    Plant("completed of a longer run", "sglang", times("completed", factor=3), "completed"),
+    Plant("TTFT deviation beyond its range", "aiperf", times("time_to_first_token", "std", factor=10), "ttft_std"),
+    Plant("count of a metric", "aiperf", times("inter_token_latency", "count", factor=2), "tpot_count"),
+    Plant("sum of input lengths", "guidellm", times(*M, "prompt_token_count", "successful", "total_sum", factor=2),
+          "input_tokens"),
+    Plant("total tokens a request", "guidellm", times(*M, "total_token_count", "successful", "mean", factor=1.5),
+          "total_tokens_mean"),
+    Plant("duration", "genai-bench", times("aggregated_metrics", "run_duration", factor=0.5), "duration_s"),
+    Plant("total throughput", "genai-bench", times(
+        "aggregated_metrics", "mean_total_tokens_throughput_tokens_per_s", factor=2), "total_tokens_per_s"),
+    Plant("TTFT p90 below its median", "llmeter", times("time_to_first_token-p90", factor=0.01)),
+    Plant("test time", "llmeter", times("total_test_time", factor=2), "duration_s"),
+    Plant("TPOT with a factor of ten", "inference-perf", times(
+        "successes", "latency", "time_per_output_token", "mean", factor=10), "tpot_mean"),
+    Plant("output length", "genai-perf", times("output_sequence_length", "avg", factor=2), "output_tokens_mean"),
+    Plant("completed of another run", "llmperf", times("results_num_completed_requests", factor=2), "completed"),
+    Plant("mean TTFT below its percentiles", "inferencex", times("mean_ttft", factor=0.01), "ttft_mean"),
 ]
 NOT_FINDABLE = [  # each with the reason
     (Plant("TTFT p95 a little lower", "vllm", times("p95_ttft_ms", factor=0.97)),

@@ -32,12 +32,15 @@ CHECKS: tuple[Callable[[Row, Published], Finding | None], ...] = (
     failures.failures, criteria.criteria, criteria.rounded)
 _ALWAYS = {check.name for check in RELATIONS if check.group in (1, 4)} | {
     throughput.RATE.name, throughput.TOKENS.name, latency.FIRST.name, latency.SUM.name}
+_LARGEST_EDGE = 0.12
 _SINGLE_CHECKS = ("requests succeed", "percentiles differ", "price arithmetic")
 
 
 def audit_row(row: Row, published: Published, table: PriceTable) -> AuditedRow:
     """All checks that the row's columns allow, and the corrections that follow."""
-    relations = [*(_loosened(relation) if published.loose else relation for relation in RELATIONS), *own_requests(row)]
+    close = max(CLOSE, _edge(row)) if published.edges else CLOSE
+    relations = [*(_loosened(relation, close) if published.loose else relation for relation in RELATIONS),
+                 *own_requests(row)]
     diagnosis = diagnose(row, relations, published.weak)
     checks = [_check(row, relation, diagnosis) for relation in relations
               if relation.needs(row) and not relation.supports_only]
@@ -47,10 +50,16 @@ def audit_row(row: Row, published: Published, table: PriceTable) -> AuditedRow:
     return _gathered(row, [*_short(checks), *(check for check, _ in found)], corrections)
 
 
-def _loosened(relation: Relation) -> Relation:
+def _loosened(relation: Relation, close: float) -> Relation:
     if relation.group != 2:
         return relation
-    return replace(relation, warn=max(relation.warn, CLOSE), fail=max(relation.fail, FAR))
+    return replace(relation, warn=max(relation.warn, close), fail=max(relation.fail, FAR))
+
+
+def _edge(row: Row) -> float:
+    """The share of the requests that go on at an end of the run: as many as are in flight."""
+    flying, count = row.value("achieved_concurrency") or row.value("concurrency"), row.value("completed")
+    return min(flying / count, _LARGEST_EDGE) if flying and count else 0.0
 
 
 def _gathered(row: Row, checks: list[Check], corrections: list[Correction]) -> AuditedRow:

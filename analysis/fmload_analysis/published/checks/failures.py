@@ -6,10 +6,15 @@ from fmload_analysis.audit.facts import FAIL, FAR, PASS, WARN
 from fmload_analysis.published.rows.published import Correction, Published, Row
 from fmload_analysis.verdict.table import Check
 
+NONE_COMPLETED = "No request was completed"
+
 
 def failures(row: Row, published: Published) -> tuple[Check, list[Correction]] | None:
     """Failed requests are told, and few; those that never completed count as failed where nothing else is said."""
     errors, requests, share = (row.value(name) for name in ("errors", "requests", "error_rate"))
+    if row.value("completed") == 0:
+        return Check(6, "requests succeed", FAIL, f"{NONE_COMPLETED}: no figure is of an answer.",
+                     {"errors": errors, "share": share}), []
     if share is None and errors is None:
         return None
     failed = bool((share or 0) > 0 or (errors or 0) > 0)

@@ -68,7 +68,9 @@ def floor_of(row: Row) -> float | None:
 def duration_of(row: Row) -> float | None:
     """The duration; else requests ÷ rate."""
     seconds, count, rate = (row.value(name) for name in ("duration_s", "completed", "transactions_per_minute"))
-    return seconds or (count / rate * 60 if count and rate else None)
+    if seconds and seconds > 0:
+        return seconds
+    return count / rate * 60 if count and rate else None
 
 
 def longest_of(row: Row) -> float | None:

@@ -30,7 +30,7 @@ _SINGLE = {"output_token_throughput": "output_tokens_per_s", "goodput": "goodput
            "effective_concurrency": "achieved_concurrency", "total_osl": "output_tokens",
            "total_output_sequence_length": "output_tokens", "total_isl": "input_tokens",
            "total_input_sequence_length": "input_tokens"}
-_PER_SECOND = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_TIMES = ("ttft", "tpot", "e2e", "icl")
 _ENDS_APART_S = 0.1
 _SAME_S, _SAME = 0.002, 0.001  # how far a phase may be from requests ÷ rate: its ends are told in µs
 _IDLE_ARRIVALS = 10  # a phase may begin so many mean arrivals before its first request
@@ -102,11 +102,12 @@ def json_row(content: Mapping[str, Any], where: str) -> Row:
     _phase(figures, content, metrics)
     for theirs, ours in _METRICS.items():
         metric = mapping(metrics.get(theirs), f"{where}: {theirs}")
-        figures.stats(ours, metric, theirs, _PER_SECOND.get(str(metric.get("unit")), 1.0))
+        timed = bool(metric) and ours in _TIMES
+        figures.stats(ours, metric, theirs, triton_exports.in_seconds(metric, f"{where}: {theirs}") if timed else 1.0)
     for theirs, ours in _SINGLE.items():
         metric = mapping(metrics.get(theirs), f"{where}: {theirs}")
         figures.put(ours, json_number(metric.get("avg"), f"{where}: {theirs}.avg"), theirs,
-                    _PER_SECOND.get(str(metric.get("unit")), 1.0))
+                    triton_exports.PER_SECOND.get(str(metric.get("unit")), 1.0))
     rate = mapping(metrics.get("request_throughput"), f"{where}: request_throughput")
     figures.put("transactions_per_minute", json_number(rate.get("avg"), f"{where}: request_throughput.avg"),
                 "request_throughput", 60.0)
@@ -143,7 +144,7 @@ def _instant(text: Any) -> float | None:
 
 
 def _unit_of(metric: Any) -> float:
-    return _PER_SECOND.get(str(metric.get("unit")), 1.0) if isinstance(metric, dict) else 1.0
+    return triton_exports.PER_SECOND.get(str(metric.get("unit")), 1.0) if isinstance(metric, dict) else 1.0
 
 
 def _errors(content: Mapping[str, Any], where: str) -> float | None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fmload_analysis.published.importers.triton_exports import in_seconds
 from fmload_analysis.published.rows.published import Row
 from fmload_analysis.published.rows.reading import Source, json_number, mapping, sequence
 from fmload_analysis.published.rows.request import Request
 from fmload_analysis.published.rows.requests import row_of
-
-_PER_SECOND = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
 def is_records(content: Mapping[str, Any]) -> bool:
@@ -60,7 +59,7 @@ def _instant(metadata: Mapping[str, Any], name: str) -> float | None:
 def _seconds(metrics: Mapping[str, Any], name: str, where: str) -> float | None:
     metric = mapping(metrics.get(name), f"{where}: {name}")
     value = json_number(metric.get("value"), f"{where}: {name}")
-    return None if value is None else value * _PER_SECOND.get(str(metric.get("unit")), 1.0)
+    return None if value is None else value * in_seconds(metric, f"{where}: {name}")
 
 
 def _value(metrics: Mapping[str, Any], name: str, where: str) -> float | None:
@@ -72,7 +71,7 @@ def _gaps(metrics: Mapping[str, Any], where: str) -> tuple[float, ...]:
     values = metric.get("value")
     if not isinstance(values, list):
         return ()
-    scale = _PER_SECOND.get(str(metric.get("unit")), 1.0)
+    scale = in_seconds(metric, f"{where}: inter_chunk_latency")
     found = (json_number(value, f"{where}: inter_chunk_latency") for value in sequence(values, where))
     return tuple((value or 0.0) * scale for value in found)
 

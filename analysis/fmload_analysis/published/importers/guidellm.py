@@ -18,7 +18,8 @@ from fmload_analysis.published.rows.reading import Source, json_number, mapping,
 
 NOTES = ("its ITL is (last − first token) ÷ (tokens − 1) of each request: our TPOT",
          "its TPOT counts the wait for the first token, and is left out",
-         "requests that were not finished when the run ended are no failures")
+         "requests that were not finished when the run ended are no failures",
+         "what ends after a run's time is up counts in some of its rates, and in others not")
 _WEAK = {"transactions_per_minute": "GuideLLM's request rate is (n − 1) ÷ duration, or n ÷ another window"}
 _METRICS = {  # theirs: ours, and what it is multiplied by
     "time_to_first_token_ms": ("ttft", 1e-3), "inter_token_latency_ms": ("tpot", 1e-3), "request_latency": ("e2e", 1.0),
@@ -56,7 +57,7 @@ class GuideLLM:
             rows = _rows(mapping(source.yaml, str(source.path)), str(source.path))
         else:
             rows = _of_csv(source)
-        return Published("guidellm", source.path, rows, NOTES, _WEAK, loose=True)
+        return Published("guidellm", source.path, rows, NOTES, _WEAK, loose=True, edges=True)
 
 
 def _rows(content: Mapping[str, Any], where: str) -> list[Row]:

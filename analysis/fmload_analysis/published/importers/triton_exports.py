@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from fmload.base.errors import FmloadError
 from fmload_analysis.published.rows.figures import JSON_STATS, Figures
 from fmload_analysis.published.rows.published import Row
 from fmload_analysis.published.rows.reading import Source
 
 _NAMED = re.compile(r"(?P<name>.+?)(?: \((?P<unit>[^()]*)\))?$")
-_PER_SECOND = {"sec": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+PER_SECOND = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _WHOLE = ("completed", "errors", "output_tokens", "input_tokens")
 _RENAMED = {"request_throughput": "transactions_per_minute"}
 
@@ -22,6 +23,15 @@ def is_csv(source: Source) -> bool:
         return False
     head = source.tables[0][0]
     return head[0] == "Metric" and "avg" in head
+
+
+def in_seconds(metric: Mapping[str, Any], where: str) -> float:
+    """By what a time of this metric is multiplied. Raises FmloadError where its unit is none of time."""
+    unit = metric.get("unit")
+    if not isinstance(unit, str) or unit not in PER_SECOND:
+        raise FmloadError(f"{where}.unit holds {unit!r}, not one of {', '.join(PER_SECOND)}",
+                          hint="let the tool write the file again")
+    return PER_SECOND[unit]
 
 
 def is_genai_perf(content: Mapping[str, Any]) -> bool:
@@ -39,7 +49,7 @@ def csv_row(source: Source, metrics: Mapping[str, str], single: Mapping[str, str
         for cells in table[1:]:
             found = _NAMED.match(cells[0])
             key = re.sub(r"[^a-z0-9]+", "_", found["name"].lower()).strip("_") if found else ""
-            scale = _PER_SECOND.get((found["unit"] or "") if found else "", 1.0)
+            scale = PER_SECOND.get((found["unit"] or "") if found else "", 1.0)
             if "avg" in head and key in metrics:
                 _stats(figures, metrics[key], head, cells, scale, comma)
             elif len(cells) > 1 and (key in single or key in _RENAMED):

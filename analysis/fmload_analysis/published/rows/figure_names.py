@@ -59,4 +59,4 @@ def _form(figure: str) -> Format:
 
 
 def _plain(value: float) -> str:
-    return f"{value:,.0f}" if value == round(value) and abs(value) < 1e15 else significant(value, 4)
+    return f"{value:,.0f}" if abs(value - round(value)) <= 1e-9 * abs(value) else significant(value, 4)

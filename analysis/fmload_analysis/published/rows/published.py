@@ -109,7 +109,8 @@ class Published:
 
     `weak` are figures that the tool is known to work out otherwise than their name says, each with how; where columns
     contradict each other, these give way. `loose` tools average and round before they multiply: sums and products agree
-    within 5 % with them, 1 % with others.
+    within 5 % with them, 1 % with others. `edges`: what ends after the run counts in some of its rates and not in
+    others, so that they differ by the share of requests that were in flight then.
     """
 
     tool: str
@@ -119,6 +120,7 @@ class Published:
     weak: Mapping[str, str] = field(default_factory=dict)
     text: str = ""  # of the source, for evidence that stands outside of the rows
     loose: bool = False
+    edges: bool = False
     sources: Sequence[Path] = ()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -42,7 +43,9 @@ class Source:
         if not self.is_json:
             raise FmloadError(f"{self.path} is not JSON", hint="leave --from out, or name the tool that wrote the file")
         try:
-            return json.loads(self.text)
+            return _parsed(self.text)
+        except _Twice as error:
+            raise FmloadError(f"{self.path}: {error}", hint="let the tool write the file again") from error
         except RecursionError as error:
             raise FmloadError(f"{self.path} is nested too deeply", hint="no tool writes such a file") from error
         except ValueError as error:
@@ -53,7 +56,10 @@ class Source:
         found = []
         for number, line in lines:
             try:
-                found.append(json.loads(line))
+                found.append(_parsed(line))
+            except _Twice as error:
+                raise FmloadError(f"{self.path}, line {number}: {error}",
+                                  hint="let the tool write the file again") from error
             except (ValueError, RecursionError) as error:
                 told = error if found and isinstance(error, json.JSONDecodeError) else whole
                 at = number if found else getattr(whole, "lineno", number)
@@ -111,6 +117,23 @@ class Source:
     def comma_decimals(self) -> bool:
         """Whether numbers are written as 1.234,5, which only a CSV that is not divided by commas can have."""
         return self.delimiter != "," and not self.is_json and "|" not in self.text[:2000]
+
+
+class _Twice(Exception):
+    """A key of an object that stands twice."""
+
+
+def _parsed(text: str) -> Any:
+    """JSON in which no object holds a key twice: which of the two values counts, nobody could tell."""
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise _Twice(f"{twice!r} stands twice in one object, with {_shown(found[twice])} the last time")
+    return found
 
 
 def read_source(path: Path) -> Source:

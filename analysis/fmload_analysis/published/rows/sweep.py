@@ -54,7 +54,7 @@ def read_published(path: Path, tool: str | None = None) -> Published:
     Raises FmloadError when no importer recognises it, or the one named cannot read it.
     """
     source = read_source(path)
-    published = _read(source, tool or _recognised(source))
+    published = _read_as(source, tool) if tool else _read(source, _recognised(source))
     if not any(row.figures for row in published.rows):
         raise FmloadError(f"{path} has no figures that {published.tool} writes",
                           hint="leave --from out, or name the tool that wrote the file" if tool else
@@ -120,6 +120,18 @@ def _rank(path: Path) -> int:
     return _SUFFIXES.index(path.suffix) if path.suffix in _SUFFIXES else len(_SUFFIXES)
 
 
+def _read_as(source: Source, tool: str) -> Published:
+    """Read as this tool's; where that fails, the tool whose content it is is named."""
+    try:
+        return _read(source, tool)
+    except FmloadError as error:
+        others = [name for name in IMPORTERS.names() if name != tool and IMPORTERS.load(name).recognises(source)]
+        if not others:
+            raise
+        raise FmloadError(f"{error.message} (read as {tool})",
+                          hint=f"leave --from out: the content is {others[0]}'s") from error
+
+
 def _recognised(source: Source) -> str:
     for name in IMPORTERS.names():
         if IMPORTERS.load(name).recognises(source):
@@ -140,11 +152,23 @@ def _load_of(published: Published) -> tuple[str, float, str]:
 
 
 def _labelled(parts: list[Published]) -> tuple[Published, ...]:
-    """Rows of the same load in different files have their file's name in the label."""
+    """Rows of the same load in different files have their file's name in the label; within one file, and where the
+    files are called alike, they are numbered."""
     counts = Counter(row.label for part in parts for row in part.rows)
+    seen = Counter[str]()
 
     def named(row: Row, part: Published) -> Row:
         alone = counts[row.label] == 1 or len(parts) == 1
-        return row if alone else replace(row, label=f"{row.label} ({part.source.stem})")
+        label = row.label if alone else f"{row.label} ({_place(part, parts)})"
+        seen[label] += 1
+        return row if label == row.label and seen[label] == 1 else replace(
+            row, label=label if seen[label] == 1 else f"{label}, {seen[label]}")
 
     return tuple(replace(part, rows=[named(row, part) for row in part.rows]) for part in parts)
+
+
+def _place(part: Published, parts: Sequence[Published]) -> str:
+    """The file's name; with its folder's where two are called alike."""
+    stem = part.source.stem
+    alike = {other.source for other in parts if other.source.stem == stem}
+    return stem if len(alike) == 1 else f"{part.source.parent.name}/{stem}"

@@ -126,7 +126,7 @@ def test_import_writes_published_beside_corrected(tmp_path: Path, capsys: pytest
     assert float(row["output_tokens_per_s_corrected"]) == pytest.approx(250.0, rel=1e-9)
     assert row["audit"] == "FAIL"
     page = (tmp_path / "out" / "report.md").read_text()
-    assert "| 8 users | output_tokens_per_s | 500 | 250 | ✗ **FAIL** | with it alone changed all columns agree" in page
+    assert "| 8 users | output tokens/s | 500 | 250 | ✗ **FAIL** | with it alone changed all columns agree" in page
 
 
 def test_audit_of_a_file_exits_with_4_when_a_row_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

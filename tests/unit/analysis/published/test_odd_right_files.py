@@ -114,3 +114,15 @@ def test_time_after_the_last_token_is_allowed_where_the_file_tells_when_that_cam
     row = Row("4 users", {"e2e_mean": e2e, "ttft_mean": 0.2622, "tpot_mean": 0.006007, "output_tokens_mean": 35.03,
                           "output_tokens_std": 0.0} | ({"tpot_with_ttft_mean": 0.013322} if told else {}))
     assert SUM.result(row) == result
+
+
+@pytest.mark.parametrize(("inflight", "accused"), [(8.62, False), (1.0, True)])
+def test_rates_of_guidellm_may_differ_by_the_requests_that_end_after_the_run(tmp_path: Path, inflight: float,
+                                                                            accused: bool) -> None:
+    """Poisson at 20/s for 4 s: 72 of 77 answers are in its request rate, and all in its prompt tokens a second."""
+    told = {"requests_per_second": 18.0, "prompt_tokens_per_second": 607.0, "output_tokens_per_second": 376.4,
+            "request_concurrency": inflight, "prompt_token_count": 31.53, "output_token_count": 20.0}
+    metrics: dict[str, Any] = {name: {"successful": {"mean": value, "count": 77}} for name, value in told.items()}
+    metrics["request_totals"] = {"successful": 77, "errored": 0, "incomplete": 9, "total": 86}
+    rows = audited(tmp_path, {"benchmarks": [{"metrics": metrics}]})
+    assert bool(accusations(rows)) is accused

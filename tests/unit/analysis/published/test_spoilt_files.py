@@ -156,7 +156,7 @@ def test_a_negative_time_is_a_contradiction(tmp_path: Path, capsys: pytest.Captu
     path = tmp_path / "r.json"
     path.write_text(json.dumps({**RIGHT, "mean_ttft_ms": -12.0}))
     assert main(["audit", str(path)]) == 4
-    assert "nothing is negative: ttft_mean -0.012: below 0." in capsys.readouterr().out
+    assert "nothing is negative: TTFT mean -12 ms: below 0." in capsys.readouterr().out
 
 
 def test_all_problems_of_several_files_are_told_in_one_pass(tmp_path: Path) -> None:
