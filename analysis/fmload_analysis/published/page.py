@@ -18,11 +18,16 @@ from fmload_analysis.document.document import (
 from fmload_analysis.document.formats import several
 from fmload_analysis.document.questions import BELIEVE, HOW
 from fmload_analysis.published import published_figures
-from fmload_analysis.published.checks.failures import NONE_COMPLETED
-from fmload_analysis.published.checks.shape import NEGATIVE
 from fmload_analysis.published.published_figures import text_columns
 from fmload_analysis.published.rows.figure_names import PLURALS, is_price, label, shown
-from fmload_analysis.published.rows.published import NOT_CHECKED, AuditedRow, Correction, worst_first
+from fmload_analysis.published.rows.published import (
+    NONE_COMPLETED,
+    NOT_CHECKED,
+    NOTHING_NEGATIVE,
+    AuditedRow,
+    Correction,
+    worst_first,
+)
 from fmload_analysis.published.rows.sweep import Sweep
 from fmload_analysis.verdict.table import Check
 
@@ -67,7 +72,7 @@ def _worst(row: AuditedRow) -> str:
 
 def _worst_finding(row: AuditedRow) -> str:
     obvious = [check for check in row.checks
-               if check.name == NEGATIVE.name or check.sentence.startswith(NONE_COMPLETED)]
+               if check.name == NOTHING_NEGATIVE or check.sentence.startswith(NONE_COMPLETED)]
     if row.corrections and not obvious:
         found = max(row.corrections, key=lambda correction: correction.factor)
         return f"at {row.row.label}, {_corrected(found)}"

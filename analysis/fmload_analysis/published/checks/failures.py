@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from fmload_analysis.audit.facts import FAIL, FAR, PASS, WARN
-from fmload_analysis.published.rows.published import Correction, Published, Row
+from fmload_analysis.published.rows.published import NONE_COMPLETED, Correction, Published, Row
 from fmload_analysis.verdict.table import Check
-
-NONE_COMPLETED = "No request was completed"
 
 
 def failures(row: Row, published: Published) -> tuple[Check, list[Correction]] | None:

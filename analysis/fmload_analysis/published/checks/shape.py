@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from fmload_analysis.published.checks.relation import Relation, product
 from fmload_analysis.published.rows.figure_names import METRICS, exact, label
-from fmload_analysis.published.rows.published import Row
+from fmload_analysis.published.rows.published import NOTHING_NEGATIVE, Row
 
 _ORDER = ("min", "p0.1", "p1", "p5", "p10", "p25", "p50", "p75", "p90", "p95", "p97", "p99", "p99.9", "max")
 _LEVELS = {stat: float(stat[1:]) / 100 for stat in _ORDER if stat[0] == "p"}
@@ -150,7 +150,7 @@ def not_negative(row: Row) -> float | None:
 
 
 NEGATIVE = Relation(
-    "nothing is negative", 3,
+    NOTHING_NEGATIVE, 3,
     lambda row: tuple(name for name, value in row.figures.items() if value < 0), not_negative,
     lambda row: ", ".join(f"{label(name)} {exact(name, value)}" for name, value in row.figures.items()
                           if value < 0) + ": below 0.",

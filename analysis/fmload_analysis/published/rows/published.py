@@ -10,6 +10,8 @@ from fmload_analysis.published.rows.request import Request
 from fmload_analysis.verdict.table import Check
 
 NOT_CHECKED = "NOT CHECKED"
+NOTHING_NEGATIVE = "nothing is negative"  # a check's name
+NONE_COMPLETED = "No request was completed"  # how a check's sentence begins
 _RESULTS = ("FAIL", "WARN", "PASS")
 
 
