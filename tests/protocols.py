@@ -229,6 +229,24 @@ is new.
 """
 
 
+_LITELLM = """
+## LiteLLM's proxy, a check by hand
+
+The proxy (`pip install 'litellm[proxy]'`, in an environment of its own) speaks `openai`, `responses` and `anthropic` to
+its clients and others behind it, so that it holds both the reader and the emulator to its own idea of them. On
+2026-11-29 its three paths were asked for each of three models, streamed and whole; behind it was the emulator, as
+`openai/…`, `anthropic/…` and `hosted_vllm/…`:
+```yaml
+model_list:
+  - {model_name: m, litellm_params: {model: openai/emulated, api_base: http://127.0.0.1:8080/v1, api_key: none}}
+  - {model_name: claude, litellm_params: {model: anthropic/emulated, api_base: http://127.0.0.1:8080, api_key: none}}
+  - model_name: hosted
+    litellm_params: {model: hosted_vllm/emulated, api_base: http://127.0.0.1:8080/v1, api_key: none}
+```
+All 18 answers were `ok` with the emulator's own counts (10 tokens in, 30 out) and, streamed, 30 chunks.
+"""
+
+
 def page() -> str:
     """The whole page."""
     rows = [f"| {name} | " + " | ".join("yes" if feature in one.has else "–" for feature in FEATURES) + " |\n"
@@ -244,7 +262,7 @@ def page() -> str:
              "\n## What each has met\n\nThe emulator speaks all of them, so that each is measured end to end "
              f"beside the truth (`{_IN_A_RUN}`). "
              "Beside it, the providers' own clients take what the emulator says, and real servers are asked:\n\n"
-             "| protocol | met | never met |\n|---|---|---|\n", *map(_met_row, MET)]
+             "| protocol | met | never met |\n|---|---|---|\n", *map(_met_row, MET), _LITELLM]
     return "".join(parts)
 
 

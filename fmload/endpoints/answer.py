@@ -86,6 +86,11 @@ class Answer:
         self.reading.cache_write_tokens = _known(tokens, self.reading.cache_write_tokens)
         self.reading.cache_write_1h_tokens = _known(for_1h, self.reading.cache_write_1h_tokens)
 
+    def named(self, name: Any) -> None:
+        """The server's name for the answer; what is no text leaves the earlier one."""
+        if isinstance(name, str) and name:
+            self.reading.response_id = name
+
     def note(self, name: str, value: Any) -> None:
         """A figure of the server's own, kept as it came."""
         if value is not None:

@@ -130,7 +130,7 @@ def read(answer: Answer, message: Json, end: int) -> None:
         raise KeyError("candidates")
     if isinstance(feedback, Mapping) and feedback.get("blockReason"):
         answer.fail("blocked", f"the prompt was blocked by a filter: {feedback['blockReason']}")
-    answer.reading.response_id = message.get("responseId") or answer.reading.response_id
+    answer.named(message.get("responseId"))
     total = _tokens(told) if isinstance(told, Mapping) else None
     for candidate in candidates or ():
         parts = (candidate.get("content") or {}).get("parts") or ()

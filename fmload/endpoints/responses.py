@@ -157,7 +157,7 @@ class _Reader:
         elif kind == "response.output_item.added":
             self._item(answer, event["item"], end, event.get("output_index"))
         elif kind == "response.created":
-            answer.reading.response_id = event["response"].get("id")
+            answer.named(event["response"].get("id"))
         elif kind == "error":
             _fail(answer, event.get("error") or event)
         elif not str(kind).startswith("response."):
@@ -189,7 +189,7 @@ class _Reader:
         if not answer.reading.chunks:
             for place, item in enumerate(response.get("output") or ()):
                 self._whole_item(answer, item, end, place)
-        answer.reading.response_id = response.get("id") or answer.reading.response_id
+        answer.named(response.get("id"))
         answer.note("service_tier", response.get("service_tier"))
         answer.tell(response.get("usage"))
         status = response.get("status") or "completed"

@@ -175,6 +175,15 @@ def _chunk(line: bytes) -> bytes:
         return event("chunk", line)
 
 
+_OVER_HTTP = ("responses", "anthropic", "gemini", "tgi", "ollama", "llama_cpp", "triton")
+
+
+def protocols(data: bytes) -> None:
+    """An answer of each protocol over HTTP, streamed or in one piece by the first byte."""
+    for protocol in _OVER_HTTP:
+        _kept(_endpoint(protocol, url="http://h:1", stream=not data[:1] or not data[0] & 2), data)
+
+
 def records(data: bytes) -> None:
     """A journal's bytes as a record."""
     unpack(data)
@@ -207,6 +216,24 @@ _FAMILIES = (b'{"type":"content_block_delta","delta":{"text":"A","thinking":"B"}
              b'{"outputText":"A","completionReason":"FINISH"}\n{"event_type":"text-generation","text":"A"}\n'
              b'{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":3}}')
 
+_SAID = (
+    b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","output_index":0,"delta":"a"}\n\n'
+    b'data: {"type":"response.completed","response":{"id":"r","status":"completed","usage":{"output_tokens":1}}}\n\n',
+    b'data: {"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"n"}}\n\n'
+    b'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}\n\n'
+    b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":1}}\n\n',
+    b'data: {"candidates":[{"content":{"parts":[{"text":"a"},{"functionCall":{"name":"n","args":{}}}]},'
+    b'"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":2,"candidatesTokenCount":1}}\r\n\r\n',
+    b'{"message":{"role":"assistant","content":"a"},"done":false}\n{"message":{"content":""},"done":true,'
+    b'"done_reason":"stop","eval_count":1,"prompt_eval_count":2}\n',
+    b'data: {"content":"a","stop":false,"tokens_predicted":1}\n\ndata: {"content":"","stop":true,"stop_type":"eos",'
+    b'"tokens_predicted":1,"tokens_evaluated":2,"timings":{"cache_n":1}}\n\n',
+    b'data: {"text_output":"a"}\n\n', b'data:{"token":{"id":1,"text":"a"},"generated_text":"a"}\n\n')
+_KEYS = [b'"type":"error"', b'"type":"response.failed"', b'"response":', b'"delta":', b'"item":', b'"output":[{"type":',
+         b'"incomplete_details":', b'"content_block":', b'"usageMetadata":', b'"candidates":', b'"parts":',
+         b'"promptFeedback":{"blockReason":', b'"thought":true', b'"tool_calls":[{"function":', b'"done":true',
+         b'"tokens_predicted":', b'"timings":', b'"stop":true', b'"text_output":', b'"summary":', b'"content":']
+
 TARGETS: dict[str, Target] = {
     "http": Target(http, [
         b"\x05" + HEAD + b"Content-Length: 5\r\n\r\nhello", b"\xff" + HEAD + b"\r\nuntil close",
@@ -237,6 +264,8 @@ TARGETS: dict[str, Target] = {
     "bedrock": Target(bedrock, [b"\x01" + _CONVERSE, b"\x01" + _FAMILIES, b"\x01" + _WHOLE], [
         *_JSON, b"\n", b'"type":"message"', b'"generation_token_count":', b'"outputs":', b'"stopReason":',
         b'"reasoningContent":', b'"amazon-bedrock-invocationMetrics":', b'"toolUse":', b'"results":', b'"text":']),
+    "protocols": Target(protocols, [mark + said for said in _SAID for mark in (b"\x01", b"\x00", b"\x03")],
+                        _JSON + _LINES + _KEYS),
     "records": Target(records, [pack(Record("r", "w", 0, "e", "s", "p", 0))],
                       [b"\x90", b"\xdc\xff\xff", b"\xc0", b"\xc4\x08", b"\xa5hello", b"\xcf" + b"\xff" * 8],
                       (ValueError,)),

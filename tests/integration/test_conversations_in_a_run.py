@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from fmload.emulator.truth import Truth
 from fmload.model.record import Record, scenario_of
@@ -84,3 +85,24 @@ def test_a_question_that_failed_is_not_in_the_turns_after_it_by_the_servers_log(
     lost = {session for session, turns in found.items() if any(record.outcome != "ok" for record, _ in turns)}
     assert {outcomes[session] for session in lost} <= {"failed", "cut"} and "failed" in outcomes.values()
     assert all(len(turns) == 4 for session, turns in found.items() if outcomes[session] == "finished")
+
+
+def test_a_conversation_that_the_server_holds_goes_on_by_what_is_new_and_it_reads_all_of_it(tmp_path: Path) -> None:
+    """Responses with `session_state: server`: by the server's own log each turn goes on from the one before, and the
+    input that it tells is that of the whole conversation."""
+    prompts = [{"name": "talk", "source": "conversation", "turns": 5, "input_tokens": 12, "answer_tokens": 6,
+                "answers": "served", "count": 400}]
+    with emulator(tmp_path, *FAST, "--truth-texts") as server:
+        path = run_file(tmp_path, {"a": server.url}, LOAD, prompts=prompts)
+        run_data = yaml.safe_load(path.read_text())
+        run_data["endpoints"][0] |= {"protocol": "responses", "session_state": "server"}
+        path.write_text(yaml.safe_dump(run_data))
+        with sweep(tmp_path, path) as run:
+            assert run.wait() == 0, run.output()
+        found = talks(run.records(), server.requests())
+    assert any(len(turns) == 5 for turns in found.values())
+    for turns in found.values():
+        assert all(record.outcome == "ok" and record.input_tokens == truth.input_tokens for record, truth in turns)
+        for (_, before), (_, after) in itertools.pairwise(turns):
+            assert before.asked is not None and after.asked is not None
+            assert after.asked[:-1] == [*before.asked, before.said] and after.input_tokens > before.input_tokens

@@ -44,7 +44,8 @@ class Talk:
         self._instant += 100
         record = Record("r", "w", lane.stage, lane.endpoint, "chat", prompt.id, 0, send_ns=self._instant,
                         last_token_ns=self._instant + 40, outcome=outcome)
-        reading = Reading([Chunk(1, text=f"served {prompt.turn}")] if outcome == "ok" else [])
+        reading = Reading([Chunk(1, text=f"served {prompt.turn}")] if outcome == "ok" else [],
+                          response_id=f"r{prompt.turn}")
         self.conversations.ended(lane, prompt, sent, (record, reading), goes_on=goes_on)
         return sent
 
@@ -56,6 +57,14 @@ def test_each_turn_carries_what_the_server_really_said_and_its_count_is_no_more_
     assert sent[2].messages == [SYSTEM, said("user", "question 0"), said("assistant", "served 0"),
                                 said("user", "question 1"), said("assistant", "served 1"), said("user", "question 2")]
     assert [prompt.input_tokens for prompt in sent] == [9, None, None]
+
+
+def test_a_turn_names_the_answer_that_it_goes_on_from_and_how_many_messages_the_server_holds_by_it() -> None:
+    talk, made = Talk(), prompts(turns=4)
+    assert [talk.turn(prompt).goes_on_from for prompt in made[:2]] == [None, ("r0", 3)]
+    assert talk.turn(made[2], outcome="http_5xx").goes_on_from == ("r1", 5)
+    assert talk.turn(made[3]).goes_on_from is None  # what failed is held by no one: all is sent again
+    assert [talk.turn(prompt).goes_on_from for prompt in prompts(served=False)] == [None, None, None]
 
 
 def test_without_served_answers_a_prompt_is_sent_as_it_was_made() -> None:
