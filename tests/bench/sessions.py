@@ -36,7 +36,7 @@ def main(args: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="fmload-bench-") as name:
         folder = Path(name)
         with emulator(folder, "--ttft", f"{TTFT_S}s", "--gap", f"{GAP_S}s") as server:
-            with sweep(folder, run_file(folder, {"a": server.url}, load, prompts=[AGENT])) as run:
+            with sweep(folder, run_file(folder, {"a": server.url}, load, prompts=[AGENT]), processes=1) as run:
                 code = run.wait(400)
             _tell(run, sessions, code)
 
