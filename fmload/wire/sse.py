@@ -35,11 +35,21 @@ def events(body: bytes) -> list[Event]:
         position += len(block) + 2
         if block[:6] == b"data: " and b"\n" not in block:  # what nearly all are
             found.append((position, "", block[6:]))
+        elif block[:7] == b"event: " and (named := _named(block)) is not None:
+            found.append((position, *named))
         elif block:
             _add(found, position - len(block) - 2, min(position, len(body)), block)
     if found and found[-1][0] > len(body):  # the last one, without its empty line
         found[-1] = (len(body), *found[-1][1:])
     return found
+
+
+def _named(block: bytes) -> tuple[str, bytes] | None:
+    """The name and the data of an event of one line each, as all events of some protocols are; None of any other."""
+    name, _, data = block.partition(b"\n")
+    if data[:6] != b"data: " or b"\n" in data:
+        return None
+    return name[7:].decode("utf-8", "replace").strip(), data[6:]
 
 
 def _plain_events(body: bytes) -> list[Event] | None:

@@ -12,8 +12,8 @@ import pytest
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.aws import bearer_token
-from fmload.endpoints.openai import OPENAI
 from fmload.model.prompt import Prompt
+from fmload.plugins import ENDPOINTS
 from fmload.wire.exchange import Address, CarriesToken, Exchange, HttpRequest
 
 pytestmark = pytest.mark.usefixtures("aws_environment")
@@ -64,9 +64,10 @@ class RecordingWire:
         return Exchange(str(address))
 
 
-def test_the_openai_protocol_sends_the_token() -> None:
-    endpoint = OPENAI.from_spec(EndpointSpec.model_validate({
-        "name": "x", "protocol": "openai", "auth": "sagemaker", "region": "us-east-1",
+@pytest.mark.parametrize("protocol", ["openai", "responses", "anthropic"])
+def test_the_protocols_of_awss_own_paths_send_the_token(protocol: str) -> None:
+    endpoint = ENDPOINTS.load(protocol).from_spec(EndpointSpec.model_validate({
+        "name": "x", "protocol": protocol, "auth": "sagemaker", "region": "us-east-1",
         "url": "https://runtime.sagemaker.us-east-1.amazonaws.com/endpoints/llama/openai/v1"}))
     wire = RecordingWire()
     endpoint.send(Prompt("p", "s", text="x"), "r", wire, endpoint.addresses()[0])

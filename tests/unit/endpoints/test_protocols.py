@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fmload.config.dumping import dump
+from fmload.config.dumping import values
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.emulator import planes
 from fmload.emulator.faults import parse
@@ -296,6 +296,6 @@ def test_a_run_that_is_resumed_asks_the_same(one: Spoken) -> None:
     given = {"name": "e", "protocol": one.protocol, "model": "m", "url": "http://h:8000", **one.keys}
     run = RunFile.model_validate({"name": "r", "endpoints": [given], "prompts": [{"name": "p", "source": "fixed"}],
                                   "load": {"concurrency": [1]}})
-    again = RunFile.model_validate(yaml.safe_load(dump(run)))
+    again = RunFile.model_validate(yaml.safe_load(yaml.safe_dump(values(run))))
     assert isinstance(again.endpoints[0], EndpointSpec)
     assert sent(build(again.endpoints[0])) == sent(build(run.endpoints[0]))  # type: ignore[arg-type]

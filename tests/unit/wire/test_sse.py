@@ -24,6 +24,7 @@ DATA = st.binary(max_size=40).map(lambda data: data.replace(b"\r", b"").replace(
     (b": keep-alive\n\n:\n\ndata: a\n\n", [(26, "", b"a")]),
     (b": comment\ndata: a\n\n", [(19, "", b"a")]),
     (b"event: error\ndata: a\n\n", [(22, "error", b"a")]),
+    (b"event: a\ndata: b\n\nevent: c\ndata: d\n", [(18, "a", b"b"), (35, "c", b"d")]),
     (b"id: 1\nretry: 5\n\ndata: a\n\n", [(25, "", b"a")]),
     (b"\xef\xbb\xbfdata: a\n\n", [(12, "", b"a")]),
     (b"data: a", [(7, "", b"a")]),
