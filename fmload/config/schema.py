@@ -604,6 +604,7 @@ class RunFile(Strict):
         yield from _strangers(given)
         yield from _unvaried(given)
         yield from _without_times(given)
+        yield from _unasked(given)
         yield from _inexact_sessions(given)
         yield from _without_sessions(given)
         if isinstance(given.get("objectives"), Mapping):
@@ -666,6 +667,21 @@ def _listed(entries: object) -> list[Any]:
 
 def _key(entry: object, name: str) -> Any:
     return entry.get(name) if isinstance(entry, Mapping) else getattr(entry, name, None)
+
+
+def _unasked(given: Mapping[str, Any]) -> Iterator[Rule]:
+    """Batches of texts for endpoints that generate text, as far as their protocol alone tells. Components of a mix are
+    judged prompt by prompt, before the load."""
+    if _key(given.get("load"), "mix"):
+        return
+    for index, one in enumerate(_listed(given.get("prompts"))):
+        key = next((key for key in ("batch", "query_tokens") if _key(one, key) is not None), None)
+        for endpoint in _listed(given.get("endpoints")) if key else ():
+            protocol = _key(endpoint, "protocol")
+            if protocol in ENDPOINTS and getattr(ENDPOINTS.load(protocol), "STREAMS", None):
+                yield ("prompts", index, key or ""), (
+                    f"puts several texts in a request, and endpoint '{_key(endpoint, 'name')}' (protocol {protocol}) "
+                    "generates text; leave it out, or use protocol embeddings or rerank")
 
 
 def _without_times(given: Mapping[str, Any]) -> Iterator[Rule]:

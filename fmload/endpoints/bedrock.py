@@ -39,7 +39,7 @@ class Options(aws.AwsOptions):
     """Keys of a Bedrock endpoint. `model` is a model id, an inference profile, or an ARN of either."""
 
     api: Literal["converse", "invoke"] = Field("converse", description="one form for all models, or the model's own")
-    family: Family | InputForm | None = Field(
+    family: Literal[Family, InputForm] | None = Field(
         None, description="for `api: invoke`, where the model's name does not tell")
     dimension: int | None = Field(None, ge=1, description="of embeddings: numbers of a vector; others are failures")
     service_tier: Literal["priority", "default", "flex", "reserved"] | None = None

@@ -16,7 +16,7 @@ from fmload.wire.exchange import Exchange
 Json = dict[str, Any]
 EmbeddingForm = Literal["openai_embeddings", "cohere_embed", "tei_embed", "jumpstart_embed", "titan_embed"]
 RerankForm = Literal["cohere_rerank", "voyage_rerank", "tei_rerank", "bedrock_rerank"]
-InputForm = EmbeddingForm | RerankForm
+InputForm = Literal[EmbeddingForm, RerankForm]
 _TOP = ("top_n", "top_k")
 
 

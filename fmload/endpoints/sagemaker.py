@@ -28,7 +28,7 @@ class Options(aws.AwsOptions):
     """Keys of a SageMaker endpoint."""
 
     endpoint_name: str | None = Field(None, description="default: the name of this entry")
-    payload_format: Literal["auto"] | payloads.PayloadFormat | InputForm = Field(
+    payload_format: Literal["auto", payloads.PayloadFormat, InputForm] = Field(
         "auto", description="what the container takes; auto asks SageMaker for its image (with `url`: openai); "
                             "of one that embeds or ranks it has to be named (docs/embeddings.md)")
     dimension: int | None = Field(None, ge=1, description="of embeddings: numbers of a vector; others are failures")

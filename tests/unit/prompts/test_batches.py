@@ -95,6 +95,13 @@ def test_a_run_file_that_asks_for_batches_that_are_none_is_refused(tmp_path: Pat
         made(tmp_path, **keys)
 
 
+def test_batches_for_an_endpoint_that_generates_are_told_by_validate() -> None:
+    values = {"name": "r", "endpoints": [{"name": "chat", "protocol": "openai", "url": "http://h"}],
+              "prompts": [{**SET, "batch": 4}], "load": {"concurrency": [1]}}
+    with pytest.raises(FmloadError, match=r"prompts\[0\]\.batch.*endpoint 'chat' .*generates text"):
+        parse(json.dumps(values), "x.yml", Path("/"))
+
+
 def test_a_plan_prepares_forty_thousand_texts_at_most(tmp_path: Path) -> None:
     from fmload.prompts import wanted
 
