@@ -5,15 +5,26 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from fmload.base import redaction
+
 # A deadline would be a timed assertion. FMLOAD_EXAMPLES=1000 looks longer.
 settings.register_profile("fmload", deadline=None, max_examples=int(os.environ.get("FMLOAD_EXAMPLES", "25")))
 settings.load_profile("fmload")
+
+
+@pytest.fixture(autouse=True)
+def secrets_of_one_test() -> Iterator[None]:
+    """What a test protects is not blanked out in the next one's texts."""
+    before = dict(redaction._forms)
+    yield
+    redaction._forms.clear()
+    redaction._forms.update(before)
 
 
 def pytest_configure() -> None:

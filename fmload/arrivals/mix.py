@@ -1,4 +1,4 @@
-"""TODO"""
+"""Which component of a mixed load each arrival belongs to, drawn alike by every worker."""
 
 from __future__ import annotations
 

@@ -270,13 +270,13 @@ def log_probabilities(message: Message, part: Part) -> Iterable[Any]:
 # -- ends --
 
 
-def _ended(reason: Any, outcome: str) -> Form:
+def _ended(reason: Any, outcome: str, trailer: bytes | None = None) -> Form:
     def change(message: Message, part: Part) -> Iterable[Any]:
         choice = spoken(message)
         if part.moment == "closing" and isinstance(choice, dict):
             choice["finish_reason"] = reason
         yield message
-    return Form(change, outcome=outcome)
+    return Form(change, outcome=outcome, trailer=trailer)
 
 
 abort = _ended("abort", "stream_error")
@@ -284,7 +284,7 @@ abort_object = _ended({"type": "abort", "message": "out of memory"}, "stream_err
 engine_overloaded = _ended("engine_overloaded", "stream_error")
 content_filter = _ended("content_filter", "blocked")
 guardrail_word = _ended("guardrail", "blocked")
-word_for_none = _ended("null", "truncated")
+word_for_none = _ended("null", "ok", b"data: [DONE]\n\n")  # which alone says that it is over
 end_mark_of_tgi = _ended("eos_token", "ok")
 
 

@@ -86,6 +86,11 @@ class OpenAIAnswer:
         """Whether a message of this form has come."""
         return self._understood
 
+    @property
+    def ended_by_mark(self) -> bool:
+        """Whether the end mark has come where no choice gave a reason: some servers never tell one."""
+        return self.done and not self._finish_reasons
+
     def fail(self, outcome: Any, message: str) -> None:
         """The first failure stays: what follows is its consequence."""
         self.reading.failure = self.reading.failure or Failure(outcome, message)
@@ -280,10 +285,10 @@ class OpenAIAnswer:
         return usage.merge(told)
 
     def judge_end(self, exchange: Exchange) -> None:
-        """A stream is whole when its choices gave a finish reason, with or without the end mark."""
+        """A stream is whole when each of its choices gave a finish reason, or when none did and the end mark came."""
         reading = self.reading
-        if reading.chunks and reading.finish_reason is None:
-            how = ("with [DONE] but without a finish reason" if self.done
+        if reading.chunks and reading.finish_reason is None and not self.ended_by_mark:
+            how = ("with a finish reason of some of its answers alone" if self._finish_reasons
                    else "with neither a finish reason nor [DONE]" if exchange.complete
                    else "because the connection closed")
             self.fail("truncated", f"the stream ended after {len(reading.chunks)} chunks {how}")

@@ -156,7 +156,7 @@ class PayloadReader:
         if left := self._characters.end():
             self._answer.add(self._answer.read_to, left)
         self._openai.settle(body_bytes)
-        self._answer.ended |= self._answer.reading.finish_reason is not None
+        self._answer.ended |= self._answer.reading.finish_reason is not None or self._openai.ended_by_mark
 
     def _line(self, line: bytes, end: int) -> None:
         told = line.startswith(b"data:")

@@ -44,6 +44,7 @@ class Evidence:
     tokens_source: Mapping[str, int] = field(default_factory=dict)
     finish_reason: Mapping[str, int] = field(default_factory=dict)
     finish_reasons: Mapping[str, int] = field(default_factory=dict)  # of all that started inside, failed ones too
+    no_reason: int = 0  # streams that ended well, without a reason though others have one
     cut: int = 0  # answers that ended at a limit on their length
     cut_short: int = 0  # of them: with fewer tokens than were asked for
     cut_short_got_mean: float | None = None  # tokens that those have, and that were asked for
@@ -99,6 +100,7 @@ def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, ch
         reuse=reuse_of(table, requests.in_window, earlier_prompts),
         **_shape_of_streams(table, good), **_token_counts(table, good), **_told_counts(table, good),
         finish_reasons=_counted(table["finish_reason"][requests.in_window]),
+        no_reason=_without_a_reason(table["finish_reason"][good]),
         turned_away=int((requests.in_window & ((table["outcome"] == "throttled") | (
             (table["outcome"] == "http_5xx") & np.isin(table["status"], BUSY)))).sum()),
         lock_step=lock_step(requests, users), stalls=stalls,
@@ -133,6 +135,11 @@ def _told_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
 
 def _counted(values: np.ndarray[Any, Any]) -> dict[str, int]:
     return dict(Counter(value for value in values.tolist() if value))
+
+
+def _without_a_reason(reasons: np.ndarray[Any, Any]) -> int:
+    told = sum(bool(reason) for reason in reasons.tolist())
+    return len(reasons) - told if told else 0
 
 
 def _warmed_up_s(begun_s: Floats, values: Floats) -> float | None:

@@ -354,6 +354,8 @@ def test_an_answer_of_two_of_which_one_has_no_end_is_truncated(done: bytes) -> N
 @pytest.mark.parametrize("reason", ["null", "None"])
 def test_a_reason_that_is_the_word_for_none_is_no_end(reason: str) -> None:
     assert measured(said("a", reason) + said("b", reason))[0].outcome == "truncated"
+    record, _ = measured(said("a", reason) + said("b", reason) + DONE)
+    assert (record.outcome, record.finish_reason) == ("ok", None)
 
 
 def test_a_stream_that_nobody_asked_for_is_read() -> None:

@@ -272,13 +272,10 @@ def test_litellm_usage_in_a_chunk_with_an_empty_delta_after_the_finish() -> None
     assert (reading.output_tokens, len(reading.chunks), reading.failure) == (1, 1, None)
 
 
-def test_llama_cpp_python_done_without_a_finish_reason_is_truncated() -> None:
-    reading = read(ROLE, chunk({"content": "a"}), DONE)
-    assert (
-        reading.failure is not None
-        and reading.failure.outcome == "truncated"
-        and "finish reason" in reading.failure.message
-    )
+def test_an_end_mark_is_an_end_without_a_finish_reason_and_neither_is_none() -> None:
+    assert read(ROLE, chunk({"content": "a"}), DONE).failure is None
+    failure = read(ROLE, chunk({"content": "a"})).failure
+    assert failure is not None and failure.outcome == "truncated" and "neither a finish reason nor" in failure.message
 
 
 def test_tgi_writes_no_space_after_the_colon() -> None:

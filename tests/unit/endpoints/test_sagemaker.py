@@ -327,6 +327,11 @@ def test_a_whole_answer_is_one_chunk_at_its_end(body: Any, text: str, tokens: in
 # ---- failures inside a stream
 
 
+def test_an_end_mark_is_the_end_of_a_container_that_tells_no_finish_reason() -> None:
+    reading = read(PART + event("PayloadPart", b"data: [DONE]\n\n"))
+    assert (reading.failure, reading.finish_reason, len(reading.chunks)) == (None, None, 1)
+
+
 PART = event("PayloadPart", openai_line(content="A"))
 
 
@@ -341,7 +346,6 @@ PART = event("PayloadPart", openai_line(content="A"))
     (PART + PART[:-3], True, "truncated", "inside a frame"),
     (PART, False, "truncated", "connection closed"),
     (PART, True, "truncated", "without a finish reason"),
-    (PART + event("PayloadPart", b"data: [DONE]\n\n"), True, "truncated", "without a finish reason"),
     (PART[:-1] + b"\0", True, "decode", "checksum"),
     (PART + event("PayloadPart", b"data: {not json\n"), True, "decode", "documented form"),
     (PART + event("PayloadPart", b'data: {"choices": 7}\n'), True, "decode", "documented form"),

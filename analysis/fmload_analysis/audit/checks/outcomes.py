@@ -49,12 +49,14 @@ def finish_reasons(facts: Facts) -> Check | None:
     aborted = sum(count for reason, count in evidence.finish_reasons.items() if reason.lower().startswith(_ABORTED))
     odd = [text for count, text in (
         (blocked, f"a guardrail or filter ended or replaced {blocked}"), (aborted, f"the server aborted {aborted}"),
+        (evidence.no_reason, f"{evidence.no_reason} ended with no reason, where others tell one"),
         (evidence.cut_short, _cut_short(evidence))) if count]
     share = (blocked + aborted) / max(facts.summary.totals.started, 1)
     result = PASS if not odd else WARN if share <= FAR else FAIL
     return Check(8, "answers end by themselves or at the length asked for", result,
                  f"Answers ended by: {told or 'no reason told'}{'; ' if odd else ''}{'; '.join(odd)}.",
-                 {**evidence.finish_reasons, "blocked": blocked, "aborted": aborted, "cut_short": evidence.cut_short})
+                 {**evidence.finish_reasons, "blocked": blocked, "aborted": aborted, "no_reason": evidence.no_reason,
+                  "cut_short": evidence.cut_short})
 
 
 def _cut_short(evidence: Evidence) -> str:

@@ -31,7 +31,7 @@ MEANINGS = {
     "timeout_connect": "connecting took too long", "timeout_first_token": "no token came in time",
     "timeout_idle": "the stream fell silent", "timeout_total": "the whole request took too long",
     "http_4xx": "refused by the server, 4xx", "throttled": "429 or its AWS kin", "http_5xx": "server error, 5xx",
-    "stream_error": "an error event after status 200", "truncated": "the stream ended with no end mark",
+    "stream_error": "an error event after status 200", "truncated": "the stream ended with no reason and no end mark",
     "decode": "the answer could not be read", "empty": "an answer without a token",
     "cancelled": "stopped by the client; counts as neither good nor failed",
     "blocked": "a guardrail or content filter ended or replaced the answer",

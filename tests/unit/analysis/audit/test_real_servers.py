@@ -93,6 +93,17 @@ def test_blocked_aborted_and_cut_answers_are_told(tmp_path: Path) -> None:
     assert {"blocked": 1, "aborted": 1, "cut_short": 1}.items() <= found.figures.items()
 
 
+def test_answers_without_a_reason_are_told_where_others_have_one(tmp_path: Path) -> None:
+    name = "answers end by themselves or at the length asked for"
+    records = streams(100, every_ms=100, finish_reason="stop")
+    for record in records[:3]:
+        record.finish_reason = None
+    found = check(judged(tmp_path / "some", records), name)
+    assert found.result == "WARN" and "3 ended with no reason, where others tell one" in found.sentence
+    none = judged(tmp_path / "none", streams(100, every_ms=100, finish_reason=None))
+    assert not [each for each in none.checks if each.name == name]
+
+
 def test_half_of_the_answers_blocked_fail_and_are_errors(tmp_path: Path) -> None:
     records = streams(20)
     for record in records[::2]:
