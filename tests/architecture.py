@@ -2,7 +2,7 @@
 
 A room is a folder with Python files, and each file that lies in a package itself (`fmload/plugins.py`); a room stands
 one floor above the highest room that it imports. `--check` fails at a circle between rooms, at a circle between files,
-above ten floors, and at a loose module in `fmload/`.
+above ten floors, at a loose module in `fmload/`, and at two test files of one name, which cannot be run together.
 Imports inside functions and under TYPE_CHECKING count as any other: they are dependencies of the reader, too.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import ast
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -118,12 +119,19 @@ def loose() -> list[str]:
                   if str(path.relative_to(ROOT)) not in FACES)
 
 
+def twins(paths: Iterable[Path]) -> list[str]:
+    """Names that several test files have."""
+    names = Counter(path.name for path in paths)
+    return sorted(name for name, times in names.items() if times > 1)
+
+
 def problems() -> list[str]:
     """What breaks the rules, in words."""
     high = max(floors(rooms()).values())
     found = [f"circle of rooms: {' – '.join(group)}{_ties(group)}" for group in circles(rooms())]
     found += [f"circle of files: {' – '.join(group)}" for group in circles(files())]
     found += [f"{high} floors, {MOST_FLOORS} at most"] if high > MOST_FLOORS else []
+    found += [f"several test files are called {name}" for name in twins((ROOT / "tests").rglob("test_*.py"))]
     return found + [f"{path} lies loose: give it a room" for path in loose()]
 
 

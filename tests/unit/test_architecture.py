@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests import architecture
@@ -9,6 +11,11 @@ from tests import architecture
 
 def test_the_code_has_no_circle_no_loose_module_and_ten_floors_at_most() -> None:
     assert architecture.problems() == []
+
+
+def test_test_files_of_one_name_are_told() -> None:
+    paths = [Path("unit/a/test_x.py"), Path("unit/b/test_x.py"), Path("unit/a/test_y.py")]
+    assert architecture.twins(paths) == ["test_x.py"]
 
 
 @pytest.mark.parametrize(("graph", "expected"), [
