@@ -33,8 +33,10 @@ quickstart: $(VENV)/.core  ## the main job on emulated endpoints; ends with the 
 # A test that failed beside others, or for a moment's load of the machine, is run once more by itself, and must pass there.
 AGAIN = [ $$? -eq 1 ] && echo "failed once; again, one at a time:" && \
 	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+# One process more than there are processors: a third of the tests' time is spent waiting for runs to go by.
+JOBS = $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 test: $(VENV)/.dev  ## all tests
-	@$(BIN)/python -m pytest -m "not alone" -n logical --maxprocesses 4 --dist worksteal || { $(AGAIN) -m "not alone"; }
+	@$(BIN)/python -m pytest -m "not alone" -n $(JOBS) --maxprocesses 4 --dist worksteal || { $(AGAIN) -m "not alone"; }
 	@$(BIN)/python -m pytest -m alone || { $(AGAIN) -m alone; }
 
 unit: $(VENV)/.dev  ## the unit tests only: no sockets, seconds

@@ -78,7 +78,8 @@ def test_the_workers_together_replay_a_trace_at_its_instants(replay: Replay, sta
     asked, sent, plan = replay.asked(stage), replay.sent(stage), replay.stages[stage]
     assert sorted(record.prompt_id for record in sent) == sorted(asked)
     assert len({record.worker for record in sent}) == 3
-    assert (plan["load"], plan["window_s"]) == ({"kind": "trace", "value": SPEED, "arrivals": None}, 4.0)
+    assert (plan["load"], plan["window_s"]) == (
+        {"kind": "trace", "value": SPEED, "arrivals": None, "sessions": False}, 4.0)
     offsets_ns = {entry["worker"]: entry["clock_offset_ns"] for entry in replay.run.workers()}
     for record in sent:
         due_s = (record.scheduled_ns - offsets_ns[record.worker] - plan["ramp_start_ns"]) / 1e9
