@@ -38,9 +38,10 @@ class SessionLog:
         sent again."""
         self._first = self._first or record
         self._requests_made += 1
-        self._cut |= record.outcome in ("censored", "cancelled")
+        cut = record.outcome in ("censored", "cancelled")
+        self._cut |= cut
         self._failed += record.outcome != "ok"
-        self._lost |= record.outcome != "ok" and not made_good
+        self._lost |= record.outcome != "ok" and not cut and not made_good
         tokens = record.input_tokens or record.prompt_tokens
         self._context = max(filter(None, (self._context, tokens)), default=None)
         if record.send_ns is not None:
@@ -81,13 +82,13 @@ class SessionLog:
             self._spans.append(Span(kind, begun_ns, time.monotonic_ns(), step, after))
 
     def ended(self, outcome: SessionOutcome) -> Session | None:
-        """The session, as its script left it; one that lost a request is not finished. None where nothing was sent in
-        it, and where it has ended before."""
+        """The session, as its script left it; one that lost a request has failed, even where its stage closed first.
+        None where nothing was sent in it, and where it has ended before."""
         if self._first is None or self._over:
             return None
         self._over = True
-        if outcome == "finished" and self._lost:
-            outcome = "cut" if self._cut else "failed"
+        if outcome in ("finished", "cut") and (self._lost or self._cut):
+            outcome = "failed" if self._lost else "cut"
         first = self._first
         session = Session(self.session, self.name, self.user, first.worker, first.stage, first.endpoint,
                           first.prompt_set, None, None, outcome, self._requests_made, self._failed,

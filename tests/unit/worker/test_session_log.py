@@ -48,7 +48,9 @@ def test_a_session_lasts_from_the_first_send_to_the_last_token_and_its_parts_lie
 
 @pytest.mark.parametrize(("outcomes", "left", "told"), [
     (("ok", "ok"), "finished", "finished"), (("ok", "http_5xx"), "finished", "failed"),
-    (("ok", "censored"), "finished", "cut"), (("ok",), "cut", "cut"), (("ok",), "failed", "failed")])
+    (("ok", "censored"), "finished", "cut"), (("ok",), "cut", "cut"), (("http_5xx", "ok"), "cut", "failed"),
+    (("http_5xx", "cancelled"), "finished", "failed"), (("ok", "cancelled"), "cut", "cut"),
+    (("ok",), "failed", "failed")])
 def test_a_session_that_loses_a_request_is_not_finished(outcomes: tuple[str, ...], left: str, told: str) -> None:
     log = SessionLog("chat")
     for outcome in outcomes:
