@@ -290,3 +290,15 @@ def free_port() -> int:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
         return port
+
+
+def three_workers(stack: ExitStack, folder: Path, file: str, path: Path) -> tuple[Run, list[Run]]:
+    """A run file under plain Locust, headless: the master's run and three workers, which end with the stack."""
+    port = str(free_port())
+    (folder / "out").mkdir()
+    run = stack.enter_context(started(
+        ["-m", "locust", "-f", file, "--headless", "--master", "--expect-workers", "3", "--master-bind-port", port,
+         "--fmload-config", str(path), "--fmload-out", str(folder / "out")], folder))
+    return run, [stack.enter_context(started(
+        ["-m", "locust", "-f", file, "--worker", "--master-host", "127.0.0.1", "--master-port", port], folder,
+        f"w{number}")) for number in range(3)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from fmload.emulator import openai
 from fmload.emulator.dialect import Ask, Usage
@@ -118,8 +118,10 @@ class Nova:
                 "cacheReadInputTokenCount": usage.cached_tokens}
 
 
-class Mistral:
-    """Mistral's text models: `prompt` in, `outputs` out."""
+class _Texts:
+    """`prompt` in, a list of texts out: under `LIST`."""
+
+    LIST: ClassVar[str]
 
     @staticmethod
     def parse(body: Body) -> Ask:
@@ -129,13 +131,25 @@ class Mistral:
         return []
 
     def token(self, text: str, tokens: int) -> Body:
-        return {"outputs": [{"text": text, "stop_reason": None}]}
+        return {self.LIST: [{"text": text, "stop_reason": None}]}
 
     def closing(self, finish: str, usage: Usage) -> list[Body]:
-        return [{"outputs": [{"text": "", "stop_reason": finish}]}]
+        return [{self.LIST: [{"text": "", "stop_reason": finish}]}]
 
     def whole(self, text: str, finish: str, usage: Usage) -> Body:
-        return {"outputs": [{"text": text, "stop_reason": finish}]}
+        return {self.LIST: [{"text": text, "stop_reason": finish}]}
+
+
+class Mistral(_Texts):
+    """Mistral's text models."""
+
+    LIST = "outputs"
+
+
+class DeepSeek(_Texts):
+    """DeepSeek R1."""
+
+    LIST = "choices"
 
 
 class Chat:
@@ -163,26 +177,6 @@ class Chat:
 
     def _envelope(self) -> Body:
         return {"id": "chatcmpl-emulated", "model": "emulated"}
-
-
-class DeepSeek:
-    """DeepSeek R1: `prompt` in, texts in `choices` out."""
-
-    @staticmethod
-    def parse(body: Body) -> Ask:
-        return Ask([str(body.get("prompt") or "")], max_tokens=openai.positive(body.get("max_tokens"), "max_tokens"))
-
-    def opening(self, usage: Usage) -> list[Body]:
-        return []
-
-    def token(self, text: str, tokens: int) -> Body:
-        return {"choices": [{"text": text, "stop_reason": None}]}
-
-    def closing(self, finish: str, usage: Usage) -> list[Body]:
-        return [{"choices": [{"text": "", "stop_reason": finish}]}]
-
-    def whole(self, text: str, finish: str, usage: Usage) -> Body:
-        return {"choices": [{"text": text, "stop_reason": finish}]}
 
 
 class Titan:

@@ -14,7 +14,7 @@ from fmload.model.record import scenario_of
 from fmload.model.step import session_of
 from fmload.prompts import store
 from fmload_analysis.pipeline import analyse
-from tests.load_rig import emulator, free_port, ids, run_file, started, wait_until
+from tests.load_rig import emulator, ids, run_file, three_workers, wait_until
 
 AGENT = {"name": "job", "source": "agents", "count": 120, "tools": {"search": "150ms", "calc": "60ms"}, "steps": [
     {"ask": "plan", "input_tokens": 12, "output_tokens": 5},
@@ -24,17 +24,11 @@ DURATION_S = (0.03 + 4 * 0.004) + 0.15 + 0.06 + (0.03 + 5 * 0.004)
 
 
 def test_a_killed_workers_sessions_are_lost_and_the_others_are_whole_and_sent_once(tmp_path: Path) -> None:
-    file, port = str(resource("locustfiles", "openai.py")), str(free_port())
+    file = str(resource("locustfiles", "openai.py"))
     with emulator(tmp_path, "--ttft", "30ms", "--gap", "4ms") as server, ExitStack() as stack:
         path = run_file(tmp_path, {"a": server.url}, {"concurrency": [6], "ramp": 0, "warmup": "1s", "window": "6s"},
                         prompts=[AGENT])
-        (tmp_path / "out").mkdir()
-        run = stack.enter_context(started(
-            ["-m", "locust", "-f", file, "--headless", "--master", "--expect-workers", "3", "--master-bind-port", port,
-             "--fmload-config", str(path), "--fmload-out", str(tmp_path / "out")], tmp_path))
-        workers = [stack.enter_context(started(
-            ["-m", "locust", "-f", file, "--worker", "--master-host", "127.0.0.1", "--master-port", port], tmp_path,
-            f"w{number}")) for number in range(3)]
+        run, workers = three_workers(stack, tmp_path, file, path)
         wait_until(run.in_window, 60.0, "the window")
         wait_until(lambda: len(server.requests()) > 12, 30.0, "some requests")
         workers[0].process.kill()

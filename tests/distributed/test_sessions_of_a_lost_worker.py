@@ -7,21 +7,15 @@ from pathlib import Path
 
 from fmload.base.resources import resource
 from fmload_analysis.pipeline import analyse
-from tests.load_rig import emulator, free_port, ids, run_file, started, wait_until
+from tests.load_rig import emulator, ids, run_file, three_workers, wait_until
 
 
 def test_sessions_of_a_killed_worker_are_lost_and_those_of_the_others_are_finished(tmp_path: Path) -> None:
-    file, port = str(resource("locustfiles", "chat_with_memory.py")), str(free_port())
+    file = str(resource("locustfiles", "chat_with_memory.py"))
     with emulator(tmp_path, "--ttft", "30ms", "--gap", "4ms") as server, ExitStack() as stack:
         path = run_file(tmp_path, {"a": server.url}, {"concurrency": [6], "ramp": 0, "warmup": "1s", "window": "9s"},
                         prompts=[{"name": "talk", "source": "scenario"}])
-        (tmp_path / "out").mkdir()
-        run = stack.enter_context(started(
-            ["-m", "locust", "-f", file, "--headless", "--master", "--expect-workers", "3", "--master-bind-port", port,
-             "--fmload-config", str(path), "--fmload-out", str(tmp_path / "out")], tmp_path))
-        workers = [stack.enter_context(started(
-            ["-m", "locust", "-f", file, "--worker", "--master-host", "127.0.0.1", "--master-port", port], tmp_path,
-            f"w{number}")) for number in range(3)]
+        run, workers = three_workers(stack, tmp_path, file, path)
         wait_until(run.in_window, 60.0, "the window")
         wait_until(lambda: len(server.requests()) > 20, 30.0, "some turns")
         workers[0].process.kill()
