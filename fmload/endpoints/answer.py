@@ -43,6 +43,10 @@ class Answer:
         if text:
             self.reading.chunks.append(Chunk(end, min(tokens, _MAX_COUNT), channel, text))
 
+    def add_sealed(self, end: int) -> None:
+        """Reasoning that came whole and unreadable by byte `end`: a chunk of nobody knows how many tokens."""
+        self.add(end, "redacted", "reasoning", tokens=0)
+
     def add_running(self, end: int, total: int, text: str, channel: Channel = "answer") -> bool:
         """A piece that came with a running total of tokens, be there a text or not (half a character, a mark).
         False where the total has not grown, and nothing was added."""
@@ -137,7 +141,8 @@ class Answer:
         if total and (not streamed or len(chunks) == 1) and held < total:
             chunks[-1] = chunks[-1]._replace(tokens=chunks[-1].tokens + total - held)
             held = total
-        reading.chunk_tokens_known = held == total or (self._running == held and self._told_each)
+        reading.chunk_tokens_known = all(chunk.tokens for chunk in chunks) and (
+            held == total or (self._running == held and self._told_each))
 
 
 def note_counts(reading: Reading, counts: usage.Counts) -> None:

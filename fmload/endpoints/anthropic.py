@@ -170,7 +170,9 @@ def read(answer: Answer, event: Json, end: int) -> None:
         answer.ended = True
     elif kind == "message":  # whole, not streamed
         for place, block in enumerate(event["content"]):
-            answer.add(end, block.get("thinking") or ("redacted" if block.get("data") else None), "reasoning")
+            answer.add(end, block.get("thinking"), "reasoning")
+            if block.get("data"):
+                answer.add_sealed(end)
             answer.add(end, block.get("text"))
             answer.add(end, str(block["input"]) if str(block.get("type")).endswith("tool_use") else None, "tool")
             if str(block.get("type")).endswith("tool_use"):
@@ -190,7 +192,7 @@ def _block_start(answer: Answer, block: Json, end: int, place: Any) -> None:
         answer.add(end, block.get("name"), "tool")
         answer.calls.begin(place, block.get("id"), block.get("name"))
     elif block.get("data"):  # redacted thinking comes whole, with the start of its block
-        answer.add(end, "redacted", "reasoning")
+        answer.add_sealed(end)
     else:
         answer.add(end, block.get("text"))
 

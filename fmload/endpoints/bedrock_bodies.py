@@ -175,7 +175,9 @@ def read_converse_whole(answer: Answer, response: Json, end: int) -> None:
 def _converse_block(answer: Answer, block: Json, end: int, place: Any) -> None:
     reasoning = block.get("reasoningContent") or {}
     # Redacted reasoning is generated, and billed, though nobody can read it; a signature is not.
-    answer.add(end, reasoning.get("text") or ("redacted" if reasoning.get("redactedContent") else None), "reasoning")
+    answer.add(end, reasoning.get("text"), "reasoning")
+    if reasoning.get("redactedContent") and not reasoning.get("text"):
+        answer.add_sealed(end)
     answer.add(end, block.get("text"))
     used = block.get("toolUse") or {}
     tool = used.get("input")

@@ -80,10 +80,11 @@ class Columns:
     @property
     def first_chunk_tokens(self) -> Floats:
         """`n_1`: tokens in the first token-bearing chunk; 1 where that is not known, or there is none. Reasoning that
-        was told and never shown came before it."""
+        was told and never shown came before it. Null where the first chunk is reasoning that came whole and sealed."""
         tokens = 1 + self.hidden_reasoning_tokens
-        some = (self.chunk_counts > 0) & self.chunk_tokens_known
-        tokens[some] = self.chunk_tokens[self.chunk_offsets[:-1][some]]
+        some = self.chunk_counts > 0
+        held = self.chunk_tokens[self.chunk_offsets[:-1][some]]
+        tokens[some] = np.where(self.chunk_tokens_known[some], held, np.where(held > 0, tokens[some], np.nan))
         return tokens
 
     @property
@@ -178,7 +179,8 @@ def e2e_scheduled(columns: Columns) -> Floats:
 
 def tpot(columns: Columns) -> Floats:
     """`(t_L − t_1) / (N − n_1)`: N output tokens, n_1 of them in the first token-bearing chunk (1 when unknown).
-    Null when N ≤ n_1 or the response was not streamed; never 0. Every request has the same weight. Of a request for
+    Null when N ≤ n_1, the response was not streamed, or its first chunk is sealed reasoning of unknown size; never 0.
+    Every request has the same weight. Of a request for
     several answers (`n`), N is that of one of them on average. Reasoning that the server counts and does not show was
     made before the first chunk, and counts in n_1."""
     after_first = columns.tokens_of_a_choice - columns.first_chunk_tokens

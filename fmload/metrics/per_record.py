@@ -82,11 +82,19 @@ def tpot_ns(record: Record) -> int | None:
     if not record.streamed or len(record.chunk_ns) < 2 or record.output_tokens is None:
         return None
     choices = max(record.choices, 1)
-    first = record.chunk_tokens[0] if record.chunk_tokens_known else 1 + _hidden_reasoning_tokens(record) / choices
-    after_first = record.output_tokens / choices - first
-    if after_first <= 0 or first_ns is None or last_ns is None:
+    first = _first_chunk_tokens(record, choices)
+    if first is None or first_ns is None or last_ns is None or (
+            after_first := record.output_tokens / choices - first) <= 0:
         return None
     return int((last_ns - first_ns) / after_first)
+
+
+def _first_chunk_tokens(record: Record, choices: int) -> float | None:
+    """`n_1`; None where the first chunk is reasoning that came whole and sealed."""
+    held = record.chunk_tokens[0]
+    if record.chunk_tokens_known:
+        return held
+    return 1 + _hidden_reasoning_tokens(record) / choices if held else None
 
 
 def _hidden_reasoning_tokens(record: Record) -> int:

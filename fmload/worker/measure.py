@@ -212,7 +212,7 @@ def _note_reading(record: Record, reading: Reading) -> None:
     record.chunk_tokens_known, record.choices, record.remark = (
         reading.chunk_tokens_known, reading.choices, _short(reading.remark))
     if record.output_tokens is None and reading.chunks:
-        record.output_tokens, record.tokens_source = sum(record.chunk_tokens), "chunks"
+        record.output_tokens, record.tokens_source = max(1, sum(record.chunk_tokens)), "chunks"
     if reading.detail:
         record.detail = detail_json(reading.detail)
 

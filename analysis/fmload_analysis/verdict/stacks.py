@@ -21,6 +21,7 @@ from fmload_analysis.verdict.roofline import Load, roofline
 from fmload_analysis.verdict.stack_limits import NEXT, limit_at_capacity
 from fmload_analysis.verdict.table import StageResult
 
+_SAMPLES = 6  # the group of the audit's checks that ask whether enough was measured, in a steady state
 _RATES = {"price_per_1m_output_tokens": "output_tokens_per_s", "output_tokens_per_s": "output_tokens_per_s"}
 
 
@@ -58,12 +59,15 @@ def _without(results: Sequence[StageResult]) -> tuple[Status, Figure, str]:
 
 
 def _unsound(tried: Sequence[StageResult]) -> tuple[Status, Figure, str]:
-    """Where no stage's numbers may be used. Was the load generator the limit in any of them, nothing is known of the
-    candidate: its figure is open, and a longer trial may tell."""
-    failed = next((check for result in tried for check in result.checks if check.result == "FAIL"), None)
+    """Where no stage's numbers may be used. Was the load generator the limit in any of them, or was only too little
+    measured, nothing is known of the candidate: its figure is open, and a longer trial may tell."""
+    fails = [check for result in tried for check in result.checks if check.result == "FAIL"]
+    failed = next(iter(fails), None)
     limit = next((check for result in tried for check in result.checks if check.client_bound), None)
     if limit is not None:
         return "measured", Figure(), f"the load generator was the limit: {limit.name}: {limit.sentence}"
+    if failed is not None and all(check.group == _SAMPLES for check in fails):
+        return "measured", Figure(), f"too little was measured: {failed.name}: {failed.sentence}"
     return "failed", Figure(), "no stage passed its audit" + (f": {failed.name}: {failed.sentence}" if failed else "")
 
 

@@ -201,6 +201,16 @@ def test_redacted_thinking_of_claude_is_a_token_and_its_refusal_is_blocked() -> 
     assert [piece.channel for piece in reading.chunks] == ["reasoning", "answer"] and failed(reading) == "blocked"
 
 
+@pytest.mark.parametrize("told", [1, 2, 9])
+def test_sealed_thinking_is_a_chunk_of_unknown_size(told: int) -> None:
+    reading = invoked({"type": "content_block_start", "content_block": {"type": "redacted_thinking", "data": "xx"}},
+                      {"type": "content_block_delta", "delta": {"text": "A"}},
+                      {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": told}},
+                      model="anthropic.claude-haiku-4-5-20251001-v1:0")
+    assert [piece.tokens for piece in reading.chunks] == [0, 1]
+    assert not reading.chunk_tokens_known and reading.output_tokens == told
+
+
 # -- SageMaker --
 
 

@@ -233,6 +233,7 @@ def test_reasoning_and_tools_have_their_channels_and_a_signature_is_no_token() -
             + STOP)
     assert [(c.channel, c.text) for c in read(body).chunks] == [
         ("reasoning", "Hm"), ("reasoning", "redacted"), ("answer", "A"), ("tool", "look"), ("tool", "{")]
+    assert [c.tokens for c in read(body).chunks] == [1, 0, 1, 1, 1]  # how many were sealed, nobody tells
 
 
 def test_a_whole_converse_answer_is_read_with_its_usage() -> None:

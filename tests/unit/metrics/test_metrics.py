@@ -100,6 +100,15 @@ def test_n_1_is_one_where_the_tokens_of_the_first_chunk_are_not_known() -> None:
     assert only(metrics.tpot(columns(chunks=(100, 200), tokens=(3, 2), output=11, known=False))) == pytest.approx(0.010)
 
 
+def test_tpot_is_null_where_the_first_chunk_is_sealed_reasoning_of_unknown_size() -> None:
+    """80 tokens thought and sent as one sealed block, 20 said 10 ms apart: 99 tokens were not made in 0.2 s."""
+    said = tuple(range(1000, 1210, 10))
+    sealed = columns(chunks=said, tokens=(0, *[1] * 20), output=100, known=False)
+    assert np.isnan(only(metrics.tpot(sealed)))
+    later = columns(chunks=said, tokens=(1, 0, *[1] * 19), output=100, known=False)  # between two known instants
+    assert only(metrics.tpot(later)) == pytest.approx(0.2 / 99)
+
+
 def test_tpot_of_two_answers_to_a_request_is_that_of_one_of_them_and_their_gaps_are_none() -> None:
     # two answers of five tokens, step by step: four steps of 20 ms
     chunks = tuple(100.0 + 20 * step for step in range(5) for _ in range(2))

@@ -28,7 +28,7 @@ def records(draw: st.DrawFn) -> Record:
     due = draw(instants)
     sent = due + draw(instants)
     stamps = list(accumulate(steps, initial=sent))[1:]
-    tokens = draw(st.lists(st.integers(1, 5), min_size=count, max_size=count))
+    tokens = draw(st.lists(st.integers(0, 5), min_size=count, max_size=count))
     checks = draw(st.none() | st.floats(0, 2))
     return Record(
         "id", "w", 0, "e", "p", "p-1", due, send_ns=draw(st.sampled_from([sent, sent, sent, None])),

@@ -68,6 +68,15 @@ def test_a_failed_audit_is_the_candidates_failure_unless_the_load_generator_was_
     assert (one.status, one.figure.value) == (status, None) and "a check: it does not hold." in one.reason
 
 
+@pytest.mark.parametrize(("also", "status"), [((), "measured"), ((5,), "failed")])
+def test_a_trial_that_only_measured_too_little_is_open(tmp_path: Path, also: tuple[int, ...], status: str) -> None:
+    analysis, _ = read(tmp_path, (4, 64), {"ttft_p95": "2s"})
+    broken = tuple(Check(group, "no drift", "FAIL", "it moved.", {}) for group in (6, *also))
+    results = [replace(result, checks=broken, verdicts=()) for result in analysis.results]
+    one = found(replace(analysis, results=results), PRICE)
+    assert (one.status, one.figure.value) == (status, None) and "no drift: it moved." in one.reason
+
+
 def test_a_trial_tells_its_windows_its_cost_and_its_points(tmp_path: Path) -> None:
     analysis, one = read(tmp_path, (1, 4, 64), {"ttft_p95": "2s"})
     assert one.measured_s == pytest.approx(sum(result.totals.window_s for result in analysis.results))
