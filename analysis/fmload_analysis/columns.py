@@ -11,17 +11,18 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fmload.metrics.definitions import Bools, Columns, Floats, Ints
+from fmload.metrics.definitions import Bools, Columns, Floats, Ints, Sound
 from fmload.model.record import SAFE_CHECK, scenario_of
 
 NDArrayStr = np.ndarray[Any, np.dtype[np.object_]]
 _INSTANTS = ("scheduled_ns", "send_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "end_ns")
 _NUMBERS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "prompt_tokens", "max_output_tokens",
             "lag_max_ns")
+_SOUND = ("audio_in_s", "audio_out_s", "characters", "stalls", "stalled_ns")
 _BILLED = ("status", "cache_write_tokens", "cache_write_1h_tokens")
 _TEXTS = ("outcome", "stamp", "tokens_source", "finish_reason", "prompt_id", "address")
 READ = ["worker", "streamed", "chunk_ns", "chunk_tokens", "chunk_censored", "chunk_tokens_known", "choices",
-        "headers_ns", "remark", "inputs", *_INSTANTS, *_NUMBERS, *_BILLED, *_TEXTS]
+        "headers_ns", "remark", "inputs", "first_output_ns", *_SOUND, *_INSTANTS, *_NUMBERS, *_BILLED, *_TEXTS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[st
         chunk_ns=chunk_ns - np.repeat(shift, counts),
         chunk_tokens=chunk_tokens, chunk_tokens_known=known, choices=choices,
         chunk_censored=_ragged(batch.column("chunk_censored"))[1].astype(bool),
-        inputs=_optional(batch, "inputs"), checks_s=checks.total_s if checks else None)
+        inputs=_optional(batch, "inputs"), checks_s=checks.total_s if checks else None,
+        sound=_sound(batch, shift))
     outcome, stamp, source, finish, prompt, address = (_texts(batch.column(name)) for name in _TEXTS)
     if choices is None:  # schema 1: a safety check of ours blocked what was never sent
         outcome = np.where((outcome == "blocked") & np.isnan(columns.send_ns), "cancelled", outcome)
@@ -114,6 +116,14 @@ def _floats(column: pa.Array) -> Floats:
 def _optional(batch: pa.RecordBatch, name: str) -> Floats:
     """A column that earlier records lack."""
     return _floats(batch.column(name)) if name in batch.schema.names else np.full(batch.num_rows, np.nan)
+
+
+def _sound(batch: pa.RecordBatch, shift: Ints) -> Sound | None:
+    """None where no request sends or makes sound, as in records of earlier schemas."""
+    found = {name: _optional(batch, name) for name in _SOUND}
+    if not any(np.isfinite(values).any() for values in found.values()):
+        return None
+    return Sound(**found, first_output_ns=_instants(batch.column("first_output_ns"), shift))
 
 
 def _bools(column: pa.Array) -> Bools:

@@ -49,6 +49,10 @@ class PriceSpec(Strict):
         None, ge=0, le=limits.USD, description="USD per million tokens written to a cache")
     cache_write_1h_per_1m: float | None = Field(
         None, ge=0, le=limits.USD, description="USD per million tokens cached for an hour")
+    per_audio_minute: float | None = Field(
+        None, ge=0, le=limits.USD, description="USD per minute of sound, transcribed or spoken")
+    per_1m_characters: float | None = Field(
+        None, ge=0, le=limits.USD, description="USD per million characters that are spoken")
     model: str | None = Field(None, description="a model id in the price table's token prices")
     tier: str | None = Field(None, description="service tier, or batch; default: the endpoint's service_tier")
 

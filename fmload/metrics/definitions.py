@@ -30,6 +30,28 @@ NS = 1e9
 
 
 @dataclass(frozen=True, slots=True)
+class Sound:
+    """What requests have to do with sound, one row a request; NaN: nothing, or not known. The columns of records."""
+
+    audio_in_s: Floats
+    audio_out_s: Floats
+    characters: Floats
+    first_output_ns: Floats
+    stalls: Floats
+    stalled_ns: Floats
+
+    @property
+    def transcribed(self) -> Bools:
+        """Of which requests the sound was sent, to be transcribed."""
+        return np.isfinite(self.audio_in_s)
+
+    @property
+    def spoken(self) -> Bools:
+        """Which requests ask for a text to be spoken."""
+        return np.isfinite(self.characters) & ~self.transcribed
+
+
+@dataclass(frozen=True, slots=True)
 class Columns:
     """Requests as columns, one row a request.
 
@@ -56,6 +78,7 @@ class Columns:
     reasoning_tokens: Floats | None = None  # of the output tokens, where the server tells
     inputs: Floats | None = None  # to embed or to rank, of each request; None: all of them generate text
     checks_s: Floats | None = None  # time of the safety checks of each request; None: there are none
+    sound: Sound | None = None  # sent or made; None: no request has to do with sound
 
     @property
     def rows(self) -> int:
@@ -168,7 +191,8 @@ def ttfa(columns: Columns) -> Floats:
 
 def e2e(columns: Columns) -> Floats:
     """`t_L − t_send`: to the arrival of the last token-bearing chunk. Usage chunks and `[DONE]` do not count. Of
-    embeddings and rankings, t_L is the arrival of the answer's last byte."""
+    embeddings and rankings, t_L is the arrival of the answer's last byte; of speech that of its last sound; of a
+    transcription that of its last text where it is streamed, else of the last byte."""
     return (columns.last_token_ns - columns.send_ns) / NS
 
 
@@ -218,6 +242,52 @@ def inputs(columns: Columns) -> Floats:
     return np.full(columns.rows, np.nan) if columns.inputs is None else columns.inputs
 
 
+def first_text(columns: Columns) -> Floats:
+    """Of a transcription that is streamed: `t_send` to the arrival of its first text. Null for one that came whole: its
+    text is there at the end, which is E2E."""
+    return _of_sound(columns, lambda sound: np.where(sound.transcribed, sound.first_output_ns - columns.send_ns,
+                                                     np.nan) / NS)
+
+
+def first_audio(columns: Columns) -> Floats:
+    """Of an answer that speaks: `t_send` to the arrival of its first sound, headers of the file format left out."""
+    return _of_sound(columns, lambda sound: np.where(sound.spoken, sound.first_output_ns - columns.send_ns,
+                                                     np.nan) / NS)
+
+
+def audio(columns: Columns) -> Floats:
+    """Seconds of sound of one request: sent to be transcribed, or made of its text. A count of sound, not a time: of a
+    file by its header and its bytes, of an answer by its bytes. Null where the format does not tell."""
+    return _of_sound(columns, lambda sound: np.where(sound.transcribed, sound.audio_in_s, sound.audio_out_s))
+
+
+def real_time_factor(columns: Columns) -> Floats:
+    """E2E latency ÷ seconds of sound, of one request: below 1 it is faster than the sound itself."""
+    seconds = audio(columns)
+    found: Floats = np.divide(e2e(columns), seconds, out=np.full(columns.rows, np.nan), where=seconds > 0)
+    return found
+
+
+def characters(columns: Columns) -> Floats:
+    """Characters (code points) of the text that is to be spoken; of sound, of its transcript."""
+    return _of_sound(columns, lambda sound: sound.characters)
+
+
+def stalls(columns: Columns) -> Floats:
+    """Times at which playback of the sound would have run dry, had it begun once 100 ms of it (or all) were there and
+    gone on whenever more came. Null where the format does not tell how much sound bytes hold."""
+    return _of_sound(columns, lambda sound: sound.stalls)
+
+
+def stalled(columns: Columns) -> Floats:
+    """For how long playback would have stood still in all, by the rule of `stalls`."""
+    return _of_sound(columns, lambda sound: sound.stalled_ns / NS)
+
+
+def _of_sound(columns: Columns, values: Callable[[Sound], Floats]) -> Floats:
+    return np.full(columns.rows, np.nan) if columns.sound is None else values(columns.sound)
+
+
 def icl(found: Gaps) -> tuple[Floats, Ints]:
     """`t_k − t_(k−1)`: each gap between token-bearing chunks, one sample a chunk (what vLLM calls ITL)."""
     return found.gap_ns / NS, np.ones(len(found.gap_ns), dtype=np.int64)
@@ -246,6 +316,19 @@ def meets(values: Mapping[str, Floats], limits: Mapping[str, float], rows: int) 
 
 
 @dataclass(frozen=True, slots=True)
+class SoundTotals:
+    """Sums over the requests that ended well inside one window. `spoken`: their texts are spoken; else their sound is
+    transcribed. `audio_s`: seconds of sound (None: of none is it known). `played` of the answers have a playback that
+    is known, and `stuttered` of those would have stood still at least once."""
+
+    spoken: bool
+    audio_s: float | None = None
+    characters: float = 0.0
+    played: int = 0
+    stuttered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """What the stage metrics are made of: sums over one window.
 
@@ -254,8 +337,8 @@ class Totals:
     and those of them that met every objective (None: no objectives). `tokens_out` arrived inside the window;
     `tokens_in` are of requests whose first token did (`…_failed`: those of them whose request did not end well);
     `completed_tokens_*` are of the completed requests (cached: None where the server does not tell); `completed_inputs`
-    are what they embedded or ranked (None: the stage generates text). `in_flight_s` is
-    the area under the in-flight curve.
+    are what they embedded or ranked (None: the stage generates text). `sound` is what they heard or spoke (None:
+    nothing of the kind). `in_flight_s` is the area under the in-flight curve.
     `usd_per_hour` is the price of all instances; `usd_for_tokens` what the completed requests cost at token prices,
     `usd_wasted` what those that failed or were cancelled did. `sessions_finished` and `sessions_failed` ended inside
     the window (None: there are none).
@@ -275,6 +358,7 @@ class Totals:
     completed_tokens_out: float = 0.0
     completed_tokens_cached: float | None = None
     completed_inputs: float | None = None
+    sound: SoundTotals | None = None
     in_flight_s: float = 0.0
     accelerators: int | None = None
     usd_per_hour: float | None = None
@@ -282,6 +366,11 @@ class Totals:
     usd_wasted: float = 0.0
     sessions_finished: int | None = None
     sessions_failed: int | None = None
+
+    @property
+    def makes_text(self) -> bool:
+        """Whether its requests are for text of a model's own, whose tokens count; else for vectors, ranks or sound."""
+        return self.completed_inputs is None and self.sound is None
 
 
 def ratio(numerator: float | None, denominator: float | None) -> float | None:
@@ -310,8 +399,8 @@ def transactions_per_minute(totals: Totals) -> float | None:
 def output_tokens_per_s(totals: Totals) -> float | None:
     """Output tokens whose chunk arrived inside the window ÷ window: by token time, not by request end. Where the
     server's count of a request differs from the sum over its chunks, each of its chunks is weighted by their ratio.
-    Null where inputs were embedded or ranked, which makes no token."""
-    return None if totals.completed_inputs is not None else ratio(totals.tokens_out, totals.window_s)
+    Null where inputs were embedded or ranked, which makes no token, and where sound was transcribed or made."""
+    return ratio(totals.tokens_out, totals.window_s) if totals.makes_text else None
 
 
 def inputs_per_s(totals: Totals) -> float | None:
@@ -328,6 +417,49 @@ def price_per_1m_inputs(totals: Totals) -> float | None:
     if totals.usd_for_tokens is not None:
         return ratio(totals.usd_for_tokens * 1e6, totals.completed_inputs)
     return None if totals.usd_per_hour is None else ratio(totals.usd_per_hour / 3600 * 1e6, inputs_per_s(totals))
+
+
+def audio_per_s(totals: Totals) -> float | None:
+    """Seconds of sound of the requests that ended well inside the window ÷ window: transcribed, or made. 40 means that
+    40 hours take one hour. Null where the formats of the sound do not tell how long it is."""
+    return None if totals.sound is None else ratio(totals.sound.audio_s, totals.window_s)
+
+
+def characters_per_s(totals: Totals) -> float | None:
+    """Characters that were spoken, or of transcripts, of the requests that ended well inside the window ÷ window."""
+    return None if totals.sound is None else ratio(totals.sound.characters, totals.window_s)
+
+
+def stutter_share(totals: Totals) -> float | None:
+    """Answers whose playback would have run dry at least once ÷ answers that ended well inside the window and whose
+    playback is known (PCM, WAV, MP3 frames): see `stalls`. Null for what is not speech."""
+    return None if totals.sound is None else ratio(totals.sound.stuttered, totals.sound.played)
+
+
+def price_per_audio_hour(totals: Totals) -> float | None:
+    """Price of an hour of sound, of the requests that ended well inside the window. Hourly: price per hour × instances
+    ÷ seconds of sound a second. By use (tokens, minutes, characters): what those requests cost ÷ their sound."""
+    if totals.sound is None:
+        return None
+    if totals.usd_for_tokens is not None:
+        return ratio(totals.usd_for_tokens * 3600, totals.sound.audio_s)
+    return ratio(totals.usd_per_hour, audio_per_s(totals))
+
+
+def price_per_audio_minute(totals: Totals) -> float | None:
+    """1/60 of the price per hour of sound."""
+    hour = price_per_audio_hour(totals)
+    return None if hour is None else hour / 60
+
+
+def price_per_1m_characters(totals: Totals) -> float | None:
+    """Of the characters spoken in the requests that ended well inside the window, 10⁶ at a time; hourly, or by use.
+    Null for transcription."""
+    if totals.sound is None or not totals.sound.spoken:
+        return None
+    if totals.usd_for_tokens is not None:
+        return ratio(totals.usd_for_tokens * 1e6, totals.sound.characters)
+    return None if totals.usd_per_hour is None else ratio(totals.usd_per_hour / 3600 * 1e6, characters_per_s(totals))
 
 
 def output_tokens_per_s_per_accelerator(totals: Totals) -> float | None:
@@ -473,6 +605,17 @@ _REQUEST = [
     Metric("output_tokens", "Output tokens", "tokens", "tokens", "request", None,
            output_tokens, live=per_record.output_tokens),
     Metric("inputs", "Inputs of a request", "inputs", "inputs", "request", None, inputs, live=per_record.inputs),
+    Metric("first_text", "Time to first text", "s", "ms", "request", "lower", first_text,
+           live=per_record.first_text_ns, family="time_to_first_text"),
+    Metric("first_audio", "Time to first audio", "s", "ms", "request", "lower", first_audio,
+           live=per_record.first_audio_ns, family="time_to_first_audio"),
+    Metric("real_time_factor", "Real-time factor", "ratio", "ratio", "request", "lower", real_time_factor,
+           live=per_record.real_time_factor),
+    Metric("audio", "Sound of a request", "audio s", "audio s", "request", None, audio, live=per_record.audio_s),
+    Metric("characters", "Characters of a request", "characters", "characters", "request", None, characters,
+           live=per_record.characters),
+    Metric("stalls", "Playback stalls", "stalls", "stalls", "request", "lower", stalls, live=per_record.stalls),
+    Metric("stalled", "Playback standing still", "s", "ms", "request", "lower", stalled, live=per_record.stalled_ns),
 ]
 _TOKEN = [
     Metric("itl", "ITL", "s", "ms", "token", "lower", itl, live=per_record.itl_ns, family="inter_token_latency"),
@@ -492,6 +635,10 @@ _STAGE = [
     Metric("input_tokens_per_s", "Input token throughput", "tokens/s", "tokens/s", "stage", "higher",
            input_tokens_per_s),
     Metric("inputs_per_s", "Input throughput", "inputs/s", "inputs/s", "stage", "higher", inputs_per_s),
+    Metric("audio_per_s", "Audio throughput", "audio s/s", "audio s/s", "stage", "higher", audio_per_s),
+    Metric("characters_per_s", "Character throughput", "characters/s", "characters/s", "stage", "higher",
+           characters_per_s),
+    Metric("stutter_share", "Answers that would stutter", "share", "%", "stage", "lower", stutter_share),
     Metric("error_rate", "Error rate", "share", "%", "stage", "lower", error_rate),
     Metric("goodput_per_s", "Goodput", "1/s", "1/s", "stage", "higher", goodput_per_s),
     Metric("cached_share", "Cached input tokens", "share", "%", "stage", None, cached_share),
@@ -499,6 +646,11 @@ _STAGE = [
     Metric("price_per_1m_output_tokens", "Price per 1M output tokens", "USD", "USD", "stage", "lower",
            price_per_1m_output_tokens),
     Metric("price_per_1m_inputs", "Price per 1M inputs", "USD", "USD", "stage", "lower", price_per_1m_inputs),
+    Metric("price_per_audio_hour", "Price per hour of sound", "USD", "USD", "stage", "lower", price_per_audio_hour),
+    Metric("price_per_audio_minute", "Price per minute of sound", "USD", "USD", "stage", "lower",
+           price_per_audio_minute),
+    Metric("price_per_1m_characters", "Price per 1M characters", "USD", "USD", "stage", "lower",
+           price_per_1m_characters),
     Metric("sessions_per_minute", "Sessions finished per minute", "1/min", "1/min", "stage", "higher",
            sessions_per_minute),
     Metric("session_finished_share", "Sessions finished", "share", "%", "stage", "higher", session_finished_share),

@@ -124,5 +124,35 @@ def inputs(record: Record) -> int | None:
     return record.inputs
 
 
+def first_text_ns(record: Record) -> int | None:
+    return None if record.audio_in_s is None else _between(record.send_ns, record.first_output_ns)
+
+
+def first_audio_ns(record: Record) -> int | None:
+    return None if record.audio_in_s is not None or record.characters is None else _between(
+        record.send_ns, record.first_output_ns)
+
+
+def audio_s(record: Record) -> float | None:
+    return record.audio_out_s if record.audio_in_s is None else record.audio_in_s
+
+
+def real_time_factor(record: Record) -> float | None:
+    whole_ns, seconds = e2e_ns(record), audio_s(record)
+    return None if whole_ns is None or not seconds else whole_ns / 1e9 / seconds
+
+
+def characters(record: Record) -> int | None:
+    return record.characters
+
+
+def stalls(record: Record) -> int | None:
+    return record.stalls
+
+
+def stalled_ns(record: Record) -> int | None:
+    return record.stalled_ns
+
+
 def _between(begun_ns: int | None, ended_ns: int | None) -> int | None:
     return None if begun_ns is None or ended_ns is None else ended_ns - begun_ns

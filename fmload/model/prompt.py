@@ -18,6 +18,7 @@ class Prompt:
     truth, if the source has one. `offset_s` is the arrival time after the stage's start in a trace. Prompts of one
     `conversation` are sent in order of `turn`; with `served` their earlier answers are those that the server gives.
     `steps`: a whole session, as `model.step.Step` has them; the prompt itself is its first request.
+    `audio`: the sound that is sent to be transcribed, as `model.audio.Audio` has it; the workers make its bytes.
     `goes_on_from` is the server's name for the answer before, and how many of `messages` it holds already.
     """
 
@@ -39,6 +40,7 @@ class Prompt:
     steps: list[dict[str, Any]] = field(default_factory=list)
     goes_on_from: tuple[str, int] | None = None
     inputs: list[str] | None = None
+    audio: dict[str, Any] | None = None
 
     @property
     def texts(self) -> list[str]:

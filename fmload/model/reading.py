@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -62,6 +62,38 @@ class Expected(NamedTuple):
     dimension: int | None = None
 
 
+class ExpectedTranscript(NamedTuple):
+    """What an answer to so many seconds of sound has to be: their transcript, with a text where they hold `speech`."""
+
+    audio_s: float
+    speech: bool
+
+
+class ExpectedSpeech(NamedTuple):
+    """What an answer to a text of so many characters has to be: sound."""
+
+    characters: int
+
+
+class Transcript(NamedTuple):
+    """What an answer to sound says. `first_end`: offset in the body at which its first text was complete (None: it came
+    whole, or has none); `heard_s`: seconds of sound that the server says it heard, where it does."""
+
+    characters: int
+    first_end: int | None = None
+    heard_s: float | None = None
+
+
+class Speech(NamedTuple):
+    """The sound in an answer. `first_end`, `last_end`: offsets in the body at which its first and last sound were
+    complete; `seconds` of it, and how many `seconds_at` an offset were there (None: its form does not tell)."""
+
+    first_end: int
+    last_end: int
+    seconds: float | None = None
+    seconds_at: Callable[[int], float] | None = None
+
+
 @dataclass(slots=True)
 class Reading:
     """What the bytes said. Counts are None where the server was silent. `detail` is the server's own account.
@@ -88,6 +120,8 @@ class Reading:
     response_id: str | None = None  # the server's name for the answer, where a later request may go on from it
     tool_calls: list[ToolCall] = field(default_factory=list)
     batch: Batch | None = None  # of an endpoint that embeds or ranks: it generates nothing, and has no chunks
+    transcript: Transcript | None = None  # of one that was sent sound; its text is in `chunks`
+    speech: Speech | None = None  # of one that speaks
 
     def said(self, channel: Channel) -> str:
         """All text of one channel."""

@@ -16,11 +16,12 @@ import pyarrow as pa
 
 from fmload.model.outcome import Outcome
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # 1  first version
 # 2  chunk_tokens_known, choices, remark, cache_write_tokens, cache_write_1h_tokens; outcome `client`; tokens_source
 #    `approximate`
 # 3  inputs
+# 4  audio_in_s, audio_out_s, characters, first_output_ns, stalls, stalled_ns
 
 # Keys of `detail` under which a worker notes what is its own: content-safety checks, and a scenario's place of the
 # request (user, name, session, turn, step).
@@ -76,10 +77,16 @@ class Record:
     cache_write_tokens: int | None = None  # of the input, written to the server's prefix cache; for 1 h ones, too
     cache_write_1h_tokens: int | None = None  # of those, what is kept for an hour
     inputs: int | None = None  # texts to embed, or documents to rank, of one request; None: it generates text
+    audio_in_s: float | None = None  # seconds of sound that were sent, to be transcribed
+    audio_out_s: float | None = None  # seconds of sound in an answer that speaks; None where its form does not tell
+    characters: int | None = None  # of the text that is to be spoken; of what was sent as sound: of its transcript
+    first_output_ns: int | None = None  # first sound of an answer that speaks, first text of a streamed transcript
+    stalls: int | None = None  # times at which playback of the answer would have run dry, and for how long in all
+    stalled_ns: int | None = None
 
 
 COLUMNS = tuple(column.name for column in fields(Record))
-_WIDTHS = (len(COLUMNS) - 6, len(COLUMNS) - 1, len(COLUMNS))  # of schemas 1, 2 and 3: columns are added at the end
+_WIDTHS = tuple(len(COLUMNS) - added for added in (12, 7, 6, 0))  # of schemas 1 to 4: columns are added at the end
 _LISTS = {"chunk_ns": "q", "chunk_tokens": "i", "chunk_censored": "b"}
 _dictionary = pa.dictionary(pa.int32(), pa.string())
 _TYPES: dict[str, pa.DataType] = {
@@ -88,9 +95,12 @@ _TYPES: dict[str, pa.DataType] = {
     "streamed": pa.bool_(), "chunk_tokens_known": pa.bool_(), "choices": pa.int32(), "remark": pa.string(),
     "stage": pa.int32(), "status": pa.int32(), "reads": pa.int32(),
     **dict.fromkeys(("prompt_tokens", "max_output_tokens", "input_tokens", "output_tokens", "cached_tokens",
-                     "reasoning_tokens", "cache_write_tokens", "cache_write_1h_tokens", "inputs"), pa.int32()),
+                     "reasoning_tokens", "cache_write_tokens", "cache_write_1h_tokens", "inputs", "characters",
+                     "stalls"), pa.int32()),
+    **dict.fromkeys(("audio_in_s", "audio_out_s"), pa.float64()),
     **dict.fromkeys(("scheduled_ns", "send_ns", "connected_ns", "headers_ns", "first_token_ns", "first_answer_ns",
-                     "last_token_ns", "end_ns", "lag_max_ns", "lag_sum_ns"), pa.int64()),
+                     "last_token_ns", "end_ns", "lag_max_ns", "lag_sum_ns", "first_output_ns", "stalled_ns"),
+                    pa.int64()),
     **dict.fromkeys(("worker", "endpoint", "prompt_set", "address", "stamp", "tokens_source", "finish_reason",
                      "outcome"), _dictionary),
 }

@@ -13,10 +13,11 @@ from fmload.model.prompt import Prompt
 from fmload.model.stage import Stage
 from fmload.model.step import tokens_of
 from fmload.pricing.resolve import Pricing, Terms, Unpriced, resolve, terms_of
-from fmload.pricing.spend import usd_of_tokens
+from fmload.pricing.spend import Billed, usd_of
 from fmload.pricing.table import PriceTable
 
 OUTPUT_TOKENS = 256.0  # of an answer that neither its prompt nor the parameters limit
+SPOKEN_PER_S = 15.0  # characters of a text that is read aloud
 FIRST_TOKEN_S, TOKENS_PER_S = 0.5, 50.0  # of an answer, where the load waits for answers: nobody has measured it yet
 _LIMITS = ("max_tokens", "max_completion_tokens", "maxTokens", "max_new_tokens")
 
@@ -24,12 +25,20 @@ _LIMITS = ("max_tokens", "max_completion_tokens", "maxTokens", "max_new_tokens")
 @dataclass(frozen=True, slots=True)
 class Size:
     """Mean tokens of the requests of a prompt set, and how many of them a prompt makes: more than one where prompts are
-    sessions. `guessed`: nothing limits the answers."""
+    sessions. `guessed`: nothing limits the answers. `audio_s`: seconds of sound that are sent."""
 
     tokens_in: float
     tokens_out: float
     guessed: bool = False
     requests: float = 1.0
+    audio_s: float = 0.0
+    characters: float = 0.0
+
+    def usd(self, price: Pricing) -> float:
+        """What one request costs by use; 0 by the hour. What is spoken is taken to last as long as people speak."""
+        sound = self.audio_s or self.characters / SPOKEN_PER_S
+        return float(usd_of(price, Billed(self.tokens_in, self.tokens_out, audio_s=sound,
+                                          characters=0.0 if self.audio_s else self.characters)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +129,13 @@ def _size(prompts: Sequence[Prompt], parameters: Mapping[str, object]) -> Size:
     limit = next((float(value) for key in _LIMITS if isinstance(value := parameters.get(key), int | float)), None)
     if any(prompt.steps for prompt in prompts):
         return _size_of_sessions(prompts, limit)
-    given = [prompt.output_tokens if prompt.inputs is None else 0 for prompt in prompts]
+    given = [prompt.output_tokens if prompt.inputs is None and prompt.audio is None else 0 for prompt in prompts]
     guessed = limit is None and any(tokens is None for tokens in given)
     made = [float(tokens) if tokens is not None else limit or OUTPUT_TOKENS for tokens in given]
     count = max(1, len(prompts))
-    return Size(sum(prompt.input_tokens or 0 for prompt in prompts) / count, sum(made) / count, guessed)
+    return Size(sum(prompt.input_tokens or 0 for prompt in prompts) / count, sum(made) / count, guessed,
+                audio_s=sum(prompt.audio["seconds"] for prompt in prompts if prompt.audio) / count,
+                characters=sum(len(prompt.as_text()) for prompt in prompts) / count)
 
 
 def _size_of_sessions(prompts: Sequence[Prompt], limit: float | None) -> Size:
@@ -141,7 +152,7 @@ def estimate(run: RunFile, stages: Sequence[Stage], prompts: Mapping[str, Sequen
     pending = [stage for stage in stages if stage.status == "pending"]
     more = max(1.0, (at_most or 0) / max(1, len(stages))) if run.load.find is not None else 1.0
     sizes = {spec.name: sizes_of(prompts, spec.parameters) for spec in run.endpoints}
-    each = {(spec.name, name): float(usd_of_tokens(price, size.tokens_in, size.tokens_out))
+    each = {(spec.name, name): size.usd(price)
             for spec in run.endpoints if isinstance(price := prices[spec.name], Pricing) and price.by_token
             for name, size in sizes[spec.name].items()}
     found = tuple(_endpoint(spec.name, [stage for stage in pending if stage.endpoint == spec.name],
@@ -160,8 +171,7 @@ def _endpoint(name: str, stages: Sequence[Stage], sizes: Mapping[str, Size], pri
         return EndpointEstimate(*numbers, None, False, emulated, str(price))
     if not price.by_token:
         return EndpointEstimate(*numbers, (price.usd_per_hour or 0.0) * hours, False, emulated)
-    usd = math.fsum(count * float(usd_of_tokens(price, sizes[stage.prompt_set].tokens_in,
-                                                sizes[stage.prompt_set].tokens_out)) for stage, count in counts)
+    usd = math.fsum(count * sizes[stage.prompt_set].usd(price) for stage, count in counts)
     return EndpointEstimate(*numbers, usd, True, emulated)
 
 

@@ -44,6 +44,8 @@ class Pricing:
     cached_input_per_1m: float | None = None
     cache_write_per_1m: float | None = None
     cache_write_1h_per_1m: float | None = None
+    per_audio_minute: float | None = None
+    per_1m_characters: float | None = None
     steps: tuple[Rates, ...] = ()
     model: str | None = None
     tier: str | None = None
@@ -53,8 +55,8 @@ class Pricing:
 
     @property
     def by_token(self) -> bool:
-        """True when tokens are paid for, not hours."""
-        return self.output_per_1m is not None
+        """True when what is used is paid for (tokens, sound, characters), not hours."""
+        return any(each is not None for each in (self.output_per_1m, self.per_audio_minute, self.per_1m_characters))
 
     @property
     def rates(self) -> tuple[Rates, ...]:
@@ -90,6 +92,8 @@ class Price:
     cached_input_per_1m: float | None = None
     cache_write_per_1m: float | None = None
     cache_write_1h_per_1m: float | None = None
+    per_audio_minute: float | None = None
+    per_1m_characters: float | None = None
     model: str | None = None
     tier: str | None = None
 
@@ -160,7 +164,7 @@ def resolve(terms: Terms, table: PriceTable) -> Pricing | Unpriced:
     if price.hourly is not None:
         return Pricing(RUN_FILE, price.hourly * count, price.instance_type or terms.instance_type, count, purchase,
                        where)
-    if any(getattr(price, key) is not None for key in _TOKEN_PRICES):
+    if any(getattr(price, key) is not None for key in (*_TOKEN_PRICES, *_SOUND_PRICES)):
         return _given(price, terms, where, count)
     machine = price.instance_type or (terms.instance_type if price.model is None else None)
     if machine is not None and terms.sagemaker and not machine.startswith("ml."):
@@ -175,14 +179,15 @@ def resolve(terms: Terms, table: PriceTable) -> Pricing | Unpriced:
 
 
 _TOKEN_PRICES = ("input_per_1m", "output_per_1m", "cached_input_per_1m", "cache_write_per_1m", "cache_write_1h_per_1m")
+_SOUND_PRICES = ("per_audio_minute", "per_1m_characters")
 
 
 def _given(price: Price, terms: Terms, where: str | None, count: int) -> Pricing | Unpriced:
     lacking = [key for key in ("input_per_1m", "output_per_1m") if getattr(price, key) is None]
-    if lacking:
+    if lacking and any(getattr(price, key) is not None for key in _TOKEN_PRICES):
         return Unpriced(f"price gives token prices, but no {lacking[0]}", f"add {lacking[0]}; 0 where it costs nothing")
     return Pricing(RUN_FILE, region=where, instance_type=price.instance_type or terms.instance_type, count=count,
-                   **{key: getattr(price, key) for key in _TOKEN_PRICES})
+                   **{key: getattr(price, key) for key in (*_TOKEN_PRICES, *_SOUND_PRICES)})
 
 
 def _by_hour(name: str, count: int, purchase: str, region: str | None, table: PriceTable) -> Pricing | Unpriced:

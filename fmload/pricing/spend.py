@@ -18,28 +18,37 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """Tokens that are paid for. `tokens_in` holds the cached and the written ones, `written` those for an hour."""
+    """What is paid for. `tokens_in` holds the cached and the written ones, `written` those for an hour; `audio_s` are
+    seconds of sound, `characters` those of texts to be spoken."""
 
     tokens_in: Any  # numbers, or columns of them
     tokens_out: Any
     cached: Any = 0.0
     written: Any = 0.0
     written_1h: Any = 0.0
+    audio_s: Any = 0.0
+    characters: Any = 0.0
 
 
 def billed(*, sent: Bools, status: Floats, input_tokens: Floats, prompt_tokens: Floats, output_tokens: Floats,
-           chunk_tokens: Floats, cached: Floats, written: Floats, written_1h: Floats) -> Billed:
+           chunk_tokens: Floats, cached: Floats, written: Floats, written_1h: Floats,
+           audio_in_s: Floats, audio_out_s: Floats, characters: Floats) -> Billed:
     """The tokens of each request that are billed, whatever became of it. NaN is null.
 
     The server's own counts where it tells them. Where it does not, as in a stream that broke off: the prompt of every
     request that was sent and not refused (a status of 400 or more), and the tokens that had arrived. What came from a
-    cache and what was written to one came in, whatever the count of the input says.
+    cache and what was written to one came in, whatever the count of the input says. Sound and characters are those of
+    every request that was sent and not refused: sound that was sent, or as much as came.
     """
-    unread = np.where(sent & ~(status >= 400), np.nan_to_num(prompt_tokens), 0.0)
+    taken = sent & ~(status >= 400)
+    unread = np.where(taken, np.nan_to_num(prompt_tokens), 0.0)
+    heard = np.isfinite(audio_in_s)
+    sound = np.where(taken, np.nan_to_num(np.where(heard, audio_in_s, audio_out_s)), 0.0)
+    spoken = np.where(taken & ~heard, np.nan_to_num(characters), 0.0)
     tokens_in = np.where(np.isnan(input_tokens), unread, input_tokens)
     tokens_out = np.nan_to_num(np.where(np.isnan(output_tokens), chunk_tokens, output_tokens))
     read, put, put_1h = (np.nan_to_num(each) for each in (cached, written, written_1h))
-    return Billed(np.maximum(tokens_in, read + put), tokens_out, read, put, put_1h)
+    return Billed(np.maximum(tokens_in, read + put), tokens_out, read, put, put_1h, sound, spoken)
 
 
 def usd_of_tokens(pricing: Pricing, tokens_in: Any, tokens_out: Any, cached: Any = 0.0, written: Any = 0.0,
@@ -69,9 +78,11 @@ def _usd(rates: Rates, counts: Billed) -> Any:
 
 
 def usd_of(pricing: Pricing, counts: Billed) -> Any:
-    """USD of billed tokens."""
-    return usd_of_tokens(pricing, counts.tokens_in, counts.tokens_out, counts.cached, counts.written,
-                         counts.written_1h)
+    """USD of what is billed."""
+    return (usd_of_tokens(pricing, counts.tokens_in, counts.tokens_out, counts.cached, counts.written,
+                          counts.written_1h)
+            + counts.audio_s * (pricing.per_audio_minute or 0.0) / 60
+            + counts.characters * (pricing.per_1m_characters or 0.0) / 1e6)
 
 
 def without_cache(counts: Billed) -> Billed:

@@ -24,14 +24,15 @@ from fmload.base.offload import beside_the_loop
 from fmload.base.redaction import printable
 from fmload.endpoints.base import Endpoint
 from fmload.endpoints.failures import http_failure
-from fmload.endpoints.inputs_answer import mismatch
 from fmload.endpoints.usage import Counts, bound
 from fmload.model.outcome import Failure
 from fmload.model.prompt import Prompt
-from fmload.model.reading import Chunk, Expected, Reading
+from fmload.model.reading import Chunk, Reading
 from fmload.model.record import Record
 from fmload.wire.exchange import Address, Exchange, ReadMark, Wire
+from fmload.worker import sound
 from fmload.worker.detail import detail_json
+from fmload.worker.wanted import Wanted, asked, mismatch
 
 logger = logging.getLogger(__name__)
 
@@ -94,20 +95,24 @@ def _first_frame(error: BaseException) -> str:
     return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
 
 
-def expected(endpoint: Endpoint, prompt: Prompt) -> Expected | None:
-    """What the answer to a prompt has to hold, where its request has inputs to embed or to rank; None: text."""
-    expects: Callable[[Prompt], Expected] | None = getattr(endpoint, "expects", None)
+def expected(endpoint: Endpoint, prompt: Prompt) -> Wanted | None:
+    """What the answer to a prompt has to be, where that is not text of a model's own: vectors, ranks, a transcript,
+    sound."""
+    expects: Callable[[Prompt], Wanted] | None = getattr(endpoint, "expects", None)
     return None if expects is None else expects(prompt)
 
 
-def _read_into(record: Record, endpoint: Endpoint, exchange: Exchange, wanted: Expected | None = None) -> Reading:
+def _read_into(record: Record, endpoint: Endpoint, exchange: Exchange, wanted: Wanted | None = None) -> Reading:
     """Read the answer, and note in the record what came of it."""
     reading, error = _read(endpoint, exchange)
     _note_exchange(record, exchange)
     try:
         if reading.batch is not None and exchange.marks:
             record.last_token_ns = exchange.marks[-1].ns
-        _note_chunks(record, reading.chunks, exchange.marks)
+        if reading.transcript is not None or reading.speech is not None:
+            sound.note(record, reading, exchange)
+        else:
+            _note_chunks(record, reading.chunks, exchange.marks)
         _note_reading(record, reading)
         _set_aside(record, len(exchange.body))
     except Exception as unkept:
@@ -135,14 +140,14 @@ def unsent(endpoint: Endpoint, prompt: Prompt, *, request_id: str, worker: str, 
         request_id=request_id, worker=worker, stage=stage, endpoint=endpoint.name, prompt_set=prompt.prompt_set,
         prompt_id=prompt.id, scheduled_ns=scheduled_ns, streamed=endpoint.streamed, prompt_tokens=prompt.input_tokens,
         max_output_tokens=prompt.output_tokens or max_output_tokens,
-        inputs=wanted.inputs if (wanted := expected(endpoint, prompt)) is not None else None)
+        **asked(expected(endpoint, prompt)))
 
 
-def outcome(exchange: Exchange, reading: Reading, wanted: Expected | None = None) -> Failure | None:
+def outcome(exchange: Exchange, reading: Reading, wanted: Wanted | None = None) -> Failure | None:
     """Why the request failed; None when it did not. What ended the exchange comes first, then the endpoint's word."""
     failure = exchange.failure or reading.failure or http_failure(exchange)
     if wanted is not None:
-        return failure or mismatch(reading.batch, wanted)
+        return failure or mismatch(reading, wanted)
     if failure is None and not reading.chunks and (reading.output_tokens or 0) <= _END_MARK_TOKENS:
         return Failure("empty", "the response holds no token")
     return failure
@@ -211,7 +216,7 @@ def _note_reading(record: Record, reading: Reading) -> None:
         record.finish_reason = reason if reason in _PLAIN_REASONS else redact(reason)[:_MAX_REASON]
     record.chunk_tokens_known, record.choices, record.remark = (
         reading.chunk_tokens_known, reading.choices, _short(reading.remark))
-    if record.output_tokens is None and reading.chunks:
+    if record.output_tokens is None and reading.chunks and reading.transcript is None:
         record.output_tokens, record.tokens_source = max(1, sum(record.chunk_tokens)), "chunks"
     if reading.detail:
         record.detail = detail_json(reading.detail)

@@ -66,7 +66,8 @@ def billed_of(table: Mapping[str, Any]) -> Billed:
     return billed(sent=np.isfinite(table["sent"]), status=table["status"], input_tokens=table["server_input_tokens"],
                   prompt_tokens=table["prompt_tokens"], output_tokens=table["output_tokens"],
                   chunk_tokens=table["delivered"], cached=table["cached_tokens"], written=table["cache_write_tokens"],
-                  written_1h=table["cache_write_1h_tokens"])
+                  written_1h=table["cache_write_1h_tokens"], audio_in_s=table["audio_in_s"],
+                  audio_out_s=table["audio_out_s"], characters=table["characters"])
 
 
 def _sum(values: Floats, rows: Bools) -> float:

@@ -17,6 +17,8 @@ from fmload.metrics.definitions import (
     Floats,
     Gaps,
     Ints,
+    Sound,
+    SoundTotals,
     Totals,
     gaps,
     icl,
@@ -133,6 +135,13 @@ def _with_sessions(summary: StageSummary, sessions: Sessions, wanted: Wanted) ->
                    judged={**summary.judged, **judged_sessions(wanted.objectives, whole.values_s)})
 
 
+def sound_rows(sound: Sound | None, rows: int) -> dict[str, Floats]:
+    """Seconds of sound that were sent and that came, for the columns of a stage's requests; NaN where there is none."""
+    none = np.full(rows, np.nan)
+    return {"audio_in_s": none, "audio_out_s": none} if sound is None else {
+        "audio_in_s": sound.audio_in_s, "audio_out_s": sound.audio_out_s}
+
+
 class _Gathering:
     """Keeps, of each batch, the columns of requests; of the chunks only samples and sums."""
 
@@ -181,6 +190,7 @@ class _Gathering:
             "tokens_inside": tokens_inside(columns, self.window_ns), "address": batch.address,
             "answered": np.where(np.isnan(columns.first_token_ns), columns.last_token_ns, columns.first_token_ns),
             "cached_tokens": columns.cached_tokens,
+            **sound_rows(columns.sound, columns.rows),
             "tokens_of_choice": columns.tokens_of_a_choice, "streamed": columns.streamed,
             "chunks": columns.chunk_counts, "first_chunk": columns.first_chunk_tokens,
             "hidden": columns.hidden_reasoning_tokens,
@@ -272,7 +282,7 @@ _EMPTY: dict[str, np.ndarray[Any, Any]] = {
     **dict.fromkeys((*REQUEST_METRICS, "begun", "sent", "ended", "first_token", "answered", "cached_tokens", "chunks",
                      "delivered", "tokens_inside", "tokens_of_choice", "first_chunk", "hidden", "lag_max",
                      "prompt_tokens", "server_input_tokens", "max_output_tokens", "due", "first_earliest", "status",
-                     "cache_write_tokens", "cache_write_1h_tokens"),
+                     "cache_write_tokens", "cache_write_1h_tokens", "audio_in_s", "audio_out_s"),
                     np.array([])),
     **EMPTY, **tasks.EMPTY,
     **dict.fromkeys(("streamed", "tokens_known", "first_late"), np.array([], dtype=bool)),
@@ -308,7 +318,20 @@ def _totals(gathered: _Gathering, table: Mapping[str, Any], requests: Requests, 
         completed_tokens_out=float(np.nansum(table["output_tokens"][completed])),
         completed_tokens_cached=float(cached.sum()) if len(cached) else None,
         completed_inputs=float(np.nansum(table["inputs"][completed])) if embeds.any() else None,
+        sound=_sound(table, completed),
         in_flight_s=float(area) / NS, accelerators=endpoint.accelerators)
+
+
+def _sound(table: Mapping[str, Any], completed: Bools) -> SoundTotals | None:
+    """Of the requests that ended well in the window; None where none has to do with sound."""
+    heard, named = np.isfinite(table["audio_in_s"]), np.isfinite(table["characters"])
+    if not heard.any() and not named.any():
+        return None
+    seconds, played = table["audio"][completed], np.isfinite(table["stalls"]) & completed
+    return SoundTotals(
+        spoken=not heard.any(), audio_s=float(seconds.sum()) if np.isfinite(seconds).all() else None,
+        characters=float(np.nansum(table["characters"][completed])),
+        played=int(played.sum()), stuttered=int((table["stalls"][played] > 0).sum()))
 
 
 def _distributions(gathered: _Gathering, requests: Requests, totals: Totals,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fmload.metrics import definitions as metrics
 from fmload.metrics.definitions import Totals, ratio
 from fmload.pricing.resolve import Pricing
-from fmload.pricing.spend import usd_of_tokens
+from fmload.pricing.spend import Billed, usd_of
 from fmload_analysis.stage.spend import Spend
 
 HOURS_PER_MONTH = 730.0
@@ -58,9 +58,16 @@ def priced(totals: Totals, pricing: Pricing | None, spend: Spend | None = None, 
     if not pricing.by_token:
         return replace(totals, usd_per_hour=None if pricing.usd_per_hour is None else pricing.usd_per_hour * part)
     return replace(totals, usd_wasted=spend.failed + spend.cancelled if spend is not None else 0.0,
-                   usd_for_tokens=spend.useful if spend is not None else usd_of_tokens(
-                       pricing, totals.completed_tokens_in, totals.completed_tokens_out,
-                       totals.completed_tokens_cached or 0.0))
+                   usd_for_tokens=spend.useful if spend is not None else usd_of(
+                       pricing, _billed(totals)))
+
+
+def _billed(totals: Totals) -> Billed:
+    """The sums of the completed requests, as they are billed."""
+    sound = totals.sound
+    return Billed(totals.completed_tokens_in, totals.completed_tokens_out, totals.completed_tokens_cached or 0.0,
+                  audio_s=sound.audio_s or 0.0 if sound else 0.0,
+                  characters=sound.characters if sound and sound.spoken else 0.0)
 
 
 def cost_of(totals: Totals, pricing: Pricing | None, stage_s: float = 0.0, spend: Spend | None = None) -> Cost:

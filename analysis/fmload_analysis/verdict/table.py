@@ -67,6 +67,16 @@ class StageResult:
         return self.totals.completed_inputs is not None
 
     @property
+    def transcribes(self) -> bool:
+        """Whether its requests sent sound, for its transcript."""
+        return self.totals.sound is not None and not self.totals.sound.spoken
+
+    @property
+    def speaks(self) -> bool:
+        """Whether its requests sent text, to be spoken."""
+        return self.totals.sound is not None and self.totals.sound.spoken
+
+    @property
     def objectives(self) -> State | None:
         """Whether all objectives together are met, missed or unknown; None when there are none."""
         return state_of(self.verdicts)
@@ -103,7 +113,7 @@ class StageResult:
 
 def without_text(results: Sequence[StageResult]) -> bool:
     """Whether no stage generated text: what is said of tokens and gaps is left out then."""
-    return bool(results) and all(result.embeds for result in results)
+    return bool(results) and not any(result.totals.makes_text for result in results)
 
 
 _MEETS = {"met": True, "missed": False, "unknown": "unknown", None: None}
@@ -127,7 +137,11 @@ _FURTHER = (
     "outcomes", "tokens_source", "below_floor", "window_closed", "search_verdict",
     "sessions_finished", "sessions_failed", "sessions_cut", "session_finished_share", "sessions_per_minute",
     *(f"session_duration_{stat}_s" for stat in STATISTICS), "price_per_finished_session",
-    "inputs_mean", "inputs_per_s", "price_per_1m_inputs")
+    "inputs_mean", "inputs_per_s", "price_per_1m_inputs",
+    *(f"{metric}_{stat}_s" for metric in ("first_text", "first_audio") for stat in STATISTICS),
+    *(f"real_time_factor_{stat}" for stat in STATISTICS), "audio_mean", "characters_mean", "audio_per_s",
+    "characters_per_s", "stutter_share", "stalls_mean", "stalled_mean_s", "stalled_p99_s",
+    "price_per_audio_hour", "price_per_audio_minute", "price_per_1m_characters")
 _EXTENDED = tuple(column for metric in METRICS.further for column in metric.columns(STATISTICS))
 SUMMARY_COLUMNS = (*_LEADING, *_LATENCIES, *_PRICES, "meets_objectives", "audit", *_FURTHER, *_EXTENDED)
 _TEXTS = ("endpoint", "instance_type", "prompt_set", "meets_objectives", "audit", "load_kind", "status",

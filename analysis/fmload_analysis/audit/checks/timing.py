@@ -17,7 +17,7 @@ NETWORK_S = 0.25  # a round trip around the world
 def order_of_instants(facts: Facts) -> Check | None:
     """TTFT ≤ E2E, and TTFT + TPOT × (N − n_1) = E2E, request by request."""
     evidence, n = facts.summary.evidence, facts.summary.totals.succeeded
-    if not n or facts.summary.totals.completed_inputs is not None:
+    if not n or not facts.summary.totals.makes_text:
         return None  # nothing is sent, or no token is made
     wrong = evidence.ttft_after_e2e + evidence.tpot_mismatches
     return Check(3, "TTFT ≤ E2E, TTFT + TPOT × (N − n₁) = E2E", FAIL if wrong else PASS,
