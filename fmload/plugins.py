@@ -22,6 +22,8 @@ ENDPOINTS = Registry("endpoint protocol", {
     "bedrock": "fmload.endpoints.bedrock:Bedrock",
     "embeddings": "fmload.endpoints.embeddings:EMBEDDINGS",
     "rerank": "fmload.endpoints.rerank:RERANK",
+    "transcription": "fmload.endpoints.transcription:TRANSCRIPTION",
+    "speech": "fmload.endpoints.speech:SPEECH",
 }, about="Protocols: what has `Options`, and `from_spec`, which makes a `fmload.endpoints.base.Endpoint`: one over "
          "HTTP is a `fmload.endpoints.http.HttpProtocol`, else a class.",
    needs=("from_spec",))
@@ -29,6 +31,8 @@ ENDPOINTS = Registry("endpoint protocol", {
 SOURCES = Registry("prompt source", {
     "synthetic": "fmload.prompts.synthetic:Synthetic",
     "fixed": "fmload.prompts.fixed:Fixed",
+    "tones": "fmload.prompts.tones:Tones",
+    "recordings": "fmload.prompts.recordings:Recordings",
     "random": "fmload.prompts.random_tokens:RandomTokens",
     "shared_prefix": "fmload.prompts.shared_prefix:SharedPrefix",
     "conversation": "fmload.prompts.conversation:Conversation",
@@ -128,6 +132,8 @@ PLANES = Registry("emulator plane", {
     "sagemaker": "fmload.emulator.sagemaker:PLANE",
     "bedrock": "fmload.emulator.bedrock:PLANE",
     "inputs": "fmload.emulator.inputs:PLANE",
+    "transcription": "fmload.emulator.transcription:PLANE",
+    "speech": "fmload.emulator.speech:PLANE",
 }, about="Protocols that the emulator speaks: a `fmload.emulator.plane.Plane`.",
    needs=("name", "serves", "open", "refuse"))
 

@@ -60,10 +60,10 @@ def _format(data: bytes, at: int) -> tuple[int, int]:
     return block, rate
 
 
-def read(data: bytes) -> Played | None:
+def read(data: bytes, whole: bool = True) -> Played | None:
     """What a WAV plays; several one after another, as some servers send one a sentence, play on. None: no sound.
 
-    Raises NotSound for what is no WAV, and Short where less came than a header says.
+    Raises NotSound for what is no WAV, and Short where less came than a header says and it should be `whole`.
     """
     stretches, at = list[Stretch](), 0
     while is_wav(data[at:at + 12]):
@@ -71,8 +71,9 @@ def read(data: bytes) -> Played | None:
         if header is None:
             break
         end = len(data) if header.length is None else header.begin + header.length
-        if end > len(data):
+        if end > len(data) and whole:
             raise Short(f"{len(data) - header.begin} of the {header.length} bytes of sound that its WAV header tells")
+        end = min(end, len(data))
         if not header.frame_bytes:
             return Played("wav", min(header.begin + 1, end), end) if end > header.begin else None
         stretches.append(Stretch(header.begin, end - (end - header.begin) % header.frame_bytes, header.frame_bytes,

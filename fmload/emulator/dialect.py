@@ -24,6 +24,9 @@ class Ask:
     goes_on_from: str | None = None  # the answer before, which the server holds
     roles: list[str] = field(default_factory=list)  # of the messages, where the protocol has them
     inputs: int | None = None  # to embed or to rank: nothing is generated
+    audio_s: float | None = None  # of sound that is to be transcribed
+    characters: int | None = None  # of a text that is to be spoken
+    input_tokens: int | None = None  # where texts do not tell them
 
     @property
     def prompt(self) -> str:

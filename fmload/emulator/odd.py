@@ -19,7 +19,7 @@ from fmload.emulator.dialect import Dialect, Usage, Whole
 
 Message = dict[str, Any]
 Moment = Literal["opening", "token", "closing", "whole"]
-Of = Literal["chat", "container", "converse", "invoke", "inputs"]
+Of = Literal["chat", "container", "converse", "invoke", "inputs", "transcript", "speech"]
 
 
 @dataclass(slots=True)
@@ -43,7 +43,8 @@ class Form:
     """One odd form. `outcome` is what a client should record, `told` whether the counts that it is told are true.
 
     `of`: what it is a form of: OpenAI's chat (also in a SageMaker container), TGI's lines in a container, Bedrock's
-    Converse, the models' own bodies that InvokeModel passes through, or whole answers to texts to embed or rank.
+    Converse, the models' own bodies that InvokeModel passes through, whole answers to texts to embed or rank,
+    transcripts, or sound (whose messages are bytes).
     `with_last`: the finish reason comes with the last text. `spoken`: the tokens' texts are shown. `hidden`: so many
     tokens are thought and not shown before the first text. `choices`: answers to each request, each of all the tokens.
     `after` changes the bytes of every event once it is written, `headers` go over those of an answer in one piece.
@@ -78,6 +79,8 @@ class Odd:
         self.finish_with_last = inner.finish_with_last or form.with_last
         self._kept: dict[str, Any] = {}
         self._codec: Codec = _frames if inner.content_type == eventstream.CONTENT_TYPE else _sse
+        if inner.content_type.startswith("audio/"):
+            self._codec = _raw
 
     def opening(self, usage: Usage) -> bytes:
         return self._changed(self._inner.opening(usage), Part("opening", usage, kept=self._kept))
@@ -111,7 +114,7 @@ class Odd:
 
 
 # How messages stand in an answer's bytes: read to (message, what it was wrapped in), and written again.
-Codec = tuple[Callable[[bytes], Iterable[tuple[Message, Any]]], Callable[[Message, Any], bytes]]
+Codec = tuple[Callable[[bytes], Iterable[tuple[Any, Any]]], Callable[[Any, Any], bytes]]
 
 
 def sse(message: Any) -> bytes:
@@ -156,6 +159,7 @@ def _write_frame(message: Message, kind: Any) -> bytes:
 
 _sse: Codec = (_read_sse, lambda message, _: sse(message))
 _frames: Codec = (_read_frames, _write_frame)
+_raw: Codec = (lambda data: [(data, None)], lambda message, _: message)
 
 
 def spoken(message: Message) -> Mapping[str, Any] | None:

@@ -97,7 +97,7 @@ class Service:
             return
         if self._settings.truth_texts:
             truth.asked = opened.ask.texts
-        truth.inputs = opened.ask.inputs
+        truth.inputs, truth.audio_s, truth.characters = opened.ask.inputs, opened.ask.audio_s, opened.ask.characters
         shape = self._settings.shape
         if request.headers.get("connection", "").lower() == "close":
             shape = replace(shape, close_each=True)
@@ -126,7 +126,7 @@ class Service:
             answer.refuse(planes.unavailable(answer.plane, "refused"))
 
     def _job(self, ask: Ask, number: int) -> Job:
-        tokens = self._words.prompt_tokens(ask)
+        tokens = self._words.prompt_tokens(ask) if ask.input_tokens is None else ask.input_tokens
         cached = self._prefixes.cached_tokens(ask.prompt, tokens) if self._prefixes else 0
         return Job(tokens, self._length(ask, number), cached)
 

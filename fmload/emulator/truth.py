@@ -25,7 +25,8 @@ class Truth:
     away), `refused` or `queue_timeout` (by the engine), `rejected` (a bad request) or `fault` (spoiled on purpose).
     `dialect` names the odd form in which it was answered, and `right` the outcome that a client should record for a
     whole answer of that form. `fault` names the fault that was drawn for the request, also when the outcome is `ok`, as
-    with a stall. `inputs`: texts to embed or documents to rank, of a request that has no output. `asked` are the texts
+    with a stall. `inputs`: texts to embed or documents to rank, of a request that has no output. `audio_s`: seconds of
+    sound that were sent, or that the answer is to have; `characters` of the text that is spoken. `asked` are the texts
     of the prompt's messages, and `said` is the answer's, where `--truth-texts` asks for them.
     """
 
@@ -50,6 +51,8 @@ class Truth:
     asked: list[str] | None = None
     said: str | None = None
     inputs: int | None = None
+    audio_s: float | None = None
+    characters: int | None = None
 
 
 _FIELDS = tuple(item.name for item in fields(Truth))

@@ -25,7 +25,7 @@ from fmload.endpoints.failures import http_failure
 from fmload.endpoints.payloads import exact_output
 from fmload.endpoints.reasoning_tags import Tag, split
 from fmload.model.prompt import Prompt
-from fmload.model.reading import Expected, Reading
+from fmload.model.reading import Reading
 from fmload.wire.exchange import Address, Exchange, HttpRequest, Wire
 from fmload.wire.tls import client_context
 from fmload.wire.url import Way, split_url, with_query
@@ -67,7 +67,8 @@ class Codec(Protocol):
     exchanges of status 2xx; it never raises on bytes from outside. `carries_token` says whether a token has come in a
     partial body. A codec that asks for what not every server takes has `unsure` and `ask_less` as well
     (`fmload.worker.trial`); one whose requests have inputs and no tokens to generate has `expects` and `check`
-    (`fmload.endpoints.input_forms`).
+    (`fmload.endpoints.input_forms`). One that does not send JSON has `content_type`, and `encode`, which makes the
+    bytes of a body and its prompt (`fmload.endpoints.transcription`).
     """
 
     def body(self, prompt: Prompt) -> dict[str, Any]: ...
@@ -121,7 +122,8 @@ class HttpEndpoint:
             raise FmloadError(f"endpoint '{spec.name}': two of its urls have the same host and port",
                               hint="requests are told apart by host and port; give each path an endpoint of its own")
         key = _api_key(spec.name, self._options.api_key_env)
-        self._headers = {address: _headers(protocol, spec, key, address) for address in self._targets}
+        kind = getattr(self.codec, "content_type", "application/json")
+        self._headers = {address: _headers(protocol, spec, key, address, kind) for address in self._targets}
         self._request_id_header = spec.request_id_header
         self._bearer_token = _bearer_token(spec.name, self._options)
 
@@ -141,7 +143,9 @@ class HttpEndpoint:
             headers, body = self._of_session(headers, body, prompt.conversation)
         if self._bearer_token is not None:
             headers = {**headers, "Authorization": f"Bearer {self._bearer_token()}"}
-        return HttpRequest("POST", self._targets[address], headers, orjson.dumps(body))
+        encode: Callable[[dict[str, Any], Prompt], bytes] | None = getattr(self.codec, "encode", None)
+        content = orjson.dumps(body) if encode is None else encode(body, prompt)
+        return HttpRequest("POST", self._targets[address], headers, content)
 
     def _of_session(self, headers: dict[str, str], body: dict[str, Any],
                     session: str) -> tuple[dict[str, str], dict[str, Any]]:
@@ -167,9 +171,9 @@ class HttpEndpoint:
         """Whether a token has come in a partial body; never, while a response that is not streamed is under way."""
         return self.streamed and self.codec.carries_token(body)
 
-    def expects(self, prompt: Prompt) -> Expected | None:
-        """What an answer has to hold for the inputs of its request; None for one that generates text."""
-        expects: Callable[[Prompt], Expected] | None = getattr(self.codec, "expects", None)
+    def expects(self, prompt: Prompt) -> Any:
+        """What an answer has to be (`fmload.worker.wanted`); None for one that generates text."""
+        expects: Callable[[Prompt], Any] | None = getattr(self.codec, "expects", None)
         return None if expects is None else expects(prompt)
 
     def check(self, prompt: Prompt) -> None:
@@ -199,8 +203,9 @@ def _target(url: str, protocol: HttpProtocol, spec: EndpointSpec) -> tuple[Addre
     return address, with_query(target, "&".join(filter(None, (query, own))))
 
 
-def _headers(protocol: HttpProtocol, spec: EndpointSpec, key: str | None, address: Address) -> dict[str, str]:
-    headers = {"Content-Type": "application/json",
+def _headers(protocol: HttpProtocol, spec: EndpointSpec, key: str | None, address: Address,
+             kind: str) -> dict[str, str]:
+    headers = {"Content-Type": kind,
                "Accept": "text/event-stream" if spec.stream and protocol.STREAMS else "application/json",
                **protocol.headers}
     if key is not None:

@@ -173,6 +173,8 @@ def _make(source: Source, tokenizer: Tokenizer, pair: Pair) -> list[Prompt]:
 
 def _counted(prompt: Prompt, tokenizer: Tokenizer) -> Prompt:
     tokens = prompt.input_tokens
+    if prompt.audio is not None:  # nobody but the server counts sound in tokens
+        return replace(prompt, tokenizer=tokenizer.name)
     if tokens is None:
         tokens = batches.tokens_of(prompt, tokenizer)
     return replace(prompt, input_tokens=tokens, tokenizer=tokenizer.name)
@@ -189,7 +191,7 @@ def _new(group: list[Prompt], seen: set[bytes], unique: bool) -> list[Prompt]:
     """The group when none of its prompts was there before (or none need be new), else nothing."""
     if not unique:
         return group
-    contents = (orjson.dumps([prompt.text, prompt.messages, prompt.inputs]) for prompt in group)
+    contents = (orjson.dumps([prompt.text, prompt.messages, prompt.inputs, prompt.audio]) for prompt in group)
     digests = {hashlib.blake2b(content, digest_size=16).digest() for content in contents}
     if digests & seen:
         return []

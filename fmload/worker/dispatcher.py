@@ -21,7 +21,7 @@ from fmload.endpoints.building import build
 from fmload.endpoints.remedies import remedy
 from fmload.live.state import Group
 from fmload.model.prompt import Prompt
-from fmload.model.reading import Reading
+from fmload.model.reading import ExpectedTranscript, Reading
 from fmload.model.record import SCENARIO, Record, noted
 from fmload.model.request_id import new_id, new_trial_id
 from fmload.model.session import Session
@@ -81,7 +81,8 @@ def trial_prompt(asked: TrialSpec, sample: Prompt) -> tuple[Prompt, bool]:
     most = sample.output_tokens if sample.output_tokens is None else min(sample.output_tokens, TRIAL_TOKENS)
     tokens = asked.output_tokens or most
     prompt = Prompt(id="trial", prompt_set="trial", text=asked.text, output_tokens=tokens,
-                    exact_output=sample.exact_output and tokens is not None, parameters=sample.parameters)
+                    exact_output=sample.exact_output and tokens is not None, parameters=sample.parameters,
+                    audio=sample.audio)
     return prompt, tokens == sample.output_tokens and sample.messages is None
 
 
@@ -91,6 +92,9 @@ def _check(endpoint: Endpoint, prompt: Prompt) -> None:
         raise FmloadError(f"prompt set '{prompt.prompt_set}', endpoint '{endpoint.name}': {len(prompt.inputs)} inputs "
                           "in a request, and the endpoint generates text",
                           hint="leave out batch; or use protocol: embeddings or rerank")
+    if prompt.audio is not None and not isinstance(measure.expected(endpoint, prompt), ExpectedTranscript):
+        raise FmloadError(f"prompt set '{prompt.prompt_set}', endpoint '{endpoint.name}': sound in a request, and the "
+                          "endpoint does not transcribe", hint="use protocol: transcription, or a source of texts")
     check: Callable[[Prompt], None] | None = getattr(endpoint, "check", None)
     if check is not None:
         check(prompt)
