@@ -1,4 +1,4 @@
-"""Transcripts, streamed or whole: OpenAI's events, vLLM's chunks, the segments of faster-whisper servers, JSON and text.
+"""Transcripts, streamed or whole: OpenAI's events, vLLM's chunks, segments of faster-whisper servers, JSON, text.
 
 What an answer is, is told from its keys, so that one reader serves every server and service.
 """
