@@ -50,6 +50,13 @@ def given(args: argparse.Namespace) -> list[str]:
     return [f"--{name.replace('_', '-')}" for name in _FLAGS if getattr(args, name) is not None]
 
 
+def take_url(args: argparse.Namespace, typed: str) -> None:
+    """A server that was named without its flag. Raises FmloadError where both name one."""
+    if args.url is not None:
+        raise FmloadError(f"{typed} and --url {args.url}: which of them?", hint="give one URL")
+    args.url = typed
+
+
 def as_described(args: argparse.Namespace) -> Described:
     """What the flags say, by themselves. Raises FmloadError for values that mean nothing, or contradict each other."""
     if args.concurrency and args.rate:

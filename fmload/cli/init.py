@@ -10,14 +10,15 @@ from fmload import config
 from fmload.base.errors import EXIT_OK, FmloadError
 from fmload.cli import flags
 from fmload.launch.described import SWEEP, run_file
-from fmload.launch.server import Unreached
+from fmload.launch.server import Unreached, looks_like_url
 from fmload.plugins import ENDPOINTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options. What is not given is asked for when there is a terminal to ask at."""
-    flags.add_arguments(parser)
     add = parser.add_argument
+    add("server", nargs="?", metavar="URL", help="the same as --url URL")
+    flags.add_arguments(parser)
     add("--out", type=Path, default=Path("run.yml"), metavar="FILE", help="default: run.yml")
     add("--from", dest="recipe", metavar="RECIPE", help="a run file that ships, to be changed (fmload help recipes)")
     add("--force", action="store_true", help="replace the file when it is there")
@@ -27,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the file, having checked that it loads, and say what comes next."""
     if args.out.exists() and not args.force:
         raise FmloadError(f"{args.out} is there already", hint="name another with --out, or replace it with --force")
+    if args.server is not None:
+        _take_server(args)
     if args.recipe:
         return _write(args.out, config.find(args.recipe).read_text(encoding="utf-8"), "deploy check")
     _ask_what_is_missing(args)
@@ -40,6 +43,13 @@ def run(args: argparse.Namespace) -> int:
     text = run_file(asked)
     config.parse(text, str(args.out), args.out.resolve().parent)
     return _write(args.out, text, "validate")
+
+
+def _take_server(args: argparse.Namespace) -> None:
+    if not looks_like_url(args.server):
+        raise FmloadError(f"{args.server} is no URL", hint="a server: fmload init http://HOST:PORT/v1; a run file that "
+                          f"ships: fmload init --from {args.server}; the file to write: --out {args.server}")
+    flags.take_url(args, args.server)
 
 
 def _write(out: Path, text: str, then: str) -> int:

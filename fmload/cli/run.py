@@ -101,9 +101,7 @@ def _run_file(args: argparse.Namespace, say: Callable[[str], None]) -> tuple[Run
     """The run file that is named, with its path; or the one that a URL and flags stand for, and None."""
     url = args.config is not None and not Path(args.config).exists() and looks_like_url(args.config)
     if url:
-        if args.url is not None:
-            raise FmloadError(f"{args.config} and --url {args.url}: which of them?", hint="give one URL")
-        args.url = args.config
+        flags.take_url(args, args.config)
     named = flags.given(args)
     if args.config is not None and not url:
         if named:

@@ -71,7 +71,8 @@ def base_url(given: str) -> str:
     parts = urlsplit(given)
     if "://" not in given:
         rest = re.sub(r"^https?:/*", "", given)
-        raise FmloadError(f"'{given}' has no scheme", hint=f"write http://{rest}, or https://{rest}")
+        wrong = "has no scheme" if rest == given else "lacks the // after its scheme"
+        raise FmloadError(f"'{given}' {wrong}", hint=f"write http://{rest}, or https://{rest}")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise FmloadError(f"'{given}' is no http or https URL", hint="for example http://10.0.0.5:8000/v1")
     try:

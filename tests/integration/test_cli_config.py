@@ -103,7 +103,7 @@ def test_init_finds_the_model_and_writes_a_file_that_validates(
 
 
 def test_init_sends_the_key_of_the_variable_and_does_not_write_it(fmload: Call, tmp_path: Path, url: str) -> None:
-    done = fmload("init", "--url", url, "--api-key-env", "MY_KEY", MY_KEY="right")
+    done = fmload("init", url, "--api-key-env", "MY_KEY", MY_KEY="right")
     assert done.returncode == 0, done.stderr
     assert "right" not in (tmp_path / "run.yml").read_text() + done.stdout
     refused = fmload("init", "--url", url, "--api-key-env", "MY_KEY", "--force", MY_KEY="wrong")
