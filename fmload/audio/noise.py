@@ -37,4 +37,4 @@ def _store(seed: str, rate: int) -> bytes:
     phase = 2 * np.pi * np.cumsum(pitch) / rate
     tones = sum(np.sin(phase * (n + 1)) / (n + 1) for n in range(_TONES)) / 2
     sound = _LOUDEST * (swell * tones + 0.03 * draw.standard_normal(count))
-    return np.clip(sound, -32768, 32767).astype("<i2").tobytes()
+    return bytes(np.clip(sound, -32768, 32767).astype("<i2").tobytes())
