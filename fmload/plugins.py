@@ -24,6 +24,7 @@ ENDPOINTS = Registry("endpoint protocol", {
     "rerank": "fmload.endpoints.rerank:RERANK",
     "transcription": "fmload.endpoints.transcription:TRANSCRIPTION",
     "speech": "fmload.endpoints.speech:SPEECH",
+    "images": "fmload.endpoints.images:IMAGES",
 }, about="Protocols: what has `Options`, and `from_spec`, which makes a `fmload.endpoints.base.Endpoint`: one over "
          "HTTP is a `fmload.endpoints.http.HttpProtocol`, else a class.",
    needs=("from_spec",))
@@ -134,6 +135,7 @@ PLANES = Registry("emulator plane", {
     "inputs": "fmload.emulator.inputs:PLANE",
     "transcription": "fmload.emulator.transcription:PLANE",
     "speech": "fmload.emulator.speech:PLANE",
+    "images": "fmload.emulator.images:PLANE",
 }, about="Protocols that the emulator speaks: a `fmload.emulator.plane.Plane`.",
    needs=("name", "serves", "open", "refuse"))
 
@@ -270,6 +272,17 @@ FORMS = Registry("emulator dialect", {
     "same-index": "fmload.emulator.odd_inputs:same_index",
     "nan-score": "fmload.emulator.odd_inputs:nan_score",
     "total-alone": "fmload.emulator.odd_inputs:total_alone",
+    "image-missing": "fmload.emulator.odd_images:image_missing",
+    "image-twice": "fmload.emulator.odd_images:image_twice",
+    "no-images": "fmload.emulator.odd_images:no_images",
+    "image-cut-off": "fmload.emulator.odd_images:image_cut_off",
+    "no-image-at-all": "fmload.emulator.odd_images:no_image_at_all",
+    "no-base64": "fmload.emulator.odd_images:no_base64",
+    "smaller-image": "fmload.emulator.odd_images:smaller_image",
+    "images-blocked": "fmload.emulator.odd_images:images_blocked",
+    "image-error-with-200": "fmload.emulator.odd_images:image_error_with_200",
+    "images-uncounted": "fmload.emulator.odd_images:images_uncounted",
+    "never-completed": "fmload.emulator.odd_images:never_completed",
 }, about="Odd forms of protocols that the emulator speaks (`--dialect`): a `fmload.emulator.odd.Form`.",
    needs=("change", "outcome"))
 

@@ -17,6 +17,7 @@ PAGE = TESTS.parent / "docs" / "conformance.md"
 OF_SERVICES = "integration/aws_endpoints/test_odd_aws_answers.py::"
 BEDROCK = OF_SERVICES + "test_what_is_published_of_an_answer_of_bedrocks_is_the_truth"
 CONTAINER = OF_SERVICES + "test_what_is_published_of_an_answer_of_a_container_is_the_truth"
+OF_IMAGES = "unit/emulator/test_emulated_images.py::test_every_odd_answer_is_read_as_it_should"
 OF_INPUTS = "unit/emulator/test_inputs.py::test_every_odd_form_of_vectors_is_read_as_it_should"
 END_TO_END = "integration/test_odd_forms.py::test_what_is_published_of_an_odd_form_is_the_truth"
 ANSWERS = "unit/endpoints/test_answers_of_servers.py::"
@@ -315,7 +316,7 @@ def page() -> str:
         parts += [f"\n## {title}\n\n| seen | right | held by |\n|---|---|---|\n", *map(_row, cases)]
     held = (f"Those of `chat` and `converse` by `{END_TO_END}[PROTOCOL-FORM]`,\n"
             f"those of `container` by `{CONTAINER}`,\nthose of `invoke` by `{BEDROCK}`,\n"
-            f"those of `inputs` by `{OF_INPUTS}` (as bodies, not over sockets).\n")
+            f"those of `inputs` by `{OF_INPUTS}`, those of `images` by `{OF_IMAGES}` (as bodies, not over sockets).\n")
     parts += [f"\n## Odd forms over sockets\n\n{held}\n| form | of | outcome | counts told | texts shown |\n"
               "|---|---|---|---|---|\n", *map(_form_row, FORMS.in_order())]
     return "".join([*parts, _VLLM])

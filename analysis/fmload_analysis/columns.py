@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fmload.metrics.definitions import Bools, Columns, Floats, Ints, Sound
-from fmload.model.record import SAFE_CHECK, scenario_of
+from fmload.model.record import MEDIA, SAFE_CHECK, scenario_of
 
 NDArrayStr = np.ndarray[Any, np.dtype[np.object_]]
 _INSTANTS = ("scheduled_ns", "send_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "end_ns")
@@ -22,7 +22,8 @@ _SOUND = ("audio_in_s", "audio_out_s", "characters", "stalls", "stalled_ns")
 _BILLED = ("status", "cache_write_tokens", "cache_write_1h_tokens")
 _TEXTS = ("outcome", "stamp", "tokens_source", "finish_reason", "prompt_id", "address")
 READ = ["worker", "streamed", "chunk_ns", "chunk_tokens", "chunk_censored", "chunk_tokens_known", "choices",
-        "headers_ns", "remark", "inputs", "first_output_ns", *_SOUND, *_INSTANTS, *_NUMBERS, *_BILLED, *_TEXTS]
+        "headers_ns", "remark", "inputs", "first_output_ns", "images", *MEDIA, *_SOUND, *_INSTANTS, *_NUMBERS, *_BILLED,
+        *_TEXTS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +62,20 @@ def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[st
     details = batch.column("detail").to_pylist() if "detail" in batch.schema.names else None
     checks = checks_of(details) if details is not None else None
     chunk_tokens, known = _chunk_tokens(batch, counts)
+    media = {name: _optional(batch, name) for name in MEDIA}
     choices = _floats(batch.column("choices")).astype(np.int64) if "choices" in batch.schema.names else None
     columns = Columns(
         **{name: _instants(batch.column(name), shift) for name in _INSTANTS},
         **{name: _floats(batch.column(name)) for name in ("output_tokens", "cached_tokens", "reasoning_tokens")},
-        input_tokens=np.where(np.isnan(told), counted, told),
+        input_tokens=np.where(np.isnan(told) & np.isnan(media["media_bytes"]), counted, told),
         streamed=_bools(batch.column("streamed")), chunk_offsets=offsets,
         chunk_ns=chunk_ns - np.repeat(shift, counts),
         chunk_tokens=chunk_tokens, chunk_tokens_known=known, choices=choices,
         chunk_censored=_ragged(batch.column("chunk_censored"))[1].astype(bool),
         inputs=_optional(batch, "inputs"), checks_s=checks.total_s if checks else None,
-        sound=_sound(batch, shift))
+        sound=_sound(batch, shift), images=_optional(batch, "images"), media=media,
+        first_output_ns=_instants(batch.column("first_output_ns"), shift)
+        if "first_output_ns" in batch.schema.names else None)
     outcome, stamp, source, finish, prompt, address = (_texts(batch.column(name)) for name in _TEXTS)
     if choices is None:  # schema 1: a safety check of ours blocked what was never sent
         outcome = np.where((outcome == "blocked") & np.isnan(columns.send_ns), "cancelled", outcome)

@@ -34,7 +34,8 @@ from fmload.wire.exchange import ReaderChoice
 
 
 class PriceSpec(Strict):
-    """What the endpoint costs: an instance type (looked up), an hourly price, or prices per million tokens."""
+    """What the endpoint costs: an instance type (looked up), an hourly price, or prices per million tokens or per
+    image."""
 
     instance_type: str | None = None
     count: int = Field(1, ge=1, le=limits.ENTRIES, description="instances that serve this endpoint")
@@ -53,6 +54,7 @@ class PriceSpec(Strict):
         None, ge=0, le=limits.USD, description="USD per minute of sound, transcribed or spoken")
     per_1m_characters: float | None = Field(
         None, ge=0, le=limits.USD, description="USD per million characters that are spoken")
+    per_image: float | None = Field(None, ge=0, le=limits.USD, description="USD per image that is made")
     model: str | None = Field(None, description="a model id in the price table's token prices")
     tier: str | None = Field(None, description="service tier, or batch; default: the endpoint's service_tier")
 
@@ -81,6 +83,11 @@ def _needs_url(protocol: Any) -> bool:
 def _streams(protocol: Any) -> bool:
     """Whether endpoints of a protocol can stream their answers."""
     return protocol not in ENDPOINTS or getattr(ENDPOINTS.load(protocol), "STREAMS", True)
+
+
+def _streams_unasked(protocol: Any) -> bool:
+    """Whether endpoints of a protocol stream their answers unless the run file says otherwise."""
+    return _streams(protocol) and not (protocol in ENDPOINTS and getattr(ENDPOINTS.load(protocol), "WHOLE", False))
 
 
 class EndpointSpec(Extensible):
@@ -123,7 +130,7 @@ class EndpointSpec(Extensible):
     @classmethod
     def whole(cls, data: Any) -> Any:
         whole = vary.with_first_values(data, [*key_names(cls), *_protocol_keys(_key(data, "protocol"))])
-        if isinstance(whole, Mapping) and "stream" not in whole and not _streams(whole.get("protocol")):
+        if isinstance(whole, Mapping) and "stream" not in whole and not _streams_unasked(whole.get("protocol")):
             return {**whole, "stream": False}
         return whole
 
@@ -685,7 +692,8 @@ def _unasked(given: Mapping[str, Any]) -> Iterator[Rule]:
             if protocol in ENDPOINTS and getattr(ENDPOINTS.load(protocol), "STREAMS", None):
                 yield ("prompts", index, key or ""), (
                     f"puts several texts in a request, and endpoint '{_key(endpoint, 'name')}' (protocol {protocol}) "
-                    "generates text; leave it out, or use protocol embeddings or rerank")
+                    f"{'makes images of one' if protocol == 'images' else 'generates text'}; leave it out, or use "
+                    "protocol embeddings or rerank")
 
 
 def _without_times(given: Mapping[str, Any]) -> Iterator[Rule]:

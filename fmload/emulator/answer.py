@@ -59,7 +59,8 @@ class EmulatedAnswer:
         self._texts: list[str] = []
         self._events: list[bytes] = []
         self._before = b""  # what goes out before the first token
-        self._simple = self.ask.stream and shape.tokens_per_chunk == shape.coalesce == 1
+        self._simple = self.ask.stream and shape.tokens_per_chunk == shape.coalesce == 1 and self.ask.images is None
+        self._textless = self.ask.inputs is not None or self.ask.images is not None
 
     # --- called by the server ---
 
@@ -157,6 +158,8 @@ class EmulatedAnswer:
         tokens, self._pending = self._pending, 0
         data, before, self._before = b"".join(self._events), self._before, b""
         self._events.clear()
+        if self._textless and not data:  # a step of an image that shows nothing
+            return
         if self.truth.headers_ns is None:
             self._open()
         self._put(data, tokens, self._frame(before))
@@ -164,7 +167,7 @@ class EmulatedAnswer:
     def _put(self, data: bytes, tokens: int, before: bytes = b"") -> None:
         framed = before + self._frame(data)
         if tokens:
-            self.truth.token_counts.append(tokens)
+            self.truth.token_counts.append(0 if self._textless else tokens)
             self.truth.token_ns.append(time.monotonic_ns())
         self._line.send(framed)
 
@@ -257,7 +260,7 @@ class EmulatedAnswer:
             self._spoil_whole(self._fault, body)
             return
         self.truth.token_ns.append(time.monotonic_ns())
-        self.truth.token_counts.append(self._total + self._echoed if self.ask.inputs is None else 0)
+        self.truth.token_counts.append(0 if self._textless else self._total + self._echoed)
         self._reply(200, body, whole.content_type, whole.headers, self._outcome())
 
     def _spoil_whole(self, fault: Fault, body: bytes) -> None:

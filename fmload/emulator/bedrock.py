@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from fmload.emulator import aws, eventstream, inputs, openai
+from fmload.emulator import aws, eventstream, images, inputs, openai
 from fmload.emulator.bedrock_bodies import Family, family_of
 from fmload.emulator.converse_rules import problem
 from fmload.emulator.dialect import Ask, Dialect, Usage, Whole
@@ -37,10 +37,17 @@ def _open(request: Request, number: int, settings: Settings) -> Opened:
     if (asked := inputs.asked_of(body)) is not None:
         opened = inputs.opened(asked, body, request, settings)
         return Opened(opened.ask, _Invoked(opened.dialect))
+    if (painted := images.asked_of_bedrock(body) or _of_stability(model, body)) is not None:
+        opened = images.opened(painted, body, request, number, settings)
+        return Opened(opened.ask, _Invoked(opened.dialect))
     family = family_of(model, body)
     ask = family.parse(body)
     ask.model, ask.stream = model, stream
     return Opened(ask, odd_of(request, settings, InvokeDialect(family())))
+
+
+def _of_stability(model: str, body: Mapping[str, Any]) -> images.Asked | None:
+    return images.asked_of_stability(body) if "stability." in model else None
 
 
 class _Invoked:

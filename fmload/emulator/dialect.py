@@ -27,6 +27,7 @@ class Ask:
     audio_s: float | None = None  # of sound that is to be transcribed
     characters: int | None = None  # of a text that is to be spoken
     input_tokens: int | None = None  # where texts do not tell them
+    images: int | None = None  # to make: its tokens are steps, of which no text comes
 
     @property
     def prompt(self) -> str:

@@ -19,7 +19,7 @@ from fmload.emulator.dialect import Dialect, Usage, Whole
 
 Message = dict[str, Any]
 Moment = Literal["opening", "token", "closing", "whole"]
-Of = Literal["chat", "container", "converse", "invoke", "inputs", "transcript", "speech"]
+Of = Literal["chat", "container", "converse", "invoke", "inputs", "transcript", "speech", "images"]
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Form:
 
     `of`: what it is a form of: OpenAI's chat (also in a SageMaker container), TGI's lines in a container, Bedrock's
     Converse, the models' own bodies that InvokeModel passes through, whole answers to texts to embed or rank,
-    transcripts, or sound (whose messages are bytes).
+    transcripts, sound (whose messages are bytes), or answers of images.
     `with_last`: the finish reason comes with the last text. `spoken`: the tokens' texts are shown. `hidden`: so many
     tokens are thought and not shown before the first text. `choices`: answers to each request, each of all the tokens.
     `after` changes the bytes of every event once it is written, `headers` go over those of an answer in one piece.
@@ -125,7 +125,8 @@ def sse(message: Any) -> bytes:
 def _read_sse(data: bytes) -> Iterable[tuple[Message, Any]]:
     for event in data.split(b"\n\n"):
         if event:
-            yield orjson.loads(event.removeprefix(b"data:").strip()), None
+            data = event.partition(b"\ndata:")[2] if event.startswith(b"event:") else event.removeprefix(b"data:")
+            yield orjson.loads(data.strip()), None
 
 
 def _read_frames(data: bytes) -> Iterable[tuple[Message, Any]]:

@@ -92,12 +92,19 @@ _YI_TGI = BatchModel(max_batch=32, prefill_tokens_per_s=1200.0, prefill_fixed_s=
 _ENCODER = BatchModel(max_batch=32, prefill_tokens_per_s=50_000.0, prefill_fixed_s=0.004, decode_fixed_s=0.0,
                       jitter=0.01)
 
+# A model that makes images, of no measured server: a step of the denoising takes 20 ms and 25 ms more for each image
+# beside it, four at most at the same time; an image of 20 steps is made in 0.9 s alone.
+_DIFFUSION = BatchModel(max_batch=4, prefill_tokens_per_s=10_000.0, prefill_fixed_s=0.02, decode_fixed_s=0.02,
+                        decode_per_sequence_s=0.025, jitter=0.01)
+
 _LLAMA3 = "meta-llama/Meta-Llama-3-8B-Instruct"
 _ALL = [
     Profile("steady", "no engine: every token at a fixed time, for calibration"),
     Profile("instant", "no engine: every token as soon as it can be written", ttft_s=0.0, gap_s=0.0),
     Profile("encoder", "no measured server: an encoder of 4 ms a request and 50,000 tokens a second, batches of 32",
             "encoder", _ENCODER),
+    Profile("diffusion", "no measured server: a model of images, 20 ms a step and 25 ms more for each of 4 at most",
+            "diffusion", _DIFFUSION),
     Profile("llama3-8b-inf2.xlarge", "fitted to philschmid/llmperf, llama_3_8b_instruct_inf2.md (2024): TGI on "
             "Neuron, batch 8", _LLAMA3, _INF2_TGI),
     Profile("llama3-8b-g5.xlarge", "derived from the g5.4xlarge report (same accelerator): vLLM", _LLAMA3, _A10G_VLLM),

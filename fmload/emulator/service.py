@@ -98,6 +98,7 @@ class Service:
         if self._settings.truth_texts:
             truth.asked = opened.ask.texts
         truth.inputs, truth.audio_s, truth.characters = opened.ask.inputs, opened.ask.audio_s, opened.ask.characters
+        truth.images = opened.ask.images
         shape = self._settings.shape
         if request.headers.get("connection", "").lower() == "close":
             shape = replace(shape, close_each=True)

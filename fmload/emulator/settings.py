@@ -35,6 +35,7 @@ class Settings:
     dialect: str | None = None  # of the table `fmload.plugins.FORMS`
     seed: int = 0
     dimension: int = 384  # of vectors
+    image_steps: int = 20  # of the engine, for each image that is made
     default_tokens: int = 128  # when the request sets no limit
     natural_tokens: tuple[float, float] | None = None  # mean and standard deviation of answers that end by themselves
     tokenizer: str | None = None  # what counts tokens; the bundled one when absent
@@ -74,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="seed of jitter and faults")
     add("--default-tokens", type=int, default=128, help="length of answers whose request sets no limit")
     add("--dimension", type=int, default=384, metavar="N", help="numbers of each embedding")
+    add("--image-steps", type=_steps, default=20, metavar="N", help="steps of the engine for each image that is made")
     add("--natural-tokens", metavar="MEAN[,STDDEV]", help="answers end by themselves after so many tokens")
     add("--tokenizer", metavar="NAME", help="count tokens by this Hugging Face tokenizer or folder, slower (bundled)")
     add("--prefix-cache", action="store_true", help="cache prompt prefixes, as vLLM does by default")
@@ -94,7 +96,7 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         tls_hosts=tuple(args.tls_host) or _LOOPBACK,
         models=tuple(args.model), api_key=args.api_key, shape=parse_shape(args.shape),
         faults=tuple(map(faults.parse, args.fault)), dialect=_dialect(args.dialect), seed=args.seed,
-        dimension=args.dimension, default_tokens=args.default_tokens,
+        dimension=args.dimension, image_steps=args.image_steps, default_tokens=args.default_tokens,
         natural_tokens=_natural(args.natural_tokens), tokenizer=args.tokenizer,
         prefix_cache=args.prefix_cache, truth=args.truth, truth_texts=args.truth_texts,
         ready_file=args.ready_file, stall_at_s=args.stall_at, stall_for_s=args.stall_for, die_at_s=args.die_at,
@@ -163,6 +165,12 @@ def _duration(text: str) -> float:
         return parse_duration_s(text) if text != "0" else 0.0
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _steps(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return int(text)
 
 
 def _natural(text: str | None) -> tuple[float, float] | None:

@@ -26,8 +26,9 @@ class Truth:
     `dialect` names the odd form in which it was answered, and `right` the outcome that a client should record for a
     whole answer of that form. `fault` names the fault that was drawn for the request, also when the outcome is `ok`, as
     with a stall. `inputs`: texts to embed or documents to rank, of a request that has no output. `audio_s`: seconds of
-    sound that were sent, or that the answer is to have; `characters` of the text that is spoken. `asked` are the texts
-    of the prompt's messages, and `said` is the answer's, where `--truth-texts` asks for them.
+    sound that were sent, or that the answer is to have; `characters` of the text that is spoken. `images`: those to
+    make, of a request whose `token_ns` are the instants of its partial and whole images. `asked` are the texts of the
+    prompt's messages, and `said` is the answer's, where `--truth-texts` asks for them.
     """
 
     request_id: str
@@ -53,6 +54,7 @@ class Truth:
     inputs: int | None = None
     audio_s: float | None = None
     characters: int | None = None
+    images: int | None = None
 
 
 _FIELDS = tuple(item.name for item in fields(Truth))

@@ -1,5 +1,5 @@
-"""Embeddings and rankings by InvokeEndpoint (SageMaker) and InvokeModel (Bedrock), in the body of the container or the
-model."""
+"""Embeddings, rankings and images by InvokeEndpoint (SageMaker) and InvokeModel (Bedrock), in the body of the container
+or the model."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import orjson
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints import aws
 from fmload.endpoints.aws_errors import http_failure
+from fmload.endpoints.image_forms import ImagesCodec
 from fmload.endpoints.input_forms import InputsCodec
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Expected, Reading
@@ -19,13 +20,14 @@ from fmload.wire.exchange import Address, Exchange, Wire
 
 
 class AwsInputs:
-    """One endpoint or model that embeds or ranks. `arguments` is what its client is called with, `body` the name of
-    the one that takes the body."""
+    """One endpoint or model that embeds, ranks or makes images. `arguments` is what its client is called with, `body`
+    the name of the one that takes the body."""
 
     streamed = False
 
     def __init__(self, spec: EndpointSpec, client: Any, operation: str, call: Callable[..., Any],
-                 arguments: Mapping[str, Any], codec: InputsCodec, body: str, id_argument: str | None = None) -> None:
+                 arguments: Mapping[str, Any], codec: InputsCodec | ImagesCodec, body: str,
+                 id_argument: str | None = None) -> None:
         """Raises FmloadError for arguments that the service does not take."""
         self.name, self._spec, self._client, self._call = spec.name, spec, client, call
         self._fixed, self._codec, self._body, self._id_argument = dict(arguments), codec, body, id_argument

@@ -17,6 +17,8 @@ from fmload.endpoints.answer import MALFORMED, Answer, read_events
 from fmload.endpoints.aws_errors import http_failure
 from fmload.endpoints.aws_inputs import AwsInputs
 from fmload.endpoints.bedrock_bodies import DIALECTS, Family, family_of, read_converse, read_converse_whole
+from fmload.endpoints.image_forms import FORMS as IMAGE_FORMS
+from fmload.endpoints.image_forms import ImageForm, ImagesCodec, image_form_of
 from fmload.endpoints.input_forms import FORMS, InputForm, InputsCodec, form_of_model
 from fmload.endpoints.lenient_json import loads
 from fmload.endpoints.openai_answer import OpenAIAnswer
@@ -39,9 +41,10 @@ class Options(aws.AwsOptions):
     """Keys of a Bedrock endpoint. `model` is a model id, an inference profile, or an ARN of either."""
 
     api: Literal["converse", "invoke"] = Field("converse", description="one form for all models, or the model's own")
-    family: Literal[Family, InputForm] | None = Field(
+    family: Literal[Family, InputForm, ImageForm] | None = Field(
         None, description="for `api: invoke`, where the model's name does not tell")
     dimension: int | None = Field(None, ge=1, description="of embeddings: numbers of a vector; others are failures")
+    any_size: bool = Field(False, description="of images: they may have another size than was asked for")
     service_tier: Literal["priority", "default", "flex", "reserved"] | None = None
     latency: Literal["standard", "optimized"] | None = Field(None, description="latency-optimised inference")
     guardrail: Guardrail | None = None
@@ -78,13 +81,12 @@ class Bedrock:
     @classmethod
     def from_spec(cls, spec: EndpointSpec) -> Bedrock | AwsInputs:
         """Raises FmloadError without a model, region or credentials, or for parameters that Bedrock does not take.
-        Models that embed or rank have no Converse: they are invoked, whatever `api` says."""
+        Models that embed, rank or make images have no Converse: they are invoked, whatever `api` says."""
         if spec.model is None:
             raise FmloadError(f"endpoint '{spec.name}': no model",
                               hint="write `model:` with a model id, an inference profile, or an ARN")
-        if form := spec.options.family if spec.options.family in FORMS else form_of_model(spec.model):
+        if codec := _codec(spec, spec.options):
             client = aws.make_client("bedrock-runtime", spec, spec.options)
-            codec = InputsCodec(spec.name, form, spec.parameters, spec.options.dimension)
             fixed = {**_invoke_extras(spec.options), "modelId": spec.model, "contentType": "application/json"}
             return AwsInputs(spec, client, "InvokeModel", client.invoke_model, fixed, codec, "body")
         endpoint = cls(spec, aws.make_client("bedrock-runtime", spec, spec.options), _family(spec))
@@ -165,6 +167,16 @@ class Bedrock:
             reader.add(end, event)
         else:
             self._dialect.read(answer, event, end)
+
+
+def _codec(spec: EndpointSpec, options: Options) -> InputsCodec | ImagesCodec | None:
+    """Of a model that embeds, ranks or makes images, told from its name or its `family`; None of one of texts."""
+    model = spec.model or ""
+    if form := options.family if options.family in FORMS else form_of_model(model):
+        return InputsCodec(spec.name, form, spec.parameters, options.dimension)
+    if form := options.family if options.family in IMAGE_FORMS else image_form_of(model):
+        return ImagesCodec(spec.name, form, spec.parameters, any_size=options.any_size)
+    return None
 
 
 def _family(spec: EndpointSpec) -> Family | None:

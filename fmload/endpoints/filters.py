@@ -7,7 +7,7 @@ from typing import Any
 
 # Codes in small letters alone: Azure and OpenAI, DashScope. Words: DeepSeek and xAI, whose codes say nothing of it.
 _CODES = frozenset({"contentfilter", "contentfiltered", "contentpolicyviolation", "responsibleaipolicyviolation",
-                    "datainspectionfailed"})
+                    "datainspectionfailed", "moderationblocked"})
 _WORDS = ("content exists risk", "content violates usage guidelines")
 _INSIDE = ("error", "innererror", "choices", "content_filter_results", "detail")
 _DEEPEST = 6

@@ -99,6 +99,7 @@ class HttpProtocol:
     BASE_PATH: str = ""  # of the API on a server that fmload starts
     NEEDS_URL: bool = True  # the run file or a deployment gives its address
     STREAMS: bool = True  # else every answer comes whole, and has no tokens of its own
+    WHOLE: bool = False  # answers come whole unless the run file asks for a stream
 
     def from_spec(self, spec: EndpointSpec) -> HttpEndpoint:
         """The endpoint of an `EndpointSpec`. Raises FmloadError when it has no address or its key is not set."""

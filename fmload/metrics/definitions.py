@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -79,6 +79,9 @@ class Columns:
     inputs: Floats | None = None  # to embed or to rank, of each request; None: all of them generate text
     checks_s: Floats | None = None  # time of the safety checks of each request; None: there are none
     sound: Sound | None = None  # sent or made; None: no request has to do with sound
+    images: Floats | None = None  # that each request is to make; None: all of them generate text
+    first_output_ns: Floats | None = None  # the first image or sound of a streamed answer
+    media: Mapping[str, Floats] = field(default_factory=dict)  # images_in, pixels_in, media_s, media_bytes, …_tokens
 
     @property
     def rows(self) -> int:
@@ -191,8 +194,8 @@ def ttfa(columns: Columns) -> Floats:
 
 def e2e(columns: Columns) -> Floats:
     """`t_L − t_send`: to the arrival of the last token-bearing chunk. Usage chunks and `[DONE]` do not count. Of
-    embeddings and rankings, t_L is the arrival of the answer's last byte; of speech that of its last sound; of a
-    transcription that of its last text where it is streamed, else of the last byte."""
+    embeddings and rankings, t_L is the arrival of the answer's last byte; of images, of the last one's; of speech that
+    of its last sound; of a transcription that of its last text where it is streamed, else of the last byte."""
     return (columns.last_token_ns - columns.send_ns) / NS
 
 
@@ -286,6 +289,59 @@ def stalled(columns: Columns) -> Floats:
 
 def _of_sound(columns: Columns, values: Callable[[Sound], Floats]) -> Floats:
     return np.full(columns.rows, np.nan) if columns.sound is None else values(columns.sound)
+def images(columns: Columns) -> Floats:
+    """Images that one request is to make (`n`). Null for one that makes none. Such a request has an E2E latency, to the
+    last byte of its last image, and neither TTFT nor gaps."""
+    return np.full(columns.rows, np.nan) if columns.images is None else columns.images
+
+
+def ttfi(columns: Columns) -> Floats:
+    """`t_p − t_send`: to the arrival of the first image of a streamed answer, partial or whole. Null where images come
+    in one piece: there it would be the E2E latency under another name."""
+    if columns.first_output_ns is None:
+        return _null(columns)
+    return np.where(np.isnan(images(columns)), np.nan, columns.first_output_ns - columns.send_ns) / NS
+
+
+def time_per_image(columns: Columns) -> Floats:
+    """E2E latency ÷ images of the request. Null for one that makes none."""
+    return e2e(columns) / images(columns)
+
+
+def images_in(columns: Columns) -> Floats:
+    """Images in the prompt. Null for a prompt of text alone."""
+    return columns.media.get("images_in", _null(columns))
+
+
+def media_bytes(columns: Columns) -> Floats:
+    """Bytes of all images, sound and video in the prompt, as files: as they are sent in base64 they are a third more.
+    What is sent by its address counts none. Null for a prompt of text alone."""
+    return columns.media.get("media_bytes", _null(columns))
+
+
+def media_duration(columns: Columns) -> Floats:
+    """Seconds of sound and video in the prompt. Null where there is none, or its length is not known."""
+    return columns.media.get("media_s", _null(columns))
+
+
+def image_tokens(columns: Columns) -> Floats:
+    """Input tokens that the server says are of images. Null where it does not tell them apart: no tokenizer of ours
+    can count them."""
+    return columns.media.get("image_tokens", _null(columns))
+
+
+def audio_tokens(columns: Columns) -> Floats:
+    """Input tokens that the server says are of sound. Null where it does not tell them apart."""
+    return columns.media.get("audio_tokens", _null(columns))
+
+
+def video_tokens(columns: Columns) -> Floats:
+    """Input tokens that the server says are of video. Null where it does not tell them apart."""
+    return columns.media.get("video_tokens", _null(columns))
+
+
+def _null(columns: Columns) -> Floats:
+    return np.full(columns.rows, np.nan)
 
 
 def icl(found: Gaps) -> tuple[Floats, Ints]:
@@ -337,9 +393,10 @@ class Totals:
     and those of them that met every objective (None: no objectives). `tokens_out` arrived inside the window;
     `tokens_in` are of requests whose first token did (`…_failed`: those of them whose request did not end well);
     `completed_tokens_*` are of the completed requests (cached: None where the server does not tell); `completed_inputs`
-    are what they embedded or ranked (None: the stage generates text). `sound` is what they heard or spoke (None:
-    nothing of the kind). `in_flight_s` is the area under the in-flight curve.
-    `usd_per_hour` is the price of all instances; `usd_for_tokens` what the completed requests cost at token prices,
+    are what they embedded or ranked, `completed_images` what they made, `sound` what they heard or spoke (None: the
+    stage does nothing of the kind). `images_in` and `media_bytes` are of the requests sent inside the window (None:
+    they were text alone). `in_flight_s` is the area under the in-flight curve.
+    `usd_per_hour` is the price of all instances; `usd_for_tokens` what the completed requests cost by what they used,
     `usd_wasted` what those that failed or were cancelled did. `sessions_finished` and `sessions_failed` ended inside
     the window (None: there are none).
     """
@@ -366,11 +423,15 @@ class Totals:
     usd_wasted: float = 0.0
     sessions_finished: int | None = None
     sessions_failed: int | None = None
+    completed_images: float | None = None
+    images_in: float | None = None
+    media_bytes: float | None = None
 
     @property
     def makes_text(self) -> bool:
-        """Whether its requests are for text of a model's own, whose tokens count; else for vectors, ranks or sound."""
-        return self.completed_inputs is None and self.sound is None
+        """Whether its requests are for text of a model's own, whose tokens count; else for vectors, ranks, images or
+        sound."""
+        return self.completed_inputs is None and self.completed_images is None and self.sound is None
 
 
 def ratio(numerator: float | None, denominator: float | None) -> float | None:
@@ -399,7 +460,8 @@ def transactions_per_minute(totals: Totals) -> float | None:
 def output_tokens_per_s(totals: Totals) -> float | None:
     """Output tokens whose chunk arrived inside the window ÷ window: by token time, not by request end. Where the
     server's count of a request differs from the sum over its chunks, each of its chunks is weighted by their ratio.
-    Null where inputs were embedded or ranked, which makes no token, and where sound was transcribed or made."""
+    Null where inputs were embedded or ranked, which makes no token, and where images or sound were made, or sound was
+    transcribed."""
     return ratio(totals.tokens_out, totals.window_s) if totals.makes_text else None
 
 
@@ -460,6 +522,32 @@ def price_per_1m_characters(totals: Totals) -> float | None:
     if totals.usd_for_tokens is not None:
         return ratio(totals.usd_for_tokens * 1e6, totals.sound.characters)
     return None if totals.usd_per_hour is None else ratio(totals.usd_per_hour / 3600 * 1e6, characters_per_s(totals))
+def images_per_minute(totals: Totals) -> float | None:
+    """60 × images of the requests that completed successfully inside the window ÷ window. Null where none are made. An
+    answer with fewer images than were asked for, or one that is no image, is a failure, and none of its images
+    counts."""
+    return None if totals.completed_images is None else ratio(60 * totals.completed_images, totals.window_s)
+
+
+def price_per_1k_images(totals: Totals) -> float | None:
+    """Of the images of the requests that ended well inside the window. Hourly: price per hour × instances ÷ 60 ÷ images
+    a minute × 1,000. Priced by the image: 1,000 × that price. Token-priced: what their tokens cost ÷ those images ×
+    1,000. Null where none are made, and when the price is unknown."""
+    if totals.usd_for_tokens is not None:
+        return ratio(totals.usd_for_tokens * 1e3, totals.completed_images)
+    return None if totals.usd_per_hour is None else ratio(totals.usd_per_hour / 60 * 1e3, images_per_minute(totals))
+
+
+def images_in_per_s(totals: Totals) -> float | None:
+    """Images in the prompts of the requests that were sent inside the window, and ended well, ÷ window. Null where
+    prompts are text alone."""
+    return ratio(totals.images_in, totals.window_s)
+
+
+def media_bytes_per_s(totals: Totals) -> float | None:
+    """Bytes of images, sound and video, as files, in the prompts of the requests that were sent inside the window, and
+    ended well, ÷ window. Null where prompts are text alone."""
+    return ratio(totals.media_bytes, totals.window_s)
 
 
 def output_tokens_per_s_per_accelerator(totals: Totals) -> float | None:
@@ -616,6 +704,22 @@ _REQUEST = [
            live=per_record.characters),
     Metric("stalls", "Playback stalls", "stalls", "stalls", "request", "lower", stalls, live=per_record.stalls),
     Metric("stalled", "Playback standing still", "s", "ms", "request", "lower", stalled, live=per_record.stalled_ns),
+    Metric("images", "Images of a request", "images", "images", "request", None, images, live=per_record.images),
+    Metric("ttfi", "Time to first image", "s", "s", "request", "lower", ttfi, live=per_record.ttfi_ns),
+    Metric("time_per_image", "Time per image", "s", "s", "request", "lower",
+           time_per_image, live=per_record.time_per_image_ns),
+    Metric("images_in", "Images in a prompt", "images", "images", "request", None,
+           images_in, live=per_record.images_in),
+    Metric("media_bytes", "Media of a prompt", "bytes", "bytes", "request", None,
+           media_bytes, live=per_record.media_bytes),
+    Metric("media_duration", "Sound and video in a prompt", "s", "s", "request", None,
+           media_duration, live=per_record.media_ns),
+    Metric("image_tokens", "Image tokens", "tokens", "tokens", "request", None,
+           image_tokens, live=per_record.image_tokens),
+    Metric("audio_tokens", "Audio tokens", "tokens", "tokens", "request", None,
+           audio_tokens, live=per_record.audio_tokens),
+    Metric("video_tokens", "Video tokens", "tokens", "tokens", "request", None,
+           video_tokens, live=per_record.video_tokens),
 ]
 _TOKEN = [
     Metric("itl", "ITL", "s", "ms", "token", "lower", itl, live=per_record.itl_ns, family="inter_token_latency"),
@@ -639,6 +743,9 @@ _STAGE = [
     Metric("characters_per_s", "Character throughput", "characters/s", "characters/s", "stage", "higher",
            characters_per_s),
     Metric("stutter_share", "Answers that would stutter", "share", "%", "stage", "lower", stutter_share),
+    Metric("images_per_minute", "Images made per minute", "1/min", "1/min", "stage", "higher", images_per_minute),
+    Metric("images_in_per_s", "Images taken in", "images/s", "images/s", "stage", "higher", images_in_per_s),
+    Metric("media_bytes_per_s", "Media sent", "bytes/s", "bytes/s", "stage", None, media_bytes_per_s),
     Metric("error_rate", "Error rate", "share", "%", "stage", "lower", error_rate),
     Metric("goodput_per_s", "Goodput", "1/s", "1/s", "stage", "higher", goodput_per_s),
     Metric("cached_share", "Cached input tokens", "share", "%", "stage", None, cached_share),
@@ -651,6 +758,7 @@ _STAGE = [
            price_per_audio_minute),
     Metric("price_per_1m_characters", "Price per 1M characters", "USD", "USD", "stage", "lower",
            price_per_1m_characters),
+    Metric("price_per_1k_images", "Price per 1,000 images", "USD", "USD", "stage", "lower", price_per_1k_images),
     Metric("sessions_per_minute", "Sessions finished per minute", "1/min", "1/min", "stage", "higher",
            sessions_per_minute),
     Metric("session_finished_share", "Sessions finished", "share", "%", "stage", "higher", session_finished_share),

@@ -113,7 +113,10 @@ def e2e_with_checks_ns(record: Record) -> int | None:
 
 
 def input_tokens(record: Record) -> int | None:
-    return record.prompt_tokens if record.input_tokens is None else record.input_tokens
+    """The server's count; else the prompt's, which holds no token of images, sound and video."""
+    if record.input_tokens is not None or record.media_bytes is not None:
+        return record.input_tokens
+    return record.prompt_tokens
 
 
 def output_tokens(record: Record) -> int | None:
@@ -152,6 +155,41 @@ def stalls(record: Record) -> int | None:
 
 def stalled_ns(record: Record) -> int | None:
     return record.stalled_ns
+def images(record: Record) -> int | None:
+    return record.images
+
+
+def ttfi_ns(record: Record) -> int | None:
+    return None if record.images is None else _between(record.send_ns, record.first_output_ns)
+
+
+def time_per_image_ns(record: Record) -> int | None:
+    whole_ns = e2e_ns(record)
+    return round(whole_ns / record.images) if whole_ns is not None and record.images else None
+
+
+def images_in(record: Record) -> int | None:
+    return record.images_in
+
+
+def media_bytes(record: Record) -> int | None:
+    return record.media_bytes
+
+
+def media_ns(record: Record) -> int | None:
+    return None if record.media_s is None else round(record.media_s * 1e9)
+
+
+def image_tokens(record: Record) -> int | None:
+    return record.image_tokens
+
+
+def audio_tokens(record: Record) -> int | None:
+    return record.audio_tokens
+
+
+def video_tokens(record: Record) -> int | None:
+    return record.video_tokens
 
 
 def _between(begun_ns: int | None, ended_ns: int | None) -> int | None:

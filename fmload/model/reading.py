@@ -42,24 +42,30 @@ def calls_json(calls: Sequence[ToolCall]) -> dict[str, Any]:
 
 
 class Batch(NamedTuple):
-    """What a whole answer holds for the inputs of its request: vectors, or the scores of a ranking.
+    """What an answer holds that is no text: vectors, the scores of a ranking, or images.
 
-    `indices` are the inputs that they say they are of, where they say so; `dimensions` the lengths of the vectors.
+    `indices` are the inputs that they say they are of, where they say so; `dimensions` the lengths of the vectors,
+    `sizes` width and height of the images, where they are there to be read. Of a stream, `parts` are the offsets at
+    which each part (a partial image or a whole one) was complete, and `end` is that of the last whole one.
     """
 
     held: int
     indices: Sequence[int] = ()
     dimensions: Sequence[int] = ()
+    sizes: Sequence[tuple[int, int]] = ()
+    parts: Sequence[int] = ()
+    end: int | None = None
 
 
 class Expected(NamedTuple):
     """What an answer to a request of so many `inputs` has to hold: `wanted` vectors, of so many numbers where that is
-    known, or results."""
+    known, or results; or so many images, of a width and height where those were asked for."""
 
-    what: Literal["vectors", "results"]
+    what: Literal["vectors", "results", "images"]
     inputs: int
     wanted: int
     dimension: int | None = None
+    size: tuple[int, int] | None = None
 
 
 class ExpectedTranscript(NamedTuple):
@@ -119,9 +125,12 @@ class Reading:
     remark: str | None = None
     response_id: str | None = None  # the server's name for the answer, where a later request may go on from it
     tool_calls: list[ToolCall] = field(default_factory=list)
-    batch: Batch | None = None  # of an endpoint that embeds or ranks: it generates nothing, and has no chunks
+    batch: Batch | None = None  # of an endpoint that embeds, ranks or makes images: it generates no text, no chunks
     transcript: Transcript | None = None  # of one that was sent sound; its text is in `chunks`
     speech: Speech | None = None  # of one that speaks
+    image_tokens: int | None = None  # of the input, where the server tells kinds apart
+    audio_tokens: int | None = None
+    video_tokens: int | None = None
 
     def said(self, channel: Channel) -> str:
         """All text of one channel."""

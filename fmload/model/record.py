@@ -16,17 +16,21 @@ import pyarrow as pa
 
 from fmload.model.outcome import Outcome
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 # 1  first version
 # 2  chunk_tokens_known, choices, remark, cache_write_tokens, cache_write_1h_tokens; outcome `client`; tokens_source
 #    `approximate`
 # 3  inputs
 # 4  audio_in_s, audio_out_s, characters, first_output_ns, stalls, stalled_ns
+# 5  images, images_in, pixels_in, media_s, media_bytes, image_tokens, audio_tokens, video_tokens
 
 # Keys of `detail` under which a worker notes what is its own: content-safety checks, and a scenario's place of the
 # request (user, name, session, turn, step).
 SAFE_CHECK = "safe_check"
 SCENARIO = "scenario"
+
+# What a record says of the images, the sound and the video in its prompt.
+MEDIA = ("images_in", "pixels_in", "media_s", "media_bytes", "image_tokens", "audio_tokens", "video_tokens")
 
 Stamp = Literal["kernel", "user"]
 TokensSource = Literal["server", "tokenizer", "approximate", "chunks"]
@@ -80,13 +84,22 @@ class Record:
     audio_in_s: float | None = None  # seconds of sound that were sent, to be transcribed
     audio_out_s: float | None = None  # seconds of sound in an answer that speaks; None where its form does not tell
     characters: int | None = None  # of the text that is to be spoken; of what was sent as sound: of its transcript
-    first_output_ns: int | None = None  # first sound of an answer that speaks, first text of a streamed transcript
+    first_output_ns: int | None = None  # first sound of an answer that speaks; of a stream, the first image or text
     stalls: int | None = None  # times at which playback of the answer would have run dry, and for how long in all
     stalled_ns: int | None = None
+    images: int | None = None  # that the request is to make; None: it makes none
+    images_in: int | None = None  # images in the prompt; None: the prompt is text alone
+    pixels_in: int | None = None  # of all of them, where their sizes are known
+    media_s: float | None = None  # of sound and video in the prompt
+    media_bytes: int | None = None  # of all images, sound and video in the prompt, as files
+    image_tokens: int | None = None  # of the input, by the server
+    audio_tokens: int | None = None
+    video_tokens: int | None = None
 
 
 COLUMNS = tuple(column.name for column in fields(Record))
-_WIDTHS = tuple(len(COLUMNS) - added for added in (12, 7, 6, 0))  # of schemas 1 to 4: columns are added at the end
+_ADDED = ("chunk_tokens_known", "inputs", "audio_in_s", "images")  # the first column of each schema, added at the end
+_WIDTHS = (*map(COLUMNS.index, _ADDED), len(COLUMNS))
 _LISTS = {"chunk_ns": "q", "chunk_tokens": "i", "chunk_censored": "b"}
 _dictionary = pa.dictionary(pa.int32(), pa.string())
 _TYPES: dict[str, pa.DataType] = {
@@ -96,8 +109,9 @@ _TYPES: dict[str, pa.DataType] = {
     "stage": pa.int32(), "status": pa.int32(), "reads": pa.int32(),
     **dict.fromkeys(("prompt_tokens", "max_output_tokens", "input_tokens", "output_tokens", "cached_tokens",
                      "reasoning_tokens", "cache_write_tokens", "cache_write_1h_tokens", "inputs", "characters",
-                     "stalls"), pa.int32()),
-    **dict.fromkeys(("audio_in_s", "audio_out_s"), pa.float64()),
+                     "stalls", "images", "images_in", "image_tokens", "audio_tokens", "video_tokens"), pa.int32()),
+    **dict.fromkeys(("audio_in_s", "audio_out_s", "media_s"), pa.float64()),
+    **dict.fromkeys(("pixels_in", "media_bytes"), pa.int64()),
     **dict.fromkeys(("scheduled_ns", "send_ns", "connected_ns", "headers_ns", "first_token_ns", "first_answer_ns",
                      "last_token_ns", "end_ns", "lag_max_ns", "lag_sum_ns", "first_output_ns", "stalled_ns"),
                     pa.int64()),

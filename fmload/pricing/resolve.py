@@ -27,7 +27,8 @@ _BY_HOUR, _BY_TOKEN = _OWN_PRICE.format(how="hourly: …"), _OWN_PRICE.format(ho
 
 @dataclass(frozen=True, slots=True)
 class Pricing:
-    """How an endpoint is paid for: by the hour (all its instances) or by the token. `source` says whence, and when.
+    """How an endpoint is paid for: by the hour (all its instances), or by the token or image. `source` says whence, and
+    when.
 
     The token prices are USD per million; a cached or written token without a price of its own costs what input costs.
     `steps` are the prices of longer inputs.
@@ -46,6 +47,7 @@ class Pricing:
     cache_write_1h_per_1m: float | None = None
     per_audio_minute: float | None = None
     per_1m_characters: float | None = None
+    per_image: float | None = None
     steps: tuple[Rates, ...] = ()
     model: str | None = None
     tier: str | None = None
@@ -55,8 +57,9 @@ class Pricing:
 
     @property
     def by_token(self) -> bool:
-        """True when what is used is paid for (tokens, sound, characters), not hours."""
-        return any(each is not None for each in (self.output_per_1m, self.per_audio_minute, self.per_1m_characters))
+        """True when what is used is paid for (tokens, sound, characters, images), not hours."""
+        return any(each is not None for each in (self.output_per_1m, self.per_audio_minute, self.per_1m_characters,
+                                                 self.per_image))
 
     @property
     def rates(self) -> tuple[Rates, ...]:
@@ -94,6 +97,7 @@ class Price:
     cache_write_1h_per_1m: float | None = None
     per_audio_minute: float | None = None
     per_1m_characters: float | None = None
+    per_image: float | None = None
     model: str | None = None
     tier: str | None = None
 
@@ -164,7 +168,7 @@ def resolve(terms: Terms, table: PriceTable) -> Pricing | Unpriced:
     if price.hourly is not None:
         return Pricing(RUN_FILE, price.hourly * count, price.instance_type or terms.instance_type, count, purchase,
                        where)
-    if any(getattr(price, key) is not None for key in (*_TOKEN_PRICES, *_SOUND_PRICES)):
+    if any(getattr(price, key) is not None for key in (*_TOKEN_PRICES, *_OTHER_PRICES)):
         return _given(price, terms, where, count)
     machine = price.instance_type or (terms.instance_type if price.model is None else None)
     if machine is not None and terms.sagemaker and not machine.startswith("ml."):
@@ -179,7 +183,7 @@ def resolve(terms: Terms, table: PriceTable) -> Pricing | Unpriced:
 
 
 _TOKEN_PRICES = ("input_per_1m", "output_per_1m", "cached_input_per_1m", "cache_write_per_1m", "cache_write_1h_per_1m")
-_SOUND_PRICES = ("per_audio_minute", "per_1m_characters")
+_OTHER_PRICES = ("per_audio_minute", "per_1m_characters", "per_image")
 
 
 def _given(price: Price, terms: Terms, where: str | None, count: int) -> Pricing | Unpriced:
@@ -187,7 +191,7 @@ def _given(price: Price, terms: Terms, where: str | None, count: int) -> Pricing
     if lacking and any(getattr(price, key) is not None for key in _TOKEN_PRICES):
         return Unpriced(f"price gives token prices, but no {lacking[0]}", f"add {lacking[0]}; 0 where it costs nothing")
     return Pricing(RUN_FILE, region=where, instance_type=price.instance_type or terms.instance_type, count=count,
-                   **{key: getattr(price, key) for key in (*_TOKEN_PRICES, *_SOUND_PRICES)})
+                   **{key: getattr(price, key) for key in (*_TOKEN_PRICES, *_OTHER_PRICES)})
 
 
 def _by_hour(name: str, count: int, purchase: str, region: str | None, table: PriceTable) -> Pricing | Unpriced:

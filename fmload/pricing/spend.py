@@ -28,17 +28,19 @@ class Billed:
     written_1h: Any = 0.0
     audio_s: Any = 0.0
     characters: Any = 0.0
+    images: Any = 0.0  # that were made
 
 
 def billed(*, sent: Bools, status: Floats, input_tokens: Floats, prompt_tokens: Floats, output_tokens: Floats,
            chunk_tokens: Floats, cached: Floats, written: Floats, written_1h: Floats,
-           audio_in_s: Floats, audio_out_s: Floats, characters: Floats) -> Billed:
+           audio_in_s: Floats, audio_out_s: Floats, characters: Floats, images: Floats) -> Billed:
     """The tokens of each request that are billed, whatever became of it. NaN is null.
 
     The server's own counts where it tells them. Where it does not, as in a stream that broke off: the prompt of every
     request that was sent and not refused (a status of 400 or more), and the tokens that had arrived. What came from a
     cache and what was written to one came in, whatever the count of the input says. Sound and characters are those of
-    every request that was sent and not refused: sound that was sent, or as much as came.
+    every request that was sent and not refused: sound that was sent, or as much as came; images as many as were asked
+    for.
     """
     taken = sent & ~(status >= 400)
     unread = np.where(taken, np.nan_to_num(prompt_tokens), 0.0)
@@ -48,7 +50,8 @@ def billed(*, sent: Bools, status: Floats, input_tokens: Floats, prompt_tokens: 
     tokens_in = np.where(np.isnan(input_tokens), unread, input_tokens)
     tokens_out = np.nan_to_num(np.where(np.isnan(output_tokens), chunk_tokens, output_tokens))
     read, put, put_1h = (np.nan_to_num(each) for each in (cached, written, written_1h))
-    return Billed(np.maximum(tokens_in, read + put), tokens_out, read, put, put_1h, sound, spoken)
+    made = np.where(taken, np.nan_to_num(images), 0.0)
+    return Billed(np.maximum(tokens_in, read + put), tokens_out, read, put, put_1h, sound, spoken, made)
 
 
 def usd_of_tokens(pricing: Pricing, tokens_in: Any, tokens_out: Any, cached: Any = 0.0, written: Any = 0.0,
@@ -82,7 +85,8 @@ def usd_of(pricing: Pricing, counts: Billed) -> Any:
     return (usd_of_tokens(pricing, counts.tokens_in, counts.tokens_out, counts.cached, counts.written,
                           counts.written_1h)
             + counts.audio_s * (pricing.per_audio_minute or 0.0) / 60
-            + counts.characters * (pricing.per_1m_characters or 0.0) / 1e6)
+            + counts.characters * (pricing.per_1m_characters or 0.0) / 1e6
+            + counts.images * (pricing.per_image or 0.0))
 
 
 def without_cache(counts: Billed) -> Billed:

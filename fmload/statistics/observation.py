@@ -9,16 +9,18 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 
 import numpy as np
 
 from fmload.metrics import definitions as metrics
+from fmload.metrics import per_record
 from fmload.metrics.definitions import METRICS, Bools, Columns, Floats, Ints
 from fmload.model.outcome import NEITHER
-from fmload.model.record import Record, unpack
+from fmload.model.record import MEDIA, Record, unpack
 from fmload.results import answers, sessions
 from fmload.statistics.observed_sessions import SeenSessions
 from fmload.statistics.observed_sessions import Told as ToldSession
@@ -166,17 +168,18 @@ def columns_of(told: Sequence[Told]) -> Columns:
         return np.array([np.nan if (value := getattr(record, name)) is None else float(value - offset - origin)
                          for record, offset in told])
 
-    def numbers(name: str, otherwise: str | None = None) -> Floats:
-        found = ((getattr(record, name), getattr(record, otherwise) if otherwise else None) for record, _ in told)
-        return np.array([np.nan if (value := first if first is not None else second) is None else float(value)
-                         for first, second in found])
+    def computed(of: Callable[[Record], float | None]) -> Floats:
+        return np.array([np.nan if (value := of(record)) is None else float(value) for record, _ in told])
+
+    def numbers(name: str) -> Floats:
+        return computed(attrgetter(name))
 
     counts = np.array([len(record.chunk_ns) for record, _ in told], dtype=np.int64)
     shifts = np.repeat(np.array([offset + origin for _, offset in told], dtype=np.int64), counts)
     return Columns(
         scheduled_ns=instants("scheduled_ns"), send_ns=instants("send_ns"), first_token_ns=instants("first_token_ns"),
         first_answer_ns=instants("first_answer_ns"), last_token_ns=instants("last_token_ns"),
-        end_ns=instants("end_ns"), input_tokens=numbers("input_tokens", "prompt_tokens"),
+        end_ns=instants("end_ns"), input_tokens=computed(per_record.input_tokens),
         output_tokens=numbers("output_tokens"), cached_tokens=numbers("cached_tokens"),
         streamed=np.array([record.streamed for record, _ in told], dtype=bool),
         chunk_offsets=np.concatenate([[0], np.cumsum(counts)]),
@@ -185,7 +188,8 @@ def columns_of(told: Sequence[Told]) -> Columns:
         chunk_censored=_flat([record.chunk_censored for record, _ in told], np.int8).astype(bool),
         chunk_tokens_known=np.array([record.chunk_tokens_known for record, _ in told], dtype=bool),
         choices=np.array([record.choices for record, _ in told], dtype=np.int64),
-        reasoning_tokens=numbers("reasoning_tokens"))
+        reasoning_tokens=numbers("reasoning_tokens"), inputs=numbers("inputs"), images=numbers("images"),
+        first_output_ns=instants("first_output_ns"), media={name: numbers(name) for name in MEDIA})
 
 
 def _flat(lists: Sequence[Sequence[int]], kind: type[np.signedinteger]) -> Ints:

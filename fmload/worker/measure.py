@@ -27,7 +27,7 @@ from fmload.endpoints.failures import http_failure
 from fmload.endpoints.usage import Counts, bound
 from fmload.model.outcome import Failure
 from fmload.model.prompt import Prompt
-from fmload.model.reading import Chunk, Reading
+from fmload.model.reading import Batch, Chunk, Reading
 from fmload.model.record import Record
 from fmload.wire.exchange import Address, Exchange, ReadMark, Wire
 from fmload.worker import sound
@@ -107,8 +107,7 @@ def _read_into(record: Record, endpoint: Endpoint, exchange: Exchange, wanted: W
     reading, error = _read(endpoint, exchange)
     _note_exchange(record, exchange)
     try:
-        if reading.batch is not None and exchange.marks:
-            record.last_token_ns = exchange.marks[-1].ns
+        _note_batch(record, reading.batch, exchange.marks)
         if reading.transcript is not None or reading.speech is not None:
             sound.note(record, reading, exchange)
         else:
@@ -186,6 +185,21 @@ def _note_chunks(record: Record, chunks: Sequence[Chunk], marks: Sequence[ReadMa
             break
 
 
+def _note_batch(record: Record, batch: Batch | None, marks: Sequence[ReadMark]) -> None:
+    """The instants of an answer that is no text: its last byte, or those of the parts of a stream."""
+    if batch is None or not marks:
+        return
+    if batch.parts:
+        record.first_output_ns = _instant(batch.parts[0], marks)
+    if not batch.parts or batch.end is not None:
+        record.last_token_ns = marks[-1].ns if batch.end is None else _instant(batch.end, marks)
+
+
+def _instant(end: int, marks: Sequence[ReadMark]) -> int:
+    """When the byte before offset `end` had come."""
+    return next((mark.ns for mark in marks if mark.end >= end), marks[-1].ns)
+
+
 def arrivals(chunks: Sequence[Chunk], marks: Sequence[ReadMark]) -> tuple[array[int], array[int]]:
     """Arrival of every chunk, and whether it is censored (1) or exact (0). Both ascend in their offsets.
 
@@ -214,6 +228,8 @@ def _note_reading(record: Record, reading: Reading) -> None:
     if reading.finish_reason is not None:
         reason = reading.finish_reason
         record.finish_reason = reason if reason in _PLAIN_REASONS else redact(reason)[:_MAX_REASON]
+    record.image_tokens, record.audio_tokens, record.video_tokens = (
+        reading.image_tokens, reading.audio_tokens, reading.video_tokens)
     record.chunk_tokens_known, record.choices, record.remark = (
         reading.chunk_tokens_known, reading.choices, _short(reading.remark))
     if record.output_tokens is None and reading.chunks and reading.transcript is None:

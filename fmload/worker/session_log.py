@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import orjson
 
+from fmload.metrics.per_record import input_tokens
 from fmload.model.record import Record
 from fmload.model.session import Session, SessionOutcome, Span, covered_ns, critical_path
 
@@ -42,7 +43,7 @@ class SessionLog:
         self._cut |= cut
         self._failed += record.outcome != "ok"
         self._lost |= record.outcome != "ok" and not cut and not made_good
-        tokens = record.input_tokens or record.prompt_tokens
+        tokens = input_tokens(record)
         self._context = max(filter(None, (self._context, tokens)), default=None)
         if record.send_ns is not None:
             end_ns = record.last_token_ns or record.end_ns or record.send_ns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fmload.endpoints.images_answer import mismatch as other_images
 from fmload.endpoints.inputs_answer import mismatch as other_inputs
 from fmload.model.outcome import Failure
 from fmload.model.reading import Expected, ExpectedSpeech, ExpectedTranscript, Reading, Transcript
@@ -16,6 +17,8 @@ _OFF = 0.1  # of the sound; formats pad it
 def asked(wanted: Wanted | None) -> dict[str, Any]:
     """What a record says of the request, whatever becomes of it."""
     match wanted:
+        case Expected("images"):
+            return {"images": wanted.wanted}
         case Expected():
             return {"inputs": wanted.inputs}
         case ExpectedTranscript():
@@ -28,6 +31,8 @@ def asked(wanted: Wanted | None) -> dict[str, Any]:
 def mismatch(reading: Reading, wanted: Wanted) -> Failure | None:
     """Why an answer is not one to its request; None where it is."""
     match wanted:
+        case Expected("images"):
+            return other_images(reading.batch, wanted)
         case Expected():
             return other_inputs(reading.batch, wanted)
         case ExpectedTranscript():

@@ -201,11 +201,16 @@ def _figures(results: Sequence[StageResult]) -> list[Column]:
     return [
         *latencies, Column("tokens/s", _figure("output_tokens_per_s", formats.significant)),
         Column("inputs/s", _figure("inputs_per_s", formats.significant)),
+        Column("images/min", _figure("images_per_minute", formats.significant)),
+        Column("s/image p50", _percentile("time_per_image", "p50")),
+        Column("first image p50", _percentile("ttfi", "p50")),
+        Column("images in/s", _figure("images_in_per_s", formats.significant)),
         *([Column("tokens in/s", _figure("input_tokens_per_s", formats.significant))] if without_text(results) else []),
         Column("requests/s", _figure("requests_per_s", formats.significant)),
         Column("requests", lambda result: formats.count(result.totals.succeeded + result.totals.failed)),
         Column("errors", _figure("error_rate", formats.percent)),
         Column("$/10k", _figure("price_per_10k_transactions", formats.usd)),
         Column("$/1M out", _figure("price_per_1m_output_tokens", formats.usd)),
-        Column("$/1M inputs", _figure("price_per_1m_inputs", formats.usd)), Column("objectives", _met),
+        Column("$/1M inputs", _figure("price_per_1m_inputs", formats.usd)),
+        Column("$/1k images", _figure("price_per_1k_images", formats.usd)), Column("objectives", _met),
         Column("audit", lambda result: Text(result.audit, _COLORS.get(result.audit, "")))]

@@ -39,6 +39,8 @@ class Evidence:
     echo_like: int = 0  # of the outputs over max_tokens: at least as long as their prompt
     echo_correlation: float | None = None  # of output and input lengths, where nearly all outputs are the longer
     prompt_tokens_compared: int = 0
+    with_media: int = 0  # of the successful, those whose prompts hold images, sound or video
+    media_uncounted: int = 0  # of those, the ones whose input the server does not count
     prompt_tokens_difference_mean: float | None = None  # server's count ÷ client's count − 1
     template_tokens: float | None = None  # server's count − client's count, where it is the same of every prompt
     tokens_source: Mapping[str, int] = field(default_factory=dict)
@@ -163,12 +165,14 @@ def _token_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
     given, made, limit, counted = (table[name][good] for name in ("input_tokens", "tokens_of_choice",
                                                                   "max_output_tokens", "prompt_tokens"))
     told = table["server_input_tokens"][good]
-    compared = ~np.isnan(told) & (counted > 0)
+    of_text = np.isnan(table["media_bytes"][good])  # no tokenizer of ours counts images, sound and video
+    compared = ~np.isnan(told) & (counted > 0) & of_text
     difference = told[compared] / counted[compared] - 1
     with np.errstate(invalid="ignore"):
         return {"over_max_tokens": int((made > limit).sum()), "with_max_tokens": int((~np.isnan(limit)).sum()),
                 "echo_like": _echo_like(given, made, limit), "echo_correlation": _echo_correlation(given, made),
-                "prompt_tokens_compared": int(compared.sum()),
+                "prompt_tokens_compared": int(compared.sum()), "with_media": int((~of_text).sum()),
+                "media_uncounted": int((~of_text & np.isnan(told)).sum()),
                 "prompt_tokens_difference_mean": float(difference.mean()) if len(difference) else None,
                 "template_tokens": _same_of_all(told[compared] - counted[compared], table["prompt"][good][compared])}
 

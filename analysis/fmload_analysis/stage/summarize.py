@@ -318,8 +318,9 @@ def _totals(gathered: _Gathering, table: Mapping[str, Any], requests: Requests, 
         completed_tokens_out=float(np.nansum(table["output_tokens"][completed])),
         completed_tokens_cached=float(cached.sum()) if len(cached) else None,
         completed_inputs=float(np.nansum(table["inputs"][completed])) if embeds.any() else None,
-        sound=_sound(table, completed),
-        in_flight_s=float(area) / NS, accelerators=endpoint.accelerators)
+        completed_images=float(np.nansum(table["images"][completed])) if np.isfinite(table["images"]).any() else None,
+        images_in=_sent(table["images_in"], requests), media_bytes=_sent(table["media_bytes"], requests),
+        sound=_sound(table, completed), in_flight_s=float(area) / NS, accelerators=endpoint.accelerators)
 
 
 def _sound(table: Mapping[str, Any], completed: Bools) -> SoundTotals | None:
@@ -332,6 +333,11 @@ def _sound(table: Mapping[str, Any], completed: Bools) -> SoundTotals | None:
         spoken=not heard.any(), audio_s=float(seconds.sum()) if np.isfinite(seconds).all() else None,
         characters=float(np.nansum(table["characters"][completed])),
         played=int(played.sum()), stuttered=int((table["stalls"][played] > 0).sum()))
+
+
+def _sent(values: Floats, requests: Requests) -> float | None:
+    """The sum over the requests that were sent inside the window and ended well; None where none has any."""
+    return float(np.nansum(values[requests.succeeded])) if np.isfinite(values).any() else None
 
 
 def _distributions(gathered: _Gathering, requests: Requests, totals: Totals,

@@ -82,13 +82,16 @@ def _sentence(best: StageResult, other: StageResult | None, saving: float | None
 
 
 def _size(result: StageResult) -> str:
-    """What a request is: `550 tokens in and 150 out`, or `16 inputs of 1,600 tokens in all, 450 inputs a second`."""
+    """What a request is: `550 tokens in and 150 out`, `16 inputs of 1,600 tokens in all, 450 inputs a second`, or `4
+    images a request, 12 images a minute`."""
     tokens_in, tokens_out = result.value("input_tokens_mean") or 0, result.value("output_tokens_mean") or 0
-    if not result.embeds:
+    made = result.product
+    if made is None:
         return f"{tokens_in:.0f} tokens in and {tokens_out:.0f} out"
-    inputs = result.value("inputs_mean") or 0
-    return (f"{inputs:,.4g} {'input' if inputs == 1 else 'inputs'} of {tokens_in:,.0f} tokens a request, "
-            f"{significant(result.value('inputs_per_s') or 0)} inputs a second")
+    each = result.value(made.each) or 0
+    of = f" of {tokens_in:,.0f} tokens" if result.embeds else ""
+    return (f"{each:,.4g} {made.one if each == 1 else made.noun}{of} a request, "
+            f"{significant(result.value(made.rate) or 0)} {made.noun} {made.per}")
 
 
 def rough_counts(result: StageResult) -> str:

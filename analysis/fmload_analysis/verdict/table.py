@@ -15,6 +15,7 @@ from fmload.pricing.resolve import Pricing
 from fmload_analysis.stage.summarize import StageSummary
 from fmload_analysis.verdict.cost import PRICES, Cost
 from fmload_analysis.verdict.objectives import State, Verdict, state_of
+from fmload_analysis.verdict.products import INPUTS, Product, product_of
 
 STATISTICS = ("mean", "p50", "p90", "p95", "p99")
 
@@ -62,9 +63,14 @@ class StageResult:
             self.summary.endpoint.instance_type)
 
     @property
+    def product(self) -> Product | None:
+        """What its requests give in place of text; None where they generate text."""
+        return product_of(self.totals)
+
+    @property
     def embeds(self) -> bool:
         """Whether its requests had inputs to embed or to rank, and made no text."""
-        return self.totals.completed_inputs is not None
+        return self.product is INPUTS
 
     @property
     def transcribes(self) -> bool:
@@ -116,6 +122,12 @@ def without_text(results: Sequence[StageResult]) -> bool:
     return bool(results) and not any(result.totals.makes_text for result in results)
 
 
+def only_product(results: Sequence[StageResult]) -> Product | None:
+    """What all of the stages give; None where one generates text, or gives something else."""
+    found = {result.product for result in results}
+    return found.pop() if len(found) == 1 else None
+
+
 _MEETS = {"met": True, "missed": False, "unknown": "unknown", None: None}
 _LEADING = ("stage", "endpoint", "instance_type", "prompt_set", "concurrency", "achieved_concurrency", "window_s",
             "requests", "errors", "error_rate", "requests_per_s", "transactions_per_minute", "input_tokens_mean",
@@ -141,7 +153,11 @@ _FURTHER = (
     *(f"{metric}_{stat}_s" for metric in ("first_text", "first_audio") for stat in STATISTICS),
     *(f"real_time_factor_{stat}" for stat in STATISTICS), "audio_mean", "characters_mean", "audio_per_s",
     "characters_per_s", "stutter_share", "stalls_mean", "stalled_mean_s", "stalled_p99_s",
-    "price_per_audio_hour", "price_per_audio_minute", "price_per_1m_characters")
+    "price_per_audio_hour", "price_per_audio_minute", "price_per_1m_characters",
+    "images_mean", "images_per_minute", *(f"{metric}_{stat}_s" for metric in ("time_per_image", "ttfi")
+                                          for stat in STATISTICS), "price_per_1k_images",
+    "images_in_mean", "images_in_per_s", "media_bytes_mean", "media_bytes_per_s", "media_duration_mean_s",
+    "image_tokens_mean", "audio_tokens_mean", "video_tokens_mean")
 _EXTENDED = tuple(column for metric in METRICS.further for column in metric.columns(STATISTICS))
 SUMMARY_COLUMNS = (*_LEADING, *_LATENCIES, *_PRICES, "meets_objectives", "audit", *_FURTHER, *_EXTENDED)
 _TEXTS = ("endpoint", "instance_type", "prompt_set", "meets_objectives", "audit", "load_kind", "status",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgpack
 import orjson
 import pytest
 
 from fmload.base.errors import FmloadError
 from fmload.model.prompt import Prompt
-from fmload.model.record import Record, pack, unpack
+from fmload.model.record import COLUMNS, Record, pack, unpack
 from fmload.wire.exchange import Exchange, ReadMark
 from fmload.worker.dispatcher import _check
 from fmload.worker.measure import measure
@@ -58,11 +59,9 @@ def test_a_request_for_text_has_no_inputs() -> None:
 
 
 def test_inputs_travel_and_records_of_schema_2_have_none() -> None:
-    import msgpack
-
     found = record(ANSWER)
     assert unpack(pack(found)).inputs == 2
-    earlier = msgpack.packb(msgpack.unpackb(pack(found))[:-7])
+    earlier = msgpack.packb(msgpack.unpackb(pack(found))[:COLUMNS.index("inputs")])
     assert unpack(earlier).inputs is None
 
 

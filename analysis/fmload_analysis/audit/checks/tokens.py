@@ -31,8 +31,13 @@ def token_counts(facts: Facts) -> Check | None:
     """The server's count of prompt tokens against the client's tokenizer."""
     evidence = facts.summary.evidence
     difference = evidence.prompt_tokens_difference_mean
+    if evidence.media_uncounted:
+        return Check(2, "server's token count = tokenizer's", WARN,
+                     f"{evidence.media_uncounted} prompts hold images, sound or video, and the server does not count "
+                     "their tokens, which no tokenizer here can: their input is not known, and a price by the token is "
+                     "too low.", {"uncounted": evidence.media_uncounted})
     if difference is None:
-        return None
+        return _of_media(evidence.with_media)
     template = evidence.template_tokens
     result = PASS if abs(difference) <= FAR or template is not None else WARN
     why = (f": {template:.0f} more with every one, as a chat template adds." if template is not None
@@ -41,6 +46,14 @@ def token_counts(facts: Facts) -> Check | None:
                  f"Over {evidence.prompt_tokens_compared} requests the server counts {difference:+.1%} prompt tokens "
                  f"against the client's tokenizer{why}",
                  {"difference": difference, "requests": evidence.prompt_tokens_compared})
+
+
+def _of_media(requests: int) -> Check | None:
+    if not requests:
+        return None
+    return Check(2, "server's token count = tokenizer's", NOT_APPLICABLE,
+                 f"{requests} prompts hold images, sound or video, whose tokens no tokenizer here counts: input tokens "
+                 "are the server's word alone.", {"requests": requests})
 
 
 def counted_texts(facts: Facts) -> Check | None:

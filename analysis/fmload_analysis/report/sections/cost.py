@@ -17,6 +17,7 @@ from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.capacity import Capacity, capacities
 from fmload_analysis.verdict.cost import BreakEven, break_even, month_at
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
+from fmload_analysis.verdict.products import PRODUCTS
 from fmload_analysis.verdict.table import without_text
 
 DEMANDS_PER_MINUTE = (1, 10, 100, 1_000, 10_000)
@@ -87,7 +88,8 @@ def _unpriced(analysis: Analysis) -> Iterator[Bullets]:
 def _prices(analysis: Analysis) -> Table:
     columns = [Column("Endpoint", numeric=False), Column("Instance", numeric=False), Column("Count"),
                Column("All instances", "USD/h"), Column("Input", "USD per 1M"), Column("Cached", "USD per 1M"),
-               Column("Cache write", "USD per 1M"), Column("Output", "USD per 1M"), Column("Tier", numeric=False),
+               Column("Cache write", "USD per 1M"), Column("Output", "USD per 1M"), Column("Image", "USD"),
+               Column("Tier", numeric=False),
                Column("Purchase", numeric=False), Column("Region", numeric=False),
                Column("Date", numeric=False), Column("Source", numeric=False, wide=True)]
     rows = []
@@ -99,7 +101,7 @@ def _prices(analysis: Analysis) -> Table:
         rows.append([
             name(endpoint), name(price.instance_type), Cell("" if price.by_token else str(price.count), price.count),
             *map(_usd, (price.usd_per_hour, price.input_per_1m, price.cached_input_per_1m, price.cache_write_per_1m,
-                        price.output_per_1m)), name(_tier(price)),
+                        price.output_per_1m, price.per_image)), name(_tier(price)),
             name("" if price.by_token else price.purchase.replace("_", " ")), name(price.region), name(price.date),
             name(source)])
     return _without_blanks(Table(columns, rows, "**Prices**"))
@@ -128,19 +130,20 @@ def _stages(analysis: Analysis) -> Table:
                Column("Per 10k", "USD"), Column("Per 1M input", "USD", detail=True), Column("Per 1M output", "USD"),
                Column("Per 1M tokens", "USD", "Input and output alike"),
                Column("Per good request", "USD", "Only requests that met every objective are counted", detail=True),
-               Column("Per 1M inputs", "USD", "Texts embedded, or documents ranked")]
+               *(Column(product.price_label, "USD", product.paid) for product in PRODUCTS)]
     rows = []
     for result in analysis.results:
         cost = result.cost
         prices = (cost.stage_usd, cost.price_per_transaction, cost.price_per_1k_transactions,
                   cost.price_per_10k_transactions, cost.price_per_1m_input_tokens, cost.price_per_1m_output_tokens,
-                  cost.price_per_1m_tokens, cost.price_per_good_request, result.value("price_per_1m_inputs"))
+                  cost.price_per_1m_tokens, cost.price_per_good_request,
+                  *(result.value(product.price) for product in PRODUCTS))
         rows.append([*stage_cells(result), cell(stage_s(result.summary.stage), formats.seconds),
                      *(cell(price, formats.usd) for price in prices)])
     table = Table(columns, rows, "**Cost of every stage**")
-    if without_text(analysis.results):
-        return _without(table, "Per 1M output")
-    return table if any(result.embeds for result in analysis.results) else _without(table, "Per 1M inputs")
+    there = {result.product for result in analysis.results}
+    lacking = [product.price_label for product in PRODUCTS if product not in there]
+    return _without(table, *lacking, *(["Per 1M output"] if without_text(analysis.results) else []))
 
 
 def _without(table: Table, *labels: str) -> Table:

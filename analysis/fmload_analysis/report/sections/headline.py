@@ -24,6 +24,7 @@ from fmload_analysis.report.sections.missed import STATE_MARKS, limit_text, limi
 from fmload_analysis.report.sections.stages import AUDIT_MARKS, figure_table
 from fmload_analysis.report.sections.throughput import tradeoff
 from fmload_analysis.verdict.analysis import Analysis, emulated
+from fmload_analysis.verdict.products import PRODUCTS
 from fmload_analysis.verdict.recommend import Recommendation
 from fmload_analysis.verdict.table import StageResult
 
@@ -114,7 +115,7 @@ def _card(found: Recommendation, analysis: Analysis, shown: Sequence[tuple[str, 
     cost = best.cost
     prices = (("Per 10k transactions", "price_per_10k_transactions", cost.price_per_10k_transactions),
               ("Per 1M output tokens", "price_per_1m_output_tokens", cost.price_per_1m_output_tokens),
-              ("Per 1M inputs", "price_per_1m_inputs", best.value("price_per_1m_inputs")),
+              *((product.price_label, product.price, best.value(product.price)) for product in PRODUCTS),
               *((("Per 1M input tokens", "price_per_1m_input_tokens", cost.price_per_1m_input_tokens),)
                 if best.embeds else ()))
     facts = [*(Fact(label, text(usd, formats.usd), *_judged(best, name)) for label, name, usd in prices
@@ -156,9 +157,11 @@ def _badge(best: StageResult) -> Fact:
 
 def _throughputs(best: StageResult) -> list[Fact]:
     output = Fact("Output throughput", f"{text(best.value('output_tokens_per_s'), formats.significant)} tokens/s")
-    inputs = Fact("Inputs", f"{text(best.value('inputs_per_s'), formats.significant)}/s",
-                  f"{text(best.value('input_tokens_per_s'), formats.significant)} tokens/s")
-    return [inputs if best.embeds else output,
+    if (made := best.product) is not None:
+        more = (f"{text(best.value('input_tokens_per_s'), formats.significant)} tokens/s" if best.embeds else
+                f"{text(best.value(made.each), formats.significant)} a request")
+        output = Fact(made.title, f"{text(best.value(made.rate), formats.significant)} {made.per}", more)
+    return [output,
             Fact("Requests", f"{text(best.value('requests_per_s'), formats.significant)}/s",
                  f"{text(best.value('transactions_per_minute'), formats.significant)} a minute")]
 

@@ -14,7 +14,7 @@ from fmload_analysis.document.questions import STAGES
 from fmload_analysis.report.sections.missed import STATE_MARKS
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, lines, stage_cells
-from fmload_analysis.verdict.table import StageResult, without_text
+from fmload_analysis.verdict.table import StageResult, only_product, without_text
 
 AUDIT_MARKS: dict[str, Mark] = {"PASS": "good", "WARN": "warn", "FAIL": "bad"}
 
@@ -41,6 +41,14 @@ FIGURES = (
     Figure("output_tokens_per_s_per_accelerator", "Output", "tokens/s per accelerator", formats.significant, True),
     Figure("inputs_mean", "Batch", "inputs", lambda value: f"{value:,.4g}"),
     Figure("inputs_per_s", "Inputs", "1/s", formats.significant),
+    Figure("images_mean", "Images", "a request", lambda value: f"{value:,.4g}"),
+    Figure("images_per_minute", "Images", "1/min", formats.significant),
+    Figure("time_per_image_p50", "Image p50", "s", formats.seconds),
+    Figure("ttfi_p50", "First image p50", "s", formats.seconds),
+    Figure("images_in_mean", "Images in", "a prompt", lambda value: f"{value:,.4g}", detail=True),
+    Figure("image_tokens_mean", "Image tokens", "a prompt", formats.count, detail=True),
+    Figure("media_bytes_mean", "Media", "bytes a prompt", formats.count, detail=True),
+    Figure("media_bytes_per_s", "Media", "bytes/s", formats.significant, detail=True),
     Figure("price_per_10k_transactions", "Per 10k", "USD", formats.usd),
     Figure("ttft_p50", "TTFT p50", "ms", formats.milliseconds),
     Figure("ttft_p95", "TTFT p95", "ms", formats.milliseconds, detail=True),
@@ -57,14 +65,19 @@ FIGURES = (
     Figure("price_per_token", "Per token", "USD", formats.usd, detail=True),
     Figure("price_per_1m_output_tokens", "1M output", "USD", formats.usd),
     Figure("price_per_1m_inputs", "1M inputs", "USD", formats.usd),
+    Figure("price_per_1k_images", "1k images", "USD", formats.usd),
 )
-_OF_INPUTS = ("inputs_mean", "inputs_per_s", "price_per_1m_inputs")
+# Shown only where there are such requests.
+_OF_OTHERS = ("inputs_mean", "inputs_per_s", "price_per_1m_inputs", "images_mean", "images_per_minute",
+              "time_per_image_p50", "ttfi_p50", "price_per_1k_images", "images_in_mean", "image_tokens_mean",
+              "media_bytes_mean", "media_bytes_per_s")
 
 
 def figures_of(results: Sequence[StageResult]) -> list[Figure]:
-    """Those of inputs only where there are some; where no stage generates text, none that all stages lack."""
+    """Those of inputs, images and media only where there are some; where no stage generates text, none that all stages
+    lack."""
     bare = without_text(results)
-    return [figure for figure in FIGURES if not (bare or figure.metric in _OF_INPUTS) or any(
+    return [figure for figure in FIGURES if not (bare or figure.metric in _OF_OTHERS) or any(
         result.value(figure.metric) is not None for result in results)]
 
 
@@ -90,8 +103,8 @@ def render(analysis: Analysis) -> Section:
 
 
 def _gist(analysis: Analysis) -> str:
-    what, name, unit = ("inputs", "inputs_per_s", "a second") if without_text(analysis.results) else (
-        "output", "output_tokens_per_s", "tokens/s")
+    made = only_product(analysis.results)
+    what, name, unit = (made.noun, made.rate, made.per) if made else ("output", "output_tokens_per_s", "tokens/s")
     rated = [(rate, result) for result in analysis.results if (rate := result.value(name)) is not None]
     if not rated:
         return ""
@@ -184,10 +197,10 @@ _SHOWN = (
     Figure("tpot_p95", "TPOT p95", "ms", formats.milliseconds),
     Figure("e2e_p50", "E2E p50", "s", formats.seconds), Figure("e2e_p95", "E2E p95", "s", formats.seconds),
     Figure("output_tokens_per_s", "Output", "tokens/s", formats.significant),
-    _BY_NAME["inputs_per_s"],
+    _BY_NAME["inputs_per_s"], _BY_NAME["images_per_minute"], _BY_NAME["time_per_image_p50"], _BY_NAME["ttfi_p50"],
     Figure("requests_per_s", "Requests", "1/s", formats.significant),
     Figure("error_rate", "Errors", "", formats.percent), _BY_NAME["price_per_10k_transactions"],
-    _BY_NAME["price_per_1m_inputs"])
+    _BY_NAME["price_per_1m_inputs"], _BY_NAME["price_per_1k_images"])
 _LESS = ("itl_p95", "tpot_p95", "requests_per_s")  # shown on request where the names take much room
 _NAMES = (Column("Endpoint", numeric=False), Column("Prompts", numeric=False), Column("Load", numeric=False))
 

@@ -8,7 +8,7 @@ from fmload_analysis.document.questions import QUEUE
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.capacity import is_sound
 from fmload_analysis.verdict.naming import lines, stage_name
-from fmload_analysis.verdict.table import StageResult, without_text
+from fmload_analysis.verdict.table import StageResult, only_product
 
 _PER_10K = {"price_per_transaction": 1e4, "price_per_1k_transactions": 10.0, "price_per_10k_transactions": 1.0}
 
@@ -30,9 +30,9 @@ def tradeoff(analysis: Analysis) -> Chart | None:
 
 def _throughput(analysis: Analysis) -> Chart:
     """A line for each endpoint and prompt set, from its lowest to its highest load."""
-    found, bare = lines(analysis), without_text(analysis.results)
-    name = "inputs_per_s" if bare else "output_tokens_per_s"
-    axis = Axis("Inputs", "a second") if bare else Axis("Output", "tokens/s")
+    found, made = lines(analysis), only_product(analysis.results)
+    name = made.rate if made else "output_tokens_per_s"
+    axis = Axis(made.title, made.per) if made else Axis("Output", "tokens/s")
     series = [Series(line.name, [
         Point(rate, latency, tip=stage_name(result)) for result in line.results
         if (rate := result.value(name)) is not None

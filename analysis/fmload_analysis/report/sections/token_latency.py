@@ -38,7 +38,7 @@ def render(analysis: Analysis) -> Section | None:
     for name in (*(OPEN_LOOP if open_loop else ()), *SHOWN, *_differing(measured)):
         blocks += [] if bare and not _has_any(name, measured) else _metric(METRICS[name], measured)
     return Section("token-latency", "Latencies" if bare else "Token latencies", blocks, ONE_USER,
-                   _gist_of_inputs(found) if bare else _gist(found))
+                   _gist_of_others(found) if bare else _gist(found))
 
 
 def _has_any(name: str, measured: Sequence[StageResult]) -> bool:
@@ -66,15 +66,16 @@ def _gist(found: Sequence[Line]) -> str:
     return formats.first(told)
 
 
-def _gist_of_inputs(found: Sequence[Line]) -> str:
-    """The lowest load of each line: how long one user waits for an answer, and of how many inputs."""
+def _gist_of_others(found: Sequence[Line]) -> str:
+    """The lowest load of each line: how long one user waits for an answer, and of how many inputs or images."""
     told = []
     for line in found:
         lowest = line.results[0]
-        e2e, batch = lowest.value("e2e_p50"), lowest.value("inputs_mean")
-        if e2e is not None and batch is not None:
-            told.append(f"{line.name} at {lowest.summary.stage.load_label}: {batch:,.4g} "
-                        f"{'input' if batch == 1 else 'inputs'} after {formats.duration(e2e)} (median).")
+        e2e, made = lowest.value("e2e_p50"), lowest.product
+        each = None if made is None else lowest.value(made.each)
+        if e2e is not None and made is not None and each is not None:
+            told.append(f"{line.name} at {lowest.summary.stage.load_label}: {each:,.4g} "
+                        f"{made.one if each == 1 else made.noun} after {formats.duration(e2e)} (median).")
     return formats.first(told)
 
 
