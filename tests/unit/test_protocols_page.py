@@ -9,7 +9,7 @@ from fmload.plugins import ENDPOINTS
 from tests import protocols
 from tests.conformance import TESTS
 
-INPUTS = {"embeddings", "rerank", "images", "transcription", "speech"}  # have no answers of tokens, and tests of their own
+INPUTS = {"embeddings", "rerank", "images", "transcription", "speech"}  # have tests of their own
 
 
 def test_the_page_is_what_the_tables_say() -> None:
