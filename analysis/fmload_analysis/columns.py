@@ -22,8 +22,8 @@ _SOUND = ("audio_in_s", "audio_out_s", "characters", "stalls", "stalled_ns")
 _BILLED = ("status", "cache_write_tokens", "cache_write_1h_tokens")
 _TEXTS = ("outcome", "stamp", "tokens_source", "finish_reason", "prompt_id", "address")
 READ = ["worker", "streamed", "chunk_ns", "chunk_tokens", "chunk_censored", "chunk_tokens_known", "choices",
-        "headers_ns", "remark", "inputs", "first_output_ns", "images", *MEDIA, *_SOUND, *_INSTANTS, *_NUMBERS, *_BILLED,
-        *_TEXTS]
+        "headers_ns", "remark", "inputs", "tenant", "first_output_ns", "images", *MEDIA, *_SOUND,
+        *_INSTANTS, *_NUMBERS, *_BILLED, *_TEXTS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class Batch:
     remark: NDArrayStr  # what was strange about a count
     checks: Checks | None = None  # None: the run has no safety checks
     notes: list[dict[str, Any] | None] | None = None  # of scenarios and conversations, one a request
+    tenant: NDArrayStr | None = None  # on whose behalf; None: records of an earlier schema
 
 
 def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[str, int]) -> Batch:
@@ -83,7 +84,8 @@ def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[st
     billed = {name: _optional(batch, name) for name in _BILLED}
     return Batch(columns, outcome, stamp, source, finish, prompt, address, counted, told, limit, lag, billed,
                  _instants(batch.column("headers_ns"), shift), remark, checks,
-                 [scenario_of(detail) for detail in details] if details is not None else None)
+                 [scenario_of(detail) for detail in details] if details is not None else None,
+                 _texts(batch.column("tenant")) if "tenant" in batch.schema.names else None)
 
 
 def _chunk_tokens(batch: pa.RecordBatch, counts: Ints) -> tuple[Ints, Bools]:

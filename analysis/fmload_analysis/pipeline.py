@@ -12,8 +12,10 @@ import numpy as np
 
 from fmload.base.errors import EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK
 from fmload.config.goodput import judged_by, limits_of
+from fmload.config.objectives import parse_objectives
 from fmload.metrics.definitions import Ints
 from fmload.model.stage import Stage
+from fmload.plan.tenant_prices import tenant_prices
 from fmload.pricing.resolve import Pricing, Unpriced, options_of, resolve
 from fmload.pricing.table import accelerators_of, load_prices
 from fmload.results.counting import compared
@@ -34,7 +36,13 @@ from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.cost import cost_of, priced, total_usd
 from fmload_analysis.verdict.objectives import Objective, judge
 from fmload_analysis.verdict.recommend import per_instance, per_prompt_set
-from fmload_analysis.verdict.table import StageResult, write_csv
+from fmload_analysis.verdict.table import StageResult, TenantResult, write_csv
+from fmload_analysis.verdict.tenants import (
+    own_verdicts,
+    tenant_results,
+    unpriced_tenants,
+    write_tenants,
+)
 
 
 def analyse(root: Path) -> Analysis:
@@ -42,6 +50,7 @@ def analyse(root: Path) -> Analysis:
     Results(root).refuse_links()
     analysis = analyse_run(open_run(root))
     write_csv(analysis.run.results.summary_csv, analysis.rows())
+    write_tenants(analysis.run.results.tenants_csv, analysis.results)
     auditing.write_audit(analysis.run.results.audit_json, analysis.results)
     if find_spec("fmload_analysis.report.report"):
         from fmload_analysis.report.report import render
@@ -59,17 +68,29 @@ def analyse_run(run: Run) -> Analysis:
     found = {name: resolve(run.endpoint(name).terms, table)
              for name in dict.fromkeys(stage.endpoint for stage in run.stages)}
     pricing = {name: one if isinstance(one, Pricing) else None for name, one in found.items()}
-    prices = {name: Prices(one, options_of(run.endpoint(name).terms, table)) for name, one in pricing.items()}
+    of_tenants = {name: tenant_prices(run.entry(name), run.spec.get("tenants") or (), one, table,
+                                      run.spec.get("region")) for name, one in found.items()}
+    prices = {name: Prices(one, options_of(run.endpoint(name).terms, table), {
+        tenant: own if isinstance(own, Pricing) else None for tenant, own in of_tenants[name].items()})
+        for name, one in pricing.items()}
     health = {stage.stage: health_of(run, stage) for stage in run.stages}
     summaries, again = _summaries(run, _wanted(run, objectives), prices)
-    results = [_result(summary, pricing[summary.stage.endpoint],
+    results = [_result(summary, _priced(prices[summary.stage.endpoint], summary),
                        Given(objectives, health[summary.stage.stage], told_by_server(run, summary.stage),
                              part_of(summary, summaries),
-                             compared(run.results, summary.stage.endpoint, summary.stage.stage)))
+                             compared(run.results, summary.stage.endpoint, summary.stage.stage),
+                             tenant_results(summary, prices[summary.stage.endpoint], summaries)))
                for summary in summaries]
+    unknown = {name: one for name, one in found.items() if isinstance(one, Unpriced)}
     return Analysis(run, tuple(results), objectives, per_prompt_set(results), per_instance(results), health, pricing,
-                    {name: one for name, one in found.items() if isinstance(one, Unpriced)},
-                    {name: one.options for name, one in prices.items()}, _repeated_usd(again, pricing))
+                    unknown | unpriced_tenants(of_tenants, summaries),
+                    {name: one.options for name, one in prices.items()}, _repeated_usd(again, prices))
+
+
+def _priced(prices: Prices, summary: StageSummary) -> Pricing | None:
+    """What a stage is paid by; None, too, where the price of some tenant's requests is not known."""
+    lacking = {name for name, own in prices.of_tenants.items() if own is None}
+    return None if any(one.name in lacking and one.recorded for one in summary.tenants) else prices.pricing
 
 
 def _summaries(run: Run, wanted: Wanted, prices: Mapping[str, Prices],
@@ -89,10 +110,10 @@ def _summaries(run: Run, wanted: Wanted, prices: Mapping[str, Prices],
             [summary for summary in ordered if summary.stage.status == "superseded"])
 
 
-def _repeated_usd(again: Sequence[StageSummary], pricing: Mapping[str, Pricing | None]) -> float | None:
+def _repeated_usd(again: Sequence[StageSummary], prices: Mapping[str, Prices]) -> float | None:
     """What the stages that were broken off, and run again, have cost."""
     costs = (cost_of(priced(one.totals, price, one.spend), price, stage_s(one.stage), one.spend)
-             for one in again if (price := pricing[one.stage.endpoint]) is not None)
+             for one in again if (price := _priced(prices[one.stage.endpoint], one)) is not None)
     return total_usd(list(costs))
 
 
@@ -106,7 +127,9 @@ def _wanted(run: Run, objectives: tuple[Objective, ...]) -> Wanted:
     report = run.spec.get("report") or {}
     asked = {objective.percentile for objective in objectives if objective.percentile is not None}
     return Wanted(percentiles=tuple(sorted({*PERCENTILES, *asked})), objectives=objectives,
-                  limits=limits_of(objectives), threshold_tokens_per_s=report.get("threshold_tokens_per_s"))
+                  limits=limits_of(objectives), threshold_tokens_per_s=report.get("threshold_tokens_per_s"),
+                  of_tenants={tenant["name"]: parse_objectives(tenant["objectives"])
+                              for tenant in run.spec.get("tenants") or () if tenant.get("objectives")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +141,16 @@ class Given:
     server: ServerView
     part: Part | None = None
     compared: Mapping[str, Any] = field(default_factory=dict)
+    tenants: tuple[TenantResult, ...] = ()
 
 
 def _result(summary: StageSummary, pricing: Pricing | None, given: Given) -> StageResult:
     own = given.part.of_endpoint if given.part else 1.0
     totals = replace(priced(summary.totals, pricing, summary.spend, own), accelerators=_accelerators(summary, pricing))
     cost = cost_of(totals, pricing, stage_s(summary.stage) * own, summary.spend)
-    result = StageResult(summary, totals, pricing, cost)
-    result = replace(result, verdicts=judge(given.objectives, result.value, summary.judged))
+    result = StageResult(summary, totals, pricing, cost, tenants=given.tenants)
+    result = replace(result, verdicts=(*judge(given.objectives, result.value, summary.judged),
+                                       *own_verdicts(given.tenants)))
     facts = Facts(result.value, summary, given.health, given.server, given.part, given.compared)
     return replace(result, checks=auditing.audit(facts))
 

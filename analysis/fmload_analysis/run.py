@@ -83,6 +83,10 @@ class Run:
             return MeasuredEndpoint(name)
         return replace(_endpoint(entry, self.spec.get("region")), proxy=self._proxy(name, entry.get("proxy")))
 
+    def entry(self, endpoint: str) -> Mapping[str, Any]:
+        """The endpoint as the run file has it; empty when it does not name it."""
+        return self._entry("endpoints", endpoint)
+
     def _proxy(self, endpoint: str, url: Any) -> ProxyTime | None:
         measured = self.environment.get("proxies")
         told = measured.get(endpoint) if isinstance(measured, Mapping) else None

@@ -120,7 +120,8 @@ def _headline(analysis: Analysis) -> None:
 
     results, console = analysis.run.results, Console()
     console.print(headline(analysis))
-    for path in (results.report_html, results.report_md, results.summary_csv, results.audit_json):
+    tenants = [results.tenants_csv] if results.tenants_csv.exists() else []
+    for path in (results.report_html, results.report_md, results.summary_csv, *tenants, results.audit_json):
         console.print(f"  {path}", highlight=False, soft_wrap=True)
 
 

@@ -28,3 +28,10 @@ def limits_of(objectives: Iterable[Objective]) -> dict[str, float]:
 def judged_by(objectives: Mapping[str, Any] | None, sought: Mapping[str, Any] | None) -> tuple[Objective, ...]:
     """What a run's stages are judged by: its objectives; those of its search where it has none of its own."""
     return parse_objectives(objectives or sought or {})
+
+
+def limits_of_tenants(tenants: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """The limits of a good request of those tenants that have objectives of their own, by name; of the entries of a run
+    file."""
+    return {str(tenant["name"]): limits_of(parse_objectives(tenant["objectives"]))
+            for tenant in tenants if tenant.get("objectives")}

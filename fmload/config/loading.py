@@ -110,7 +110,8 @@ def _cut(message: str) -> str:
 
 def refuse_missing_variables(run_file: RunFile, path: Path, sets: Sequence[str] = ()) -> None:
     """Raises RunFileError naming the line of every key whose variable this process's environment lacks."""
-    absent = list(secrets.missing([endpoint.model_dump(by_alias=True) for endpoint in run_file.endpoints]))
+    absent = [one for kind in ("endpoints", "tenants") for one in secrets.missing(
+        [entry.model_dump(by_alias=True) for entry in getattr(run_file, kind)], kind)]
     if absent:
         where = places(path, sets)
         raise RunFileError([Problem(where(key), problems.written(key), f"the environment variable {name} is not set")

@@ -22,7 +22,7 @@ from fmload.base.apportion import shares, spread
 from fmload.base.errors import FmloadError
 from fmload.base.registry import did_you_mean
 from fmload.base.units import parse_duration_s
-from fmload.config import http_rules, limits, objectives, problems, vary
+from fmload.config import http_rules, limits, objectives, problems, tenants, vary
 from fmload.config.control import ExactSpec, StopSpec, Trial, TrialSpec, UntilSpec, Warmup, WarmupSpec
 from fmload.config.find import FindSpec
 from fmload.config.model import Extensible, Rule, Strict, also, key_names, options_model
@@ -247,6 +247,16 @@ def _fixed(value: object) -> object:
 Length = Annotated[Distribution, BeforeValidator(_fixed)]
 
 
+def _one_tenant(value: object) -> object:
+    return {value: 1.0} if isinstance(value, str) else value
+
+
+_Weight = Annotated[float, Field(gt=0, le=limits.FACTOR)]
+Tenants = Annotated[dict[str, _Weight] | None, BeforeValidator(_one_tenant), Field(min_length=1),
+                    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": {
+                        "type": "number", "exclusiveMinimum": 0}}]})]
+
+
 class PromptSpec(Extensible):
     """One prompt set."""
 
@@ -267,6 +277,8 @@ class PromptSpec(Extensible):
     count: int | None = Field(
         None, ge=1, le=limits.PROMPTS, description="prompts to prepare; the source decides when absent")
     unique: bool = Field(True, description="no two prompts of the set are alike")
+    tenants: Tenants = Field(None, description=(
+        "whose requests they are: a tenant, or {tenant: weight}, drawn for each prompt or session by the seed"))
     nonce: bool | None = Field(None, description="begin every prompt with a mark that no earlier run has sent; yes for "
                                                  "texts made up at random (synthetic, fixed, random), else no")
 
@@ -354,6 +366,28 @@ class TraceSpec(Strict):
     duration_s: Seconds | None = Field(None, alias="duration", gt=0, description="and what came so much later")
 
 
+class TenantSpec(Strict):
+    """One of those who share the endpoints: what its requests carry over what their endpoint says, and its limits.
+
+    What is left out is the endpoint's own.
+    """
+
+    name: Name = Field(description="its name in prompt sets, mixes, results and report")
+    model: str | None = Field(None, description="its model or adapter, as the server calls it; over the endpoint's")
+    headers: dict[str, str] = Field(default_factory=dict, description="over those of the endpoint")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="over those of endpoint and mix")
+    priority: int | None = Field(
+        None, ge=-limits.REQUESTS, le=limits.REQUESTS, description="vLLM's, sent in the body: the lowest goes first")
+    service_tier: str | None = Field(None, description="as the endpoint's service takes it; docs/tenants.md")
+    price: PriceSpec | None = Field(None, description="of its tokens, where they cost others than the endpoint's")
+    objectives: dict[str, Any] = Field(
+        default_factory=dict, description="limits on its own requests, in place of those of the run")
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        yield from tenants.broken(given)
+
+
 class ComponentSpec(Strict):
     """One component of a mix: requests of one prompt set to one endpoint, so many of all as its weight says."""
 
@@ -361,6 +395,7 @@ class ComponentSpec(Strict):
     prompts: str = Field(description="name of a prompt set")
     weight: float = Field(1.0, gt=0, le=limits.FACTOR, description="its part, against the weights of the others")
     parameters: dict[str, Any] = Field(default_factory=dict, description="over those of the endpoint")
+    tenant: str | None = Field(None, description="whose requests they are, where their rows do not say")
 
 
 class CancelSpec(Strict):
@@ -584,6 +619,8 @@ class RunFile(Strict):
     seed: int = Field(0, description="decides prompts, arrivals and shuffling")
     endpoints: list[EndpointSpec] = Field(min_length=1, max_length=limits.ENTRIES, description="what is measured")
     prompts: list[PromptSpec] = Field(min_length=1, max_length=limits.ENTRIES, description="what is sent")
+    tenants: list[TenantSpec] = Field(
+        default_factory=list, max_length=limits.ENTRIES, description="who shares the endpoints; docs/tenants.md")
     load: LoadSpec = Field(description="how much of it")
     timeouts: TimeoutSpec = Field(default_factory=TimeoutSpec, description="limits of one request")
     max_response_bytes: Bytes = Field(
@@ -608,11 +645,13 @@ class RunFile(Strict):
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
-        for kind in ("endpoints", "prompts", "telemetry"):
+        for kind in ("endpoints", "prompts", "tenants", "telemetry"):
             for index, name in _repeated(given.get(kind)):
                 yield (kind, index, "name"), f"'{name}' names an earlier entry too; the results tell them apart by name"
         yield from _too_many(given)
         yield from _strangers(given)
+        yield from tenants.strangers(given)
+        yield from tenants.unfit(given)
         yield from _unvaried(given)
         yield from _without_times(given)
         yield from _unasked(given)

@@ -51,12 +51,13 @@ def _references(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
             yield from _references(item, (*path, index))
 
 
-def missing(endpoints: list[dict[str, Any]]) -> Iterator[tuple[Path, str]]:
-    """(path of the key, name) of every variable that this process's environment lacks, or has empty."""
-    for index, endpoint in enumerate(endpoints):
-        for path, name in references(endpoint):
+def missing(entries: list[dict[str, Any]], kind: str = "endpoints") -> Iterator[tuple[Path, str]]:
+    """(path of the key, name) of every variable that this process's environment lacks, or has empty; of the entries of
+    one list of the run file."""
+    for index, entry in enumerate(entries):
+        for path, name in references(entry):
             if not os.environ.get(name, "").strip():
-                yield ("endpoints", index, *path), name
+                yield (kind, index, *path), name
 
 
 def resolved(spec: Any) -> Any:
@@ -93,8 +94,8 @@ def _resolved(value: Any) -> Any:
 
 
 def lift(run_file: Any) -> tuple[Any, dict[str, str]]:
-    """The `RunFile` with references in the place of the secrets that are written out in its endpoints, and the
-    variables that they name: for processes of this host, whose plan and messages then hold no secret."""
+    """The `RunFile` with references in the place of the secrets that are written out in its endpoints and tenants, and
+    the variables that they name: for processes of this host, whose plan and messages then hold no secret."""
     variables: dict[str, str] = {}
 
     def put(value: str) -> str:
@@ -102,8 +103,9 @@ def lift(run_file: Any) -> tuple[Any, dict[str, str]]:
         variables[name] = value
         return f"${{{name}}}"
 
-    endpoints = [spec.model_copy(update=_without_inline(spec, put)) for spec in run_file.endpoints]
-    return run_file.model_copy(update={"endpoints": endpoints}), variables
+    endpoints, tenants = ([spec.model_copy(update=_without_inline(spec, put)) for spec in specs]
+                          for specs in (run_file.endpoints, run_file.tenants))
+    return run_file.model_copy(update={"endpoints": endpoints, "tenants": tenants}), variables
 
 
 def is_lifted(reference: str) -> bool:
@@ -112,16 +114,17 @@ def is_lifted(reference: str) -> bool:
 
 
 def refuse_inline_secrets(run_file: Any) -> None:
-    """Raises FmloadError naming every written-out secret of the endpoints: they would travel to the workers."""
+    """Raises FmloadError naming every written-out secret of endpoints and tenants: they would travel to the workers."""
     found: list[str] = []
-    for spec in run_file.endpoints:
-        found += [f"endpoint '{spec.name}': headers.{name}" for name, value in spec.headers.items()
+    for kind, spec in (*(("endpoint", spec) for spec in run_file.endpoints),
+                       *(("tenant", spec) for spec in run_file.tenants)):
+        found += [f"{kind} '{spec.name}': headers.{name}" for name, value in spec.headers.items()
                   if is_secret_name(name) and not REFERENCE.search(value)]
-        found += [f"endpoint '{spec.name}': parameters.{'.'.join(map(str, path))}"
+        found += [f"{kind} '{spec.name}': parameters.{'.'.join(map(str, path))}"
                   for path, key, value in _leaves(spec.parameters) if _is_secret_leaf(key, value)]
         for place in ("url", "urls", "proxy"):
             urls = getattr(spec, place, None) or []
-            found += [f"endpoint '{spec.name}': {place}" for url in ([urls] if isinstance(urls, str) else urls)
+            found += [f"{kind} '{spec.name}': {place}" for url in ([urls] if isinstance(urls, str) else urls)
                       if _lifted_url(url, lambda value: "") != url]
     if found:
         raise FmloadError(f"secrets are written out, and would travel to the workers: {'; '.join(found)}",
@@ -136,7 +139,7 @@ def _without_inline(spec: Any, put: Callable[[str], str]) -> dict[str, Any]:
     for place in ("url", "proxy"):
         if isinstance(url := getattr(spec, place, None), str):
             changed[place] = _lifted_url(url, put)
-    if spec.urls:
+    if getattr(spec, "urls", None):
         changed["urls"] = [_lifted_url(url, put) for url in spec.urls]
     return changed
 

@@ -42,6 +42,7 @@ class BatchModel:
     queue_timeout_s: float | None = None
     gather_s: float = 0.0  # an idle engine waits so long for more requests (static batching)
     jitter: float = 0.0  # standard deviation of a step's logarithm
+    by_priority: bool = False  # the lowest priority first, and the highest preempted first; else in order of arrival
 
     def prefill_s(self, prompts: int, tokens: int) -> float:
         """Time that `prompts` prompts of `tokens` uncached tokens in all add to a step."""
@@ -100,7 +101,7 @@ class BatchEngine:
             return False
         job.arrived_ns = now_ns
         self._require_prefill(job)
-        self._waiting.append(job)
+        self._enqueue(job)
         if self._step is None and (self._gather_ns is None or len(self._waiting) >= self.model.max_batch):
             self._begin(now_ns)
         return True
@@ -193,6 +194,27 @@ class BatchEngine:
 
     # --- the queue ---
 
+    def _enqueue(self, job: Job) -> None:
+        """Behind all that go before it or with it."""
+        place = len(self._waiting)
+        while self.model.by_priority and place and self._waiting[place - 1].priority > job.priority:
+            place -= 1
+        self._waiting.insert(place, job)
+
+    def _enqueue_again(self, job: Job) -> None:
+        """One that was preempted: before all that do not go before it."""
+        place = 0
+        while self.model.by_priority and place < len(self._waiting) and self._waiting[place].priority < job.priority:
+            place += 1
+        self._waiting.insert(place, job)
+
+    def _preempted(self) -> Job:
+        """Of the running ones, the one to make room: the newest of the highest priority."""
+        worst = max(job.priority for job in self._running) if self.model.by_priority else 0
+        place = next(place for place in reversed(range(len(self._running)))
+                     if not self.model.by_priority or self._running[place].priority == worst)
+        return self._running.pop(place)
+
     def _admit(self, now_ns: int) -> int:
         """Moves requests from the queue into the batch, as the model's rules allow; returns how many."""
         if not self._may_admit():
@@ -225,15 +247,15 @@ class BatchEngine:
         return sum(job.input_tokens + job.done for job in self._running)
 
     def _make_room(self) -> None:
-        """Preempts the newest sequences until one more token for each of the others fits (vLLM's recompute)."""
+        """Preempts sequences, the newest first, until one more token for each of the others fits (vLLM's recompute)."""
         if self.model.kv_tokens is None or self.model.kv_reserve:
             return
         while len(self._running) > 1 and self._kv_used() + len(self._running) > self.model.kv_tokens:
-            job = self._running.pop()
+            job = self._preempted()
             job.preempted += 1
             self.preemptions += 1
             self._require_prefill(job)
-            self._waiting.appendleft(job)
+            self._enqueue_again(job)
 
     def _require_prefill(self, job: Job) -> None:
         job.prefill_left = max(0, job.input_tokens - job.cached_tokens) + job.done
@@ -241,9 +263,10 @@ class BatchEngine:
 
     def _expire(self, now_ns: int, ready: list[Job]) -> None:
         limit_s = self.model.queue_timeout_s
-        while limit_s is not None and self._waiting and not self._waiting[0].done:
-            if now_ns - self._waiting[0].arrived_ns < limit_s * SECOND_NS:
-                return
-            job = self._waiting.popleft()
+        if limit_s is None:
+            return
+        for job in [job for job in self._waiting
+                    if not job.done and now_ns - job.arrived_ns >= limit_s * SECOND_NS]:
+            self._waiting.remove(job)
             job.failure = "queue_timeout"
             ready.append(job)

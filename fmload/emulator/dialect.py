@@ -28,6 +28,7 @@ class Ask:
     characters: int | None = None  # of a text that is to be spoken
     input_tokens: int | None = None  # where texts do not tell them
     images: int | None = None  # to make: its tokens are steps, of which no text comes
+    priority: int = 0  # vLLM's: the lowest goes first
 
     @property
     def prompt(self) -> str:

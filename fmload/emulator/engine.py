@@ -31,6 +31,7 @@ class Job:
     prompts_left: int = 0  # 1 until the fixed cost of its prefill has been paid
     preempted: int = 0
     failure: Failure | None = None
+    priority: int = 0
 
     @property
     def context_tokens(self) -> int:

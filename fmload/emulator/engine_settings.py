@@ -19,7 +19,8 @@ _WHOLE: Mapping[str, Callable[[int], dict[str, Any]]] = {
     "kv_blocks": lambda value: {"kv_tokens": value * BLOCK},
     "copies": lambda value: {"copies": value},
 }
-NAMES = (*_WHOLE, "chunked_prefill")
+NAMES = (*_WHOLE, "chunked_prefill", "scheduling_policy")
+_POLICIES = ("fcfs", "priority")
 DEFAULT_CHUNK = 2048
 
 
@@ -27,7 +28,8 @@ def changed(profile: Profile, text: str) -> Profile:
     """The profile with the settings of `name=value,…` over its own. Raises FmloadError naming the setting.
 
     `chunked_prefill=off` lets a prompt stop the decoding meanwhile; `on` has it ride on decode steps, so many tokens at
-    a time as `max_num_batched_tokens` says, which alone means `on`.
+    a time as `max_num_batched_tokens` says, which alone means `on`. With `scheduling_policy=priority` the
+    requests of the lowest `priority` go first.
     """
     given = dict(part.partition("=")[::2] for part in text.split(",") if part)
     if not given:
@@ -39,6 +41,8 @@ def changed(profile: Profile, text: str) -> Profile:
     for name, value in given.items():
         if name == "chunked_prefill":
             values |= _chunked(value, profile, values)
+        elif name == "scheduling_policy":
+            values["by_priority"] = _policy(value) == "priority"
         elif name in _WHOLE:
             values |= _WHOLE[name](_number(name, value))
         else:
@@ -56,6 +60,12 @@ def _chunked(value: str, profile: Profile, values: Mapping[str, Any]) -> dict[st
     if value == "off" or "prefill_chunk_tokens" in values:
         return {}
     return {"prefill_chunk_tokens": profile.model.prefill_chunk_tokens or DEFAULT_CHUNK}
+
+
+def _policy(value: str) -> str:
+    if value not in _POLICIES:
+        raise FmloadError(f"--engine scheduling_policy={value}: neither fcfs nor priority")
+    return value
 
 
 def _number(name: str, value: str) -> int:

@@ -78,7 +78,8 @@ def parse(body: dict[str, Any], chat: bool) -> Ask:
     limit = body.get("max_completion_tokens", body.get("max_tokens"))
     return Ask(texts=texts, chat=chat, model=str(body.get("model") or ""), stream=bool(body.get("stream")),
                max_tokens=positive(limit, "max_tokens"), min_tokens=int(body.get("min_tokens") or 0),
-               ignore_eos=bool(body.get("ignore_eos")), roles=_roles(body) if chat else [])
+               ignore_eos=bool(body.get("ignore_eos")), roles=_roles(body) if chat else [],
+               priority=_whole(body.get("priority"), "priority"))
 
 
 def positive(value: object, name: str) -> int | None:
@@ -87,6 +88,15 @@ def positive(value: object, name: str) -> int | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise Unfit(f"{name} must be a whole number of at least 1, got {value!r}")
+    return value
+
+
+def _whole(value: object, name: str) -> int:
+    """A whole number; 0 where there is none. Raises Unfit."""
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Unfit(f"{name} must be a whole number, got {value!r}")
     return value
 
 

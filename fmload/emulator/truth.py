@@ -29,6 +29,7 @@ class Truth:
     sound that were sent, or that the answer is to have; `characters` of the text that is spoken. `images`: those to
     make, of a request whose `token_ns` are the instants of its partial and whole images. `asked` are the texts of the
     prompt's messages, and `said` is the answer's, where `--truth-texts` asks for them.
+    `model` and `priority` are what the request named.
     """
 
     request_id: str
@@ -55,6 +56,8 @@ class Truth:
     audio_s: float | None = None
     characters: int | None = None
     images: int | None = None
+    model: str = ""
+    priority: int = 0
 
 
 _FIELDS = tuple(item.name for item in fields(Truth))

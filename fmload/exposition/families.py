@@ -34,7 +34,7 @@ _HEALTH = {
                          "Lateness of sends against their schedule, p99 of a second.", 1e-9),
 }
 _LABELS = ("endpoint", "prompt_set")
-Groups = Mapping[tuple[str, str], Counts]
+Groups = Mapping[Any, Counts]  # by the values of the labels
 
 
 def families(collector: Collector | None) -> Iterator[Metric]:
@@ -42,19 +42,22 @@ def families(collector: Collector | None) -> Iterator[Metric]:
     yield _gauge("fmload_build_info", "The version of fmload.", ["version"], [([__version__], 1)])
     if collector is None:
         return
-    yield from _counts(collector.live.by_endpoint())
-    yield from _latencies(collector.live.by_endpoint())
-    yield from _under_way(collector.live.under_way())
+    live = collector.live
+    labels = (*_LABELS, "tenant") if live.tenants else _LABELS
+    groups: Groups = live.by_tenant() if live.tenants else live.by_endpoint()
+    yield from _counts(groups, labels)
+    yield from _latencies(groups, labels)
+    yield from _under_way(live.under_way())
     yield from _money(collector)
     yield from _run(collector)
     yield from _workers(collector)
 
 
-def _counts(groups: Groups) -> Iterator[Metric]:
-    requests = CounterMetricFamily("fmload_requests", "Requests that have ended.", labels=[*_LABELS, "outcome"])
-    good = CounterMetricFamily("fmload_good_requests", "Requests that met all limits of objectives.", labels=_LABELS)
-    made = CounterMetricFamily("fmload_output_tokens", "Output tokens of the requests that have ended.", labels=_LABELS)
-    given = CounterMetricFamily("fmload_input_tokens", "Input tokens of the requests that have ended.", labels=_LABELS)
+def _counts(groups: Groups, labels: Sequence[str]) -> Iterator[Metric]:
+    requests = CounterMetricFamily("fmload_requests", "Requests that have ended.", labels=[*labels, "outcome"])
+    good = CounterMetricFamily("fmload_good_requests", "Requests that met all limits of objectives.", labels=labels)
+    made = CounterMetricFamily("fmload_output_tokens", "Output tokens of the requests that have ended.", labels=labels)
+    given = CounterMetricFamily("fmload_input_tokens", "Input tokens of the requests that have ended.", labels=labels)
     for group, totals in groups.items():
         for outcome, count in sorted(totals.outcomes.items()):
             requests.add_metric([*group, outcome], count)
@@ -76,10 +79,10 @@ def _money(collector: Collector) -> Iterator[Metric]:
         yield _gauge("fmload_max_cost_usd", "The limit of the run.", [], [([], collector.max_cost)])
 
 
-def _latencies(groups: Groups) -> Iterator[Metric]:
+def _latencies(groups: Groups, labels: Sequence[str]) -> Iterator[Metric]:
     for metric in watched():
         text = f"{metric.title}: {metric.definition.partition('. ')[0].rstrip('.')}."
-        family = HistogramMetricFamily(metric.family_name, text, labels=_LABELS)
+        family = HistogramMetricFamily(metric.family_name, text, labels=labels)
         for group, totals in groups.items():
             if histogram := totals.histograms.get(metric.name):
                 buckets, sum_s = cumulative(histogram)

@@ -31,6 +31,15 @@ class Counts:
             for number, count in histogram.items():
                 mine[number] += count
 
+    def take_out(self, other: Counts) -> None:
+        """Take out what is a part of these counts."""
+        self.outcomes -= other.outcomes
+        self.output_tokens -= other.output_tokens
+        self.input_tokens -= other.input_tokens
+        self.good -= other.good
+        for metric, histogram in other.histograms.items():
+            self.histograms[metric] = self.histograms.get(metric, Counter()) - histogram
+
     def dump(self) -> list[Any]:
         """Plain values for a message."""
         return [dict(self.outcomes), self.output_tokens, self.input_tokens, self.good,

@@ -23,30 +23,39 @@ QUANTILES = (0.5, 0.9, 0.95, 0.99)
 SETTLING_S = 3  # the newest seconds are still coming in from the workers
 
 Group = tuple[int, str, str]  # stage, endpoint, prompt set
+TenantGroup = tuple[int, str, str, str]  # and the tenant
 Tallied = dict[str, Any]
 
 
 class Tally:
     """The worker's side: adds records, gives away what came since the last time.
 
-    `limits` are those of a good request by metric, in the metric's unit (`config.goodput`).
+    `limits` are those of a good request by metric, in the metric's unit (`config.goodput`); `of_tenants` those of the
+    tenants that have their own.
     """
 
-    def __init__(self, limits: Mapping[str, float] | None = None) -> None:
+    def __init__(self, limits: Mapping[str, float] | None = None,
+                 of_tenants: Mapping[str, Mapping[str, float]] | None = None) -> None:
         self._limits = scaled(limits or {})
+        self._of_tenants: dict[str | None, dict[str, float]] = {
+            name: scaled(own) for name, own in (of_tenants or {}).items()}
         self._groups: dict[Group, Counts] = {}
+        self._tenants: dict[TenantGroup, Counts] = {}
         self._seconds: dict[int, Counts] = {}
 
     def add(self, record: Record, offset_ns: int = 0) -> None:
         """Count one request. Seconds are of the master's monotonic clock: the worker's minus `offset_ns`."""
         metrics = request_metrics_ns(record) if record.outcome == "ok" else {}
-        good = is_good(record, self._limits)
+        good = is_good(record, self._of_tenants.get(record.tenant, self._limits))
         each = {id(values): values for values in metrics.values()}  # ITL is ICL where each read held one token
         found = {key: buckets(values) for key, values in each.items()}
         histograms = {metric: found[id(values)] for metric, values in metrics.items()}
         output_tokens = record.output_tokens or sum(record.chunk_tokens)
-        group = self._groups.setdefault((record.stage, record.endpoint, record.prompt_set), Counts())
-        group.add(Counts(Counter([record.outcome]), output_tokens, record.input_tokens or 0, int(good), histograms))
+        group = record.stage, record.endpoint, record.prompt_set
+        counts = Counts(Counter([record.outcome]), output_tokens, record.input_tokens or 0, int(good), histograms)
+        self._groups.setdefault(group, Counts()).add(counts)
+        if record.tenant is not None:
+            self._tenants.setdefault((*group, record.tenant), Counts()).add(counts)
         self._add_seconds(record, offset_ns, good, histograms)
 
     def _add_seconds(self, record: Record, offset_ns: int, good: bool, histograms: dict[str, Histogram]) -> None:
@@ -66,7 +75,8 @@ class Tally:
     def drain(self) -> Tallied:
         """What was counted since the last call, as plain values for a message."""
         counted = plain(self._groups, self._seconds)
-        self._groups, self._seconds = {}, {}
+        counted["tenants"] = [[*group, totals.dump()] for group, totals in self._tenants.items()]
+        self._groups, self._seconds, self._tenants = {}, {}, {}
         return counted
 
 
@@ -91,6 +101,7 @@ class LiveState:
 
     def __init__(self) -> None:
         self.groups: dict[Group, Counts] = {}
+        self.tenants: dict[TenantGroup, Counts] = {}  # of requests that have ended, those of tenants
         self.seconds = Seconds()
         self.in_flight: dict[int, int] = {}
         self.workers: dict[str, WorkerState] = {}
@@ -100,6 +111,8 @@ class LiveState:
         """Add what one worker counted (`Tally.drain`)."""
         for *group, totals in data["groups"]:
             self.groups.setdefault(_group(group), Counts()).add(Counts.load(totals))
+        for stage, endpoint, prompt_set, tenant, totals in data.get("tenants", ()):
+            self.tenants.setdefault((stage, endpoint, prompt_set, tenant), Counts()).add(Counts.load(totals))
         for second, totals in data["seconds"]:
             self.seconds.add(second, Counts.load(totals))
         self.seconds.tidy()
@@ -124,6 +137,20 @@ class LiveState:
     def by_endpoint(self) -> dict[tuple[str, str], Counts]:
         """The counts of all stages by endpoint and prompt set, in their order: of requests that have ended."""
         return _by_endpoint(self.groups)
+
+    def by_tenant(self) -> dict[tuple[str, str, str], Counts]:
+        """The same by endpoint, prompt set and tenant; requests of nobody in particular have the tenant ``."""
+        found: dict[tuple[str, str, str], Counts] = {}
+        for (_, *group, tenant), totals in sorted(self.tenants.items()):
+            found.setdefault((group[0], group[1], tenant), Counts()).add(totals)
+        for (endpoint, prompt_set), totals in self.by_endpoint().items():
+            rest = _sum(totals)
+            for (*group, _), own in list(found.items()):
+                if group == [endpoint, prompt_set]:
+                    rest.take_out(own)
+            if rest.requests:
+                found[endpoint, prompt_set, ""] = rest
+        return dict(sorted(found.items()))
 
     def by_endpoint_now(self) -> dict[tuple[str, str], Counts]:
         """The same with the first tokens and gaps of requests under way."""

@@ -34,12 +34,14 @@ class RequestLost(Exception):
 
 class Client:
     """`self.client` of a user. `send` measures one prompt; `keep` keeps a session that has ended, `begin` is
-    told of one that begins. `flow`: exceptions with which a task ends itself early, and which are no failure."""
+    told of one that begins. `flow`: exceptions with which a task ends itself early, and which are no failure. `tenant`:
+    whose requests they are, where a request does not say."""
 
     def __init__(self, user: str, send: Send, keep: Callable[[Session | None], None], raises: bool = False,
                  flow: tuple[type[BaseException], ...] = (),
-                 begin: Callable[[SessionLog], None] = lambda _: None) -> None:
+                 begin: Callable[[SessionLog], None] = lambda _: None, tenant: str | None = None) -> None:
         self.user = user
+        self._tenant = tenant
         self.flow = flow
         self._send = send
         self._keep = keep
@@ -47,19 +49,22 @@ class Client:
         self._raises = raises
 
     def chat(self, messages: Messages, *, name: str = "chat", max_tokens: int | None = None,
-             exact_tokens: bool = False, raise_for_failure: bool | None = None, **parameters: Any) -> Answer:
+             exact_tokens: bool = False, raise_for_failure: bool | None = None, tenant: str | None = None,
+             **parameters: Any) -> Answer:
         """One measured request: a chat in OpenAI's form, or one question as text. Waits for the whole answer.
 
-        `name` is the request's name in report and statistics. `exact_tokens`: ask for exactly `max_tokens`. Any other
-        argument is an inference parameter, over those of the endpoint (`temperature`, `tools`, `model` …). A request
-        that fails is a record and an answer that is not `ok`; with `raise_for_failure` it raises RequestLost.
+        `name` is the request's name in report and statistics. `exact_tokens`: ask for exactly `max_tokens`. `tenant`:
+        on whose behalf, where not the user's own. Any other argument is an inference parameter, over those of the
+        endpoint (`temperature`, `tools`, `model` …). A request that fails is a record and an answer that is not `ok`;
+        with `raise_for_failure` it raises RequestLost.
         """
         said = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
         chat = _session.get()
         turn = chat.turn if chat is not None else 0
         prompt = Prompt(id=_digest(said), prompt_set="", messages=[dict(message) for message in said],
                         output_tokens=max_tokens, exact_output=exact_tokens and max_tokens is not None,
-                        parameters=parameters, conversation=chat.log.session if chat else None, turn=turn)
+                        parameters=parameters, conversation=chat.log.session if chat else None, turn=turn,
+                        tenant=tenant or self._tenant)
         answer = answer_of(*self._measured(prompt, name, chat))
         raises = self._raises if raise_for_failure is None else raise_for_failure
         if raises and not answer.ok and answer.outcome not in NEITHER:

@@ -37,14 +37,15 @@ class ModelUser(User):
     """A user that writes its own requests: tasks, weights, `wait_time`, tags and task sets are Locust's.
 
     `protocol` is what a run without a run file speaks; `endpoint` the name of the run's endpoint that this user asks
-    (None: whichever there is). With `raise_for_failure` a request that fails raises RequestLost. `http_host`: what
-    relative addresses of `self.http` begin with.
+    (None: whichever there is), `tenant` on whose behalf. With `raise_for_failure` a request that fails raises
+    RequestLost. `http_host`: what relative addresses of `self.http` begin with.
     """
 
     abstract = True
     scripted = True
     protocol = "openai"
     endpoint: str | None = None
+    tenant: str | None = None
     raise_for_failure = False
     http_host = ""
 
@@ -55,7 +56,7 @@ class ModelUser(User):
         self._task: object = _NO_TASK  # the one that is on
         self._seating = RLock()  # requests side by side take one seat
         self.client = Client(type(self).__name__, self._send, self._keep, self.raise_for_failure, _FLOW,
-                             begin=self._begin)
+                             begin=self._begin, tenant=self.tenant)
 
     @cached_property
     def http(self) -> HttpSession:

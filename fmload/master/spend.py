@@ -54,6 +54,7 @@ class Spend:
         self.prices = prices
         self._stages = stages
         self._by_stage: defaultdict[int, StageSpend] = defaultdict(StageSpend)
+        self._unpriced_tenants: dict[str, Unpriced] = {}  # by endpoint, where such a tenant has sent something
         self._lately: list[tuple[float, float]] = []  # when, and the sum for tokens then
 
     def take(self, packed: Iterable[bytes], offset_ns: int = 0) -> None:
@@ -74,10 +75,19 @@ class Spend:
                   if (end := row[_PLACE["end_ns"]]) is not None and (sent := row[_PLACE["send_ns"]]) is not None)
         spent.longest_s = max(spent.longest_s, max(lasted, default=0) / NS)
         pricing = self.prices.get(stage.endpoint)
-        if isinstance(pricing, Pricing) and pricing.by_token:
-            usd = usd_of(pricing, billed(**columns_of(rows)))
+        if not isinstance(pricing, Pricing) or not pricing.by_token:
+            return
+        by_tenant: defaultdict[str | None, list[Row]] = defaultdict(list)
+        for row in rows:
+            by_tenant[row[_PLACE["tenant"]]].append(row)
+        for tenant, mine in by_tenant.items():
+            own = pricing.of(tenant)
+            if isinstance(own, Unpriced):
+                self._unpriced_tenants[stage.endpoint] = own
+                continue
+            usd = usd_of(own, billed(**columns_of(mine)))
             spent.squares += float(np.square(usd).sum())
-            for row, one in zip(rows, usd.tolist(), strict=True):
+            for row, one in zip(mine, usd.tolist(), strict=True):
                 spent.usd[_kind(row, stage, offset_ns)] += one
 
     def of_stage(self, stage: Stage) -> StageSpend:
@@ -90,7 +100,7 @@ class Spend:
         if not isinstance(pricing, Pricing):
             return None
         if pricing.by_token:
-            return self._by_stage[stage.stage].total
+            return None if stage.endpoint in self._unpriced_tenants else self._by_stage[stage.stage].total
         beside = sum(other.ramp_start_ns == stage.ramp_start_ns and other.endpoint == stage.endpoint
                      for other in self._stages)
         return (pricing.usd_per_hour or 0.0) / 3600 * lasted_s(stage, now_ns) / max(1, beside)
@@ -114,9 +124,9 @@ class Spend:
         return self.usd_for_tokens() - math.fsum(spent.usd["useful"] for spent in self._by_stage.values())
 
     def unpriced(self) -> dict[str, Unpriced]:
-        """The endpoints of the stages whose price is unknown, and why."""
-        return {stage.endpoint: price for stage in self._stages
-                if isinstance(price := self.prices.get(stage.endpoint), Unpriced)}
+        """The endpoints of the stages whose price, or that of a tenant there, is unknown, and why."""
+        return self._unpriced_tenants | {stage.endpoint: price for stage in self._stages
+                                         if isinstance(price := self.prices.get(stage.endpoint), Unpriced)}
 
     def tokens_usd_per_s(self, now_s: float) -> float:
         """How fast tokens are being paid for, over the last seconds. To be asked regularly."""

@@ -20,6 +20,7 @@ class Prompt:
     `steps`: a whole session, as `model.step.Step` has them; the prompt itself is its first request.
     `audio`: the sound that is sent to be transcribed, as `model.audio.Audio` has it; the workers make its bytes.
     `goes_on_from` is the server's name for the answer before, and how many of `messages` it holds already.
+    `tenant`: the one on whose behalf it is asked, by its name in the run file.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Prompt:
     goes_on_from: tuple[str, int] | None = None
     inputs: list[str] | None = None
     audio: dict[str, Any] | None = None
+    tenant: str | None = None
 
     @property
     def texts(self) -> list[str]:

@@ -16,13 +16,14 @@ import pyarrow as pa
 
 from fmload.model.outcome import Outcome
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 # 1  first version
 # 2  chunk_tokens_known, choices, remark, cache_write_tokens, cache_write_1h_tokens; outcome `client`; tokens_source
 #    `approximate`
 # 3  inputs
 # 4  audio_in_s, audio_out_s, characters, first_output_ns, stalls, stalled_ns
 # 5  images, images_in, pixels_in, media_s, media_bytes, image_tokens, audio_tokens, video_tokens
+# 6  tenant
 
 # Keys of `detail` under which a worker notes what is its own: content-safety checks, and a scenario's place of the
 # request (user, name, session, turn, step).
@@ -95,10 +96,12 @@ class Record:
     image_tokens: int | None = None  # of the input, by the server
     audio_tokens: int | None = None
     video_tokens: int | None = None
+    tenant: str | None = None  # on whose behalf it was sent, by the name in the run file
 
 
 COLUMNS = tuple(column.name for column in fields(Record))
-_ADDED = ("chunk_tokens_known", "inputs", "audio_in_s", "images")  # the first column of each schema, added at the end
+# The first column of each schema, which are added at the end.
+_ADDED = ("chunk_tokens_known", "inputs", "audio_in_s", "images", "tenant")
 _WIDTHS = (*map(COLUMNS.index, _ADDED), len(COLUMNS))
 _LISTS = {"chunk_ns": "q", "chunk_tokens": "i", "chunk_censored": "b"}
 _dictionary = pa.dictionary(pa.int32(), pa.string())
@@ -116,7 +119,7 @@ _TYPES: dict[str, pa.DataType] = {
                      "last_token_ns", "end_ns", "lag_max_ns", "lag_sum_ns", "first_output_ns", "stalled_ns"),
                     pa.int64()),
     **dict.fromkeys(("worker", "endpoint", "prompt_set", "address", "stamp", "tokens_source", "finish_reason",
-                     "outcome"), _dictionary),
+                     "outcome", "tenant"), _dictionary),
 }
 SCHEMA = pa.schema([(name, _TYPES[name]) for name in COLUMNS], metadata={"fmload.schema": str(SCHEMA_VERSION)})
 

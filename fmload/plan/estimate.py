@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fmload.base.errors import FmloadError
 from fmload.base.units import format_duration
@@ -12,6 +12,7 @@ from fmload.config.schema import EndpointSpec, RunFile
 from fmload.model.prompt import Prompt
 from fmload.model.stage import Stage
 from fmload.model.step import tokens_of
+from fmload.plan.tenant_prices import tenant_prices
 from fmload.pricing.resolve import Pricing, Terms, Unpriced, resolve, terms_of
 from fmload.pricing.spend import Billed, usd_of
 from fmload.pricing.table import PriceTable
@@ -88,15 +89,24 @@ def terms_of_spec(spec: EndpointSpec, region: str | None = None) -> Terms:
 
 
 def prices_of(run: RunFile, table: PriceTable) -> dict[str, Pricing | Unpriced]:
-    """The price of every endpoint of a run file, or why it has none."""
-    return {spec.name: resolve(terms_of_spec(spec, run.region), table) for spec in run.endpoints}
+    """The price of every endpoint of a run file, with those of its tenants, or why it has none."""
+    tenants = [tenant.model_dump(mode="json", by_alias=True, exclude_none=True) for tenant in run.tenants]
+    found: dict[str, Pricing | Unpriced] = {}
+    for spec in run.endpoints:
+        price = resolve(terms_of_spec(spec, run.region), table)
+        entry = spec.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+        found[spec.name] = replace(price, of_tenants=tenant_prices(entry, tenants, price, table, run.region)) if (
+            isinstance(price, Pricing)) else price
+    return found
 
 
 def require_prices(run: RunFile, prices: Mapping[str, Pricing | Unpriced]) -> None:
     """Raises FmloadError where `max_cost` is set and a price is unknown: the limit could not be kept."""
-    unknown = {name: price for name, price in prices.items() if isinstance(price, Unpriced)}
+    unknown = {f"endpoint '{name}'": price for name, price in prices.items() if isinstance(price, Unpriced)}
+    unknown |= {f"tenant '{tenant}' of endpoint '{name}'": own for name, price in prices.items()
+                if isinstance(price, Pricing) for tenant, own in price.of_tenants.items() if isinstance(own, Unpriced)}
     if run.max_cost is not None and unknown:
-        raise FmloadError("\n".join(f"endpoint '{name}': max_cost is {run.max_cost:g} USD, but {price.reason}"
+        raise FmloadError("\n".join(f"{name}: max_cost is {run.max_cost:g} USD, but {price.reason}"
                                     for name, price in unknown.items()),
                           hint="; ".join(dict.fromkeys(price.remedy for price in unknown.values()))
                           + "; {hourly: 0} where it costs nothing; or take max_cost out")
@@ -152,12 +162,15 @@ def estimate(run: RunFile, stages: Sequence[Stage], prompts: Mapping[str, Sequen
     pending = [stage for stage in stages if stage.status == "pending"]
     more = max(1.0, (at_most or 0) / max(1, len(stages))) if run.load.find is not None else 1.0
     sizes = {spec.name: sizes_of(prompts, spec.parameters) for spec in run.endpoints}
-    each = {(spec.name, name): size.usd(price)
+    each = {(spec.name, name): _dearest_usd(price, size)
             for spec in run.endpoints if isinstance(price := prices[spec.name], Pricing) and price.by_token
             for name, size in sizes[spec.name].items()}
     found = tuple(_endpoint(spec.name, [stage for stage in pending if stage.endpoint == spec.name],
                             sizes[spec.name], prices[spec.name], bool(spec.emulated), more) for spec in run.endpoints)
-    return Estimate(found, tuple(_assumptions(pending, sizes, more)), each)
+    assumed = list(_assumptions(pending, sizes, more))
+    if any(isinstance(price, Pricing) and price.of_tenants for price in prices.values()):
+        assumed.append("every request is of the tenant that pays most")
+    return Estimate(found, tuple(assumed), each)
 
 
 def _endpoint(name: str, stages: Sequence[Stage], sizes: Mapping[str, Size], price: Pricing | Unpriced, emulated: bool,
@@ -171,8 +184,14 @@ def _endpoint(name: str, stages: Sequence[Stage], sizes: Mapping[str, Size], pri
         return EndpointEstimate(*numbers, None, False, emulated, str(price))
     if not price.by_token:
         return EndpointEstimate(*numbers, (price.usd_per_hour or 0.0) * hours, False, emulated)
-    usd = math.fsum(count * sizes[stage.prompt_set].usd(price) for stage, count in counts)
+    usd = math.fsum(count * _dearest_usd(price, sizes[stage.prompt_set]) for stage, count in counts)
     return EndpointEstimate(*numbers, usd, True, emulated)
+
+
+def _dearest_usd(price: Pricing, size: Size) -> float:
+    """A request at the price of the tenant that pays most."""
+    known = [price, *(own for own in price.of_tenants.values() if isinstance(own, Pricing))]
+    return max(size.usd(one) for one in known)
 
 
 def latency_s(size: Size) -> float:

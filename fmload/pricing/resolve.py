@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from fmload.pricing.table import DEFAULT_REGION, DEFAULT_TIERS, PriceTable, Rates
@@ -31,7 +31,7 @@ class Pricing:
     when.
 
     The token prices are USD per million; a cached or written token without a price of its own costs what input costs.
-    `steps` are the prices of longer inputs.
+    `steps` are the prices of longer inputs. `of_tenants`: of those tenants whose tokens cost others.
     """
 
     source: str
@@ -54,6 +54,11 @@ class Pricing:
     latency: str | None = None
     date: str | None = None
     note: str | None = None
+    of_tenants: Mapping[str, Pricing | Unpriced] = field(default_factory=dict, compare=False)
+
+    def of(self, tenant: str | None) -> Pricing | Unpriced:
+        """What the requests of a tenant are paid by; of nobody's, and of a tenant without another price, this one."""
+        return self if tenant is None else self.of_tenants.get(tenant, self)
 
     @property
     def by_token(self) -> bool:

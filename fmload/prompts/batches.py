@@ -38,6 +38,9 @@ def packed(singles: Sequence[Prompt], spec: PromptSpec, tokenizer: Tokenizer, se
 
 
 def _require_text(prompt: Prompt, spec: PromptSpec) -> None:
+    if prompt.tenant is not None:
+        raise FmloadError(f"prompt set '{spec.name}': texts of several tenants cannot be put together in one request",
+                          hint="leave out batch and query_tokens; or give tenants in place of tenant_column")
     if prompt.inputs is not None:
         raise FmloadError(f"prompt set '{spec.name}': its rows have inputs of their own",
                           hint="leave out batch and query_tokens")

@@ -49,7 +49,8 @@ def _session(turns: Sequence[Prompt], conversation: str) -> Prompt:
     first = turns[0]
     session = session_prompt(steps, first.served, prompt_set=first.prompt_set, id=first.id, tokenizer=first.tokenizer,
                              offset_s=first.offset_s, conversation=None)
-    return replace(session, messages=first.as_messages(), input_tokens=first.input_tokens, reference=first.reference)
+    return replace(session, messages=first.as_messages(), input_tokens=first.input_tokens, reference=first.reference,
+                   tenant=first.tenant)
 
 
 def _last(steps: Sequence[Step]) -> list[str]:

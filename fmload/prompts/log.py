@@ -46,7 +46,8 @@ class Log(Trace):
         options = spec.options
         self._table = table.Table(spec)
         self._columns: set[str] = set()
-        self.columns = tuple(filter(None, (options.timestamp_column, options.input_tokens_column)))
+        self.columns = tuple(filter(None, (options.timestamp_column, options.input_tokens_column,
+                                           options.input_tokens_column and options.tenant_column)))
         if options.input_tokens_column and (spec.template or options.image_column):
             raise FmloadError(f"prompt set '{spec.name}': input_tokens_column has texts made up; neither template nor "
                               "image_column goes with it", hint="leave one of them out")
@@ -60,7 +61,8 @@ class Log(Trace):
         at_s = self._at_s(values)
         output_tokens = table.whole(values, options.output_tokens_column, row.where, least=0)
         if options.input_tokens_column:
-            return Arrival(at_s, table.tokens(values, options.input_tokens_column), output_tokens)
+            tenant = table.plain(values, options.tenant_column, row.where) if options.tenant_column else None
+            return Arrival(at_s, table.tokens(values, options.input_tokens_column), output_tokens, tenant=tenant)
         self._prompts(row, "")
         return Arrival(at_s, 0, output_tokens, row=row)
 

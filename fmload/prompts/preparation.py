@@ -12,6 +12,7 @@ from fmload.base.errors import Faults, FmloadError
 from fmload.config.server_identity import server_of
 from fmload.plugins import SOURCES
 from fmload.prompts import store
+from fmload.prompts.belonging import belonging
 from fmload.prompts.folding import folded
 from fmload.prompts.selection import Progress, make_set
 from fmload.results.folder import Results
@@ -166,6 +167,7 @@ def _prepare_set(run_file: RunFile, spec: PromptSpec, path: Path, progress: Prog
              for tokenizer, prefix in _parts(run_file, spec)]
     if run_file.load.sessions and not getattr(SOURCES.load(spec.source), "scripted", False):
         parts = [folded(content, spec.name) for content in parts]
+    parts = [belonging(content, run_file, spec) for content in parts]
     part = path.with_name(f"{path.name}.part")  # a run that is resumed takes what has the set's name for whole
     part.write_bytes(b"".join(parts))
     part.replace(path)

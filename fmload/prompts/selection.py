@@ -191,7 +191,8 @@ def _new(group: list[Prompt], seen: set[bytes], unique: bool) -> list[Prompt]:
     """The group when none of its prompts was there before (or none need be new), else nothing."""
     if not unique:
         return group
-    contents = (orjson.dumps([prompt.text, prompt.messages, prompt.inputs, prompt.audio]) for prompt in group)
+    contents = (orjson.dumps([prompt.text, prompt.messages, prompt.inputs, prompt.audio, prompt.tenant])
+                for prompt in group)
     digests = {hashlib.blake2b(content, digest_size=16).digest() for content in contents}
     if digests & seen:
         return []

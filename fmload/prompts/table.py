@@ -164,6 +164,7 @@ class ColumnNames(Strict):
     image_column: str | None = Field(None, description="an image that goes with the text in one chat message")
     reference_column: str | None = Field(None, description="the ground truth; if not named, that of `reference`")
     output_tokens_column: str | None = Field(None, description="the length of the answer to ask for")
+    tenant_column: str | None = Field(None, description="whose request it is, by the name of one of the run's tenants")
 
 
 class Table(Rows):
@@ -175,7 +176,8 @@ class Table(Rows):
     def check(self, columns: set[str]) -> None:
         if self.written:
             self.written.check(columns)
-        named = [self.options.image_column, self.options.reference_column, self.options.output_tokens_column]
+        named = [self.options.image_column, self.options.reference_column, self.options.output_tokens_column,
+                 self.options.tenant_column]
         if not self.written and not {self.options.messages_column, *self._lists} & columns:
             named.append(self.options.column)
         known = sorted(columns)
@@ -196,7 +198,8 @@ class Table(Rows):
         """The prompt of a row; none when its text is empty. Raises FmloadError naming the row and the column."""
         options, values = self.options, item.values
         prompt = Prompt(id="", prompt_set=self.name, reference=self._reference(values, item.where),
-                        output_tokens=whole(values, options.output_tokens_column, item.where, least_output))
+                        output_tokens=whole(values, options.output_tokens_column, item.where, least_output),
+                        tenant=plain(values, options.tenant_column, item.where) if options.tenant_column else None)
         if not self.written and values.get(options.messages_column) is not None:
             prompt.messages = _with_head(values[options.messages_column], head,
                                          f"{item.where}: {options.messages_column}")

@@ -38,6 +38,7 @@ class Arrival(NamedTuple):
     output_tokens: int | None
     blocks: tuple[int, ...] = ()
     row: files.Row | None = None
+    tenant: str | None = None
 
 
 class Item(NamedTuple):
@@ -108,7 +109,8 @@ class Trace:
         tokens_in = _cut(item.arrival.input_tokens, self.options.max_input_tokens)
         text = self.text(item, tokens_in, tokenizer, head)
         return [Prompt(id="", prompt_set=self.name, text=text, input_tokens=tokens_in,
-                       output_tokens=self.output_tokens(item), offset_s=round(item.offset_s, 6))]
+                       output_tokens=self.output_tokens(item), offset_s=round(item.offset_s, 6),
+                       tenant=item.arrival.tenant)]
 
     def output_tokens(self, item: Item) -> int | None:
         """The length of the answer to ask for, where the row has one."""

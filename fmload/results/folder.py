@@ -78,6 +78,11 @@ class Results:
         return self.root / "summary.csv"
 
     @property
+    def tenants_csv(self) -> Path:
+        """A row a stage and tenant; only of runs that have tenants."""
+        return self.root / "tenants.csv"
+
+    @property
     def audit_json(self) -> Path:
         """The report's checks of its own numbers."""
         return self.root / "audit.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,6 +26,7 @@ from fmload.model.record import SCENARIO, Record, noted
 from fmload.model.request_id import new_id, new_trial_id
 from fmload.model.session import Session
 from fmload.plan.exact import Part
+from fmload.plugins import SOURCES
 from fmload.prompts import replay
 from fmload.prompts.deal import Deal, deals_of
 from fmload.prompts.store import of_endpoint
@@ -40,6 +41,7 @@ from fmload.worker.conversations import Conversations
 from fmload.worker.load_balancer import LoadBalancer
 from fmload.worker.prepared_sessions import PreparedSessions
 from fmload.worker.safe_check import SafeCheck
+from fmload.worker.senders import Senders
 from fmload.worker.slots import Lane, Slots, opening_s
 from fmload.worker.timer import Timer
 from fmload.worker.trial import asks_less, is_unsure
@@ -56,11 +58,6 @@ _UNREACHED = ("connect", "tls", "timeout_connect")
 # How long a user waits after a request that failed at once: failures must not become a flood of their own.
 FAILURE_PAUSE_S = {"connect": 1.0, "tls": 1.0, "timeout_connect": 0.1, "http_4xx": 0.1, "http_5xx": 0.1,
                    "throttled": 0.1, "empty": 0.1, "decode": 0.1, "client": 1.0}
-
-# Names of the limit on output tokens: OpenAI's two, TGI's, Bedrock's (Converse and others; Llama), those of Responses,
-# Gemini, Ollama and llama.cpp.
-_OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_new_tokens", "maxTokens", "max_gen_len",
-                  "max_output_tokens", "maxOutputTokens", "num_predict", "n_predict")
 
 _NO_PROMPT = Prompt("", "", "")  # of a request that failed before it had one
 
@@ -100,11 +97,6 @@ def _check(endpoint: Endpoint, prompt: Prompt) -> None:
         check(prompt)
 
 
-def output_limit(parameters: Mapping[str, Any]) -> int | None:
-    """The limit on output tokens among an endpoint's inference parameters; None when they set none."""
-    return next((parameters[name] for name in _OUTPUT_LIMITS if isinstance(parameters.get(name), int)), None)
-
-
 _TIMERS_TURN_S = 0.001  # a sleep of 0 s gives greenlets that are ready a turn, and no timer
 
 
@@ -115,19 +107,11 @@ def _built(spec: EndpointSpec) -> Endpoint:
     return build(spec)
 
 
-Variants = dict[int | None, tuple[Endpoint, int | None]]
-
-
-def _variants(run: RunFile) -> Variants:
-    """Components of a mix with parameters of their own: their endpoint, and its output limit."""
-    specs = {spec.name: spec for spec in run.endpoints}
-    found: Variants = {}
-    for place, one in enumerate(run.load.mix or ()):
-        if one.parameters:
-            parameters = {**specs[one.endpoint].parameters, **one.parameters}
-            spec = specs[one.endpoint].model_copy(update={"parameters": parameters})
-            found[place] = _built(spec), output_limit(parameters)
-    return found
+def _whose(run: RunFile, named: set[str]) -> set[str]:
+    """The tenants whose requests a worker may send: those of its prompts, and all where a locustfile names them as it
+    goes."""
+    scripted = any(getattr(SOURCES.load(spec.source), "scripted", False) for spec in run.prompts)
+    return {tenant.name for tenant in run.tenants} if scripted else named
 
 
 @dataclass(slots=True)
@@ -162,9 +146,9 @@ class Dispatcher:
         self._dead = dead
         self._wire = Http1Wire(Timeouts(limits.connect_s, limits.first_token_s, limits.idle_s, limits.total_s),
                                max_body_bytes=run.max_response_bytes, reader=run.reader)
-        self._endpoints: dict[str, Endpoint] = {spec.name: _built(spec) for spec in run.endpoints}
-        self._variants = _variants(run)
-        self._output_limits = {spec.name: output_limit(spec.parameters) for spec in run.endpoints}
+        named = {prompt.tenant for shard in prompts.values() for prompt in shard if prompt.tenant is not None}
+        self._senders = Senders(run, _whose(run, named), _built)
+        self._endpoints = self._senders.plain
         self._balancers = {
             spec.name: LoadBalancer(self._endpoints[spec.name].addresses(), spec.balance or "round_robin", index)
             for spec in run.endpoints}
@@ -224,16 +208,25 @@ class Dispatcher:
         trials = [gevent.spawn(self._try_address, endpoint, address) for endpoint in self._endpoints.values()
                   if is_unsure(endpoint) or not unsure_alone for address in endpoint.addresses()]
         gevent.joinall(trials, timeout=TRIAL_LIMIT_S)
-        self._tell_variants()
+        self._tell_further()
+        trials += [] if unsure_alone else self._try_tenants({trial.value.told for trial in trials if trial.value})
         return [trial.value for trial in trials if trial.value]
 
-    def _tell_variants(self) -> None:
-        """A component of a mix asks its server for no more than the endpoint itself does."""
-        for endpoint, _ in self._variants.values():
-            if not is_unsure(self._endpoints[endpoint.name]):
-                asks_less(endpoint)
+    def _try_tenants(self, told: Collection[str]) -> list[gevent.Greenlet]:
+        """What a tenant's model, headers or tier are refused for; nothing where an endpoint itself has failed."""
+        firsts = {} if told else {(one.endpoint.name, one.tenant): one for one in self._senders.further() if one.tenant}
+        trials = [gevent.spawn(self._try_address, one.endpoint, one.endpoint.addresses()[0], one.tenant)
+                  for one in firsts.values()]
+        gevent.joinall(trials, timeout=TRIAL_LIMIT_S)
+        return trials
 
-    def _try_address(self, endpoint: Endpoint, address: Address) -> Trial | None:
+    def _tell_further(self) -> None:
+        """A component of a mix, or a tenant, asks its server for no more than the endpoint itself does."""
+        for one in self._senders.further():
+            if not is_unsure(self._endpoints[one.endpoint.name]):
+                asks_less(one.endpoint)
+
+    def _try_address(self, endpoint: Endpoint, address: Address, tenant: str | None = None) -> Trial | None:
         sample = next(prompts[0] for (name, _), prompts in self._prompts.items() if name == endpoint.name)
         prompt, alike = trial_prompt(self._trial or TrialSpec(), sample)
         record = self._ask(endpoint, address, prompt)
@@ -243,7 +236,8 @@ class Dispatcher:
             return None
         what = remedy(record.status, record.error or "")
         how = "cannot be reached" if record.status is None else "refuses a first request"
-        told = (f"endpoint '{endpoint.name}' {how} ({address}): {record.error}"
+        whose = f", as tenant '{tenant}' has it," if tenant is not None else ""
+        told = (f"endpoint '{endpoint.name}'{whose} {how} ({address}): {record.error}"
                 f"{f'; {what}' if what else ''}")
         return Trial(told, fatal=alike or record.status not in _OF_ITS_FORM)
 
@@ -478,6 +472,7 @@ class Dispatcher:
             record.outcome = "censored"
         if note is not None:
             record.detail = noted(record.detail, SCENARIO, note)
+        record.tenant = self._senders.tenant_of(prompt or _NO_PROMPT, lane.component)
         self._keep(record, reading)
         if held is not None:
             held((record, reading))
@@ -487,24 +482,20 @@ class Dispatcher:
         return record, reading
 
     def _unsent(self, lane: Lane, prompt: Prompt, scheduled_ns: int) -> Record:
-        endpoint, limit = self._sends_with(lane)
-        return measure.unsent(endpoint, prompt, request_id=new_id(), worker=self._worker, stage=lane.stage,
-                              scheduled_ns=scheduled_ns, max_output_tokens=limit)
-
-    def _sends_with(self, lane: Lane) -> tuple[Endpoint, int | None]:
-        """The endpoint of a lane, and the limit on output tokens among its parameters."""
-        return self._variants.get(lane.component) or (self._endpoints[lane.endpoint],
-                                                      self._output_limits[lane.endpoint])
+        sender = self._senders.of(lane.endpoint, lane.component, None)
+        return measure.unsent(sender.endpoint, prompt, request_id=new_id(), worker=self._worker, stage=lane.stage,
+                              scheduled_ns=scheduled_ns, max_output_tokens=sender.output_limit)
 
     def _measure(self, lane: Lane, prompt: Prompt, scheduled_ns: int) -> tuple[Record, Reading]:
         """Send the prompt; between the safety checks, where the run file asks for them."""
-        endpoint, limit = self._sends_with(lane)
+        tenant = self._senders.tenant_of(prompt, lane.component)
+        sender = self._senders.of(lane.endpoint, lane.component, tenant)
         identity: dict[str, Any] = {"request_id": new_id(), "worker": self._worker, "stage": lane.stage,
-                                    "max_output_tokens": limit}
-        send = partial(self._send, endpoint, prompt, **identity)
+                                    "max_output_tokens": sender.output_limit}
+        send = partial(self._send, sender.endpoint, prompt, **identity)
         if self._safe_check is None:
             return send(scheduled_ns=scheduled_ns)
-        unsent = partial(measure.unsent, endpoint, prompt, **identity)
+        unsent = partial(measure.unsent, sender.endpoint, prompt, **identity)
         return self._safe_check.around(prompt, scheduled_ns, send, unsent)
 
     def _send(self, endpoint: Endpoint, prompt: Prompt, **identity: Any) -> tuple[Record, Reading]:

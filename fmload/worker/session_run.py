@@ -125,7 +125,8 @@ class SessionRun:
         prompt = Prompt(
             f"{self._prompt.id}{STEP_OF}{step.id}", self._prompt.prompt_set, messages=asked,
             input_tokens=step.input_tokens, tokenizer=self._prompt.tokenizer, output_tokens=step.output_tokens,
-            exact_output=step.exact_output, parameters=step.parameters, conversation=self.log.session, turn=step.turn)
+            exact_output=step.exact_output, parameters=step.parameters, conversation=self.log.session, turn=step.turn,
+            tenant=self._prompt.tenant)
         due_ns = before.at_ns + int(step.delay_s * NS)
         for attempt in range(step.retries + 1):
             if not self._is_open():

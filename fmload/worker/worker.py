@@ -24,6 +24,7 @@ from gevent.lock import RLock
 
 from fmload.base.clock_offset import boot_id
 from fmload.base.errors import FmloadError
+from fmload.config.goodput import limits_of_tenants
 from fmload.config.schema import RunFile
 from fmload.live.state import Tally
 from fmload.model.prompt import Prompt
@@ -120,7 +121,7 @@ class Worker:
         self._prompts = {name: [] for name in plan.prompts}
         self._outbox = Outbox()
         self._made.clear()
-        self._tally = Tally(plan.limits)
+        self._tally = Tally(plan.limits, limits_of_tenants(plan.run.get("tenants") or ()))
         self._answers = Keeper(**plan.answers) if plan.answers else None
         self._texts = TextKeeper(**plan.texts) if plan.texts else None
         self._journal = self._open_journal(plan)

@@ -63,6 +63,7 @@ class Wanted:
     objectives: tuple[Objective, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)  # request metric → largest good value
     threshold_tokens_per_s: float | None = None
+    of_tenants: Mapping[str, tuple[Objective, ...]] = field(default_factory=dict)  # those that have their own
 
 
 def of_requests(values: Floats, failures: int, wanted: Wanted) -> Distribution:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,17 @@ from fmload.pricing.spend import Billed, billed, usd_of, without_cache
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """The price of one endpoint, and its other options (purchase options, service tiers), by name."""
+    """The price of one endpoint, and its other options (purchase options, service tiers), by name. `of_tenants`: those
+    of tenants whose tokens have another price (None: it is not known)."""
 
     pricing: Pricing | None = None
     options: Mapping[str, Pricing] = field(default_factory=dict)
+    of_tenants: Mapping[str, Pricing | None] = field(default_factory=dict)
+
+    def of(self, tenant: str | None) -> Prices:
+        """What the requests of a tenant are paid by. With a price of its own there are no options."""
+        own = tenant is not None and tenant in self.of_tenants
+        return Prices(self.of_tenants[tenant or ""]) if own else replace(self, of_tenants={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,23 @@ def spend_of(table: Mapping[str, Any], completed: Bools, prices: Prices) -> Spen
     return Spend(_sum(usd, completed), _sum(usd, ok & ~completed), _sum(usd, failed), _sum(usd, cancelled), *lost,
                  uncached=_sum(usd_of(prices.pricing, without_cache(counts)), completed),
                  options={name: _sum(usd_of(other, counts), completed) for name, other in prices.options.items()})
+
+
+def spend_of_all(table: Mapping[str, Any], completed: Bools, prices: Prices) -> Spend:
+    """As `spend_of`, each request at its tenant's price. Requests whose price is not known cost nothing here: whoever
+    uses the sum looks for them first."""
+    if not prices.of_tenants:
+        return spend_of(table, completed, prices)
+    whose = table["tenant"]
+    parts = [spend_of({name: values[mine] for name, values in table.items()}, completed[mine], prices.of(tenant))
+             for tenant in (None, *sorted({each for each in whose.tolist() if each is not None}))
+             if (mine := np.array([each == tenant for each in whose], dtype=bool)).any()]
+    uncached = [part.uncached for part in parts if part.uncached is not None]
+    sums = {name: sum(getattr(part, name) for part in parts) for name in _SUMS}
+    return Spend(**sums, uncached=sum(uncached) if len(uncached) == len(parts) and parts else None)
+
+
+_SUMS = ("useful", "outside", "failed", "cancelled", "tokens_failed", "tokens_cancelled")
 
 
 def billed_of(table: Mapping[str, Any]) -> Billed:

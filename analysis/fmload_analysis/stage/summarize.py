@@ -18,12 +18,10 @@ from fmload.metrics.definitions import (
     Gaps,
     Ints,
     Sound,
-    SoundTotals,
     Totals,
     gaps,
     icl,
     itl,
-    meets,
     of_level,
     per_token_s,
 )
@@ -43,11 +41,13 @@ from fmload_analysis.stage.reuse import NO_PROMPTS
 from fmload_analysis.stage.safe_checks import EMPTY, SafeChecks, rows_of, safe_checks
 from fmload_analysis.stage.samples import Samples
 from fmload_analysis.stage.sessions import Sessions, sessions_of
-from fmload_analysis.stage.spend import Prices, Spend, spend_of
+from fmload_analysis.stage.spend import Prices, Spend, spend_of_all
 from fmload_analysis.stage.stats import finite
 from fmload_analysis.stage.tasks import TaskSummary, by_context, by_task, by_turn
+from fmload_analysis.stage.tenants import Known, TenantSummary, by_tenant, good_of, of_stage, service_of
 from fmload_analysis.stage.timeline import Requests, Timeline, sample_of, timeline_of
-from fmload_analysis.stage.windows import begun_ns, delivered_tokens, ended_ns, inside, overlap_ns, tokens_inside
+from fmload_analysis.stage.totals import totals_of
+from fmload_analysis.stage.windows import begun_ns, delivered_tokens, ended_ns, inside, tokens_inside
 
 REQUEST_METRICS = tuple(metric.name for metric in of_level("request"))
 
@@ -79,6 +79,8 @@ class StageSummary:
     turns: tuple[TaskSummary, ...] = ()  # by turn of their session
     contexts: tuple[TaskSummary, ...] = ()  # by the length of their context, of those in sessions
     sessions: Sessions | None = None
+    service: float = 0.0  # weighted tokens inside the window (`stage.tenants`)
+    tenants: tuple[TenantSummary, ...] = ()  # empty where its requests are nobody's in particular
     asked_s: Floats | None = None  # when an open loop's requests were due, in seconds after the window's start
 
     @property
@@ -195,6 +197,7 @@ class _Gathering:
             "chunks": columns.chunk_counts, "first_chunk": columns.first_chunk_tokens,
             "hidden": columns.hidden_reasoning_tokens,
             "outcome": batch.outcome, "tokens_source": batch.tokens_source, "stamp": batch.stamp,
+            "tenant": batch.tenant if batch.tenant is not None else np.full(columns.rows, None, object),
             "finish_reason": batch.finish_reason,
             "remark": batch.remark, "tokens_known": columns.chunk_tokens_known & columns.single,
             "first_late": streams.first_late(columns),
@@ -255,7 +258,10 @@ def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted, earli
     requests = Requests(table["begun"] / NS, table["ended"] / NS,
                         {name: table[name] for name in REQUEST_METRICS}, table["outcome"], started)
     completed = (table["outcome"] == "ok") & inside(table["ended"], gathered.window_ns)
-    totals = _totals(gathered, table, requests, completed, endpoint, wanted)
+    tenants = by_tenant(table, requests, completed, gathered.window_ns, Known(
+        of_stage(run, stage), wanted.of_tenants, wanted, prices))
+    totals = totals_of(gathered.window_ns, table, requests, completed, wanted.limits, endpoint.accelerators)
+    totals = replace(totals, good=good_of(tenants, totals))
     window_s = gathered.window_ns / NS
     slow = wanted.threshold_tokens_per_s
     return StageSummary(
@@ -275,7 +281,8 @@ def _summary(gathered: _Gathering, stage: Stage, run: Run, wanted: Wanted, earli
         contexts=by_context(table, requests, wanted),
         addresses=by_address(table, requests, gathered.window_ns, endpoint, wanted),
         prompt_source=run.prompt_source(stage.prompt_set), answers=run.answers(stage.prompt_set),
-        spend=spend_of(table, completed, prices))
+        spend=spend_of_all(table, completed, prices), tenants=tenants,
+        service=service_of(table, gathered.window_ns))
 
 
 _EMPTY: dict[str, np.ndarray[Any, Any]] = {
@@ -286,7 +293,7 @@ _EMPTY: dict[str, np.ndarray[Any, Any]] = {
                     np.array([])),
     **EMPTY, **tasks.EMPTY,
     **dict.fromkeys(("streamed", "tokens_known", "first_late"), np.array([], dtype=bool)),
-    **dict.fromkeys(("remark", "outcome", "tokens_source", "stamp", "finish_reason", "address"),
+    **dict.fromkeys(("remark", "outcome", "tokens_source", "stamp", "finish_reason", "address", "tenant"),
                     np.array([], dtype=object)),
     "prompt": np.array([], dtype=np.int64),
 }
@@ -296,48 +303,6 @@ def _with_limits(table: Mapping[str, Any], wanted: Wanted) -> Mapping[str, Any]:
     """The table with the columns of the objectives on tokens, also where there is no request."""
     names = [column(objective) for objective in token_objectives(wanted.objectives) for column in (above_of, gaps_of)]
     return {**dict.fromkeys(names, np.array([])), **table}
-
-
-def _totals(gathered: _Gathering, table: Mapping[str, Any], requests: Requests, completed: Bools,
-            endpoint: MeasuredEndpoint, wanted: Wanted) -> Totals:
-    started, outcome = requests.in_window, requests.outcome
-    first_inside = inside(table["answered"], gathered.window_ns)
-    embeds = np.isfinite(table["inputs"])
-    cached = finite(table["cached_tokens"], completed)
-    sent = np.isfinite(table["sent"])
-    area = overlap_ns(table["sent"][sent], table["ended"][sent], gathered.window_ns).sum()
-    return Totals(
-        window_s=gathered.window_ns / NS, started=int(started.sum()), succeeded=int(requests.succeeded.sum()),
-        failed=int((started & requests.failed).sum()), completed=int(completed.sum()),
-        good=int((completed & meets(requests.metrics, wanted.limits, len(outcome))).sum()) if wanted.limits else None,
-        tokens_out=float(table["tokens_inside"].sum()),
-        tokens_out_failed=float(table["tokens_inside"][outcome != "ok"].sum()),
-        tokens_in=float(np.nansum(table["input_tokens"][first_inside])),
-        tokens_in_failed=float(np.nansum(table["input_tokens"][first_inside & (outcome != "ok")])),
-        completed_tokens_in=float(np.nansum(table["input_tokens"][completed])),
-        completed_tokens_out=float(np.nansum(table["output_tokens"][completed])),
-        completed_tokens_cached=float(cached.sum()) if len(cached) else None,
-        completed_inputs=float(np.nansum(table["inputs"][completed])) if embeds.any() else None,
-        completed_images=float(np.nansum(table["images"][completed])) if np.isfinite(table["images"]).any() else None,
-        images_in=_sent(table["images_in"], requests), media_bytes=_sent(table["media_bytes"], requests),
-        sound=_sound(table, completed), in_flight_s=float(area) / NS, accelerators=endpoint.accelerators)
-
-
-def _sound(table: Mapping[str, Any], completed: Bools) -> SoundTotals | None:
-    """Of the requests that ended well in the window; None where none has to do with sound."""
-    heard, named = np.isfinite(table["audio_in_s"]), np.isfinite(table["characters"])
-    if not heard.any() and not named.any():
-        return None
-    seconds, played = table["audio"][completed], np.isfinite(table["stalls"]) & completed
-    return SoundTotals(
-        spoken=not heard.any(), audio_s=float(seconds.sum()) if np.isfinite(seconds).all() else None,
-        characters=float(np.nansum(table["characters"][completed])),
-        played=int(played.sum()), stuttered=int((table["stalls"][played] > 0).sum()))
-
-
-def _sent(values: Floats, requests: Requests) -> float | None:
-    """The sum over the requests that were sent inside the window and ended well; None where none has any."""
-    return float(np.nansum(values[requests.succeeded])) if np.isfinite(values).any() else None
 
 
 def _distributions(gathered: _Gathering, requests: Requests, totals: Totals,

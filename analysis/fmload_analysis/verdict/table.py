@@ -13,6 +13,7 @@ from fmload.base import neutral
 from fmload.metrics.definitions import METRICS, Totals
 from fmload.pricing.resolve import Pricing
 from fmload_analysis.stage.summarize import StageSummary
+from fmload_analysis.stage.tenants import TenantSummary
 from fmload_analysis.verdict.cost import PRICES, Cost
 from fmload_analysis.verdict.objectives import State, Verdict, state_of
 from fmload_analysis.verdict.products import INPUTS, Product, product_of
@@ -42,6 +43,7 @@ class StageResult:
     cost: Cost
     verdicts: tuple[Verdict, ...] = ()
     checks: tuple[Check, ...] = ()
+    tenants: tuple[TenantResult, ...] = ()
 
     @property
     def stage(self) -> int:
@@ -115,6 +117,33 @@ class StageResult:
         metric, _, stat = name.rpartition("_")
         distribution = self.summary.distributions.get(metric)
         return distribution.stat(stat) if distribution else None
+
+
+@dataclass(frozen=True, slots=True)
+class TenantResult:
+    """One tenant in one stage: its requests, what they cost, whether they kept its objectives. `part`: its share of the
+    endpoint's service, by which it bears the hours (`stage.tenants`)."""
+
+    summary: TenantSummary
+    totals: Totals  # the summary's, priced
+    cost: Cost
+    verdicts: tuple[Verdict, ...]
+    part: float
+
+    @property
+    def objectives(self) -> State | None:
+        """Whether all its objectives together are met, missed or unknown; None when there are none."""
+        return state_of(self.verdicts)
+
+    def value(self, name: str) -> float | None:
+        """Any metric by its name, as of a stage."""
+        if name in PRICES:
+            price: float | None = getattr(self.cost, name)
+            return price
+        if name in METRICS and METRICS[name].level == "stage":
+            figure: float | None = METRICS[name].function(self.totals)
+            return figure
+        return self.summary.value(name)
 
 
 def without_text(results: Sequence[StageResult]) -> bool:

@@ -29,6 +29,10 @@
   const WORKER_COLUMNS = [["worker", "Worker"], ["host", "Host"], ["state", "State"], ["in_flight", "In flight"],
     ["cpu", "CPU %"], ["loop_lag_p99_ms", "Loop lag p99 (ms)"], ["stamp_lag_p99_ms", "Stamp lag p99 (ms)"], ["stamp", "Stamps"]];
 
+  const TENANT_COLUMNS = [["tenant", "Tenant"], ["endpoint", "Endpoint"], ["requests", "Requests"], ["errors", "Errors"],
+    ["good_percent", "Good (%)"], ["output_tokens", "Output tokens"], ["ttft_p50_ms", "TTFT p50 (ms)"], ["ttft_p95_ms", "TTFT p95 (ms)"],
+    ["e2e_p50_ms", "E2E p50 (ms)"], ["e2e_p95_ms", "E2E p95 (ms)"]];
+
   const svg = (parent, name, attributes, text) => {
     const node = document.createElementNS("http://www.w3.org/2000/svg", name);
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
@@ -106,17 +110,17 @@
     root.addEventListener("pointerleave", () => { rule.setAttribute("visibility", "hidden"); label.setAttribute("visibility", "hidden"); });
   }
 
-  function drawWorkers(holder, workers) {
+  function drawTable(holder, title, columns, rows) {
     holder.replaceChildren();
-    html(holder, "div", "font-weight:600;font-size:13px;margin:12px 0 4px", "Workers");
+    html(holder, "div", "font-weight:600;font-size:13px;margin:12px 0 4px", title);
     const table = html(holder, "table", "border-collapse:collapse;font-size:13px;width:100%");
     const cell = (row, name, text) => html(row, name, "text-align:left;padding:4px 10px 4px 2px;border-bottom:1px solid rgba(128,128,128,.35)", text);
     const head = html(html(table, "thead"), "tr");
-    for (const [, title] of WORKER_COLUMNS) cell(head, "th", title);
+    for (const [, title] of columns) cell(head, "th", title);
     const body = html(table, "tbody");
-    for (const worker of workers) {
+    for (const one of rows) {
       const row = html(body, "tr");
-      for (const [key] of WORKER_COLUMNS) cell(row, "td", typeof worker[key] === "number" && !Number.isInteger(worker[key]) ? number(worker[key]) : worker[key] ?? "–");
+      for (const [key] of columns) cell(row, "td", typeof one[key] === "number" && !Number.isInteger(one[key]) ? number(one[key]) : one[key] ?? "–");
     }
   }
 
@@ -132,7 +136,10 @@
       holder.style.display = chart.ofText && latest.without_text ? "none" : "";
       if (!holder.style.display) drawChart(holder, chart, latest);
     });
-    drawWorkers(box.querySelector("[data-part=workers]"), latest.workers);
+    drawTable(box.querySelector("[data-part=workers]"), "Workers", WORKER_COLUMNS, latest.workers);
+    const tenants = box.querySelector("[data-part=tenants]");
+    tenants.style.display = latest.tenants.length ? "" : "none";
+    drawTable(tenants, "Tenants", TENANT_COLUMNS, latest.tenants.map((one) => ({ ...one, tenant: one.tenant || "(none)" })));
   }
 
   async function refresh() {
@@ -153,6 +160,7 @@
     html(made, "div", "font-size:14px;margin:4px 0 10px", "").dataset.part = "state";
     const grid = html(made, "div", "display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:14px 24px");
     for (const _ of CHARTS) html(grid, "div").dataset.part = "chart";
+    html(made, "div").dataset.part = "tenants";
     html(made, "div").dataset.part = "workers";
     html(made, "style", "", `#${BOX} + * .MuiTableCell-root { padding: 6px 7px; }`); // nineteen columns side by side
     table.parentNode.insertBefore(made, table);

@@ -27,11 +27,13 @@ class LiveView:
         """State in a sentence, series by the second, windows, workers: see tokens.js. Times in seconds of the epoch."""
         collector = self._collector()
         if collector is None:
-            return {"state": "No run yet.", "without_text": False, "seconds": _series([]), "stages": [], "workers": []}
+            return {"state": "No run yet.", "without_text": False, "seconds": _series([]), "stages": [], "workers": [],
+                    "tenants": []}
         snapshot = collector.live.snapshot(_now_ns(collector), collector.wall_anchor_ns, KEPT_SECONDS)
         workers = [_worker(collector, row) for row in snapshot["workers"]]
         return {"state": _sentence(collector), "without_text": self.without_text,
-                "seconds": _series(snapshot["series"]), "stages": list(_windows(collector)), "workers": workers}
+                "seconds": _series(snapshot["series"]), "stages": list(_windows(collector)), "workers": workers,
+                "tenants": list(_tenants(collector))}
 
     @property
     def without_text(self) -> bool:
@@ -112,6 +114,21 @@ def _worker(collector: Collector, row: dict[str, Any]) -> dict[str, Any]:
             "cpu": None if row.get("cpu_fraction") is None else 100 * row["cpu_fraction"],
             "loop_lag_p99_ms": _ms_of_ns(row.get("loop_lag_p99_ns")),
             "stamp_lag_p99_ms": _ms_of_ns(row.get("stamp_lag_p99_ns"))}
+
+
+def _tenants(collector: Collector) -> Iterable[dict[str, Any]]:
+    """One row an endpoint and tenant, over all stages so far, of requests that have ended; those of nobody in
+    particular have no name. Nothing where no request is a tenant's."""
+    merged: dict[tuple[str, str], Counts] = {}
+    for (endpoint, _, tenant), totals in (collector.live.by_tenant() if collector.live.tenants else {}).items():
+        merged.setdefault((endpoint, tenant), Counts()).add(totals)
+    for (endpoint, tenant), totals in merged.items():
+        counted = totals.outcomes["ok"] + sum(totals.errors.values())
+        yield {"tenant": tenant, "endpoint": endpoint, "requests": totals.requests,
+               "errors": sum(totals.errors.values()), "output_tokens": totals.output_tokens,
+               "good_percent": 100 * totals.good / counted if counted else None,
+               **{f"{metric}_{p}_ms": _ms(quantile_s(totals.histograms.get(metric, {}), q))
+                  for metric in ("ttft", "e2e") for p, q in (("p50", .5), ("p95", .95))}}
 
 
 def _served_s(collector: Collector, endpoint: str, prompt_set: str) -> float:

@@ -234,3 +234,30 @@ def test_every_accepted_request_gets_all_its_tokens_in_order(model: BatchModel,
         assert all(a < b for a, b in itertools.pairwise(instants[job]))
     assert engine.running_count == engine.waiting_count == 0
     assert engine.kv_usage == 0.0
+
+
+def test_the_lowest_priority_goes_first_and_equal_ones_in_order_of_arrival() -> None:
+    def order(by_priority: bool) -> list[str]:
+        engine = BatchEngine(BatchModel(1, prefill_tokens_per_s=1000, decode_fixed_s=0.01, by_priority=by_priority))
+        jobs = [Job(10, 1, owner=name, priority=priority) for name, priority in (
+            ("first", 5), ("late", 9), ("a", 2), ("b", 2), ("urgent", -1))]
+        for job in jobs:
+            engine.submit(job, 0)
+        done: list[str] = []
+        while engine.due_ns is not None:
+            done += [job.owner for job in engine.advance(engine.due_ns)]
+        return done
+
+    assert order(True) == ["first", "urgent", "a", "b", "late"]  # the first was alone when it came
+    assert order(False) == ["first", "late", "a", "b", "urgent"]
+
+
+def test_a_full_cache_preempts_the_newest_of_the_highest_priority() -> None:
+    engine = BatchEngine(BatchModel(3, prefill_tokens_per_s=1e6, decode_fixed_s=0.01, kv_tokens=40, kv_reserve=False,
+                                    by_priority=True))
+    jobs = {name: Job(10, 8, owner=name, priority=priority) for name, priority in (("x", 9), ("y", 0), ("z", 0))}
+    for job in jobs.values():
+        engine.submit(job, 0)
+    while engine.due_ns is not None:
+        engine.advance(engine.due_ns)
+    assert (jobs["x"].preempted > 0, jobs["y"].preempted, jobs["z"].preempted) == (True, 0, 0)

@@ -154,3 +154,18 @@ def test_requests_of_a_worker_that_is_gone_are_not_in_flight() -> None:
     live.forget("a")
     live.observe("b", 2, None, 2 * 10**9)
     assert live.in_flight == {1: 5, 2: 2}
+
+
+def test_tenants_are_counted_apart_each_by_its_own_limits_and_the_rest_is_nobodys() -> None:
+    tally = Tally({"ttft": 1e-9}, {"gold": {"ttft": 10.0}})
+    for tenant in ("gold", "gold", "free", None):
+        tally.add(replace(record(), tenant=tenant))
+    live = LiveState()
+    live.merge("w", tally.drain())
+    found = live.by_tenant()
+    assert {key[2]: (totals.requests, totals.good) for key, totals in found.items()} == {
+        "": (1, 0), "free": (1, 0), "gold": (2, 2)}
+    assert sum(totals.output_tokens for totals in found.values()) == live.by_endpoint()["e", "p"].output_tokens
+    assert found["e", "p", ""].histograms["ttft"].total() == 1
+    live.merge("w", tally.drain())
+    assert live.by_tenant()["e", "p", "gold"].requests == 2  # once each

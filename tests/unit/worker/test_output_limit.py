@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fmload.worker.dispatcher import output_limit
+from fmload.worker.senders import output_limit
 
 
 @pytest.mark.parametrize("parameters", [{"max_tokens": 150}, {"temperature": 0.1, "max_new_tokens": 150}])

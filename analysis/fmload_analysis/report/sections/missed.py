@@ -25,19 +25,27 @@ def render(analysis: Analysis) -> Section | None:
     if not judged:
         return None
     others = [result for result in judged if result.objectives != "met"]
-    listed = ", ".join(f"`{limit_text(verdict.objective)}`" for verdict in judged[0].verdicts)
+    asked = list({verdict.objective.name: verdict.objective for result in judged
+                  for verdict in result.verdicts}.values())
+    listed = ", ".join(f"`{limit_text(objective)}`" for objective in asked)
     if not others:
         return Section("objectives", "Objectives", [
             Paragraph(f"Every stage ({len(judged)} of {len(judged)}) met every objective: {listed}.")], FAILED,
             "Every stage met the objectives.")
     columns = [*STAGE_COLUMNS, Column("Objectives", numeric=False),
-               *(Column(verdict.objective.name, _unit(verdict.objective), limit_text(verdict.objective))
-                 for verdict in judged[0].verdicts), Column("What would settle it", numeric=False, wide=True)]
-    rows = [[*stage_cells(result), state_cell(result.objectives), *(verdict_cell(each) for each in result.verdicts),
+               *(Column(objective.name, _unit(objective), limit_text(objective)) for objective in asked),
+               Column("What would settle it", numeric=False, wide=True)]
+    rows = [[*stage_cells(result), state_cell(result.objectives), *_by_objective(result, asked),
              Cell(_settling(result.verdicts))] for result in others]
     return Section("objectives", "Stages that missed an objective", [
         Paragraph(_counted(judged, listed)), Paragraph(_RULE), Table(columns, rows)], FAILED,
         _gist(judged))
+
+
+def _by_objective(result: StageResult, asked: Sequence[Objective]) -> list[Cell]:
+    """A cell an objective; blank where it is that of a tenant which is not in this stage."""
+    found = {verdict.objective.name: verdict for verdict in result.verdicts}
+    return [verdict_cell(found[one.name]) if one.name in found else Cell("") for one in asked]
 
 
 _RULE = (
