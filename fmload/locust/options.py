@@ -13,6 +13,7 @@ from fmload.base.units import parse_duration_s
 from fmload.config import RunFile, load, parse, yaml_lines
 from fmload.config.parameters import parameters_of
 from fmload.exposition import watching
+from fmload.launch.server import key_variable
 from fmload.locust.foreseen import Foreseen
 
 DEFAULT_RUN_TIME_S = 60.0
@@ -85,6 +86,18 @@ def run_file(options: argparse.Namespace, host: str | None, protocol: str, ask: 
         raise FmloadError(f"endpoint {waiting[0]} is to be deployed, which Locust alone does not do",
                           hint="use 'fmload run', or give the endpoint's url")
     return run
+
+
+def with_usual_key(options: argparse.Namespace, protocol: str) -> bool:
+    """Take OPENAI_API_KEY where it is set and no other variable is named, as `fmload run URL` does; True where it was
+    taken. Only for the server that the command line of a run in one process names: a form may send no key to a host of
+    its own, and workers elsewhere have variables of their own."""
+    named = options.fmload_api_key_env or options.fmload_config
+    alone = options.headless and not options.master and not options.worker
+    if named or not alone or protocol != "openai" or not (options.host or _urls(options)):
+        return False
+    options.fmload_api_key_env = key_variable(None) or ""
+    return bool(options.fmload_api_key_env)
 
 
 def _described(options: argparse.Namespace, host: str | None, protocol: str) -> dict[str, Any]:

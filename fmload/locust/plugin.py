@@ -464,6 +464,8 @@ def _on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> Non
     elif not isinstance(environment.shape_class, StageShape):
         environment.shape_class = FollowedShape(environment.shape_class)
         environment.shape_class.runner = runner
+    if options.with_usual_key(environment.parsed_options, _protocol(environment)):
+        logger.info("key: %s", environment.parsed_options.fmload_api_key_env)
     plugin = environment.fmload = Plugin(environment, runner)
     if web_ui:
         view = LiveView(lambda: plugin.collector)

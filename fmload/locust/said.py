@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
+from rich.text import Text
 
+from fmload.base.blocks import in_blocks
+from fmload.base.redaction import printable
 from fmload.base.units import format_duration
 from fmload.model.stage import Stage
 
+Cell = Callable[[Mapping[str, Any]], str]
+
+_NAMES = (("endpoint", "endpoint"), ("prompts", "prompt_set"))
 _LATENCIES = (("TTFT p50", "ttft_p50_s"), ("TTFT p95", "ttft_p95_s"), ("ITL p50", "itl_p50_s"),
               ("ITL p95", "itl_p95_s"), ("E2E p50", "e2e_p50_s"), ("E2E p95", "e2e_p95_s"))
 
@@ -28,18 +37,47 @@ def phases(stages: Sequence[Stage], users: int | None, rate: float | None, swept
     return told
 
 
-def ended(snapshot: Mapping[str, Any], stages: Sequence[Stage], root: Path) -> tuple[Table, str]:
-    """A row for each stage, by the live figures (ramp and warm-up included), and what makes the report."""
-    loads = {stage.stage: stage.load.text for stage in stages}
-    table = Table("endpoint", "prompts", "load", box=None, pad_edge=False)
-    shown = [(label, key) for label, key in _LATENCIES
-             if any(row.get(key) is not None for row in snapshot.get("groups", ()))]
-    for label in ("requests", "errors", *(label for label, _ in shown)):
-        table.add_column(label, justify="right", no_wrap=True)
-    for row in snapshot.get("groups", ()):
-        table.add_row(row["endpoint"], row["prompt_set"], loads.get(row["stage"], ""), f"{row['requests']:,}",
-                      f"{sum(row['errors'].values()):,}", *(format_duration(row[key]) for _, key in shown))
-    return table, (f"results: {root}\nthe report, over the measured windows alone:  fmload report {root}")
+@dataclass(frozen=True, slots=True)
+class EndTable:
+    """A row for each stage, by the live figures: ramp and warm-up included. Figures that no stage has are left out."""
+
+    rows: Sequence[Mapping[str, Any]]
+    loads: Mapping[int, str]  # by the stage's number
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.rows:
+            yield from in_blocks(self._figures(), self._table, console, options)
+
+    def _figures(self) -> list[tuple[str, Cell]]:
+        return [("requests", lambda row: f"{row['requests']:,}"),
+                ("errors", lambda row: f"{sum(row['errors'].values()):,}"),
+                *((label, partial(_latency, key)) for label, key in _LATENCIES
+                  if any(row.get(key) is not None for row in self.rows))]
+
+    def _table(self, figures: Sequence[tuple[str, Cell]], first: bool) -> RenderableType:
+        """With the names that differ; those that are the same everywhere stand above the first."""
+        names = [(label, key) for label, key in _NAMES if len({row[key] for row in self.rows}) > 1]
+        same = [printable(str(self.rows[0][key])) for _, key in _NAMES if (_, key) not in names]
+        table = Table(title=" · ".join(same) if first and same else None, title_justify="left", box=None,
+                      pad_edge=False)
+        for label in (*(label for label, _ in names), "load"):
+            table.add_column(label, overflow="fold")
+        for label, _ in figures:
+            table.add_column(label, justify="right", no_wrap=True)
+        for row in self.rows:
+            table.add_row(*(Text(printable(str(row[key]))) for _, key in names), self.loads.get(row["stage"], ""),
+                          *(cell(row) for _, cell in figures))
+        return table
+
+
+def _latency(key: str, row: Mapping[str, Any]) -> str:
+    return "n/a" if row.get(key) is None else format_duration(row[key])
+
+
+def ended(snapshot: Mapping[str, Any], stages: Sequence[Stage], root: Path) -> tuple[EndTable, str]:
+    """The stages, and what makes the report."""
+    table = EndTable(snapshot.get("groups", ()), {stage.stage: stage.load.text for stage in stages})
+    return table, f"results: {root}\nthe report, over the measured windows alone:  fmload report {root}"
 
 
 def show_failure(environment: Any, told: str) -> None:

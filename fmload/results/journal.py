@@ -311,7 +311,9 @@ def main(argv: list[str]) -> int:
     except FmloadError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    print(f"{done.records} records in {len(done.by_stage)} stages, {done.duplicates} duplicates removed")
+    stages = len(done.by_stage)
+    copies = f", {done.duplicates} second copies left out" if done.duplicates else ""
+    print(f"{done.records} records in {stages} stage{'' if stages == 1 else 's'}{copies}")
     for told in done.told():
         print(told)
     return 0

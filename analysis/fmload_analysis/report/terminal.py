@@ -10,6 +10,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from fmload.base.blocks import in_blocks
 from fmload.base.redaction import printable
 from fmload_analysis.document import formats
 from fmload_analysis.report.report import title
@@ -113,15 +114,7 @@ class StageTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         names, figures = self._columns()
-        blocks: list[list[Column]] = [[]]
-        for column in figures:
-            table = self._table([*names, *blocks[-1], column], first=len(blocks) == 1)
-            wide = console.measure(table, options=options.update(max_width=10_000)).maximum > options.max_width
-            if wide and blocks[-1]:
-                blocks.append([])
-            blocks[-1].append(column)
-        for place, block in enumerate(blocks):
-            yield self._table([*names, *block], first=place == 0)
+        yield from in_blocks(figures, lambda block, first: self._table([*names, *block], first), console, options)
 
     def _columns(self) -> tuple[list[Column], list[Column]]:
         """What tells the stages apart, and their figures. Names that are the same everywhere stand in the title."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fmload.base.errors import FmloadError
-from fmload.locust.options import add_arguments, run_file
+from fmload.locust.options import add_arguments, run_file, with_usual_key
 from fmload.plan.stages import plan
 
 
@@ -46,6 +46,29 @@ def test_model_key_lengths_and_parameters_reach_the_endpoint() -> None:
     assert spec.parameters == {"temperature": 0.5}
     assert run.prompts[0].output_tokens is not None
     assert run.prompts[0].output_tokens.mean == 7
+
+
+def keyed(*options: str, protocol: str = "openai", **more: Any) -> str:
+    parsed = given(*options)
+    vars(parsed).update({"headless": True, "master": False, "worker": False, "host": "http://h", **more})
+    assert with_usual_key(parsed, protocol) == (parsed.fmload_api_key_env == "OPENAI_API_KEY")
+    return str(parsed.fmload_api_key_env)
+
+
+def test_the_usual_key_is_taken_where_it_is_set_and_no_other_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert keyed() == ""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    assert keyed() == "OPENAI_API_KEY" == keyed("--fmload-urls", "http://a", host=None)
+    assert keyed("--fmload-api-key-env", "MINE") == "MINE"
+
+
+@pytest.mark.parametrize("unlike", [
+    {"headless": False}, {"master": True}, {"worker": True}, {"host": None}, {"protocol": "anthropic"}])
+def test_the_usual_key_goes_only_to_the_server_that_the_command_line_names(
+        unlike: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    assert keyed(**unlike) == ""
 
 
 def test_several_addresses_stand_in_place_of_the_host() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from fmload.live.state import LiveState, Tally
@@ -35,3 +36,26 @@ def test_the_end_is_a_table_with_ttft_and_the_way_to_the_report() -> None:
     text = console.file.getvalue()
     assert all(word in text for word in ("TTFT p50", "99.9 ms", "8 users", "ITL p50"))
     assert "fmload report results/x" in where
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_end_cuts_no_name_and_no_figure_at_any_width(width: int) -> None:
+    row = {"stage": 0, "endpoint": "a-long-name-of-an-endpoint", "prompt_set": "p", "requests": 16, "errors": {}}
+    figures = {f"{name}_{stat}_s": 1.234 for name in ("ttft", "itl", "e2e") for stat in ("p50", "p95")}
+    snapshot = {"groups": [row | figures, row | figures | {"prompt_set": "q", "stage": 1}]}
+    table, _ = said.ended(snapshot, [stage(0, 8), stage(1, 16)], Path("x"))
+    console = Console(file=io.StringIO(), width=width)
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert "…" not in console.file.getvalue() and max(map(len, lines)) <= width
+    assert lines[0].strip() == "a-long-name-of-an-endpoint"  # the same everywhere: in the title
+    assert console.file.getvalue().count("1.23 s") == 12
+    assert sum("16 users" in line for line in lines) == (1 if width == 200 else 2)
+
+
+def test_a_run_without_a_request_has_no_table() -> None:
+    table, _ = said.ended({"groups": []}, [stage(0, 8)], Path("x"))
+    console = Console(file=io.StringIO(), width=80)
+    console.print(table)
+    assert isinstance(console.file, io.StringIO) and not console.file.getvalue().strip()
