@@ -91,6 +91,13 @@ TARGETS = Registry("deploy target", {
 }, about="Deploy targets: a class like `fmload_deploy.local.target.Local`.",
    needs=("plan", "up"))
 
+FLEETS = Registry("fleet target", {
+    "local": "fmload_deploy.fleet.local:Local",
+    "ec2": "fmload_deploy.ec2.fleet:EC2",
+    "kubernetes": "fmload_deploy.eks.fleet:Kubernetes",
+}, about="Fleet targets, hosts for the load: a class like `fmload_deploy.fleet.base.FleetTarget`.",
+   needs=("plan", "up", "mailbox", "look", "running"))
+
 KINDS = Registry("resource kind", {
     "process": "fmload_deploy.local.processes:Process",
     "iam-role": "fmload_deploy.ec2.kinds:Role",
@@ -100,6 +107,11 @@ KINDS = Registry("resource kind", {
     "ec2-instance": "fmload_deploy.ec2.kinds:Instance",
     "eks-nodegroup": "fmload_deploy.eks.kinds:NodeGroup",
     "k8s-namespace": "fmload_deploy.eks.kinds:Namespace",
+    "k8s-job": "fmload_deploy.eks.fleet:JOB",
+    "k8s-secret": "fmload_deploy.eks.fleet:SECRET",
+    "k8s-service": "fmload_deploy.eks.fleet:SERVICE",
+    "s3-bucket": "fmload_deploy.fleet.bucket:BucketKind",
+    "ssm-parameter": "fmload_deploy.fleet.bucket:Parameter",
     "bedrock-provisioned-throughput": "fmload_deploy.bedrock.target:ProvisionedThroughput",
     "s3-object": "fmload_deploy.sagemaker.serving_properties:S3Object",
     "sagemaker-model": "fmload_deploy.sagemaker.kinds:Model",
@@ -431,6 +443,7 @@ COMMANDS = Registry("command", {
     "capacity": "fmload.cli.capacity",
     "prices": "fmload.cli.prices",
     "deploy": "fmload.cli.deploy",
+    "fleet": "fmload.cli.fleet",
     "evaluate": "fmload.cli.evaluate",
     "selftest": "fmload.cli.selftest",
     "help": "fmload.cli.help",

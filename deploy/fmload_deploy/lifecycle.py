@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import sys
-import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec, RunFile
-from fmload.plugins import KINDS, TARGETS
+from fmload.plugins import TARGETS
 from fmload.results.folder import Results, spent_on_tokens
 from fmload_deploy import bill
-from fmload_deploy.aws import Aws, pause_s, vanished
-from fmload_deploy.base import Context, Deployment, Kind, Plan, Target
+from fmload_deploy.aws import Aws
+from fmload_deploy.base import Context, Deployment, Plan, Target
 from fmload_deploy.check.check import before_creation
 from fmload_deploy.condition import watched
-from fmload_deploy.create import found_despite_lag
 from fmload_deploy.lease import KEPT_LEASE_S, LEASE_S, renewing
-from fmload_deploy.ledger import NAME, Entry, Ledger
-from fmload_deploy.resource import sum_or_none
-from fmload_deploy.signals import as_interrupts, undisturbed
-from fmload_deploy.wait import retried
+from fmload_deploy.ledger import NAME, Ledger
+from fmload_deploy.signals import as_interrupts
+from fmload_deploy.teardown import all_down as all_down
+from fmload_deploy.teardown import down as down
+from fmload_deploy.teardown import exists as exists
+from fmload_deploy.teardown import removal, side_by_side
 
 Say = Callable[[str], None]
-Item = TypeVar("Item")
-Value = TypeVar("Value")
 
 
 def say_on_stderr(text: str) -> None:
@@ -92,7 +87,7 @@ def deployed(run_file: RunFile, results: Results, *, yes: bool = False, keep: bo
                     yield ready
         finally:
             if keep:
-                context.say(f"left up; remove it with: {_removal(context)}")
+                context.say(f"left up; remove it with: {removal(context)}")
             else:
                 _down_after(context, failing=sys.exc_info()[0] is not None)
 
@@ -120,7 +115,7 @@ def up(run_file: RunFile, context: Context) -> RunFile:
     Raises FmloadError when an endpoint fails; what the others created stays, and is in the ledger.
     """
     targets = _targets(run_file, context)
-    made = _side_by_side(lambda target: target.up(), targets, context)
+    made = side_by_side(lambda target: target.up(), targets, context)
     return with_addresses(run_file, {deployment.endpoint: deployment for deployment in made})
 
 
@@ -129,92 +124,6 @@ def with_addresses(run_file: RunFile, deployments: Mapping[str, Deployment]) -> 
     endpoints = [_with_address(spec, deployments[spec.name]) if spec.name in deployments else spec
                  for spec in run_file.endpoints]
     return run_file.model_copy(update={"endpoints": endpoints})
-
-
-def down(context: Context) -> None:
-    """Delete what the ledger has, newest first, endpoints side by side. Does nothing the second time.
-
-    Raises FmloadError with what could not be deleted, its price and the command that tries again.
-    """
-    with undisturbed(context.say, _removal(context)):
-        _down(context)
-
-
-def all_down(contexts: Sequence[Context]) -> None:
-    """`down` of several runs, one after the other; what cannot be deleted of one keeps none of the others up.
-
-    Raises FmloadError in the end, with all that is left.
-    """
-    problems: list[FmloadError] = []
-    for context in contexts:
-        try:
-            down(context)
-        except FmloadError as error:
-            problems.append(error)
-    if problems:
-        raise _together(problems)
-
-
-def _down(context: Context) -> None:
-    groups: dict[str, list[Entry]] = defaultdict(list)
-    for entry in reversed(context.ledger.entries()):
-        if entry.up:
-            groups[entry.endpoint].append(entry)
-    fresh = replace(context, stop=threading.Event())
-    try:
-        _side_by_side(lambda group: _delete_all(group, fresh), list(groups.values()), fresh)
-    except FmloadError as error:
-        raise _left(error, context) from error
-
-
-def _left(error: FmloadError, context: Context) -> FmloadError:
-    """What is still there, what it costs, and how it is removed."""
-    left = [entry.resource for entry in context.ledger.entries() if entry.up]
-    hourly = sum_or_none(resource.hourly for resource in left)
-    lines = "".join(f"\n  {bill.hourly_text(resource.hourly):>14}  {resource}" for resource in left)
-    return FmloadError(f"not everything could be deleted: {error.message}\nstill there, together "
-                       f"{bill.hourly_text(hourly)}:{lines}\nremove it with: {_removal(context)}",
-                       hint=error.hint, exit_code=error.exit_code)
-
-
-def _removal(context: Context) -> str:
-    return f"fmload deploy down {context.ledger.path}"
-
-
-def exists(entry: Entry, context: Context) -> bool:
-    """Whether the resource is there, by its provider's word. Raises FmloadError when that cannot be had."""
-    if not entry.up or vanished(entry.resource):
-        return False
-    kind: Kind = KINDS.load(entry.resource.kind)()
-    return kind.find(entry.resource, context) is not None
-
-
-def _delete_all(group: Sequence[Entry], context: Context) -> None:
-    problems: list[FmloadError] = []
-    for entry in group:
-        try:
-            _delete(entry, context)
-        except FmloadError as error:
-            context.say(f"{entry.endpoint}: {entry.resource} is still there: {error.message}")
-            problems.append(error)
-    if problems:
-        raise _together(problems)
-
-
-def _delete(entry: Entry, context: Context) -> None:
-    kind: Kind = KINDS.load(entry.resource.kind)()
-    context.ledger.write("deleting", entry.resource, entry.endpoint)
-    context.say(f"{entry.endpoint}: deleting {entry.resource}")
-    if not vanished(entry.resource):
-        found_despite_lag(kind, entry.resource, context, entry)
-        retried(f"deleting {entry.resource}", lambda: _deleted(kind, entry, context), context,
-                pause_s(entry.resource.detail.get("endpoint_url")))
-    context.ledger.write("deleted", entry.resource, entry.endpoint)
-
-
-def _deleted(kind: Kind, entry: Entry, context: Context) -> bool:
-    kind.delete(entry.resource, context)
-    return True
 
 
 def _down_after(context: Context, failing: bool) -> None:
@@ -237,29 +146,3 @@ def _with_address(spec: EndpointSpec, deployment: Deployment) -> EndpointSpec:
         given = spec.price.model_dump(exclude_unset=True)
         said["price"] = {**deployment.defaults.get("price", {}), **given}
     return EndpointSpec.model_validate({**said, **defaults, **deployment.settings})
-
-
-def _side_by_side(work: Callable[[Item], Value], items: Sequence[Item], context: Context) -> list[Value]:
-    """`work` of each item in a thread of its own; all of them end before the first error is raised."""
-    if not items:
-        return []
-    with ThreadPoolExecutor(len(items), "deploy") as pool:
-        futures = [pool.submit(work, item) for item in items]
-        try:
-            problems = [error for error in (future.exception() for future in futures) if error is not None]
-        except BaseException:
-            context.stop.set()
-            raise
-    for problem in problems:
-        if not isinstance(problem, FmloadError):
-            raise problem
-    if problems:
-        raise _together([problem for problem in problems if isinstance(problem, FmloadError)])
-    return [future.result() for future in futures]
-
-
-def _together(problems: Sequence[FmloadError]) -> FmloadError:
-    if len(problems) == 1:
-        return problems[0]
-    text = "\n".join(f"- {problem}" for problem in problems)
-    return FmloadError(f"{len(problems)} problems:\n{text}", exit_code=max(problem.exit_code for problem in problems))

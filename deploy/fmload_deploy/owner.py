@@ -24,8 +24,8 @@ def owner(sts: Any) -> str:
     try:
         identity = sts.get_caller_identity()["Arn"].rpartition(":")[2]
     except (ClientError, BotoCoreError):
-        return _fit(_login() + UNKNOWN)
-    return _fit(f"{_login()}:{identity}")
+        return _fit(login() + UNKNOWN)
+    return _fit(f"{login()}:{identity}")
 
 
 def host() -> str:
@@ -33,7 +33,8 @@ def host() -> str:
     return _fit(socket.gethostname())
 
 
-def _login() -> str:
+def login() -> str:
+    """The person's name on this host."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a user id without an entry, as in containers

@@ -143,7 +143,7 @@ def document(targets: Sequence[str], regions: Sequence[str], account: str = "*",
     endpoints that are there already."""
     statements: dict[tuple[tuple[str, ...], bool], set[str]] = {}
     for grant in (*_grants(targets), *(grant for protocol in asked for grant in REQUESTS[protocol])):
-        resources = tuple(sorted({_filled(grant.resource, region, account) for region in regions}))
+        resources = tuple(sorted({filled(grant.resource, region, account) for region in regions}))
         statements.setdefault((resources, grant.own), set()).update(_actions(grant))
     return {"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": sorted(actions), "Resource": list(resources),
@@ -164,7 +164,8 @@ def _actions(grant: Grant) -> list[str]:
             *(tag for call, tag in tags.items() if call in grant.calls)]
 
 
-def _filled(resource: str, region: str, account: str) -> str:
+def filled(resource: str, region: str, account: str) -> str:
+    """A grant's resource in a region and an account (`*`: any)."""
     return resource.format(partition=partition(None if region == "*" else region), region=region, account=account)
 
 

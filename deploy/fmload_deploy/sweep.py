@@ -28,6 +28,8 @@ _ARNS = (
     ("ec2-security-group", r"arn:[^:]+:ec2:[^:]+:\d*:security-group/(?P<id>.+)$"),
     ("ec2-instance", r"arn:[^:]+:ec2:[^:]+:\d*:instance/(?P<id>.+)$"),
     ("eks-nodegroup", r"arn:[^:]+:eks:[^:]+:\d*:nodegroup/(?P<cluster>[^/]+)/(?P<name>[^/]+)/"),
+    ("s3-bucket", r"arn:[^:]+:s3:::(?P<name>fmload-[^/]+)$"),
+    ("ssm-parameter", r"arn:[^:]+:ssm:[^:]+:\d*:parameter(?P<name>/fmload/.+)$"),
     ("s3-object", r"arn:[^:]+:s3:::(?P<name>[^/]+/.+)$"),
     ("sagemaker-model", r"arn:[^:]+:sagemaker:[^:]+:\d*:model/(?P<name>.+)$"),
     ("sagemaker-endpoint-config", r"arn:[^:]+:sagemaker:[^:]+:\d*:endpoint-config/(?P<name>.+)$"),

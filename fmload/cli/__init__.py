@@ -14,6 +14,7 @@ HELP = {
     "capacity": "plan how many replicas a demand needs, and what they cost",
     "prices": "show or refresh the price table",
     "deploy": "plan, check, policy, up, status, down, sweep",
+    "fleet": "hosts for the load, with one run: plan, run, up, status, results, down",
     "evaluate": "score the kept answers",
     "selftest": "what this machine's client can measure",
     "help": "the pages of the documentation, and the options of a command",

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     if path is not None:
         refuse_missing_variables(run_file, path, args.set)
     plan(run_file)  # a load that cannot be planned is refused before anything is created
-    if not args.resume:
+    if not args.resume and not (args.out and session.prompts_made(run_file, Results(args.out))):
         check(run_file, path, args.set)
     if varies(run_file):
         return stacks.run(args, run_file, progress.say)

@@ -127,7 +127,7 @@ def _watch(fleet: Fleet, results: Results, progress: Progress, workers: int) -> 
             ended = fleet.master.poll() is not None
             snapshot = read_snapshot(_live(results))
             if snapshot is None:
-                progress.say_at_times(lambda: f"waiting for {_several(workers)}: {_connected(results)} connected")
+                progress.say_at_times(lambda: f"waiting for {_several(workers)}: {connected(results)} connected")
             else:
                 progress.show(snapshot)
                 if news := silence.news(snapshot, time.time()):
@@ -167,11 +167,11 @@ def _several(workers: int) -> str:
     return f"{workers} worker{'' if workers == 1 else 's'}"
 
 
-def _connected(results: Results) -> int:
-    """How many workers the master's log says have connected."""
+def connected(results: Results) -> int:
+    """How many workers have connected by the master's log, gone or not."""
     log = results.logs / "master.log"
     found = _CONNECTED.findall(log.read_text(errors="replace")) if log.exists() else []
-    return int(found[-1]) if found else 0
+    return max(map(int, found), default=0)
 
 
 def _close_stages(results: Results) -> bool:

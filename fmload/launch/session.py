@@ -155,8 +155,13 @@ def approve(run: RunFile, results: Results, resume: bool, yes: bool, ask: Callab
 
 def prepare_prompts(run: RunFile, results: Results, prepare: Prepare) -> None:
     """Have the prompt sets made, unless they are there: a resumed run keeps those that it has."""
-    if not all((results.prompts / f"{spec.name}.jsonl").exists() for spec in run.prompts):
+    if not prompts_made(run, results):
         prepare(run, results)
+
+
+def prompts_made(run: RunFile, results: Results) -> bool:
+    """Whether every prompt set lies in the folder: what it is made from is not needed then."""
+    return all((results.prompts / f"{spec.name}.jsonl").exists() for spec in run.prompts)
 
 
 def in_a_process(run: RunFile, results: Results) -> None:

@@ -179,6 +179,11 @@ class Results:
         """The answers that were evaluated, with their scores and verdicts."""
         return self.root / "evaluated.jsonl"
 
+    @property
+    def fleet_json(self) -> Path:
+        """The hosts that made the load, where they were a fleet, and what they cost; of no endpoint's price."""
+        return self.root / "fleet.json"
+
     def refuse_links(self) -> None:
         """Raises FmloadError when something in the folder is a symbolic link: what is written to it would be written
         elsewhere, and what is read from it come from there. The folder itself may be one."""

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from fmload.base.errors import FmloadError
+from fmload.plugins import KINDS
 from fmload.results.folder import Results
 from fmload_deploy import images, lifecycle
 from fmload_deploy.base import Context
@@ -65,7 +66,7 @@ def test_pods_serve_behind_a_load_balancer_and_nothing_stays(
     assert lifecycle.up(run_file, make_context(run_file)).endpoints == made.endpoints
     lifecycle.down(context)
     assert not any(entry.up for entry in context.ledger.entries())
-    assert lifecycle.KINDS.load("k8s-namespace")().find(context.ledger.entries()[0].resource, context) is None
+    assert KINDS.load("k8s-namespace")().find(context.ledger.entries()[0].resource, context) is None
 
 
 def test_inside_the_cluster_the_service_is_the_address(

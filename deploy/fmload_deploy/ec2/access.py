@@ -89,6 +89,17 @@ def open_group(ec2: Any, group: Resource, ports: Sequence[int], cidr: str) -> No
                 raise
 
 
+def open_to_itself(ec2: Any, group: Resource, port: int) -> None:
+    """Let the members of the group, and nobody else, connect to each other's port."""
+    try:
+        ec2.authorize_security_group_ingress(GroupId=group.detail["id"], IpPermissions=[{
+            "IpProtocol": "tcp", "FromPort": port, "ToPort": port,
+            "UserIdGroupPairs": [{"GroupId": group.detail["id"], "Description": "the fleet's workers"}]}])
+    except ClientError as error:
+        if code(error) != "InvalidPermission.Duplicate":
+            raise
+
+
 def my_private_address() -> str:
     """This machine's address in its own network. Raises FmloadError when that is not a private one."""
     try:

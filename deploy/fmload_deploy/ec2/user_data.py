@@ -123,13 +123,14 @@ def _device_options(accelerator: Accelerator, devices: range) -> tuple[str, ...]
 
 
 def _render(name: str, **values: object) -> str:
-    return _environment().get_template(name).render(**values)
+    return environment().get_template(name).render(**values)
 
 
 @cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_TEMPLATES),
+def environment() -> jinja2.Environment:
+    """What renders the scripts of instances; `quote` is the shell's."""
+    made = jinja2.Environment(loader=jinja2.FileSystemLoader(_TEMPLATES),
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
                                      autoescape=False)
-    environment.filters["quote"] = lambda value: shlex.quote(str(value))
-    return environment
+    made.filters["quote"] = lambda value: shlex.quote(str(value))
+    return made

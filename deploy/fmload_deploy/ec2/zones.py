@@ -28,9 +28,14 @@ def subnets(ec2: Any, options: Options) -> Sequence[str | None]:
         return [options.subnet]
     if options.subnets:
         return options.subnets
+    return subnets_for(ec2, options.instance_type)
+
+
+def subnets_for(ec2: Any, instance_type: str) -> Sequence[str | None]:
+    """The default VPC's subnets where the type is offered; `[None]` as above."""
     try:
         found = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
-        offered = offering_zones(ec2, options.instance_type)
+        offered = offering_zones(ec2, instance_type)
     except ClientError:
         return [None]
     return [one["SubnetId"] for one in found if one["AvailabilityZone"] in offered] or [None]

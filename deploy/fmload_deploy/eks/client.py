@@ -27,12 +27,13 @@ def kube_client(where: Mapping[str, Any], region: str | None, context: Context) 
         from lightkube import Client, KubeConfig
         from lightkube.core.exceptions import ConfigError
     except ImportError as error:
-        raise FmloadError("the eks target needs lightkube", hint="pip install 'fmload[eks]'") from error
+        raise FmloadError("Kubernetes needs lightkube", hint="pip install 'fmload[eks]'") from error
     if where.get("kubeconfig"):
         try:
             return Client(KubeConfig.from_file(where["kubeconfig"]).get(where.get("kube_context")), trust_env=False)
         except (ConfigError, OSError) as error:
-            raise FmloadError(f"{where['kubeconfig']}: {error}", hint="deploy.kubeconfig names it") from error
+            raise FmloadError(f"{where['kubeconfig']}: {error}",
+                              hint="kubeconfig names it, kube_context its context") from error
     config = _eks_config(context.aws.client("eks", region), context.aws.client("sts", region), where["cluster"])
     try:
         return Client(config)
@@ -49,7 +50,7 @@ def kube_explained(doing: str) -> Iterator[None]:
         yield
     except ApiError as error:
         raise FmloadError(f"{doing}: Kubernetes: {error.status.message}",
-                          hint="docs/deploy.md lists the permissions that the eks target needs") from error
+                          hint="docs/deploy.md and docs/fleets.md list the permissions that it needs") from error
     except HTTPError as error:
         raise FmloadError(f"{doing}: the cluster does not answer: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fmload.base.errors import FmloadError
@@ -11,10 +12,11 @@ _HOPELESS = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CrashLoopB
 _LOG_LINES = 15
 
 
-def look_at_pods(client: Any, namespace: str) -> None:
-    """Raises FmloadError when a container of the namespace will not start, with its reason and its last words."""
+def look_at_pods(client: Any, namespace: str, labels: Mapping[str, str] | None = None) -> None:
+    """Raises FmloadError when a container of the namespace (of the pods with `labels`) will not start, with its reason
+    and its last words."""
     from lightkube.resources.core_v1 import Pod
-    for pod in client.list(Pod, namespace=namespace):
+    for pod in client.list(Pod, namespace=namespace, labels=labels):
         for status in (pod.status.containerStatuses if pod.status else None) or []:
             waiting = status.state.waiting if status.state else None
             if waiting is not None and waiting.reason in _HOPELESS:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fmload.base.errors import FmloadError
-from fmload_deploy import lifecycle
+from fmload_deploy import teardown
 from fmload_deploy.aws import Aws
 from fmload_deploy.base import Context
 from fmload_deploy.ledger import NAME, Ledger
@@ -45,9 +45,9 @@ def test_what_cannot_be_deleted_of_one_run_keeps_no_other_up(tmp_path: Path, mon
         if context.ledger.run_id == "denied":
             raise FmloadError("not everything could be deleted")
         gone.append(context.ledger.run_id)
-    monkeypatch.setattr(lifecycle, "down", down)
+    monkeypatch.setattr(teardown, "down", down)
     with pytest.raises(FmloadError, match="not everything"):
-        lifecycle.all_down([_context(tmp_path, name) for name in ("denied", "second", "third")])
+        teardown.all_down([_context(tmp_path, name) for name in ("denied", "second", "third")])
     assert gone == ["second", "third"]
 
 

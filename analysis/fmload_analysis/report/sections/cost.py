@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
+from typing import Any
 
 from fmload.pricing.resolve import Pricing
 from fmload_analysis.document import formats
@@ -28,9 +30,10 @@ def render(analysis: Analysis) -> Section | None:
     if not analysis.results:
         return None
     if not any(analysis.pricing.values()) and not any(_stopped(analysis)) and not _deployed(analysis).rows:
-        return Section("cost", "Prices", list(_unpriced(analysis)), MONTH, "Not known: no price is given.")
-    blocks: list[Block] = [Paragraph(_total(analysis)), *_stopped(analysis), _prices(analysis), *_unpriced(analysis),
-                           _stages(analysis)]
+        return Section("cost", "Prices", [*_of_the_load(analysis), *_unpriced(analysis)], MONTH,
+                       "Not known: no price is given.")
+    blocks: list[Block] = [Paragraph(_total(analysis)), *_of_the_load(analysis), *_stopped(analysis), _prices(analysis),
+                           *_unpriced(analysis), _stages(analysis)]
     tables = (_waste(analysis), _deployed(analysis), _options(analysis), _months(analysis), _break_evens(analysis))
     return Section("cost", "Cost", [*blocks, *(table for table in tables if table.rows)], MONTH, _gist(analysis))
 
@@ -67,6 +70,25 @@ def _judges_usd(analysis: Analysis) -> float | None:
         return None
     known = [judge.get("usd") for judge in json.loads(path.read_text()).get("judges") or ()]
     return math.fsum(usd for usd in known if usd is not None) or None
+
+
+def _of_the_load(analysis: Analysis) -> Iterator[Paragraph]:
+    """What the hosts of the load cost, where they were a fleet (`fmload fleet`); it is in no price of an endpoint."""
+    try:
+        told = json.loads(analysis.run.results.fleet_json.read_text())
+        words, usd, hourly = _words(told), told["usd"], told["hourly_usd"]
+        amount = f"{text(usd, formats.usd)} at {text(hourly, formats.usd)} an hour"
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if hourly != 0:
+        yield Paragraph(f"**The load itself**: {words}, cost {amount}. That is in none of the prices here.")
+
+
+def _words(told: dict[str, Any]) -> str:
+    """The fleet in words; nothing of its names but what names may hold."""
+    hosts = f"{int(told['hosts'])} × {', '.join(map(str, told['instance_types']))}" if told["instance_types"] else (
+        f"{int(told['workers']) + 1} hosts")
+    return re.sub(r"[^\w ,.×()-]", "", f"fleet {told['name']} on {told['target']} ({hosts})")[:200]
 
 
 def _stopped(analysis: Analysis) -> Iterator[Paragraph]:

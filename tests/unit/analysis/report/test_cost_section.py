@@ -64,3 +64,29 @@ def test_a_run_that_its_budget_ended_says_so(tmp_path: Path) -> None:
     section = cost.render(analyse_run(open_run(tmp_path)))
     assert section is not None
     assert any("stopped by its budget" in block.text for block in section.blocks if isinstance(block, Paragraph))
+
+
+def paragraphs(root: Path, price: dict[str, Any], **fleet: Any) -> str:
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "fleet.json").write_text(json.dumps({"name": "big", "target": "ec2", "workers": 40, "hosts": 11,
+                                                 "instance_types": ["c7i.xlarge"], "usd": 1.25, "hourly_usd": 1.96,
+                                                 **fleet}))
+    return "\n".join(block.text for block in blocks(root, {"price": price}) if isinstance(block, Paragraph))
+
+
+def test_what_the_load_cost_stands_beside_the_prices_and_in_none_of_them(tmp_path: Path) -> None:
+    told = paragraphs(tmp_path / "with", {"instance_type": "g5.xlarge"})
+    assert "fleet big on ec2 (11 × c7i.xlarge), cost $1.25 at $1.96 an hour" in told
+    (tmp_path / "without").mkdir()
+    without = [block.text for block in blocks(tmp_path / "without", {"price": {"instance_type": "g5.xlarge"}})
+               if isinstance(block, Paragraph)]
+    assert without[0] == told.partition("\n")[0]  # the run's own total is the same
+
+
+def test_a_fleet_file_from_elsewhere_says_nothing_that_names_cannot_say(tmp_path: Path) -> None:
+    assert "<" not in paragraphs(tmp_path, {"instance_type": "g5.xlarge"}, name="<b>x</b>[a](http://b)")
+
+
+@pytest.mark.parametrize("fleet", [{"usd": "much"}, {"hosts": None}, {"instance_types": 3}])
+def test_a_fleet_file_that_is_none_is_passed_over(tmp_path: Path, fleet: dict[str, Any]) -> None:
+    assert "The load itself" not in paragraphs(tmp_path, {"instance_type": "g5.xlarge"}, **fleet)

@@ -1,0 +1,263 @@
+"""Up, told, back and down: the life of a fleet, from its folder `results/fleets/NAME`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fmload.base.errors import EXIT_INTERRUPTED, FmloadError
+from fmload.base.redaction import protect
+from fmload.base.units import format_duration
+from fmload.config.schema import RunFile
+from fmload.protocol import admission
+from fmload.results.folder import Results
+from fmload_deploy import teardown
+from fmload_deploy.aws import Aws, Busy
+from fmload_deploy.base import Context
+from fmload_deploy.fleet import cost
+from fmload_deploy.fleet.base import Fleet, FleetTarget, Told, target_of, told
+from fmload_deploy.fleet.mailbox import RESULTS, RUN, STOP, TAKEN
+from fmload_deploy.fleet.parcel import pack_run, unpack
+from fmload_deploy.ledger import NAME, Ledger
+from fmload_deploy.signals import as_interrupts
+from fmload_deploy.wait import wait_for
+
+STOP_LIMIT_S = 300.0  # requests in flight may end, records are collected
+_LOOK_EVERY_S = 1.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A fleet that was made, with what is known of it here."""
+
+    fleet: Fleet
+    context: Context
+
+    @property
+    def target(self) -> FleetTarget:
+        return target_of(self.fleet, self.context)
+
+    @property
+    def up(self) -> bool:
+        """Whether something of it may still exist."""
+        return any(entry.up for entry in self.context.ledger.entries())
+
+    @property
+    def lease_left_s(self) -> float:
+        """Seconds until its hosts end themselves; negative afterwards."""
+        return (cost.lease_end(self.fleet, self.context.ledger) - datetime.now(UTC)).total_seconds()
+
+
+def folder_of(root: Path, name: str) -> Path:
+    """Where a fleet's ledger, mailbox and logs lie."""
+    return root / "fleets" / name
+
+
+def standing(root: Path, name: str, say: Say) -> Standing:
+    """The fleet of that name. Raises FmloadError where there is none."""
+    folder = folder_of(root, name)
+    if not (folder / NAME).exists():
+        known = ", ".join(one.name for one in (root / "fleets").glob("*") if (one / NAME).exists())
+        raise FmloadError(f"there is no fleet '{name}' in {root / 'fleets'}",
+                          hint=f"there: {known}" if known else "fmload fleet up CONFIG makes one")
+    fleet = Fleet.read(folder)
+    return Standing(fleet, _context(fleet, folder, Ledger.open(folder / NAME), say))
+
+
+def all_standing(root: Path, say: Say) -> Iterator[Standing]:
+    """Every fleet of which something may still exist, by name."""
+    for path in sorted((root / "fleets").glob(f"*/{NAME}")):
+        if (path.parent / "fleet.json").exists() and (found := standing(root, path.parent.name, say)).up:
+            yield found
+
+
+def _context(fleet: Fleet, folder: Path, ledger: Ledger, say: Say, prices: str | None = None) -> Context:
+    return Context(ledger, folder / "logs", Aws(), say, fleet.region, Path(prices) if prices else None, keep=True,
+                   lease_s=fleet.lease_s)
+
+
+def planned(fleet: Fleet, run: RunFile, say: Say) -> Context:
+    """A context to plan with, which leaves no trace."""
+    return _context(fleet, Path("none"), Ledger(Path("none") / NAME, fleet.name), say, run.prices)
+
+
+def up(root: Path, fleet: Fleet, run: RunFile, results: Results, say: Say) -> Standing:
+    """Make the fleet, and return once its workers have connected. Whatever fails, or interrupts, takes down what was
+    made; the ledger has all of it before it exists, should this process be killed.
+
+    Raises FmloadError when a fleet of that name may still exist.
+    """
+    folder = _new_folder(root, fleet.name)
+    (folder / "logs").mkdir()
+    fleet.write(folder)
+    made = Standing(fleet, _context(fleet, folder, Ledger.begin(folder / NAME, f"fleet-{fleet.name}"), say, run.prices))
+    with as_interrupts():
+        try:
+            pack_run(run, results, folder / RUN)
+            made.target.up(folder / RUN, _secrets(fleet))
+            (folder / RUN).unlink()
+            cost.write(results, fleet, made.context.ledger, None)
+            _await_workers(made)
+        except BaseException:
+            say("taking down what was made")
+            _quietly_down(made)
+            raise
+    return made
+
+
+def _new_folder(root: Path, name: str) -> Path:
+    """A folder of its own; one whose fleet is gone is put aside, with its ledger. Raises FmloadError for one that may
+    still have something up, or that another process is making."""
+    folder = folder_of(root, name)
+    if (folder / NAME).exists():
+        if any(entry.up for entry in Ledger.open(folder / NAME).entries()):
+            raise FmloadError(f"fleet '{name}' is up already, or was not taken down wholly",
+                              hint=f"fmload fleet status {name}, fmload fleet down {name}; or --name another")
+        folder.rename(folder.with_name(f"{name}.{time.time_ns()}"))
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise FmloadError(f"fleet '{name}' is being made by another command", hint=f"or was when it was killed before "
+                          f"anything existed: then remove {folder}, or --name another") from error
+    return folder
+
+
+def _secrets(fleet: Fleet) -> dict[str, str]:
+    """What the hosts must know and nobody else: the run's token, and the variables that the run file names."""
+    secrets = {admission.TOKEN_VARIABLE: admission.made_token(),
+               **{name: os.environ[name] for name in fleet.variables}}
+    for value in secrets.values():
+        protect(value)
+    return secrets
+
+
+def _await_workers(made: Standing) -> None:
+    """Until the load may begin. Raises FmloadError with the reason where a host cannot start, or the run has failed."""
+    target = made.target
+
+    def look() -> bool | None:
+        now = told(target.mailbox())
+        if now is not None and now.phase == "ended" and now.exit_code == _USAGE:
+            raise FmloadError(f"the run could not begin: {now.why}")
+        if now is not None and (now.phase != "waiting" or now.connected >= made.fleet.workers):
+            return True
+        target.look()
+        return None
+    wait_for(f"fleet {made.fleet.name}: {made.fleet.workers} workers", look, made.context,
+             made.fleet.start_timeout_s, target.look_every_s, hint=f"logs: {made.context.logs}")
+
+
+_USAGE = 2
+
+
+def follow(made: Standing) -> Told:
+    """What the master said last, once its run has ended. Raises FmloadError when its lease is over before."""
+    said = ""
+    while True:
+        now = _now(made)
+        if now is not None and now.phase == "ended":
+            return now
+        if now is not None and (words := _words(now)) != said:
+            said = words
+            made.context.say(f"fleet {made.fleet.name}: {words}")
+        if made.lease_left_s < -_LOOK_EVERY_S * 60:
+            raise FmloadError(f"fleet {made.fleet.name}: its lease is over, and its run had not ended",
+                              hint="a longer --lease; what it has sent is brought back by fmload fleet results")
+        if made.context.stop.wait(_LOOK_EVERY_S * 2):
+            raise FmloadError("interrupted", exit_code=EXIT_INTERRUPTED)
+
+
+def _words(now: Told) -> str:
+    lost = f", {now.lost} lost" if now.lost else ""
+    return f"{now.phase}: {now.connected} workers connected{lost}" + (f", {now.stage} stages" if now.stage else "")
+
+
+def _now(made: Standing) -> Told | None:
+    """What it says, or None while it cannot be asked."""
+    try:
+        return told(made.target.mailbox())
+    except Busy:
+        return None
+
+
+def bring_back(made: Standing) -> Results | None:
+    """The results folder with what the fleet has put into its mailbox, and what the load has cost; None before."""
+    results, tar = Results(Path(made.fleet.results)), folder_of_context(made) / RESULTS
+    mailbox = made.target.mailbox()
+    if not mailbox.fetch(RESULTS, tar):
+        return None
+    unpack(tar, results.create().root)
+    tar.unlink()
+    mailbox.write(TAKEN, "yes")
+    cost.write(results, made.fleet, made.context.ledger, told(mailbox))
+    (folder_of_context(made) / "brought").write_text(made.fleet.results, encoding="utf-8")
+    return results
+
+
+def brought(made: Standing) -> bool:
+    """Whether the results are here already."""
+    return (folder_of_context(made) / "brought").exists()
+
+
+def folder_of_context(made: Standing) -> Path:
+    """The fleet's folder."""
+    return made.context.ledger.path.parent
+
+
+def stop(made: Standing) -> None:
+    """Ask a run that goes on to end in order, and wait for its results; what does not answer is not waited for."""
+    mailbox, now = made.target.mailbox(), _now(made)
+    if now is None or now.phase == "ended":
+        return
+    if made.target.running()[0] == 0:
+        return
+    made.context.say(f"fleet {made.fleet.name}: its run ends; requests in flight may end, records are kept")
+    mailbox.write(STOP, "yes")
+    wait_for(f"fleet {made.fleet.name}: the end of its run",
+             lambda: True if (told(mailbox) or now).phase == "ended" else None, made.context, STOP_LIMIT_S,
+             _LOOK_EVERY_S)
+
+
+def down(made: Standing, discard: bool = False) -> Results | None:
+    """End the run, bring back what it measured, delete everything. Does nothing the second time. With `discard`
+    nothing is waited for or brought back. Raises FmloadError with what could not be deleted, its price, and the
+    command that tries again; and where the results could not be had, before anything is deleted."""
+    results = None
+    if made.up and not discard:
+        try:
+            stop(made)
+            results = None if brought(made) else bring_back(made)
+        except FmloadError as error:
+            raise FmloadError(f"the results could not be brought back, and nothing was deleted: {error.message}",
+                              hint=f"again: fmload fleet down {made.fleet.name}; without them: add --discard; the "
+                                   f"lease ends its hosts in {format_duration(max(0.0, made.lease_left_s))}") from error
+    last = _last_word(made)
+    teardown.down(made.context)
+    if Path(made.fleet.results).exists():
+        cost.write(Results(Path(made.fleet.results)), made.fleet, made.context.ledger, last)
+    return results
+
+
+def _last_word(made: Standing) -> Told | None:
+    try:
+        return told(made.target.mailbox()) if made.up else None
+    except FmloadError:
+        return None
+
+
+def _quietly_down(made: Standing) -> None:
+    try:
+        teardown.down(made.context)
+    except FmloadError as error:
+        made.context.say(str(error))  # the first failure is the one to raise
+
+
+def say_on_stderr(text: str) -> None:
+    """One line of progress."""
+    print(f"fleet: {text}", file=sys.stderr, flush=True)
