@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, NoRegionError
+from botocore.parsers import ResponseParserError
 
 from fmload.base.errors import FmloadError
 from fmload_deploy.owner import owner
@@ -25,6 +26,7 @@ _BUSY = ("Throttling", "RequestLimitExceeded", "TooManyRequests", "ServiceUnavai
          "InternalFailure", "InternalError", "InternalServer", "InternalServiceError", "RequestTimeout",
          "ServerException", "SlowDown")
 _SERVER_ERROR = 500
+_QUOTED = 200  # characters of an answer that is none
 
 _HINTS = {
     "ExpiredToken": "the credentials have expired: renew them (aws sso login) and repeat the command; it continues",
@@ -122,6 +124,9 @@ def explained(doing: str) -> Iterator[None]:
         raise FmloadError(f"{doing}: no AWS credentials", hint="set AWS_PROFILE, or run 'aws configure'") from error
     except HTTPClientError as error:
         raise Busy(f"{doing}: {error}", hint="is the network up, and the region right?") from error
+    except ResponseParserError as error:
+        raise Busy(f"{doing}: what answers does not speak as AWS does: {str(error)[:_QUOTED]}",
+                   hint="is a proxy between, or AWS_ENDPOINT_URL set?") from error
     except BotoCoreError as error:
         raise FmloadError(f"{doing}: {error}") from error
 

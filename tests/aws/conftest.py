@@ -112,3 +112,24 @@ def make_context(tmp_path: Path) -> Callable[..., Context]:
     def make(run_file: RunFile, name: str = "r") -> Context:
         return lifecycle.context_for(run_file, Results(tmp_path / name))
     return make
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Iterator[Path]:
+    """A kubeconfig of an API server that runs for the test."""
+    ready = tmp_path / "kube.ready"
+    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("fake_kube.py")), str(ready)])
+    end = time.monotonic() + 60
+    while not ready.exists():
+        assert process.poll() is None and time.monotonic() < end, "the API server did not start"
+        time.sleep(0.02)
+    config = tmp_path / "kubeconfig"
+    config.write_text(yaml.safe_dump({
+        "apiVersion": "v1", "kind": "Config", "current-context": "test",
+        "clusters": [{"name": "c", "cluster": {"server": ready.read_text()}}], "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u"}}]}))
+    try:
+        yield config
+    finally:
+        process.terminate()
+        process.wait(10)

@@ -2,7 +2,7 @@
 
 `python fake_kube.py READY_FILE`. Objects are validated against Kubernetes' own schemas (kubernetes-validate) and by the
 rules that schemas cannot say. A Deployment becomes available after a second look at it; one whose image contains
-`missing` never does, and its pod says ImagePullBackOff. One node offers four NVIDIA devices, one a Neuron device.
+`missing` never does, and its pod says ImagePullBackOff. The pods of a Job are processes (fake_pods.py). One node offers four NVIDIA devices, one a Neuron device.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import re
 import sys
 import threading
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import kubernetes_validate
 import yaml
+from fake_pods import Jobs, execute, job_problems
 
 Object = dict[str, Any]
 VERSION = "1.33"
 KINDS = {"namespaces": "Namespace", "nodes": "Node", "pods": "Pod", "services": "Service", "secrets": "Secret",
-         "deployments": "Deployment"}
+         "deployments": "Deployment", "jobs": "Job"}
 NAME = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 
 
@@ -41,19 +43,30 @@ class Store:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        self.jobs = Jobs()
         self.objects: dict[tuple[str, str, str], Object] = {
-            ("nodes", "", name): node(name, instance_type, kind, count) for name, instance_type, kind, count in (
+            ("namespaces", "", "default"): {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}},
+            **{("nodes", "", name): node(name, instance_type, kind, count) for name, instance_type, kind, count in (
                 ("gpu", "g6e.12xlarge", "nvidia.com/gpu", 4), ("inf", "inf2.xlarge", "aws.amazon.com/neuron", 1),
-                ("bare", "g5.xlarge", "cpu", 4))}
+                ("bare", "g5.xlarge", "cpu", 4))}}
 
     def apply(self, plural: str, namespace: str, name: str, given: Object) -> Object:
         """Server-side apply by one manager: the given fields replace those of the last time."""
         if namespace and ("namespaces", "", namespace) not in self.objects:
             raise Refused(404, "NotFound", f'namespaces "{namespace}" not found')
         check(given)
-        seen = self.objects.get((plural, namespace, name), {}).get("looks", 0)
-        self.objects[plural, namespace, name] = {**given, "looks": seen}
+        known = self.objects.get((plural, namespace, name), {})
+        uid = known.get("metadata", {}).get("uid") or str(uuid.uuid4())
+        self.objects[plural, namespace, name] = {**given, "metadata": {**given["metadata"], "uid": uid},
+                                                 "looks": known.get("looks", 0)}
+        self._reconcile()
         return self.get(plural, namespace, name)
+
+    def _reconcile(self) -> None:
+        for (plural, namespace, _), one in self.objects.items():
+            if plural == "jobs":
+                self.jobs.reconcile(namespace, one, {name: secret for (kind, where, name), secret in
+                                                     self.objects.items() if (kind, where) == ("secrets", namespace)})
 
     def get(self, plural: str, namespace: str, name: str) -> Object:
         if (plural, namespace, name) not in self.objects:
@@ -62,9 +75,15 @@ class Store:
         found["looks"] = found.get("looks", 0) + 1
         return controlled(found)
 
-    def delete(self, plural: str, namespace: str, name: str) -> Object:
-        if self.objects.pop((plural, namespace, name), None) is None:
+    def delete(self, plural: str, namespace: str, name: str, policy: str | None = None) -> Object:
+        gone = self.objects.pop((plural, namespace, name), None)
+        if gone is None:
             raise Refused(404, "NotFound", f'{plural} "{name}" not found')
+        if plural == "jobs":
+            self.jobs.delete(namespace, name, policy)
+            for key, one in list(self.objects.items()):
+                if any(owner["uid"] == gone["metadata"]["uid"] for owner in one["metadata"].get("ownerReferences", ())):
+                    del self.objects[key]
         if plural == "namespaces":
             for key in [key for key in self.objects if key[1] == name]:
                 del self.objects[key]
@@ -78,8 +97,10 @@ class Store:
         return {"kind": f"{KINDS[plural]}List", "apiVersion": "v1", "metadata": {}, "items": items}
 
     def _pods(self, namespace: str) -> list[Object]:
-        return [pod(one) for (kind, where, _), one in self.objects.items()
-                if kind == "deployments" and where == namespace]
+        jobs = [one for (kind, where, _), one in self.objects.items() if kind == "jobs" and where == namespace]
+        return [*(pod(one) for (kind, where, _), one in self.objects.items()
+                  if kind == "deployments" and where == namespace),
+                *self.jobs.shown(namespace, next(iter(jobs), None))]
 
 
 def check(given: Object) -> None:
@@ -89,6 +110,8 @@ def check(given: Object) -> None:
     except kubernetes_validate.ValidationError as error:
         raise Refused(400, "BadRequest", f"strict decoding error: {error.message}") from error
     problems = [] if NAME.match(given["metadata"]["name"]) else ["metadata.name: not a lowercase RFC 1123 label"]
+    if given["kind"] == "Job":
+        problems += job_problems(given)
     if given["kind"] == "Deployment":
         problems += deployment_problems(given["spec"])
     if problems:
@@ -113,7 +136,7 @@ def controlled(stored: Object) -> Object:
     if shown["kind"] == "Deployment":
         ready = shown["spec"]["replicas"] if stored["looks"] > 2 and not missing(shown) else 0
         shown["status"] = {"replicas": shown["spec"]["replicas"], "availableReplicas": ready}
-    if shown["kind"] == "Service" and shown["spec"]["type"] == "LoadBalancer":
+    if shown["kind"] == "Service" and shown["spec"].get("type") == "LoadBalancer":
         shown["status"] = {"loadBalancer": {"ingress": [{"hostname": "model.elb.us-east-1.amazonaws.com"}]}}
     return shown
 
@@ -144,6 +167,8 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def answer(self) -> None:
+        if self.headers.get("Upgrade", "").lower() == "websocket":
+            return self.upgrade()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         try:
             with self.store.lock:
@@ -155,6 +180,15 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+    def upgrade(self) -> None:
+        """`exec` in a pod."""
+        url = urlsplit(self.path)
+        pod = self.store.jobs.named(url.path.split("/")[-2])
+        assert pod is not None
+        request = f"{self.requestline}\r\n{self.headers}".encode()
+        execute(self.connection, request, pod, parse_qs(url.query)["command"])
+        self.close_connection = True
 
     def route(self, body: bytes) -> Any:
         url = urlsplit(self.path)
@@ -169,7 +203,9 @@ class Handler(BaseHTTPRequestHandler):
                 raise Refused(415, "UnsupportedMediaType", "only server-side apply with a field manager")
             return self.store.apply(plural, namespace, name, yaml.safe_load(body))
         if self.command == "DELETE":
-            return self.store.delete(plural, namespace, name)
+            given = json.loads(body) if body else {}
+            asked = parse_qs(url.query).get("propagationPolicy", [None])[0] or given.get("propagationPolicy")
+            return self.store.delete(plural, namespace, name, asked)
         if parts[-1] == "log":
             return "the container never started"
         if name:

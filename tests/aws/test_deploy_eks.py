@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import base64
-import subprocess
-import sys
-import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,27 +25,6 @@ if TYPE_CHECKING:
     from conftest import EmulatedAws, MakeRunFile
 
 MakeContext = Callable[..., Context]
-
-
-@pytest.fixture
-def kubeconfig(tmp_path: Path) -> Iterator[Path]:
-    """A kubeconfig of an API server that runs for the test."""
-    ready = tmp_path / "kube.ready"
-    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("fake_kube.py")), str(ready)])
-    end = time.monotonic() + 60
-    while not ready.exists():
-        assert process.poll() is None and time.monotonic() < end, "the API server did not start"
-        time.sleep(0.02)
-    config = tmp_path / "kubeconfig"
-    config.write_text(yaml.safe_dump({
-        "apiVersion": "v1", "kind": "Config", "current-context": "test",
-        "clusters": [{"name": "c", "cluster": {"server": ready.read_text()}}], "users": [{"name": "u", "user": {}}],
-        "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u"}}]}))
-    try:
-        yield config
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def endpoint(kubeconfig: Path, **deploy: Any) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def _folder(aws: EmulatedAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FLEET_KEY", KEY)
     aws.delete("/fmload/scenario")
+    aws.post("/moto-api/reset")
 
 
 def a_run(folder: Path, url: str = "http://127.0.0.1:9/v1") -> Path:
@@ -273,7 +274,7 @@ def test_it_asks_before_it_costs_and_nobody_there_is_a_no(
 def test_a_wrong_region_is_said_and_leaves_nothing(
         aws: EmulatedAws, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fleet", "up", str(a_run(tmp_path)), "--target", "ec2", "--region", "us-nowhere-1", "--yes"]) != 0
-    assert "us-nowhere-1" in capsys.readouterr().err
+    assert "error: looking for c7i.xlarge: " in capsys.readouterr().err
     assert left(aws) == []
 
 

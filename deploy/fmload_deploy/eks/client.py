@@ -45,13 +45,14 @@ def kube_client(where: Mapping[str, Any], region: str | None, context: Context) 
 def kube_explained(doing: str) -> Iterator[None]:
     """Turns the API server's refusals and its silence into FmloadError."""
     from httpx2 import HTTPError  # lightkube's own client
+    from httpx2.websockets import HTTPXWSException
     from lightkube import ApiError
     try:
         yield
     except ApiError as error:
         raise FmloadError(f"{doing}: Kubernetes: {error.status.message}",
                           hint="docs/deploy.md and docs/fleets.md list the permissions that it needs") from error
-    except HTTPError as error:
+    except (HTTPError, HTTPXWSException) as error:
         raise FmloadError(f"{doing}: the cluster does not answer: {error}") from error
 
 
