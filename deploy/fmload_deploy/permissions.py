@@ -79,6 +79,23 @@ GRANTS: dict[str, tuple[Grant, ...]] = {
                           "get_provisioned_model_throughput", "delete_provisioned_model_throughput", "tag_resource"),
               also=("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")),
     ),
+    "fleet": (
+        Grant("s3", ("create_bucket", "put_bucket_tagging", "put_public_access_block", "head_bucket", "delete_bucket",
+                     "list_objects_v2", "get_object", "put_object", "delete_object"), "arn:{partition}:s3:::fmload-*"),
+        Grant("ssm", ("put_parameter", "delete_parameter"), "arn:{partition}:ssm:{region}:{account}:parameter/fmload/*",
+              ("ssm:AddTagsToResource",)),
+        Grant("ssm", ("describe_parameters",)),
+        Grant("ssm", ("get_parameter",), "arn:{partition}:ssm:{region}::parameter/aws/service/*"),
+        Grant("ec2", ("describe_instances", "describe_images", "describe_security_groups", "describe_subnets",
+                      "describe_instance_types", "describe_instance_type_offerings", "get_console_output")),
+        Grant("ec2", ("run_instances", "create_security_group", "create_tags")),
+        Grant("ec2", ("terminate_instances", "delete_security_group", "authorize_security_group_ingress"), own=True),
+        Grant("iam", ("create_role", "get_role", "delete_role", "put_role_policy", "list_role_policies",
+                      "delete_role_policy"), _ROLES, ("iam:TagRole", "iam:PassRole")),
+        Grant("iam", ("create_instance_profile", "get_instance_profile", "add_role_to_instance_profile",
+                      "remove_role_from_instance_profile", "delete_instance_profile"), _PROFILES,
+              ("iam:TagInstanceProfile",)),
+    ),
     "local": (),
     "lease": (
         Grant("iam", ("create_role", "get_role", "delete_role", "put_role_policy", "list_role_policies",
@@ -114,7 +131,8 @@ OWN_TAG = "aws:ResourceTag/fmload:run"
 _LEASED = ("sagemaker", "eks", "bedrock")
 _PREFIXES = {"service-quotas": "servicequotas", "resourcegroupstaggingapi": "tag"}
 _OTHERWISE = {("s3", "head_object"): "s3:GetObject", ("s3", "list_objects_v2"): "s3:ListBucket",
-              ("s3", "list_buckets"): "s3:ListAllMyBuckets"}
+              ("s3", "list_buckets"): "s3:ListAllMyBuckets", ("s3", "head_bucket"): "s3:ListBucket",
+              ("s3", "put_public_access_block"): "s3:PutBucketPublicAccessBlock"}
 
 
 def action(service: str, call: str) -> str:

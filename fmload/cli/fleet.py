@@ -6,10 +6,11 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +18,7 @@ from fmload.base.errors import EXIT_INVALID, EXIT_OK, Faults, FmloadError
 from fmload.base.redaction import printable
 from fmload.base.units import format_duration, parse_duration_s
 from fmload.cli.arguments import dollars, positive
+from fmload.config.model import options_model
 from fmload.plugins import FLEETS
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ up       make the fleet and start its run; returns once the workers have connect
 status   every fleet, or one: hosts, workers, what it has cost, how long its lease lasts
 results  wait for the end of the run, bring the results back and report; the fleet stays
 down     end the run in order, bring the results back, delete everything; repeat it after a failure
+policy   the smallest IAM policy for fleets on EC2
 """
 
 
@@ -42,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "actions:" + _ACTIONS
     add = parser.add_argument
-    add("action", choices=["plan", "run", "up", "status", "results", "down"])
+    add("action", choices=["plan", "run", "up", "status", "results", "down", "policy"])
     add("what", nargs="?", metavar="CONFIG|NAME", help="plan, run, up: a run file; status, results, down: a fleet")
     add("--name", help="the fleet's name; default: the run file's")
     add("--target", choices=FLEETS.in_order(), default="local", help="where the hosts are (%(default)s)")
@@ -63,16 +66,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_flags(parser: argparse.ArgumentParser) -> None:
     """A flag for every option of every target; None where it is not given."""
     told: dict[str, list[str]] = {}
-    for target in FLEETS.in_order():
-        for name, field in FLEETS.load(target).Options.model_fields.items():
-            told.setdefault(name, []).append(f"{target}: {field.description}")
-    kinds = {name: field.annotation for target in FLEETS.in_order()
-             for name, field in FLEETS.load(target).Options.model_fields.items()}
+    kinds: dict[str, str] = {}
+    for target, options in _options_of_targets().items():
+        for name, field in options.model_fields.items():
+            told.setdefault(name, []).append(f"{target}: {field.description}" if field.description else target)
+            kinds[name] = str(field.annotation)
     group = parser.add_argument_group("options of the targets")
     for name, texts in told.items():
-        kind = dollars if "float" in str(kinds[name]) else positive if "int" in str(kinds[name]) else str
+        kind = dollars if "float" in kinds[name] else positive if "int" in kinds[name] else str
         group.add_argument(_flag(name), type=kind, metavar=name.rpartition("_")[2].upper(),
                            help="; ".join(texts).replace("%", "%%"))
+
+
+def _options_of_targets() -> dict[str, type[BaseModel]]:
+    """By target; one of another distribution that cannot be loaded is told of when it is asked for."""
+    found = {}
+    for target in FLEETS.in_order():
+        with suppress(FmloadError, ImportError):
+            found[target] = options_model(FLEETS, target)
+    return found
 
 
 def _flag(name: str) -> str:
@@ -92,7 +104,8 @@ def _seconds(text: str) -> float:
 def run(args: argparse.Namespace) -> int:
     """Carry out the action; returns the exit code."""
     actions: dict[str, Callable[[argparse.Namespace], int]] = {
-        "plan": _plan, "run": _run, "up": _up, "status": _status, "results": _results, "down": _down}
+        "plan": _plan, "run": _run, "up": _up, "status": _status, "results": _results, "down": _down,
+        "policy": _policy}
     return actions[args.action](args)
 
 
@@ -147,6 +160,18 @@ def _down(args: argparse.Namespace) -> int:
         _reported(results, made, args, 0, "")
     print(f"fleet {made.fleet.name} is down{_cost_text(made)}")
     return EXIT_OK
+
+
+def _policy(args: argparse.Namespace) -> int:
+    import json
+
+    from fmload_deploy.permissions import document
+    print(json.dumps(document(["fleet"], [_region(args) or "*"]), indent=1))
+    return EXIT_OK
+
+
+def _region(args: argparse.Namespace, otherwise: str | None = None) -> str | None:
+    return args.region or otherwise or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
 
 
 def _status(args: argparse.Namespace) -> int:
@@ -256,9 +281,8 @@ def _fleet(args: argparse.Namespace, run_file: RunFile, results: str) -> Fleet:
     from fmload_deploy.fleet.base import Fleet
     names = dict.fromkeys(name for spec in run_file.endpoints
                           for _, name in references(spec.model_dump(by_alias=True)))
-    region = args.region or run_file.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     return Fleet(_name(args.name or run_file.name), args.target, args.workers or run_file.load.workers, args.lease,
-                 args.start_timeout, results, region, _options(args),
+                 args.start_timeout, results, _region(args, run_file.region), _options(args),
                  tuple(sorted({spec.protocol for spec in run_file.endpoints})), tuple(names))
 
 
@@ -271,8 +295,8 @@ def _name(text: str) -> str:
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
     """The target's options that were given. Raises FmloadError for those of other targets, and for bad values."""
-    own = FLEETS.load(args.target).Options
-    everybody = {name for target in FLEETS.in_order() for name in FLEETS.load(target).Options.model_fields}
+    own = options_model(FLEETS, args.target)
+    everybody = {name for options in _options_of_targets().values() for name in options.model_fields}
     given = {name: value for name in sorted(everybody) if (value := getattr(args, name)) is not None}
     strange = sorted(given.keys() - own.model_fields.keys())
     if strange:

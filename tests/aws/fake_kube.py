@@ -2,7 +2,8 @@
 
 `python fake_kube.py READY_FILE`. Objects are validated against Kubernetes' own schemas (kubernetes-validate) and by the
 rules that schemas cannot say. A Deployment becomes available after a second look at it; one whose image contains
-`missing` never does, and its pod says ImagePullBackOff. The pods of a Job are processes (fake_pods.py). One node offers four NVIDIA devices, one a Neuron device.
+`missing` never does, and its pod says ImagePullBackOff. The pods of a Job
+are processes (fake_pods.py). One node offers four NVIDIA devices, one a Neuron device.
 """
 
 from __future__ import annotations

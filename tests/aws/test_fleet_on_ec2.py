@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -211,8 +212,8 @@ def test_a_start_script_that_fails_ends_the_wait_with_its_words(
         aws: EmulatedAws, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     aws.post("/fmload/scenario", call="RunInstances", console=["fmload: FAILED line 60 of the start script: pip"])
     assert main(["fleet", "up", str(a_run(tmp_path)), "--target", "ec2", "--yes"]) != 0
-    assert "FAILED line 60" in capsys.readouterr().err or "line 60 of the start script: pip" in Path(
-        next((tmp_path / "results/fleets/test/logs").glob("*console.log"))).read_text()
+    assert "line 60 of the start script: pip" in capsys.readouterr().err
+    assert list((tmp_path / "results/fleets/test/logs").glob("*console.log"))
     assert left(aws) == []
 
 
@@ -293,4 +294,19 @@ def test_what_the_hosts_may_do_is_their_bucket_and_their_parameter(aws: Emulated
     assert not any(rule["IpRanges"] for rule in group["IpPermissions"])
     command.send_signal(signal.SIGTERM)
     assert command.wait(90) == 130
+    assert left(aws) == []
+
+
+def test_the_printed_policy_suffices_to_make_a_fleet_and_to_take_it_down(
+        aws: EmulatedAws, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fleet", "policy", "--region", "us-east-1"]) == 0
+    policy = json.loads(capsys.readouterr().out)
+    aws.post("/fmload/scenario", call="RunInstances", console=["fmload: FAILED line 60 of the start script: pip"])
+    urllib.request.urlopen(urllib.request.Request(
+        f"{aws.url}/fmload/policy", json.dumps(policy).encode(), {"Content-Type": "application/json"}), timeout=10
+    ).close()
+    assert main(["fleet", "up", str(a_run(tmp_path)), "--target", "ec2", "--yes"]) != 0
+    aws.delete("/fmload/scenario")
+    told = capsys.readouterr().err
+    assert "FAILED" not in told and "line 60" in told and "AccessDenied" not in told and "not authorized" not in told
     assert left(aws) == []

@@ -116,6 +116,10 @@ def test_keys_of_an_extension_are_checked_and_suggested(installed: Path, tmp_pat
     assert "did you mean 'first'" in fmload(installed, tmp_path, "validate", str(path), code=2)
 
 
+def test_the_options_of_a_fleet_target_are_flags(installed: Path, tmp_path: Path) -> None:
+    assert "--niceness" in fmload(installed, tmp_path, "fleet", "--help")
+
+
 def test_the_command_of_an_extension_is_listed_with_its_help(installed: Path, tmp_path: Path) -> None:
     assert "count the requests of a results folder" in fmload(installed, tmp_path, "--help")
 

@@ -53,7 +53,7 @@ class Options(Strict):
                                                          "for the master")
     purchase: Literal["on_demand", "spot"] = Field("on_demand", description="on_demand or spot")
     subnet: str | None = Field(None, description="of the hosts; default: the default VPC's, all in one zone")
-    address: Literal["public", "private"] = Field("public", description=(
+    network: Literal["public", "private"] = Field("public", description=(
         "public: hosts reach S3 and PyPI by an address that nothing may connect to; private: by NAT or VPC endpoints"))
     package: str = Field(f"fmload=={__version__}", description="what the hosts install: a requirement, or a wheel "
                                                               "here, which is sent along")
@@ -274,7 +274,7 @@ class EC2:
             "BlockDeviceMappings": [{"DeviceName": self._root_device(ec2, image), "Ebs": {
                 "VolumeSize": 50, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}}],
             "NetworkInterfaces": [{"DeviceIndex": 0, "Groups": [group],
-                                   "AssociatePublicIpAddress": self.options.address == "public",
+                                   "AssociatePublicIpAddress": self.options.network == "public",
                                    **({"SubnetId": subnet} if subnet else {})}],
             "TagSpecifications": [{"ResourceType": kind, "Tags": described} for kind in ("instance", "volume")],
             **(_SPOT if self.options.purchase == "spot" else {})}

@@ -27,7 +27,7 @@ from fmload_deploy.fleet.mailbox import RESULTS, RUN, STATUS, STOP, TAKEN, Folde
 from fmload_deploy.fleet.parcel import RUN_FILE, pack_results, unpack
 
 LOOK_EVERY_S, LOOK_EVERY_AWS_S = 0.5, 5.0
-_POLITE_S = 20.0
+_POLITE_S, _TAKE_LIMIT_S = 20.0, 60.0
 _NOT_CONNECTED = 1  # a worker's exit status before it has met a master; it says 0, 2 or 4 of a run
 
 
@@ -136,8 +136,18 @@ def measure(host: Host, mailbox: Mailbox, every_s: float) -> None:
     code = child.returncode
     mailbox.write(STATUS, _status(Told("ended", *_workers(results), exit_code=code, why=_why(log) if code else "",
                                        ended_utc=time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()))))
-    while host.config.waits and mailbox.read(TAKEN) is None and not host.pause(every_s):
-        pass
+    if host.config.waits:
+        _await_taken(host, mailbox, every_s if any(results.glob("journal/*.log")) else 0.0)
+
+
+def _await_taken(host: Host, mailbox: Mailbox, every_s: float) -> None:
+    """Stay until somebody has the results; once asked to end, a minute more for whoever waits for them. 0: there are
+    none."""
+    last: float | None = None
+    while every_s and mailbox.read(TAKEN) is None and (last is None or time.monotonic() < last):
+        if last is None and (host.ending.is_set() or host.over()):
+            last = time.monotonic() + _TAKE_LIMIT_S
+        time.sleep(every_s)
 
 
 def _watch(host: Host, child: subprocess.Popen[bytes], mailbox: Mailbox, results: Path, every_s: float) -> None:

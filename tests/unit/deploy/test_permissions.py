@@ -16,7 +16,7 @@ from fmload_deploy.permissions import GRANTS, action, actions_of, document, poli
 from fmload_deploy.sagemaker.kinds import Endpoint, EndpointConfig, InferenceComponent, Model
 
 ROOT = Path(fmload_deploy.__file__).parent
-ELSEWHERE = {"emulated_aws", "fleet", "local", "fmbench", "templates"}
+ELSEWHERE = {"emulated_aws", "local", "fmbench", "templates"}
 CALLED = {grant.service for grants in GRANTS.values() for grant in grants}
 # Our own functions and the library's that bear the name of a call of one of the services.
 NOT_CALLS = {"create_group", "search"}
@@ -66,7 +66,7 @@ def test_what_is_not_deployed_needs_the_requests_alone() -> None:
     assert existing["Statement"][0]["Resource"][0].endswith(":endpoint/*")
 
 
-@pytest.mark.parametrize("target", ["sagemaker", "ec2", "eks", "bedrock"])
+@pytest.mark.parametrize("target", ["sagemaker", "ec2", "eks", "bedrock", "fleet"])
 def test_a_policy_fits_into_iam_and_deletes_only_its_own(target: str) -> None:
     made = document([target], ["us-east-1"])
     assert len(str(made)) < 6144  # the most that a managed policy may have
