@@ -176,7 +176,7 @@ def _region(args: argparse.Namespace, otherwise: str | None = None) -> str | Non
 
 def _status(args: argparse.Namespace) -> int:
     from fmload_deploy.fleet import lifecycle
-    fleets = [_named(args)] if args.what else list(lifecycle.all_standing(ROOT, lifecycle.say_on_stderr))
+    fleets = [_named(args)] if args.what is not None else list(lifecycle.all_standing(ROOT, lifecycle.say_on_stderr))
     table = Table("fleet", "target", "hosts", "workers", "run", "USD/h", "so far", "lease", "results", box=None)
     for made in fleets:
         table.add_row(*map(printable, _row(made)))
