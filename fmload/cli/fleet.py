@@ -129,15 +129,15 @@ def _run(args: argparse.Namespace) -> int:
     from fmload_deploy.fleet import lifecycle
     from fmload_deploy.signals import as_interrupts
     made = _made(args)
-    failed = True
     with as_interrupts():
         try:
             last = lifecycle.follow(made)
-            failed = False
-        finally:
-            if failed:
-                lifecycle.say_on_stderr("taking the fleet down; what it has measured comes first")
-            results = lifecycle.down(made)
+        except BaseException:
+            lifecycle.say_on_stderr("taking the fleet down; what it has measured comes first")
+            if (results := lifecycle.down(made)) is not None:
+                print(f"what was measured is in {results.root}{_cost_text(made)}")
+            raise
+        results = lifecycle.down(made)
     return _reported(results, made, args, last.exit_code or 0, last.why)
 
 

@@ -36,7 +36,8 @@ class Config:
     """`mailbox`: a folder, or `s3://bucket`. `workers`: how many the master waits for; None on the other hosts.
     `processes`: workers of this host. `until`: the end of the lease, seconds since 1970; None where the host itself
     sees to that. `parameter`: of Systems Manager, with the secrets; None where the environment holds them.
-    `waits`: the host stays until the results have been taken, since they go with it."""
+    `waits`: the host stays until the results have been taken, since they go with it. `patience_s`: without a run or
+    a master it ends after so long."""
 
     home: str
     mailbox: str
@@ -48,6 +49,7 @@ class Config:
     parameter: str | None = None
     region: str | None = None
     waits: bool = False
+    patience_s: float = 1800.0
 
     def text(self) -> str:
         """As the program takes it."""
@@ -62,6 +64,7 @@ class Host:
         self.ending = threading.Event()
         self._children: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
+        self._born = time.monotonic()
 
     def start(self, command: Sequence[str], log: Path) -> subprocess.Popen[bytes] | None:
         """A child; None when the host is ending."""
@@ -92,6 +95,10 @@ class Host:
         """Whether the lease is over."""
         return self.config.until is not None and time.time() >= self.config.until
 
+    def impatient(self) -> bool:
+        """Whether nothing has come for so long that nothing will: whoever made the fleet was killed meanwhile."""
+        return time.monotonic() - self._born > self.config.patience_s
+
     def pause(self, seconds: float) -> bool:
         """Wait; whether the host is to end."""
         return self.ending.wait(seconds) or self.over()
@@ -104,7 +111,7 @@ def work(host: Host, number: int) -> None:
                "--exit-code-on-error", "0", "--master-host", config.master, "--master-port", str(config.port)]
     while True:
         child = host.start(command, Path(config.home) / f"worker-{number}.log")
-        if child is None or _ended(host, child) != _NOT_CONNECTED or host.pause(1.0):
+        if child is None or _ended(host, child) != _NOT_CONNECTED or host.pause(1.0) or host.impatient():
             return
 
 
@@ -121,7 +128,7 @@ def measure(host: Host, mailbox: Mailbox, every_s: float) -> None:
     home = Path(host.config.home)
     mailbox.write(STATUS, _status(Told("waiting")))
     while not mailbox.fetch(RUN, home / RUN):
-        if host.pause(every_s):
+        if host.pause(every_s) or host.impatient():
             return
     unpack(home / RUN, home)
     results, log = home / "results", home / "master.log"

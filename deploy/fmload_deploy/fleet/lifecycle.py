@@ -29,6 +29,7 @@ from fmload_deploy.wait import wait_for
 
 STOP_LIMIT_S = 300.0  # requests in flight may end, records are collected
 _LOOK_EVERY_S = 1.0
+_MISSED = 3  # looks in a row at which none of its hosts ran
 Say = Callable[[str], None]
 
 
@@ -157,8 +158,9 @@ _USAGE = 2
 
 
 def follow(made: Standing) -> Told:
-    """What the master said last, once its run has ended. Raises FmloadError when its lease is over before."""
-    said = ""
+    """What the master said last, once its run has ended. Raises FmloadError when its lease is over before, when its
+    hosts are gone, or when another command has taken it down."""
+    said, missed = "", 0
     while True:
         now = _now(made)
         if now is not None and now.phase == "ended":
@@ -166,11 +168,24 @@ def follow(made: Standing) -> Told:
         if now is not None and (words := _words(now)) != said:
             said = words
             made.context.say(f"fleet {made.fleet.name}: {words}")
-        if made.lease_left_s < -_LOOK_EVERY_S * 60:
-            raise FmloadError(f"fleet {made.fleet.name}: its lease is over, and its run had not ended",
-                              hint="a longer --lease; what it has sent is brought back by fmload fleet results")
-        if made.context.stop.wait(_LOOK_EVERY_S * 2):
+        missed = 0 if _lives(made) else missed + 1
+        if missed >= _MISSED:
+            raise FmloadError(f"fleet {made.fleet.name}: its hosts are gone, and its run had not ended",
+                              hint="its lease was over, or its provider took them: fmload fleet down brings what it "
+                                   "has sent, and deletes the rest")
+        if made.context.stop.wait(max(made.target.look_every_s, _LOOK_EVERY_S)):
             raise FmloadError("interrupted", exit_code=EXIT_INTERRUPTED)
+
+
+def _lives(made: Standing) -> bool:
+    """Whether a host of it runs, as far as anybody says. Raises FmloadError when it was taken down."""
+    if not made.up:
+        raise FmloadError(f"fleet {made.fleet.name} was taken down by another command",
+                          hint=f"what it measured is in {made.fleet.results}")
+    try:
+        return made.target.running()[0] > 0
+    except Busy:
+        return True
 
 
 def _words(now: Told) -> str:

@@ -1,0 +1,187 @@
+"""The life of a fleet, with a target that does what a test says: who waits, who stops waiting, who deletes what."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from fmload.base.errors import FmloadError
+from fmload.config.model import Strict
+from fmload.config.schema import RunFile
+from fmload.plugins import FLEETS, KINDS
+from fmload.results.folder import Results
+from fmload_deploy.base import Plan
+from fmload_deploy.create import ensure
+from fmload_deploy.fleet import lifecycle
+from fmload_deploy.fleet.base import Fleet, Told
+from fmload_deploy.fleet.mailbox import RESULTS, STATUS, STOP, Folder
+from fmload_deploy.fleet.parcel import pack_results
+from fmload_deploy.ledger import NAME, Ledger
+from fmload_deploy.resource import Resource
+
+
+class Things:
+    """A kind whose resources are names in a list."""
+
+    there: ClassVar[list[str]] = []
+
+    def find(self, resource: Resource, context: Any) -> dict[str, Any] | None:
+        return {} if resource.name in self.there else None
+
+    def delete(self, resource: Resource, context: Any) -> None:
+        if resource.name in self.there:
+            self.there.remove(resource.name)
+
+
+class Planned:
+    """A target with two hosts; `says` is what its master tells at every look, the last for good."""
+
+    Options = Strict
+    look_every_s = 0.001
+    says: ClassVar[list[Told]] = []
+    fails_at: ClassVar[str] = ""
+    alive: ClassVar[int] = 2
+
+    def __init__(self, fleet: Fleet, context: Any) -> None:
+        self.fleet, self.context = fleet, context
+
+    def plan(self) -> Plan:
+        return Plan(self.fleet.name, "planned", ())
+
+    def up(self, run: Path, secrets: Any) -> None:
+        for name in ("one", "two"):
+            def create(name: str = name) -> dict[str, Any]:
+                if name == self.fails_at:
+                    raise FmloadError(f"{name}: no room")
+                Things.there.append(name)
+                return {}
+            ensure(self.context, self.fleet.name, Resource("thing", name, hourly=0.5), create)
+
+    def mailbox(self) -> Folder:
+        box = Folder(self.context.ledger.path.parent / "mailbox")
+        if self.says:
+            now = self.says.pop(0) if len(self.says) > 1 else self.says[0]
+            box.write(STATUS, json.dumps({"phase": now.phase, "connected": now.connected, "exit_code": now.exit_code,
+                                          "why": now.why, "ended_utc": now.ended_utc}))
+        return box
+
+    def look(self) -> None:
+        if self.fails_at == "look":
+            raise FmloadError("a host has ended")
+
+    def running(self) -> tuple[int, int]:
+        return self.alive, 2
+
+
+@pytest.fixture(autouse=True)
+def _target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FLEETS._table, "planned", f"{__name__}:Planned")
+    monkeypatch.setitem(KINDS._table, "thing", f"{__name__}:Things")
+    monkeypatch.setattr(FLEETS, "load", lambda name: Planned)
+    monkeypatch.setattr(KINDS, "load", lambda name: Things)
+    monkeypatch.setattr(lifecycle, "pack_run", lambda run, results, tar: tar.write_bytes(b""))
+    monkeypatch.setattr(lifecycle, "_LOOK_EVERY_S", 0.001)
+    Things.there, Planned.says, Planned.fails_at, Planned.alive = [], [Told("waiting", 2)], "", 2
+
+
+def a_fleet(folder: Path, **changes: Any) -> Fleet:
+    return replace(Fleet("big", "planned", 2, 7200.0, 0.2, str(folder / "back")), **changes)
+
+
+def up(folder: Path, **changes: Any) -> lifecycle.Standing:
+    results = Results(folder / "back").create()
+    return lifecycle.up(folder, a_fleet(folder, **changes), RunFile.model_construct(prices=None), results,
+                        lambda _: None)
+
+
+def ledger(folder: Path) -> Ledger:
+    return Ledger.open(folder / "fleets" / "big" / NAME)
+
+
+@pytest.mark.parametrize("fails_at", ["one", "two", "look"])
+def test_an_up_that_fails_takes_down_what_it_made(tmp_path: Path, fails_at: str) -> None:
+    Planned.fails_at, Planned.says = fails_at, [Told("waiting", 0)]
+    with pytest.raises(FmloadError):
+        up(tmp_path)
+    assert Things.there == []
+    assert not any(entry.up for entry in ledger(tmp_path).entries())
+
+
+def test_an_up_whose_workers_do_not_connect_ends_at_its_limit_and_takes_all_down(tmp_path: Path) -> None:
+    Planned.says = [Told("waiting", 1)]
+    with pytest.raises(FmloadError, match="2 workers: not after"):
+        up(tmp_path)
+    assert Things.there == []
+
+
+def test_a_run_that_could_not_begin_is_told_in_its_own_words(tmp_path: Path) -> None:
+    Planned.says = [Told("waiting", 0), Told("ended", exit_code=2, why="error: the token is short")]
+    with pytest.raises(FmloadError, match="the token is short"):
+        up(tmp_path)
+    assert Things.there == []
+
+
+def test_a_name_whose_fleet_may_be_up_is_taken_and_free_once_it_is_down(tmp_path: Path) -> None:
+    made = up(tmp_path)
+    with pytest.raises(FmloadError, match="is up already"):
+        up(tmp_path)
+    assert Things.there == ["one", "two"]
+    lifecycle.down(made, discard=True)
+    up(tmp_path)
+    assert len(list((tmp_path / "fleets").glob(f"*/{NAME}"))) == 2  # the ledger of the first is kept
+
+
+def test_two_commands_cannot_make_one_name_at_the_same_time(tmp_path: Path) -> None:
+    (tmp_path / "fleets" / "big").mkdir(parents=True)
+    with pytest.raises(FmloadError, match="is being made by another command"):
+        up(tmp_path)
+
+
+def test_who_follows_hears_that_another_command_took_it_down(tmp_path: Path) -> None:
+    made = up(tmp_path)
+    Planned.says = [Told("measuring", 2)]
+    lifecycle.down(lifecycle.standing(tmp_path, "big", lambda _: None), discard=True)
+    with pytest.raises(FmloadError, match="taken down by another command"):
+        lifecycle.follow(made)
+
+
+def test_who_follows_does_not_wait_for_hosts_that_are_gone(tmp_path: Path) -> None:
+    made = up(tmp_path)
+    Planned.says, Planned.alive = [Told("measuring", 2)], 0
+    with pytest.raises(FmloadError, match="its hosts are gone"):
+        lifecycle.follow(made)
+
+
+def test_down_asks_the_run_to_end_brings_its_results_and_does_nothing_the_second_time(tmp_path: Path) -> None:
+    made = up(tmp_path)
+    (there := tmp_path / "there").mkdir()
+    (there / "run.yml").write_text("name: x")
+    pack_results(there, tmp_path / "r.tar")
+    made.target.mailbox().send(RESULTS, tmp_path / "r.tar")
+    Planned.says = [Told("measuring", 2), Told("measuring", 2),
+                    Told("ended", 2, exit_code=130, ended_utc="2026-01-01T00:00:00+00:00")]
+    back = lifecycle.down(made)
+    assert back is not None and (back.root / "run.yml").read_text() == "name: x"
+    assert (tmp_path / "fleets/big/mailbox" / STOP).exists()
+    assert Things.there == []
+    assert lifecycle.down(made) is None
+    assert json.loads((tmp_path / "back/fleet.json").read_text())["hourly_usd"] == 1.0
+
+
+def test_down_deletes_nothing_while_the_results_cannot_be_had_unless_they_are_given_up(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = up(tmp_path)
+    Planned.says = [Told("ended", 2, exit_code=0)]
+
+    def fetch(self: Folder, name: str, path: Path) -> bool:
+        raise FmloadError("the bucket does not answer")
+    monkeypatch.setattr(Folder, "fetch", fetch)
+    with pytest.raises(FmloadError, match="nothing was deleted: the bucket does not answer") as caught:
+        lifecycle.down(made)
+    assert "--discard" in str(caught.value) and Things.there == ["one", "two"]
+    lifecycle.down(made, discard=True)
+    assert Things.there == []
