@@ -36,6 +36,9 @@ LOAD = {"concurrency": [4], "ramp": "0s", "warmup": "0s", "window": "3s", "worke
 Run = Callable[..., Path]
 
 
+pytestmark = pytest.mark.timeout(600)  # several processes start one after the other
+
+
 @pytest.fixture(autouse=True)
 def _folder(aws: EmulatedAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -79,12 +82,12 @@ class Instances:
     """The instances of the account as processes here: each runs the program of its user data with its config."""
 
     def __init__(self, aws: EmulatedAws, folder: Path) -> None:
-        self.aws, self.folder, self.port = aws, folder, free_port()
+        self.ec2, self.folder, self.port = aws.client("ec2"), folder, free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def boot(self) -> None:
         """Start what runs and was not started yet; terminate what has ended, as `poweroff` does."""
-        ec2 = self.aws.client("ec2")
+        ec2 = self.ec2
         for group in ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]},
                                                      {"Name": "tag-key", "Values": ["fmload:run"]}])["Reservations"]:
             for instance in group["Instances"]:

@@ -27,6 +27,9 @@ LOAD = {"concurrency": [4], "ramp": "0s", "warmup": "0s", "window": "3s", "worke
 ON = ("--target", "kubernetes", "--image", "registry.example/fmload:1", "--yes")
 
 
+pytestmark = pytest.mark.timeout(600)  # several processes start one after the other
+
+
 @pytest.fixture(autouse=True)
 def _here(kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -30,6 +30,9 @@ def commands() -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
+pytestmark = pytest.mark.timeout(600)  # several processes start one after the other
+
+
 @pytest.fixture(autouse=True)
 def _folder(aws: EmulatedAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -27,7 +27,7 @@ WORKERS = 20
 LIMIT_S = 300.0
 KEY = "sk-fleet-of-twenty-key"
 
-pytestmark = [pytest.mark.netns, pytest.mark.alone]
+pytestmark = [pytest.mark.netns, pytest.mark.alone, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
