@@ -1,4 +1,7 @@
-"""`make bench`: every benchmark of the project, or those named: `python -m tests.bench wire aws`."""
+"""`make bench`: every benchmark of the project, or those named: `python -m tests.bench wire aws`.
+
+What follows the name of one from the first option on is that bench's own: `python -m tests.bench peers --repeat 1`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from importlib import import_module
 BENCHES = {
     "wire": "error against the truth and CPU a token: ours with either reader beside requests and the openai SDK",
     "readers": "the native reader beside the one in Python: CPU, errors, a busy interpreter, TLS, 10,000 streams",
+    "peers": "other tools and ours against servers that know the truth: errors of TTFT and ITL, CPU a token",
     "capacity": "tokens a second on one core with no gap; memory of open streams; memory over many requests",
     "aws": "SageMaker and Bedrock streams: error, CPU beside boto3's own event stream, a held loop",
     "emulator": "what the emulator itself can serve",
@@ -25,12 +29,20 @@ BENCHES = {
 }
 
 
-def main(names: list[str]) -> int:
-    """Run the benches in order; returns 2 for a name that is none."""
+def main(argv: list[str]) -> int:
+    """Run the benches in order; returns 2 for a name that is none, or options of no single bench."""
+    at = next((place for place, word in enumerate(argv) if word.startswith("-")), len(argv))
+    names, options = argv[:at], argv[at:]
+    if options and len(names) != 1:
+        print(f"{options[0]}: options belong to one bench: python -m tests.bench NAME {' '.join(options)}",
+              file=sys.stderr)
+        return 2
     unknown = [name for name in names if name not in BENCHES]
     if unknown:
         print(f"no bench named {unknown[0]}; there are {', '.join(BENCHES)}", file=sys.stderr)
         return 2
+    if options:
+        return import_module(f"tests.bench.{names[0]}").main(options) or 0
     for name in names or BENCHES:
         print(f"\n== {name}: {BENCHES[name]}", flush=True)
         begun = time.monotonic()
