@@ -20,11 +20,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from tests.bench.peers import install, result, servers
 from tests.bench.peers.measured import Row, measured, order, too_late
 from tests.bench.peers.table import TOOLS
 from tests.bench.peers.tool import Load
-from tests.bench.wire import cores
+from tests.bench.wire import _prefer, cores
 
 EMULATOR = ("--profile", "steady", "--ttft", "200ms", "--gap", "20ms", "--jitter", "0.1")
 OUTPUT_TOKENS = {"emulator": 128, "llama.cpp": 64}
@@ -39,9 +41,10 @@ class Plan:
     where: Path
     versions: Mapping[str, str | None]
     loads: Mapping[str, Sequence[Load]]
-    repeats: int
+    repeats: Mapping[str, int]
     seed: int
     limit_s: float
+    nice: int
     keep: Path | None
 
 
@@ -76,11 +79,12 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--only", type=_names, default=[], metavar="TOOL,…", help="of the tools (or packages) these")
     parser.add_argument("--streams", type=_numbers, default=[16, 64, 256, 1024], help="against the emulator")
     parser.add_argument("--engine-streams", type=_numbers, default=[1, 4], help="against llama.cpp; 0: leave it out")
-    parser.add_argument("--rounds", type=int, default=3, help="requests of each stream")
+    parser.add_argument("--rounds", type=int, default=3, help="requests of each stream; twice as many of llama.cpp's")
     parser.add_argument("--output-tokens", type=int, help="of an answer, in place of 128 and 64")
-    parser.add_argument("--repeat", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=2, help="how often, against the emulator; llama.cpp once")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--limit", type=float, default=120.0, metavar="S", help="of one command")
+    parser.add_argument("--nice", type=int, default=0, help="priority of server and tools, such as -10 (root)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep what the tools wrote")
     return parser
 
@@ -95,12 +99,14 @@ def _numbers(text: str) -> list[int]:
 
 def _plan(args: argparse.Namespace) -> Plan:
     names = args.only or list(TOOLS)
-    loads = {server: [Load(streams, streams * args.rounds, INPUT_TOKENS, args.output_tokens or OUTPUT_TOKENS[server])
+    loads = {server: [Load(streams, streams * rounds, INPUT_TOKENS, args.output_tokens or OUTPUT_TOKENS[server])
                       for streams in numbers]
-             for server, numbers in (("emulator", args.streams), ("llama.cpp", args.engine_streams))}
+             for server, numbers, rounds in (("emulator", args.streams, args.rounds),
+                                             ("llama.cpp", args.engine_streams, 2 * args.rounds))}
     where = args.tools.absolute()
-    return Plan(names, where, {name: install.version(TOOLS[name], where) for name in names}, loads, args.repeat,
-                args.seed, args.limit, args.keep.absolute() if args.keep else None)
+    return Plan(names, where, {name: install.version(TOOLS[name], where) for name in names}, loads,
+                {"emulator": args.repeat, "llama.cpp": 1}, args.seed, args.limit, args.nice,
+                args.keep.absolute() if args.keep else None)
 
 
 def bench(plan: Plan) -> result.Result:
@@ -124,11 +130,12 @@ def _served(plan: Plan, name: str, loads: Sequence[Load], clients: set[int]) -> 
     """The rows of one server, which runs all the while."""
     with tempfile.TemporaryDirectory() as folder, _started(name, Path(folder), loads) as server:
         servers.pin(server.pid, cores()[0])
+        _prefer(psutil.Process(server.pid), plan.nice)
         late: dict[str, int] = {}
-        for repeat, load, tool in order(plan.tools, loads, plan.repeats, plan.seed):
+        for repeat, load, tool in order(plan.tools, loads, plan.repeats[name], plan.seed):
             row = (_unmeasured(plan, name, tool, load, repeat, late)
                    or measured(tool, TOOLS[tool], install.programs_of(TOOLS[tool], plan.where), load, (name, server),
-                               repeat, clients, plan.limit_s, plan.keep))
+                               repeat, clients, plan.limit_s, plan.nice, plan.keep))
             if row.status == "ok" and not too_late(row):
                 late.pop(tool, None)
             elif row.loaded_s is not None or row.status.startswith("stopped"):

@@ -15,7 +15,7 @@ from tests.bench.peers.servers import Served, Server
 from tests.bench.peers.tool import Load, Place, Tool
 from tests.bench.peers.tree import Ran, ran
 
-TOO_LATE_MS = 250.0  # beyond this p99 error of TTFT a tool is not taken to a higher load
+TOO_LATE_MS = 1000.0  # beyond this p99 error of TTFT a tool is not taken to a higher load
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def order(tools: Sequence[str], loads: Sequence[Load], repeats: int, seed: int) 
 
 
 def measured(name: str, tool: Tool, programs: Path, load: Load, server: tuple[str, Server], repeat: int,
-             cores: set[int], limit_s: float, keep: Path | None = None) -> Row:
+             cores: set[int], limit_s: float, nice: int = 0, keep: Path | None = None) -> Row:
     """Runs the tool and compares; what it wrote stays in `keep`, where that is given."""
     label, at = server
     with tempfile.TemporaryDirectory() as scratch:
@@ -68,7 +68,7 @@ def measured(name: str, tool: Tool, programs: Path, load: Load, server: tuple[st
         folder.mkdir(parents=True)
         at.served()
         command = tool.command(load, Place(at.url, at.model, at.tokenizer, programs, folder))
-        done = ran(command, folder, tool.environment, cores, limit_s)
+        done = ran(command, folder, tool.environment, cores, limit_s, nice)
         served = at.served()
         status, errors = _told(tool, folder, done, served, limit_s)
     return _row(Row(label, name, load.streams, repeat, status), done, served, errors)

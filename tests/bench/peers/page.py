@@ -35,7 +35,7 @@ def told(result: Result) -> str:
     """The generated part: where, highest loads, all figures, where ours is not the best, the engine, definitions."""
     parts = [_where(result), _highest(result), "### Every load\n", _grid(result), "### Where fmload is not the best\n",
              "\n".join(_worse(result)) or "Nowhere in this result.", "\n### A real engine\n", _engine(result),
-             "### What each one measures\n", _definitions(result)]
+             "### What the server got\n", _got(result), "### What each one measures\n", _definitions(result)]
     return "\n".join(parts).rstrip()
 
 
@@ -54,10 +54,11 @@ def _where(result: Result) -> str:
     machine = result.machine
     versions = ", ".join(f"{TOOLS[name].package} {version}" for name, version in result.versions.items() if version)
     absent = ", ".join(name for name, version in result.versions.items() if version is None)
-    repeats = len({row.repeat for row in result.rows})
+    repeats = len({row.repeat for row in result.rows if row.server == "emulator"})
     return (f"{machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']}, Python {machine['python']}; "
             f"{result.began}, {result.took_s / 60:.0f} minutes, load average {machine['load_at_the_start']} before. "
-            f"{repeats} repeats, order shuffled by seed {result.seed}; figures are medians of the repeats.\n\n"
+            f"{repeats} {'repeats' if repeats > 1 else 'repeat'} against the emulator, one against llama.cpp, in an "
+            f"order shuffled by seed {result.seed}; figures are medians of the repeats.\n\n"
             f"{versions}.{f' Not installed: {absent}.' if absent else ''}\n")
 
 
@@ -168,6 +169,22 @@ def _engine(result: Result) -> str:
                 f"| {load.streams} | {tool} | {_pair(good, lambda row: row.ttft_shift_ms, '+')} | "
                 f"{_pair(good, lambda row: row.itl_shift_ms, '+')} | {_requests(good)} |" if good else
                 f"| {load.streams} | {tool} | {rows[0].status if rows else 'not run'} | | |")
+    return "\n".join(lines) + "\n"
+
+
+def _got(result: Result) -> str:
+    """How far the loads were the same, by the emulator's log."""
+    loads = result.loads["emulator"]
+    streams = ", ".join(f"{load.streams:,}" for load in loads)
+    lines = [f"| tool | tokens in | tokens out | most in flight at {streams} streams |",
+             "|---|---:|---:|---|"]
+    for tool in result.versions:
+        rows = [row for row in result.rows if (row.server, row.tool) == ("emulator", tool) and row.answered]
+        most = [max((row.in_flight or 0 for row in of(result, "emulator", tool, load.streams)), default=0)
+                for load in loads]
+        if rows:
+            lines.append(f"| {tool} | {rows[0].input_tokens:.0f} | {rows[0].tokens / rows[0].answered:.0f} | "
+                         f"{', '.join(f'{count:,}' if count else '–' for count in most)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -38,43 +38,59 @@ class Family:
     """The processes that descend from one; what one of them spent is kept when it is gone."""
 
     def __init__(self, root: int) -> None:
-        self.spent_s: dict[int, float] = {}
-        self._members = {root}
+        self._root = root
+        self._members: dict[int, _Process] = {}
 
     def look(self) -> float:
         """The CPU so far of all of them, in seconds."""
-        parents, spent = _processes()
-        grown = True
-        while grown:
-            young = {pid for pid, parent in parents.items() if parent in self._members} - self._members
-            self._members |= young
-            grown = bool(young)
-        self.spent_s |= {pid: spent[pid] for pid in self._members & spent.keys()}
-        return sum(self.spent_s.values())
+        return sum(one.spent_s for one in self._grown().values())
 
-    def alive(self) -> list[int]:
-        """Those that are still there."""
-        parents, _ = _processes()
-        return sorted(self._members & parents.keys())
+    def end(self) -> None:
+        """Kills those that are still there."""
+        now = _processes()
+        for pid, one in self._grown().items():
+            if pid in now and now[pid].started == one.started:
+                _kill(pid)
+
+    def _grown(self) -> dict[int, _Process]:
+        """The members, with those that came since the last look; a number that was given again is a stranger's."""
+        now = _processes()
+        known = {pid for pid, one in self._members.items() if pid in now and now[pid].started == one.started}
+        if not self._members and self._root in now:
+            known.add(self._root)
+        while young := {pid for pid, one in now.items() if one.parent in known} - known:
+            known |= young
+        self._members |= {pid: now[pid] for pid in known}
+        return self._members
 
 
-def _processes() -> tuple[dict[int, int], dict[int, float]]:
-    """Of every process: its parent, and its own CPU in seconds."""
-    parents, spent = {}, {}
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """What the kernel tells of a process: its parent, when it was started (ticks), its own CPU."""
+
+    parent: int
+    started: int
+    spent_s: float
+
+
+def _processes() -> dict[int, _Process]:
+    """Every process of the machine."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            parents[int(entry.name)] = int(fields[1])
-            spent[int(entry.name)] = (int(fields[11]) + int(fields[12])) * _TICK_S
-    return parents, spent
+            found[int(entry.name)] = _Process(int(fields[1]), int(fields[19]),
+                                              (int(fields[11]) + int(fields[12])) * _TICK_S)
+    return found
 
 
 def ran(command: Sequence[str], folder: Path, environment: Mapping[str, str], cores: set[int],
-        limit_s: float) -> Ran:
-    """The command to its end, in the folder; `said.log` there has its words. What is left of it is ended."""
+        limit_s: float, nice: int = 0) -> Ran:
+    """The command to its end, in the folder, with a priority; `said.log` there has its words. What is left of it is
+    ended."""
     at_ns: list[int] = []
     spent_s: list[float] = []
     over = threading.Event()
@@ -82,7 +98,7 @@ def ran(command: Sequence[str], folder: Path, environment: Mapping[str, str], co
         begun = time.monotonic()
         process = subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=log,
                                    stdin=subprocess.DEVNULL, start_new_session=True,
-                                   preexec_fn=lambda: os.sched_setaffinity(0, cores))
+                                   preexec_fn=lambda: _placed(cores, nice))
     family = Family(process.pid)
 
     def watch() -> None:
@@ -93,13 +109,24 @@ def ran(command: Sequence[str], folder: Path, environment: Mapping[str, str], co
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    code, reaped_s = _end(process, begun + limit_s)
-    lasted_s = time.monotonic() - begun
-    over.set()
-    watcher.join()
-    for pid in family.alive():
-        _kill(pid)
+    try:
+        code, reaped_s = _end(process, begun + limit_s)
+        lasted_s = time.monotonic() - begun
+    finally:
+        over.set()
+        watcher.join()
+        family.end()
     return Ran(code, lasted_s, max(reaped_s, spent_s[-1]), at_ns, spent_s)
+
+
+def _placed(cores: set[int], nice: int) -> None:
+    """This process onto its cores; its session, which the kernel schedules as one, before others."""
+    os.sched_setaffinity(0, cores)
+    if nice:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+        group = Path("/proc/self/autogroup")
+        if group.exists():
+            group.write_text(str(nice))
 
 
 def _end(process: subprocess.Popen[bytes], limit: float) -> tuple[int | None, float]:
