@@ -23,7 +23,8 @@ class Row:
     """One tool on one load of one server, once. `status` is `ok`, or why there are no figures.
 
     Pairs are (p50, p99) in ms, see `errors.Errors`. CPU is of the whole process tree: `cpu_us_per_token` between the
-    first request's arrival at the server and the last token's leaving, `command_cpu_s` from start to end.
+    first request's arrival at the server and the last token's leaving, `command_cpu_s` from start to end. `others`:
+    the share of the tool's cores that other processes had, from 0 to 1.
     """
 
     server: str
@@ -45,6 +46,7 @@ class Row:
     in_flight: int | None = None
     loaded_s: float | None = None
     cpu_us_per_token: float | None = None
+    others: float | None = None
     command_s: float = 0.0
     command_cpu_s: float = 0.0
 
@@ -67,7 +69,7 @@ def measured(name: str, tool: Tool, programs: Path, load: Load, server: tuple[st
         shutil.rmtree(folder, ignore_errors=True)  # what an earlier bench left would be read as this one's
         folder.mkdir(parents=True)
         at.served()
-        command = tool.command(load, Place(at.url, at.model, at.tokenizer, programs, folder))
+        command = tool.command(load, Place(at.url, at.model, at.tokenizer, at.counts, programs, folder))
         done = ran(command, folder, tool.environment, cores, limit_s, nice)
         served = at.served()
         status, errors = _told(tool, folder, done, served, limit_s)
@@ -101,7 +103,8 @@ def _row(row: Row, done: Ran, served: Served, errors: Errors | None) -> Row:
     if served.span_ns is not None and served.tokens:
         begin, end = served.span_ns
         row = replace(row, loaded_s=(end - begin) / 1e9,
-                      cpu_us_per_token=1e6 * done.cpu_between(begin, end) / served.tokens)
+                      cpu_us_per_token=1e6 * done.cpu_between(begin, end) / served.tokens,
+                      others=done.others_between(begin, end))
     if errors is None:
         return row
     return replace(row, ttft_ms=errors.ttft, ttft_shift_ms=errors.ttft_shift, itl_ms=errors.itl,

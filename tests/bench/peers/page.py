@@ -19,6 +19,7 @@ KEPT = ROOT / "tests" / "recorded" / "peers.json"
 BEGIN, END = "<!-- from tests/recorded/peers.json -->", "<!-- end -->"
 OURS = "fmload"
 LIMIT_MS = 1.0
+QUIET = 0.05  # of the tools' cores, had by others
 
 
 def write(result: Result) -> None:
@@ -53,13 +54,23 @@ def middle(rows: Sequence[Row], figure: Callable[[Row], float | None]) -> float 
 def _where(result: Result) -> str:
     machine = result.machine
     versions = ", ".join(f"{TOOLS[name].package} {version}" for name, version in result.versions.items() if version)
+    others = [row.others for row in result.rows if row.others is not None]
     absent = ", ".join(name for name, version in result.versions.items() if version is None)
     repeats = len({row.repeat for row in result.rows if row.server == "emulator"})
     return (f"{machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']}, Python {machine['python']}; "
             f"{result.began}, {result.took_s / 60:.0f} minutes, load average {machine['load_at_the_start']} before. "
             f"{repeats} {'repeats' if repeats > 1 else 'repeat'} against the emulator, one against llama.cpp, in an "
             f"order shuffled by seed {result.seed}; figures are medians of the repeats.\n\n"
-            f"{versions}.{f' Not installed: {absent}.' if absent else ''}\n")
+            f"{_neighbours(others)}{versions}.{f' Not installed: {absent}.' if absent else ''}\n")
+
+
+def _neighbours(others: Sequence[float]) -> str:
+    """What other processes had of the tools' cores while a load was on."""
+    if not others:
+        return ""
+    busy = " **The machine had other work: errors of every tool hold it.**" if median(others) > QUIET else ""
+    return (f"Other processes had {median(others):.0%} of the tools' cores in the median run, {max(others):.0%} in the "
+            f"busiest.{busy}\n\n")
 
 
 def _highest(result: Result) -> str:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,12 +41,13 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that runs: its address, its model's name, the folder of its tokenizer, and what it has served since the
-    last time that it was asked."""
+    """A server that runs: its address, its model's name, the folder of its tokenizer, whether it counts a text when it
+    is asked as vLLM is, and what it has served since the last time that it was asked."""
 
     url: str
     model: str
     tokenizer: Path
+    counts: bool
     pid: int
     served: Callable[[], Served]
 
@@ -60,7 +61,7 @@ def emulated(folder: Path, options: Sequence[str]) -> Iterator[Server]:
     (tokenizer / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
     with emulator(folder, *options) as server:
         tail = Tail(server.truth_log)
-        yield Server(server.url, "emulated", tokenizer, server.process.pid, lambda: served(_truths(tail.more())))
+        yield Server(server.url, "emulated", tokenizer, True, server.process.pid, lambda: served(_truths(tail.more())))
 
 
 class Tail:
@@ -127,7 +128,8 @@ def engine(folder: Path, slots: int) -> Iterator[Server]:
         if not url:
             raise SystemExit(f"the engine did not start:\n{log.read_text(errors='replace')[-2000:]}")
         tail = Tail(log)
-        yield Server(url, "random", tokenizer, process.pid, lambda: timings(tail.more().decode(errors="replace")))
+        yield Server(url, "random", tokenizer, False, process.pid,
+                     lambda: timings(tail.more().decode(errors="replace")))
     finally:
         process.kill()
         process.wait()
@@ -138,6 +140,3 @@ def pin(pid: int, core: int) -> None:
     for thread in Path(f"/proc/{pid}/task").iterdir():
         os.sched_setaffinity(int(thread.name), {core})
 
-
-SERVERS: Mapping[str, str] = {"emulator": "the emulator, by its truth log",
-                              "llama.cpp": "llama.cpp, by its own timings"}

@@ -19,12 +19,13 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a tool runs: the server (no path), the model's name there, its tokenizer's folder, the programs of the
-    tool's own environment, and the folder that it may write to."""
+    """Where a tool runs: the server (no path), the model's name there, its tokenizer's folder, whether it counts a text
+    when it is asked as vLLM is, the programs of the tool's own environment, and the folder that it may write to."""
 
     url: str
     model: str
     tokenizer: Path
+    counts: bool
     programs: Path
     folder: Path
 

@@ -19,26 +19,35 @@ _EVERY_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A command that ran: its exit code (None: stopped at its limit), how long, the CPU of all its processes, and that
-    CPU at instants of the monotonic clock."""
+    """A command that ran: its exit code (None: stopped at its limit), how long, the CPU of all its processes; that CPU,
+    and how long its cores were busy with anything, at instants of the monotonic clock."""
 
     code: int | None
     lasted_s: float
     cpu_s: float
+    cores: int
     at_ns: Sequence[int]
     spent_s: Sequence[float]
+    busy_s: Sequence[float]
 
     def cpu_between(self, begin_ns: int, end_ns: int) -> float:
         """CPU in seconds between two instants, linear between two samples."""
         early, late = np.interp([begin_ns, end_ns], self.at_ns, self.spent_s)
         return float(late - early)
 
+    def others_between(self, begin_ns: int, end_ns: int) -> float:
+        """The share of its cores that other processes had meanwhile, from 0 to 1."""
+        early, late = np.interp([begin_ns, end_ns], self.at_ns, self.busy_s)
+        others_s = late - early - self.cpu_between(begin_ns, end_ns)
+        return float(max(0.0, others_s) / ((end_ns - begin_ns) / 1e9 * self.cores))
+
 
 class Family:
-    """The processes that descend from one; what one of them spent is kept when it is gone."""
+    """The processes that descend from one; what one of them spent is kept when it is gone. Sessions that they open get
+    the priority, too, for the kernel schedules a session as one."""
 
-    def __init__(self, root: int) -> None:
-        self._root = root
+    def __init__(self, root: int, nice: int = 0) -> None:
+        self._root, self._nice = root, nice
         self._members: dict[int, _Process] = {}
 
     def look(self) -> float:
@@ -60,6 +69,8 @@ class Family:
             known.add(self._root)
         while young := {pid for pid, one in now.items() if one.parent in known} - known:
             known |= young
+        for pid in known - self._members.keys():
+            _prefer(pid, self._nice)
         self._members |= {pid: now[pid] for pid in known}
         return self._members
 
@@ -93,18 +104,20 @@ def ran(command: Sequence[str], folder: Path, environment: Mapping[str, str], co
     ended."""
     at_ns: list[int] = []
     spent_s: list[float] = []
+    busy_s: list[float] = []
     over = threading.Event()
     with (folder / "said.log").open("wb") as log:
         begun = time.monotonic()
         process = subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=log,
                                    stdin=subprocess.DEVNULL, start_new_session=True,
-                                   preexec_fn=lambda: _placed(cores, nice))
-    family = Family(process.pid)
+                                   preexec_fn=lambda: os.sched_setaffinity(0, cores))
+    family = Family(process.pid, nice)
 
     def watch() -> None:
         while not over.is_set():
             at_ns.append(time.monotonic_ns())
             spent_s.append(family.look())
+            busy_s.append(_busy(cores))
             over.wait(_EVERY_S)
 
     watcher = threading.Thread(target=watch)
@@ -116,17 +129,22 @@ def ran(command: Sequence[str], folder: Path, environment: Mapping[str, str], co
         over.set()
         watcher.join()
         family.end()
-    return Ran(code, lasted_s, max(reaped_s, spent_s[-1]), at_ns, spent_s)
+    return Ran(code, lasted_s, max(reaped_s, spent_s[-1]), len(cores), at_ns, spent_s, busy_s)
 
 
-def _placed(cores: set[int], nice: int) -> None:
-    """This process onto its cores; its session, which the kernel schedules as one, before others."""
-    os.sched_setaffinity(0, cores)
-    if nice:
-        os.setpriority(os.PRIO_PROCESS, 0, nice)
-        group = Path("/proc/self/autogroup")
-        if group.exists():
-            group.write_text(str(nice))
+def _busy(cores: set[int]) -> float:
+    """Seconds that these cores have been busy since the machine's start, the time that its host took from them, too."""
+    lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+    return sum(sum(int(line[at]) for at in (1, 2, 3, 6, 7, 8)) * _TICK_S  # user, nice, system, irq, softirq, steal
+               for line in lines if line[0] in {f"cpu{core}" for core in cores})
+
+
+def _prefer(pid: int, nice: int) -> None:
+    """The process before others; needs root."""
+    group = Path(f"/proc/{pid}/autogroup")
+    if nice and group.exists():
+        os.setpriority(os.PRIO_PROCESS, pid, nice)
+        group.write_text(str(nice))
 
 
 def _end(process: subprocess.Popen[bytes], limit: float) -> tuple[int | None, float]:

@@ -123,3 +123,10 @@ def test_the_page_is_of_the_recorded_result() -> None:
     text = page.PAGE.read_text()
     assert text[text.index(page.BEGIN) + len(page.BEGIN):text.index(page.END)].strip() == page.told(kept)
     assert set(kept.versions) == set(TOOLS)
+
+
+@pytest.mark.parametrize(("others", "said"), [(0.01, False), (0.3, True)])
+def test_a_machine_with_other_work_is_said(others: float, said: bool) -> None:
+    told = page.told(made(replace(row("fmload", 16, 0.1), others=others)))
+    assert f"Other processes had {others:.0%} of the tools' cores" in told
+    assert ("other work" in told) is said

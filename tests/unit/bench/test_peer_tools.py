@@ -78,7 +78,7 @@ def test_ours_is_read_from_the_records_failures_left_out(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", TOOLS)
 def test_every_tool_is_given_the_whole_load(name: str, tmp_path: Path) -> None:
     """Streams, requests or rounds of a stream, and both lengths; addresses and tokenizer are the server's."""
-    place = Place("http://127.0.0.1:1", "emulated", Path("/tokenizer"), Path("/programs"), tmp_path)
+    place = Place("http://127.0.0.1:1", "emulated", Path("/tokenizer"), True, Path("/programs"), tmp_path)
     command = TOOLS[name].command(LOAD, place)
     written = "".join(path.read_text() for path in tmp_path.iterdir())
     said = " ".join(command) + written

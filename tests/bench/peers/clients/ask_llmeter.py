@@ -15,7 +15,7 @@ async def load(asked: dict[str, Any]) -> None:
 
     endpoint = OpenAICompletionStreamEndpoint(model_id=asked["model"], api_key="none", base_url=asked["url"],
                                               max_retries=0)
-    payload = OpenAICompletionStreamEndpoint.create_payload("word " * asked["words"], max_tokens=asked["tokens"])
+    payload = OpenAICompletionStreamEndpoint.create_payload(" ".join("a" * asked["words"]), max_tokens=asked["tokens"])
     payload["extra_body"] = {"ignore_eos": True}
     await Runner(endpoint, output_path=asked["folder"], clients=asked["clients"]).run(
         payload=payload, n_requests=asked["requests"], run_name="run")

@@ -61,7 +61,7 @@ class Sdk(User):
         arrived, key = [], None
         for chunk in self.client.chat.completions.create(  # type: ignore[union-attr]
                 model=asked.model, stream=True, max_tokens=asked.tokens, extra_body={"ignore_eos": True},
-                messages=[{"role": "user", "content": "word " * asked.words}]):
+                messages=[{"role": "user", "content": " ".join("a" * asked.words)}]):
             now = time.perf_counter()
             if chunk.choices and chunk.choices[0].delta.content:
                 arrived.append(now)

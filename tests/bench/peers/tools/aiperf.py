@@ -33,4 +33,4 @@ def _seen(metadata: dict[str, str], metrics: dict[str, dict[str, object]]) -> Se
 TOOL = Tool("aiperf", command, read, program="aiperf",
             ttft="first chunk with content − start of the request, before it connects",
             itl="every gap between chunks (`inter_chunk_latency`); its `inter_token_latency` is a mean of each request",
-            source="its README and docs/tutorial.md: `aiperf profile … --streaming --concurrency --request-count`")
+            source="`aiperf profile` of its README")

@@ -39,4 +39,4 @@ def _seen(one: dict[str, Any]) -> Seen | None:
 TOOL = Tool("guidellm", command, read, program="guidellm", environment={"HF_HUB_OFFLINE": "1"},
             ttft="first chunk with content − start of the request, by the wall clock",
             itl="no gaps: (last − first token) ÷ (tokens − 1) of each request, so that it cannot show a stall",
-            source="its README and docs/guides: `guidellm run --profile kind=concurrent`")
+            source="`guidellm run` of its README, profile `concurrent`")

@@ -35,4 +35,4 @@ def _mean(one: dict[str, float]) -> float | None:
 TOOL = Tool("llmeter", command, read,
             ttft="first event that the SDK hands over − the call of the SDK, the clients being threads",
             itl="no gaps: (last − first token) ÷ (tokens − 1) of each request, so that it cannot show a stall",
-            source="docs/user_guide: `Runner(endpoint).run(payload, clients=, n_requests=)`")
+            source="the `Runner` of its README")

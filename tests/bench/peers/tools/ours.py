@@ -16,7 +16,8 @@ def command(load: Load, place: Place) -> Sequence[str]:
     path = place.folder / "run.yml"
     path.write_text(yaml.safe_dump({
         "name": "peers",
-        "endpoints": [{"name": "server", "protocol": "openai", "url": f"{place.url}/v1", "model": place.model}],
+        "endpoints": [{"name": "server", "protocol": "openai", "url": f"{place.url}/v1", "model": place.model,
+                       **({} if place.counts else {"tokenizer": str(place.tokenizer)})}],
         "prompts": [{"name": "p", "source": "synthetic", "input_tokens": load.input_tokens, "count": load.requests,
                      "output_tokens": load.output_tokens, "exact_output": True}],
         "load": {"concurrency": [load.streams], "requests": {"exactly": load.requests}, "ramp": 0, "trial": False}}))
@@ -35,4 +36,4 @@ def read(folder: Path) -> list[Seen]:
 TOOL = Tool("fmload", command, read, program="fmload", installed=True,
             ttft="first chunk with a token, stamped by the kernel − just before the request's first byte is written",
             itl="every gap between chunks with tokens, by the kernel's stamps",
-            source="docs/running.md: `fmload run`, `requests: {exactly: N}`")
+            source="`fmload run` of [Running a load test](running.md)")

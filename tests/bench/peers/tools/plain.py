@@ -22,4 +22,4 @@ def command(load: Load, place: Place) -> Sequence[str]:
 TOOL = Tool("requests", command, read, installed=True,
             ttft="first line with content − the call of `post`",
             itl="every gap between lines with content, as `iter_lines` gives them",
-            source="requests' docs: streaming requests, `iter_lines`")
+            source="`iter_lines` of its docs on streaming requests")

