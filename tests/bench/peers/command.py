@@ -77,8 +77,8 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--tools", type=Path, default=Path(".peers"), metavar="DIR", help="the tools' environments")
     parser.add_argument("--out", type=Path, default=Path("peers.json"), metavar="FILE", help="the result")
     parser.add_argument("--only", type=_names, default=[], metavar="TOOL,…", help="of the tools (or packages) these")
-    parser.add_argument("--streams", type=_numbers, default=[16, 64, 256, 1024], help="against the emulator")
-    parser.add_argument("--engine-streams", type=_numbers, default=[1, 4], help="against llama.cpp; 0: leave it out")
+    parser.add_argument("--streams", type=_numbers, default=[16, 128, 1024], help="against the emulator")
+    parser.add_argument("--engine-streams", type=_numbers, default=[4], help="against llama.cpp; 0: leave it out")
     parser.add_argument("--rounds", type=int, default=3, help="requests of each stream; twice as many of llama.cpp's")
     parser.add_argument("--output-tokens", type=int, help="of an answer, in place of 128 and 64")
     parser.add_argument("--repeat", type=int, default=2, help="how often, against the emulator; llama.cpp once")
@@ -123,7 +123,8 @@ def bench(plan: Plan) -> result.Result:
         os.sched_setaffinity(0, allowed)
     told = {"emulator": f"fmload emulate {' '.join(EMULATOR)}",
             "llama.cpp": "its own server through xllamacpp, a random Llama of 512 × 6, one thread"}
-    return result.Result(machine, plan.versions, told, plan.loads, plan.seed, began, time.monotonic() - at, rows)
+    return result.Result(machine, plan.versions, told, plan.loads, plan.seed, plan.nice, began,
+                         time.monotonic() - at, rows)
 
 
 def _served(plan: Plan, name: str, loads: Sequence[Load], clients: set[int]) -> Iterator[Row]:

@@ -45,4 +45,5 @@ def _panel(place: matplotlib.axes.Axes, result: Result, label: str, figure: Call
                    linewidth=2.4 if tool == OURS else 1.2, zorder=3 if tool == OURS else 2)
     place.set(xscale="log", yscale="log", xlabel="streams at a time", title=label)
     place.set_xticks(loads, [f"{streams:,}" for streams in loads])
+    place.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     place.minorticks_off()

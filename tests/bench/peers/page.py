@@ -15,8 +15,8 @@ from tests.bench.peers.table import TOOLS
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "peers.md"
 FIGURE = ROOT / "docs" / "images" / "peers.svg"
-KEPT = ROOT / "tests" / "recorded" / "peers.json"
-BEGIN, END = "<!-- from tests/recorded/peers.json -->", "<!-- end -->"
+KEPT = ROOT / "tests" / "recorded_peers" / "result.json"
+BEGIN, END = "<!-- from tests/recorded_peers/result.json -->", "<!-- end -->"
 OURS = "fmload"
 LIMIT_MS = 1.0
 QUIET = 0.05  # of the tools' cores, had by others
@@ -61,16 +61,17 @@ def _where(result: Result) -> str:
             f"{result.began}, {result.took_s / 60:.0f} minutes, load average {machine['load_at_the_start']} before. "
             f"{repeats} {'repeats' if repeats > 1 else 'repeat'} against the emulator, one against llama.cpp, in an "
             f"order shuffled by seed {result.seed}; figures are medians of the repeats.\n\n"
-            f"{_neighbours(others)}{versions}.{f' Not installed: {absent}.' if absent else ''}\n")
+            f"{_neighbours(others, result.nice)}{versions}.{f' Not installed: {absent}.' if absent else ''}\n")
 
 
-def _neighbours(others: Sequence[float]) -> str:
+def _neighbours(others: Sequence[float], nice: int) -> str:
     """What other processes had of the tools' cores while a load was on."""
     if not others:
         return ""
+    before = f", which were preferred (nice {nice})," if nice else ""
     busy = " **The machine had other work: errors of every tool hold it.**" if median(others) > QUIET else ""
-    return (f"Other processes had {median(others):.0%} of the tools' cores in the median run, {max(others):.0%} in the "
-            f"busiest.{busy}\n\n")
+    return (f"Other processes had {median(others):.0%} of the tools' cores{before} in the median run, "
+            f"{max(others):.0%} in the busiest.{busy}\n\n")
 
 
 def _highest(result: Result) -> str:
@@ -136,6 +137,10 @@ def _digits(value: float) -> int:
     return 3 if abs(value) < 0.1 else 2 if abs(value) < 10 else 0
 
 
+def _short(value: float) -> str:
+    return f"{value:.{3 if value < 0.1 else 2 if value < 1 else 1 if value < 100 else 0}f}"
+
+
 def _number(rows: Sequence[Row], figure: Callable[[Row], float | None]) -> str:
     value = middle(rows, figure)
     return "–" if value is None else f"{value:.{1 if value < 100 else 0}f}"
@@ -165,8 +170,8 @@ def _worse(result: Result) -> Iterator[str]:
             ours = values.pop(OURS, None)
             better = sorted((value, tool) for tool, value in values.items() if ours is not None and value < ours)
             if better:
-                others = ", ".join(f"{tool} {value:.{_digits(value)}f}" for value, tool in better)
-                yield f"- {label}, {load.streams:,} streams: {ours:.{_digits(ours or 0)}f}; {others}"
+                others = ", ".join(f"{tool} {_short(value)}" for value, tool in better)
+                yield f"- {label}, {load.streams:,} streams: {_short(ours or 0.0)}; {others}"
 
 
 def _engine(result: Result) -> str:
@@ -178,7 +183,7 @@ def _engine(result: Result) -> str:
             good = [row for row in rows if row.status == "ok"]
             lines.append(
                 f"| {load.streams} | {tool} | {_pair(good, lambda row: row.ttft_shift_ms, '+')} | "
-                f"{_pair(good, lambda row: row.itl_shift_ms, '+')} | {_requests(good)} |" if good else
+                f"{_pair(good, lambda row: row.itl_shift_ms, '+')} | {sum(row.told for row in good)} |" if good else
                 f"| {load.streams} | {tool} | {rows[0].status if rows else 'not run'} | | |")
     return "\n".join(lines) + "\n"
 

@@ -16,13 +16,15 @@ from tests.bench.peers.tool import Load
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`versions`: of each tool, None where it was not there. `servers`: how each server was started."""
+    """`versions`: of each tool, None where it was not there. `servers`: how each server was started. `nice`: the
+    priority of servers and tools."""
 
     machine: Mapping[str, Any]
     versions: Mapping[str, str | None]
     servers: Mapping[str, str]
     loads: Mapping[str, Sequence[Load]]
     seed: int
+    nice: int
     began: str
     took_s: float
     rows: Sequence[Row]
@@ -34,7 +36,7 @@ def machine() -> dict[str, Any]:
               if line.startswith("model name")]
     return {"processor": models[0] if models else platform.machine(), "cores": len(os.sched_getaffinity(0)),
             "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-            "kernel": platform.release(), "python": platform.python_version(),
+            "kernel": platform.release().split("-")[0], "python": platform.python_version(),
             "load_at_the_start": round(os.getloadavg()[0], 2)}
 
 

@@ -24,7 +24,7 @@ def row(tool: str, streams: int, ttft: float, *, repeat: int = 0, itl: float = 0
 def made(*rows: Row, versions: dict[str, str | None] | None = None) -> result.Result:
     return result.Result({"processor": "a processor", "cores": 2, "kernel": "6.1", "python": "3.11.7",
                           "memory_gib": 8, "load_at_the_start": 0.1},
-                         versions or {"fmload": "1.0", "requests": "2.0"}, {"emulator": "fmload emulate"}, LOADS, 1,
+                         versions or {"fmload": "1.0", "requests": "2.0"}, {"emulator": "fmload emulate"}, LOADS, 1, 0,
                          "2026-11-30 12:00 UTC", 600.0, rows)
 
 
@@ -67,7 +67,7 @@ def test_where_another_tool_is_better_is_said() -> None:
     told = page.told(made(row("fmload", 16, 0.1, cpu=40), row("requests", 16, 0.2, cpu=20),
                           row("fmload", 64, 0.1, cpu=10), row("requests", 64, 0.2, cpu=20)))
     worse = told[told.index("### Where fmload is not"):told.index("### A real engine")]
-    assert "CPU µs/token, 16 streams: 40; requests 20" in worse
+    assert "CPU µs/token, 16 streams: 40.0; requests 20.0" in worse
     assert "64 streams" not in worse and "TTFT" not in worse
 
 

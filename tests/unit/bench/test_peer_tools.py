@@ -15,7 +15,7 @@ from tests.bench.peers.table import TOOLS
 from tests.bench.peers.tool import Load, Place, Seen
 from tests.bench.peers.tools import aiperf, guidellm, llmeter, ours, sdk, vllm
 
-RECORDED = Path(__file__).parents[2] / "recorded" / "peers"  # 32 tokens, 200 ms to the first, 20 ms each; two requests
+RECORDED = Path(__file__).parents[2] / "recorded_peers"  # 32 tokens, 200 ms to the first, 20 ms each; two requests
 TOKENS = 32
 LOAD = Load(4, 8, 64, TOKENS)
 
