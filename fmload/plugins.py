@@ -383,6 +383,7 @@ SECTIONS = Registry("report section", {
     "token_latency": "fmload_analysis.report.sections.token_latency:render",
     "arrivals": "fmload_analysis.report.sections.arrivals:render",
     "batch_size": "fmload_analysis.report.sections.batch_size:render",
+    "sound": "fmload_analysis.report.sections.sound:render",
     "load_latency": "fmload_analysis.report.sections.load_latency:render",
     "further_metrics": "fmload_analysis.report.sections.further_metrics:render",
     "prompt_size": "fmload_analysis.report.sections.prompt_size:render",

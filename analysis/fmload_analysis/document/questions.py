@@ -9,6 +9,7 @@ from fmload_analysis.document.document import Section
 
 ONE_USER = "How fast is it for one user?"
 BATCH = "How many inputs a request?"
+SOUND = "How much sound a second, and does it play smoothly?"
 QUEUE = "Where does it begin to queue?"
 MONTH = "What would a month cost?"
 LIMIT = "What was the limit?"
@@ -17,7 +18,7 @@ STAGES = "What came of every stage?"
 BELIEVE = "Can I believe this?"
 OTHER = "What else was found?"
 HOW = "How was it run, and what do the words mean?"
-QUESTIONS = (ONE_USER, BATCH, QUEUE, MONTH, LIMIT, FAILED, STAGES, OTHER, BELIEVE, HOW)
+QUESTIONS = (ONE_USER, BATCH, SOUND, QUEUE, MONTH, LIMIT, FAILED, STAGES, OTHER, BELIEVE, HOW)
 
 
 @dataclass(frozen=True, slots=True)

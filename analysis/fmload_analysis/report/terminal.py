@@ -182,7 +182,8 @@ def _met(result: StageResult) -> RenderableType:
 
 _NAMES = (Column("endpoint", lambda result: result.endpoint), Column("prompts", lambda result: result.prompt_set),
           Column("load", lambda result: result.summary.stage.load_label))
-_METRICS = {"TTFT": "ttft", "ITL": "itl", "TPOT": "tpot", "E2E": "e2e"}
+_METRICS = {"TTFT": "ttft", "ITL": "itl", "TPOT": "tpot", "first text": "first_text", "first audio": "first_audio",
+            "E2E": "e2e"}
 
 
 def _figures(results: Sequence[StageResult]) -> list[Column]:
@@ -198,12 +199,19 @@ def _figures(results: Sequence[StageResult]) -> list[Column]:
         Column("s/image p50", _percentile("time_per_image", "p50")),
         Column("first image p50", _percentile("ttfi", "p50")),
         Column("images in/s", _figure("images_in_per_s", formats.significant)),
-        *([Column("tokens in/s", _figure("input_tokens_per_s", formats.significant))] if without_text(results) else []),
+        *([Column("tokens in/s", _figure("input_tokens_per_s", formats.significant))]
+          if without_text(results) and not any(one.transcribes or one.speaks for one in results) else []),
+        Column("audio s/s", _figure("audio_per_s", formats.significant)),
+        Column("RTF p50", _figure("real_time_factor_p50", formats.significant)),
+        Column("stutter", _figure("stutter_share", formats.percent)),
+        Column("chars/s", _figure("characters_per_s", formats.significant)),
         Column("requests/s", _figure("requests_per_s", formats.significant)),
         Column("requests", lambda result: formats.count(result.totals.succeeded + result.totals.failed)),
         Column("errors", _figure("error_rate", formats.percent)),
         Column("$/10k", _figure("price_per_10k_transactions", formats.usd)),
         Column("$/1M out", _figure("price_per_1m_output_tokens", formats.usd)),
         Column("$/1M inputs", _figure("price_per_1m_inputs", formats.usd)),
-        Column("$/1k images", _figure("price_per_1k_images", formats.usd)), Column("objectives", _met),
+        Column("$/1k images", _figure("price_per_1k_images", formats.usd)),
+        Column("$/h audio", _figure("price_per_audio_hour", formats.usd)),
+        Column("$/1M chars", _figure("price_per_1m_characters", formats.usd)), Column("objectives", _met),
         Column("audit", lambda result: Text(result.audit, _COLORS.get(result.audit, "")))]

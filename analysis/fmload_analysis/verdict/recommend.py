@@ -85,6 +85,8 @@ def _size(result: StageResult) -> str:
     """What a request is: `550 tokens in and 150 out`, `16 inputs of 1,600 tokens in all, 450 inputs a second`, or `4
     images a request, 12 images a minute`."""
     tokens_in, tokens_out = result.value("input_tokens_mean") or 0, result.value("output_tokens_mean") or 0
+    if result.transcribes or result.speaks:
+        return _size_of_sound(result)
     made = result.product
     if made is None:
         return f"{tokens_in:.0f} tokens in and {tokens_out:.0f} out"
@@ -92,6 +94,19 @@ def _size(result: StageResult) -> str:
     of = f" of {tokens_in:,.0f} tokens" if result.embeds else ""
     return (f"{each:,.4g} {made.one if each == 1 else made.noun}{of} a request, "
             f"{significant(result.value(made.rate) or 0)} {made.noun} {made.per}")
+
+
+def _size_of_sound(result: StageResult) -> str:
+    """`12.4 s of sound a request, 40 s transcribed a second`."""
+    each, rate, what = result.value("audio_mean"), result.value("audio_per_s"), "transcribed"
+    if result.speaks:
+        what = "made"
+    characters = f"{result.value('characters_mean') or 0:,.0f} characters" + ("" if result.speaks else " heard in it")
+    if each is None or rate is None:
+        return f"{characters} a request"
+    sound = f"{significant(each)} s of sound"
+    both = f"{characters} ({sound})" if result.speaks else f"{sound} ({characters})"
+    return f"{both} a request, {significant(rate)} s of sound {what} a second"
 
 
 def rough_counts(result: StageResult) -> str:

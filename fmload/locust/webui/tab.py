@@ -23,26 +23,34 @@ COLUMNS: dict[str, str] = {
     "name": "Endpoint · prompt set", "requests": "Requests", "errors": "Errors",
     "client_failures": "Failures of the client", "cancelled": "Given up",
     **{f"{metric}_{p}_ms": f"{title} {p} (ms)" for metric, title in
-       (("ttft", "TTFT"), ("itl", "ITL"), ("icl", "ICL"), ("tpot", "TPOT"), ("e2e", "E2E"))
+       (("ttft", "TTFT"), ("itl", "ITL"), ("icl", "ICL"), ("tpot", "TPOT"), ("first_text", "First text"),
+        ("first_audio", "First audio"), ("e2e", "E2E"))
        for p in ("p50", "p95", "p99")},
     "output_tokens_per_s": "Tokens/s", "input_tokens": "Tokens in", "output_tokens": "Tokens out",
     "cost_usd": "USD",
 }
 
 _OF_TEXT = ("ttft_", "itl_", "icl_", "tpot_", "output_tokens")  # beginnings of keys
+_OF_SOUND = {"first_text": "first_text_", "first_audio": "first_audio_"}
 
 
 def columns_of(view: TokensView) -> dict[str, str]:
-    """The columns to show: of a run that embeds or ranks, none of tokens that nobody makes."""
-    return {key: title for key, title in COLUMNS.items() if not (view.without_text and key.startswith(_OF_TEXT))}
+    """The columns to show: of a run that embeds, ranks, transcribes or speaks, none of tokens that nobody makes; of
+    sound only what is measured."""
+    left_out = (*(_OF_TEXT if view.without_text else ()),
+                *(begin for metric, begin in _OF_SOUND.items() if metric not in view.measured))
+    return {key: title for key, title in COLUMNS.items() if not key.startswith(left_out)}
 
 
 class TokensView(Protocol):
     """What the tab shows: `page()` for the charts (see tokens.js), `rows()` for the table (keys of COLUMNS).
-    `without_text`: what has succeeded made no tokens."""
+    `without_text`: what has succeeded made no tokens; `measured`: the metrics of which there are values."""
 
     @property
     def without_text(self) -> bool: ...
+
+    @property
+    def measured(self) -> set[str]: ...
 
     def page(self) -> dict[str, Any]: ...
 

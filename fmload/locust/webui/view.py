@@ -17,6 +17,9 @@ from fmload.model.stage import Stage
 NS = 1_000_000_000
 
 
+SOUND = ("first_text", "first_audio")  # of requests whose tokens, if a server counts any, are not text as it comes
+
+
 class LiveView:
     """Feeds the tab from the collector of the current or the last run, if there was one."""
 
@@ -38,9 +41,18 @@ class LiveView:
     @property
     def without_text(self) -> bool:
         """Whether requests have succeeded and none made a token: what is shown of tokens and gaps would stay empty."""
+        groups = self._groups()
+        made = any(counts.output_tokens for counts in groups) and not self.measured & set(SOUND)
+        return any(counts.outcomes["ok"] for counts in groups) and not made
+
+    @property
+    def measured(self) -> set[str]:
+        """The watched metrics that some request had."""
+        return {name for counts in self._groups() for name, found in counts.histograms.items() if found}
+
+    def _groups(self) -> list[Counts]:
         collector = self._collector()
-        groups = list(collector.live.by_endpoint_now().values()) if collector is not None else []
-        return any(counts.outcomes["ok"] for counts in groups) and not any(counts.output_tokens for counts in groups)
+        return list(collector.live.by_endpoint_now().values()) if collector is not None else []
 
     def rows(self) -> list[dict[str, Any]]:
         """One row an endpoint and prompt set, over all its stages so far; warm-up and ramp are in it."""

@@ -152,20 +152,25 @@ def _stages(analysis: Analysis) -> Table:
                Column("Per 10k", "USD"), Column("Per 1M input", "USD", detail=True), Column("Per 1M output", "USD"),
                Column("Per 1M tokens", "USD", "Input and output alike"),
                Column("Per good request", "USD", "Only requests that met every objective are counted", detail=True),
-               *(Column(product.price_label, "USD", product.paid) for product in PRODUCTS)]
+               *(Column(product.price_label, "USD", product.paid) for product in PRODUCTS),
+               Column(_CHARACTERS, "USD", "Spoken")]
     rows = []
     for result in analysis.results:
         cost = result.cost
         prices = (cost.stage_usd, cost.price_per_transaction, cost.price_per_1k_transactions,
                   cost.price_per_10k_transactions, cost.price_per_1m_input_tokens, cost.price_per_1m_output_tokens,
                   cost.price_per_1m_tokens, cost.price_per_good_request,
-                  *(result.value(product.price) for product in PRODUCTS))
+                  *(result.value(product.price) for product in PRODUCTS), result.value("price_per_1m_characters"))
         rows.append([*stage_cells(result), cell(stage_s(result.summary.stage), formats.seconds),
                      *(cell(price, formats.usd) for price in prices)])
     table = Table(columns, rows, "**Cost of every stage**")
     there = {result.product for result in analysis.results}
     lacking = [product.price_label for product in PRODUCTS if product not in there]
+    lacking += [] if any(result.speaks for result in analysis.results) else [_CHARACTERS]
     return _without(table, *lacking, *(["Per 1M output"] if without_text(analysis.results) else []))
+
+
+_CHARACTERS = "Per 1M characters"
 
 
 def _without(table: Table, *labels: str) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from fmload.metrics.definitions import METRICS
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import (
     Block,
@@ -29,7 +30,8 @@ from fmload_analysis.verdict.recommend import Recommendation
 from fmload_analysis.verdict.table import StageResult
 
 MOST_CARDS = 2  # of more prompt sets, a table says which is best
-_LATENCIES = ("ttft", "itl", "tpot", "e2e")
+_LATENCIES = ("ttft", "itl", "tpot", "first_text", "first_audio", "e2e")
+_ACRONYM = 4  # letters: longer names are no short ones
 
 
 def render(analysis: Analysis) -> Section:
@@ -116,6 +118,7 @@ def _card(found: Recommendation, analysis: Analysis, shown: Sequence[tuple[str, 
     prices = (("Per 10k transactions", "price_per_10k_transactions", cost.price_per_10k_transactions),
               ("Per 1M output tokens", "price_per_1m_output_tokens", cost.price_per_1m_output_tokens),
               *((product.price_label, product.price, best.value(product.price)) for product in PRODUCTS),
+              ("Per 1M characters", "price_per_1m_characters", best.value("price_per_1m_characters")),
               *((("Per 1M input tokens", "price_per_1m_input_tokens", cost.price_per_1m_input_tokens),)
                 if best.embeds else ()))
     facts = [*(Fact(label, text(usd, formats.usd), *_judged(best, name)) for label, name, usd in prices
@@ -161,9 +164,17 @@ def _throughputs(best: StageResult) -> list[Fact]:
         more = (f"{text(best.value('input_tokens_per_s'), formats.significant)} tokens/s" if best.embeds else
                 f"{text(best.value(made.each), formats.significant)} a request")
         output = Fact(made.title, f"{text(best.value(made.rate), formats.significant)} {made.per}", more)
-    return [output,
+    return [output, *_playback(best),
             Fact("Requests", f"{text(best.value('requests_per_s'), formats.significant)}/s",
                  f"{text(best.value('transactions_per_minute'), formats.significant)} a minute")]
+
+
+def _playback(best: StageResult) -> list[Fact]:
+    """Of sound: how it compares with its own pace."""
+    factor, stutter = best.value("real_time_factor_p50"), best.value("stutter_share")
+    return [*([] if factor is None else [Fact("Real-time factor p50", formats.significant(factor))]),
+            *([] if stutter is None else [Fact("Would stutter", formats.percent(stutter),
+                                               *_judged(best, "stutter_share"))])]
 
 
 def _errors(best: StageResult) -> Fact:
@@ -186,7 +197,8 @@ def _statistics(shown: Sequence[StageResult]) -> list[tuple[str, str]]:
 
 def _latency(best: StageResult, metric: str, stat: str) -> Fact:
     name = f"{metric}_{stat}"
-    return Fact(f"{metric.upper()} {stat}", text(best.value(name), formats.duration), *_judged(best, name))
+    title = metric.upper() if len(metric) <= _ACRONYM else METRICS[metric].title
+    return Fact(f"{title} {stat}", text(best.value(name), formats.duration), *_judged(best, name))
 
 
 def _judged(best: StageResult, name: str) -> tuple[str, Mark | None]:

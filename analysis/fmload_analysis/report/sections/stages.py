@@ -49,7 +49,18 @@ FIGURES = (
     Figure("image_tokens_mean", "Image tokens", "a prompt", formats.count, detail=True),
     Figure("media_bytes_mean", "Media", "bytes a prompt", formats.count, detail=True),
     Figure("media_bytes_per_s", "Media", "bytes/s", formats.significant, detail=True),
+    Figure("audio_mean", "Sound", "s", formats.significant),
+    Figure("audio_per_s", "Sound", "s/s", formats.significant),
+    Figure("characters_mean", "Text", "characters", formats.count, detail=True),
+    Figure("characters_per_s", "Text", "characters/s", formats.significant),
     Figure("price_per_10k_transactions", "Per 10k", "USD", formats.usd),
+    Figure("first_text_p50", "First text p50", "ms", formats.milliseconds),
+    Figure("first_text_p95", "First text p95", "ms", formats.milliseconds),
+    Figure("first_audio_p50", "First audio p50", "ms", formats.milliseconds),
+    Figure("first_audio_p95", "First audio p95", "ms", formats.milliseconds),
+    Figure("real_time_factor_p50", "RTF p50", "", formats.significant),
+    Figure("real_time_factor_p95", "RTF p95", "", formats.significant, detail=True),
+    Figure("stutter_share", "Stutter", "", formats.percent),
     Figure("ttft_p50", "TTFT p50", "ms", formats.milliseconds),
     Figure("ttft_p95", "TTFT p95", "ms", formats.milliseconds, detail=True),
     Figure("tpot_p50", "TPOT p50", "ms", formats.milliseconds),
@@ -66,16 +77,21 @@ FIGURES = (
     Figure("price_per_1m_output_tokens", "1M output", "USD", formats.usd),
     Figure("price_per_1m_inputs", "1M inputs", "USD", formats.usd),
     Figure("price_per_1k_images", "1k images", "USD", formats.usd),
+    Figure("price_per_audio_hour", "Hour of sound", "USD", formats.usd),
+    Figure("price_per_1m_characters", "1M characters", "USD", formats.usd),
 )
+_OF_SOUND = ("audio_mean", "audio_per_s", "characters_mean", "characters_per_s", "first_text_p50", "first_text_p95",
+             "first_audio_p50", "first_audio_p95", "real_time_factor_p50", "real_time_factor_p95", "stutter_share",
+             "price_per_audio_hour", "price_per_1m_characters")
 # Shown only where there are such requests.
 _OF_OTHERS = ("inputs_mean", "inputs_per_s", "price_per_1m_inputs", "images_mean", "images_per_minute",
               "time_per_image_p50", "ttfi_p50", "price_per_1k_images", "images_in_mean", "image_tokens_mean",
-              "media_bytes_mean", "media_bytes_per_s")
+              "media_bytes_mean", "media_bytes_per_s", *_OF_SOUND)
 
 
 def figures_of(results: Sequence[StageResult]) -> list[Figure]:
-    """Those of inputs, images and media only where there are some; where no stage generates text, none that all stages
-    lack."""
+    """Those of inputs, images, media and sound only where there are some; where no stage generates text, none that all
+    stages lack."""
     bare = without_text(results)
     return [figure for figure in FIGURES if not (bare or figure.metric in _OF_OTHERS) or any(
         result.value(figure.metric) is not None for result in results)]
@@ -198,9 +214,13 @@ _SHOWN = (
     Figure("e2e_p50", "E2E p50", "s", formats.seconds), Figure("e2e_p95", "E2E p95", "s", formats.seconds),
     Figure("output_tokens_per_s", "Output", "tokens/s", formats.significant),
     _BY_NAME["inputs_per_s"], _BY_NAME["images_per_minute"], _BY_NAME["time_per_image_p50"], _BY_NAME["ttfi_p50"],
+    *(_BY_NAME[name] for name in (
+        "first_text_p50", "first_text_p95", "first_audio_p50", "first_audio_p95", "real_time_factor_p50",
+        "stutter_share", "audio_per_s", "characters_per_s")),
     Figure("requests_per_s", "Requests", "1/s", formats.significant),
     Figure("error_rate", "Errors", "", formats.percent), _BY_NAME["price_per_10k_transactions"],
-    _BY_NAME["price_per_1m_inputs"], _BY_NAME["price_per_1k_images"])
+    *(_BY_NAME[name] for name in ("price_per_1m_inputs", "price_per_1k_images", "price_per_audio_hour",
+                                  "price_per_1m_characters")))
 _LESS = ("itl_p95", "tpot_p95", "requests_per_s")  # shown on request where the names take much room
 _NAMES = (Column("Endpoint", numeric=False), Column("Prompts", numeric=False), Column("Load", numeric=False))
 

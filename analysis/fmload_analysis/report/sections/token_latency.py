@@ -17,7 +17,8 @@ from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, Line, lines, stage_cells
 from fmload_analysis.verdict.table import StageResult, without_text
 
-SHOWN = ("ttft", "tpot", "itl", "e2e")
+OF_SOUND = ("first_text", "first_audio")
+SHOWN = ("ttft", "tpot", "itl", *OF_SOUND, "e2e")
 OPEN_LOOP = ("ttft_scheduled", "e2e_scheduled")
 ON_DEMAND = ("ttfa", "icl")  # only where they differ from TTFT and ITL
 PERCENTILES = (50.0, 90.0, 95.0, 99.0)
@@ -32,11 +33,13 @@ def render(analysis: Analysis) -> Section | None:
     open_loop = any(result.summary.stage.open_loop for result in measured)
     found, bare = lines(analysis), without_text(measured)
     gap = "itl" if any(result.summary.distributions["itl"].n for result in measured) else "icl"
-    blocks: list[Block] = [_curves(METRICS[name], found) for name in (("e2e",) if bare else ("ttft", gap, "e2e"))]
+    blocks: list[Block] = [_curves(METRICS[name], found) for name in (
+        (*(each for each in OF_SOUND if _has_any(each, measured)), "e2e") if bare else ("ttft", gap, "e2e"))]
     blocks.append(Paragraph(_FLOORS))
     blocks += _without_itl(measured)
     for name in (*(OPEN_LOOP if open_loop else ()), *SHOWN, *_differing(measured)):
-        blocks += [] if bare and not _has_any(name, measured) else _metric(METRICS[name], measured)
+        blank = (bare or name in OF_SOUND) and not _has_any(name, measured)
+        blocks += [] if blank else _metric(METRICS[name], measured)
     return Section("token-latency", "Latencies" if bare else "Token latencies", blocks, ONE_USER,
                    _gist_of_others(found) if bare else _gist(found))
 
@@ -73,10 +76,21 @@ def _gist_of_others(found: Sequence[Line]) -> str:
         lowest = line.results[0]
         e2e, made = lowest.value("e2e_p50"), lowest.product
         each = None if made is None else lowest.value(made.each)
-        if e2e is not None and made is not None and each is not None:
+        if e2e is not None and (lowest.transcribes or lowest.speaks):
+            told.append(_gist_of_sound(line.name, lowest, e2e))
+        elif e2e is not None and made is not None and each is not None:
             told.append(f"{line.name} at {lowest.summary.stage.load_label}: {each:,.4g} "
                         f"{made.one if each == 1 else made.noun} after {formats.duration(e2e)} (median).")
     return formats.first(told)
+
+
+def _gist_of_sound(name: str, lowest: StageResult, e2e: float) -> str:
+    first = lowest.value("first_audio_p50" if lowest.speaks else "first_text_p50")
+    begun = "" if first is None else f"first {'audio' if lowest.speaks else 'text'} after {formats.duration(first)}, "
+    sound = lowest.value("audio_mean")
+    size = "" if sound is None else f" for {formats.significant(sound)} s of sound"
+    return (f"{name} at {lowest.summary.stage.load_label}: {begun}all of it after {formats.duration(e2e)}{size} "
+            "(medians).")
 
 
 def _without_itl(measured: list[StageResult]) -> list[Block]:
