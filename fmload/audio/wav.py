@@ -12,6 +12,7 @@ _RATES = (1000, 768_000)
 _BITS = (8, 16, 24, 32, 64)
 _UNKNOWN = 0x7FFF_0000  # lengths from here on stand for one that was not known when the header was written
 _MOST_CHANNELS = 64
+_LEAST_TOLD = 8  # bytes after the end that are worth a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +79,20 @@ def read(data: bytes, whole: bool = True) -> Played | None:
             return Played("wav", min(header.begin + 1, end), end) if end > header.begin else None
         stretches.append(Stretch(header.begin, end - (end - header.begin) % header.frame_bytes, header.frame_bytes,
                                  header.rate))
-        at = end + (end - header.begin) % 2 if data[end:end + 4] != b"RIFF" else end
+        at = _after(data, end + (end - header.begin) % 2 if data[end:end + 4] != b"RIFF" else end)
     if not stretches and not is_wav(data):
         raise NotSound("no WAV")
-    return of_stretches("wav", stretches, max(0, len(data) - at) if not _is_chunk(data, at) else 0)
+    return of_stretches("wav", stretches, len(data) - at if len(data) - at >= _LEAST_TOLD else 0)
 
 
-def _is_chunk(data: bytes, at: int) -> bool:
-    """Whether what follows the sound is a further chunk (tags, cue points), and no sound that the header left out."""
-    if at + 8 > len(data):
-        return True
-    return data[at:at + 4].isascii() and struct.unpack_from("<I", data, at + 4)[0] <= len(data) - at - 8
+def _after(data: bytes, at: int) -> int:
+    """Beyond the chunks that follow a sound (tags, cue points): where the next WAV begins, or what is no chunk."""
+    while at + 8 <= len(data) and data[at:at + 4].isascii() and data[at:at + 4] != b"RIFF":
+        size = struct.unpack_from("<I", data, at + 4)[0]
+        if size > len(data) - at - 8:
+            break
+        at += 8 + size + size % 2
+    return at
 
 
 def header(length: int, rate: int, channels: int = 1, bits: int = 16) -> bytes:
