@@ -321,6 +321,7 @@ SCORES = Registry("answer score", {
     "rouge_l": "fmload_analysis.evaluate.scores:rouge_l",
     "levenshtein": "fmload_analysis.evaluate.scores:levenshtein",
     "token_set": "fmload_analysis.evaluate.scores:token_set",
+    "word_accuracy": "fmload_analysis.evaluate.scores:word_accuracy",
 }, about="Scores of an answer: a function of answer and ground truth, 0 to 1.")
 
 IMPORTERS = Registry("importer", {

@@ -81,13 +81,13 @@ def _header(message: Any, length: int) -> bytes:
 
 
 @form(of="speech")
-def wav_length_zero(message: Message, part: Part) -> Iterable[Any]:
+def wav_length_zero(message: Any, part: Part) -> Iterable[Any]:
     """A header that tells no length."""
     yield _header(message, 0)
 
 
 @form(of="speech")
-def wav_a_piece(message: Message, part: Part) -> Iterable[Any]:
+def wav_a_piece(message: Any, part: Part) -> Iterable[Any]:
     """A WAV of its own for every piece, one after another."""
     if part.moment == "token" and message:
         yield wav.header(len(message), _RATE) + message
@@ -96,7 +96,7 @@ def wav_a_piece(message: Message, part: Part) -> Iterable[Any]:
 
 
 @form(of="speech")
-def wav_tags_after(message: Message, part: Part) -> Iterable[Any]:
+def wav_tags_after(message: Any, part: Part) -> Iterable[Any]:
     """The same, each with tags after its sound."""
     if part.moment == "token" and message:
         yield wav.header(len(message), _RATE) + message + b"LIST" + struct.pack("<I", 4) + b"INFO"
@@ -105,36 +105,36 @@ def wav_tags_after(message: Message, part: Part) -> Iterable[Any]:
 
 
 @form(of="speech", outcome="truncated", told=False)
-def wav_short(message: Message, part: Part) -> Iterable[Any]:
+def wav_short(message: Any, part: Part) -> Iterable[Any]:
     """The header promises an hour."""
     yield _header(message, 2 * _RATE * 3600)
 
 
 @form(of="speech", outcome="empty", told=False)
-def header_alone(message: Message, part: Part) -> Iterable[Any]:
+def header_alone(message: Any, part: Part) -> Iterable[Any]:
     """A WAV without a sample."""
     yield message if part.moment != "token" else b""
 
 
 @form(of="speech", outcome="stream_error", told=False)
-def speech_error(message: Message, part: Part) -> Iterable[Any]:
+def speech_error(message: Any, part: Part) -> Iterable[Any]:
     """An error with status 200 in the place of sound."""
     yield b'{"error": {"message": "no such voice"}}' if part.moment == "closing" else b""
 
 
 @form(of="speech", outcome="stream_error", told=False)
-def error_in_sound(message: Message, part: Part) -> Iterable[Any]:
+def error_in_sound(message: Any, part: Part) -> Iterable[Any]:
     """A server that breaks off, and writes why into the sound."""
     yield message if part.moment != "closing" else b'{"error": "CUDA out of memory"}\n'
 
 
 @form(of="speech", outcome="decode", told=False)
-def page_for_sound(message: Message, part: Part) -> Iterable[Any]:
+def page_for_sound(message: Any, part: Part) -> Iterable[Any]:
     """A page of HTML from something on the way."""
     yield b"<!DOCTYPE html><html><body>Sign in</body></html>" if part.moment == "closing" else b""
 
 
 @form(of="speech", outcome="decode", told=False)
-def wav_contradicts_itself(message: Message, part: Part) -> Iterable[Any]:
+def wav_contradicts_itself(message: Any, part: Part) -> Iterable[Any]:
     """A header of no samples a second."""
     yield message[:24] + bytes(4) + message[28:] if wav.is_wav(message) else message

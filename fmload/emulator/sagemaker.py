@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from fmload.emulator import aws, eventstream, inputs, openai
+from fmload.emulator import aws, eventstream, inputs, openai, speech, transcription
 from fmload.emulator.dialect import Ask, Dialect, Usage, Whole
 from fmload.emulator.forms import odd_of
 from fmload.emulator.http import Request, Unfit
@@ -29,7 +29,11 @@ def _open(request: Request, number: int, settings: Settings) -> Opened:
     name = request.path.split("/")[2]
     if settings.models and name not in settings.models:
         raise _refuse(400, f"Endpoint {name} of account 123456789012 not found.", "ValidationError")
+    if request.headers.get("content-type", "").startswith("audio/"):
+        return transcription.opened(request.body, {}, request, settings)
     body = openai.parse_json(request.body)
+    if "voice" in body:
+        return speech.opened(body, request, settings, stream=False)
     if (asked := inputs.asked_of(body)) is not None:
         return inputs.opened(asked, body, request, settings)
     ask = parse(body)

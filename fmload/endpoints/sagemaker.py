@@ -14,6 +14,7 @@ from fmload.endpoints import aws, payloads
 from fmload.endpoints.answer import MALFORMED, Answer, read_events
 from fmload.endpoints.aws_errors import http_failure
 from fmload.endpoints.aws_inputs import AwsInputs
+from fmload.endpoints.aws_sound import SOUND_FORMS, SoundForm, sound_codec
 from fmload.endpoints.input_forms import FORMS, InputForm, InputsCodec
 from fmload.endpoints.reasoning_tags import Tag, split
 from fmload.endpoints.sagemaker_images import format_of_endpoint
@@ -28,9 +29,10 @@ class Options(aws.AwsOptions):
     """Keys of a SageMaker endpoint."""
 
     endpoint_name: str | None = Field(None, description="default: the name of this entry")
-    payload_format: Literal["auto", payloads.PayloadFormat, InputForm] = Field(
+    payload_format: Literal["auto", payloads.PayloadFormat, InputForm, SoundForm] = Field(
         "auto", description="what the container takes; auto asks SageMaker for its image (with `url`: openai); "
-                            "of one that embeds or ranks it has to be named (docs/embeddings.md)")
+                            "of one that embeds or ranks it has to be named (docs/embeddings.md), or that transcribes "
+                            "or speaks (docs/sound.md)")
     dimension: int | None = Field(None, ge=1, description="of embeddings: numbers of a vector; others are failures")
     template: Any = Field(None, description="JSON with $prompt, $messages, $max_tokens, $stream, $parameters")
     answer_path: str | None = Field(None, description="where a template's answer stands, such as outputs.0.text")
@@ -81,8 +83,9 @@ class SageMaker:
         options: Options = spec.options
         client = aws.make_client("sagemaker-runtime", spec, options)
         payload_format = options.payload_format
-        if payload_format in FORMS:
-            codec = InputsCodec(spec.name, payload_format, spec.parameters, options.dimension)
+        if payload_format in FORMS or payload_format in SOUND_FORMS:
+            codec = sound_codec(payload_format, spec) if payload_format in SOUND_FORMS else InputsCodec(
+                spec.name, payload_format, spec.parameters, options.dimension)
             return AwsInputs(spec, client, "InvokeEndpoint", client.invoke_endpoint, _fixed_arguments(spec), codec,
                              "Body", "InferenceId" if options.inference_id else None)
         if payload_format == "auto":

@@ -71,7 +71,7 @@ def read(exchange: Exchange, asked: Asked) -> Reading:
         counts = usage.merge(reversed(heard.told))
         usage.bound(counts, len(exchange.body), None)
         note_counts(reading, counts)
-    if heard.failure is None or heard.pieces:
+    if heard.sound:
         _note_sound(reading, heard, exchange, asked)
     if exchange.failure is None and reading.failure is None:
         if not exchange.complete:
@@ -82,7 +82,7 @@ def read(exchange: Exchange, asked: Asked) -> Reading:
 
 
 def _note_sound(reading: Reading, heard: _Heard, exchange: Exchange, asked: Asked) -> None:
-    whole = exchange.complete and exchange.failure is None
+    whole = exchange.complete and exchange.failure is None and reading.failure is None
     kind = "" if heard.pieces else exchange.headers.get("content-type", "")
     try:
         found = _played(heard.sound, kind, asked, whole)

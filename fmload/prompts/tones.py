@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from fmload.audio.noise import STORE_S
+from fmload.base.units import parse_duration_s
 from fmload.config.model import Rule, Strict
 from fmload.config.schema import Distribution
 from fmload.config.values import Seconds
@@ -33,7 +34,10 @@ class Durations(Strict):
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
-        yield from Distribution.rules(given)
+        values = {key: _milliseconds(value) for key, value in given.items()}
+        for place, wrong in Distribution.rules(values):
+            yield place, wrong.replace(f"{values.get('min')} is above max, {values.get('max')}",
+                                       f"{given.get('min')} is above max, {given.get('max')}")
 
     def in_ms(self) -> Distribution:
         """The same, in whole milliseconds."""
@@ -42,6 +46,14 @@ class Durations(Strict):
 
         return Distribution(kind=self.kind, mean=ms(self.mean), stddev=self.stddev * 1000, min=ms(self.min),
                             max=ms(self.max) or round(LONGEST_S * 1000))
+
+
+def _milliseconds(value: object) -> object:
+    """A duration as a whole number; what is none is told elsewhere."""
+    try:
+        return round(parse_duration_s(value) * 1000) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _fixed(value: object) -> object:

@@ -10,7 +10,7 @@ from fmload.model.outcome import Failure
 from fmload.model.reading import Expected, ExpectedSpeech, ExpectedTranscript, Reading, Transcript
 
 Wanted = Expected | ExpectedTranscript | ExpectedSpeech
-_ROUNDED_S = 1.0  # servers bill whole seconds
+_ROUNDED_S, _EXACT_S = 1.0, 0.1  # servers bill whole seconds; what is told more exactly is known better
 _OFF = 0.1  # of the sound; formats pad it
 
 
@@ -44,6 +44,9 @@ def _other_transcript(found: Transcript | None, wanted: ExpectedTranscript) -> F
     """Too little heard is no transcript of what was sent: it would be a fast one."""
     if found is None or (wanted.speech and not found.characters):
         return Failure("empty", "the transcript is empty")
-    if found.heard_s is not None and found.heard_s + _ROUNDED_S < (1 - _OFF) * wanted.audio_s:
-        return Failure("decode", f"the server heard {found.heard_s:.4g} s of sound; {wanted.audio_s:.4g} s were sent")
+    heard_s = found.heard_s
+    if heard_s is None:
+        return None
+    if heard_s + (_ROUNDED_S if heard_s.is_integer() else _EXACT_S) < (1 - _OFF) * wanted.audio_s:
+        return Failure("decode", f"the server heard {heard_s:.4g} s of sound; {wanted.audio_s:.4g} s were sent")
     return None

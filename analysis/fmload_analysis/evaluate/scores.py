@@ -57,6 +57,15 @@ def levenshtein(answer: str, reference: str) -> float:
     return similarity
 
 
+def word_accuracy(answer: str, reference: str) -> float:
+    """1 − word error rate (insertions, deletions and substitutions ÷ words of the ground truth), 0 where that is above
+    1: of transcripts. Lower case, no ASCII punctuation. Where the ground truth has no words: 1 if the answer has none."""
+    said, wanted = (text.lower().translate(_PUNCTUATION).split() for text in (answer, reference))
+    if not wanted:
+        return float(not said)
+    return max(0.0, 1 - _rapidfuzz().distance.Levenshtein.distance(said, wanted) / len(wanted))
+
+
 def token_set(answer: str, reference: str) -> float:
     """rapidfuzz's token set ratio ÷ 100: 1 when the words of one text are all in the other."""
     library = _rapidfuzz()

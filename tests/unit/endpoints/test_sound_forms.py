@@ -203,6 +203,8 @@ def test_rounded_seconds_are_no_less_heard() -> None:
     assert transcript({"text": "Hi", "usage": {"type": "duration", "seconds": 10}}) == "Hi"
     assert mismatch(Reading(transcript=transcript_answer.read(exchange(
         orjson.dumps({"text": "a", "duration": 1}))).transcript), ExpectedTranscript(1.9, True)) is None
+    assert transcript({"text": "Hi", "duration": 9.05}) == "Hi"
+    assert transcript({"text": "Hi", "duration": 8.7}).startswith("decode")
 
 
 def test_the_first_text_is_where_it_came_and_a_whole_answer_has_none() -> None:

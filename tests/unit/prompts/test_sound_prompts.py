@@ -53,11 +53,17 @@ def test_the_same_seed_makes_the_same_sound_and_another_another(tmp_path: Path) 
 
 @pytest.mark.parametrize(("seconds", "wrong"), [
     (5, "has no unit"), ("3h", "must be at most 7200"), ({"min": "1s"}, "needs"), ("0s", "must be above 0"),
-    ({"mean": "3 parsecs"}, "not a duration")])
+    ({"mean": "3 parsecs"}, "not a duration"), ({"min": "3s", "max": "2s"}, "3s is above max, 2s"),
+    ({"min": "1s", "max": "2s", "stddev": "1s"}, "goes with 'mean'")])
 def test_a_length_that_cannot_be_is_refused_with_its_key(tmp_path: Path, seconds: Any, wrong: str) -> None:
     with pytest.raises(FmloadError, match=wrong) as error:
         tones(tmp_path, seconds=seconds)
     assert "seconds" in str(error.value)
+
+
+def test_a_resolved_file_is_read_again(tmp_path: Path) -> None:
+    keys = {"kind": "uniform", "min": "1s", "max": "4s", "stddev": "0s"}
+    assert all(1 <= one.seconds <= 4 for one in tones(tmp_path, seconds=keys))
 
 
 def test_a_folder_of_recordings_has_their_lengths_and_what_lies_beside_them(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from fmload_analysis.verdict.capacity import capacities
 from fmload_analysis.verdict.table import StageResult
 
 _SCORES = {"exact_match": "Exact match", "token_f1": "Token F1", "rouge_l": "ROUGE-L", "levenshtein": "Levenshtein",
-           "token_set": "Token set", "cosine": "Cosine"}
+           "token_set": "Token set", "word_accuracy": "Word accuracy", "cosine": "Cosine"}
 _WHO = (Column("Endpoint", numeric=False), Column("Prompts", numeric=False))
 Json = Mapping[str, Any]
 Sound = Mapping[tuple[str, str], StageResult]  # by endpoint and prompt set, as `capacities` finds them

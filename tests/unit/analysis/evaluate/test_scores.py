@@ -5,7 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmload.plugins import SCORES
-from fmload_analysis.evaluate.scores import best, exact_match, levenshtein, normalized, rouge_l, token_f1, token_set
+from fmload_analysis.evaluate.scores import (
+    best,
+    exact_match,
+    levenshtein,
+    normalized,
+    rouge_l,
+    token_f1,
+    token_set,
+    word_accuracy,
+)
 
 
 def test_squad_normalisation_drops_case_punctuation_articles_and_spaces() -> None:
@@ -39,6 +48,12 @@ def test_levenshtein_is_one_less_the_distance_over_the_longer_length() -> None:
 def test_token_set_ignores_order_repetition_and_what_surrounds_the_reference() -> None:
     assert token_set("It was Paris, France; Paris!", "france paris") == 1.0
     assert token_set("abc", "xyz") == 0.0
+
+
+def test_word_accuracy_is_one_less_the_word_error_rate() -> None:
+    # sat for sit, and "down" too many: 2 errors over 4 words
+    assert word_accuracy("The cat sit here, down", "the cat sat here") == pytest.approx(0.5)
+    assert (word_accuracy("a b c d", "x"), word_accuracy("", ""), word_accuracy("x", "")) == (0.0, 1.0, 0.0)
 
 
 def test_the_best_of_several_references_counts() -> None:
