@@ -58,8 +58,9 @@ def levenshtein(answer: str, reference: str) -> float:
 
 
 def word_accuracy(answer: str, reference: str) -> float:
-    """1 − word error rate (insertions, deletions and substitutions ÷ words of the ground truth), 0 where that is above
-    1: of transcripts. Lower case, no ASCII punctuation. Where the ground truth has no words: 1 if the answer has none."""
+    """1 − word error rate (insertions, deletions and substitutions ÷ words of the ground truth), of transcripts; 0
+    where that is above 1. Lower case, no ASCII punctuation. Where the ground truth has no words: 1 if the answer has
+    none."""
     said, wanted = (text.lower().translate(_PUNCTUATION).split() for text in (answer, reference))
     if not wanted:
         return float(not said)
