@@ -6,11 +6,12 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
 from fmload.audio.noise import STORE_S
 from fmload.base.units import parse_duration_s
-from fmload.config.model import Rule, Strict
+from fmload.config.model import Rule, Strict, also
 from fmload.config.schema import Distribution
 from fmload.config.values import Seconds
 from fmload.model.audio import Audio
@@ -38,6 +39,10 @@ class Durations(Strict):
         for place, wrong in Distribution.rules(values):
             yield place, wrong.replace(f"{values.get('min')} is above max, {values.get('max')}",
                                        f"{given.get('min')} is above max, {given.get('max')}")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return also(handler, core, {"type": "string", "examples": ["10s", "1m30s"]})
 
     def in_ms(self) -> Distribution:
         """The same, in whole milliseconds."""

@@ -58,7 +58,19 @@ def test_columns_of_tokens_are_left_out_once_answers_hold_none() -> None:
 @pytest.mark.parametrize(("outcomes", "output_tokens"), [({"ok": 3}, 9), ({"http_5xx": 3}, 0), ({}, 0)])
 def test_all_columns_are_there_where_text_is_made_or_nothing_is_known(outcomes: dict[str, int],
                                                                       output_tokens: int) -> None:
-    assert columns_of(view(outcomes, output_tokens)) == COLUMNS
+    of_sound = ("first_text_", "first_audio_")
+    assert columns_of(view(outcomes, output_tokens)) == {
+        key: title for key, title in COLUMNS.items() if not key.startswith(of_sound)}
+
+
+@pytest.mark.parametrize("metric", ["first_text", "first_audio"])
+def test_columns_of_sound_are_there_where_it_was_measured_and_none_of_tokens_that_a_server_counts(metric: str) -> None:
+    found = view({"ok": 3}, 9)
+    collector: Any = found._collector()
+    collector.live.groups[0, "e", "p"].histograms[metric] = {5: 3}
+    shown = columns_of(found)
+    assert f"{metric}_p95_ms" in shown and "e2e_p50_ms" in shown
+    assert not [key for key in shown if key.startswith(("ttft", "itl", "icl", "tpot", "output_tokens"))]
 
 
 def test_requests_given_up_are_counted_apart_from_errors() -> None:
