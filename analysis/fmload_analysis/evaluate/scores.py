@@ -64,7 +64,8 @@ def word_accuracy(answer: str, reference: str) -> float:
     said, wanted = (text.lower().translate(_PUNCTUATION).split() for text in (answer, reference))
     if not wanted:
         return float(not said)
-    return max(0.0, 1 - _rapidfuzz().distance.Levenshtein.distance(said, wanted) / len(wanted))
+    errors: int = _rapidfuzz().distance.Levenshtein.distance(said, wanted)
+    return max(0.0, 1 - errors / len(wanted))
 
 
 def token_set(answer: str, reference: str) -> float:
