@@ -410,6 +410,7 @@ SECTIONS = Registry("report section", {
     "mix": "fmload_analysis.report.sections.mix:render",
     "tenants": "fmload_analysis.report.sections.tenants:render",
     "sessions": "fmload_analysis.report.sections.sessions:render",
+    "cache": "fmload_analysis.report.sections.cache:render",
     "addresses": "fmload_analysis.report.sections.addresses:render",
     "repeats": "fmload_analysis.report.sections.repeats:render",
     "missed": "fmload_analysis.report.sections.missed:render",

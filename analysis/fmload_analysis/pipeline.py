@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -23,6 +24,7 @@ from fmload.results.folder import Results
 from fmload_analysis.audit import audit as auditing
 from fmload_analysis.audit.facts import Facts
 from fmload_analysis.run import Run, open_run, stage_s
+from fmload_analysis.stage.cache_truth import PossibleCache
 from fmload_analysis.stage.distribution import Wanted
 from fmload_analysis.stage.health import WorkerHealth, health_of
 from fmload_analysis.stage.mixes import Part, part_of
@@ -98,12 +100,14 @@ def _summaries(run: Run, wanted: Wanted, prices: Mapping[str, Prices],
     """Of all stages that were not skipped or superseded, in their order. They are read in the order in which they were
     run, as each is told which prompts its server had been sent before, by superseded ones too."""
     sent: dict[str, Ints] = {}
+    caches: defaultdict[str, PossibleCache] = defaultdict(PossibleCache)
     found: dict[int, StageSummary] = {}
     for stage in sorted(run.stages, key=lambda stage: (stage.step, stage.stage)):
         if stage.status != "skipped":
             server = run.server(stage.endpoint)
             earlier = sent.get(server, NO_PROMPTS)
-            summary = found[stage.stage] = summarize(run, stage, wanted, earlier, prices[stage.endpoint])
+            summary = found[stage.stage] = summarize(run, stage, wanted, earlier, prices[stage.endpoint],
+                                                     caches[server])
             sent[server] = np.union1d(earlier, summary.evidence.reuse.prompts)
     ordered = [found[stage.stage] for stage in run.stages if stage.stage in found]
     return ([summary for summary in ordered if summary.stage.status != "superseded"],

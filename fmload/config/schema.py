@@ -652,6 +652,7 @@ class RunFile(Strict):
         yield from _strangers(given)
         yield from tenants.strangers(given)
         yield from tenants.unfit(given)
+        yield from _unfit_tiers(given)
         yield from _unvaried(given)
         yield from _without_times(given)
         yield from _unasked(given)
@@ -668,6 +669,17 @@ class RunFile(Strict):
         aimless = find is not None and not _key(find, "knee") and not _key(find, "objective")
         if aimless and not objectives.searchable(given.get("objectives")):
             yield ("load", "find", "objective"), "is missing; give limits such as {ttft_p95: 1s}"
+
+
+def _unfit_tiers(given: Mapping[str, Any]) -> Iterator[Rule]:
+    """Service tiers of tenants that the protocol of an endpoint does not know."""
+    for index, tenant in enumerate(_listed(given.get("tenants"))):
+        for entry in _listed(given.get("endpoints")):
+            if isinstance(entry, Mapping) and isinstance(tier := _key(tenant, "service_tier"), str) and (
+                    tenants.has_tiers(entry.get("protocol"))):
+                for path, wrong in _wrong_in(EndpointSpec, {**entry, "service_tier": tier}):
+                    if path == ("service_tier",):
+                        yield ("tenants", index, "service_tier"), f"endpoint '{entry.get('name')}': {wrong}"
 
 
 def _too_many(given: Mapping[str, Any]) -> Iterator[Rule]:

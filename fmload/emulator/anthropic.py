@@ -72,7 +72,8 @@ class MessagesDialect:
         self._call = openai.forced_call({"tools": [_wrapped(tool) for tool in body.get("tools") or ()],
                                          "tool_choice": _choice(body.get("tool_choice"))}, number)
         self._message = {"id": f"msg_{number:024x}", "type": "message", "role": "assistant", "model": ask.model}
-        self._caches = b'"cache_control"' in orjson.dumps(body)
+        written = orjson.dumps(body)
+        self._caches, self._for_1h = b'"cache_control"' in written, b'"ttl":"1h"' in written
         self._kind, self._index, self._before = "", -1, b""
 
     def opening(self, usage: Usage) -> bytes:
@@ -142,7 +143,8 @@ class MessagesDialect:
         written = fresh if self._caches else 0
         return {"input_tokens": fresh - written, "cache_read_input_tokens": usage.cached_tokens,
                 "cache_creation_input_tokens": written, "output_tokens": output_tokens,
-                "cache_creation": {"ephemeral_5m_input_tokens": written, "ephemeral_1h_input_tokens": 0}}
+                "cache_creation": {"ephemeral_5m_input_tokens": 0 if self._for_1h else written,
+                                   "ephemeral_1h_input_tokens": written if self._for_1h else 0}}
 
 
 def _event(kind: str, **values: Any) -> bytes:

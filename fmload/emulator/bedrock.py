@@ -33,7 +33,7 @@ def _open(request: Request, number: int, settings: Settings) -> Opened:
         raise _refuse(400, "The provided model identifier is invalid.", "ValidationException")
     body, stream = openai.parse_json(request.body), operation.endswith("stream")
     if operation.startswith("converse"):
-        return Opened(parse_converse(model, body, stream), odd_of(request, settings, ConverseDialect()))
+        return Opened(parse_converse(model, body, stream), odd_of(request, settings, ConverseDialect(_cache_ttl(body))))
     if (asked := inputs.asked_of(body)) is not None:
         opened = inputs.opened(asked, body, request, settings)
         return Opened(opened.ask, _Invoked(opened.dialect))
@@ -90,9 +90,11 @@ class ConverseDialect:
     headers: Mapping[str, str] = {}
     finish_with_last = usage_each = False
 
-    def __init__(self) -> None:
+    def __init__(self, cache_ttl: str | None = None) -> None:
+        """`cache_ttl`: for how long what is not cached yet is written to the cache; None: it is not."""
         self._thinking: bool | None = None
         self._block = 0
+        self._cache_ttl = cache_ttl
 
     def opening(self, usage: Usage) -> bytes:
         return _event("messageStart", {"role": "assistant", "p": "abcdefgh"})
@@ -108,7 +110,7 @@ class ConverseDialect:
 
     def closing(self, finish: str | None, usage: Usage) -> bytes:
         stop = _event("messageStop", {"stopReason": _STOP.get(finish or "stop", "end_turn"), "p": "abcd"})
-        return self._stop_block() + stop + _event("metadata", {"usage": _usage(usage),
+        return self._stop_block() + stop + _event("metadata", {"usage": _usage(usage, self._cache_ttl),
                                                                "metrics": {"latencyMs": usage.latency_ms}})
 
     def trailer(self) -> bytes:
@@ -122,7 +124,7 @@ class ConverseDialect:
         if reasoning:
             content.insert(0, {"reasoningContent": {"reasoningText": {"text": reasoning}}})
         return Whole(orjson.dumps({"output": {"message": {"role": "assistant", "content": content}},
-                                   "stopReason": _STOP[finish], "usage": _usage(usage),
+                                   "stopReason": _STOP[finish], "usage": _usage(usage, self._cache_ttl),
                                    "metrics": {"latencyMs": usage.latency_ms}}))
 
     def _stop_block(self) -> bytes:
@@ -177,10 +179,20 @@ def error_frame(aws: str | None, message: str, how: str) -> bytes:
     return eventstream.exception(name[0].lower() + name[1:], orjson.dumps(body))
 
 
-def _usage(usage: Usage) -> dict[str, int]:
-    return {"inputTokens": usage.input_tokens, "outputTokens": usage.output_tokens,
+def _cache_ttl(body: Mapping[str, Any]) -> str | None:
+    """Of the last cache point of a request; None where it has none."""
+    found = re.findall(rb'"cachePoint":\{"type":"default"(?:,"ttl":"(5m|1h)")?', orjson.dumps(body))
+    return (found[-1].decode() or "5m") if found else None
+
+
+def _usage(usage: Usage, cache_ttl: str | None) -> dict[str, Any]:
+    """What came from the cache, and what was written to it, count apart from the rest of the input."""
+    fresh = usage.input_tokens - usage.cached_tokens
+    written = fresh if cache_ttl is not None else 0
+    details = {"cacheDetails": [{"ttl": cache_ttl, "inputTokens": written}]} if written else {}
+    return {"inputTokens": fresh - written, "outputTokens": usage.output_tokens,
             "totalTokens": usage.input_tokens + usage.output_tokens, "cacheReadInputTokens": usage.cached_tokens,
-            "cacheWriteInputTokens": 0}
+            "cacheWriteInputTokens": written, **details}
 
 
 def _event(kind: str, value: object) -> bytes:

@@ -48,12 +48,16 @@ class Options(aws.AwsOptions):
     service_tier: Literal["priority", "default", "flex", "reserved"] | None = None
     latency: Literal["standard", "optimized"] | None = Field(None, description="latency-optimised inference")
     guardrail: Guardrail | None = None
+    cache: Literal["5m", "1h"] | None = Field(
+        None, description="put cache points behind tools, system and last turn: the prompt cache keeps them so long")
     reasoning_tags: Tag = Field(None, description="think: text between <think> and </think> is reasoning")
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
         if "family" in given and given.get("api") != "invoke":
             yield "family", "only `api: invoke` speaks a family's own form"
+        if "cache" in given and given.get("api") == "invoke":
+            yield "cache", "belongs to `api: converse`; InvokeModel takes cache_control in the prompts' own messages"
 
 
 # (api, streamed): operation
@@ -127,7 +131,8 @@ class Bedrock:
         """What the client is called with for this prompt."""
         options, parameters = self._options, self._spec.parameters
         if self._dialect is None:
-            return {**_converse_extras(options), **converse.arguments(prompt, parameters), "modelId": self._spec.model}
+            made = {**_converse_extras(options), **converse.arguments(prompt, parameters), "modelId": self._spec.model}
+            return made if options.cache is None else converse.marked(made, options.cache)
         return {**_invoke_extras(options), "modelId": self._spec.model, "contentType": "application/json",
                 "body": orjson.dumps(self._dialect.body(prompt, parameters))}
 

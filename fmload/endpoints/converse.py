@@ -116,8 +116,30 @@ def blocks_of(prompt: Prompt, content: Any) -> Blocks:
         if "text" not in block or str(block["text"]).strip():
             blocks.append(block)
             if part != block and isinstance(part, Mapping) and part.get("cache_control"):
-                blocks.append({"cachePoint": {"type": "default"}})
+                blocks.append(cache_point(part["cache_control"]))
     return blocks
+
+
+def cache_point(mark: Any) -> dict[str, Any]:
+    """Anthropic's `cache_control` as Converse has it: five minutes unless it says how long."""
+    ttl = mark.get("ttl") if isinstance(mark, Mapping) else None
+    return {"cachePoint": {"type": "default", **({} if ttl in (None, "5m") else {"ttl": ttl})}}
+
+
+def marked(made: dict[str, Any], ttl: str) -> dict[str, Any]:
+    """The arguments with cache points behind what is worth keeping: tools, system, and the last turn."""
+    point = cache_point({"ttl": ttl})
+    config = made.get("toolConfig")
+    if config and config.get("tools"):
+        made = {**made, "toolConfig": {**config, "tools": _with_point(config["tools"], point)}}
+    if made.get("system"):
+        made = {**made, "system": _with_point(made["system"], point)}
+    *before, last = made["messages"]
+    return {**made, "messages": [*before, {**last, "content": _with_point(last["content"], point)}]}
+
+
+def _with_point(blocks: Blocks, point: dict[str, Any]) -> Blocks:
+    return blocks if "cachePoint" in blocks[-1] else [*blocks, point]
 
 
 def _block(prompt: Prompt, part: Json) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from fmload_analysis.columns import Batch
 from fmload_analysis.run import MeasuredEndpoint, Run
 from fmload_analysis.stage import streams, tasks
 from fmload_analysis.stage.addresses import AddressSummary, by_address
+from fmload_analysis.stage.cache_truth import CacheTruth, PossibleCache, cache_of
 from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests, of_samples
 from fmload_analysis.stage.evidence import Evidence, evidence_of
 from fmload_analysis.stage.judging import above_of, gaps_of, judged, judged_sessions, token_objectives
@@ -80,6 +81,7 @@ class StageSummary:
     contexts: tuple[TaskSummary, ...] = ()  # by the length of their context, of those in sessions
     sessions: Sessions | None = None
     service: float = 0.0  # weighted tokens inside the window (`stage.tenants`)
+    cache: CacheTruth | None = None  # None: nothing could come from a cache, as far as is known
     tenants: tuple[TenantSummary, ...] = ()  # empty where its requests are nobody's in particular
     asked_s: Floats | None = None  # when an open loop's requests were due, in seconds after the window's start
 
@@ -113,9 +115,9 @@ class StageSummary:
 
 
 def summarize(run: Run, stage: Stage, wanted: Wanted | None = None, earlier_prompts: Ints = NO_PROMPTS,
-              prices: Prices | None = None) -> StageSummary:
+              prices: Prices | None = None, cache: PossibleCache | None = None) -> StageSummary:
     """The summary of one stage. `earlier_prompts`: what earlier stages sent to the same server (`evidence.reuse`);
-    `prices`: of its endpoint.
+    `prices`: of its endpoint; `cache`: what its server was sent before, kept up to date.
 
     Memory is bounded by a batch of records plus some 200 bytes a request.
     """
@@ -124,6 +126,7 @@ def summarize(run: Run, stage: Stage, wanted: Wanted | None = None, earlier_prom
     for batch in run.batches(stage):
         gathered.take(batch)
     summary = _summary(gathered, stage, run, wanted, earlier_prompts, prices or Prices())
+    summary = replace(summary, cache=cache_of(gathered.table, stage, run, prices or Prices(), cache))
     summary = replace(summary, asked_s=asked_s(run, stage), recorded=recorded, losses=run.losses)
     sessions = sessions_of(run, stage, gathered.sessions)
     return summary if sessions is None else _with_sessions(summary, sessions, wanted)

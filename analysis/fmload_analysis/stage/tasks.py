@@ -55,7 +55,9 @@ def rows_of(notes: Notes | None, rows: int) -> dict[str, np.ndarray[Any, Any]]:
     turns = [note.get("turn", np.nan) if note.get("session") is not None else np.nan for note in told]
     spent = {key: np.array([note.get(key, 0.0) for note in told], dtype=np.float64)
              for key in ("tools_s", "thinking_s")}
-    return {**columns, "turn": np.array(turns, dtype=np.float64), **spent}
+    sessions = [hash(str(session)) if (session := note.get("session")) is not None else 0 for note in told]
+    return {**columns, "turn": np.array(turns, dtype=np.float64), **spent,
+            "session": np.array(sessions, dtype=np.int64)}
 
 
 EMPTY = rows_of(None, 0)
