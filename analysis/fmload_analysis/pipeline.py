@@ -90,7 +90,11 @@ def analyse_run(run: Run) -> Analysis:
 
 
 def _priced(prices: Prices, summary: StageSummary) -> Pricing | None:
-    """What a stage is paid by; None, too, where the price of some tenant's requests is not known."""
+    """What a stage is paid by; None, too, where the price of some tenant's requests is not known, and where minutes of
+    sound are paid for and it is not known how many there were."""
+    sound, pricing = summary.totals.sound, prices.pricing
+    if sound is not None and sound.audio_s is None and pricing is not None and pricing.per_audio_minute:
+        return None
     lacking = {name for name, own in prices.of_tenants.items() if own is None}
     return None if any(one.name in lacking and one.recorded for one in summary.tenants) else prices.pricing
 

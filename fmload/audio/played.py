@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 
 class NotSound(ValueError):
@@ -48,9 +49,11 @@ def of_stretches(form: str, stretches: Sequence[Stretch], unplayed: int = 0) -> 
     some = [each for each in stretches if each.end - each.begin >= each.frame_bytes]
     if not some:
         return None
+    begins, before = [each.begin for each in some], [0.0, *accumulate(each.seconds_at(each.end) for each in some)]
 
     def seconds_at(offset: int) -> float:
-        return sum(each.seconds_at(offset) for each in some)
+        place = bisect_right(begins, offset) - 1
+        return before[place] + some[place].seconds_at(offset) if place >= 0 else 0.0
 
     last = some[-1].end
     return Played(form, some[0].begin + some[0].frame_bytes, last, seconds_at(last), seconds_at, unplayed)

@@ -59,6 +59,13 @@ def test_several_wavs_one_after_another_play_on() -> None:
     assert found.seconds_at is not None and found.seconds_at(16044 + 44 + 8000) == 1.0  # the second header is no sound
 
 
+def test_time_grows_with_the_size_of_many_wavs_and_no_faster() -> None:
+    many = wav.read((wav.header(20, 8000) + bytes(20)) * 20_000)
+    assert many is not None and many.seconds == pytest.approx(20_000 * 10 / 8000) and many.seconds_at is not None
+    assert [many.seconds_at(64 * place) for place in range(20_000)] == sorted(
+        many.seconds_at(64 * place) for place in range(20_000))  # would take minutes if each asked all before it
+
+
 def test_tags_after_the_sound_do_not_play_and_other_bytes_are_told() -> None:
     tags = b"LIST" + struct.pack("<I", 4) + b"INFO"
     found = wav.read(written() + tags)

@@ -124,6 +124,17 @@ def test_recordings_are_held_once_and_no_more_than_there_is_room_for(tmp_path: A
         held.ready(Audio(1.0, path=str(tmp_path / "gone.wav")))
 
 
+def test_a_recording_that_is_another_than_when_the_prompts_were_made_is_refused(tmp_path: Any) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav.header(64000, 16000) + bytes(64000))
+    Sounds().ready(Audio(2.0, path=str(path)))
+    with pytest.raises(FmloadError, match="plays 2 s here, and 20 s where the prompts were made"):
+        Sounds().ready(Audio(20.0, path=str(path)))
+    path.write_bytes(wav.header(64000, 16000) + bytes(100))
+    with pytest.raises(FmloadError, match="100 of the 64000 bytes"):
+        Sounds().ready(Audio(2.0, path=str(path)))
+
+
 # -- transcripts --
 
 

@@ -117,6 +117,13 @@ def test_sound_of_which_some_is_unknown_has_no_rate_of_the_rest(tmp_path: Path) 
     assert result.value("audio_per_s") is None and result.value("price_per_audio_hour") is None
 
 
+def test_minutes_that_nobody_knows_are_not_free(tmp_path: Path) -> None:
+    [result] = spoken(tmp_path / "r", {"per_audio_minute": 0.015}, audio_out_s=None).results
+    for name in ("price_per_transaction", "price_per_audio_hour", "price_per_1m_characters"):
+        assert result.value(name) is None, name
+    assert result.cost.stage_usd is None
+
+
 def test_a_failed_request_counts_nothing_of_its_sound(tmp_path: Path) -> None:
     records = [sounded(f"r{i}", i * 100, 100, 40, audio_in_s=5.0, characters=60, outcome="ok" if i else "decode")
                for i in range(10)]
