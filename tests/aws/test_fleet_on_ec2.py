@@ -311,5 +311,5 @@ def test_the_printed_policy_suffices_to_make_a_fleet_and_to_take_it_down(
     assert main(["fleet", "up", str(a_run(tmp_path)), "--target", "ec2", "--yes"]) != 0
     aws.delete("/fmload/scenario")
     told = capsys.readouterr().err
-    assert "FAILED" not in told and "line 60" in told and "AccessDenied" not in told and "not authorized" not in told
+    assert "line 60 of the start script" in told and "Forbidden" not in told and "authorized" not in told, told
     assert left(aws) == []

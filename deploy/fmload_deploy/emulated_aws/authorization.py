@@ -14,7 +14,10 @@ _SIGNED = {"elasticmapreduce": "emr", "monitoring": "cloudwatch", "tagging": "re
            "servicequotas": "service-quotas"}
 _PREFIXES = {"service-quotas": "servicequotas", "resourcegroupstaggingapi": "tag"}
 _OTHERWISE = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket", "s3:ListObjects": "s3:ListBucket",
-              "s3:ListBuckets": "s3:ListAllMyBuckets", "sts:GetCallerIdentity": ""}
+              "s3:ListBuckets": "s3:ListAllMyBuckets", "s3:HeadBucket": "s3:ListBucket",
+              "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+              "s3:ListParts": "s3:GetObject",  # alike by method and path, and nobody here lists parts
+              "sts:GetCallerIdentity": ""}
 
 
 def action_of(authorization: str, named: str, method: str, path: str, query: str) -> str:

@@ -55,7 +55,8 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the master says of itself. `phase`: waiting (for its run, then for workers), measuring, ended."""
+    """What the master says of itself. `phase`: waiting (for its run, then for workers), measuring, packing, ended.
+    `beat` counts its words while its run goes on: one every few seconds."""
 
     phase: str
     connected: int = 0
@@ -64,6 +65,7 @@ class Told:
     exit_code: int | None = None
     why: str = ""
     ended_utc: str | None = None
+    beat: int = 0
 
 
 def told(mailbox: Mailbox) -> Told | None:

@@ -137,6 +137,7 @@ def measure(host: Host, mailbox: Mailbox, every_s: float) -> None:
     if child is None:
         return
     _watch(host, child, mailbox, results, every_s)
+    mailbox.write(STATUS, _status(Told("packing", *_workers(results), _stage(results))))
     if any(results.rglob("*.log")):
         pack_results(results, home / RESULTS)
         mailbox.send(RESULTS, home / RESULTS)
@@ -159,12 +160,13 @@ def _await_taken(host: Host, mailbox: Mailbox, every_s: float) -> None:
 
 def _watch(host: Host, child: subprocess.Popen[bytes], mailbox: Mailbox, results: Path, every_s: float) -> None:
     """Tell how the run goes until it has ended; it is asked to end once, by the mailbox or with the lease."""
-    asked = False
+    asked, beat = False, 0
     while child.poll() is None:
         time.sleep(every_s)
+        beat += 1
         connected, lost = _workers(results)
         phase = "measuring" if (results / "logs" / "live.json").exists() else "waiting"
-        mailbox.write(STATUS, _status(Told(phase, connected, lost, _stage(results))))
+        mailbox.write(STATUS, _status(Told(phase, connected, lost, _stage(results), beat=beat)))
         if not asked and (host.over() or host.ending.is_set() or mailbox.read(STOP) is not None):
             asked = True
             child.send_signal(signal.SIGINT)

@@ -29,6 +29,8 @@ from fmload_deploy.wait import wait_for
 
 STOP_LIMIT_S = 300.0  # requests in flight may end, records are collected
 _LOOK_EVERY_S = 1.0
+SILENT_S = 60.0
+_NO_MASTER = "it was killed, and with it what it had not sent: fmload fleet down takes the rest down"
 _MISSED = 3  # looks in a row at which none of its hosts ran
 Say = Callable[[str], None]
 
@@ -160,9 +162,12 @@ _USAGE = 2
 def follow(made: Standing) -> Told:
     """What the master said last, once its run has ended. Raises FmloadError when its lease is over before, when its
     hosts are gone, or when another command has taken it down."""
-    said, missed = "", 0
+    said, missed, silence = "", 0, Silence()
     while True:
         now = _now(made)
+        if silence.since(now):
+            raise FmloadError(f"fleet {made.fleet.name}: its master has not been heard of for "
+                              f"{format_duration(SILENT_S)}", hint=_NO_MASTER)
         if now is not None and now.phase == "ended":
             return now
         if now is not None and (words := _words(now)) != said:
@@ -175,6 +180,21 @@ def follow(made: Standing) -> Told:
                                    "has sent, and deletes the rest")
         if made.context.stop.wait(max(made.target.look_every_s, _LOOK_EVERY_S)):
             raise FmloadError("interrupted", exit_code=EXIT_INTERRUPTED)
+
+
+class Silence:
+    """Of a master whose run goes on: it says something every few seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._beat, self._at = clock, -1, 0.0
+
+    def since(self, now: Told | None) -> bool:
+        """Whether its last word is older than SILENT_S."""
+        if now is None or now.beat == 0:  # it packs the results, or has no run yet
+            self._beat = -1
+        elif now.beat != self._beat:
+            self._beat, self._at = now.beat, self._clock()
+        return self._beat > 0 and self._clock() - self._at > SILENT_S
 
 
 def _lives(made: Standing) -> bool:
@@ -234,9 +254,16 @@ def stop(made: Standing) -> None:
         return
     made.context.say(f"fleet {made.fleet.name}: its run ends; requests in flight may end, records are kept")
     mailbox.write(STOP, "yes")
-    wait_for(f"fleet {made.fleet.name}: the end of its run",
-             lambda: True if (told(mailbox) or now).phase == "ended" else None, made.context, STOP_LIMIT_S,
-             _LOOK_EVERY_S)
+    silence = Silence()
+
+    def look() -> bool | None:
+        last = told(mailbox)
+        if silence.since(last):
+            made.context.say(f"fleet {made.fleet.name}: its master has not been heard of for "
+                             f"{format_duration(SILENT_S)}: what it had not sent is lost")
+            return True
+        return True if last is not None and last.phase == "ended" else None
+    wait_for(f"fleet {made.fleet.name}: the end of its run", look, made.context, STOP_LIMIT_S, _LOOK_EVERY_S)
 
 
 def down(made: Standing, discard: bool = False) -> Results | None:

@@ -160,6 +160,37 @@ def test_who_follows_does_not_wait_for_hosts_that_are_gone(tmp_path: Path) -> No
         lifecycle.follow(made)
 
 
+def test_a_master_that_says_nothing_new_for_a_minute_is_silent_while_its_run_goes_on() -> None:
+    now = [0.0]
+    silence = lifecycle.Silence(lambda: now[0])
+
+    def told(at: float, phase: str, beat: int) -> bool:
+        now[0] = at
+        return silence.since(Told(phase, beat=beat))
+    assert not told(0, "waiting", 0) and not told(500, "waiting", 0)  # for its run: it has nothing new to say
+    assert not told(501, "measuring", 1) and not told(560, "measuring", 1) and told(562, "measuring", 1)
+    assert not told(563, "measuring", 2)
+    assert not told(564, "packing", 0) and not told(2000, "packing", 0)  # much takes long
+
+
+def test_down_does_not_wait_for_a_master_that_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = up(tmp_path)
+    Planned.says = [Told("measuring", 2, beat=7)]
+    monkeypatch.setattr(lifecycle, "SILENT_S", 0.01)
+    assert lifecycle.down(made) is None
+    assert Things.there == []
+
+
+def test_who_follows_does_not_wait_for_a_master_that_was_killed(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = up(tmp_path)
+    Planned.says = [Told("measuring", 2, beat=7)]
+    monkeypatch.setattr(lifecycle, "SILENT_S", 0.01)
+    with pytest.raises(FmloadError, match="its master has not been heard of"):
+        lifecycle.follow(made)
+    assert Things.there == ["one", "two"]
+
+
 def test_down_asks_the_run_to_end_brings_its_results_and_does_nothing_the_second_time(tmp_path: Path) -> None:
     made = up(tmp_path)
     (there := tmp_path / "there").mkdir()
