@@ -402,6 +402,8 @@ SECTIONS = Registry("report section", {
     "arrivals": "fmload_analysis.report.sections.arrivals:render",
     "batch_size": "fmload_analysis.report.sections.batch_size:render",
     "sound": "fmload_analysis.report.sections.sound:render",
+    "images": "fmload_analysis.report.sections.images:render",
+    "media": "fmload_analysis.report.sections.media:render",
     "load_latency": "fmload_analysis.report.sections.load_latency:render",
     "further_metrics": "fmload_analysis.report.sections.further_metrics:render",
     "prompt_size": "fmload_analysis.report.sections.prompt_size:render",

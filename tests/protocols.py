@@ -41,9 +41,10 @@ CALL = {"tools": [{"type": "function", "function": {
 class Spoken:
     """One protocol, in one way of speaking it. What is not in `has` the protocol itself has not.
 
-    `has`: `counts` (the server tells tokens), `cached` (and those of them that a prefix cache held), `thinking` (in a
-    channel of its own), `tools` (calls), `filter` (an end by a filter), `times` (of the server's own), `session` (a
-    conversation that the server holds), `finish` (why the answer ended), `chat` (turns, not one text).
+    `has`: `images`, `sound`, `video` (in a prompt, beside its text), `counts` (the server tells tokens), `cached` (and
+    those of them that a prefix cache held), `thinking` (in a channel of its own), `tools` (calls), `filter` (an end by
+    a filter), `times` (of the server's own), `session` (a conversation that the server holds), `finish` (why the answer
+    ended), `chat` (turns, not one text).
     """
 
     protocol: str
@@ -56,18 +57,20 @@ class Spoken:
         return spoken(self.protocol, **{**self.keys, **keys})
 
 
-ALL = frozenset({"counts", "cached", "thinking", "tools", "filter", "finish", "chat"})
+ALL = frozenset({"counts", "cached", "thinking", "tools", "filter", "finish", "chat", "images"})
+MEDIA = frozenset({"sound", "video"})
 PROTOCOLS: Mapping[str, Spoken] = {
-    "openai chat": Spoken("openai", ALL),
-    "openai completions": Spoken("openai", ALL - {"thinking", "tools", "chat"}, {"api": "completions"}),
-    "openai on Azure": Spoken("openai", ALL, {"url": "https://r.openai.azure.com", "api_version": "2024-10-21"}),
+    "openai chat": Spoken("openai", ALL | MEDIA),
+    "openai completions": Spoken("openai", ALL - {"thinking", "tools", "chat", "images"}, {"api": "completions"}),
+    "openai on Azure": Spoken("openai", ALL | MEDIA, {
+        "url": "https://r.openai.azure.com", "api_version": "2024-10-21"}),
     "anthropic": Spoken("anthropic", ALL, said_of_limit="max_tokens"),
-    "gemini": Spoken("gemini", ALL, said_of_limit="MAX_TOKENS"),
-    "gemini on Vertex": Spoken("gemini", ALL, {
+    "gemini": Spoken("gemini", ALL | MEDIA, said_of_limit="MAX_TOKENS"),
+    "gemini on Vertex": Spoken("gemini", ALL | MEDIA, {
         "url": "https://us-central1-aiplatform.googleapis.com/v1/projects/p/locations/us-central1"},
         said_of_limit="MAX_TOKENS"),
     "tgi": Spoken("tgi", frozenset({"counts", "finish"})),
-    "ollama": Spoken("ollama", frozenset({"counts", "thinking", "tools", "finish", "chat", "times"})),
+    "ollama": Spoken("ollama", frozenset({"counts", "thinking", "tools", "finish", "chat", "times", "images"})),
     "llama_cpp": Spoken("llama_cpp", frozenset({"counts", "cached", "finish", "times"}), said_of_limit="limit"),
     "triton": Spoken("triton", frozenset(), each=False),
     "triton of vLLM": Spoken("triton", frozenset(), {"backend": "vllm"}, each=False),
@@ -150,6 +153,9 @@ FEATURES: Mapping[str, tuple[str, str]] = {
     "times": ("times of the server's own", "test_the_servers_own_times_are_kept"),
     "session": ("conversation at the server", "test_a_conversation_that_the_server_holds_goes_on_from_its_last_answer"),
     "chat": ("turns", "test_a_conversation_keeps_its_turns"),
+    "images": ("images in the prompt", "test_what_is_no_text_in_a_prompt_arrives_whole"),
+    "sound": ("sound in the prompt", "test_what_is_no_text_in_a_prompt_arrives_whole"),
+    "video": ("video in the prompt", "test_what_is_no_text_in_a_prompt_arrives_whole"),
 }
 OF_ALL = (
     ("the request is understood by a server of the protocol",

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 
 from fmload.base.units import write_duration, write_size
 from fmload.config.json_schema import entries
+from fmload.config.lengths import Distribution
 from fmload.config.model import Extensible, NoOptions
-from fmload.config.schema import Distribution, RunFile
+from fmload.config.schema import RunFile
 from fmload.config.values import SIZE_EXAMPLES
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"

@@ -7,7 +7,7 @@ its `Options` model, and stand flat beside the common keys; `Extensible` routes 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     BeforeValidator,
@@ -25,6 +25,8 @@ from fmload.base.units import parse_duration_s
 from fmload.config import http_rules, limits, objectives, problems, tenants, vary
 from fmload.config.control import ExactSpec, StopSpec, Trial, TrialSpec, UntilSpec, Warmup, WarmupSpec
 from fmload.config.find import FindSpec
+from fmload.config.lengths import Length
+from fmload.config.media import MediaSpec, uncarried
 from fmload.config.model import Extensible, Rule, Strict, also, key_names, options_model
 from fmload.config.safe_check import SafeCheckSpec
 from fmload.config.stacks import Stacks
@@ -203,50 +205,6 @@ class TokenFilter(Strict):
                 yield "tokens", f"[{least}, {most}] holds no length; write the smaller number first"
 
 
-class Distribution(Strict):
-    """A length in tokens: `{mean, stddev}`, `{min, max}`, or a whole number in place of the mapping.
-
-    Without `kind`, `{mean, …}` is normal and `{min, max}` uniform; `min` and `max` bound what is drawn.
-    """
-
-    kind: Literal["normal", "uniform", "lognormal", "fixed"] | None = Field(
-        None, description="normal with a mean, else uniform")
-    mean: float | None = Field(None, gt=0, le=limits.TOKENS)
-    stddev: float = Field(0, ge=0, le=limits.TOKENS, description="of the lengths, for lognormal too")
-    min: int | None = Field(None, ge=1, le=limits.TOKENS, description="shorter draws are drawn again")
-    max: int | None = Field(None, ge=1, le=limits.TOKENS, description="longer draws are drawn again")
-
-    @classmethod
-    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
-        if given.get("kind") in ("normal", "lognormal", "fixed") and "mean" not in given:
-            yield "kind", f"{given['kind']} needs a mean"
-        elif given.get("kind") == "uniform" or "mean" not in given:
-            if "min" not in given or "max" not in given:
-                yield "", "needs 'mean' (and 'stddev'), or 'min' and 'max'"
-            if given.get("stddev"):
-                yield "stddev", "goes with 'mean'"
-        match given.get("min"), given.get("max"):
-            case int(least), int(most) if least > most:
-                yield "min", f"{least} is above max, {most}"
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return also(handler, core, {"type": "integer", "minimum": 1})
-
-    @property
-    def drawn(self) -> Literal["normal", "uniform", "lognormal", "fixed"]:
-        """The kind, where the run file leaves it open: normal with a mean, else uniform."""
-        return self.kind or ("normal" if self.mean is not None else "uniform")
-
-
-def _fixed(value: object) -> object:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return {"kind": "fixed", "mean": value} if whole else value
-
-
-Length = Annotated[Distribution, BeforeValidator(_fixed)]
-
-
 def _one_tenant(value: object) -> object:
     return {value: 1.0} if isinstance(value, str) else value
 
@@ -274,6 +232,8 @@ class PromptSpec(Extensible):
         description="texts of one request, for embeddings and rankings; docs/embeddings.md")
     query_tokens: Length | None = Field(
         None, description="length of the made-up query by which a request's texts are ranked")
+    media: MediaSpec | None = Field(
+        None, description="images, sound and video in every prompt, made or from files; docs/multimodal.md")
     count: int | None = Field(
         None, ge=1, le=limits.PROMPTS, description="prompts to prepare; the source decides when absent")
     unique: bool = Field(True, description="no two prompts of the set are alike")
@@ -296,6 +256,21 @@ class PromptSpec(Extensible):
         if _key(given.get("filter"), "language") is not None and "filter.language" in without:
             yield ("filter", "language"), f"source '{source}' knows no languages; leave it out"
         yield from _unbatched(given)
+        if given.get("media") is not None and (wrong := _no_media(given)):
+            yield "media", wrong
+
+
+def _no_media(given: Mapping[str, Any]) -> str | None:
+    """Why the prompts of a set can hold no images, sound and video; None where they can."""
+    source = given.get("source")
+    if given.get("batch") is not None or given.get("query_tokens") is not None:
+        return "goes with one text a request; leave out batch and query_tokens"
+    if isinstance(source, str) and (of_sessions(source) or source in _OWN_WORDS):
+        return f"source '{source}' makes its requests as it goes, or sends sound of its own; take one of texts"
+    return None
+
+
+_OWN_WORDS = ("scenario", "tones", "recordings")
 
 
 def _unbatched(given: Mapping[str, Any]) -> Iterator[Rule]:
@@ -656,6 +631,7 @@ class RunFile(Strict):
         yield from _unvaried(given)
         yield from _without_times(given)
         yield from _unasked(given)
+        yield from uncarried(given)
         yield from _inexact_sessions(given)
         yield from _without_sessions(given)
         if isinstance(given.get("objectives"), Mapping):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from fmload.emulator import http, planes
+from fmload.emulator import http, media, planes
 from fmload.emulator.dialect import Usage
 from fmload.emulator.engine import SECOND_NS, Job
 from fmload.emulator.faults import Fault
@@ -60,6 +60,7 @@ class EmulatedAnswer:
         self._events: list[bytes] = []
         self._before = b""  # what goes out before the first token
         self._simple = self.ask.stream and shape.tokens_per_chunk == shape.coalesce == 1 and self.ask.images is None
+        self._kinds = media.details(self.ask.media)
         self._textless = self.ask.inputs is not None or self.ask.images is not None
 
     # --- called by the server ---
@@ -181,7 +182,8 @@ class EmulatedAnswer:
         first_ns = self.truth.token_ns[0] if self.truth.token_ns else now_ns
         return Usage(round(self.job.input_tokens * factor), round((count + self._echoed) * factor),
                      self.job.cached_tokens, round(thoughts * factor),
-                     (now_ns - received_ns) // 1_000_000, (first_ns - received_ns) // 1_000_000)
+                     (now_ns - received_ns) // 1_000_000, (first_ns - received_ns) // 1_000_000,
+                     self._kinds)
 
     def _finish_reason(self) -> str:
         if self._kind == "filter":

@@ -12,6 +12,7 @@ from fmload.emulator import openai
 from fmload.emulator.dialect import Ask, Usage, Whole
 from fmload.emulator.forms import odd_of
 from fmload.emulator.http import Refusal, Request, Unfit, json_refusal
+from fmload.emulator.media import seen_in
 from fmload.emulator.plane import Opened, Plane, key_in
 from fmload.emulator.settings import Settings
 
@@ -52,7 +53,8 @@ def parse(body: dict[str, Any]) -> Ask:
     return Ask(system + [_text(message.get("content")) for message in messages], chat=True,
                model=str(body.get("model") or ""), stream=bool(body.get("stream")),
                max_tokens=openai.positive(body["max_tokens"], "max_tokens"), ignore_eos=bool(body.get("ignore_eos")),
-               roles=["system"] * len(system) + [str(message["role"]) for message in messages])
+               roles=["system"] * len(system) + [str(message["role"]) for message in messages],
+               media=seen_in(messages))
 
 
 def _text(content: Any) -> str:

@@ -15,6 +15,7 @@ from fmload.emulator.converse_rules import problem
 from fmload.emulator.dialect import Ask, Dialect, Usage, Whole
 from fmload.emulator.forms import odd_of
 from fmload.emulator.http import Request, Unfit
+from fmload.emulator.media import seen_in
 from fmload.emulator.plane import Opened, Plane
 from fmload.emulator.settings import Settings
 
@@ -80,7 +81,7 @@ def parse_converse(model: str, body: dict[str, Any], stream: bool) -> Ask:
     texts += openai.messages_texts(body.get("messages"))
     config = body.get("inferenceConfig") or {}
     return Ask(texts, chat=True, model=model, stream=stream,
-               max_tokens=openai.positive(config.get("maxTokens"), "maxTokens"))
+               max_tokens=openai.positive(config.get("maxTokens"), "maxTokens"), media=seen_in(body.get("messages")))
 
 
 class ConverseDialect:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol
 
 from fmload.emulator import openai
 from fmload.emulator.dialect import Ask, Usage
+from fmload.emulator.media import seen_in
 
 Body = dict[str, Any]
 _STOP = {"length": "max_tokens", "stop": "end_turn", "content_filter": "refusal"}
@@ -33,7 +34,7 @@ class Anthropic:
     def parse(body: Body) -> Ask:
         system = [openai.content_text(body["system"])] if body.get("system") else []
         return Ask(system + openai.messages_texts(body.get("messages")), chat=True,
-                   max_tokens=openai.positive(body.get("max_tokens"), "max_tokens"))
+                   max_tokens=openai.positive(body.get("max_tokens"), "max_tokens"), media=seen_in(body["messages"]))
 
     def opening(self, usage: Usage) -> list[Body]:
         message = {**self._message(), "content": [], "stop_reason": None, "stop_sequence": None,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from fmload.emulator.media import Seen
+
 
 @dataclass(slots=True)
 class Ask:
@@ -27,6 +29,7 @@ class Ask:
     audio_s: float | None = None  # of sound that is to be transcribed
     characters: int | None = None  # of a text that is to be spoken
     input_tokens: int | None = None  # where texts do not tell them
+    media: Seen = field(default_factory=Seen)  # beside the texts
     images: int | None = None  # to make: its tokens are steps, of which no text comes
     priority: int = 0  # vLLM's: the lowest goes first
 
@@ -46,6 +49,7 @@ class Usage:
     reasoning_tokens: int = 0
     latency_ms: int = 0
     first_token_ms: int = 0
+    kinds: Mapping[str, int] = field(default_factory=dict)  # image_tokens, audio_tokens, video_tokens of the input
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from fmload.emulator import openai
 from fmload.emulator.dialect import Ask, Usage, Whole
 from fmload.emulator.forms import odd_of
 from fmload.emulator.http import Refusal, Request, Unfit, json_refusal
+from fmload.emulator.media import seen_in
 from fmload.emulator.plane import Opened, Plane, key_in
 from fmload.emulator.settings import Settings
 
@@ -52,7 +53,8 @@ def parse(body: dict[str, Any], model: str, stream: bool) -> Ask:
     config = body.get("generationConfig") or {}
     return Ask([_text(turn) for turn in turns], chat=True, model=model, stream=stream,
                max_tokens=openai.positive(config.get("maxOutputTokens"), "maxOutputTokens"),
-               roles=["system"] * bool(system) + [str(turn.get("role") or "user") for turn in contents])
+               roles=["system"] * bool(system) + [str(turn.get("role") or "user") for turn in contents],
+               media=seen_in(contents))
 
 
 def _text(turn: Any) -> str:
@@ -112,9 +114,13 @@ def _part(text: str, thought: bool) -> dict[str, Any]:
     return {"text": text, "thought": True} if thought else {"text": text}
 
 
-def _usage(usage: Usage) -> dict[str, int]:
+def _usage(usage: Usage) -> dict[str, Any]:
     """Thoughts count apart from the answer."""
-    told = {"promptTokenCount": usage.input_tokens, "totalTokenCount": usage.input_tokens + usage.output_tokens,
+    kinds = {"TEXT": usage.input_tokens - sum(usage.kinds.values()),
+             **{name.removesuffix("_tokens").upper(): count for name, count in usage.kinds.items()}}
+    told: dict[str, Any] = {
+            "promptTokensDetails": [{"modality": name, "tokenCount": count} for name, count in kinds.items()],
+            "promptTokenCount": usage.input_tokens, "totalTokenCount": usage.input_tokens + usage.output_tokens,
             "candidatesTokenCount": usage.output_tokens - usage.reasoning_tokens}
     more = {"thoughtsTokenCount": usage.reasoning_tokens, "cachedContentTokenCount": usage.cached_tokens}
     return told | {name: count for name, count in more.items() if count}

@@ -12,6 +12,7 @@ from fmload.emulator import openai
 from fmload.emulator.dialect import Ask, Usage, Whole
 from fmload.emulator.forms import odd_of
 from fmload.emulator.http import Refusal, Request, json_refusal
+from fmload.emulator.media import seen_in
 from fmload.emulator.plane import Opened, Plane
 from fmload.emulator.settings import Settings
 
@@ -28,7 +29,8 @@ def _open(request: Request, number: int, settings: Settings) -> Opened:
     ask = Ask(openai.messages_texts(body.get("messages")), chat=True, model=str(body.get("model") or ""),
               stream=bool(body.get("stream", True)),
               max_tokens=openai.positive(options.get("num_predict"), "num_predict"),
-              roles=[str(message.get("role") or "user") for message in body["messages"]])
+              roles=[str(message.get("role") or "user") for message in body["messages"]],
+              media=seen_in(body["messages"]))
     if settings.models and ask.model not in settings.models:
         raise refusal(404, f"model '{ask.model}' not found")
     return Opened(ask, odd_of(request, settings, OllamaDialect(ask, body, number)))

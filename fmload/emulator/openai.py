@@ -14,6 +14,7 @@ from fmload.emulator.aws import require_signature
 from fmload.emulator.dialect import Ask, Usage, Whole
 from fmload.emulator.forms import odd_of
 from fmload.emulator.http import Refusal, Request, Unfit, json_refusal
+from fmload.emulator.media import Seen, seen_in
 from fmload.emulator.plane import Opened, Plane, key_in
 from fmload.emulator.settings import Settings
 from fmload.emulator.shape import Shape
@@ -79,7 +80,8 @@ def parse(body: dict[str, Any], chat: bool) -> Ask:
     return Ask(texts=texts, chat=chat, model=str(body.get("model") or ""), stream=bool(body.get("stream")),
                max_tokens=positive(limit, "max_tokens"), min_tokens=int(body.get("min_tokens") or 0),
                ignore_eos=bool(body.get("ignore_eos")), roles=_roles(body) if chat else [],
-               priority=_whole(body.get("priority"), "priority"))
+               priority=_whole(body.get("priority"), "priority"),
+               media=seen_in(body["messages"]) if chat else Seen())
 
 
 def positive(value: object, name: str) -> int | None:
@@ -130,7 +132,7 @@ def usage_json(usage: Usage) -> dict[str, Any]:
     """OpenAI's `usage` object."""
     result: dict[str, Any] = {"prompt_tokens": usage.input_tokens, "completion_tokens": usage.output_tokens,
                               "total_tokens": usage.input_tokens + usage.output_tokens,
-                              "prompt_tokens_details": {"cached_tokens": usage.cached_tokens}}
+                              "prompt_tokens_details": {"cached_tokens": usage.cached_tokens, **usage.kinds}}
     if usage.reasoning_tokens:
         result["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
     return result

@@ -14,6 +14,7 @@ from fmload.emulator import openai
 from fmload.emulator.dialect import Ask, Usage, Whole
 from fmload.emulator.forms import odd_of
 from fmload.emulator.http import Request, Unfit
+from fmload.emulator.media import seen_in
 from fmload.emulator.plane import Opened, Plane, key_in
 from fmload.emulator.settings import Settings
 from fmload.emulator.shape import Shape
@@ -50,7 +51,7 @@ def parse(body: dict[str, Any]) -> Ask:
                stream=bool(body.get("stream")), ignore_eos=bool(body.get("ignore_eos")),
                max_tokens=openai.positive(body.get("max_output_tokens"), "max_output_tokens"),
                roles=[str(item.get("role") or "assistant") for item in items],
-               goes_on_from=body.get("previous_response_id"))
+               goes_on_from=body.get("previous_response_id"), media=seen_in(items))
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,8 +98,9 @@ class Service:
         if self._settings.truth_texts:
             truth.asked = opened.ask.texts
         truth.inputs, truth.audio_s, truth.characters = opened.ask.inputs, opened.ask.audio_s, opened.ask.characters
-        truth.images = opened.ask.images
         truth.model, truth.priority = opened.ask.model, opened.ask.priority
+        truth.images, seen = opened.ask.images, opened.ask.media
+        truth.images_in, truth.media_tokens = seen.images, seen.tokens
         shape = self._settings.shape
         if request.headers.get("connection", "").lower() == "close":
             shape = replace(shape, close_each=True)
@@ -129,7 +130,7 @@ class Service:
 
     def _job(self, ask: Ask, number: int) -> Job:
         tokens = self._words.prompt_tokens(ask) if ask.input_tokens is None else ask.input_tokens
-        cached = self._prefixes.cached_tokens(ask.prompt, tokens) if self._prefixes else 0
+        cached = self._prefixes.cached_tokens(ask.prompt, tokens - ask.media.tokens) if self._prefixes else 0
         return Job(tokens, self._length(ask, number), cached, priority=ask.priority)
 
     def _length(self, ask: Ask, number: int) -> int:

@@ -27,7 +27,8 @@ class Truth:
     whole answer of that form. `fault` names the fault that was drawn for the request, also when the outcome is `ok`, as
     with a stall. `inputs`: texts to embed or documents to rank, of a request that has no output. `audio_s`: seconds of
     sound that were sent, or that the answer is to have; `characters` of the text that is spoken. `images`: those to
-    make, of a request whose `token_ns` are the instants of its partial and whole images. `asked` are the texts of the
+    make, `images_in` those in the prompt and `media_tokens` what all that is no text in it counts; of a request for
+    images, `token_ns` are the instants of the partial and whole ones. `asked` are the texts of the
     prompt's messages, and `said` is the answer's, where `--truth-texts` asks for them.
     `model` and `priority` are what the request named.
     """
@@ -58,6 +59,8 @@ class Truth:
     images: int | None = None
     model: str = ""
     priority: int = 0
+    images_in: int = 0
+    media_tokens: int = 0
 
 
 _FIELDS = tuple(item.name for item in fields(Truth))

@@ -28,7 +28,11 @@ class Words:
         return len(self._words)
 
     def prompt_tokens(self, ask: Ask) -> int:
-        """Tokens of a request's prompt, as the client counts them: a chat costs a little beside its text."""
+        """Tokens of a request's prompt: of its texts as the client counts them (a chat costs a little beside its text),
+        and of its images, sound and video."""
+        return self._text_tokens(ask) + ask.media.tokens
+
+    def _text_tokens(self, ask: Ask) -> int:
         if ask.chat and self._chat_count is not None:
             roles = ask.roles or ["user"] * len(ask.texts)
             return self._chat_count([{"role": role, "content": text}

@@ -70,10 +70,11 @@ class Answer:
             self._told.append(usage.read(told))
 
     def usage(self, input_tokens: object, output_tokens: object, cached: object = None,
-              reasoning: object = None) -> None:
-        """The server's counts; `input_tokens` with the cached ones in it. What is no count leaves the earlier one."""
+              reasoning: object = None, kinds: dict[str, int] | None = None) -> None:
+        """The server's counts; `input_tokens` with the cached ones in it, `kinds` those of images, sound and video.
+        What is no count leaves the earlier one."""
         self._told.append(usage.Counts(usage.whole(input_tokens), usage.whole(output_tokens), usage.whole(cached),
-                                       usage.whole(reasoning)))
+                                       usage.whole(reasoning), kinds=kinds or {}))
 
     @property
     def input_told(self) -> bool:
@@ -149,6 +150,8 @@ def note_counts(reading: Reading, counts: usage.Counts) -> None:
     """Put the counts where the record finds them."""
     reading.input_tokens, reading.output_tokens = counts.input, counts.output
     reading.cached_tokens, reading.reasoning_tokens = counts.cached, counts.reasoning
+    for name, count in counts.kinds.items():
+        setattr(reading, name, count)
     reading.tokens_source = "server" if counts.output is not None else None
     reading.remark = "; ".join(counts.remarks) or None
 

@@ -16,7 +16,7 @@ from fmload.endpoints import json_answers
 from fmload.endpoints.answer import Answer
 from fmload.endpoints.converse import Json
 from fmload.endpoints.failures import error_text
-from fmload.endpoints.http import HttpOptions, HttpProtocol
+from fmload.endpoints.http import HttpOptions, HttpProtocol, images_alone
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.wire.exchange import Address, Exchange
@@ -212,4 +212,5 @@ def _key(key: str, address: Address) -> tuple[str, str]:
     return "x-api-key", key
 
 
-ANTHROPIC = HttpProtocol(Options, Messages, _path, _key, headers={"anthropic-version": "2023-06-01"}, BASE_PATH="/v1")
+ANTHROPIC = HttpProtocol(Options, Messages, _path, _key, headers={"anthropic-version": "2023-06-01"}, BASE_PATH="/v1",
+                         carries=images_alone)

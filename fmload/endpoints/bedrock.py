@@ -67,6 +67,10 @@ _METHODS = {"ConverseStream": "converse_stream", "Converse": "converse",
             "InvokeModelWithResponseStream": "invoke_model_with_response_stream", "InvokeModel": "invoke_model"}
 
 
+# Of the families' own forms, as `bedrock_bodies` makes them.
+_CARRIED = {"anthropic": frozenset({"images"}), "openai": frozenset({"images", "audio", "video"})}
+
+
 class Bedrock:
     """One model on Bedrock."""
 
@@ -81,6 +85,16 @@ class Bedrock:
         self._dialect = DIALECTS[family] if family else None
         self.operation = _OPERATIONS[self._options.api, spec.stream]
         self._call = getattr(client, _METHODS[self.operation])
+
+    @staticmethod
+    def carries(given: Mapping[str, Any]) -> frozenset[str]:
+        """The kinds of media that prompts may hold: of Converse all, of a family's own form what it has."""
+        model, family = str(given.get("model") or ""), given.get("family")
+        if form_of_model(model) or image_form_of(model) or family in FORMS or family in IMAGE_FORMS:
+            return frozenset()
+        if given.get("api", "converse") == "converse":
+            return frozenset({"images", "audio", "video"})
+        return _CARRIED.get(str(family or family_of(model)), frozenset())
 
     @classmethod
     def from_spec(cls, spec: EndpointSpec) -> Bedrock | AwsInputs:
@@ -222,7 +236,7 @@ def _read_headers(answer: Answer, headers: Mapping[str, str]) -> None:
     answer.note("serviceTier", headers.get("x-amzn-bedrock-service-tier"))
     counts = [count_of(headers.get(f"x-amzn-bedrock-{side}-token-count")) for side in ("input", "output")]
     if None not in counts:
-        answer.usage(*counts)
+        answer.usage(counts[0], counts[1])
     answer.note("latencyMs", count_of(headers.get("x-amzn-bedrock-invocation-latency")))
 
 

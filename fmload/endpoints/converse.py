@@ -34,6 +34,7 @@ _IMAGE = {"jpg": "jpeg", "pjpeg": "jpeg", "x-png": "png"}
 _DOCUMENT = {"pdf": "pdf", "csv": "csv", "msword": "doc", "html": "html", "plain": "txt", "markdown": "md",
              "vnd.openxmlformats-officedocument.wordprocessingml.document": "docx", "vnd.ms-excel": "xls",
              "vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx"}
+_VIDEO = {"quicktime": "mov", "x-matroska": "mkv", "3gpp": "three_gp"}
 _data_url = re.compile(r"data:[\w.+-]+/([\w.+-]+)(?:;[\w=.-]+)*;base64,(.*)", re.DOTALL).fullmatch
 _not_in_a_name = re.compile(r"[^A-Za-z0-9 ()\[\]-]+")
 
@@ -154,6 +155,14 @@ def _block(prompt: Prompt, part: Json) -> dict[str, Any]:
             return _image(prompt, *_data(prompt, address["url"] if isinstance(address, Mapping) else str(address)))
         case "image":
             return _image(prompt, *_source(prompt, part))
+        case "video_url":
+            address = part.get("video_url")
+            kind, data = _data(prompt, address["url"] if isinstance(address, Mapping) else str(address))
+            return {"video": {"format": _VIDEO.get(kind, kind), "source": {"bytes": data}}}
+        case "input_audio":
+            sound = part.get("input_audio") or {}
+            return {"audio": {"format": str(sound.get("format")),
+                              "source": {"bytes": _bytes(prompt, str(sound.get("data") or ""))}}}
         case "document":
             return _document(prompt, str(part.get("title") or "document"), *_source(prompt, part))
         case "file":

@@ -9,9 +9,9 @@ import orjson
 
 from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
-from fmload.endpoints import json_answers
+from fmload.endpoints import json_answers, usage
 from fmload.endpoints.answer import Answer
-from fmload.endpoints.http import HttpOptions, HttpProtocol, bearer
+from fmload.endpoints.http import ALL_MEDIA, HttpOptions, HttpProtocol, bearer
 from fmload.endpoints.json_answers import Json
 from fmload.endpoints.usage import whole
 from fmload.model.prompt import Prompt
@@ -110,9 +110,12 @@ def _part(part: Any) -> Any:
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind == "text":
         return {"text": part["text"]}
-    if kind != "image_url":
+    if kind == "input_audio":
+        sound = part["input_audio"]
+        return {"inlineData": {"mimeType": f"audio/{sound['format']}", "data": sound["data"]}}
+    if kind not in ("image_url", "video_url"):
         return part
-    url = part["image_url"]["url"] if isinstance(part["image_url"], Mapping) else part["image_url"]
+    url = part[kind]["url"] if isinstance(part[kind], Mapping) else part[kind]
     mime, separator, data = url.removeprefix("data:").partition(";base64,")
     if separator:
         return {"inlineData": {"mimeType": mime, "data": data}}
@@ -139,7 +142,7 @@ def read(answer: Answer, message: Json, end: int) -> None:
         answer.finish(candidate.get("finishReason"))
     if isinstance(told, Mapping):
         answer.usage((whole(told.get("promptTokenCount")) or 0) + (whole(told.get("toolUsePromptTokenCount")) or 0),
-                     total, told.get("cachedContentTokenCount"), told.get("thoughtsTokenCount"))
+                     total, told.get("cachedContentTokenCount"), told.get("thoughtsTokenCount"), usage.kinds_of(told))
 
 
 def _tokens(told: Json) -> int | None:
@@ -177,4 +180,4 @@ def _key(key: str, address: Address) -> tuple[str, str]:
     return bearer(key, address) if address.host.endswith("aiplatform.googleapis.com") else ("x-goog-api-key", key)
 
 
-GEMINI = HttpProtocol(HttpOptions, Gemini, _path, _key, BASE_PATH="/v1beta")
+GEMINI = HttpProtocol(HttpOptions, Gemini, _path, _key, BASE_PATH="/v1beta", carries=lambda given: ALL_MEDIA)

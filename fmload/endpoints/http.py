@@ -83,6 +83,18 @@ def bearer(key: str, address: Address) -> tuple[str, str]:
     return "Authorization", f"Bearer {key}"
 
 
+def _no_media(given: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset()
+
+
+ALL_MEDIA = frozenset({"images", "audio", "video"})
+
+
+def images_alone(given: Mapping[str, Any]) -> frozenset[str]:
+    """Of a protocol that has a place for images."""
+    return frozenset({"images"})
+
+
 @dataclass(frozen=True)
 class HttpProtocol:
     """One protocol, as `fmload.plugins.ENDPOINTS` names it.
@@ -100,6 +112,7 @@ class HttpProtocol:
     NEEDS_URL: bool = True  # the run file or a deployment gives its address
     STREAMS: bool = True  # else every answer comes whole, and has no tokens of its own
     WHOLE: bool = False  # answers come whole unless the run file asks for a stream
+    carries: Callable[[Mapping[str, Any]], frozenset[str]] = _no_media  # kinds of media (`config.media`), by its keys
 
     def from_spec(self, spec: EndpointSpec) -> HttpEndpoint:
         """The endpoint of an `EndpointSpec`. Raises FmloadError when it has no address or its key is not set."""

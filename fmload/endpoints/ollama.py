@@ -10,7 +10,7 @@ import orjson
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints import json_answers
 from fmload.endpoints.answer import Answer
-from fmload.endpoints.http import HttpOptions, HttpProtocol
+from fmload.endpoints.http import HttpOptions, HttpProtocol, images_alone
 from fmload.endpoints.json_answers import Json
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
@@ -89,4 +89,4 @@ def _path(base: str, spec: EndpointSpec) -> str:
     return f"{base.removesuffix('/v1').removesuffix('/api')}/api/chat"
 
 
-OLLAMA = HttpProtocol(HttpOptions, Ollama, _path)
+OLLAMA = HttpProtocol(HttpOptions, Ollama, _path, carries=images_alone)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.azure import azure_or_bearer, azure_path
-from fmload.endpoints.http import HttpOptions, HttpProtocol
+from fmload.endpoints.http import ALL_MEDIA, HttpOptions, HttpProtocol
 from fmload.endpoints.openai_answer import read_stream, read_whole
 from fmload.endpoints.payloads import EXACT_OUTPUT
 from fmload.endpoints.streams import is_one_object
@@ -98,4 +99,8 @@ def _path(base: str, spec: EndpointSpec) -> str:
     return (base or "/v1") + _PATHS[spec.options.api]
 
 
-OPENAI = HttpProtocol(Options, Completions, _path, azure_or_bearer, BASE_PATH="/v1")
+def _carries(given: Mapping[str, Any]) -> frozenset[str]:
+    return ALL_MEDIA if given.get("api", "chat") == "chat" else frozenset()
+
+
+OPENAI = HttpProtocol(Options, Completions, _path, azure_or_bearer, BASE_PATH="/v1", carries=_carries)

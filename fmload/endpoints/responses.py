@@ -12,7 +12,7 @@ from fmload.endpoints import json_answers
 from fmload.endpoints.answer import Answer
 from fmload.endpoints.azure import azure_or_bearer, azure_path
 from fmload.endpoints.failures import error_text
-from fmload.endpoints.http import HttpOptions, HttpProtocol
+from fmload.endpoints.http import HttpOptions, HttpProtocol, images_alone
 from fmload.endpoints.json_answers import Json
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Channel, Reading
@@ -225,4 +225,4 @@ def _path(base: str, spec: EndpointSpec) -> str:
     return (base or "/v1") + "/responses"
 
 
-RESPONSES = HttpProtocol(Options, Responses, _path, azure_or_bearer, BASE_PATH="/v1")
+RESPONSES = HttpProtocol(Options, Responses, _path, azure_or_bearer, BASE_PATH="/v1", carries=images_alone)

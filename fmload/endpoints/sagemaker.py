@@ -77,6 +77,12 @@ class SageMaker:
         self._fixed = _fixed_arguments(spec)
         self._sticky = StickySessions()
 
+    @staticmethod
+    def carries(given: Mapping[str, Any]) -> frozenset[str]:
+        """The kinds of media that prompts may hold: those of OpenAI's chat, where the container takes that."""
+        chat = given.get("payload_format", "auto") in ("auto", "openai", "template")
+        return frozenset({"images", "audio", "video"}) if chat else frozenset()
+
     @classmethod
     def from_spec(cls, spec: EndpointSpec) -> SageMaker | AwsInputs:
         """Raises FmloadError without a region or credentials, or when the container's format is not to be told."""

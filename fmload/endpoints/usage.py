@@ -45,6 +45,7 @@ class Counts:
     cached: int | None = None
     reasoning: int | None = None
     remarks: list[str] = field(default_factory=list)
+    kinds: dict[str, int] = field(default_factory=dict)  # of the input: image_tokens, audio_tokens, video_tokens
 
     def remark(self, words: str) -> None:
         """Say once what was strange."""
@@ -116,6 +117,7 @@ def read(usage: Json, choices: int = 1) -> Counts:
     if counts.cached and counts.input is not None and counts.cached > counts.input:
         counts.remark(f"{counts.cached} cached input tokens of {counts.input} in all: left out")
         counts.cached = None
+    counts.kinds = kinds_of(usage)
     return counts
 
 
@@ -158,6 +160,24 @@ def _detail(usage: Json, places: Iterable[str], names: tuple[str, ...]) -> int |
     return max((count for count in counts if count is not None), default=None)
 
 
+_KINDS = ("image_tokens", "audio_tokens", "video_tokens")
+
+
+def kinds_of(told: Json) -> dict[str, int]:
+    """The input tokens that a usage object tells of images, sound and video, where there are any: OpenAI's details, or
+    Gemini's list."""
+    found: dict[str, int] = {}
+    for place in _INPUT_DETAILS:
+        inside = told.get(place)
+        if isinstance(inside, Mapping):
+            found |= {name: count for name in _KINDS if (count := whole(inside.get(name))) is not None}
+    for one in told.get("promptTokensDetails") or ():
+        name = f"{str(one.get('modality')).lower()}_tokens" if isinstance(one, Mapping) else ""
+        if name in _KINDS and (count := whole(one.get("tokenCount"))) is not None:
+            found[name] = count
+    return {name: count for name, count in found.items() if 0 < count <= MAX_PROMPT_TOKENS}
+
+
 def merge(told: Iterable[Counts]) -> Counts:
     """One account of several, the one to be trusted most first: a zero, or silence, is filled by the next."""
     merged = Counts()
@@ -166,6 +186,7 @@ def merge(told: Iterable[Counts]) -> Counts:
         merged.output = merged.output or counts.output
         merged.cached = merged.cached or counts.cached
         merged.reasoning = merged.reasoning or counts.reasoning
+        merged.kinds = merged.kinds or counts.kinds
         for words in counts.remarks:
             merged.remark(words)
     merged.input = merged.input or None

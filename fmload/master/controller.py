@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 GREET_LIMIT_S = 15.0
 READY_LIMIT_S = 120.0
+MADE_LIMIT_S = 900.0  # where the workers make images, sound and video first
 STALLED_S = 2.0
 BUDGET_EVERY_S = 0.05
 ALL_GONE = ("every worker is gone: killed, crashed or cut off; logs/ and events.jsonl of the results folder say what "
@@ -147,8 +148,9 @@ class Controller:
             self._assignment.give_plan(self._registry, worker, index, trial=index == 0)
         self._helpers = [gevent.spawn(self._registry.ping_for_ever), gevent.spawn(self._registry.watch_for_ever),
                          gevent.spawn(self._write_for_ever), gevent.spawn(self._watch_budget)]
-        if not self._waits.until(lambda: all(map(self._is_ready, self._registry.living())), READY_LIMIT_S):
-            raise FmloadError(f"not all workers were ready within {READY_LIMIT_S:g} s", hint="their logs say why",
+        limit_s = MADE_LIMIT_S if any(spec.media for spec in self._run_file.prompts) else READY_LIMIT_S
+        if not self._waits.until(lambda: all(map(self._is_ready, self._registry.living())), limit_s):
+            raise FmloadError(f"not all workers were ready within {limit_s:g} s", hint="their logs say why",
                               exit_code=EXIT_INVALID)
         return self._step_runner
 

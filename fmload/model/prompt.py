@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Carried(NamedTuple):
+    """What a prompt holds that is no text: images, their pixels (None: not known), seconds of sound and video (None:
+    there are none, or not known), and bytes of all, as files."""
+
+    images: int
+    pixels: int | None
+    seconds: float | None
+    bytes: int
 
 
 @dataclass(slots=True)
@@ -19,6 +29,8 @@ class Prompt:
     `conversation` are sent in order of `turn`; with `served` their earlier answers are those that the server gives.
     `steps`: a whole session, as `model.step.Step` has them; the prompt itself is its first request.
     `audio`: the sound that is sent to be transcribed, as `model.audio.Audio` has it; the workers make its bytes.
+    `media`: recipes of the images, sound and video that go with its text (`fmload.media.gallery`), of which the worker
+    makes parts of a message before the load; `carried` is what they come to then: images, pixels, seconds, bytes.
     `goes_on_from` is the server's name for the answer before, and how many of `messages` it holds already.
     `tenant`: the one on whose behalf it is asked, by its name in the run file.
     """
@@ -43,6 +55,8 @@ class Prompt:
     inputs: list[str] | None = None
     audio: dict[str, Any] | None = None
     tenant: str | None = None
+    media: list[dict[str, Any]] = field(default_factory=list)
+    carried: Carried | None = None
 
     @property
     def texts(self) -> list[str]:

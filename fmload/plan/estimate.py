@@ -34,12 +34,15 @@ class Size:
     requests: float = 1.0
     audio_s: float = 0.0
     characters: float = 0.0
+    images: float = 1.0  # that a request makes, where it makes any
+    media: int = 0  # different images, sounds and videos in the prompts, and about how many bytes they have as files
+    media_bytes: int = 0
 
     def usd(self, price: Pricing) -> float:
         """What one request costs by use; 0 by the hour. What is spoken is taken to last as long as people speak."""
         sound = self.audio_s or self.characters / SPOKEN_PER_S
         return float(usd_of(price, Billed(self.tokens_in, self.tokens_out, audio_s=sound,
-                                          characters=0.0 if self.audio_s else self.characters)))
+                                          characters=0.0 if self.audio_s else self.characters, images=self.images)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,14 @@ def _size(prompts: Sequence[Prompt], parameters: Mapping[str, object]) -> Size:
     count = max(1, len(prompts))
     return Size(sum(prompt.input_tokens or 0 for prompt in prompts) / count, sum(made) / count, guessed,
                 audio_s=sum(prompt.audio["seconds"] for prompt in prompts if prompt.audio) / count,
-                characters=sum(len(prompt.as_text()) for prompt in prompts) / count)
+                characters=sum(len(prompt.as_text()) for prompt in prompts) / count,
+                images=float(asked) if isinstance(asked := parameters.get("n"), int) and asked > 0 else 1.0,
+                media=len(files := _different(prompts)), media_bytes=sum(files.values()))
+
+
+def _different(prompts: Sequence[Prompt]) -> dict[str, int]:
+    """The different images, sounds and videos of prompts, and about how many bytes each has."""
+    return {repr(sorted(one.items())): int(one.get("bytes", 0)) for prompt in prompts for one in prompt.media}
 
 
 def _size_of_sessions(prompts: Sequence[Prompt], limit: float | None) -> Size:
@@ -230,6 +240,11 @@ def _assumptions(stages: Sequence[Stage], sizes: Mapping[str, Mapping[str, Size]
         yield f"answers of {OUTPUT_TOKENS:g} tokens, as neither prompts nor parameters limit them"
     else:
         yield "answers as long as they may be"
+    held = {name: size for each in sizes.values() for name, size in each.items() if size.media}
+    if held:
+        files, size = sum(one.media for one in held.values()), sum(one.media_bytes for one in held.values())
+        yield (f"the tokens of {files:,} images, sounds and videos ({size / 1e6:,.4g} MB) are not in it: they are the "
+               "server's alone to count")
     if more > 1:
         yield f"the search takes {more:.0f} times as many stages as are planned now, at loads like them"
     if any(stage.load.sessions for stage in stages):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fmload.config.delays import DelaySpec
-from fmload.config.schema import Distribution, Length
+from fmload.config.lengths import Distribution, Length
 from fmload.model.step import SERVED, Step
 from fmload.prompts.agent_spec import AgentSpec, StepSpec, ToolSpec
 from fmload.prompts.lengths import draw_length

@@ -10,8 +10,8 @@ from pydantic import BeforeValidator, Field
 from fmload.base.registry import did_you_mean
 from fmload.config import limits
 from fmload.config.delays import Delay
+from fmload.config.lengths import Length
 from fmload.config.model import Rule, Strict
-from fmload.config.schema import Length
 from fmload.config.values import RunPath, Seconds
 
 _KINDS = ("ask", "tool", "think", "parallel", "agent", "repeat")

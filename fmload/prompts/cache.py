@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,13 @@ def folder() -> Path:
 
 
 def key(spec: PromptSpec, source: Source, tokenizer: Tokenizer, seed: int, wanted: int | None,
-        prefix: str) -> str:
-    """A name that changes with the options, the files' contents, the tokenizer, the seed and the code."""
+        prefix: str, held: Sequence[Any] = ()) -> str:
+    """A name that changes with the options, the files' contents, the tokenizer, the seed and the code, and with what
+    else the set depends on (`held`)."""
     parts: dict[str, Any] = {
         "spec": spec.model_dump(mode="json"), "source": source.fingerprint(),
         "tokenizer": [tokenizer.name, tokenizer.identity], "seed": seed, "wanted": wanted, "prefix": prefix,
+        "held": list(held),
         "code": [_code(), _module(type(source))],
         "libraries": [importlib.metadata.version(name) for name in ("tokenizers", "transformers", "pyarrow")],
     }

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from fmload.config import limits
+from fmload.config.lengths import Length
 from fmload.config.model import Strict
-from fmload.config.schema import Length
 from fmload.config.values import Seconds
 from fmload.model.prompt import Prompt
 from fmload.prompts.invented import Invented, Item

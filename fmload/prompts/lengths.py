@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 
-from fmload.config.schema import Distribution
+from fmload.config.lengths import Distribution
 
 _TRIES = 1000
 

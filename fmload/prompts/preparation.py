@@ -14,11 +14,13 @@ from fmload.plugins import SOURCES
 from fmload.prompts import store
 from fmload.prompts.belonging import belonging
 from fmload.prompts.folding import folded
+from fmload.prompts.media import attached, fingerprint
 from fmload.prompts.selection import Progress, make_set
 from fmload.results.folder import Results
 
 if TYPE_CHECKING:
-    from fmload.config.schema import Distribution, EndpointSpec, LoadSpec, PromptSpec, RunFile
+    from fmload.config.lengths import Distribution
+    from fmload.config.schema import EndpointSpec, LoadSpec, PromptSpec, RunFile
     from fmload.prompts.source import Source
     from fmload.prompts.tokenizer import Tokenizer
 
@@ -195,7 +197,8 @@ def _key(run_file: RunFile, spec: PromptSpec, source: Source, tokenizer: Tokeniz
 
     if spec.marked or tokenizer.remote:
         return None
-    return cache.key(spec, source, tokenizer, run_file.seed, count, prefix)
+    held = [*fingerprint(spec), run_file.load.workers, run_file.load.exact is not None] if spec.media else []
+    return cache.key(spec, source, tokenizer, run_file.seed, count, prefix, held)
 
 
 def _for_tokenizer(run_file: RunFile, spec: PromptSpec, tokenizer: Tokenizer, prefix: str, count: int | None,
@@ -207,7 +210,8 @@ def _for_tokenizer(run_file: RunFile, spec: PromptSpec, tokenizer: Tokenizer, pr
     key = _key(run_file, spec, source, tokenizer, prefix, count)
     content = cache.get(key) if key else None
     if content is None:
-        prompts = make_set(spec, source, tokenizer, f"{run_file.seed}/{spec.name}", count, progress)
+        seed = f"{run_file.seed}/{spec.name}"
+        prompts = attached(make_set(spec, source, tokenizer, seed, count, progress), spec, seed, run_file)
         content = store.dumps(replace(prompt, id=f"{prefix}{index:06d}") for index, prompt in enumerate(prompts))
         if key:
             cache.put(key, content)

@@ -6,8 +6,8 @@ import random
 
 from pydantic import Field
 
+from fmload.config.lengths import Length
 from fmload.config.model import Strict
-from fmload.config.schema import Length
 from fmload.model.prompt import Prompt
 from fmload.prompts.invented import Invented, Item
 from fmload.prompts.lengths import draw_length

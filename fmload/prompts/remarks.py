@@ -7,14 +7,16 @@ from collections.abc import Sequence
 
 from fmload.config.schema import PromptSpec, RunFile
 from fmload.model.prompt import Prompt
+from fmload.prompts import media
 from fmload.prompts.aligned import difference
 from fmload.prompts.store import counted_by, prompts_for
 from fmload.prompts.tokenizer import Tokenizer
 
 
 def remarks(run_file: RunFile, spec: PromptSpec, prompts: Sequence[Prompt]) -> list[str]:
-    """What is to be known of a prepared set: that it is smaller than asked for, and how tokenizers differ."""
-    return [*_shortage(spec, prompts), *alignments(run_file, spec, prompts)]
+    """What is to be known of a prepared set: that it is smaller than asked for, how tokenizers differ, and
+    what its images, sound and video take."""
+    return [*_shortage(spec, prompts), *alignments(run_file, spec, prompts), *media.remarks(prompts)]
 
 
 def _shortage(spec: PromptSpec, prompts: Sequence[Prompt]) -> list[str]:

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import Field
 
 from fmload.config import limits
+from fmload.config.lengths import Length
 from fmload.config.model import Rule, Strict
-from fmload.config.schema import Length
 from fmload.model.prompt import Prompt
 from fmload.prompts.invented import Invented, Item
 from fmload.prompts.lengths import draw_length

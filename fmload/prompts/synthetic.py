@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pydantic import Field
 
 from fmload.base.errors import FmloadError
+from fmload.config.lengths import Length
 from fmload.config.model import Strict
-from fmload.config.schema import Length
 from fmload.model.prompt import Prompt
 from fmload.prompts import words
 from fmload.prompts.invented import Invented, Item

@@ -16,6 +16,7 @@ import time
 from array import array
 from collections.abc import Callable, Sequence
 from traceback import format_exception
+from typing import Any
 
 import gevent
 from gevent import GreenletExit
@@ -139,7 +140,15 @@ def unsent(endpoint: Endpoint, prompt: Prompt, *, request_id: str, worker: str, 
         request_id=request_id, worker=worker, stage=stage, endpoint=endpoint.name, prompt_set=prompt.prompt_set,
         prompt_id=prompt.id, scheduled_ns=scheduled_ns, streamed=endpoint.streamed, prompt_tokens=prompt.input_tokens,
         max_output_tokens=prompt.output_tokens or max_output_tokens,
-        **asked(expected(endpoint, prompt)))
+        **asked(expected(endpoint, prompt)), **_carried(prompt))
+
+
+def _carried(prompt: Prompt) -> dict[str, Any]:
+    """What a record says of the images, sound and video in a prompt."""
+    if prompt.carried is None:
+        return {}
+    images, pixels, seconds, size = prompt.carried
+    return {"images_in": images, "pixels_in": pixels, "media_s": seconds, "media_bytes": size}
 
 
 def outcome(exchange: Exchange, reading: Reading, wanted: Wanted | None = None) -> Failure | None:

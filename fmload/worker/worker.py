@@ -24,9 +24,11 @@ from gevent.lock import RLock
 
 from fmload.base.clock_offset import boot_id
 from fmload.base.errors import FmloadError
+from fmload.base.offload import LARGE_BYTES, beside_the_loop
 from fmload.config.goodput import limits_of_tenants
 from fmload.config.schema import RunFile
 from fmload.live.state import Tally
+from fmload.media.gallery import Gallery, noticed
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.model.record import Record, pack
@@ -97,6 +99,7 @@ class Worker:
         self._sessions_on: set[SessionLog] = set()
         self._made: Counter[int] = Counter()  # records by stage
         self._prompts: dict[str, list[Prompt]] = {}
+        self._gallery = Gallery()
         self._offset_ns = 0
         self._heard = time.monotonic()
         self._progress = time.monotonic()
@@ -155,6 +158,7 @@ class Worker:
         problem = None
         try:
             run = RunFile.model_validate(plan.run)
+            self._prompts = {name: self._dressed(prompts) for name, prompts in self._prompts.items()}
             dispatcher = Dispatcher(run, self._prompts, self.identity, self._keep, self._tell_of_dead_endpoint,
                                     plan.index, plan.begins, self.keep_session)
             dispatcher.check_prompts()
@@ -170,6 +174,12 @@ class Worker:
             logger.exception("the worker could not prepare the run")
             problem = f"{type(error).__name__}: {error}"
         self._say_ready(plan, problem)
+
+    def _dressed(self, prompts: list[Prompt]) -> list[Prompt]:
+        """With their images, sound and video, which are made or read now: not one of them under the load. It is done
+        beside the loop, which has a master to answer."""
+        return [beside_the_loop(LARGE_BYTES, self._gallery.dressed, prompt) if prompt.media else noticed(prompt)
+                for prompt in prompts]
 
     def _say_ready(self, plan: Plan, problem: str | None) -> None:
         self._send(Ready(plan.run_id, socket.gethostname(), os.getpid(), boot_id(),
@@ -195,7 +205,7 @@ class Worker:
     def on_adopt(self, rows: Adopt) -> None:
         """A batch of a trace's rows whose worker is gone: they are this one's in the step that is on."""
         if self._dispatcher is not None:
-            self._dispatcher.adopt(rows.prompt_set, _unpacked(rows.prompts))
+            self._dispatcher.adopt(rows.prompt_set, self._dressed(_unpacked(rows.prompts)))
 
     def on_close(self, close: Close) -> None:
         """The window is over: nothing new is sent; say when nothing is in flight any more."""

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from fmload.config.dumping import values
+from fmload.config.media import carried_by
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.emulator import planes
 from fmload.emulator.faults import parse
@@ -18,6 +19,8 @@ from fmload.emulator.profiles import PROFILES
 from fmload.emulator.settings import Settings
 from fmload.emulator.shape import Shape
 from fmload.endpoints.building import build
+from fmload.media.gallery import Gallery
+from fmload.model.audio import Audio
 from fmload.model.prompt import Prompt
 from fmload.wire.exchange import Address, CarriesToken, Exchange, HttpRequest
 from fmload.worker.cancellation import Enough
@@ -48,6 +51,37 @@ def test_the_request_is_understood_by_a_server_of_the_protocol(one: Spoken) -> N
         ask = planes.open_request(plane, request, 0, SETTINGS).ask
         assert (ask.prompt, ask.max_tokens, ask.stream) == ("hello there", TOKENS, streamed)
         assert ask.model == "m" or one.protocol in ("tgi", "llama_cpp")
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "images": {"kind": "image", "format": "png", "content": "noise", "width": 56, "height": 57, "seed": "a"},
+    "sound": {"kind": "audio", "audio": Audio(0.5, seed="a", samples=8000).recipe()},
+    "video": {"kind": "video", "width": 64, "height": 32, "seconds": 1.0, "fps": 4, "seed": "a"},
+}
+MEDIA_TOKENS = {"images": 2 * 3, "sound": 16, "video": 258}  # by the emulator's rule
+GALLERY = Gallery()
+
+
+@pytest.mark.parametrize("kind", RECIPES)
+def test_what_is_no_text_in_a_prompt_arrives_whole(one: Spoken, kind: str) -> None:
+    endpoint = one.endpoint()
+    carried = carried_by({"protocol": one.protocol, **one.keys})
+    assert carried is not None
+    assert ({"sound": "audio"}.get(kind, kind) in carried) == (kind in one.has)
+    if kind not in one.has:
+        return
+    prompt = GALLERY.dressed(Prompt("p", "s", text="what is it?", output_tokens=TOKENS, media=[RECIPES[kind]]))
+    assert prompt.carried is not None
+    request = received(sent(endpoint, prompt))
+    plane = planes.plane_of(request.path)
+    assert plane is not None
+    ask = planes.open_request(plane, request, 0, SETTINGS).ask
+    assert (ask.prompt, ask.media.tokens, ask.media.bytes) == (
+        "what is it?", MEDIA_TOKENS[kind], prompt.carried.bytes)
+    reading = reading_of(endpoint, prompt=prompt)
+    if one.protocol in ("openai", "gemini"):  # which tell the kinds of their input apart
+        told = (reading.image_tokens, reading.audio_tokens, reading.video_tokens)
+        assert told == tuple(MEDIA_TOKENS[kind] if kind == name else None for name in RECIPES)
 
 
 def test_the_prompts_parameters_go_over_the_endpoints_and_its_length_over_both(one: Spoken) -> None:

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmload.base.errors import FmloadError
-from fmload.config.schema import Distribution, PromptSpec
+from fmload.config.lengths import Distribution
+from fmload.config.schema import PromptSpec
 from fmload.model.prompt import Prompt
 from fmload.plugins import SOURCES
 from fmload.prompts import selection, words

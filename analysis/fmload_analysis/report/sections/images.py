@@ -1,0 +1,62 @@
+"""Images made: how many a minute and how long one takes, by images a request and load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fmload_analysis.document import formats
+from fmload_analysis.document.document import Column, Paragraph, Section, Table
+from fmload_analysis.document.formats import cell, name
+from fmload_analysis.document.questions import ONE_USER
+from fmload_analysis.report.sections.stages import Figure, figure_cell, objectives_cell
+from fmload_analysis.verdict.analysis import Analysis
+from fmload_analysis.verdict.capacity import is_sound
+from fmload_analysis.verdict.products import IMAGES
+from fmload_analysis.verdict.table import StageResult
+
+_EXPLAINED = (
+    "An answer counts when it holds as many images as were asked for, whole and of the size asked for; of any other "
+    "none does. What the images show is not looked at, and those that come by their address are not fetched.")
+_SHOWN = (
+    Figure("images_per_minute", "Images", "1/min", formats.significant),
+    Figure("time_per_image_p50", "An image p50", "s", formats.seconds),
+    Figure("time_per_image_p95", "An image p95", "s", formats.seconds),
+    Figure("ttfi_p50", "First image p50", "s", formats.seconds),
+    Figure("ttfi_p95", "First image p95", "s", formats.seconds),
+    Figure("e2e_p50", "E2E p50", "s", formats.seconds), Figure("e2e_p95", "E2E p95", "s", formats.seconds),
+    Figure("output_tokens_mean", "Output", "tokens told", formats.count),
+    Figure("price_per_1k_images", "1k images", "USD", formats.usd))
+
+
+def render(analysis: Analysis) -> Section | None:
+    """None where no images were made."""
+    found = [result for result in analysis.results if result.product is IMAGES]
+    if not found:
+        return None
+    figures = [figure for figure in _SHOWN if any(result.value(figure.metric) is not None for result in found)]
+    judged = any(result.objectives for result in found)
+    columns = [Column("Endpoint", numeric=False), Column("Prompts", numeric=False), Column("Images", "a request"),
+               Column("Load", numeric=False), *(Column(figure.label, figure.unit, figure.metric) for figure in figures),
+               *([Column("Objectives", numeric=False)] if judged else [])]
+    rows = [[name(result.endpoint), name(result.prompt_set),
+             cell(result.value("images_mean"), lambda value: f"{value:,.4g}"),
+             name(result.summary.stage.load_label), *(figure_cell(result, figure) for figure in figures),
+             *([objectives_cell(result)] if judged else [])] for result in found]
+    return Section("images", "Images made", [Paragraph(_EXPLAINED), Table(columns, rows, "**Images, by load**")],
+                   ONE_USER, _gist(found))
+
+
+def _gist(found: Sequence[StageResult]) -> str:
+    """The most images a minute within the objectives, and how long one takes then."""
+    told = []
+    for endpoint in dict.fromkeys(result.endpoint for result in found):
+        fit = [result for result in found if result.endpoint == endpoint and is_sound(result)
+               and result.objectives in (None, "met") and result.value("images_per_minute")]
+        if not fit:
+            continue
+        best = max(fit, key=lambda result: result.value("images_per_minute") or 0.0)
+        within = " within the objectives" if best.objectives == "met" else ""
+        told.append(f"{endpoint}: the most{within} are {formats.significant(best.value('images_per_minute') or 0.0)} "
+                    f"images a minute, at {best.summary.stage.load_label}, one in "
+                    f"{formats.duration(best.value('time_per_image_p50') or 0.0)} (median).")
+    return formats.first(told)
