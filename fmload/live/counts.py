@@ -19,6 +19,7 @@ class Counts:
     input_tokens: int = 0
     good: int = 0
     histograms: dict[str, Histogram] = field(default_factory=dict)
+    images: int = 0  # made, of requests that ended well
 
     def add(self, other: Counts) -> None:
         """Add up two counts."""
@@ -26,6 +27,7 @@ class Counts:
         self.output_tokens += other.output_tokens
         self.input_tokens += other.input_tokens
         self.good += other.good
+        self.images += other.images
         for metric, histogram in other.histograms.items():
             mine = self.histograms.setdefault(metric, Counter())
             for number, count in histogram.items():
@@ -43,14 +45,14 @@ class Counts:
     def dump(self) -> list[Any]:
         """Plain values for a message."""
         return [dict(self.outcomes), self.output_tokens, self.input_tokens, self.good,
-                {metric: dict(histogram) for metric, histogram in self.histograms.items()}]
+                {metric: dict(histogram) for metric, histogram in self.histograms.items()}, self.images]
 
     @classmethod
     def load(cls, data: list[Any]) -> Counts:
         """The inverse of `dump`."""
-        outcomes, output_tokens, input_tokens, good, histograms = data
+        outcomes, output_tokens, input_tokens, good, histograms, images = data
         return cls(Counter(outcomes), output_tokens, input_tokens, good,
-                   {metric: Counter(histogram) for metric, histogram in histograms.items()})
+                   {metric: Counter(histogram) for metric, histogram in histograms.items()}, images)
 
     @property
     def requests(self) -> int:

@@ -51,8 +51,11 @@ class Tally:
         found = {key: buckets(values) for key, values in each.items()}
         histograms = {metric: found[id(values)] for metric, values in metrics.items()}
         output_tokens = record.output_tokens or sum(record.chunk_tokens)
+        images = (record.images or 0) if record.outcome == "ok" else 0
+        output_tokens = 0 if record.images is not None else output_tokens  # those that are told of images are no text
         group = record.stage, record.endpoint, record.prompt_set
-        counts = Counts(Counter([record.outcome]), output_tokens, record.input_tokens or 0, int(good), histograms)
+        counts = Counts(Counter([record.outcome]), output_tokens, record.input_tokens or 0, int(good), histograms,
+                        images)
         self._groups.setdefault(group, Counts()).add(counts)
         if record.tenant is not None:
             self._tenants.setdefault((*group, record.tenant), Counts()).add(counts)

@@ -13,10 +13,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from fmload.base.version import __version__
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 # 1  first version, of fmload 0.1; its greeting says no version
 # 2  greeting and plan carry the version; records, idle and flushed say how many records were made, by stage
 # 3  the lanes of a step are `LaneShare`s
+# 4  prompts hold recipes of sound and media; records and counts know images
 
 Made = dict[int, int]  # records that a worker has made since the run began, by number of the stage
 

@@ -27,30 +27,35 @@ COLUMNS: dict[str, str] = {
         ("first_audio", "First audio"), ("e2e", "E2E"))
        for p in ("p50", "p95", "p99")},
     "output_tokens_per_s": "Tokens/s", "input_tokens": "Tokens in", "output_tokens": "Tokens out",
-    "cost_usd": "USD",
+    "images": "Images", "images_per_minute": "Images/min", "cost_usd": "USD",
 }
 
+_OF_IMAGES = ("images",)
 _OF_TEXT = ("ttft_", "itl_", "icl_", "tpot_", "output_tokens")  # beginnings of keys
 _OF_SOUND = {"first_text": "first_text_", "first_audio": "first_audio_"}
 
 
 def columns_of(view: TokensView) -> dict[str, str]:
-    """The columns to show: of a run that embeds, ranks, transcribes or speaks, none of tokens that nobody makes; of
-    sound only what is measured."""
-    left_out = (*(_OF_TEXT if view.without_text else ()),
+    """The columns to show: of a run that generates no text, none of tokens that nobody makes; of sound only what is
+    measured, of images only where some were made."""
+    left_out = (*(_OF_TEXT if view.without_text else ()), *(() if view.with_images else _OF_IMAGES),
                 *(begin for metric, begin in _OF_SOUND.items() if metric not in view.measured))
     return {key: title for key, title in COLUMNS.items() if not key.startswith(left_out)}
 
 
 class TokensView(Protocol):
     """What the tab shows: `page()` for the charts (see tokens.js), `rows()` for the table (keys of COLUMNS).
-    `without_text`: what has succeeded made no tokens; `measured`: the metrics of which there are values."""
+    `without_text`: what has succeeded made no tokens; `with_images`: it made images; `measured`: the metrics of which
+    there are values."""
 
     @property
     def without_text(self) -> bool: ...
 
     @property
     def measured(self) -> set[str]: ...
+
+    @property
+    def with_images(self) -> bool: ...
 
     def page(self) -> dict[str, Any]: ...
 

@@ -54,6 +54,12 @@ class LiveView:
         collector = self._collector()
         return list(collector.live.by_endpoint_now().values()) if collector is not None else []
 
+    @property
+    def with_images(self) -> bool:
+        """Whether images have been made."""
+        collector = self._collector()
+        return collector is not None and any(counts.images for counts in collector.live.by_endpoint_now().values())
+
     def rows(self) -> list[dict[str, Any]]:
         """One row an endpoint and prompt set, over all its stages so far; warm-up and ramp are in it."""
         collector = self._collector()
@@ -165,6 +171,7 @@ def _row(endpoint: str, prompt_set: str, totals: Counts, served_s: float,
                  for metric in watched() for p, q in (("p50", .5), ("p95", .95), ("p99", .99))}
     return {"name": f"{endpoint} · {prompt_set}", "requests": totals.requests, "errors": sum(totals.errors.values()),
             "client_failures": totals.outcomes["client"], "cancelled": totals.outcomes["cancelled"], **quantiles,
+            "images": totals.images, "images_per_minute": 60 * totals.images / served_s if served_s else None,
             "output_tokens_per_s": totals.output_tokens / served_s if served_s else None,
             "input_tokens": totals.input_tokens, "output_tokens": totals.output_tokens, "cost_usd": cost_usd}
 

@@ -109,7 +109,7 @@ def test_blank_text_is_left_out_and_turns_of_one_role_are_one() -> None:
 @pytest.mark.parametrize(("content", "words"), [
     ("  ", "no blank one"),
     ([{"type": "image_url", "image_url": {"url": "https://h/x.png"}}], "by value alone"),
-    ([{"type": "input_audio", "input_audio": {"data": "AA"}}], "input_audio"),
+    ([{"type": "hologram", "hologram": {"data": "AA"}}], "hologram"),
     ([{"weird": 1}], "weird"),
     ([{"type": "image", "source": {"type": "url", "url": "https://h/x.png"}}], "by url"),
     ([{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "?"}}], "no base64"),

@@ -58,9 +58,9 @@ def test_columns_of_tokens_are_left_out_once_answers_hold_none() -> None:
 @pytest.mark.parametrize(("outcomes", "output_tokens"), [({"ok": 3}, 9), ({"http_5xx": 3}, 0), ({}, 0)])
 def test_all_columns_are_there_where_text_is_made_or_nothing_is_known(outcomes: dict[str, int],
                                                                       output_tokens: int) -> None:
-    of_sound = ("first_text_", "first_audio_")
+    of_others = ("first_text_", "first_audio_", "images")
     assert columns_of(view(outcomes, output_tokens)) == {
-        key: title for key, title in COLUMNS.items() if not key.startswith(of_sound)}
+        key: title for key, title in COLUMNS.items() if not key.startswith(of_others)}
 
 
 @pytest.mark.parametrize("metric", ["first_text", "first_audio"])
@@ -71,6 +71,14 @@ def test_columns_of_sound_are_there_where_it_was_measured_and_none_of_tokens_tha
     shown = columns_of(found)
     assert f"{metric}_p95_ms" in shown and "e2e_p50_ms" in shown
     assert not [key for key in shown if key.startswith(("ttft", "itl", "icl", "tpot", "output_tokens"))]
+
+
+def test_images_made_have_columns_of_their_own() -> None:
+    made = view({"ok": 3}, 0)
+    made._collector().live.groups[0, "e", "p"].images = 6  # type: ignore[union-attr]
+    shown = columns_of(made)
+    assert {"images", "images_per_minute", "e2e_p50_ms"} <= set(shown)
+    assert not [key for key in shown if key.startswith(("ttft", "output"))]
 
 
 def test_requests_given_up_are_counted_apart_from_errors() -> None:
