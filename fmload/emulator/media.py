@@ -96,14 +96,20 @@ def _of_part(part: Mapping[str, Any]) -> tuple[str, str] | None:
             return "audio", str(data)
         case {"type": "image", "source": {"data": data}} | {"type": "image", "source": {"url": data}}:
             return "image", str(data)
-        case {"inlineData": {"mimeType": mime, "data": data}} | {"inline_data": {"mime_type": mime, "data": data}}:
-            kind = str(mime).partition("/")[0]
-            return (kind, str(data)) if kind in _KINDS else None
+        case {"inlineData": inside} | {"inline_data": inside} if isinstance(inside, Mapping):
+            return _inline(inside)
     for kind in _KINDS:  # Converse, and Nova's own form
         inside = part.get(kind)
         if isinstance(inside, Mapping) and isinstance(source := inside.get("source"), Mapping) and "bytes" in source:
             return kind, str(source["bytes"])
     return None
+
+
+def _inline(inside: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Google's: names in either way of writing, data in either alphabet of base64, as its own client mixes them."""
+    kind = str(inside.get("mimeType") or inside.get("mime_type")).partition("/")[0]
+    text = str(inside.get("data")).replace("-", "+").replace("_", "/")
+    return (kind, text) if kind in _KINDS else None
 
 
 def _address(value: Any) -> str:

@@ -107,7 +107,7 @@ def test_images_made_are_measured_to_the_truth(tmp_path: Path) -> None:
             assert record.first_output_ns is not None
             assert record.first_output_ns >= truth.token_ns[0] - NEAR_NS
             assert truth.token_ns[1] - NEAR_NS <= record.last_token_ns
-            assert record.first_output_ns < record.last_token_ns
+            assert record.first_output_ns <= record.last_token_ns  # one read may bring both on a busy machine
         elif wanted == "ok":
             assert record.first_output_ns is None
             assert record.last_token_ns >= truth.token_ns[-1] - NEAR_NS
