@@ -81,10 +81,6 @@ class Durations(Strict):
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return also(handler, core, {"type": "string", "examples": ["10s", "1m30s"]})
 
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return also(handler, core, {"type": "string", "examples": ["500ms", "10s", "2m"]})
-
     def in_ms(self) -> Distribution:
         """The same, in whole milliseconds."""
         def ms(seconds: float | None) -> int | None:
