@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from fmload.base.errors import FmloadError
+from fmload.config.dumping import values
 from fmload.config.schema import RunFile
 from fmload.media import pictures
 from fmload.model.prompt import Prompt
@@ -126,5 +127,5 @@ def test_what_can_be_sent_is_taken(endpoint: dict[str, Any]) -> None:
 
 def test_a_dumped_run_file_reads_again() -> None:
     file = run({"images": {"count": 2}, "memory": "64MiB"})
-    again = RunFile.model_validate(file.model_dump(mode="json", by_alias=True))
+    again = RunFile.model_validate(values(file))
     assert again.prompts[0].media == file.prompts[0].media
