@@ -48,7 +48,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool. `package` is its distribution, whose version is told; of `definitions` TTFT and ITL are the page's.
+    """A tool. `package` is its distribution, whose version is told; `ttft`, `itl` and `source` are words for the page.
 
     `installed`: it comes with this project's development environment and has none of its own.
     """
