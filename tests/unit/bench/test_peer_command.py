@@ -35,7 +35,8 @@ def test_a_tool_that_was_in_time_is_run() -> None:
 
 
 def test_options_say_the_load_of_each_server() -> None:
-    made = command._plan(command._arguments().parse_args(["--streams", "2,8", "--engine-streams", "0", "--rounds", "5"]))
+    words = ["--streams", "2,8", "--engine-streams", "0", "--rounds", "5"]
+    made = command._plan(command._arguments().parse_args(words))
     assert made.loads == {"emulator": [Load(2, 10, 64, 128), Load(8, 40, 64, 128)], "llama.cpp": []}
 
 

@@ -69,8 +69,8 @@ def test_the_clients_of_this_bench_tell_every_gap() -> None:
 def test_ours_is_read_from_the_records_failures_left_out(tmp_path: Path) -> None:
     (tmp_path / "out" / "records").mkdir(parents=True)
     pq.write_table(pa.table({
-        "request_id": ["a", "b"], "send_ns": [1_000, 1_000], "first_token_ns": [201_000, None],
-        "chunk_ns": [[201_000, 221_000, 251_000], []], "outcome": ["ok", "http_5xx"]}),
+        "request_id": ["a", "b"], "send_ns": [1_000, 1_000], "first_token_ns": [201_000, 202_000],
+        "chunk_ns": [[201_000, 221_000, 251_000], [202_000]], "outcome": ["ok", "truncated"]}),
         tmp_path / "out" / "records" / "w.parquet")
     assert ours.read(tmp_path) == [Seen("a", pytest.approx(2e-4), pytest.approx([2e-5, 3e-5]), None)]
 
