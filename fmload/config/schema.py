@@ -740,7 +740,9 @@ def _inexact_sessions(given: Mapping[str, Any]) -> Iterator[Rule]:
         return
     sources = (_key(one, "source") for one in _listed(given.get("prompts")))
     if _key(load, "sessions") is True or any(isinstance(name, str) and of_sessions(name) for name in sources):
-        yield ("load", "requests"), "exactly so many requests do not go with sessions, of which each has its own number"
+        yield ("load", "requests"), (
+            "exactly so many requests do not go with sessions, of which each has its own number; give a number alone, "
+            "which closes the window after so many requests")
 
 
 def _without_sessions(given: Mapping[str, Any]) -> Iterator[Rule]:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 import gevent
+from gevent.pool import Pool
 
 from fmload import arrivals
 from fmload.base.errors import FmloadError
@@ -50,6 +51,7 @@ KILL_LIMIT_S = 5.0
 TURN_POLL_S = 0.005
 TRIAL_TOKENS = 64  # of its answer, at most
 _OF_ITS_FORM = (400, 413, 422)  # what speaks of the request's form, not of address, key or model
+TRIALS_AT_ONCE = 16  # of tenants
 TRIAL_LIMIT_S = 60.0  # an endpoint that takes longer to answer at first is left to the load
 _TOLD = 3  # of the prompts that an endpoint cannot say
 SPAWNED_AT_ONCE = 64  # then the answers are read again
@@ -215,9 +217,11 @@ class Dispatcher:
     def _try_tenants(self, told: Collection[str]) -> list[gevent.Greenlet]:
         """What a tenant's model, headers or tier are refused for; nothing where an endpoint itself has failed."""
         firsts = {} if told else {(one.endpoint.name, one.tenant): one for one in self._senders.further() if one.tenant}
-        trials = [gevent.spawn(self._try_address, one.endpoint, one.endpoint.addresses()[0], one.tenant)
-                  for one in firsts.values()]
-        gevent.joinall(trials, timeout=TRIAL_LIMIT_S)
+        pool, trials = Pool(TRIALS_AT_ONCE), list[gevent.Greenlet]()
+        with gevent.Timeout(TRIAL_LIMIT_S, False):  # those that are not over by then are left to the load
+            for one in firsts.values():
+                trials.append(pool.spawn(self._try_address, one.endpoint, one.endpoint.addresses()[0], one.tenant))
+            pool.join()
         return trials
 
     def _tell_further(self) -> None:

@@ -3,7 +3,8 @@
 What a cache could have held is arithmetic: whole blocks of 16 tokens with which an earlier request to the same server
 began, the whole prompt never (its last token is computed). Prepared prompts are compared by their text, 64 characters
 a block, as the server's tokens are not at hand; a later turn of a session whose answers were served begins with the
-prompt and the answer before it, by the server's own counts.
+prompt before it, by the server's own counts (the answer was not sent to it before). A conversation that is held again may be answered alike or
+not, so that nobody knows what is found of it.
 """
 
 from __future__ import annotations
@@ -37,11 +38,13 @@ class PossibleCache:
 
     seen: set[int] = field(default_factory=set)
     texts: dict[str, Texts] = field(default_factory=dict)  # of the sets that it was sent
+    asked: set[int] = field(default_factory=set)  # turns after served answers, by the hash of their prompt's id
     full: bool = False  # it could not remember all: what was possible is not known from then on
 
-    def found(self, text: str) -> int:
-        """Characters at the beginning of a text that are there; it is there from now on."""
-        matched, chain, matching = 0, 0, True
+    def found(self, text: str, model: str = "") -> int:
+        """Characters at the beginning of a text that are there; it is there from now on. Adapters share nothing with
+        each other, nor with their model."""
+        matched, chain, matching = 0, hash(model), True
         for start in range(0, len(text) - BLOCK_CHARACTERS + 1, BLOCK_CHARACTERS):
             chain = hash((chain, text[start:start + BLOCK_CHARACTERS]))
             matching = matching and chain in self.seen
@@ -90,7 +93,8 @@ def cache_of(table: Mapping[str, Any], stage: Stage, run: Run, prices: Prices,
         return None
     if stage.prompt_set not in cache.texts:
         cache.texts[stage.prompt_set] = texts_of(run, stage.prompt_set)
-    possible = _possible(table, cache.texts[stage.prompt_set], run.answers(stage.prompt_set) == "served", cache)
+    models = {tenant["name"]: str(tenant.get("model") or "") for tenant in run.spec.get("tenants") or ()}
+    possible = _possible(table, cache.texts[stage.prompt_set], run.answers(stage.prompt_set) == "served", cache, models)
     counted = (table["outcome"] == "ok") & inside(table["ended"], stage.window_ns) & (
         np.nan_to_num(table["server_input_tokens"]) > 0)
     whole = _share(table, counted, possible, prices, None)
@@ -120,8 +124,10 @@ def _said(prompt: Prompt) -> list[str]:
     return [content if isinstance(content, str) else orjson.dumps(content).decode() for content in contents]
 
 
-def _possible(table: Mapping[str, Any], texts: Texts, served: bool, cache: PossibleCache) -> Floats:
-    """Tokens of each request that its server was sent before, in the order of sending; NaN: not known."""
+def _possible(table: Mapping[str, Any], texts: Texts, served: bool, cache: PossibleCache,
+              models: Mapping[str, str]) -> Floats:
+    """Tokens of each request that its server was sent before, in the order of sending; NaN: not known. `models`: those
+    of tenants that have their own."""
     found = np.full(len(table["outcome"]), np.nan)
     tokens, held = table["server_input_tokens"], dict[int, float]()
     order = np.flatnonzero(np.isfinite(table["sent"]))
@@ -129,11 +135,15 @@ def _possible(table: Mapping[str, Any], texts: Texts, served: bool, cache: Possi
         text, session = texts.get(int(table["prompt"][row])), int(table["session"][row])
         before = held.get(session, 0.0) if session else 0.0
         if text is not None and not cache.full:
-            before = max(before, tokens[row] * cache.found(text) / max(1, len(text)))
-        if text is not None or (served and session in held):
+            found_there = cache.found(text, models.get(table["tenant"][row], ""))
+            before = max(before, tokens[row] * found_there / max(1, len(text)))
+        again = text is None and int(table["prompt"][row]) in cache.asked  # with the same answers, or with others
+        if text is not None or (served and session in held and not again):
             found[row] = np.nan if cache.full else _whole_blocks(before, tokens[row])
-        if served and session and table["outcome"][row] == "ok":
-            held[session] = tokens[row] + np.nan_to_num(table["output_tokens"][row])
+        if text is None:
+            cache.asked.add(int(table["prompt"][row]))
+        if served and session and np.isfinite(tokens[row]):
+            held[session] = tokens[row]
     return found
 
 

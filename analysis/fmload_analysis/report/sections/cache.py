@@ -18,8 +18,8 @@ _RULE = (
     "have found: whole blocks of 16 tokens with which an earlier request to the same server began (by the texts of "
     "prepared prompts, and by the server's own counts of the turn before where answers were served). **Told** is what "
     "the server says came from its cache, **billed** what was paid at the price of cached input. Less told than "
-    "possible is a cache that was full, cold, or spread over replicas; more told than possible is a server that was "
-    "asked by others, too, or before this run.")
+    "possible is a cache that was full, cold, or spread over replicas; more told than possible is a server that keeps "
+    "its own answers, too, or was asked by others, or before this run.")
 _NO_PRICE_OF_1H = (
     "Some tokens were written for an hour, and no price for that is known (`cache_write_1h_per_1m`): they are counted "
     "at the price of other writes, which is lower where a service asks more for an hour.")

@@ -67,13 +67,13 @@ def test_what_was_possible_is_what_the_emulators_own_cache_finds(tmp_path: Path)
     assert (whole.told or 0) * whole.input_tokens == pytest.approx(hits)
 
 
-def test_turns_with_served_answers_hold_the_prompt_and_the_answer_before(tmp_path: Path) -> None:
+def test_turns_with_served_answers_hold_the_prompt_before(tmp_path: Path) -> None:
     def turn(number: int, tokens: int, cached: int) -> Record:
         note = {"scenario": {"session": "s", "turn": number, "of": "p", "step": number}}
-        return sent(number, tokens, cached, prompt_id=f"s:{number}", output_tokens=2, detail=json.dumps(note))
+        return sent(number, tokens, cached, prompt_id=f"s:{number}", output_tokens=20, detail=json.dumps(note))
 
     found = truth(analysed(tmp_path, [turn(0, 100, 0), turn(1, 150, 96), turn(2, 200, 96)], answers="served"))
-    # 100 + 2 tokens are six whole blocks of the second prompt, 150 + 2 nine of the third
+    # 100 tokens are six whole blocks of the second prompt, 150 nine of the third
     assert [one.possible for one in found.turns[1:]] == pytest.approx([96 / 150, 144 / 200])
     assert [one.told for one in found.turns] == pytest.approx([0, 96 / 150, 96 / 200])
     assert (found.whole.known, found.whole.requests) == (2, 3)
@@ -151,3 +151,25 @@ def test_generated_prompts_reach_the_target_in_a_cache_that_holds_their_prefixes
 def test_a_target_that_cannot_be_reached_is_refused(keys: dict[str, Any], told: str) -> None:
     with pytest.raises((FmloadError, ValueError), match=told):
         PromptSpec.model_validate({"name": "p", "source": "shared_prefix", "input_tokens": 400, **keys})
+
+
+def test_an_adapter_finds_nothing_that_another_model_was_sent(tmp_path: Path) -> None:
+    text = "the same words again and again " * 20
+    prompts = [Prompt(f"p-{number}", "p", text=text) for number in range(4)]
+    requests = [sent(number, 160, 0, tenant=tenant) for number, tenant in enumerate((None, "gold", "free", "gold"))]
+    results = handmade.write(tmp_path, [handmade.stage()], requests, spec={
+        "endpoints": [{"name": "a"}], "prompts": [{"name": "p", "source": "jsonl"}],
+        "tenants": [{"name": "gold", "model": "lora"}, {"name": "free"}]})
+    store.write(results.prompts / "p.jsonl", prompts)
+    whole = truth(analyse_run(open_run(tmp_path))).whole
+    assert (whole.possible or 0) * 640 == pytest.approx(2 * 144)  # of free the first, of gold the second: 144 of 160
+
+
+def test_of_a_conversation_that_is_held_again_it_is_not_known_what_is_found(tmp_path: Path) -> None:
+    def turn(number: int, session: str, place: int) -> Record:
+        note = {"scenario": {"session": session, "turn": number, "of": "p", "step": number}}
+        return sent(place, 100 + 50 * number, 96, prompt_id=f"c:{number}", output_tokens=2, detail=json.dumps(note))
+
+    requests = [turn(0, "s", 0), turn(1, "s", 1), turn(0, "s/2", 2), turn(1, "s/2", 3)]
+    whole = truth(analysed(tmp_path, requests, answers="served")).whole
+    assert (whole.known, whole.possible) == (1, pytest.approx(96 / 150))

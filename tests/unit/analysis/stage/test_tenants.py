@@ -185,3 +185,16 @@ def test_records_of_an_earlier_schema_and_runs_without_tenants_have_no_section(t
     (tmp_path / "t.csv").write_text("of an earlier report")
     write_tenants(tmp_path / "t.csv", analysis.results)
     assert not (tmp_path / "t.csv").exists()
+
+
+def test_a_label_of_odd_characters_steers_neither_a_spreadsheet_nor_a_page(tmp_path: Path) -> None:
+    from fmload_analysis.report.report import render
+
+    odd = '=HYPERLINK("http://x")|<script>alert(1)</script>\n\x1b[31m'
+    analysis = analysed(tmp_path, sent(odd, 5) + sent("free", 5), named=())
+    write_tenants(tmp_path / "t.csv", analysis.results)
+    rows = list(csv.DictReader((tmp_path / "t.csv").open(newline="")))
+    assert len(rows) == 2
+    assert not any(row["tenant"].startswith(("=", "+", "@", "-")) for row in rows)
+    render(analysis)
+    assert "<script>alert" not in (tmp_path / "report.html").read_text()
