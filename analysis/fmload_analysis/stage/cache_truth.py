@@ -3,8 +3,8 @@
 What a cache could have held is arithmetic: whole blocks of 16 tokens with which an earlier request to the same server
 began, the whole prompt never (its last token is computed). Prepared prompts are compared by their text, 64 characters
 a block, as the server's tokens are not at hand; a later turn of a session whose answers were served begins with the
-prompt before it, by the server's own counts (the answer was not sent to it before). A conversation that is held again may be answered alike or
-not, so that nobody knows what is found of it.
+prompt before it, by the server's own counts (the answer was not sent to it before). A conversation that is held again
+may be answered alike or not, so that nobody knows what is found of it.
 """
 
 from __future__ import annotations
