@@ -106,8 +106,8 @@ class MediaSpec(Strict):
 
 
 def uncarried(given: Mapping[str, Any]) -> Iterator[Rule]:
-    """Kinds of media for which the protocol of an endpoint has no place. Components of a mix are judged prompt by
-    prompt, before the load."""
+    """Kinds of media for which the protocol of an endpoint has no place. Components of a mix, and what rows bring of
+    their own, are judged prompt by prompt before the load (`worker.dispatcher`)."""
     load = given.get("load")
     if (load.get("mix") if isinstance(load, Mapping) else getattr(load, "mix", None)):
         return

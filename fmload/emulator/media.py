@@ -71,11 +71,14 @@ def _header(kind: str, text: str) -> tuple[Header, int]:
     return header, len(data)
 
 
-def _found(value: Any) -> Iterator[tuple[str, str]]:
-    """(kind, data or address) of everything that is no text, in the form of whatever protocol."""
+def _found(value: Any, depth: int = 8) -> Iterator[tuple[str, str]]:
+    """(kind, data or address) of everything that is no text, in the form of whatever protocol; what lies deeper than
+    any of them goes is not looked at."""
+    if not depth:
+        return
     if isinstance(value, list):
         for one in value:
-            yield from _found(one)
+            yield from _found(one, depth - 1)
     elif isinstance(value, Mapping):
         own = _of_part(value)
         if own is not None:
@@ -83,7 +86,7 @@ def _found(value: Any) -> Iterator[tuple[str, str]]:
             return
         yield from (("image", str(one)) for one in value.get("images") or () if isinstance(one, str))  # Ollama
         for name in ("content", "parts", "toolResult", "output"):
-            yield from _found(value.get(name))
+            yield from _found(value.get(name), depth - 1)
 
 
 def _of_part(part: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -122,6 +122,14 @@ def _together(found: Sequence[tuple[Header, int]]) -> Carried:
 
 # -- parts that a prompt came with --
 
+_KINDS = {"image_url": "images", "input_audio": "audio", "video_url": "video"}
+
+
+def kinds_in(prompt: Prompt) -> set[str]:
+    """The kinds of media in a prompt's messages, as `media` of a run file names them."""
+    return {kind for message in prompt.messages or () for part in _parts(message)
+            if isinstance(part, Mapping) and (kind := _KINDS.get(str(part.get("type"))))}
+
 
 def _parts(message: Mapping[str, Any]) -> Sequence[Any]:
     content = message.get("content")

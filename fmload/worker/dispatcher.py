@@ -16,11 +16,13 @@ from gevent.pool import Pool
 from fmload import arrivals
 from fmload.base.errors import FmloadError
 from fmload.config.control import TrialSpec
+from fmload.config.media import carried_by
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.endpoints.base import Endpoint
 from fmload.endpoints.building import build
 from fmload.endpoints.remedies import remedy
 from fmload.live.state import Group
+from fmload.media.gallery import kinds_in
 from fmload.model.prompt import Prompt
 from fmload.model.reading import ExpectedTranscript, Reading
 from fmload.model.record import SCENARIO, Record, noted
@@ -97,6 +99,16 @@ def _check(endpoint: Endpoint, prompt: Prompt) -> None:
     check: Callable[[Prompt], None] | None = getattr(endpoint, "check", None)
     if check is not None:
         check(prompt)
+
+
+def _check_media(spec: EndpointSpec, prompt: Prompt) -> None:
+    """Raises FmloadError for images, sound or video for which the endpoint's protocol has no place: they would be left
+    out, and a request of text measured in their stead."""
+    known = carried_by(spec) if prompt.carried is not None else None
+    if known is not None and (without := kinds_in(prompt) - known):
+        raise FmloadError(f"prompt set '{prompt.prompt_set}', endpoint '{spec.name}': protocol {spec.protocol} has no "
+                          f"place for {' and '.join(sorted(without))} in its requests",
+                          hint="take another prompt set, or a protocol that has")
 
 
 _TIMERS_TURN_S = 0.001  # a sleep of 0 s gives greenlets that are ready a turn, and no timer
@@ -192,6 +204,7 @@ class Dispatcher:
             for prompt in prompts:
                 try:
                     _check(endpoint, prompt)
+                    _check_media(self._specs[name], prompt)
                 except FmloadError as problem:
                     problems[str(problem)] = None
         if problems:

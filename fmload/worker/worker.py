@@ -178,8 +178,8 @@ class Worker:
     def _dressed(self, prompts: list[Prompt]) -> list[Prompt]:
         """With their images, sound and video, which are made or read now: not one of them under the load. It is done
         beside the loop, which has a master to answer."""
-        return [beside_the_loop(LARGE_BYTES, self._gallery.dressed, prompt) if prompt.media else noticed(prompt)
-                for prompt in prompts]
+        return [beside_the_loop(LARGE_BYTES, noticed, beside_the_loop(LARGE_BYTES, self._gallery.dressed, prompt))
+                if prompt.media or _has_parts(prompt) else prompt for prompt in prompts]
 
     def _say_ready(self, plan: Plan, problem: str | None) -> None:
         self._send(Ready(plan.run_id, socket.gethostname(), os.getpid(), boot_id(),
@@ -426,6 +426,11 @@ def _packed(record: Record) -> bytes:
             record.request_id, record.worker, record.stage, record.endpoint, record.prompt_set, prompt_id,
             record.scheduled_ns, send_ns=record.send_ns, end_ns=record.end_ns, outcome="client",
             error=f"its record cannot be kept whole: {type(error).__name__}"))
+
+
+def _has_parts(prompt: Prompt) -> bool:
+    """Whether messages of a prompt hold more than texts."""
+    return any(isinstance(message.get("content"), list) for message in prompt.messages or ())
 
 
 def _unpacked(batch: bytes) -> list[Prompt]:

@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fmload.base.errors import FmloadError
+from fmload.config.schema import EndpointSpec
+from fmload.emulator.media import seen_in
 from fmload.media import films, pictures
 from fmload.media.gallery import Gallery, noticed
 from fmload.media.headers import Header, header_of, is_cut
 from fmload.model.audio import Audio
 from fmload.model.prompt import Carried, Prompt
+from fmload.worker.dispatcher import _check_media
 
 A_PNG: dict[str, Any] = {"kind": "image", "format": "png", "content": "noise", "width": 40, "height": 20, "seed": "a"}
 A_SOUND: dict[str, Any] = {"kind": "audio", "audio": Audio(0.25, seed="a", samples=4000).recipe()}
@@ -148,3 +151,24 @@ def test_images_that_a_prompt_came_with_are_noticed() -> None:
     assert noticed(Prompt("p", "s", text="x")).carried is None
     by_address: Any = [{"role": "user", "content": [{"type": "image_url", "image_url": "https://h/a.png"}]}]
     assert noticed(Prompt("p", "s", messages=by_address)).carried == Carried(1, None, None, 0)
+
+
+@pytest.mark.parametrize(("protocol", "media", "told"), [
+    ("openai", [A_PNG, A_SOUND], ""), ("anthropic", [A_PNG], ""), ("anthropic", [A_PNG, A_SOUND], "no place for audio"),
+    ("images", [A_PNG], "no place for images"), ("tgi", [A_PNG], "no place for images"),
+])
+def test_a_prompt_whose_media_would_be_left_out_is_refused_before_the_load(protocol: str, media: list[dict[str, Any]],
+                                                                           told: str) -> None:
+    spec = EndpointSpec.model_validate({"name": "e", "protocol": protocol, "url": "http://h"})
+    if not told:
+        _check_media(spec, dressed(*media))
+        return
+    with pytest.raises(FmloadError, match=told):
+        _check_media(spec, dressed(*media))
+
+
+def test_a_request_that_is_nested_without_end_is_looked_at_no_further() -> None:
+    nested: Any = "x"
+    for _ in range(900):
+        nested = {"content": [nested]}
+    assert seen_in([nested]).tokens == 0
