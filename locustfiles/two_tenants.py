@@ -2,8 +2,9 @@
 
     locust -f locustfiles/two_tenants.py --host http://127.0.0.1:8080/v1 --headless -u 10 -r 5 -t 2m
 
-Each user class is a row of its own in the report's table of requests by task. Where tenants have adapters, give their
-calls `model="the-adapter"`; where they have a priority, `priority=1`: every further argument goes into the request.
+Each user class asks on behalf of a tenant, which has a row of its own in the report's section of tenants. With a run
+file (`--fmload-config`) that has `tenants` of these names, their adapters, headers, priorities and objectives are those
+that it says; without one, every further argument of a call goes into the request: `model="the-adapter"`, `priority=1`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ DOCUMENT = "The parties agree that the work is done when it has been accepted in
 class Chatter(OpenAIUser):
     """Four of five users: short questions, and short answers."""
 
+    tenant = "chatters"
     weight = 4
     wait_time = between(0.2, 1)
 
@@ -30,6 +32,7 @@ class Chatter(OpenAIUser):
 class Lawyer(OpenAIUser):
     """One of five: a long document, and two things to be done with it."""
 
+    tenant = "lawyers"
     weight = 1
     wait_time = constant(1)
 

@@ -124,3 +124,16 @@ def test_the_dashboard_asks_only_for_metrics_that_there_are() -> None:
 def dashboard_queries() -> list[str]:
     """Every PromQL expression of the file."""
     return re.findall(r'"expr": "(.*)",', Path(dashboard.FILE).read_text())
+
+
+def test_requests_of_tenants_have_a_label_and_those_of_nobody_an_empty_one() -> None:
+    of, tally = collector(), Tally()
+    for tenant in ("gold", "gold", None):
+        one = record()
+        one.tenant = tenant
+        tally.add(one)
+    of.live.merge("w", tally.drain())
+    samples = [sample for family in text_string_to_metric_families(generate_latest(registry_of(lambda: of)).decode())
+               for sample in family.samples if sample.name == "fmload_requests_total"]
+    told = {(sample.labels["tenant"], sample.labels["outcome"]): sample.value for sample in samples}
+    assert told == {("gold", "ok"): 2, ("", "ok"): 3, ("", "http_5xx"): 1}

@@ -94,3 +94,15 @@ def test_components_of_a_mix_share_the_hour_of_their_endpoint() -> None:
     mix = [{"endpoint": "e", "prompts": name} for name in ("p", "q")]
     found = rows(stages(mix=mix), {"ok": 1})
     assert sum(row["cost_usd"] for row in found) == pytest.approx(2.0)
+
+
+def test_the_tab_tells_each_tenant_apart_and_nothing_where_there_are_none() -> None:
+    from fmload.locust.webui.view import _tenants
+
+    live = LiveState()
+    live.groups = {(0, "e", "p"): Counts(Counter(ok=5, http_5xx=1), good=4)}
+    collector: Any = SimpleNamespace(stages=[], live=live)
+    assert list(_tenants(collector)) == []
+    live.tenants = {(0, "e", "p", "gold"): Counts(Counter(ok=3, http_5xx=1), good=3)}
+    assert [(row["tenant"], row["requests"], row["errors"], row["good_percent"]) for row in _tenants(collector)] == [
+        ("", 2, 0, 50.0), ("gold", 4, 1, 75.0)]
