@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from fmload.metrics.definitions import Bools, Columns, Floats, Ints, Sound
 from fmload.model.record import MEDIA, SAFE_CHECK, scenario_of
+from fmload_analysis.words import Words
 
 NDArrayStr = np.ndarray[Any, np.dtype[np.object_]]
 _INSTANTS = ("scheduled_ns", "send_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "end_ns")
@@ -20,10 +21,14 @@ _NUMBERS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"
             "lag_max_ns")
 _SOUND = ("audio_in_s", "audio_out_s", "characters", "stalls", "stalled_ns")
 _BILLED = ("status", "cache_write_tokens", "cache_write_1h_tokens")
-_TEXTS = ("outcome", "stamp", "tokens_source", "finish_reason", "prompt_id", "address")
+_TEXTS = ("outcome", "stamp", "tokens_source", "finish_reason", "address")
 READ = ["worker", "streamed", "chunk_ns", "chunk_tokens", "chunk_censored", "chunk_tokens_known", "choices",
-        "headers_ns", "remark", "inputs", "tenant", "first_output_ns", "images", *MEDIA, *_SOUND,
+        "headers_ns", "remark", "inputs", "prompt_id", "tenant", "first_output_ns", "images", *MEDIA, *_SOUND,
         *_INSTANTS, *_NUMBERS, *_BILLED, *_TEXTS]
+
+
+CHUNKS = ["worker", "scheduled_ns", "send_ns", "outcome", "output_tokens", "chunk_ns", "chunk_tokens", "chunk_censored",
+          "chunk_tokens_known", "choices"]  # all that gaps between chunks need
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +36,22 @@ class Batch:
     """Some requests of one stage. Instants are nanoseconds after the window's start, on the master's line."""
 
     columns: Columns
-    outcome: NDArrayStr
-    stamp: NDArrayStr
-    tokens_source: NDArrayStr
-    finish_reason: NDArrayStr
+    outcome: Words
+    stamp: Words
+    tokens_source: Words
+    finish_reason: Words
     prompt_id: NDArrayStr
-    address: NDArrayStr
+    address: Words
     prompt_tokens: Floats  # by the client's tokenizer; `columns.input_tokens` where the server does not tell
     server_input_tokens: Floats
     max_output_tokens: Floats
     lag_max_ns: Floats
     billed: Mapping[str, Floats]  # status, cache_write_tokens, cache_write_1h_tokens
     headers_ns: Floats  # when the response's headers were complete
-    remark: NDArrayStr  # what was strange about a count
+    remark: Words  # what was strange about a count
     checks: Checks | None = None  # None: the run has no safety checks
     notes: list[dict[str, Any] | None] | None = None  # of scenarios and conversations, one a request
-    tenant: NDArrayStr | None = None  # on whose behalf; None: records of an earlier schema
+    tenant: Words | None = None  # on whose behalf; None: records of an earlier schema
 
 
 def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[str, int]) -> Batch:
@@ -55,37 +60,63 @@ def to_batch(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[st
     Raises KeyError and pa.ArrowException for what are no records."""
     if batch.column("outcome").null_count:
         raise pa.ArrowInvalid("requests without an outcome")
-    shift = origin_ns + _shifts(batch, clock_offsets_ns)
-    offsets, chunk_ns = _ragged(batch.column("chunk_ns"))
-    counts = np.diff(offsets)
+    shift = origin_ns + shifts(batch, clock_offsets_ns)
     told, counted, limit, lag = (_floats(batch.column(name)) for name in (
         "input_tokens", "prompt_tokens", "max_output_tokens", "lag_max_ns"))
     details = batch.column("detail").to_pylist() if "detail" in batch.schema.names else None
     checks = checks_of(details) if details is not None else None
-    chunk_tokens, known = _chunk_tokens(batch, counts)
     media = {name: _optional(batch, name) for name in MEDIA}
-    choices = _floats(batch.column("choices")).astype(np.int64) if "choices" in batch.schema.names else None
-    columns = Columns(
+    given: dict[str, Any] = {
         **{name: _instants(batch.column(name), shift) for name in _INSTANTS},
         **{name: _floats(batch.column(name)) for name in ("output_tokens", "cached_tokens", "reasoning_tokens")},
-        input_tokens=np.where(np.isnan(told) & np.isnan(media["media_bytes"]), counted, told),
-        streamed=_bools(batch.column("streamed")), chunk_offsets=offsets,
-        chunk_ns=chunk_ns - np.repeat(shift, counts),
-        chunk_tokens=chunk_tokens, chunk_tokens_known=known, choices=choices,
-        chunk_censored=_ragged(batch.column("chunk_censored"))[1].astype(bool),
-        inputs=_optional(batch, "inputs"), checks_s=checks.total_s if checks else None,
-        sound=_sound(batch, shift), images=_optional(batch, "images"), media=media,
-        first_output_ns=_instants(batch.column("first_output_ns"), shift)
+        **_chunks(batch, shift)}
+    columns = Columns(
+        **given, input_tokens=np.where(np.isnan(told) & np.isnan(media["media_bytes"]), counted, told),
+        streamed=_bools(batch.column("streamed")), inputs=_optional(batch, "inputs"),
+        checks_s=checks.total_s if checks else None, sound=_sound(batch, shift), images=_optional(batch, "images"),
+        media=media, first_output_ns=_instants(batch.column("first_output_ns"), shift)
         if "first_output_ns" in batch.schema.names else None)
-    outcome, stamp, source, finish, prompt, address = (_texts(batch.column(name)) for name in _TEXTS)
-    if choices is None:  # schema 1: a safety check of ours blocked what was never sent
-        outcome = np.where((outcome == "blocked") & np.isnan(columns.send_ns), "cancelled", outcome)
-    remark = _texts(batch.column("remark")) if "remark" in batch.schema.names else np.full(len(counts), None, object)
+    outcome, stamp, source, finish, address = (Words.of_arrow(batch.column(name)) for name in _TEXTS)
+    if columns.choices is None:  # schema 1: a safety check of ours blocked what was never sent
+        unsent = (outcome == "blocked") & np.isnan(columns.send_ns)
+        outcome = Words.of(np.where(unsent, "cancelled", np.asarray(outcome)).tolist())
+    prompt = _strings(batch.column("prompt_id"))
+    remark = (Words.of_arrow(batch.column("remark")) if "remark" in batch.schema.names
+              else Words([None], np.zeros(columns.rows, np.int8)))
     billed = {name: _optional(batch, name) for name in _BILLED}
     return Batch(columns, outcome, stamp, source, finish, prompt, address, counted, told, limit, lag, billed,
                  _instants(batch.column("headers_ns"), shift), remark, checks,
                  [scenario_of(detail) for detail in details] if details is not None else None,
-                 _texts(batch.column("tenant")) if "tenant" in batch.schema.names else None)
+                 Words.of_arrow(batch.column("tenant")) if "tenant" in batch.schema.names else None)
+
+
+def to_chunks(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[str, int]) -> tuple[Columns, Words]:
+    """Of records that `to_batch` took, the chunks and the outcome alone, from the columns CHUNKS; what else a request
+    has is not known here (NaN)."""
+    shift, unknown = origin_ns + shifts(batch, clock_offsets_ns), np.full(batch.num_rows, np.nan)
+    given = {name: _instants(batch.column(name), shift) for name in ("scheduled_ns", "send_ns")}
+    return Columns(**{**dict.fromkeys((*_INSTANTS, "input_tokens", "cached_tokens"), unknown), **given},
+                   output_tokens=_floats(batch.column("output_tokens")), streamed=np.ones(batch.num_rows, dtype=bool),
+                   **_chunks(batch, shift)), Words.of_arrow(batch.column("outcome"))
+
+
+def _chunks(batch: pa.RecordBatch, shift: Ints) -> dict[str, Any]:
+    """The chunks of each request: stamps, tokens, whether these are known, and of how many answers they are."""
+    offsets, chunk_ns = _ragged(batch.column("chunk_ns"))
+    counts = np.diff(offsets)
+    tokens, known = _chunk_tokens(batch, counts)
+    of_tokens, _ = _ragged(batch.column("chunk_tokens"))
+    of_censored, censored = _ragged(batch.column("chunk_censored"))
+    if not (np.array_equal(offsets, of_tokens) and np.array_equal(offsets, of_censored)):
+        raise pa.ArrowInvalid("lists of chunks that differ in length")
+    own = shift[0] if _same(shift) else np.repeat(shift, counts)
+    return {"chunk_offsets": offsets, "chunk_ns": chunk_ns.astype(np.int64, copy=False) - own, "chunk_tokens": tokens,
+            "chunk_tokens_known": known, "chunk_censored": censored != 0,
+            "choices": _floats(batch.column("choices")).astype(np.int64) if "choices" in batch.schema.names else None}
+
+
+def _same(values: Ints) -> bool:
+    return len(values) > 0 and bool((values == values[0]).all())
 
 
 def _chunk_tokens(batch: pa.RecordBatch, counts: Ints) -> tuple[Ints, Bools]:
@@ -100,7 +131,8 @@ def _chunk_tokens(batch: pa.RecordBatch, counts: Ints) -> tuple[Ints, Bools]:
     return tokens, (counts > 0) & (np.bincount(rows, tokens, len(counts)) == output)
 
 
-def _shifts(batch: pa.RecordBatch, clock_offsets_ns: Mapping[str, int]) -> Ints:
+def shifts(batch: pa.RecordBatch, clock_offsets_ns: Mapping[str, int]) -> Ints:
+    """Of each record, how far the clock of its worker is ahead of the master's."""
     names = batch.column("worker").dictionary_encode() if not pa.types.is_dictionary(
         batch.column("worker").type) else batch.column("worker")
     known = [clock_offsets_ns.get(name, 0) for name in names.dictionary.to_pylist()]
@@ -136,18 +168,18 @@ def _bools(column: pa.Array) -> Bools:
     return pc.fill_null(column, True).to_numpy(zero_copy_only=False).astype(bool)  # type: ignore[no-any-return]
 
 
-def _texts(column: pa.Array) -> NDArrayStr:
+def _strings(column: pa.Array) -> NDArrayStr:
     """The texts as objects; equal ones of a dictionary column are one object."""
-    if not pa.types.is_dictionary(column.type):
-        return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
-    known = np.array([*column.dictionary.to_pylist(), None], dtype=object)
-    return known[pc.fill_null(column.indices, len(known) - 1).to_numpy(zero_copy_only=False)]  # type: ignore[no-any-return]
+    if pa.types.is_dictionary(column.type):
+        return np.asarray(Words.of_arrow(column))
+    return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def _ragged(column: pa.ListArray) -> tuple[Ints, Ints]:
     offsets = column.offsets.to_numpy().astype(np.int64)
     values = column.flatten().to_numpy(zero_copy_only=False)
-    return offsets - offsets[0], values.astype(np.int64, copy=False)
+    return offsets - offsets[0], values if values.dtype.kind == "i" else values.astype(np.int64)
+
 
 STEPS = ("before", "after")
 
@@ -157,7 +189,7 @@ class Checks:
     """The checks of some requests, one row a request: seconds (NaN: none) and verdict (None: none) by step."""
 
     seconds: Mapping[str, Floats]
-    verdicts: Mapping[str, np.ndarray[Any, Any]]
+    verdicts: Mapping[str, Words]
 
     @property
     def total_s(self) -> Floats:
@@ -171,4 +203,4 @@ def checks_of(details: Sequence[str | None]) -> Checks:
     notes = [orjson.loads(detail).get(SAFE_CHECK) or {} if detail else {} for detail in details]
     return Checks(
         {step: np.array([note.get(step, {}).get("s", np.nan) for note in notes], dtype=np.float64) for step in STEPS},
-        {step: np.array([note.get(step, {}).get("verdict") for note in notes], dtype=object) for step in STEPS})
+        {step: Words.of(note.get(step, {}).get("verdict") for note in notes) for step in STEPS})

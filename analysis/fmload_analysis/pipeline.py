@@ -112,7 +112,8 @@ def _summaries(run: Run, wanted: Wanted, prices: Mapping[str, Prices],
             earlier = sent.get(server, NO_PROMPTS)
             summary = found[stage.stage] = summarize(run, stage, wanted, earlier, prices[stage.endpoint],
                                                      caches[server])
-            sent[server] = np.union1d(earlier, summary.evidence.reuse.prompts)
+            prompts = summary.evidence.reuse.prompts
+            sent[server] = np.union1d(earlier, prompts) if len(earlier) else prompts
     ordered = [found[stage.stage] for stage in run.stages if stage.stage in found]
     return ([summary for summary in ordered if summary.stage.status != "superseded"],
             [summary for summary in ordered if summary.stage.status == "superseded"])

@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from fmload.metrics.definitions import NS, of_level
 from fmload.model.stage import Stage
+from fmload_analysis.batches import no_records
 from fmload_analysis.columns import READ, to_batch
-from fmload_analysis.run import Run, no_records
+from fmload_analysis.run import Run
 from fmload_analysis.stage.windows import begun_ns, inside
 
 _FACTS = ("request_id", "endpoint", "prompt_set", "prompt_id", "worker", "address", "outcome", "error", "finish_reason",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 import yaml
 
 from fmload.base.errors import FmloadError, first_line
@@ -18,7 +18,7 @@ from fmload.base.resources import read_json_lines, read_yaml
 from fmload.config.proxies import DIRECT
 from fmload.config.schema import PriceSpec
 from fmload.config.server_identity import server_of
-from fmload.metrics.definitions import NS
+from fmload.metrics.definitions import NS, Columns, Ints
 from fmload.model import proxy_time
 from fmload.model.proxy_time import ProxyTime
 from fmload.model.stage import Stage, StageMark
@@ -27,12 +27,13 @@ from fmload.results import journal, stage_file, worker_file
 from fmload.results.counting import count_answers, silently
 from fmload.results.folder import Results
 from fmload.results.worker_file import WorkerFacts
-from fmload_analysis.columns import READ, Batch, to_batch
+from fmload_analysis.batches import made, opened
+from fmload_analysis.columns import CHUNKS, READ, Batch, shifts, to_batch, to_chunks
+from fmload_analysis.words import Words
 
-_ANEW = "move the folder records/ away: it is made anew from journal/; else take the file from a copy"
 _SPOILT = "it was cut off or edited: take it from a copy; the records of the folder are as they were"
 DEGRADED = "endpoint_degraded"
-BATCH_ROWS = 4_096  # with 200 chunks a request: 0.8 M chunks, some 15 MB a copy
+BATCH_ROWS = 4_096
 
 
 # What later requests repeat, by source, where the run file does not say.
@@ -110,7 +111,7 @@ class Run:
 
     def count(self, stage: Stage) -> int:
         """How many records the stage has."""
-        return sum(int(_parquet(path).metadata.num_rows) for path in self._files(stage))
+        return sum(int(opened(path).metadata.num_rows) for path in self._files(stage))
 
     def _files(self, stage: Stage) -> list[Path]:
         return _records(self.results, stage)
@@ -118,7 +119,7 @@ class Run:
     def columns(self, stage: Stage, names: list[str]) -> Iterator[pa.RecordBatch]:
         """Some columns of a stage's records as they are stored."""
         for path in self._files(stage):
-            with _parquet(path) as file:
+            with opened(path) as file:
                 yield from file.iter_batches(BATCH_ROWS, columns=names)
 
     def _noted(self, stage: Stage) -> bool:
@@ -134,25 +135,23 @@ class Run:
         return str(entry["answers"]) if entry.get("answers") else told
 
     def batches(self, stage: Stage) -> Iterator[Batch]:
-        """The records of a stage, `BATCH_ROWS` at a time, in the order in which they are stored."""
+        """The records of a stage in the order in which they are stored."""
         columns = [*READ, "detail"] if self._noted(stage) else READ
-        offsets = {name: worker.offset_ns for name, worker in self.workers.items()}
-        for path in self._files(stage):
-            with _parquet(path) as file:
-                for batch in file.iter_batches(BATCH_ROWS, columns=columns):
-                    yield _batch(path, batch, stage, offsets)
+        return made(self._files(stage), columns,
+                    lambda batch: to_batch(batch, stage.window_start_ns, self._offsets_ns))
 
+    def chunks(self, stage: Stage) -> Iterator[tuple[Columns, Words]]:
+        """The same, but chunks and outcomes alone."""
+        return made(self._files(stage), CHUNKS,
+                    lambda batch: to_chunks(batch, stage.window_start_ns, self._offsets_ns))
 
-def _batch(path: Path, batch: pa.RecordBatch, stage: Stage, offsets: Mapping[str, int]) -> Batch:
-    try:
-        return to_batch(batch, stage.window_start_ns, offsets)
-    except (KeyError, pa.ArrowException) as error:
-        raise no_records(path, error) from error
+    def clocks_ns(self, batch: pa.RecordBatch) -> Ints:
+        """Of each record, by how much the clock of its worker is ahead of the master's."""
+        return shifts(batch, self._offsets_ns)
 
-
-def no_records(path: Path, error: Exception) -> FmloadError:
-    """The message for Parquet files without the columns of records, or with others in their place."""
-    return FmloadError(f"{path} does not hold records: {first_line(error)}", hint=_ANEW)
+    @property
+    def _offsets_ns(self) -> dict[str, int]:
+        return {name: worker.offset_ns for name, worker in self.workers.items()}
 
 
 def _degraded(stage: Stage, events: Sequence[Mapping[str, Any]]) -> Stage:
@@ -210,24 +209,27 @@ def _closed(stage: Stage, results: Results, workers: Mapping[str, WorkerFacts]) 
     if stage.status != "running" and not (stage.status == "interrupted" and stage.window_start_ns
                                           and not stage.window_end_ns):
         return stage
-    ends = [end - (workers[name].offset_ns if name in workers else 0)
-            for path in _records(results, stage)
-            for name, end in zip(*_parquet(path).read(["worker", "end_ns"]).to_pydict().values(), strict=True) if end]
-    end_ns = stage.window_end_ns or (max([*ends, stage.window_start_ns]) if stage.window_start_ns else 0)
+    end_ns = stage.window_end_ns or (max(_last_end_ns(results, stage, workers), stage.window_start_ns)
+                                     if stage.window_start_ns else 0)
     told = StageMark("interrupted", end_ns, None, "the run was killed in this stage, or goes on")
     return replace(stage, status="interrupted", marks=[*stage.marks, told], window_end_ns=end_ns,
                    window_closed=stage.window_closed or "interrupted")
 
 
+def _last_end_ns(results: Results, stage: Stage, workers: Mapping[str, WorkerFacts]) -> int:
+    """When the last of the stage's requests ended, on the master's clock; 0 when none did."""
+    last, offsets = 0, {name: worker.offset_ns for name, worker in workers.items()}
+    for path in _records(results, stage):
+        with opened(path) as file:
+            for batch in file.iter_batches(BATCH_ROWS, columns=["worker", "end_ns"]):
+                ended = batch.filter(pc.not_equal(batch.column("end_ns"), 0))
+                if ended.num_rows:
+                    last = max(last, int((ended.column("end_ns").to_numpy() - shifts(ended, offsets)).max()))
+    return last
+
+
 def _records(results: Results, stage: Stage) -> list[Path]:
     return sorted(results.records.glob(f"stage-{stage.stage:04d}*.parquet"))
-
-
-def _parquet(path: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise FmloadError(f"{path} cannot be read: {error}", hint=_ANEW) from error
 
 
 def _compact_if_needed(results: Results) -> None:

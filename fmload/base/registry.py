@@ -53,6 +53,11 @@ class Registry:
             found[name] = (*found.get(name, ()), entry)
         return found
 
+    def _of(self, name: str) -> tuple[Entry, ...]:
+        """All that claim one name, our own first."""
+        own = (Entry(self._table[name]),) if name in self._table else ()
+        return (*own, *(entry for other, entry in _plugins(self.group, tuple(sys.path)) if other == name))
+
     def own(self) -> list[str]:
         """The names that are in the table itself, in its order."""
         return list(self._table)
@@ -74,7 +79,7 @@ class Registry:
     def load(self, name: str) -> Any:
         """The object registered under `name`. Raises FmloadError with a suggestion when there is none, and with the
         name of the distribution when one of another distribution cannot be used or claims a name that is taken."""
-        entries = self._all().get(name)
+        entries = self._of(name)
         if not entries:
             raise FmloadError(f"unknown {self.kind} '{name}'{did_you_mean(name, self.names())}",
                               hint=f"known: {', '.join(self.names())}")
@@ -86,14 +91,14 @@ class Registry:
     def use(self, name: str, *arguments: Any, gives: type | None = None) -> Any:
         """Call what is registered under `name`. Raises FmloadError where that of another distribution fails, or gives
         neither None nor what it should, `gives`."""
-        given, distribution = self.guarded(name, self.load(name))(*arguments), self._all()[name][0].distribution
+        given, distribution = self.guarded(name, self.load(name))(*arguments), self._of(name)[0].distribution
         if distribution and gives is not None and not isinstance(given, gives | None):
             raise self._refused(name, distribution, f"gave {given!r:.80}: neither a {gives.__name__} nor None")
         return given
 
     def guarded(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """A function of the entry `name`. What it raises becomes a FmloadError where it is another distribution's."""
-        distribution = self._all()[name][0].distribution
+        distribution = self._of(name)[0].distribution
         if not distribution:
             return function
 

@@ -229,6 +229,18 @@ def _frames(results: Results, done: Compaction) -> Iterator[bytes]:
 Row = Record | dict[str, Any]
 
 
+_STAMPS = "chunk_ns.list.element"
+
+
+def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A Parquet file to be filled. Stamps of chunks, which are most of a run, are stored as differences: as small as by
+    a dictionary and zstd, and read and written in less than half the time."""
+    names = [f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name for field in schema]
+    return pq.ParquetWriter(path, schema, compression={name: "NONE" if name == _STAMPS else "ZSTD" for name in names},
+                            use_dictionary=[name for name in names if name != _STAMPS],
+                            column_encoding={_STAMPS: "DELTA_BINARY_PACKED"} if _STAMPS in names else None)
+
+
 class _Files:
     """Parquet files in the making, rows buffered over all of them up to a bound; named when the block ends well.
 
@@ -258,7 +270,7 @@ class _Files:
             tables = self._tables(self._schemas[path], rows)
             if path not in self._writers:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._writers[path] = pq.ParquetWriter(_part(path), self._schemas[path], compression="zstd")
+                self._writers[path] = writer(_part(path), self._schemas[path])
             for table in tables:
                 self._writers[path].write_table(table)
         self._rows.clear()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -34,6 +34,7 @@ class Interval:
     confidence: float = CONFIDENCE
 
 
+@lru_cache(maxsize=4096)  # the same of every metric of a stage
 def binomial_ranks(n: int, p: float, confidence: float = CONFIDENCE) -> tuple[int, int]:
     """Ranks l < u with P(B < l) ≤ α/2 and P(B ≥ u) ≤ α/2 for B ~ Binomial(n, p): between the l-th and the u-th of n
     ascending independent values lies their p-quantile, whatever their distribution. 0 and n + 1 are beyond them."""

@@ -24,12 +24,12 @@ class RankTest:
 
 def mann_whitney(a: ArrayLike, b: ArrayLike) -> RankTest | None:
     """Whether b tends to be larger or smaller than a. None when either has fewer than eight values."""
-    first, second = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    first, second = np.sort(np.asarray(a, dtype=float)), np.sort(np.asarray(b, dtype=float))
     n, m = len(first), len(second)
     if n < 8 or m < 8:
         return None
-    ranks, ties = _ranks(np.concatenate([first, second]))
-    u = float(ranks[n:].sum()) - m * (m + 1) / 2
+    u = sum(int(np.searchsorted(first, second, side).sum()) for side in ("left", "right")) / 2  # type: ignore[call-overload]
+    ties = _ties(np.concatenate([first, second]))
     total = n + m
     variance = n * m / 12 * ((total + 1) - ties / (total * (total - 1)))
     if variance <= 0:
@@ -38,13 +38,14 @@ def mann_whitney(a: ArrayLike, b: ArrayLike) -> RankTest | None:
     return RankTest(math.erfc(z / math.sqrt(2)), u / (n * m))
 
 
-def _ranks(values: Floats) -> tuple[Floats, float]:
-    """Mean ranks from 1, and Σ(t³ − t) over the groups of equal values."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    mean_rank = ends - (counts - 1) / 2
-    sizes = counts.astype(float)
-    return mean_rank[inverse], float((sizes**3 - sizes).sum())
+def _ties(values: Floats) -> float:
+    """Σ(t³ − t) over the groups of equal values, as which values that are none count, too; sorts them."""
+    values.sort()
+    same = np.zeros(len(values) + 1, dtype=bool)
+    same[1:-1] = (values[1:] == values[:-1]) | np.isnan(values[:-1])
+    edges = np.flatnonzero(same[1:] != same[:-1])
+    sizes = (edges[1::2] - edges[::2] + 1).astype(float)
+    return float((sizes**3 - sizes).sum())
 
 
 @dataclass(frozen=True, slots=True)

@@ -329,3 +329,29 @@ def test_a_real_report_keeps_its_contrast(whole: list[Section], opened: Open, sc
     page = opened([section for section in whole if section.id in ("result", "objectives", "errors", "configuration")])
     page.evaluate("scheme => document.documentElement.dataset.theme = scheme", scheme)
     assert page.evaluate(CONTRAST) == []
+
+
+def thousand() -> Table:
+    return Table([Column("name", numeric=False), Column("v")],
+                 [[Cell(f"n{k} {HOSTILE}", title=HOSTILE, mark="bad" if k == 999 else None), Cell(f"{k}", 1000.0 - k)]
+                  for k in range(1000)])
+
+
+@pytest.mark.parametrize("wanted", ["button", "filter", "sort"])
+def test_rows_of_a_long_table_come_when_they_are_wanted(opened: Open, watched: Watched, wanted: str) -> None:
+    page = opened([Section("stages", "Stages", [thousand()])])
+    rows = page.locator("#stages tbody tr")
+    expect(rows).to_have_count(50)
+    if wanted == "button":
+        page.get_by_role("button", name="Show all 1000 rows").click()
+    elif wanted == "filter":
+        page.get_by_label("Filter the rows").fill("n999")
+        expect(page.locator("#stages .shown")).to_have_text("1 of 1000 rows")
+        expect(page.locator("#stages tbody tr:visible")).to_contain_text("✗ n999")
+    else:
+        page.locator("#stages th").nth(1).click()
+        assert page.locator("#stages td:nth-child(2)").first.inner_text() == "999"
+    expect(rows).to_have_count(1000)
+    expect(page.locator("#stages .more")).to_have_count(0)
+    assert page.locator("#stages img, #stages tbody script").count() == 0
+    assert watched.errors == []

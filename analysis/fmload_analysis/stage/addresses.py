@@ -51,7 +51,7 @@ def by_address(table: Mapping[str, Any], requests: Requests, window: int, endpoi
     `window` is in nanoseconds. A request that was never sent has no address, and is not in here.
     """
     asked = [str(split_url(url)[0]) for url in endpoint.urls]
-    seen = sorted({address for address in table["address"].tolist() if address})
+    seen = sorted(address for address in table["address"].counted() if address)
     addresses = list(dict.fromkeys([*asked, *seen]))
     if len(addresses) < 2:
         return ()
@@ -63,7 +63,7 @@ def _summary(address: str, table: Mapping[str, Any], requests: Requests, sent: B
              wanted: Wanted) -> AddressSummary:
     here = table["address"] == address
     mine, good = sent & here, requests.succeeded & here
-    counted = mine & ~np.isin(requests.outcome, NEITHER)
+    counted = mine & ~requests.outcome.isin(NEITHER)
     failed = int((counted & (requests.outcome != "ok")).sum())
     latency = requests.metrics["ttft"] if (table["streamed"] & requests.succeeded).any() else requests.metrics["e2e"]
     own, others = finite(latency, good), finite(latency, requests.succeeded & ~here)

@@ -130,18 +130,19 @@ def _possible(table: Mapping[str, Any], texts: Texts, served: bool, cache: Possi
     of tenants that have their own."""
     found = np.full(len(table["outcome"]), np.nan)
     tokens, held = table["server_input_tokens"], dict[int, float]()
-    order = np.flatnonzero(np.isfinite(table["sent"]))
-    for row in order[np.argsort(table["sent"][order], kind="stable")].tolist():
-        text, session = texts.get(int(table["prompt"][row])), int(table["session"][row])
+    sent, prompts, sessions, tenants = (table[name] for name in ("sent", "prompt", "session", "tenant"))
+    order = np.flatnonzero(np.isfinite(sent))
+    for row in order[np.argsort(sent[order], kind="stable")].tolist():
+        text, session = texts.get(int(prompts[row])), int(sessions[row])
         before = held.get(session, 0.0) if session else 0.0
         if text is not None and not cache.full:
-            found_there = cache.found(text, models.get(table["tenant"][row], ""))
+            found_there = cache.found(text, models.get(tenants.at(row), ""))
             before = max(before, tokens[row] * found_there / max(1, len(text)))
-        again = text is None and int(table["prompt"][row]) in cache.asked  # with the same answers, or with others
+        again = text is None and int(prompts[row]) in cache.asked  # with the same answers, or with others
         if text is not None or (served and session in held and not again):
             found[row] = np.nan if cache.full else _whole_blocks(before, tokens[row])
         if text is None:
-            cache.asked.add(int(table["prompt"][row]))
+            cache.asked.add(int(prompts[row]))
         if served and session and np.isfinite(tokens[row]):
             held[session] = tokens[row]
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,10 @@ from fmload.statistics.steady_state import Drift, drift, warmed_up_at
 from fmload_analysis.stage.reuse import Reuse, reuse_of
 from fmload_analysis.stage.stats import finite, nearest_rank
 from fmload_analysis.stage.streams import Stall, lock_step
+from fmload_analysis.stage.table import Table
 from fmload_analysis.stage.timeline import Requests
 from fmload_analysis.stage.windows import at_edges, inside
+from fmload_analysis.words import Words
 
 LATE_S = 0.01
 TEMPLATE_PROMPTS = 10  # different ones of which another tokenizer would not make so many more tokens each
@@ -100,7 +102,7 @@ def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, ch
         drift=drift(table["begun"][good], e2e[good], window / 2),
         warmed_up_s=_warmed_up_s(table["begun"][good] / NS, e2e[good]),
         reuse=reuse_of(table, requests.in_window, earlier_prompts),
-        **_shape_of_streams(table, good), **_token_counts(table, good), **_told_counts(table, good),
+        **_summed(_shape_of_streams, table, good), **_token_counts(table, good), **_told_counts(table, good),
         finish_reasons=_counted(table["finish_reason"][requests.in_window]),
         no_reason=_without_a_reason(table["finish_reason"][good]),
         turned_away=int((requests.in_window & ((table["outcome"] == "throttled") | (
@@ -117,7 +119,8 @@ _LENGTH = ("length", "limit", "max_tokens", "max_output_tokens", "model_length",
 def _told_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
     """What the server told of its answers, against what came."""
     made, chunks, source = table["output_tokens"][good], table["chunks"][good], table["tokens_source"][good]
-    ended = np.array([str(reason).lower() in _LENGTH for reason in table["finish_reason"][good].tolist()], dtype=bool)
+    reasons = table["finish_reason"][good]
+    ended = reasons.isin([reason for reason in reasons.names if str(reason).lower() in _LENGTH])
     several = table["streamed"][good] & (chunks > 1)
     decode_s = (table["e2e"] - table["ttft"])[good]
     length, asked = table["tokens_of_choice"][good], table["max_output_tokens"][good]
@@ -135,18 +138,30 @@ def _told_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
                 "decode_s_per_token": ratio(float(np.nansum(decode_s[several])), tokens)}
 
 
-def _counted(values: np.ndarray[Any, Any]) -> dict[str, int]:
-    return dict(Counter(value for value in values.tolist() if value))
+def _counted(values: Words) -> dict[str, int]:
+    return {value: count for value, count in values.counted().items() if value}
 
 
-def _without_a_reason(reasons: np.ndarray[Any, Any]) -> int:
-    told = sum(bool(reason) for reason in reasons.tolist())
+def _without_a_reason(reasons: Words) -> int:
+    told = sum(_counted(reasons).values())
     return len(reasons) - told if told else 0
 
 
 def _warmed_up_s(begun_s: Floats, values: Floats) -> float | None:
     kept = ~np.isnan(values)
     return warmed_up_at(begun_s[kept], values[kept])
+
+
+def _summed(counts: Callable[[Mapping[str, Any], Bools], dict[str, int]], table: Mapping[str, Any],
+            good: Bools) -> dict[str, int]:
+    """Counts of some of the requests, added up over the blocks of a large table."""
+    found: Counter[str] = Counter()
+    begin = 0
+    for block in table.blocks() if isinstance(table, Table) else (table,):
+        end = begin + len(block["sent"])
+        found.update(counts(block, good[begin:end]))
+        begin = end
+    return dict(found)
 
 
 def _shape_of_streams(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fmload_analysis.run import BATCH_ROWS, Run
@@ -28,17 +30,17 @@ def failures(run: Run) -> list[FailureGroup]:
     """All failures of the run, the client's own among them (not what it cancelled), warm-up and drain included, the
     most frequent first."""
     counted: Counter[tuple[str, str, int | None, str | None]] = Counter()
+    no_failures = pa.array(["ok", "cancelled"])  # what the client gave up did not fail
     for path in sorted(run.results.records.glob("*.parquet")):
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=["endpoint", "outcome", "status", "error"]):
-                _count(counted, zip(*(batch.column(name).to_pylist() for name in batch.schema.names), strict=True))
+                failed = batch.filter(pc.invert(pc.is_in(batch.column("outcome").cast("string"), no_failures)))
+                _count(counted, zip(*(failed.column(name).to_pylist() for name in failed.schema.names), strict=True))
     return [FailureGroup(*kind, count) for kind, count in counted.most_common()]
 
 
 def _count(counted: Counter[tuple[str, str, int | None, str | None]], rows: zip[tuple[str, str, int, str]]) -> None:
     for endpoint, outcome, status, error in rows:
-        if outcome in ("ok", "cancelled"):  # what the client gave up did not fail
-            continue
         kind = (endpoint, outcome, status, error[:LONGEST] if error else None)
         known = kind in counted or len(counted) < MOST_KINDS
         counted[kind if known else (endpoint, outcome, status, None)] += 1

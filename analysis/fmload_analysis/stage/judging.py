@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fmload.base.units import DURATIONS
 from fmload.config.objectives import Objective
-from fmload.metrics.definitions import Floats
+from fmload.metrics.definitions import Floats, Ints
 from fmload.model.verdict import Judged
 from fmload.statistics import intervals
 from fmload.statistics.intervals import CONFIDENCE
@@ -25,8 +26,7 @@ def judged(objectives: Iterable[Objective], requests: Requests, table: Mapping[s
 
     `table` has of each token objective the gaps `above` its limit and `gaps` in all, one value a request.
     """
-    order = np.argsort(requests.begun_s, kind="stable")
-    order = order[requests.in_window[order] & (requests.ok | requests.failed)[order]]
+    order = _order(requests)
     found = {}
     for objective in objectives:
         if objective.name == "error_rate":
@@ -37,7 +37,8 @@ def judged(objectives: Iterable[Objective], requests: Requests, table: Mapping[s
             found[objective.name] = of_samples(
                 objective, (known, np.ones(len(known), dtype=np.int64), np.arange(len(known))), CONFIDENCE)
         elif objective.level == "token" and objective.percentile is not None:
-            found[objective.name] = _of_gaps(objective, requests, table, order, tokens[objective.metric])
+            found[objective.name] = _of_gaps(objective, _gaps(objective, requests, table, order), len(order),
+                                             tokens[objective.metric])
     return found
 
 
@@ -55,24 +56,65 @@ def _values(objective: Objective, requests: Requests) -> Floats:
     return np.where(requests.failed, lost, np.where(requests.ok, requests.metrics[objective.metric], np.nan))
 
 
-def _of_gaps(objective: Objective, requests: Requests, table: Mapping[str, Any], order: np.ndarray[Any, Any],
-             samples: Samples) -> Judged:
-    """A percentile of gaps by the share of them above its limit; each failed request is one gap of +∞."""
-    lost = requests.failed[order].astype(np.float64)
-    above = np.where(requests.ok[order], table[above_of(objective)][order], 0) + lost
-    gaps = np.where(requests.ok[order], table[gaps_of(objective)][order], 0) + lost
+@dataclass(frozen=True, slots=True)
+class _Gaps:
+    """The gaps that an objective is about, n in all; each failed request is one gap of +∞, and above the limit."""
+
+    objective: Objective
+    n: int
+    above: int
+    effect: float
+
+    @property
+    def share(self) -> float:
+        return (self.objective.percentile or 0.0) / 100
+
+    @property
+    def ranks(self) -> tuple[float, float, float]:
+        """Of the percentile, and of its lower and upper bound."""
+        worth = max(1, int(self.n / self.effect))
+        low, high = intervals.binomial_ranks(worth, self.share, 2 * CONFIDENCE - 1)
+        return self.share * self.n, low * self.n / worth, high * self.n / worth
+
+
+def _gaps(objective: Objective, requests: Requests, table: Mapping[str, Any], order: Ints) -> _Gaps | None:
+    """None without a gap."""
+    ok, lost = requests.ok[order], requests.failed[order].astype(np.float64)
+    above = np.where(ok, table[above_of(objective)][order], 0) + lost
+    gaps = np.where(ok, table[gaps_of(objective)][order], 0) + lost
     n = int(gaps.sum())
     if not n:
+        return None
+    k = int(above.sum())
+    return _Gaps(objective, n, k, intervals.design_effect(above - k / n * gaps, n * k / n * (1 - k / n)))
+
+
+def ranks_of(objectives: Iterable[Objective], requests: Requests, table: Mapping[str, Any]) -> dict[str, list[float]]:
+    """By metric, the ranks among its gaps that `judged` will ask for."""
+    found: dict[str, list[float]] = {}
+    for objective in token_objectives(objectives):
+        if (gaps := _gaps(objective, requests, table, _order(requests))) is not None:
+            found.setdefault(objective.metric, []).extend(gaps.ranks)
+    return found
+
+
+def _of_gaps(objective: Objective, gaps: _Gaps | None, requests: int, samples: Samples) -> Judged:
+    """A percentile of gaps by the share of them above its limit."""
+    if gaps is None:
         return Judged(objective.name, objective.limit, "unclear")
-    p, k = (objective.percentile or 0.0) / 100, int(above.sum())
-    effect = intervals.design_effect(above - k / n * gaps, n * k / n * (1 - k / n))
+    p, k, n, effect = gaps.share, gaps.above, gaps.n, gaps.effect
     keeps, breaks = intervals.share_above(k, n, 1 - p, effect)
     result = "meets" if keeps <= 1 - CONFIDENCE else "fails" if breaks <= 1 - CONFIDENCE else "unclear"
     more = None if result != "unclear" else intervals.more_for_share(k, n, 1 - p, effect, 1 - CONFIDENCE)
-    worth = max(1, int(n / effect))
-    low, high = (rank * n / worth for rank in intervals.binomial_ranks(worth, p, 2 * CONFIDENCE - 1))
-    return Judged(objective.name, objective.limit, result, samples.at_rank(p * n), samples.at_rank(low),  # type: ignore[arg-type]
-                  samples.at_rank(high), n, effect, None if more is None else int(np.ceil(more * len(order) / n)))
+    at, low, high = (samples.at_rank(rank) for rank in gaps.ranks)
+    return Judged(objective.name, objective.limit, result, at, low, high, n, effect,  # type: ignore[arg-type]
+                  None if more is None else int(np.ceil(more * requests / n)))
+
+
+def _order(requests: Requests) -> Ints:
+    """The requests of the window that count, in order of start."""
+    order = np.argsort(requests.begun_s, kind="stable")
+    return order[requests.in_window[order] & (requests.ok | requests.failed)[order]]
 
 
 def above_of(objective: Objective) -> str:

@@ -38,7 +38,7 @@ class OutputLengths:
 def output_lengths(table: Mapping[str, Any], good: Bools, exact: bool) -> OutputLengths | None:
     """What was asked against what came; None when no request that counts asked for a length."""
     asked, got = table["max_output_tokens"][good], table["tokens_of_choice"][good]
-    kept = (asked > 0) & ~np.isnan(got) & np.isin(table["tokens_source"][good], ("server", "tokenizer"))
+    kept = (asked > 0) & ~np.isnan(got) & table["tokens_source"][good].isin(("server", "tokenizer"))
     if not kept.any():
         return None
     asked, got = asked[kept], got[kept]

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,10 +32,10 @@ def own_times_s(run: Run, stage: Stage) -> dict[str, float]:
 
 def _details(run: Run, stage: Stage) -> Iterator[Mapping[str, Any]]:
     left = MOST_REQUESTS
-    offsets = {name: worker.clock_offset_ns for name, worker in run.workers.items()}
     for batch in run.columns(stage, ["worker", "outcome", "send_ns", "detail"]):
-        sent_ns = np.array([int(sent or 0) - (offsets.get(str(worker)) or 0) for worker, sent in zip(
-            batch.column("worker").to_pylist(), batch.column("send_ns").to_pylist(), strict=True)], dtype=np.int64)
+        if batch.column("detail").null_count == batch.num_rows:
+            continue
+        sent_ns = pc.fill_null(batch.column("send_ns"), 0).to_numpy(zero_copy_only=False) - run.clocks_ns(batch)
         inside = (sent_ns >= stage.window_start_ns) & (sent_ns < stage.window_start_ns + stage.window_ns)
         kept = batch.filter(pc.and_(pc.and_(pc.equal(batch.column("outcome").cast("string"), "ok"),
                                             pc.is_valid(batch.column("detail"))), pa.array(inside)))

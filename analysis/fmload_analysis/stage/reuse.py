@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from fmload.metrics.definitions import Bools, Ints
 
+MOST_ROWS = 1_000_000  # of which prompts are looked up at a time
 NO_PROMPTS: Ints = np.array([], dtype=np.int64)
 
 
@@ -40,15 +41,38 @@ class Reuse:
 
 
 def reuse_of(table: Mapping[str, Any], in_window: Bools, earlier: Ints) -> Reuse:
-    """`earlier`: the prompts, hashed, that earlier stages sent to the same server."""
-    sent = np.flatnonzero(np.isfinite(table["sent"]))
-    sent = sent[np.argsort(table["sent"][sent], kind="stable")]
-    prompts, first = np.unique(table["prompt"][sent], return_index=True)
-    again = np.ones(len(sent), dtype=bool)
-    again[first] = False
-    counted = in_window[sent]
-    before = ~again & np.isin(table["prompt"][sent], earlier)
-    cached = table["cached_tokens"][sent][counted & (again | before)]
+    """`earlier`: the prompts, hashed, that earlier stages sent to the same server, in ascending order."""
+    hashed, sent_ns = table["prompt"], table["sent"]
+    sent = np.isfinite(sent_ns)
+    again, before = np.zeros(len(hashed), dtype=bool), np.zeros(len(hashed), dtype=bool)
+    prompts = []
+    for rows in _parts(hashed, sent):
+        order = rows[np.argsort(sent_ns[rows], kind="stable")]
+        found, first = np.unique(hashed[order], return_index=True)
+        repeated = np.ones(len(order), dtype=bool)
+        repeated[first] = False
+        again[order], before[order] = repeated, ~repeated & _among(hashed[order], earlier)
+        prompts.append(found)
+    counted = in_window & sent
+    cached = table["cached_tokens"][counted & (again | before)]
     told = cached[~np.isnan(cached)]
     return Reuse(int(counted.sum()), int((counted & again).sum()), int((counted & before).sum()),
-                 int((told > 0).sum()) if len(told) else None, prompts)
+                 int((told > 0).sum()) if len(told) else None, np.concatenate(prompts) if prompts else NO_PROMPTS)
+
+
+def _parts(hashed: Ints, sent: Bools) -> Iterator[Ints]:
+    """The rows that were sent, by the leading bits of their hash in ascending order: so many at a time that what is
+    made of them stays small."""
+    if len(hashed) <= MOST_ROWS:
+        yield np.flatnonzero(sent)
+        return
+    leading = (hashed >> 60).astype(np.int8)
+    for part in range(-8, 8):
+        yield np.flatnonzero(sent & (leading == part))
+
+
+def _among(hashed: Ints, earlier: Ints) -> Bools:
+    if not len(earlier):
+        return np.zeros(len(hashed), dtype=bool)
+    found: Bools = earlier[np.minimum(np.searchsorted(earlier, hashed), len(earlier) - 1)] == hashed
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from fmload_analysis.columns import STEPS, Checks
 from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests
 from fmload_analysis.stage.timeline import Requests
 from fmload_analysis.stage.windows import overlap_ns
+from fmload_analysis.words import Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class SafeChecks:
     under_check: float
 
 
-def rows_of(checks: Checks | None, rows: int) -> dict[str, np.ndarray[Any, Any]]:
+def rows_of(checks: Checks | None, rows: int) -> dict[str, Any]:
     """Columns of a stage's table."""
     checks = checks or Checks({step: np.full(rows, np.nan) for step in STEPS},
-                              {step: np.full(rows, None, dtype=object) for step in STEPS})
+                              {step: Words([None], np.zeros(rows, np.int8)) for step in STEPS})
     return {**{f"check_{step}": checks.seconds[step] for step in STEPS},
             **{f"verdict_{step}": checks.verdicts[step] for step in STEPS}}
 
@@ -56,7 +56,7 @@ def _step(table: Mapping[str, Any], requests: Requests, step: str, wanted: Wante
     checked = requests.in_window & ~np.isnan(seconds)
     if not (~np.isnan(seconds)).any():
         return None
-    counted = Counter(verdicts[checked].tolist())
+    counted = verdicts[checked].counted()
     ended = checked & (verdicts != "stopped")
     return Step(of_requests(np.sort(seconds[ended]), 0, wanted), int(checked.sum()), counted["unsafe"],
                 counted["failed"])

@@ -12,6 +12,7 @@ from fmload.metrics.definitions import Bools, Floats
 from fmload.model.outcome import NEITHER
 from fmload.pricing.resolve import Pricing
 from fmload.pricing.spend import Billed, billed, usd_of, without_cache
+from fmload_analysis.stage.table import Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Spend:
 def spend_of(table: Mapping[str, Any], completed: Bools, prices: Prices) -> Spend:
     """The spend of a stage, of the columns of its requests; `completed` are those that ended well in the window."""
     outcome = table["outcome"]
-    cancelled, ok = np.isin(outcome, NEITHER), outcome == "ok"
+    cancelled, ok = outcome.isin(NEITHER), outcome == "ok"
     failed = ~ok & ~cancelled
     counts = billed_of(table)
     lost = _sum(counts.tokens_out, failed), _sum(counts.tokens_out, cancelled)
@@ -74,9 +75,9 @@ def spend_of_all(table: Mapping[str, Any], completed: Bools, prices: Prices) -> 
     if not prices.of_tenants:
         return spend_of(table, completed, prices)
     whose = table["tenant"]
-    parts = [spend_of({name: values[mine] for name, values in table.items()}, completed[mine], prices.of(tenant))
-             for tenant in (None, *sorted({each for each in whose.tolist() if each is not None}))
-             if (mine := np.array([each == tenant for each in whose], dtype=bool)).any()]
+    parts = [spend_of(Part(table, mine), completed[mine], prices.of(tenant))
+             for tenant in (None, *sorted(each for each in whose.counted() if each is not None))
+             if (mine := whose == tenant).any()]
     uncached = [part.uncached for part in parts if part.uncached is not None]
     sums = {name: sum(getattr(part, name) for part in parts) for name in _SUMS}
     return Spend(**sums, uncached=sum(uncached) if len(uncached) == len(parts) and parts else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from fmload.statistics.intervals import Interval, binomial_ranks
 PERCENTILES = (50.0, 90.0, 95.0, 99.0)
 
 
+@lru_cache(maxsize=4096)  # the same of every metric of a stage
 def rank_of(percentile: float, n: float) -> int:
     """The 1-based nearest rank, ⌈p/100 · n⌉, free of binary rounding."""
     return max(1, math.ceil(Fraction(str(percentile)) / 100 * Fraction(n)))

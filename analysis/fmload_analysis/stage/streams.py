@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,13 @@ import numpy as np
 
 from fmload.metrics.definitions import NS, Bools, Columns, Floats, Ints
 from fmload_analysis.stage.stats import nearest_rank
-from fmload_analysis.stage.timeline import Requests
+from fmload_analysis.stage.timeline import BEYOND_S, Requests
 
 BIN_NS = 50_000_000  # the grain in which stalls are looked for
 STALL_S = 0.5  # a shorter silence of all streams is none
 STALL_GAPS = 10.0  # and none is shorter than so many median gaps between chunks
+_BINS_A_SECOND = 1_000_000_000 // BIN_NS
+_BEYOND_NS = (BEYOND_S + 1) * 1_000_000_000
 LIKE_OTHERS = 1.2  # p95 of the other requests' TTFT: who waited longer through a silence did not wait for a prompt
 LEAST_USERS = 4
 LEAST_ROUNDS = 5  # requests a user, before lock-step is looked for
@@ -45,10 +48,40 @@ def earliest_first_ns(columns: Columns, headers_ns: Floats) -> Floats:
     return np.where(first_late(columns), np.fmin(begun, columns.first_token_ns), columns.first_token_ns)
 
 
-def arrivals(chunk_ns: Ints, window_ns: int) -> Ints:
-    """Chunks by bins of BIN_NS of the window."""
-    inside = chunk_ns[(chunk_ns >= 0) & (chunk_ns < window_ns)]
-    return np.bincount(inside // BIN_NS, minlength=bins_of(window_ns))
+class Arrivals:
+    """When chunks came: how many in each bin of BIN_NS of the window, and how many tokens in each second."""
+
+    def __init__(self, window_ns: int) -> None:
+        self.window_ns = window_ns
+        self.came = np.zeros(bins_of(window_ns), dtype=np.int64)
+        self.tokens_by_second: defaultdict[int, float] = defaultdict(float)
+
+    def take(self, chunk_ns: Ints, tokens: Ints, ones: bool) -> None:
+        """More chunks, in any order; `ones`: each holds one token."""
+        if len(chunk_ns) and (chunk_ns.min() < -_BEYOND_NS or chunk_ns.max() >= self.window_ns + _BEYOND_NS):
+            near = (chunk_ns >= -_BEYOND_NS) & (chunk_ns < self.window_ns + _BEYOND_NS)  # no plot reaches farther
+            chunk_ns, tokens = chunk_ns[near], tokens[near]
+        if not len(chunk_ns):
+            return
+        bins = chunk_ns // BIN_NS
+        first_s = int(bins.min()) // _BINS_A_SECOND
+        bins -= first_s * _BINS_A_SECOND
+        counts = np.bincount(bins)
+        self._count(counts, first_s * _BINS_A_SECOND, chunk_ns)
+        sums = counts if ones else np.bincount(bins, weights=tokens)
+        by_second = np.add.reduceat(sums, np.arange(0, len(sums), _BINS_A_SECOND))
+        for second, total in enumerate(by_second.tolist(), first_s):
+            if total:
+                self.tokens_by_second[second] += total
+
+    def _count(self, counts: Ints, first: int, chunk_ns: Ints) -> None:
+        """A chunk that came in the last bin, yet after the window's end, does not count."""
+        low, high = max(first, 0), min(first + len(counts), len(self.came))
+        if low >= high:
+            return
+        self.came[low:high] += counts[low - first:high - first]
+        if high == len(self.came):
+            self.came[-1] -= int(((chunk_ns >= self.window_ns) & (chunk_ns < high * BIN_NS)).sum())
 
 
 def bins_of(window_ns: int) -> int:

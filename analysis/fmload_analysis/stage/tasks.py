@@ -13,6 +13,7 @@ from fmload_analysis.stage.contexts import class_name, context_class
 from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests
 from fmload_analysis.stage.stats import finite
 from fmload_analysis.stage.timeline import Requests
+from fmload_analysis.words import Words
 
 # Of a request in a session, seconds: to its first token, from there to its last, and tools and thinking before it.
 PARTS = ("waiting", "decoding", "tools", "thinking")
@@ -47,11 +48,16 @@ class TaskSummary:
         return ratio(self.failed, self.counted)
 
 
-def rows_of(notes: Notes | None, rows: int) -> dict[str, np.ndarray[Any, Any]]:
+def rows_of(notes: Notes | None, rows: int) -> dict[str, Any]:
     """Columns of a stage's table: what a request was called, by whom, and the turn of its session (NaN: of none)."""
-    told = [note or {} for note in notes] if notes is not None else [{}] * rows
+    if notes is None:
+        return {**{column: Words([None], np.zeros(rows, np.int8)) for column in ("task", "user")},
+                "turn": np.full(rows, np.nan), **{key: np.zeros(rows) for key in ("tools_s", "thinking_s")},
+                "session": np.zeros(rows, dtype=np.int64)}
+    told = [note or {} for note in notes]
     names = {"task": "name", "user": "user"}
-    columns = {column: np.array([note.get(key) for note in told] or [], dtype=object) for column, key in names.items()}
+    columns = {column: Words.of(None if (text := note.get(key)) is None else str(text) for note in told)
+               for column, key in names.items()}
     turns = [note.get("turn", np.nan) if note.get("session") is not None else np.nan for note in told]
     spent = {key: np.array([note.get(key, 0.0) for note in told], dtype=np.float64)
              for key in ("tools_s", "thinking_s")}
@@ -65,11 +71,12 @@ EMPTY = rows_of(None, 0)
 
 def by_task(table: Mapping[str, Any], requests: Requests, wanted: Wanted) -> tuple[TaskSummary, ...]:
     """A summary of each name and user class, in order of their names; empty where requests have none."""
-    named = requests.in_window & np.array([task is not None for task in table["task"]], dtype=bool)
-    pairs = sorted({(str(task), str(user)) for task, user in zip(table["task"][named], table["user"][named],
-                                                                  strict=True)})
-    return tuple(_summary(task, user, None, table, requests, named & (table["task"] == task) & (table["user"] == user),
-                          wanted) for task, user in pairs)
+    tasks, users = table["task"], table["user"]
+    named = requests.in_window & (tasks != None)  # noqa: E711
+    pairs = sorted({(str(task), str(user)) for task in tasks[named].counted()
+                    for user in users[named & (tasks == task)].counted()})
+    return tuple(_summary(task, user, None, table, requests, named & (tasks == task) & (users == user), wanted)
+                 for task, user in pairs)
 
 
 def by_turn(table: Mapping[str, Any], requests: Requests, wanted: Wanted) -> tuple[TaskSummary, ...]:
@@ -92,7 +99,8 @@ def by_context(table: Mapping[str, Any], requests: Requests, wanted: Wanted) -> 
     """A summary of each class of contexts, of requests in sessions; empty where there is one class."""
     tokens = requests.metrics["input_tokens"]
     of_session = requests.in_window & ~np.isnan(table["turn"]) & ~np.isnan(tokens)
-    classes = np.array([context_class(each) if known else -1 for each, known in zip(tokens, of_session, strict=True)])
+    classes = np.full(len(tokens), -1)
+    classes[of_session] = [context_class(each) for each in tokens[of_session]]
     found = np.unique(classes[of_session]) if of_session.any() else np.array([])
     if len(found) < 2:
         return ()

@@ -16,7 +16,7 @@ import numpy as np
 from fmload.base.apportion import shares
 from fmload.config.goodput import limits_of
 from fmload.config.objectives import Objective
-from fmload.metrics.definitions import Bools, Totals, ratio
+from fmload.metrics.definitions import Bools, Totals, of_level, ratio
 from fmload.model.stage import Stage
 from fmload.model.verdict import Judged
 from fmload_analysis.run import Run
@@ -24,6 +24,7 @@ from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests
 from fmload_analysis.stage.judging import judged
 from fmload_analysis.stage.spend import Prices, Spend, spend_of
 from fmload_analysis.stage.stats import finite
+from fmload_analysis.stage.table import Part
 from fmload_analysis.stage.timeline import Requests
 from fmload_analysis.stage.totals import totals_of
 from fmload_analysis.stage.windows import inside
@@ -104,25 +105,20 @@ def by_tenant(table: Mapping[str, Any], requests: Requests, completed: Bools, wi
     """A summary of each tenant, in order of their names, those without a request included; what belongs to none comes
     last. Empty where the stage has no tenants."""
     whose = table["tenant"]
-    names = sorted({*known.weights, *(each for each in whose.tolist() if each is not None)})
+    names = sorted({*known.weights, *(each for each in whose.counted() if each is not None)})
     if not names:
         return ()
     found = []
     for name in (*names, None):
-        mine = np.array([each == name for each in whose], dtype=bool)
+        mine = whose == name
         if name is not None or mine.any():
-            found.append(_summary(name, _rows(table, mine), _requests(requests, mine), completed[mine], window_ns,
+            found.append(_summary(name, Part(table, mine), _requests(requests, mine), completed[mine], window_ns,
                                   known))
     return tuple(found)
 
 
-def _rows(table: Mapping[str, Any], mine: Bools) -> dict[str, Any]:
-    return {name: values[mine] for name, values in table.items()}
-
-
 def _requests(requests: Requests, mine: Bools) -> Requests:
-    return Requests(requests.begun_s[mine], requests.ended_s[mine], _rows(requests.metrics, mine),
-                    requests.outcome[mine], requests.in_window[mine])
+    return Requests(Part(requests.metrics, mine), requests.in_window[mine], requests.ok[mine], requests.failed[mine])
 
 
 def _summary(name: str | None, table: Mapping[str, Any], requests: Requests, completed: Bools, window_ns: int,
@@ -136,9 +132,9 @@ def _summary(name: str | None, table: Mapping[str, Any], requests: Requests, com
     good = requests.succeeded
     return TenantSummary(
         name or NOBODY, known.weights.get(name) if name is not None else None, int(due.sum()), totals,
-        {metric: of_requests(finite(values, good), totals.failed, wanted)
-         for metric, values in requests.metrics.items()},
-        dict(Counter(requests.outcome[requests.in_window].tolist()).most_common()), service_of(table, window_ns),
+        {metric.name: of_requests(finite(requests.metrics[metric.name], good), totals.failed, wanted)
+         for metric in of_level("request")},
+        dict(requests.outcome[requests.in_window].counted().most_common()), service_of(table, window_ns),
         len(requests.outcome), objectives, own is not None, judged(objectives, requests, table, {}),
         spend_of(table, completed, known.prices.of(name)))
 

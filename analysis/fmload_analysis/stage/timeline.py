@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from fmload.metrics.definitions import Bools, Floats, Ints
+from fmload.metrics.definitions import NS, Bools, Floats, Ints, of_level
 from fmload.model.outcome import NEITHER
+from fmload_analysis.stage.windows import inside
+from fmload_analysis.words import Words
 
 SAMPLE_ROWS = 2_000
 BEYOND_S = 86_400  # before or after its window nothing of a stage happens: such instants are damaged
@@ -18,28 +20,39 @@ BEYOND_S = 86_400  # before or after its window nothing of a stage happens: such
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """The requests of one stage, without their chunks. Instants in seconds after the window's start."""
+    """The requests of one stage, without their chunks. Instants in seconds after the window's start.
 
-    begun_s: Floats
-    ended_s: Floats
-    metrics: Mapping[str, Floats]
-    outcome: np.ndarray[Any, Any]
+    `metrics` holds the request metrics by name, and the columns that they are made of."""
+
+    metrics: Mapping[str, Any]
     in_window: Bools  # started inside the window
+    ok: Bools  # ended well
+    failed: Bools  # or not answered within the drain; not what the client stopped or broke itself
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any], window_ns: int) -> Requests:
+        """Those of a stage's table."""
+        ok = table["outcome"] == "ok"
+        return cls(table, inside(table["begun"], window_ns), ok, ~ok & ~table["outcome"].isin(NEITHER))
 
     @property
-    def ok(self) -> Bools:
-        """Ended well."""
-        return self.outcome == "ok"  # type: ignore[no-any-return]
+    def begun_s(self) -> Floats:
+        """When each was sent, or due."""
+        return self.metrics["begun"] / NS  # type: ignore[no-any-return]
 
     @property
-    def failed(self) -> Bools:
-        """Failed, or not answered within the drain; not what the client stopped or broke itself."""
-        return ~self.ok & ~np.isin(self.outcome, NEITHER)
+    def ended_s(self) -> Floats:
+        """When each ended; +∞ where no end was seen."""
+        return self.metrics["ended"] / NS  # type: ignore[no-any-return]
+
+    @property
+    def outcome(self) -> Words:
+        return self.metrics["outcome"]  # type: ignore[no-any-return]
 
     @property
     def succeeded(self) -> Bools:
         """Started inside the window and ended well."""
-        return self.in_window & (self.outcome == "ok")  # type: ignore[no-any-return]
+        return self.in_window & self.ok
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +102,6 @@ def sample_of(requests: Requests) -> Requests:
     order = order[requests.in_window[order]]
     picked = order[np.unique(np.linspace(0, len(order) - 1, min(len(order), SAMPLE_ROWS)).astype(np.int64))] if len(
         order) else order
-    return Requests(requests.begun_s[picked], requests.ended_s[picked],
-                    {name: values[picked] for name, values in requests.metrics.items()}, requests.outcome[picked],
-                    requests.in_window[picked])
+    names = ("begun", "ended", "outcome", *(metric.name for metric in of_level("request")))
+    return Requests({name: requests.metrics[name][picked] for name in names}, requests.in_window[picked],
+                    requests.ok[picked], requests.failed[picked])

@@ -5,9 +5,12 @@ Instants are nanoseconds after the window's start: the window is [0, window_ns).
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from fmload.metrics.definitions import Bools, Columns, Floats
+import numpy as np
+from numpy.typing import NDArray
+
+from fmload.metrics.definitions import Bools, Columns, Floats, Ints
 
 
 def begun_ns(columns: Columns) -> Floats:
@@ -39,27 +42,39 @@ def at_edges(begun: Floats, ended: Floats, window_ns: int) -> Bools:
     return found
 
 
+def sums(values: NDArray[np.signedinteger[Any]], columns: Columns) -> Ints:
+    """Of each request, the sum over its chunks of whole numbers, one a chunk."""
+    found, some = np.zeros(columns.rows, dtype=np.int64), columns.chunk_counts > 0
+    if some.any():
+        found[some] = np.add.reduceat(values, columns.chunk_offsets[:-1][some], dtype=np.int64)
+    return found
+
+
 def counted_tokens(columns: Columns) -> Floats:
     """Of each request, the tokens that its chunks add up to."""
-    return np.asarray(np.bincount(columns.chunk_rows(), columns.chunk_tokens, columns.rows), dtype=np.float64)
+    return sums(columns.chunk_tokens, columns).astype(np.float64)
 
 
-def delivered_tokens(columns: Columns) -> Floats:
-    """Of each request, its output tokens; the sum over its chunks where no count is known, as of broken streams."""
-    return np.where(np.isnan(columns.output_tokens), counted_tokens(columns), columns.output_tokens)
+def delivered_tokens(columns: Columns, counted: Floats) -> Floats:
+    """Of each request, its output tokens; the sum over its chunks, which is `counted`, where no count is known, as of
+    broken streams."""
+    return np.where(np.isnan(columns.output_tokens), counted, columns.output_tokens)
 
 
-def chunk_weights(columns: Columns) -> Floats:
-    """Tokens of each chunk, scaled so that they add up to the request's own token count where that is known."""
-    counted = counted_tokens(columns)
-    known = ~np.isnan(columns.output_tokens) & (counted > 0)
-    scale = np.divide(columns.output_tokens, counted, out=np.ones(columns.rows), where=known)
-    weights: Floats = columns.chunk_tokens.astype(np.float64) * scale[columns.chunk_rows()]
-    return weights
-
-
-def tokens_inside(columns: Columns, window_ns: int) -> Floats:
-    """Of each request, the output tokens whose chunk arrived inside the window."""
+def tokens_inside(columns: Columns, window_ns: int, counted: Floats | None = None) -> Floats:
+    """Of each request, the output tokens whose chunk arrived inside the window. Chunks are weighted so that they add up
+    to the request's own token count, where that is known; `counted` is what they add up to by themselves."""
+    counted = counted_tokens(columns) if counted is None else counted
     arrived = (columns.chunk_ns >= 0) & (columns.chunk_ns < window_ns)
-    found = np.bincount(columns.chunk_rows()[arrived], chunk_weights(columns)[arrived], columns.rows)
-    return np.asarray(found, dtype=np.float64)
+    known = ~np.isnan(columns.output_tokens) & (counted > 0)
+    scaled = known & (columns.output_tokens != counted)
+    found = counted if arrived.all() else sums(np.where(arrived, columns.chunk_tokens, 0), columns).astype(np.float64)
+    return np.where(scaled, _scaled(columns, arrived, scaled, counted), found) if scaled.any() else found
+
+
+def _scaled(columns: Columns, arrived: Bools, scaled: Bools, counted: Floats) -> Floats:
+    rows = np.repeat(np.arange(columns.rows), columns.chunk_counts)
+    taken = arrived & scaled[rows]
+    scale = np.divide(columns.output_tokens, counted, out=np.ones(columns.rows), where=scaled)
+    weights = columns.chunk_tokens[taken].astype(np.float64) * scale[rows[taken]]
+    return np.asarray(np.bincount(rows[taken], weights, columns.rows), dtype=np.float64)

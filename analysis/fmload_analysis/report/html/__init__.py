@@ -12,10 +12,12 @@ import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from fmload_analysis.document.document import SYMBOLS, Axis, Chart, Section, Table
+from fmload_analysis.document.document import SYMBOLS, Axis, Cell, Chart, Column, Section, Table
 from fmload_analysis.document.questions import chapters, opening
 
 FILTER_FROM_ROWS = 6  # a shorter table is read faster than it is filtered
+MOST_ROWS = 200  # of a longer table the others are data, which the browser makes rows of when they are wanted
+FIRST_ROWS = 50  # and so many are there at once
 _INLINE = re.compile(r"`([^`]+)`|\*\*(.+?)\*\*|\[([^\]]+)\]\(([^)\s]+)\)")
 
 
@@ -38,11 +40,45 @@ def _environment() -> Environment:
     environment.filters["has_points"] = lambda chart: any(series.points for series in chart.series)
     environment.filters["filterable"] = lambda table: len(table.rows) >= FILTER_FROM_ROWS
     environment.filters["has_details"] = _has_details
+    environment.filters["at_once"] = lambda table: table.rows[:_at_once(table)]
+    environment.filters["held"] = _held
+    environment.filters["class"] = _class
+    environment.filters["inner"] = _inner
     return environment
 
 
 def _has_details(table: Table) -> bool:
     return any(column.detail for column in table.columns)
+
+
+def _at_once(table: Table) -> int:
+    return len(table.rows) if len(table.rows) <= MOST_ROWS else FIRST_ROWS
+
+
+def _class(column: Column) -> str:
+    return " ".join(name for name in ("num" if column.numeric else "", "wide" if column.wide else "",
+                                      "detail" if column.detail else "") if name)
+
+
+def _inner(cell: Cell) -> Markup:
+    """What stands in a cell."""
+    symbol = Markup('<span class="symbol">{}</span> ').format(SYMBOLS[cell.mark]) if cell.mark else Markup()
+    return symbol + inline(cell.text)
+
+
+def _held(table: Table) -> Markup:
+    """The rows that are not there at once: the classes of the columns, and of each cell its HTML, or that with its
+    value, mark and title. Empty where there are none."""
+    rows = [[_cell(cell) for cell in row] for row in table.rows[_at_once(table):]]
+    return Markup(_json({"classes": [_class(column) for column in table.columns], "rows": rows}) if rows else "")
+
+
+def _cell(cell: Cell) -> Any:
+    value = cell.value if cell.value is None or isinstance(cell.value, str) else str(cell.value)
+    told = [str(_inner(cell)), value, cell.mark, cell.title]
+    while len(told) > 1 and told[-1] is None:
+        told.pop()
+    return told[0] if len(told) == 1 else told
 
 
 def _asset(name: str) -> str:

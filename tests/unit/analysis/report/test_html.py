@@ -16,6 +16,10 @@ def page(*blocks: object) -> str:
     return html.render("T", "s", [Section("a", "A", blocks)])  # type: ignore[arg-type]
 
 
+def body(text: str) -> str:
+    return text.split("<tbody>")[1].split("</tbody>")[0]
+
+
 @given(st.text())
 def test_no_text_makes_an_element_of_its_own(text: str) -> None:
     made = re.findall(r"<(/?\w+)", str(html.inline(f"<b>{text}")))
@@ -49,8 +53,31 @@ def test_nothing_in_the_page_names_another_place() -> None:
 def test_values_to_sort_by_are_kept_in_full() -> None:
     text = page(Table([Column("v")], [[Cell("1.23", 1.23456789)], [Cell("n/a")]]))
     assert 'data-v="1.23456789"' in text
-    assert text.count("data-v=") == 1
+    assert body(text).count("data-v=") == 1
 
 
 def test_the_page_is_the_same_each_time() -> None:
     assert page(Paragraph("p")) == page(Paragraph("p"))
+
+
+def long_table(rows: int) -> Table:
+    return Table([Column("name", numeric=False), Column("v", detail=True)],
+                 [[Cell(f"`n{k}` </script>", title="why <", mark="warn" if k % 2 else None), Cell(f"{k}", k + 0.5)]
+                  for k in range(rows)])
+
+
+def test_a_long_table_shows_its_first_rows_and_holds_the_others_as_data() -> None:
+    text = page(long_table(1000))
+    assert body(text).count("<tr>") == html.FIRST_ROWS and "Show all 1000 rows" in text
+    data = re.search(r'class="held">(.*?)</script>', text, re.DOTALL)
+    assert data
+    held = json.loads(data[1])
+    assert held["classes"] == ["", "num detail"]
+    assert len(held["rows"]) == 1000 - html.FIRST_ROWS
+    name = '<span class="symbol">▲</span> <code>n999</code> &lt;/script&gt;'
+    assert held["rows"][-1] == [[name, None, "warn", "why <"], ["999", "999.5"]]
+
+
+def test_a_table_of_as_many_rows_as_are_read_is_there_at_once() -> None:
+    text = page(long_table(html.MOST_ROWS))
+    assert body(text).count("<tr>") == html.MOST_ROWS and 'class="held"' not in text

@@ -5,11 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 from handmade import request, stage, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fmload.model.record import Record
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.run import open_run
+from fmload_analysis.stage import reuse
+from fmload_analysis.stage.reuse import reuse_of
 from fmload_analysis.verdict.table import Check, StageResult
 
 
@@ -79,3 +85,24 @@ def test_the_cached_tokens_of_repeated_prompts_are_told(tmp_path: Path) -> None:
 def test_repeated_prompts_do_no_harm_where_the_server_says_that_it_cached_none(tmp_path: Path) -> None:
     [found] = checks(tmp_path, [stage()], [sent(0, "x", at, cached_tokens=0) for at in (10, 20, 30)])
     assert (found.result, figures(found)) == ("PASS", (3, 2, 0, 0))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.one_of(st.none(), st.integers(-50, 150)), st.booleans()), max_size=40),
+       st.sets(st.integers(0, 9)))
+def test_prompts_looked_up_in_parts_are_those_looked_up_at_once(
+        asked: list[tuple[int, int | None, bool]], earlier: set[int]) -> None:
+    spread = 2**60
+    table = {"prompt": np.array([(number - 5) * spread for number, _, _ in asked], dtype=np.int64),
+             "sent": np.array([np.nan if at is None else at for _, at, _ in asked], dtype=float),
+             "cached_tokens": np.array([1.0 if hit else 0.0 for _, _, hit in asked])}
+    in_window = table["sent"] >= 0
+    known = np.array(sorted((number - 5) * spread for number in earlier), dtype=np.int64)
+    whole = reuse_of(table, in_window, known)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reuse, "MOST_ROWS", 0)
+        parts = reuse_of(table, in_window, known)
+    assert parts.prompts.tolist() == whole.prompts.tolist() == sorted(
+        {(number - 5) * spread for number, at, _ in asked if at is not None})
+    assert (parts.requests, parts.in_stage, parts.in_earlier, parts.cached) == (
+        whole.requests, whole.in_stage, whole.in_earlier, whole.cached)

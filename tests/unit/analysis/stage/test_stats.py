@@ -129,3 +129,23 @@ def test_warm_up_ends_where_the_values_settle() -> None:
 def test_values_without_a_transient_are_warm_from_the_start() -> None:
     rng = np.random.default_rng(3)
     assert warmed_up_at(np.arange(500.0), rng.normal(10, 1, 500)) == 0.0
+
+
+@given(st.lists(st.integers(0, 12), min_size=8, max_size=40), st.lists(st.integers(0, 12), min_size=8, max_size=40),
+       st.booleans())
+def test_the_rank_test_is_that_of_mean_ranks_to_the_last_digit(a: list[int], b: list[int], holes: bool) -> None:
+    first, second = np.array(a, dtype=float), np.array(b, dtype=float)
+    if holes:
+        first[::3], second[::4] = np.nan, np.inf
+    pooled = np.concatenate([first, second])
+    _, inverse, counts = np.unique(pooled, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    n, m, total = len(first), len(second), len(pooled)
+    u = ranks[n:].sum() - m * (m + 1) / 2
+    variance = n * m / 12 * ((total + 1) - float((counts.astype(float)**3 - counts).sum()) / (total * (total - 1)))
+    found = mann_whitney(first, second)
+    assert found is not None
+    assert found.effect == (u / (n * m) if variance > 0 else 0.5)
+    if variance > 0:
+        z = max(abs(u - n * m / 2) - 0.5, 0) / math.sqrt(variance)
+        assert found.p_value == math.erfc(z / math.sqrt(2))

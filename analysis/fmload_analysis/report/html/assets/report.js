@@ -378,10 +378,25 @@ class Plot {
 
 // ---------------------------------------------------------------- tables
 
+// The rows of a long table that were data until they are wanted.
+function unpack(figure) {
+  const held = figure?.querySelector("script.held");
+  if (!held) return;
+  const {classes, rows} = JSON.parse(held.textContent);
+  held.remove();
+  figure.querySelector(".more").parentElement.remove();
+  const cell = (told, i) => {
+    const [html, value = null, mark = null, title = null] = Array.isArray(told) ? told : [told];
+    return `<td class="${classes[i]}${mark ? ` ${mark}` : ""}"${value === null ? "" : ` data-v="${escaped(value)}"`}${title ? ` title="${escaped(title)}"` : ""}>${html}</td>`;
+  };
+  figure.querySelector("tbody").insertAdjacentHTML("beforeend", rows.map(row => `<tr>${row.map(cell).join("")}</tr>`).join(""));
+}
+
 function sortable(table) {
   const key = cell => { const text = cell.dataset.v ?? cell.textContent.trim(), parsed = Number(text.replaceAll(",", "")); return text === "" || text === "n/a" ? null : Number.isNaN(parsed) ? text.toLowerCase() : parsed; };
   const order = (a, b) => a === null || b === null ? (a === null) - (b === null) : typeof a === typeof b ? (a < b ? -1 : a > b ? 1 : 0) : typeof a === "number" ? -1 : 1;
   [...table.tHead.rows[0].cells].forEach((head, column) => head.addEventListener("click", () => {
+    unpack(table.closest("figure.table"));
     const down = head.getAttribute("aria-sort") === "ascending";
     for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
@@ -393,21 +408,24 @@ function sortable(table) {
 
 // Every word must occur in the row; `-word` must not.
 function filterable(figure) {
-  const input = figure.querySelector(".filter"), rows = [...figure.querySelectorAll("tbody tr")], shown = figure.querySelector(".shown");
-  const texts = rows.map(row => row.textContent.toLowerCase());
+  const input = figure.querySelector(".filter"), shown = figure.querySelector(".shown");
+  let rows = null, texts = null;
   const apply = () => {
+    unpack(figure);
+    rows ??= [...figure.querySelectorAll("tbody tr")];
+    texts ??= rows.map(row => row.textContent.toLowerCase());
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
     rows.forEach((row, i) => { row.hidden = !words.every(word => word.length > 1 && word[0] === "-" ? !texts[i].includes(word.slice(1)) : texts[i].includes(word)); count += !row.hidden; });
     shown.textContent = words.length ? `${count} of ${rows.length} rows` : `${rows.length} rows`;
   };
   input.addEventListener("input", apply);
-  apply();
 }
 
 for (const figure of document.querySelectorAll("figure.table")) {
   sortable(figure.querySelector("table"));
   if (figure.querySelector(".filter")) filterable(figure);
+  figure.querySelector(".more")?.addEventListener("click", () => unpack(figure));
   figure.querySelector(".details")?.addEventListener("click", event => event.currentTarget.setAttribute("aria-pressed", figure.querySelector("table").classList.toggle("all")));
 }
 
