@@ -26,10 +26,10 @@ from fmload.model.session import Session
 from fmload.results import sessions as session_files
 from fmload.results.folder import Results
 from fmload_analysis.pipeline import analyse_run
+from fmload_analysis.records.words import Words
 from fmload_analysis.run import open_run
 from fmload_analysis.stage.timeline import Requests
 from fmload_analysis.verdict.table import summary_row
-from fmload_analysis.words import Words
 
 WORKERS = [{"worker": "w0"}, {"worker": "w1", "clock_offset_ns": 7 * MS}, {"worker": "w2", "clock_offset_ns": -3 * MS}]
 OFFSETS = {"w0": 0, "w1": 7 * MS, "w2": -3 * MS, "unlisted": 0}

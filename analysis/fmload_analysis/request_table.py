@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from fmload.metrics.definitions import NS, of_level
 from fmload.model.stage import Stage
-from fmload_analysis.batches import no_records
-from fmload_analysis.columns import READ, to_batch
+from fmload_analysis.records.batches import no_records
+from fmload_analysis.records.columns import READ, to_batch
 from fmload_analysis.run import Run
 from fmload_analysis.stage.windows import begun_ns, inside
 

@@ -27,9 +27,9 @@ from fmload.results import journal, stage_file, worker_file
 from fmload.results.counting import count_answers, silently
 from fmload.results.folder import Results
 from fmload.results.worker_file import WorkerFacts
-from fmload_analysis.batches import made, opened
-from fmload_analysis.columns import CHUNKS, READ, Batch, shifts, to_batch, to_chunks
-from fmload_analysis.words import Words
+from fmload_analysis.records.batches import made, opened
+from fmload_analysis.records.columns import CHUNKS, READ, Batch, shifts, to_batch, to_chunks
+from fmload_analysis.records.words import Words
 
 _SPOILT = "it was cut off or edited: take it from a copy; the records of the folder are as they were"
 DEGRADED = "endpoint_degraded"

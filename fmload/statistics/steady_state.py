@@ -28,7 +28,7 @@ def mann_whitney(a: ArrayLike, b: ArrayLike) -> RankTest | None:
     n, m = len(first), len(second)
     if n < 8 or m < 8:
         return None
-    u = sum(int(np.searchsorted(first, second, side).sum()) for side in ("left", "right")) / 2  # type: ignore[call-overload]
+    u = sum(int(np.searchsorted(first, second, side).sum()) for side in ("left", "right")) / 2
     ties = _ties(np.concatenate([first, second]))
     total = n + m
     variance = n * m / 12 * ((total + 1) - ties / (total * (total - 1)))

@@ -10,7 +10,7 @@ import numpy as np
 
 from fmload.metrics.definitions import NS
 from fmload.model.stage import Stage
-from fmload_analysis.columns import Batch
+from fmload_analysis.records.columns import Batch
 from fmload_analysis.run import Run
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]

@@ -11,13 +11,13 @@ import numpy as np
 
 from fmload.metrics.definitions import NS, Bools, Floats, Ints, ratio
 from fmload.statistics.steady_state import Drift, drift, warmed_up_at
+from fmload_analysis.records.words import Words
 from fmload_analysis.stage.reuse import Reuse, reuse_of
 from fmload_analysis.stage.stats import finite, nearest_rank
 from fmload_analysis.stage.streams import Stall, lock_step
 from fmload_analysis.stage.table import Table
 from fmload_analysis.stage.timeline import Requests
 from fmload_analysis.stage.windows import at_edges, inside
-from fmload_analysis.words import Words
 
 LATE_S = 0.01
 TEMPLATE_PROMPTS = 10  # different ones of which another tokenizer would not make so many more tokens each
@@ -153,7 +153,7 @@ def _warmed_up_s(begun_s: Floats, values: Floats) -> float | None:
 
 
 def _summed(counts: Callable[[Mapping[str, Any], Bools], dict[str, int]], table: Mapping[str, Any],
-            good: Bools) -> dict[str, int]:
+            good: Bools) -> dict[str, Any]:
     """Counts of some of the requests, added up over the blocks of a large table."""
     found: Counter[str] = Counter()
     begin = 0

@@ -22,7 +22,8 @@ from fmload.metrics.definitions import (
     itl,
     per_token_s,
 )
-from fmload_analysis.columns import Batch
+from fmload_analysis.records.columns import Batch
+from fmload_analysis.records.words import Words
 from fmload_analysis.stage import streams, tasks
 from fmload_analysis.stage.judging import above_of, gaps_of
 from fmload_analysis.stage.safe_checks import rows_of
@@ -30,7 +31,6 @@ from fmload_analysis.stage.samples import Samples
 from fmload_analysis.stage.streams import Arrivals
 from fmload_analysis.stage.table import Table, kept_metrics
 from fmload_analysis.stage.windows import begun_ns, counted_tokens, delivered_tokens, inside, sums, tokens_inside
-from fmload_analysis.words import Words
 
 KINDS = ("itl", "icl")
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from fmload.metrics.definitions import NS
-from fmload_analysis.columns import STEPS, Checks
+from fmload_analysis.records.columns import STEPS, Checks
+from fmload_analysis.records.words import Words
 from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests
 from fmload_analysis.stage.timeline import Requests
 from fmload_analysis.stage.windows import overlap_ns
-from fmload_analysis.words import Words
 
 
 @dataclass(frozen=True, slots=True)

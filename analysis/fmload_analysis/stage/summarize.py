@@ -20,6 +20,7 @@ from fmload.metrics.definitions import (
 from fmload.model.stage import Stage
 from fmload.model.verdict import Judged
 from fmload.statistics.intervals import Interval, throughput_interval
+from fmload_analysis.records.words import Words
 from fmload_analysis.run import MeasuredEndpoint, Run
 from fmload_analysis.stage import streams, tasks
 from fmload_analysis.stage.addresses import AddressSummary, by_address
@@ -41,7 +42,6 @@ from fmload_analysis.stage.tenants import Known, TenantSummary, by_tenant, good_
 from fmload_analysis.stage.timeline import Requests, Timeline, sample_of, timeline_of
 from fmload_analysis.stage.totals import totals_of
 from fmload_analysis.stage.windows import inside
-from fmload_analysis.words import Words
 
 
 @dataclass(frozen=True, slots=True)

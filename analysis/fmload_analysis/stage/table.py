@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fmload.metrics.definitions import METRICS, Bools, Columns, Floats, Ints, Metric, of_level
-from fmload_analysis.words import Words
+from fmload_analysis.records.words import Words
 
 BLOCK_ROWS = 65_536
 KEPT_ROWS = 100_000  # of a smaller table, columns that were asked for stay as they are

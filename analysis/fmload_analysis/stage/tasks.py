@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from fmload.metrics.definitions import Bools, ratio
+from fmload_analysis.records.words import Words
 from fmload_analysis.stage.contexts import class_name, context_class
 from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests
 from fmload_analysis.stage.stats import finite
 from fmload_analysis.stage.timeline import Requests
-from fmload_analysis.words import Words
 
 # Of a request in a session, seconds: to its first token, from there to its last, and tools and thinking before it.
 PARTS = ("waiting", "decoding", "tools", "thinking")

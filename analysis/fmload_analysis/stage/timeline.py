@@ -11,8 +11,8 @@ import numpy as np
 
 from fmload.metrics.definitions import NS, Bools, Floats, Ints, of_level
 from fmload.model.outcome import NEITHER
+from fmload_analysis.records.words import Words
 from fmload_analysis.stage.windows import inside
-from fmload_analysis.words import Words
 
 SAMPLE_ROWS = 2_000
 BEYOND_S = 86_400  # before or after its window nothing of a stage happens: such instants are damaged

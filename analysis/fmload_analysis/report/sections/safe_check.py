@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fmload_analysis.columns import STEPS
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Block, Callout, Cell, Column, Paragraph, Section, Table
 from fmload_analysis.document.formats import Format, cell
 from fmload_analysis.document.questions import FAILED
+from fmload_analysis.records.columns import STEPS
 from fmload_analysis.stage.distribution import Distribution
 from fmload_analysis.stage.safe_checks import Step
 from fmload_analysis.verdict.analysis import Analysis

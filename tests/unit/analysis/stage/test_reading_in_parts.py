@@ -20,14 +20,14 @@ from hypothesis.extra import numpy as arrays
 
 from fmload.base.errors import FmloadError
 from fmload.model.record import to_table
-from fmload_analysis import batches
+from fmload_analysis.records import batches
+from fmload_analysis.records.words import Words
 from fmload_analysis.run import open_run
 from fmload_analysis.stage import gathering, samples, table
 from fmload_analysis.stage.samples import Samples
 from fmload_analysis.stage.stats import nearest_rank, rank_of
 from fmload_analysis.stage.summarize import summarize
 from fmload_analysis.stage.table import Table, smallest
-from fmload_analysis.words import Words
 
 SECONDS = st.floats(min_value=1e-12, max_value=2e5)
 WEIGHTED = st.lists(st.tuples(SECONDS, st.integers(1, 4)), min_size=1, max_size=60)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from fmload.metrics.definitions import Bools, Columns, Floats, Ints, Sound
 from fmload.model.record import MEDIA, SAFE_CHECK, scenario_of
-from fmload_analysis.words import Words
+from fmload_analysis.records.words import Words
 
 NDArrayStr = np.ndarray[Any, np.dtype[np.object_]]
 _INSTANTS = ("scheduled_ns", "send_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "end_ns")
@@ -94,9 +94,9 @@ def to_chunks(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[s
     """Of records that `to_batch` took, the chunks and the outcome alone, from the columns CHUNKS; what else a request
     has is not known here (NaN)."""
     shift, unknown = origin_ns + shifts(batch, clock_offsets_ns), np.full(batch.num_rows, np.nan)
-    given = {name: _instants(batch.column(name), shift) for name in ("scheduled_ns", "send_ns")}
-    return Columns(**{**dict.fromkeys((*_INSTANTS, "input_tokens", "cached_tokens"), unknown), **given},
-                   output_tokens=_floats(batch.column("output_tokens")), streamed=np.ones(batch.num_rows, dtype=bool),
+    given: dict[str, Any] = {**dict.fromkeys((*_INSTANTS, "input_tokens", "cached_tokens"), unknown),
+                             **{name: _instants(batch.column(name), shift) for name in ("scheduled_ns", "send_ns")}}
+    return Columns(**given, output_tokens=_floats(batch.column("output_tokens")), streamed=np.ones(batch.num_rows, dtype=bool),
                    **_chunks(batch, shift)), Words.of_arrow(batch.column("outcome"))
 
 
