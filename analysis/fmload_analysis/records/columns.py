@@ -96,8 +96,8 @@ def to_chunks(batch: pa.RecordBatch, origin_ns: int, clock_offsets_ns: Mapping[s
     shift, unknown = origin_ns + shifts(batch, clock_offsets_ns), np.full(batch.num_rows, np.nan)
     given: dict[str, Any] = {**dict.fromkeys((*_INSTANTS, "input_tokens", "cached_tokens"), unknown),
                              **{name: _instants(batch.column(name), shift) for name in ("scheduled_ns", "send_ns")}}
-    return Columns(**given, output_tokens=_floats(batch.column("output_tokens")), streamed=np.ones(batch.num_rows, dtype=bool),
-                   **_chunks(batch, shift)), Words.of_arrow(batch.column("outcome"))
+    return Columns(**given, output_tokens=_floats(batch.column("output_tokens")), **_chunks(batch, shift),
+                   streamed=np.ones(batch.num_rows, dtype=bool)), Words.of_arrow(batch.column("outcome"))
 
 
 def _chunks(batch: pa.RecordBatch, shift: Ints) -> dict[str, Any]:
