@@ -70,7 +70,7 @@ def analyse_run(run: Run) -> Analysis:
     found = {name: resolve(run.endpoint(name).terms, table)
              for name in dict.fromkeys(stage.endpoint for stage in run.stages)}
     pricing = {name: one if isinstance(one, Pricing) else None for name, one in found.items()}
-    of_tenants = {name: tenant_prices(run.entry(name), run.spec.get("tenants") or (), one, table,
+    of_tenants = {name: tenant_prices(run.entry(name), run.tenants, one, table,
                                       run.spec.get("region")) for name, one in found.items()}
     prices = {name: Prices(one, options_of(run.endpoint(name).terms, table), {
         tenant: own if isinstance(own, Pricing) else None for tenant, own in of_tenants[name].items()})
@@ -138,7 +138,7 @@ def _wanted(run: Run, objectives: tuple[Objective, ...]) -> Wanted:
     return Wanted(percentiles=tuple(sorted({*PERCENTILES, *asked})), objectives=objectives,
                   limits=limits_of(objectives), threshold_tokens_per_s=report.get("threshold_tokens_per_s"),
                   of_tenants={tenant["name"]: parse_objectives(tenant["objectives"])
-                              for tenant in run.spec.get("tenants") or () if tenant.get("objectives")})
+                              for tenant in run.tenants if tenant.get("objectives")})
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,11 @@ class Run:
         """The endpoint as the run file has it; empty when it does not name it."""
         return self._entry("endpoints", endpoint)
 
+    @property
+    def tenants(self) -> list[Mapping[str, Any]]:
+        """The tenants of the run file, those that have a name."""
+        return [one for one in self.spec.get("tenants") or () if isinstance(one.get("name"), str)]
+
     def _proxy(self, endpoint: str, url: Any) -> ProxyTime | None:
         measured = self.environment.get("proxies")
         told = measured.get(endpoint) if isinstance(measured, Mapping) else None
@@ -287,7 +292,7 @@ def _json(path: Path, default: Any = None) -> Any:
     return found if default is None or isinstance(found, type(default)) else default
 
 
-_LISTS, _MAPPINGS = ("endpoints", "prompts", "telemetry"), ("load", "report", "objectives", "timeouts")
+_LISTS, _MAPPINGS = ("endpoints", "prompts", "tenants", "telemetry"), ("load", "report", "objectives", "timeouts")
 
 
 def _spec(path: Path) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def cache_of(table: Mapping[str, Any], stage: Stage, run: Run, prices: Prices,
         return None
     if stage.prompt_set not in cache.texts:
         cache.texts[stage.prompt_set] = texts_of(run, stage.prompt_set)
-    models = {tenant["name"]: str(tenant.get("model") or "") for tenant in run.spec.get("tenants") or ()}
+    models = {tenant["name"]: str(tenant.get("model") or "") for tenant in run.tenants}
     possible = _possible(table, cache.texts[stage.prompt_set], run.answers(stage.prompt_set) == "served", cache, models)
     counted = (table["outcome"] == "ok") & inside(table["ended"], stage.window_ns) & (
         np.nan_to_num(table["server_input_tokens"]) > 0)

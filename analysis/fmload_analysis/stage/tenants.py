@@ -88,16 +88,22 @@ def of_stage(run: Run, stage: Stage) -> dict[str, float | None]:
     """The tenants that the run file gives a stage, with their shares of its requests where they are drawn by weight."""
     entry: Mapping[str, Any] = next(
         (one for one in run.spec.get("prompts") or () if one.get("name") == stage.prompt_set), {})
-    weights = entry.get("tenants") or {}
+    weights = _weights(entry.get("tenants"))
     if weights:
-        known = dict(zip(weights, shares([float(weight) for weight in weights.values()]), strict=True))
-        return dict.fromkeys(known) if entry.get("tenant_column") else known
+        return dict.fromkeys(weights) if entry.get("tenant_column") else dict(
+            zip(weights, shares(list(weights.values())), strict=True))
     mix = (run.spec.get("load") or {}).get("mix") or ()
     if stage.mix is not None and stage.mix.component < len(mix):
         tenant = mix[stage.mix.component].get("tenant")
         if tenant is not None:
             return {tenant: None if entry.get("tenant_column") else 1.0}
     return {}
+
+
+def _weights(given: Any) -> dict[str, float]:
+    """Of a prompt set's entry; none where it was spoilt."""
+    return {str(name): float(weight) for name, weight in given.items()
+            if isinstance(weight, int | float) and weight > 0} if isinstance(given, Mapping) else {}
 
 
 def by_tenant(table: Mapping[str, Any], requests: Requests, completed: Bools, window_ns: int,

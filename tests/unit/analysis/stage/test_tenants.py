@@ -198,3 +198,12 @@ def test_a_label_of_odd_characters_steers_neither_a_spreadsheet_nor_a_page(tmp_p
     assert not any(row["tenant"].startswith(("=", "+", "@", "-")) for row in rows)
     render(analysis)
     assert "<script>alert" not in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("spoilt", [
+    {"tenants": [{"objectives": {"ttft_p95": "1s"}}]}, {"tenants": [{"name": 3}]},
+    {"prompts": [{"name": "p", "tenants": {"gold": "many"}}]}, {"prompts": [{"name": "p", "tenants": ["gold"]}]}])
+def test_a_run_file_that_was_spoilt_afterwards_loses_its_tenants_and_not_the_report(tmp_path: Path,
+                                                                                   spoilt: dict[str, Any]) -> None:
+    handmade.write(tmp_path, [handmade.stage()], sent("gold", 5), spec=spoilt)
+    assert [one.summary.name for one in analyse_run(open_run(tmp_path)).results[0].tenants] == ["gold"]
