@@ -76,10 +76,12 @@ class Client:
         if chat is None:
             return self._send(prompt, note)
         note |= {"session": chat.log.session, "of": chat.log.name, "turn": prompt.turn, "step": chat.log.steps,
-                 **chat.log.spent()}
+                 "goes_on": chat.goes_on(prompt.messages or []), **chat.log.spent()}
         chat.log.steps += 1
         record, reading = self._send(prompt, note)
         chat.log.add(record)
+        if record.outcome == "ok":
+            chat.sent.append((note["step"], prompt.messages or []))
         return record, reading
 
     @contextmanager
@@ -104,6 +106,7 @@ class Chat:
         self.messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system is not None else []
         self.turn = 0
         self.log = log
+        self.sent: list[tuple[int, list[dict[str, Any]]]] = []  # requests that ended well, by their number
         self._client = client
         self._keep = keep
 
@@ -116,6 +119,12 @@ class Chat:
             self.messages += [*said, answer.message]
         self.turn += 1
         return answer
+
+    def goes_on(self, messages: Sequence[Mapping[str, Any]]) -> int | None:
+        """The request of the session with whose whole prompt these messages begin, the longest; None where they begin
+        with none."""
+        held = [(len(said), step) for step, said in self.sent if list(messages[:len(said)]) == said]
+        return max(held)[1] if held else None
 
     def tool_result(self, call: ToolCall, content: Any) -> None:
         """What a tool gave for a call of the last answer, as a message."""

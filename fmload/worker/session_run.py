@@ -47,6 +47,7 @@ class SessionRun:
         self._prompt, self._ask, self._keep, self._is_open = prompt, ask, keep, is_open
         self._steps = steps_of(prompt)
         self._chat = AgentChat(prompt.served)
+        self._numbers: dict[str, int | None] = {}  # by step, the request whose prompt those that go on from it hold
         self._ended: dict[str, _Ended] = {}
         self._begun: set[str] = set()
         self._branches = Group()
@@ -133,7 +134,8 @@ class SessionRun:
                 self._stop("cut")
                 return None
             span = f"{step.id}#{attempt}"
-            ended = self._sent(prompt, due_ns, self._note(step, before, attempt))
+            note = self._note(step, before, attempt)
+            ended = self._sent(prompt, due_ns, note)
             if ended is None:
                 self._stop("cut")
                 return None
@@ -142,6 +144,7 @@ class SessionRun:
             self.log.add(record, span, after, made_good=not last)
             if record.outcome == "ok":
                 self._chat.answered(step, asked, reading)
+                self._numbers[step.id] = note["step"]
                 return _Ended(record.end_ns or time.monotonic_ns(), span)
             if last:
                 return self._lost(step, asked, span)
@@ -154,6 +157,7 @@ class SessionRun:
             self._stop("failed" if self._is_open() else "cut")
             return None
         self._chat.unanswered(step, asked)
+        self._numbers[step.id] = None if step.chat is None else self._numbers.get(step.chat)
         return _Ended(time.monotonic_ns(), span)
 
     def _sent(self, prompt: Prompt, due_ns: int, note: dict[str, Any]) -> tuple[Record, Reading] | None:
@@ -172,6 +176,7 @@ class SessionRun:
             note |= {"name": step.name, "user": step.agent or self.log.name}
         if attempt:
             note["attempt"] = attempt
+        note["goes_on"] = None if step.chat is None else self._numbers.get(step.chat)
         spent = {"tools_s": before.tools_s, "thinking_s": before.thinking_s}
         return note | {key: round(value, 6) for key, value in spent.items() if value}
 

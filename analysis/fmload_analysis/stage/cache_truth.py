@@ -3,8 +3,9 @@
 What a cache could have held is arithmetic: whole blocks of 16 tokens with which an earlier request to the same server
 began, the whole prompt never (its last token is computed). Prepared prompts are compared by their text, 64 characters
 a block, as the server's tokens are not at hand; a later turn of a session whose answers were served begins with the
-prompt before it, by the server's own counts (the answer was not sent to it before). A conversation that is held again
-may be answered alike or not, so that nobody knows what is found of it.
+prompt of the turn that it goes on from, by the server's own counts (the answer was not sent to it before). A sub-agent
+or branch with a chat of its own goes on from none: what it shares with others is not known. A conversation that is held
+again may be answered alike or not, so that nobody knows what is found of it.
 """
 
 from __future__ import annotations
@@ -129,22 +130,23 @@ def _possible(table: Mapping[str, Any], texts: Texts, served: bool, cache: Possi
     """Tokens of each request that its server was sent before, in the order of sending; NaN: not known. `models`: those
     of tenants that have their own."""
     found = np.full(len(table["outcome"]), np.nan)
-    tokens, held = table["server_input_tokens"], dict[int, float]()
+    tokens, held = table["server_input_tokens"], dict[tuple[int, float], float]()  # by session and request
     sent, prompts, sessions, tenants = (table[name] for name in ("sent", "prompt", "session", "tenant"))
     order = np.flatnonzero(np.isfinite(sent))
     for row in order[np.argsort(sent[order], kind="stable")].tolist():
         text, session = texts.get(int(prompts[row])), int(sessions[row])
-        before = held.get(session, 0.0) if session else 0.0
+        goes_on = held.get((session, table["goes_on"][row])) if session else None
+        before = goes_on or 0.0
         if text is not None and not cache.full:
             found_there = cache.found(text, models.get(tenants.at(row), ""))
             before = max(before, tokens[row] * found_there / max(1, len(text)))
         again = text is None and int(prompts[row]) in cache.asked  # with the same answers, or with others
-        if text is not None or (served and session in held and not again):
+        if text is not None or (served and goes_on is not None and not again):
             found[row] = np.nan if cache.full else _whole_blocks(before, tokens[row])
         if text is None:
             cache.asked.add(int(prompts[row]))
-        if served and session and np.isfinite(tokens[row]):
-            held[session] = tokens[row]
+        if served and session:  # a lost question is no part of what follows
+            held[session, table["step"][row]] = tokens[row] if np.isfinite(tokens[row]) else before
     return found
 
 

@@ -63,7 +63,16 @@ def rows_of(notes: Notes | None, rows: int) -> dict[str, Any]:
              for key in ("tools_s", "thinking_s")}
     sessions = [hash(str(session)) if (session := note.get("session")) is not None else 0 for note in told]
     return {**columns, "turn": np.array(turns, dtype=np.float64), **spent,
-            "session": np.array(sessions, dtype=np.int64)}
+            "session": np.array(sessions, dtype=np.int64), "step": np.array([note.get("step", np.nan) for note in told], dtype=np.float64),
+            "goes_on": np.array([_goes_on(note) for note in told], dtype=np.float64)}
+
+
+def _goes_on(note: Mapping[str, Any]) -> float:
+    """The request of its session whose prompt a request begins with: the one that it names, in a conversation the one
+    before. NaN: none."""
+    before = note.get("step", np.nan) - 1
+    named = note.get("goes_on", before if before >= 0 else None)
+    return np.nan if named is None else named
 
 
 EMPTY = rows_of(None, 0)

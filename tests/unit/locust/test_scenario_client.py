@@ -133,3 +133,15 @@ def test_importing_the_package_imports_nothing_of_locust_and_an_unknown_name_is_
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     with pytest.raises(AttributeError, match="NoSuchUser"):
         _ = importlib.import_module("fmload.locust").NoSuchUser
+
+
+def test_a_request_of_a_session_tells_which_one_it_goes_on_from_and_a_chat_of_its_own_tells_none() -> None:
+    server = Server()
+    client = server.client()
+    with client.session() as chat:
+        chat.ask("One?")
+        client.chat("Something else?")
+        chat.ask("Two?")
+        del chat.messages[:2]
+        chat.ask("Three, of a context that was cut?")
+    assert [note["goes_on"] for _, note in server.sent] == [None, None, 0, None]

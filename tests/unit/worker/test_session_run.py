@@ -150,3 +150,13 @@ def test_a_request_tells_how_long_tools_and_thinking_took_since_the_one_before(
                ask("write", "p"), ask("last", "write"))
     assert [(note.get("tools_s"), note.get("thinking_s")) for note in server.notes] == [
         (None, None), (tools, thinks), (None, None)]
+
+
+def test_records_tell_which_request_their_chat_goes_on_from() -> None:
+    server = Server(lost=["http_5xx"], plan=["http_5xx", "ok"])
+    server.run(ask("plan", retries=1), ask("reader", "plan"), ask("lost", "reader", chat="plan", optional=True),
+               ask("write", "lost", chat="lost"), ask("check", "write", chat="write"))
+    told = {name: note["goes_on"] for name, note in zip(server.asked, server.notes, strict=True)}
+    assert [note["step"] for note in server.notes] == [0, 1, 2, 3, 4, 5]
+    # an agent of its own begins anew; a lost question is no part of the chat
+    assert told == {"plan": None, "reader": None, "lost": 1, "write": 1, "check": 4}

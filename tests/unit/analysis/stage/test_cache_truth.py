@@ -173,3 +173,22 @@ def test_of_a_conversation_that_is_held_again_it_is_not_known_what_is_found(tmp_
     requests = [turn(0, "s", 0), turn(1, "s", 1), turn(0, "s/2", 2), turn(1, "s/2", 3)]
     whole = truth(analysed(tmp_path, requests, answers="served")).whole
     assert (whole.known, whole.possible) == (1, pytest.approx(96 / 150))
+
+
+def test_a_sub_agent_with_a_chat_of_its_own_holds_nothing_of_the_turn_before(tmp_path: Path) -> None:
+    def step(number: int, tokens: int, goes_on: int | None) -> Record:
+        note = {"scenario": {"session": "s", "turn": number, "of": "p", "step": number, "goes_on": goes_on}}
+        return sent(number, tokens, 0, prompt_id=f"s:{number}", output_tokens=20, detail=json.dumps(note))
+
+    found = truth(analysed(tmp_path, [step(0, 250, None), step(1, 160, None), step(2, 500, 0)], answers="served"))
+    # the sub-agent's 160 tokens begin otherwise; the turn after it goes on from the 250 of the first: 15 blocks
+    assert [one.possible for one in found.turns] == [None, None, pytest.approx(240 / 500)]
+
+
+def test_a_question_that_was_lost_is_no_part_of_what_the_next_turn_holds(tmp_path: Path) -> None:
+    def turn(number: int, tokens: int | None, **more: Any) -> Record:
+        note = {"scenario": {"session": "s", "turn": number, "of": "p", "step": number}}
+        return sent(number, tokens, 0, prompt_id=f"s:{number}", detail=json.dumps(note), **more)  # type: ignore[arg-type]
+
+    found = truth(analysed(tmp_path, [turn(0, 100), turn(1, None, outcome="http_5xx"), turn(2, 150)], answers="served"))
+    assert [one.possible for one in found.turns] == [None, pytest.approx(96 / 150)]
