@@ -52,7 +52,8 @@ def rows_of(notes: Notes | None, rows: int) -> dict[str, Any]:
     """Columns of a stage's table: what a request was called, by whom, and the turn of its session (NaN: of none)."""
     if notes is None:
         return {**{column: Words([None], np.zeros(rows, np.int8)) for column in ("task", "user")},
-                "turn": np.full(rows, np.nan), **{key: np.zeros(rows) for key in ("tools_s", "thinking_s")},
+                **{key: np.full(rows, np.nan) for key in ("turn", "step", "goes_on")},
+                **{key: np.zeros(rows) for key in ("tools_s", "thinking_s")},
                 "session": np.zeros(rows, dtype=np.int64)}
     told = [note or {} for note in notes]
     names = {"task": "name", "user": "user"}
@@ -63,7 +64,8 @@ def rows_of(notes: Notes | None, rows: int) -> dict[str, Any]:
              for key in ("tools_s", "thinking_s")}
     sessions = [hash(str(session)) if (session := note.get("session")) is not None else 0 for note in told]
     return {**columns, "turn": np.array(turns, dtype=np.float64), **spent,
-            "session": np.array(sessions, dtype=np.int64), "step": np.array([note.get("step", np.nan) for note in told], dtype=np.float64),
+            "session": np.array(sessions, dtype=np.int64),
+            "step": np.array([note.get("step", np.nan) for note in told], dtype=np.float64),
             "goes_on": np.array([_goes_on(note) for note in told], dtype=np.float64)}
 
 
