@@ -12,6 +12,7 @@ from typing import Any
 
 from fmload.endpoints import usage
 from fmload.endpoints.answer import note_counts
+from fmload.endpoints.endings import failure_of, is_reason
 from fmload.endpoints.failures import error_text, failure_of_error
 from fmload.endpoints.lenient_json import loads
 from fmload.endpoints.streams import DONE, PINGS
@@ -21,7 +22,9 @@ from fmload.wire.exchange import Exchange
 from fmload.wire.sse import events
 
 _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
-_CUE = re.compile(r"^(\d+|WEBVTT.*|[\d:.,]+ --> [\d:.,]+.*)$")  # lines of subtitles that are no text
+# Lines of subtitles that are no text: a time, with the number of its cue before it, and the first line of all.
+_CUES = re.compile(r"^[^\S\n]*(?:(?:\d+[^\S\n]*\r?\n[^\S\n]*)?[\d:.,]+ --> [\d:.,]+.*|WEBVTT.*)$", re.MULTILINE)
+_CUE_IN_STREAM = re.compile(rb"^(?:data:[ ]?)?[\d:.,]+ --> [\d:.,]+", re.MULTILINE)
 _MOST_S = 1e7
 
 
@@ -42,7 +45,8 @@ class _Said:
     def account(self, told: Any) -> None:
         """OpenAI's two kinds of usage: tokens, or the seconds of sound that are billed."""
         if isinstance(told, Mapping):
-            self.heard_s = _seconds(told.get("seconds")) or self.heard_s
+            seconds = _seconds(told.get("seconds")) or _seconds(told.get("prompt_audio_seconds"))  # Mistral's name
+            self.heard_s = seconds or self.heard_s
             self.told.append(usage.read(told))
 
 
@@ -77,7 +81,7 @@ def _is_stream(kind: str, body: bytes) -> bool:
 
 def _stream(body: bytes) -> _Said:
     said = _Said()
-    for end, event, data in events(body):
+    for end, event, data in _subtitles(body) if _CUE_IN_STREAM.search(body) else events(body):
         if data == DONE:
             said.ended = True
         elif event not in PINGS and data:
@@ -89,8 +93,36 @@ def _stream(body: bytes) -> _Said:
     return said
 
 
+def _subtitles(body: bytes) -> Iterator[tuple[int, str, bytes]]:
+    """Cues in a stream. Some servers write `data:` before the first line of one alone, so that the standard's reading
+    would take its number for its text: here a cue goes up to the empty line, with or without the word."""
+    end, between = 0, ""
+    for block in re.split(rb"(?<=\n\n)", body):
+        end += len(block)
+        lines = [line.removeprefix(b"data:").strip() for line in block.splitlines()]
+        if text := _without_cues(b"\n".join(lines).decode("utf-8", "replace")):
+            yield end, "", (text if text[0] == "{" else between + text).encode()
+            between = "\n"  # as between the cues of a whole answer
+
+
+def _without_cues(text: str) -> str:
+    return "\n".join(line for line in _CUES.sub("", text).splitlines() if line.strip()).strip()
+
+
+def _spoken(data: bytes) -> Any:
+    """A message, or the text itself, which may begin like JSON: `[Music]`, `"No," he said.`"""
+    if data[:1] == b"{":
+        return loads(data)
+    text = data.decode("utf-8", "replace")
+    try:
+        message = loads(data) if data[:1] == b'"' else text
+    except ValueError:
+        return text
+    return message if isinstance(message, str) else text
+
+
 def _message(said: _Said, end: int, event: str, data: bytes) -> None:
-    message = loads(data) if data[:1] in b'{["' else data.decode("utf-8", "replace")
+    message = _spoken(data)
     if isinstance(message, str):  # `response_format: text` of faster-whisper servers: the text itself
         said.pieces.append((end, message))
         return
@@ -99,7 +131,7 @@ def _message(said: _Said, end: int, event: str, data: bytes) -> None:
         return
     said.account(message.get("usage"))
     kind = message.get("type") or ""
-    if kind.startswith("transcript.text"):
+    if kind.startswith(_STEPS):
         _of_openai(said, end, kind, message)
     elif "choices" in message:
         _of_vllm(said, end, message["choices"])
@@ -107,13 +139,17 @@ def _message(said: _Said, end: int, event: str, data: bytes) -> None:
         said.pieces.append((end, message["text"]))
 
 
+_STEPS = ("transcript.text.", "transcription.")  # OpenAI's names of events; Mistral's
+
+
 def _of_openai(said: _Said, end: int, kind: str, message: Mapping[str, Any]) -> None:
     said.has_end = True
-    if kind == "transcript.text.delta":
-        _add(said.pieces, end, message.get("delta"))
-    elif kind == "transcript.text.segment":
+    step = kind.rpartition(".")[2]
+    if step == "delta":
+        _add(said.pieces, end, message.get("delta") or message.get("text"))
+    elif step == "segment":
         _add(said.segments, end, message.get("text"))
-    elif kind == "transcript.text.done":
+    elif step == "done":
         said.ended = True
         said.final = end, _text(message.get("text"))
 
@@ -122,7 +158,9 @@ def _of_vllm(said: _Said, end: int, choices: Any) -> None:
     said.has_end = True
     for choice in choices:
         _add(said.pieces, end, (choice.get("delta") or {}).get("content"))
-        said.ended |= choice.get("finish_reason") is not None
+        if is_reason(reason := choice.get("finish_reason")):
+            said.ended = True
+            said.failure = said.failure or failure_of(reason)
 
 
 def _add(pieces: list[tuple[int, str]], end: int, text: Any) -> None:
@@ -142,7 +180,7 @@ def _text(value: Any) -> str:
 
 def _whole(said: _Said, exchange: Exchange) -> None:
     body, kind = exchange.body.strip(), exchange.headers.get("content-type", "")
-    if "html" in kind or body[:9].lower().startswith((b"<!doctype", b"<html")):
+    if body[:1] == b"<" and ("html" in kind or body[:9].lower().startswith((b"<!doctype", b"<html"))):
         said.failure = Failure("decode", "a page of HTML where a transcript should be")
         return
     if body[:1] in b"{[" and body:
@@ -152,8 +190,7 @@ def _whole(said: _Said, exchange: Exchange) -> None:
             return
     elif "json" in kind:
         raise ValueError("no JSON")
-    text = "\n".join(line for line in body.decode().splitlines() if not _CUE.match(line.strip()))
-    said.final = len(exchange.body), text.strip()
+    said.final = len(exchange.body), _without_cues(body.decode())
 
 
 def _document(body: bytes, kind: str) -> Any:
@@ -161,7 +198,7 @@ def _document(body: bytes, kind: str) -> Any:
     try:
         return loads(body)
     except ValueError:
-        if "text/plain" in kind:
+        if "text/" in kind or ("json" not in kind and body[:1] == b"["):  # [BLANK_AUDIO]; whisper.cpp says text/html
             return None
         raise
 

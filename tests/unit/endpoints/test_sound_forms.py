@@ -147,6 +147,13 @@ VLLM = ({"object": "transcription.chunk", "choices": [{"delta": {"content": "Hel
          "usage": {"prompt_tokens": 4, "completion_tokens": 9, "total_tokens": 13}}, b"[DONE]")
 
 
+MISTRAL = ({"type": "transcription.language", "audio_language": "en"},
+           {"type": "transcription.text.delta", "text": "Hello"},
+           {"type": "transcription.text.delta", "text": " there."},
+           {"type": "transcription.done", "text": "Hello there.", "usage": {
+               "prompt_audio_seconds": 10, "prompt_tokens": 14, "completion_tokens": 45, "total_tokens": 59}})
+
+
 @pytest.mark.parametrize(("body", "tokens"), [
     (events(*OPENAI), 45), (events(*VLLM), 9), (events({"text": "Hello"}, {"text": " there."}), None),
     (events(b"Hello", b" there."), None),
@@ -154,6 +161,9 @@ VLLM = ({"object": "transcription.chunk", "choices": [{"delta": {"content": "Hel
             {"type": "transcript.text.done", "text": "Hello there."}), None),
     (events({"type": "transcript.text.done", "text": "Hello there."}), None),
     (events({"type": "transcript.text.delta", "delta": "Halo"}, OPENAI[2]), 45),  # corrected at the end
+    (events(*MISTRAL), 45),
+    (b"data: WEBVTT\n\n00:00.000 --> 00:01.000\nHello there.\n\n", None),
+    (b"data: 1\ndata: 00:00:00,000 --> 00:00:01,000\ndata: Hello there.\n\n", None),
     (events({"type": "something.new", "x": 1}, *OPENAI), 45)])
 def test_streams_of_every_server_are_read(body: bytes, tokens: int | None) -> None:
     found = exchange(body, "text/event-stream")
@@ -174,6 +184,9 @@ def test_streams_of_every_server_are_read(body: bytes, tokens: int | None) -> No
     (b"Hello there.", "", "Hello there."),
     (b"data: Hello there.", "text/plain", "data: Hello there."),
     (b"1\n00:00:00,000 --> 00:00:09,000\nHello there.\n\n", "text/plain", "Hello there."),
+    (b" Hello there.\n", "text/html; charset=utf-8", "Hello there."),  # whisper.cpp calls its texts so
+    (b"[BLANK_AUDIO]\n", "text/html; charset=utf-8", "[BLANK_AUDIO]"), (b"[Music]", "", "[Music]"),
+    (b"42\n", "text/plain", "42"),  # a number that was said is no number of a cue
     (b"WEBVTT\n\n00:00.000 --> 00:09.000\nHello there.\n", "text/vtt", "Hello there.")])
 def test_whole_answers_of_every_form_are_read(body: Any, kind: str, text: str) -> None:
     assert transcript(body, kind) == text
@@ -192,6 +205,10 @@ def test_whole_answers_of_every_form_are_read(body: Any, kind: str, text: str) -
     ({"text": "Hello", "usage": {"type": "duration", "seconds": 3}}, "application/json",
      "decode: the server heard 3 s of sound; 10 s were sent"),
     ({"text": "Hello", "duration": 4.0}, "application/json", "decode: the server heard 4 s"),
+    (events(VLLM[0], {"choices": [{"delta": {"content": ""}, "finish_reason": "abort"}]}, b"[DONE]"),
+     "text/event-stream", "stream_error: the server broke the answer off: abort"),
+    (events({**MISTRAL[3], "usage": {"prompt_audio_seconds": 3}}), "text/event-stream", "decode: the server heard 3 s"),
+    (events(*MISTRAL[:3]), "text/event-stream", "truncated"), (b"data: {not\n\n", "text/event-stream", "decode"),
     (events(*OPENAI[:2]), "text/event-stream", "truncated"), (events(*VLLM[:1]), "text/event-stream", "truncated"),
     (events(OPENAI[0], {"error": {"message": "out of memory"}}), "text/event-stream", "stream_error: out of memory"),
     (b"event: error\ndata: {\"message\": \"gone\"}\n\n", "text/event-stream", "stream_error: gone"),
@@ -199,6 +216,20 @@ def test_whole_answers_of_every_form_are_read(body: Any, kind: str, text: str) -
     (b"", "text/event-stream", "empty"), (b": ping\n\n", "text/event-stream", "empty")])
 def test_what_is_no_transcript_of_the_sound_is_a_failure(body: Any, kind: str, wrong: str) -> None:
     assert transcript(body, kind).startswith(wrong)
+
+
+def test_a_stream_of_subtitles_has_the_text_that_they_have_in_one_piece() -> None:
+    cues = (b"1\n00:00:00,000 --> 00:00:01,000\nHello\n\n\n\n", b"2\n00:00:01,000 --> 00:00:02,000\n there.\n\n\n\n")
+    streamed = b"".join(b"data: " + cue for cue in cues)  # speaches: before the first line of a cue alone
+    assert transcript(streamed, "text/event-stream") == "Hello\nthere."
+    assert transcript(b"".join(cues), "application/x-subrip") == "Hello\n there."
+    failed = streamed + events({"error": {"message": "gone"}})
+    assert transcript(failed, "text/event-stream") == "stream_error: gone"
+
+
+@pytest.mark.parametrize("text", ["[Music] Hello", '"No," he said.', "[1] one", '["a"]', "42"])
+def test_a_text_in_a_stream_may_begin_like_json(text: str) -> None:
+    assert transcript(events(text.encode()), "text/event-stream") == text
 
 
 def test_an_empty_transcript_is_right_of_sound_without_speech() -> None:
