@@ -162,8 +162,8 @@ TOOLS: Mapping[str, Tool] = {
         *(Load(1, requests=24, spread=spread, options=tuple(
             part for users in levels for part in ("--num-concurrency", str(users))))
           for spread, levels in ((0, (2, 3, 5, 8, 12)), (8, (4, 6, 9, 16)))),
-        *(load for load in SINGLE if load.streams), *TWICE, Load(4, requests=40, options=("--warmup-ratio", "0.2")),
-        Load(6, requests=40, options=("--warmup-ratio", "0.1", "--cooldown-ratio", "0.1")),
+        *(load for load in SINGLE if load.streams), *TWICE, Load(10, requests=50, spread=10),
+        Load(5, requests=30, given=150), Load(3, requests=15, made=60), Load(6, requests=36, server=_SLOW),
         Load(4, options=("--metrics-time-unit", "ms")), Load(8, requests=40, options=("--spawn-rate", "2"))), _OFFLINE),
     "inference-perf": Tool("inference-perf", inference_perf, (
         "stage_*_lifecycle_metrics.json", "summary_lifecycle_metrics.json", "per_request_lifecycle_metrics.json"), (

@@ -15,6 +15,8 @@ def failures(row: Row, published: Published) -> tuple[Check, list[Correction]] |
                      {"errors": errors, "share": share}), []
     if share is None and errors is None:
         return None
+    if errors and requests and not share:  # a rate of 0 beside failures: another check says so
+        share = errors / requests
     failed = bool((share or 0) > 0 or (errors or 0) > 0)
     result = PASS if not failed else FAIL if share is not None and share > FAR else WARN
     return Check(6, "requests succeed", result, _sentence(row, errors, requests, share, failed),

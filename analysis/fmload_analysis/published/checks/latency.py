@@ -59,6 +59,8 @@ def _covariance(row: Row) -> float:
 
 
 def _sum_exact(row: Row) -> float | None:
+    if row.value("tpot_left_out"):  # the means are of different requests
+        return None
     values = [row.value(name) for name in ("e2e_mean", "ttft_mean", "tpot_mean", "output_tokens_mean")]
     if any(value is None for value in values):
         return None

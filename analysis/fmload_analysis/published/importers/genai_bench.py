@@ -55,7 +55,16 @@ def _row(content: Mapping[str, Any], where: str) -> Row:
                       scale if theirs in _TIMES else 1.0)
     figures.put("output_tokens", figures.values.get("output_tokens_sum"), "num_output_tokens.sum")
     figures.put("input_tokens", figures.values.get("input_tokens_sum"), "num_input_tokens.sum")
+    figures.put("tpot_left_out", _without_tpot(content, where) or None, "individual_request_metrics")
     return figures.row(prompt_set=found.get("scenario"), recomputed=_recomputed(content, where, scale))
+
+
+def _without_tpot(content: Mapping[str, Any], where: str) -> int:
+    """Requests that are in the mean of TTFT and not in that of TPOT: the tool drops what came too fast to be true,
+    which is what a busy client reads in one go."""
+    requests = [mapping(one, where) for one in sequence(content.get("individual_request_metrics"), where)]
+    return sum(one.get("ttft") is not None and one.get("tpot") is None and (one.get("num_output_tokens") or 0) != 1
+               for one in requests if not one.get("error_code"))
 
 
 def _recomputed(content: Mapping[str, Any], where: str, scale: float) -> dict[str, float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from right_files import aiperf, simulated
+from right_files import aiperf, genai_bench, simulated
 
 from fmload.pricing.table import load_prices
 from fmload_analysis.published.checks.audit_published import audit_published
@@ -45,6 +45,32 @@ def test_requests_a_minute_of_a_run_whose_requests_start_within_a_second_are_no_
     rows = audited(tmp_path, llmeter_of_one_second())
     assert accusations(rows) == []
     assert rows[0].row.value("transactions_per_minute") == pytest.approx(5 / 0.9538 * 60)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_mean_tpot_without_the_fastest_requests_is_no_contradiction_where_the_file_tells_them(
+        tmp_path: Path, kept: bool) -> None:
+    """genai-bench drops the TPOT of answers that came too fast: those which a busy client read in one go."""
+    content = genai_bench(simulated(8))
+    requests = content["individual_request_metrics"]
+    for one in requests[: len(requests) // 2]:
+        one.update(ttft=one["e2e_latency"] - 0.0005, tpot=None)
+    for name in ("ttft", "tpot"):
+        values = [one[name] for one in requests if one[name] is not None]
+        content["aggregated_metrics"]["stats"][name] = {"mean": sum(values) / len(values)}
+    if not kept:
+        content["individual_request_metrics"] = []
+    found = accusations(audited(tmp_path, content))
+    assert bool(found) is not kept and all("TPOT" in one or "corrected" in one for one in found)
+
+
+def test_failures_beside_an_error_rate_of_0_are_told_by_their_share(tmp_path: Path) -> None:
+    content = genai_bench(simulated(8))
+    content["aggregated_metrics"] |= {"num_error_requests": 10, "num_requests": 10 + content["aggregated_metrics"][
+        "num_completed_requests"]}
+    share = 10 / content["aggregated_metrics"]["num_requests"]
+    told = next(check for row in audited(tmp_path, content) for check in row.checks if check.name == "requests succeed")
+    assert told.sentence.startswith(f"{share:.1%} of the requests failed")
 
 
 def test_requests_a_minute_that_no_window_of_its_starts_gives_are_a_contradiction(tmp_path: Path) -> None:
