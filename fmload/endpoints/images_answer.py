@@ -6,14 +6,13 @@ bytes: its header must be that of an image, of the size that was asked for, and 
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from fmload.endpoints import usage
+from fmload.endpoints.base64_text import decoded
 from fmload.endpoints.failures import error_text, failure_of_error
 from fmload.endpoints.lenient_json import loads
 from fmload.endpoints.streams import DONE, PINGS, messages
@@ -143,8 +142,8 @@ def _looked_at(entry: Any) -> Iterator[tuple[int, int]]:
 
 def _size_of_image(text: str) -> tuple[int, int]:
     try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
+        data = decoded(text)
+    except ValueError as error:
         raise Strange(f"an image is no base64: {error}") from error
     header = header_of(data)
     if header is None or header.kind != "image" or header.size is None:

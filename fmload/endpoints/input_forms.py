@@ -18,6 +18,8 @@ EmbeddingForm = Literal["openai_embeddings", "cohere_embed", "tei_embed", "jumps
 RerankForm = Literal["cohere_rerank", "voyage_rerank", "tei_rerank", "bedrock_rerank"]
 InputForm = Literal[EmbeddingForm, RerankForm]
 _TOP = ("top_n", "top_k")
+_TYPE_NAMES = ("output_dtype", "embed_dtype")  # parameters that name the type of a vector's numbers: Voyage; vLLM
+_NUMBER_BYTES = {"int8": 1, "uint8": 1, "float16": 2, "bfloat16": 2, "fp8_e4m3": 1, "fp8_e5m2": 1}  # else 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class InputsCodec:
         self._endpoint, self._form = endpoint, FORMS[form]
         self._fixed: Json = {**({} if model is None else {"model": model}), **parameters}
         self._dimension = dimension
+        self._number_bytes = next((_NUMBER_BYTES[asked] for name in _TYPE_NAMES
+                                   if (asked := str(self._fixed.get(name))) in _NUMBER_BYTES), 4)
 
     def body(self, prompt: Prompt) -> Json:
         """The JSON to send: the endpoint's parameters, and over them the prompt's."""
@@ -107,7 +111,9 @@ class InputsCodec:
 
     def read(self, exchange: Exchange) -> Reading:
         """The reading of a response of status 2xx."""
-        return (read_vectors if self._form.what == "vectors" else read_results)(exchange)
+        if self._form.what == "vectors":
+            return read_vectors(exchange, self._number_bytes)
+        return read_results(exchange)
 
     def expects(self, prompt: Prompt) -> Expected:
         """What the answer to a prompt has to hold."""

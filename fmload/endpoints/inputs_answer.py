@@ -25,10 +25,10 @@ _NOTED = {"x-compute-time": "compute_ms", "x-queue-time": "queue_ms", "x-inferen
           "x-amzn-invoked-production-variant": "variant", "x-amzn-bedrock-invocation-latency": "latencyMs"}
 
 
-def read_vectors(exchange: Exchange) -> Reading:
-    """An answer to a request for embeddings."""
+def read_vectors(exchange: Exchange, number_bytes: int = 4) -> Reading:
+    """An answer to a request for embeddings. `number_bytes`: of each number, where vectors come as base64."""
     found = skeleton_of(exchange.body)
-    return _read(exchange, found.skeleton, lambda document: _vectors(document, found.strange))
+    return _read(exchange, found.skeleton, lambda document: _vectors(document, found.strange, number_bytes))
 
 
 def read_results(exchange: Exchange) -> Reading:
@@ -95,12 +95,12 @@ def _complaint(document: Any) -> str:
 # -- vectors --
 
 
-def _vectors(document: Any, strange: Sequence[str]) -> Batch:
+def _vectors(document: Any, strange: Sequence[str], number_bytes: int) -> Batch:
     """Raises one of _MALFORMED for what has no known form."""
     entries = _entries(document)
     indices = [entry["index"] for entry in entries if isinstance(entry, Mapping) and _is_index(entry.get("index"))]
     return Batch(len(entries), indices if len(indices) == len(entries) else (),
-                 [_dimension(one, strange) for one in entries])
+                 [_dimension(one, strange, number_bytes) for one in entries])
 
 
 def _entries(document: Any) -> Sequence[Any]:
@@ -130,14 +130,14 @@ def _listed(found: Any) -> Sequence[Any]:
     return found
 
 
-def _dimension(entry: Any, strange: Sequence[str]) -> int:
+def _dimension(entry: Any, strange: Sequence[str], number_bytes: int) -> int:
     if isinstance(entry, Mapping):
         entry = entry["embedding"]
     if isinstance(entry, list) and len(entry) == 1:  # llama.cpp's own form: vectors by token, or one in all
         entry = entry[0]
     if isinstance(entry, str):
         try:
-            return base64_dimension(entry)
+            return base64_dimension(entry, number_bytes)
         except ValueError as error:
             raise Strange(f"a vector in base64: {error}") from error
     if not _is_vector(entry):

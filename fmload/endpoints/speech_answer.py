@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
+import re
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from fmload.audio import framed, lengths, played, wav
 from fmload.audio.played import NotSound, Played, Short
 from fmload.endpoints import usage
 from fmload.endpoints.answer import note_counts
+from fmload.endpoints.base64_text import decoded
 from fmload.endpoints.failures import error_text, failure_of_error
 from fmload.endpoints.lenient_json import loads
 from fmload.endpoints.streams import DONE, PINGS
@@ -23,10 +23,11 @@ from fmload.model.reading import Reading, Speech
 from fmload.wire.exchange import Exchange
 from fmload.wire.sse import events
 
-_MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, binascii.Error)
+_MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 _OF_JSON = ("audio", "audioContent", "audio_content", "data")
 _TAIL = 4096  # bytes at the end in which a server that broke off may have written why
 _MOST_JSON = 1 << 20  # of a body that is tried as JSON though its type says otherwise
+_OF_PCM = re.compile(r";\s*(rate|channels)=\"?(\d{1,6})\b").findall
 _NAMED = {"mp3": "audio/mpeg", "wav": "audio/wav", "opus": "audio/ogg", "aac": "audio/aac", "flac": "audio/flac"}
 
 
@@ -36,6 +37,13 @@ class Asked(NamedTuple):
     form: str
     rate: int = 24000
     channels: int = 1
+
+    def told(self, kind: str) -> Asked:
+        """With what the type of the answer says of PCM: `audio/pcm;rate=16000;channels=2`."""
+        found = {name: int(count) for name, count in _OF_PCM(kind.lower())}
+        rate, channels = found.get("rate", 0), found.get("channels", 0)
+        return self._replace(rate=rate if 1000 <= rate <= 768_000 else self.rate,
+                             channels=channels if 1 <= channels <= 8 else self.channels)
 
 
 @dataclass(slots=True)
@@ -65,7 +73,8 @@ class _Heard:
 
 def read(exchange: Exchange, asked: Asked) -> Reading:
     """The reading of a response of status 2xx."""
-    heard = _heard(exchange.body, exchange.headers.get("content-type", ""), asked)
+    kind = exchange.headers.get("content-type", "")
+    heard, asked = _heard(exchange.body, kind, asked), asked.told(kind)
     reading = Reading(failure=heard.failure)
     if heard.told:
         counts = usage.merge(reversed(heard.told))
@@ -140,7 +149,7 @@ def _of_events(body: bytes) -> _Heard:
             if event == "error" or message.get("error") or message.get("type") == "error":
                 heard.failure = heard.failure or failure_of_error(message)
             elif message.get("audio") and not str(message.get("type") or "").endswith("done"):
-                parts.append(base64.b64decode(message["audio"], validate=True))
+                parts.append(decoded(message["audio"]))
                 length += len(parts[-1])
                 heard.pieces.append((length, end))
             elif str(message.get("type") or "").endswith(".done"):
@@ -164,9 +173,9 @@ def _of_json(body: bytes, told: bool) -> _Heard | None:
         text = next((document[key] for key in _OF_JSON if isinstance(document.get(key), str)), None)
         try:
             if text:
-                sound = base64.b64decode(text, validate=True)
+                sound = decoded(text)
                 return _Heard(sound, [(len(sound), len(body))])
-        except binascii.Error:
+        except ValueError:
             return _Heard(b"", failure=Failure("decode", "the sound in the response is no base64"))
     return _Heard(b"", failure=_complaint(document))
 

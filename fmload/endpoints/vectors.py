@@ -5,10 +5,11 @@ What stands between the brackets is looked at as bytes: that there are numbers o
 
 from __future__ import annotations
 
-import binascii
 from typing import NamedTuple
 
 import numpy as np
+
+from fmload.endpoints.base64_text import decoded
 
 _NUMERIC = b"0123456789+-.eE, \t\r\n"
 _BEGINS = (b"-", b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9", b"NaN", b"nan", b"null", b"Inf", b"inf")
@@ -55,11 +56,11 @@ def _word(inside: bytes) -> str:
                  if word.translate(None, _NUMERIC)), "")
 
 
-def base64_dimension(text: str) -> int:
-    """The length of a vector of 32-bit floats in base64. Raises ValueError for what is none."""
-    data = binascii.a2b_base64(text, strict_mode=True)
-    if not data or len(data) % _FLOAT_BYTES:
-        raise ValueError(f"{len(data)} bytes are no vector of 32-bit numbers")
-    if not np.isfinite(np.frombuffer(data, "<f4")).all():
+def base64_dimension(text: str, number_bytes: int = _FLOAT_BYTES) -> int:
+    """The length of a vector of numbers of so many bytes in base64. Raises ValueError for what is none."""
+    data = decoded(text)
+    if not data or len(data) % number_bytes:
+        raise ValueError(f"{len(data)} bytes are no vector of {8 * number_bytes}-bit numbers")
+    if number_bytes == _FLOAT_BYTES and not np.isfinite(np.frombuffer(data, "<f4")).all():
         raise ValueError("a vector holds NaN or infinity")
-    return len(data) // _FLOAT_BYTES
+    return len(data) // number_bytes
