@@ -35,6 +35,10 @@ PRICES = 8  # the group of the checks of prices
 _MARKS: dict[str, Mark] = {"PASS": "good", "WARN": "warn", "FAIL": "bad"}
 
 
+def _lacking(stages: int) -> str:
+    return "1 stage lacks" if stages == 1 else f"{stages} stages lack"
+
+
 def sections(sweep: Sweep, rows: Sequence[AuditedRow]) -> list[Section]:
     """The page's sections."""
     return [Section("published", "As published, and by its own other columns",
@@ -142,7 +146,7 @@ def _not_checked(rows: Sequence[AuditedRow]) -> list[Block]:
         for name in row.not_checked:
             missing.setdefault(name, []).append(row.row.label)
     coverage = Bullets([plain(f"{row.row.label}: {row.coverage}") for row in rows])
-    names = [plain(f"{name}: {'no stage has' if len(labels) == len(rows) else f'{len(labels)} stages lack'} the "
+    names = [plain(f"{name}: {'no stage has' if len(labels) == len(rows) else _lacking(len(labels))} the "
                    "columns for it") for name, labels in sorted(missing.items())]
     return [coverage, Bullets(names)] if names else [coverage]
 
