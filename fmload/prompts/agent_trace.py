@@ -73,7 +73,7 @@ class AgentTrace(Trace):
             steps = TracedGraph(item.session, texts, self.options.delay_factor, self._exact).build()
         except (KeyError, ValueError) as error:
             raise FmloadError(f"{item.session.where}: session '{item.session.name}': {error}",
-                              hint="`after` names steps of the same session") from error
+                              hint="docs/agents.md says what each row has") from error
         return [session_prompt(steps, self.options.answers == "served", prompt_set=self.name,
                                offset_s=round(item.offset_s, 6))]
 

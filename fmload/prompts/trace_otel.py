@@ -37,6 +37,11 @@ class _Span:
     children: list[_Span] = field(default_factory=list)
 
     @property
+    def conversation(self) -> str | None:
+        named = self.says.get("gen_ai.conversation.id")
+        return str(named) if named else None
+
+    @property
     def operation(self) -> str:
         return str(self.says.get("gen_ai.operation.name", ""))
 
@@ -48,8 +53,10 @@ def recognises(values: Mapping[str, Any]) -> bool:
 
 def sessions(rows: Sequence[Row]) -> list[TracedSession]:
     """The sessions of a file, in order of their beginning."""
-    spans = [span for row in rows for span in _spans(row)]
-    by_id = {(span.trace, span.id): span for span in spans}
+    by_id: dict[tuple[str, str], _Span] = {}  # exporters deliver at least once: the first of each counts
+    for span in (span for row in rows for span in _spans(row)):
+        by_id.setdefault((span.trace, span.id), span)
+    spans = list(by_id.values())
     roots: list[_Span] = []
     for span in spans:
         parent = by_id.get((span.trace, span.parent))
@@ -58,17 +65,16 @@ def sessions(rows: Sequence[Row]) -> list[TracedSession]:
     steps: defaultdict[str, list[TracedStep]] = defaultdict(list)
     places: dict[str, str] = {}
     for root in roots:
-        for step in _steps(root, (), ""):
-            session = conversations.get(root.trace, root.trace)
+        for named, step in _steps(root, (), "", None):
+            session = named or conversations.get(root.trace, root.trace)
             places.setdefault(session, root.where)
             steps[session].append(step)
     return [TracedSession(name, places[name], found) for name, found in steps.items()]
 
 
 def _conversations(spans: Sequence[_Span]) -> dict[str, str]:
-    """The conversation of each trace that names one."""
-    return {span.trace: str(span.says["gen_ai.conversation.id"]) for span in spans
-            if span.says.get("gen_ai.conversation.id")}
+    """The conversation of each trace that names one, for its spans in which and around which none is named."""
+    return {span.trace: span.conversation for span in spans if span.conversation}
 
 
 def _spans(row: Row) -> Iterator[_Span]:
@@ -93,16 +99,19 @@ def _value(value: Mapping[str, Any]) -> Any:
     return next(iter(value.values()), None)
 
 
-def _steps(span: _Span, around: tuple[Around, ...], agent: str) -> Iterator[TracedStep]:
-    """The steps in a span. One with a request in it is what that lies in."""
+def _steps(span: _Span, around: tuple[Around, ...], agent: str,
+           conversation: str | None) -> Iterator[tuple[str | None, TracedStep]]:
+    """The steps in a span, each with the conversation that it names, or what it lies in. One with a request in it is
+    what that lies in."""
+    conversation = span.conversation or conversation
     agent = str(span.says.get("gen_ai.agent.name") or agent)
     own = (*around, (span.id, span.begin_s, span.end_s))
     inner = any(_holds_request(child) for child in span.children)
     if not inner and not span.failed and (kind := _kind(span.operation)) is not None:
-        yield _step(span, kind, own, agent)
+        yield conversation, _step(span, kind, own, agent)
     else:
         for child in span.children:
-            yield from _steps(child, own, agent)
+            yield from _steps(child, own, agent, conversation)
 
 
 def _holds_request(span: _Span) -> bool:

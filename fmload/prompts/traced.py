@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -113,6 +114,9 @@ class TracedGraph:
 
     def __init__(self, session: TracedSession, texts: Texts, slower: float = 1.0, exact_output: bool = False) -> None:
         self._session, self._texts, self._slower, self._exact = session, texts, slower, exact_output
+        twice = [name for name, times in Counter(step.id for step in session.steps).items() if times > 1]
+        if twice:
+            raise ValueError(f"step '{twice[0]}' is there twice; each needs a name of its own, `name` may come again")
         self._after = waits(session.steps)
         self._by_id = {step.id: step for step in session.steps}
         self._said: dict[str, list[Message]] = {}  # by request: all that was said up to its answer
@@ -139,8 +143,10 @@ class TracedGraph:
         return step
 
     def _with_words(self, step: Step, traced: TracedStep, messages: list[Message]) -> None:
-        """What was said goes on from the longest chat that it begins with."""
-        before = [(len(said), name) for name, said in self._said.items() if messages[:len(said)] == said]
+        """What was said goes on from the longest chat that it begins with, of the requests on the way to it: one beside
+        it may have been asked the same, and not be answered yet."""
+        before = [(len(self._said[name]), name) for name in self._on_the_way(traced)
+                  if name in self._said and messages[:len(self._said[name])] == self._said[name]]
         length, step.chat = max(before, default=(0, None), key=lambda one: one[0])
         step.messages = messages[length:] or [{"role": "user", "content": ""}]
         step.answer = traced.answer
@@ -170,14 +176,18 @@ class TracedGraph:
 
     def _earlier(self, traced: TracedStep) -> list[str]:
         """The requests of the same agent on the way to a step, the nearest first."""
-        found: list[str] = []
-        ways = list(self._after[traced.id])
+        return [one for one in self._on_the_way(traced)
+                if one in self._tokens and self._by_id[one].agent == traced.agent]
+
+    def _on_the_way(self, traced: TracedStep) -> list[str]:
+        """All steps that a step waits for, and that those wait for, the nearest first."""
+        found = dict.fromkeys(self._after[traced.id])
+        ways = deque(found)
         while ways:
-            one = self._by_id[ways.pop(0)]
-            if one.id in self._tokens and one.agent == traced.agent and one.id not in found:
-                found.append(one.id)
-            ways += [before for before in self._after[one.id] if before not in ways]
-        return found
+            new = [before for before in self._after[ways.popleft()] if before not in found]
+            found |= dict.fromkeys(new)
+            ways += new
+        return list(found)
 
 
 def _in_order(steps: Sequence[TracedStep], after: dict[str, list[str]]) -> list[TracedStep]:

@@ -35,10 +35,9 @@ class AgentChat:
         before = self._said.get(step.chat) if step.chat is not None else None
         if before is None:
             return self._new(step.messages, ())
-        if before.answer is None:
-            return [*_unasked(before.asked), *self._new(step.messages, ())]
-        calls = [(call["id"], call["function"]["name"]) for call in before.answer.get("tool_calls", ())]
-        return [*before.asked, before.answer, *self._new(step.messages, calls)]
+        said = _unasked(before.asked) if before.answer is None else [*before.asked, before.answer]
+        calls = [(call["id"], call["function"]["name"]) for call in (said[-1].get("tool_calls") or () if said else ())]
+        return [*said, *self._new(step.messages, calls)]
 
     def answered(self, step: Step, asked: list[Message], reading: Reading) -> None:
         """A request has been answered."""

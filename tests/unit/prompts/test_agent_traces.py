@@ -237,3 +237,75 @@ def test_prompts_that_are_too_long_are_cut_to_what_the_model_takes(tmp_path: Pat
     prompt, _ = sessions(lines(tmp_path / "steps.jsonl", *LOG), max_input_tokens=80, max_output_tokens=5)
     steps = by_id(prompt)
     assert steps["plan"].output_tokens == 5 and BUNDLED.count(steps["write"].messages[0]["content"]) == 80 - 60 - 5
+
+
+# -- odd rows of an agent's own log -----------------------------------------------------------------------------------
+
+ASKED: dict[str, Any] = {"session": "s", "step": "a", "begin": 0, "end": 1,
+                         "messages": [{"role": "user", "content": "q"}]}
+
+
+@pytest.mark.parametrize(("odd", "told"), [
+    ({"messages": "q"}, "messages is 'q'; it must be a list"), ({"messages": ["q"]}, "no chat message"),
+    ({"messages": []}, "must be a list of chat messages"), ({"answer": ["x"]}, "answer: .* no chat message"),
+    ({"answer": {"role": "assistant", "tool_calls": [{"name": "f"}]}}, "answer: tool_calls must be in OpenAI's form"),
+    ({"after": "plan"}, "after is 'plan'; it must be a list"), ({"session": None}, "session is null"),
+    ({"begin": "2026-01-01T00:00:00Z"}, "begin is '2026-01-01T00:00:00Z'; it must be a number of seconds"),
+    ({"begin": 1764500000000, "end": 1764500000100}, "are these milliseconds"), ({"end": -1}, "before it begins"),
+    ({"messages": None, "input_tokens": -5}, "input_tokens: must be a whole number"),
+    ({"messages": None}, "has no 'input_tokens'")])
+def test_a_row_that_is_no_step_is_told_with_its_line(tmp_path: Path, odd: dict[str, Any], told: str) -> None:
+    path = lines(tmp_path / "log.jsonl", {**ASKED, "step": "first"}, {**ASKED, **odd})
+    with pytest.raises(FmloadError, match=rf"log.jsonl:2: .*{told}"):
+        sessions(path)
+
+
+def test_all_odd_rows_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+    path = lines(tmp_path / "log.jsonl", ASKED, {**ASKED, "messages": "q"}, {**ASKED, "after": "x"})
+    with pytest.raises(FmloadError, match=r"(?s)log.jsonl:2: .*log.jsonl:3: "):
+        sessions(path)
+
+
+def test_steps_of_one_name_are_refused_for_one_of_them_would_never_run(tmp_path: Path) -> None:
+    path = lines(tmp_path / "log.jsonl", ASKED, {**ASKED, "step": "search", "kind": "tool"},
+                 {**ASKED, "step": "search", "kind": "tool"})
+    with pytest.raises(FmloadError, match="step 'search' is there twice"):
+        sessions(path)
+
+
+def test_nulls_of_a_recorded_answer_are_left_out(tmp_path: Path) -> None:
+    answer = {"role": "assistant", "content": "x", "tool_calls": None}
+    later = [*ASKED["messages"], answer, {"role": "user", "content": "go"}]
+    path = lines(tmp_path / "log.jsonl", {**ASKED, "answer": answer},
+                 {**ASKED, "step": "b", "begin": 2, "end": 3, "messages": later})
+    first, second = by_id(sessions(path, answers="recorded")[0]).values()
+    assert first.answer == {"role": "assistant", "content": "x"}
+    assert (second.chat, second.messages) == ("a", [{"role": "user", "content": "go"}])
+
+
+def test_a_chat_goes_on_from_no_request_that_lies_beside_it_though_both_were_asked_the_same(tmp_path: Path) -> None:
+    said = {"role": "assistant", "content": "ok"}
+    path = lines(tmp_path / "log.jsonl", {**ASKED, "step": "beside", "end": 9, "answer": said, "after": []},
+                 {**ASKED, "step": "mine", "begin": 0.1, "answer": said, "after": []},
+                 {**ASKED, "step": "more", "begin": 2, "end": 3, "after": ["mine"],
+                  "messages": [*ASKED["messages"], said, {"role": "user", "content": "more"}]})
+    assert by_id(sessions(path)[0])["more"].chat == "mine"
+
+
+def test_each_conversation_of_one_trace_is_a_session_and_tools_belong_to_what_they_lie_in(tmp_path: Path) -> None:
+    path = tmp_path / "spans.json"
+    path.write_text(json.dumps(export(
+        span("batch", "invoke_workflow", 0, 20),
+        span("one", "invoke_agent", 0, 5, "batch", conversation__id="c1"),
+        span("a", "chat", 0, 1, "one", **counted(9, 2)),
+        span("t", "execute_tool", 1, 2, "one"),
+        span("two", "chat", 6, 7, "batch", conversation__id="c2", **counted(9, 2)))))
+    assert [list(by_id(prompt)) for prompt in sessions(path)] == [["a", "t"], ["two"]]
+
+
+def test_a_span_that_was_exported_twice_is_one_step(tmp_path: Path) -> None:
+    path = tmp_path / "spans.json"
+    path.write_text(json.dumps(export(*AGENT, *AGENT)))
+    once = tmp_path / "once.json"
+    once.write_text(json.dumps(export(*AGENT)))
+    assert list(by_id(sessions(path)[0])) == list(by_id(sessions(once)[0]))

@@ -82,3 +82,13 @@ def test_a_question_without_an_answer_is_no_part_of_what_was_said() -> None:
     lost = step("b", user("two"), chat="a")
     chat.unanswered(lost, chat.asks(lost))
     assert chat.asks(step("c", user("three"), chat="b")) == [user("one"), assistant("first"), user("three")]
+
+
+def test_calls_before_a_lost_question_still_have_their_results() -> None:
+    chat = AgentChat(served=True)
+    say(chat, step("a", user("one")), answered("", ToolCall("call_1", "search", "{}")))
+    lost = step("b", TOOL, chat="a")
+    chat.unanswered(lost, chat.asks(lost))
+    sent = chat.asks(step("c", user("two"), chat="b"))
+    assert [message["role"] for message in sent] == ["user", "assistant", "tool", "user"]
+    assert sent[2]["tool_call_id"] == "call_1"
