@@ -7,6 +7,7 @@ REQUESTS_PER_S = 1_000_000.0
 WORKERS = 1024  # Locust processes of one host
 LEVELS = 1000  # of one sweep
 REPEATS = 1000
+STEPS = 20_000  # of one session
 STAGES = 10_000
 ENTRIES = 1000  # of a list: endpoints, prompt sets, addresses, collectors
 REQUESTS = 1_000_000_000  # of one stage

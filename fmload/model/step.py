@@ -12,6 +12,7 @@ StepKind = Literal["request", "tool", "think"]
 
 SERVED = "served"  # in a message: the step whose answer stands in its place, where answers are served
 _CHARACTERS_A_TOKEN = 4
+_LONGER = 16  # a pause before another attempt grows no further after so many
 STEP_OF = ":"  # between a session's prompt id and the id of the step: `agents-000003:plan`
 
 
@@ -49,6 +50,11 @@ class Step:
 
 _ABSENT = Step("", "request")
 _FIELDS = tuple(one.name for one in fields(Step))
+
+
+def retry_pause_s(first_s: float, attempt: int) -> float:
+    """The pause after a failed attempt (the first is 0): each twice the one before, up to the sixteenth."""
+    return first_s * 2.0**min(attempt, _LONGER)
 
 
 def to_plain(step: Step) -> dict[str, Any]:

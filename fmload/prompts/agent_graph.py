@@ -7,9 +7,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from fmload.base.errors import FmloadError
+from fmload.config import limits
 from fmload.config.delays import DelaySpec
 from fmload.config.lengths import Distribution, Length
-from fmload.model.step import SERVED, Step
+from fmload.model.step import SERVED, Step, retry_pause_s
 from fmload.prompts.agent_spec import AgentSpec, StepSpec, ToolSpec
 from fmload.prompts.lengths import draw_length
 from fmload.prompts.synthetic import text_of
@@ -49,6 +51,7 @@ class Graph:
         self._made_up, self._tool_calls = made_up, tool_calls
         self._output_tokens, self._exact, self._head = output_tokens, exact_output, head
         self._names: Counter[str] = Counter()
+        self._taken: set[str] = set()
         self._requests: dict[str, Step] = {}
         self._called: dict[str, list[str]] = {}  # by request, the tools that are called after it
 
@@ -136,7 +139,7 @@ class Graph:
             seconds += takes.draw_s(draw)
             if draw.random() >= fails:
                 return seconds, True
-            seconds += pause_s * 2**call if call < retries else 0.0
+            seconds += retry_pause_s(pause_s, call) if call < retries else 0.0
         return seconds, False
 
     def _parallel(self, branches: list[list[StepSpec] | StepSpec], chat: _Chat, after: list[str],
@@ -202,13 +205,20 @@ class Graph:
         return random.Random(f"{self._seed}{place}/{what}")
 
     def _add(self, step: Step) -> str:
+        if len(self.steps) == limits.STEPS:
+            raise FmloadError(f"an agent's session would hold more than {limits.STEPS:,} steps",
+                              hint="give the steps under repeat fewer times, or fewer repeats within each other")
         self.steps.append(step)
         return step.id
 
     def _id(self, name: str) -> str:
-        self._names[name] += 1
-        times = self._names[name]
-        return name if times == 1 else f"{name}-{times}"
+        """A name of its own for a step: its name, with a number where that is taken."""
+        identity = name
+        while identity in self._taken:
+            self._names[name] += 1
+            identity = f"{name}-{self._names[name] + 1}"
+        self._taken.add(identity)
+        return identity
 
 
 def _asks(step: StepSpec) -> bool:

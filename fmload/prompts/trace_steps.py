@@ -49,7 +49,7 @@ def _told(row: Row) -> TracedStep:
         raise FmloadError(f"{row.where}: {error}", _HINT) from error
 
 
-def _step(values: Mapping[str, Any]) -> TracedStep:
+def _step(values: dict[str, Any]) -> TracedStep:
     kind = values.get("kind", "request")
     if kind not in _KINDS:
         raise ValueError(f"kind is {kind!r}, which is none of {', '.join(_KINDS)}")

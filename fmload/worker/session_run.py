@@ -15,12 +15,11 @@ from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.model.record import Record
 from fmload.model.session import Session
-from fmload.model.step import STEP_OF, Step, steps_of
+from fmload.model.step import STEP_OF, Step, retry_pause_s, steps_of
 from fmload.worker.agent_chat import AgentChat
 from fmload.worker.session_log import SessionLog
 
 NS = 1e9
-_SENT_AGAIN = 16  # a pause before a request that is sent again grows no further after so many times
 
 # Sends a prompt that was due at an instant, and waits for its end; None where it was killed before anything was sent.
 Ask = Callable[[Prompt, int, dict[str, Any]], tuple[Record, Reading] | None]
@@ -148,7 +147,7 @@ class SessionRun:
                 return _Ended(record.end_ns or time.monotonic_ns(), span)
             if last:
                 return self._lost(step, asked, span)
-            gevent.sleep(step.retry_after_s * 2**min(attempt, _SENT_AGAIN))
+            gevent.sleep(retry_pause_s(step.retry_after_s, attempt))
             due_ns, after = time.monotonic_ns(), (span,)
         return None
 

@@ -180,3 +180,22 @@ def test_a_search_by_durations_of_sessions_needs_a_set_that_has_some(source: str
         return
     with pytest.raises(FmloadError, match="source 'synthetic' has no sessions"):
         parse(text, "run.yml", Path())
+
+
+def test_steps_whose_names_run_into_each_other_each_have_an_id_of_their_own() -> None:
+    asks = ", ".join(f"{{ask: {name}, output_tokens: 2}}" for name in ("check", "check", "check-2", "check"))
+    steps = steps_of(sessions(f"    steps: [{asks}]\n")[0])
+    assert [step.id for step in steps] == ["check", "check-2", "check-2-2", "check-3"]
+    assert [step.after for step in steps] == [[], ["check"], ["check-2"], ["check-2-2"]]
+
+
+def test_a_session_of_endless_steps_is_refused_and_fills_no_memory() -> None:
+    with pytest.raises(FmloadError, match="more than 20,000 steps"):
+        sessions("    steps: [{ask: x, output_tokens: 2}, "
+                 "{repeat: 1000, steps: [{repeat: 1000, steps: [{think: 1s}]}]}]\n")
+
+
+def test_the_pause_of_a_tool_that_fails_for_ever_stops_growing() -> None:
+    steps = by_id(sessions("    tools: {t: {takes: 0, fails: 0.9999999, retries: 1000, retry_after: 1s}}\n"
+                           "    steps: [{ask: x, output_tokens: 2}, {tool: t}]\n")[0])
+    assert steps["t"].seconds < 1000 * 2**16
