@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--routing", choices=ROUTING, default="round_robin", help="which replica a request goes to (%(default)s)")
     add("--autoscale", metavar="MIN-MAX[,KEY=VALUE]", help="replicas by load: 2-40,target=0.6,startup=3m,cooldown=5m")
     add("--lose", type=_count, default=0, metavar="N", help="replicas that fail half-way and do not come back")
-    add("--mtbf", type=_seconds, metavar="TIME", help="mean time between failures of one replica, such as 24h")
+    add("--mtbf", type=_time, metavar="TIME", help="mean time between failures of one replica, such as 24h")
     add("--restart", type=_seconds, default=180.0, metavar="TIME", help="until a failed replica is replaced (3m)")
     add("--detect", type=_seconds, default=0.0, metavar="TIME", help="for so long a failed replica still gets requests")
     add("--per-token", action="append", default=[], metavar="MODEL",
@@ -67,6 +67,12 @@ def _seconds(text: str) -> float:
         return parse_duration_s(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _time(text: str) -> float:
+    if not _seconds(text):
+        raise argparse.ArgumentTypeError("must be above 0")
+    return _seconds(text)
 
 
 def run(args: argparse.Namespace) -> int:

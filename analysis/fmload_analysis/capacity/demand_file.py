@@ -46,7 +46,7 @@ Level = Annotated[float, Field(ge=0, le=limits.FACTOR)]
 class Flash(Strict):
     """A crowd that comes at once: the rate times `times`."""
 
-    at_s: Seconds = Field(alias="at", description="when it begins to come, from the start of the day")
+    at_s: Seconds = Field(alias="at", lt=DAY_S, description="when it begins to come, from the start of the day")
     times: float = Field(gt=1, le=limits.FACTOR, description="its rate ÷ the ordinary one at that time")
     rise_s: Seconds = Field(60.0, alias="rise", description="until all are there, and until all have gone")
     lasts_s: Seconds = Field(alias="lasts", description="for how long all are there")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from fmload.base.errors import EXIT_INVALID, FmloadError
+from fmload.base.units import format_duration
 from fmload.config.objectives import Objective
 from fmload_analysis.capacity.autoscale import Autoscale, paid
 from fmload_analysis.capacity.demand import Demand, Floats, Window
@@ -82,9 +83,14 @@ def plan(model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], s
     """Search by halving for the fewest replicas; `tell` hears of every fleet. With autoscaling that is simulated
     beside, and what its day pays."""
     least = _least(model, demand)
-    window = demand.window(settings.requests, min(least, settings.most_simulated) / least)
+    share = min(least, settings.most_simulated) / least
+    window = demand.window(settings.requests, share)
+    if all(job.arrival_s < window.from_s for job in demand.jobs(model, window, share, settings.first_seed)):
+        raise FmloadError("no request comes in the part of the demand that is simulated, of "
+                          f"{format_duration(window.end_s - window.begin_s)}: it has too few to plan with",
+                          hint="mind the unit of --demand", exit_code=EXIT_INVALID)
     trial = Trial(model, demand, objectives, settings, window, tell)
-    best, share_error = _confirmed(trial, _fewest(trial, least))
+    best, share_error = _confirmed(trial, _fewest(trial, max(least, settings.lose + 1)))
     found = Plan(best, tuple(trial.found[count] for count in sorted(trial.found)), window, share_error)
     if settings.autoscale is None or best is None:
         return replace(found, paid_replicas=float(best.replicas) if best else None)
@@ -130,11 +136,11 @@ class Trial:
         """A fleet of so many replicas, of which `simulated` are; by default as many as the settings say."""
         if simulated is None and replicas in self.found:
             return self.found[replicas]
-        count = simulated or min(replicas, self.settings.most_simulated)
-        lost = self.settings.lose if count == replicas else 0
-        # of a share of a fleet none is killed: those that are lost are missing from the start
-        serving = replicas - (self.settings.lose if count < replicas else 0)
-        tried = self._tried(replicas, self._fleet(count, lost), count / max(serving, 1))
+        count, lost, serving = simulated or min(replicas, self.settings.most_simulated), self.settings.lose, replicas
+        if count < replicas:  # of a share of a fleet none is killed: those that are lost are missing from the start
+            lost, serving = 0, max(replicas - self.settings.lose, 1)
+            count = min(count, serving)
+        tried = self._tried(replicas, self._fleet(count, lost), count / serving)
         if simulated is None:
             self.found[replicas] = tried
         return tried

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from fmload_analysis.capacity.answer import Answer, Option
 from fmload_analysis.capacity.figures import Estimate
-from fmload_analysis.capacity.limits import KEEPS_UP
+from fmload_analysis.capacity.limits import KEEPS_UP, Judged
 from fmload_analysis.capacity.money import ByToken
 from fmload_analysis.capacity.plan import Tried
 from fmload_analysis.document import formats
@@ -47,12 +48,16 @@ def _by_token(one: ByToken) -> str:
     return f"By the token, **{plain(one.name)}**: {formats.usd(one.usd_per_month)} a month."
 
 
+def _figure(row: Judged) -> str:
+    """As it is shown; where no request was answered there is none."""
+    return "n/a" if math.isnan(row.found.value) else formats.of_unit(row.unit)(row.found.value)
+
+
 def _sentence(found: Answer, option: Option, goal: str) -> str:
     best = option.plan.best
     if best is None:
         last = option.plan.tried[-1]
-        wrong = ", ".join(f"{row.name} {formats.of_unit(row.unit)(row.found.value)} ({row.result})" for row in last.rows
-                          if row.result != "kept")
+        wrong = ", ".join(f"{row.name} {_figure(row)} ({row.result})" for row in last.rows if row.result != "kept")
         return (f"**{plain(option_name(option))}**: no number of replicas keeps {goal}. Of {last.replicas:,}, the most "
                 f"that were tried: {wrong}.")
     usd = formats.usd(option.month_usd) if option.month_usd is not None else "a price that is not known"

@@ -48,6 +48,11 @@ def test_all_that_is_wrong_in_a_demand_file_is_told_with_its_line(tmp_path: Path
         assert where in str(error.value)
 
 
+def test_a_crowd_that_comes_after_the_day_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FmloadError, match=r"demand.yml:2: flash\.at"):
+        read_demand(written(tmp_path, "rate: 20/s\nflash: {at: 30h, times: 3, lasts: 5m}\n"))
+
+
 def test_users_and_a_days_curve_keep_the_mean(tmp_path: Path) -> None:
     found = demand(written(tmp_path, "users: 1000000\nrequests_per_user_per_day: 8.64\nday: {low: 0.25}\n"))
     assert found.mean_per_s == pytest.approx(100)

@@ -48,6 +48,33 @@ def test_a_lost_replica_needs_another_one() -> None:
     assert replicas(0) < replicas(1) <= replicas(0) + 2
 
 
+def test_a_fleet_that_loses_more_than_the_demand_needs_has_one_left_that_serves() -> None:
+    for lose in (1, 40):
+        found = plan(MODEL, steady(1), OBJECTIVES, Settings("least_busy", seeds=2, requests=300, lose=lose))
+        assert found.best is not None and found.best.replicas > lose
+        assert found.best.figures["requests"].value < 600  # no multiple of the demand is simulated
+
+
+def test_a_demand_in_which_no_request_comes_is_refused() -> None:
+    with pytest.raises(FmloadError, match="no request comes in the part of the demand that is simulated"):
+        plan(MODEL, steady(1e-7), OBJECTIVES, Settings(seeds=2))
+
+
+def test_a_fleet_that_answers_no_request_has_no_figure_and_no_plan(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measured(tmp_path / "run", rates=(0.5, 3, 12), window_s=30)
+    assert main(["capacity", str(tmp_path / "run"), "--demand", "3/s", "--objective", "ttft_p95=1s", "--mtbf", "10ms",
+                 "--restart", "10h", "--seeds", "1", "--requests", "200"]) == 3
+    assert "n/a (missed)" in " ".join(capsys.readouterr().out.split())
+    assert "NaN" not in (tmp_path / "run" / "capacity.json").read_text()
+
+
+def test_no_time_between_failures_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["capacity", "r", "--demand", "3/s", "--mtbf", "0s"])
+    assert "--mtbf: must be above 0" in capsys.readouterr().err
+
+
 def test_limits_that_no_replica_keeps_alone_have_no_plan() -> None:
     found = plan(MODEL, steady(2), parse_objectives({"ttft_p95": "1ms"}), Settings(seeds=2, requests=500))
     assert found.best is None
