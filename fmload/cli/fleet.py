@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -223,7 +224,9 @@ def _made(args: argparse.Namespace) -> Standing:
     from fmload.launch import session
     from fmload_deploy.fleet import lifecycle
     run_file = _run_file(args)
-    _approve(args, _fleet(args, run_file, ""), run_file)
+    fleet = _fleet(args, run_file, "")
+    lifecycle.refuse_taken(ROOT, fleet.name)
+    _approve(args, fleet, run_file)
     results = session.open_folder(run_file.name, args.out)
     _prepare(run_file, results)
     lifecycle.say_on_stderr(session.approve(run_file, results, False, args.yes, _ask if sys.stdin.isatty() else None))
@@ -288,8 +291,9 @@ def _fleet(args: argparse.Namespace, run_file: RunFile, results: str) -> Fleet:
 
 def _name(text: str) -> str:
     """A name that is a folder's and can be part of names in AWS and Kubernetes."""
-    if not text.replace("-", "").replace("_", "").isalnum() or not text.isascii() or len(text) > 60:
-        raise FmloadError(f"'{text}' is no name of a fleet", hint="letters, digits, - and _, 60 at most: --name load")
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}", text) is None:
+        raise FmloadError(f"'{text}' is no name of a fleet",
+                          hint="letters, digits, - and _, 60 at most, a letter or digit first: --name load")
     return text
 
 

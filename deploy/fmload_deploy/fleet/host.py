@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from fmload.base.errors import FmloadError
 from fmload.base.resources import resource
 from fmload_deploy.fleet.base import Told
 from fmload_deploy.fleet.mailbox import RESULTS, RUN, STATUS, STOP, TAKEN, Folder, Mailbox
@@ -159,15 +160,21 @@ def _await_taken(host: Host, mailbox: Mailbox, every_s: float) -> None:
 
 
 def _watch(host: Host, child: subprocess.Popen[bytes], mailbox: Mailbox, results: Path, every_s: float) -> None:
-    """Tell how the run goes until it has ended; it is asked to end once, by the mailbox or with the lease."""
+    """Tell how the run goes until it has ended; it is asked to end once, by the mailbox or with the lease. A mailbox
+    that cannot be reached for a while, or whose disk is full, ends nothing."""
     asked, beat = False, 0
     while child.poll() is None:
         time.sleep(every_s)
         beat += 1
         connected, lost = _workers(results)
         phase = "measuring" if (results / "logs" / "live.json").exists() else "waiting"
-        mailbox.write(STATUS, _status(Told(phase, connected, lost, _stage(results), beat=beat)))
-        if not asked and (host.over() or host.ending.is_set() or mailbox.read(STOP) is not None):
+        stop = False
+        try:
+            mailbox.write(STATUS, _status(Told(phase, connected, lost, _stage(results), beat=beat)))
+            stop = mailbox.read(STOP) is not None
+        except (OSError, FmloadError) as error:
+            print(f"the mailbox: {error}", file=sys.stderr, flush=True)
+        if not asked and (stop or host.over() or host.ending.is_set()):
             asked = True
             child.send_signal(signal.SIGINT)
 
@@ -199,6 +206,15 @@ def _why(log: Path) -> str:
 
 def _status(told: Told) -> str:
     return json.dumps(asdict(told))
+
+
+def _look_every_s(config: Config) -> float:
+    """AWS bills every look; an emulation on this host does not."""
+    if not config.mailbox.startswith("s3://"):
+        return LOOK_EVERY_S
+    from fmload_deploy.aws import pause_s
+
+    return min(LOOK_EVERY_AWS_S, max(LOOK_EVERY_S, pause_s(None)))
 
 
 def _mailbox(config: Config) -> Mailbox:
@@ -245,7 +261,7 @@ def main(argv: Sequence[str]) -> int:
         for worker in workers:
             worker.start()
         if config.workers is not None:
-            measure(host, _mailbox(config), LOOK_EVERY_AWS_S if config.mailbox.startswith("s3://") else LOOK_EVERY_S)
+            measure(host, _mailbox(config), _look_every_s(config))
             host.end()
         for worker in workers:
             while worker.is_alive():

@@ -74,10 +74,13 @@ def standing(root: Path, name: str, say: Say) -> Standing:
 
 
 def all_standing(root: Path, say: Say) -> Iterator[Standing]:
-    """Every fleet of which something may still exist, by name."""
+    """Every fleet of which something may still exist, by name; of one whose files are damaged its error is told."""
     for path in sorted((root / "fleets").glob(f"*/{NAME}")):
-        if (path.parent / "fleet.json").exists() and (found := standing(root, path.parent.name, say)).up:
-            yield found
+        try:
+            if (path.parent / "fleet.json").exists() and (found := standing(root, path.parent.name, say)).up:
+                yield found
+        except FmloadError as error:
+            say(str(error))
 
 
 def _context(fleet: Fleet, folder: Path, ledger: Ledger, say: Say, prices: str | None = None) -> Context:
@@ -115,20 +118,32 @@ def up(root: Path, fleet: Fleet, run: RunFile, results: Results, say: Say) -> St
 
 
 def _new_folder(root: Path, name: str) -> Path:
-    """A folder of its own; one whose fleet is gone is put aside, with its ledger. Raises FmloadError for one that may
-    still have something up, or that another process is making."""
+    """A folder of its own; one whose fleet is gone is put aside, with its ledger. Raises as `refuse_taken`."""
+    refuse_taken(root, name)
+    folder = folder_of(root, name)
+    try:
+        if (folder / NAME).exists():
+            folder.rename(folder.with_name(f"{name}.{time.time_ns()}"))
+        folder.mkdir(parents=True)
+    except (FileExistsError, FileNotFoundError) as error:  # another was quicker
+        raise _being_made(folder) from error
+    return folder
+
+
+def refuse_taken(root: Path, name: str) -> None:
+    """Raises FmloadError where a fleet of that name may still have something up, or another process is making it."""
     folder = folder_of(root, name)
     if (folder / NAME).exists():
         if any(entry.up for entry in Ledger.open(folder / NAME).entries()):
             raise FmloadError(f"fleet '{name}' is up already, or was not taken down wholly",
                               hint=f"fmload fleet status {name}, fmload fleet down {name}; or --name another")
-        folder.rename(folder.with_name(f"{name}.{time.time_ns()}"))
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError as error:
-        raise FmloadError(f"fleet '{name}' is being made by another command", hint=f"or was when it was killed before "
-                          f"anything existed: then remove {folder}, or --name another") from error
-    return folder
+    elif folder.exists():
+        raise _being_made(folder)
+
+
+def _being_made(folder: Path) -> FmloadError:
+    return FmloadError(f"fleet '{folder.name}' is being made by another command", hint="or was when it was killed "
+                       f"before anything existed: then remove {folder}, or --name another")
 
 
 def _secrets(fleet: Fleet) -> dict[str, str]:
@@ -223,12 +238,14 @@ def _now(made: Standing) -> Told | None:
 
 def bring_back(made: Standing) -> Results | None:
     """The results folder with what the fleet has put into its mailbox, and what the load has cost; None before."""
-    results, tar = Results(Path(made.fleet.results)), folder_of_context(made) / RESULTS
-    mailbox = made.target.mailbox()
-    if not mailbox.fetch(RESULTS, tar):
-        return None
-    unpack(tar, results.create().root)
-    tar.unlink()
+    results, mailbox = Results(Path(made.fleet.results)), made.target.mailbox()
+    tar = folder_of_context(made) / f"{RESULTS}.{os.getpid()}"  # another command may be doing the same
+    try:
+        if not mailbox.fetch(RESULTS, tar):
+            return None
+        unpack(tar, results.create().root)
+    finally:
+        tar.unlink(missing_ok=True)
     mailbox.write(TAKEN, "yes")
     cost.write(results, made.fleet, made.context.ledger, told(mailbox))
     (folder_of_context(made) / "brought").write_text(made.fleet.results, encoding="utf-8")
@@ -258,6 +275,8 @@ def stop(made: Standing) -> None:
 
     def look() -> bool | None:
         last = told(mailbox)
+        if not made.up:  # another command was quicker
+            return True
         if silence.since(last):
             made.context.say(f"fleet {made.fleet.name}: its master has not been heard of for "
                              f"{format_duration(SILENT_S)}: what it had not sent is lost")

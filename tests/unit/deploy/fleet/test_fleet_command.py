@@ -54,7 +54,7 @@ def test_an_option_that_is_missing_or_wrong_is_told(capsys: pytest.CaptureFixtur
     assert "--purchase" in refusal(capsys, "plan", a_run(url="http://h/v1"), "--target", "ec2", "--purchase", "free")
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "x" * 61, "naïve", "a b"])
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "x" * 61, "naïve", "a b", "_", "a\n"])
 def test_a_name_is_a_folder_and_nothing_else(capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert "is no name of a fleet" in refusal(capsys, "status", name)
 
@@ -68,3 +68,14 @@ def test_a_fleet_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -
 def test_a_price_that_is_not_known_cannot_be_limited(capsys: pytest.CaptureFixture[str]) -> None:
     told = refusal(capsys, "up", a_run(url="http://h/v1"), "--target", "kubernetes", "--image", "x", "--max-cost", "5")
     assert "the price of the hosts is unknown" in told and "--hourly" in told
+
+
+def test_a_name_that_reads_as_an_option_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "is no name of a fleet" in refusal(capsys, "plan", a_run(url="http://h/v1"), "--name=-x")
+
+
+def test_a_name_that_is_taken_is_told_before_a_results_folder_is_made(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("results/fleets/x").mkdir(parents=True)
+    assert main(["fleet", "up", a_run(url="http://h/v1"), "--out", "back"]) == 2
+    assert "is being made by another command" in capsys.readouterr().err
+    assert not Path("back").exists()

@@ -220,3 +220,54 @@ def test_down_deletes_nothing_while_the_results_cannot_be_had_unless_they_are_gi
     assert "--discard" in str(caught.value) and Things.there == ["one", "two"]
     lifecycle.down(made, discard=True)
     assert Things.there == []
+
+
+def packed(made: lifecycle.Standing, folder: Path) -> None:
+    """Lay results into the fleet's mailbox."""
+    (there := folder / "there").mkdir()
+    (there / "run.yml").write_text("name: x")
+    pack_results(there, folder / "r.tar")
+    made.target.mailbox().send(RESULTS, folder / "r.tar")
+
+
+def test_two_commands_may_bring_the_results_back_at_the_same_time(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = up(tmp_path)
+    packed(made, tmp_path)
+    inner, others = lifecycle.unpack, []
+
+    def unpack(tar: Path, folder: Path) -> None:
+        if not others:
+            others.append(tar)
+            monkeypatch.setattr("os.getpid", lambda: 1)  # the other command
+            assert lifecycle.bring_back(made) is not None
+        inner(tar, folder)
+    monkeypatch.setattr(lifecycle, "unpack", unpack)
+    assert lifecycle.bring_back(made) is not None
+    assert (tmp_path / "back/run.yml").read_text() == "name: x"
+    assert not list((tmp_path / "fleets/big").glob("results.tar*"))
+
+
+def test_a_down_does_not_wait_for_a_run_that_another_down_has_deleted(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = up(tmp_path)
+    Planned.says = [Told("measuring", 2, beat=1)]
+
+    def write(self: Folder, name: str, text: str) -> None:  # meanwhile the other one ends, its mailbox deleted
+        lifecycle.down(lifecycle.standing(tmp_path, "big", lambda _: None), discard=True)
+        monkeypatch.setattr(Said, "read", lambda self, name: None)
+    monkeypatch.setattr(Said, "write", write)
+    monkeypatch.setattr(lifecycle, "STOP_LIMIT_S", 0.5)
+    assert lifecycle.down(made) is None
+    assert Things.there == []
+
+
+def test_a_fleet_whose_file_is_damaged_hides_no_other(tmp_path: Path) -> None:
+    up(tmp_path)
+    (tmp_path / "fleets/big").rename(tmp_path / "fleets/bad")
+    (tmp_path / "fleets/bad/fleet.json").write_text("{")
+    Things.there = []
+    up(tmp_path)
+    said: list[str] = []
+    assert [one.fleet.name for one in lifecycle.all_standing(tmp_path, said.append)] == ["big"]
+    assert len(said) == 1 and "bad/fleet.json cannot be read" in said[0] and "fmload deploy down" in said[0]
