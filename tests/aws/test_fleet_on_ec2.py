@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
+from forks import Fork, die
 
 from fmload.cli.main import main
 from fmload.model.record import from_table
@@ -220,26 +221,25 @@ def test_a_start_script_that_fails_ends_the_wait_with_its_words(
     assert left(aws) == []
 
 
-KILLED = """
-import os, signal, sys
-from fmload_deploy import aws
-from fmload.cli.main import main
-inner = aws.Aws.client
-def client(self, *arguments):  # dies as soon as AWS has answered the call, before anything can be written down
-    made = inner(self, *arguments)
-    made.meta.events.register(f"after-call.*.{sys.argv[1]}", lambda **_: os.kill(os.getpid(), signal.SIGKILL))
-    return made
-aws.Aws.client = client
-main(["fleet", "up", sys.argv[2], "--target", "ec2", "--yes"])
-"""
+def killed_up(path: Path, call: str) -> Fork:
+    """An `up` that dies as soon as AWS has answered the call, before anything can be written down."""
+    inner = Aws.client
+
+    def client(self: Aws, service: str, region: str | None, endpoint_url: str | None = None) -> Any:
+        made = inner(self, service, region, endpoint_url)
+        made.meta.events.register(f"after-call.*.{call}", lambda **_: die())
+        return made
+
+    def act() -> int:
+        Aws.client = client  # type: ignore[method-assign]
+        return main(["fleet", "up", str(path), "--target", "ec2", "--yes"])
+    return Fork(act)
 
 
 @pytest.mark.parametrize("call", ["CreateBucket", "PutParameter", "CreateRole", "CreateInstanceProfile",
                                   "CreateSecurityGroup", "RunInstances"])
 def test_down_finds_what_a_killed_up_has_made(aws: EmulatedAws, tmp_path: Path, call: str) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, call, str(a_run(tmp_path))], capture_output=True, text=True,
-                          check=False, timeout=120)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert killed_up(a_run(tmp_path), call).wait() == -signal.SIGKILL
     assert left(aws) != []
     assert main(["fleet", "up", str(tmp_path / "run.yml"), "--target", "ec2", "--yes"]) != 0  # the name is taken
     assert main(["fleet", "down", "test"]) == 0
@@ -248,11 +248,8 @@ def test_down_finds_what_a_killed_up_has_made(aws: EmulatedAws, tmp_path: Path, 
 
 
 def test_every_fleet_resource_is_found_by_its_tag_when_the_ledger_is_lost(aws: EmulatedAws, tmp_path: Path) -> None:
-    command = fleet("up", str(a_run(tmp_path)), "--target", "ec2")
-    wait_until(lambda: any("/instance" in arn or "i-" in arn for arn in left(aws)), 60, "the instance")
-    time.sleep(1)
-    command.kill()
-    command.wait(10)
+    assert killed_up(a_run(tmp_path), "RunInstances").wait() == -signal.SIGKILL
+    assert any(name.startswith("i-") for name in left(aws))
     run_id = ledger(tmp_path).run_id
     (tmp_path / "results/fleets/test" / NAME).unlink()
     assert main(["deploy", "down", "--run", run_id, "--region", "us-east-1", "--yes"]) == 0
@@ -283,7 +280,7 @@ def test_a_wrong_region_is_said_and_leaves_nothing(
 
 
 def test_what_the_hosts_may_do_is_their_bucket_and_their_parameter(aws: EmulatedAws, tmp_path: Path) -> None:
-    command = fleet("up", str(a_run(tmp_path)), "--target", "ec2")
+    command = Fork(lambda: main(["fleet", "up", str(a_run(tmp_path)), "--target", "ec2", "--yes"]))
     wait_until(lambda: any(name.startswith("i-") for name in left(aws)), 60, "the instance")
     iam = aws.client("iam")
     [role] = [one["RoleName"] for one in iam.list_roles(PathPrefix="/fmload/")["Roles"]]

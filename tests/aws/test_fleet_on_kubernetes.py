@@ -15,10 +15,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from forks import Fork, die
 
 from fmload.cli.main import main
 from fmload.model.record import from_table
 from fmload.protocol import admission
+from fmload_deploy.eks.fleet import Kubernetes
 from fmload_deploy.ledger import NAME, Ledger
 from tests.load_rig import emulator, ids, run_file, wait_until
 
@@ -116,7 +118,7 @@ def test_key_and_token_are_in_the_secret_alone(kubeconfig: Path, tmp_path: Path)
 
 
 def test_a_queue_of_kueue_keeps_the_job_suspended_and_admits_it_whole(kubeconfig: Path, tmp_path: Path) -> None:
-    command = up(a_run(tmp_path), "--queue", "load-tests")
+    command = Fork(lambda: main(["fleet", "up", a_run(tmp_path), *ON, "--queue", "load-tests"]))
     wait_until(lambda: objects(kubeconfig, "services"), 60, "the service")
     [job] = objects(kubeconfig, "jobs", "apis/batch/v1")
     assert job["spec"]["suspend"] is True and job["spec"]["parallelism"] == 3
@@ -133,26 +135,25 @@ def test_an_image_that_cannot_be_pulled_is_said_and_taken_down(
     assert left(kubeconfig) == []
 
 
-KILLED = """
-import os, signal, sys
-from fmload_deploy.eks import fleet
-from fmload.cli.main import main
-inner = fleet.Kubernetes._apply
-def apply(self, kind, *arguments, **named):  # dies once the API server has answered, before anything is written down
-    made = inner(self, kind, *arguments, **named)
-    if kind == sys.argv[1]:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return made
-fleet.Kubernetes._apply = apply
-main(["fleet", "up", *sys.argv[2:]])
-"""
+def killed_up(path: str, at: str) -> Fork:
+    """An `up` that dies once the API server has answered, before anything is written down."""
+    inner = Kubernetes._apply
+
+    def apply(self: Kubernetes, kind: str, *arguments: Any, **named: Any) -> Any:
+        made = inner(self, kind, *arguments, **named)
+        if kind == at:
+            die()
+        return made
+
+    def act() -> int:
+        Kubernetes._apply = apply  # type: ignore[method-assign]
+        return main(["fleet", "up", path, *ON])
+    return Fork(act)
 
 
 @pytest.mark.parametrize("kind", ["Job", "Secret", "Service"])
 def test_down_finds_what_a_killed_up_has_made(kubeconfig: Path, tmp_path: Path, kind: str) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, kind, a_run(tmp_path), *ON], capture_output=True, text=True,
-                          check=False, timeout=120)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert killed_up(a_run(tmp_path), kind).wait() == -signal.SIGKILL
     assert left(kubeconfig) != []
     assert main(["fleet", "down", "test"]) == 0
     assert left(kubeconfig) == []
