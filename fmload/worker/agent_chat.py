@@ -36,14 +36,12 @@ class AgentChat:
         if before is None:
             return self._new(step.messages, ())
         said = _unasked(before.asked) if before.answer is None else [*before.asked, before.answer]
-        calls = [(call["id"], call["function"]["name"]) for call in (said[-1].get("tool_calls") or () if said else ())]
-        return [*said, *self._new(step.messages, calls)]
+        return [*said, *self._new(step.messages, calls_of(said))]
 
     def answered(self, step: Step, asked: list[Message], reading: Reading) -> None:
         """A request has been answered."""
         if self._served or step.answer is None:
-            said: Message = {"role": "assistant", "content": reading.said("answer"),
-                             **calls_json([_whole(call) for call in reading.tool_calls])}
+            said = served_answer(reading)
         else:
             said = step.answer if isinstance(step.answer, dict) else {"role": "assistant", "content": step.answer}
         self._said[step.id] = _Said(asked, said)
@@ -66,9 +64,7 @@ class AgentChat:
             else:
                 open_calls.remove(call)
                 results.append({**message, "tool_call_id": call[0]})
-        unanswered = [{"role": "tool", "tool_call_id": identity, "name": name, "content": ""}
-                      for identity, name in open_calls]
-        return [*results, *unanswered, *_joined(others)]
+        return [*results, *empty_results(open_calls), *_joined(others)]
 
     def _with_answer(self, message: Message) -> Message:
         """A message that says what another step was answered."""
@@ -77,6 +73,22 @@ class AgentChat:
         plain = {key: value for key, value in message.items() if key != SERVED}
         said = self._said.get(message[SERVED])
         return plain if said is None or said.answer is None else {**plain, "content": said.answer["content"]}
+
+
+def served_answer(reading: Reading) -> Message:
+    """What a server answered, as the next request repeats it."""
+    return {"role": "assistant", "content": reading.said("answer"),
+            **calls_json([_whole(call) for call in reading.tool_calls])}
+
+
+def calls_of(said: Sequence[Message]) -> list[tuple[str, str]]:
+    """Id and name of the calls with which a chat ends."""
+    return [(call["id"], call["function"]["name"]) for call in (said[-1].get("tool_calls") or () if said else ())]
+
+
+def empty_results(calls: Sequence[tuple[str, str]]) -> list[Message]:
+    """Results of calls that nothing answers: a server refuses a chat that goes on without them."""
+    return [{"role": "tool", "tool_call_id": identity, "name": name, "content": ""} for identity, name in calls]
 
 
 def _call_of(result: Message, calls: Sequence[tuple[str, str]]) -> tuple[str, str] | None:

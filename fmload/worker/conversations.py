@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fmload.model.prompt import Prompt
-from fmload.model.reading import Reading, calls_json
+from fmload.model.reading import Reading
 from fmload.model.record import Record
 from fmload.model.session import Session
+from fmload.worker.agent_chat import calls_of, empty_results, served_answer
 from fmload.worker.session_log import SessionLog
 from fmload.worker.slots import Lane
 
@@ -57,7 +58,9 @@ class Conversations:
             return prompt
         new = [message for message in (prompt.messages or [])[held.prepared:] if message.get("role") != "assistant"]
         goes_on = None if held.response_id is None else (held.response_id, len(held.messages))
-        return replace(prompt, messages=[*held.messages, *new], input_tokens=None, goes_on_from=goes_on)
+        answered = any(message.get("role") == "tool" for message in new)
+        results = [] if answered else empty_results(calls_of(held.messages))
+        return replace(prompt, messages=[*held.messages, *results, *new], input_tokens=None, goes_on_from=goes_on)
 
     def ended(self, lane: Lane, prepared: Prompt, sent: Prompt, answer: tuple[Record, Reading], goes_on: bool) -> None:
         """A turn has ended. `prepared` is its prompt as it was dealt, `goes_on` whether another turn follows. A
@@ -67,7 +70,7 @@ class Conversations:
         if prepared.served:
             held = self._held.setdefault(key, _Held())
             asked = sent.messages or []
-            held.messages = [*asked, _said(reading)] if record.outcome == "ok" else _unasked(asked)
+            held.messages = [*asked, served_answer(reading)] if record.outcome == "ok" else _unasked(asked)
             held.response_id = reading.response_id if record.outcome == "ok" else None
             held.prepared = len(prepared.messages or [])
         session = f"{lane.stage}/{lane.endpoint}/{prepared.conversation}"
@@ -92,10 +95,6 @@ class Conversations:
         self._cutting.discard(session)
         if log is not None and (ended := log.ended(outcome)) is not None:
             self._keep(ended)
-
-
-def _said(reading: Reading) -> Message:
-    return {"role": "assistant", "content": reading.said("answer"), **calls_json(reading.tool_calls)}
 
 
 def _unasked(messages: list[Message]) -> list[Message]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fmload.model.prompt import Prompt
-from fmload.model.reading import Chunk, Reading
+from fmload.model.reading import Chunk, Reading, ToolCall
 from fmload.model.record import Record
 from fmload.model.session import Session
 from fmload.worker.conversations import Conversations
@@ -135,3 +135,15 @@ def test_a_stage_that_closes_in_a_first_turn_cuts_the_session_when_that_has_ende
     record = Record("r", "w", 2, "e", "chat", first.id, 0, send_ns=100, last_token_ns=140)
     talk.conversations.ended(LANE, first, sent, (record, Reading([Chunk(1, text="hi")])), goes_on=True)
     assert [(session.session, session.outcome) for session in talk.sessions] == [(note["session"], "cut")]
+
+
+def test_calls_of_the_model_that_nothing_answers_get_empty_results_for_a_server_refuses_them_without() -> None:
+    talk, (first, second, _) = Talk(), prompts()
+    sent, _ = talk.conversations.begin(LANE, first)
+    record = Record("r", "w", 2, "e", "chat", first.id, 0, send_ns=1, last_token_ns=2)
+    reading = Reading([Chunk(1, text="")], tool_calls=[ToolCall("call_1", "search", '{"cut')])
+    talk.conversations.ended(LANE, first, sent, (record, reading), goes_on=True)
+    messages = talk.turn(second).messages or []
+    assert [message["role"] for message in messages] == ["system", "user", "assistant", "tool", "user"]
+    assert messages[3] == {"role": "tool", "tool_call_id": "call_1", "name": "search", "content": ""}
+    assert messages[2]["tool_calls"][0]["function"]["arguments"] == "{}"  # cut off in the middle
