@@ -14,6 +14,7 @@ import orjson
 from fmload.endpoints import usage
 from fmload.endpoints.base64_text import decoded
 from fmload.endpoints.failures import error_text, failure_of_error
+from fmload.endpoints.filters import is_filters
 from fmload.endpoints.lenient_json import loads
 from fmload.endpoints.streams import DONE, PINGS, messages
 from fmload.media.headers import header_of, is_cut
@@ -101,6 +102,7 @@ def _complaint(document: Json) -> Failure | None:
         return _failed(document)
     reasons = [one for one in document.get("finish_reasons") or () if one]
     reasons += [one.get("finishReason") for one in document.get("artifacts") or ()]
+    reasons += ["filtered" for one in document.get("data") or () if isinstance(one, Mapping) and _was_filtered(one)]
     wrong = [str(one) for one in reasons if one and str(one).lower() not in _FINE]
     if wrong:
         broken = wrong[0].upper() in ("ERROR", "INFERENCE ERROR")
@@ -109,6 +111,15 @@ def _complaint(document: Json) -> Failure | None:
             document.get(name) for name in ("detail", "message", "errors")):
         return failure_of_error(document)
     return None
+
+
+def _was_filtered(entry: Json) -> bool:
+    """Whether an entry stands for an image that a filter kept back: Azure's verdicts, or the filter's error."""
+    if any(entry.get(name) for name in ("b64_json", "url")):
+        return False
+    verdicts = entry.get("content_filter_results")
+    return is_filters(entry) or (isinstance(verdicts, Mapping) and any(
+        isinstance(one, Mapping) and one.get("filtered") for one in verdicts.values()))
 
 
 def _failed(document: Json) -> Failure:
@@ -129,11 +140,13 @@ def _entries(document: Json) -> Sequence[Any]:
 
 def _looked_at(entry: Any) -> Iterator[tuple[int, int]]:
     """The size of an image that is there; nothing of one that is told by its address. Raises Strange."""
+    address = None
     if isinstance(entry, Mapping):
-        entry = entry.get("b64_json") or entry.get("base64") or entry.get("url")
+        address = entry.get("url")
+        entry = entry.get("b64_json") or entry.get("base64") or address
     if not isinstance(entry, str) or not entry:
         raise Strange("an entry without an image")
-    if entry.startswith(("http://", "https://")):
+    if entry.startswith(("http://", "https://")) or (entry is address and not entry.startswith("data:")):
         return
     if entry.startswith("data:"):
         entry = entry.partition(",")[2]

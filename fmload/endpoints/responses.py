@@ -142,6 +142,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self._begun: set[Any] = set()  # parts of which a piece has come: their `done` repeats it
+        self._heard = False  # an event of this protocol: servers put some of their own between (`codex.rate_limits`)
 
     def add(self, answer: Answer, event: Json, end: int) -> None:
         kind = event.get("type")
@@ -160,8 +161,9 @@ class _Reader:
             answer.named(event["response"].get("id"))
         elif kind == "error":
             _fail(answer, event.get("error") or event)
-        elif not str(kind).startswith("response."):
+        elif not str(kind).startswith("response.") and not (self._heard and isinstance(kind, str)):
             raise ValueError("no event of this protocol")
+        self._heard = True
 
     def _piece(self, answer: Answer, event: Json, end: int, channel: Channel, step: str) -> None:
         part = (event.get("output_index"), event.get("content_index", event.get("summary_index")))

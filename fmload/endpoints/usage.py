@@ -114,11 +114,15 @@ def read(usage: Json, choices: int = 1) -> Counts:
     if apart and _first_name(usage, _INPUT) in _FRESH_INPUT:
         counts.input = (counts.input or 0) + apart
     _settle_total(counts, _first(usage, _TOTAL), choices)
+    _keep_cached_within(counts)
+    counts.kinds = kinds_of(usage)
+    return counts
+
+
+def _keep_cached_within(counts: Counts) -> None:
     if counts.cached and counts.input is not None and counts.cached > counts.input:
         counts.remark(f"{counts.cached} cached input tokens of {counts.input} in all: left out")
         counts.cached = None
-    counts.kinds = kinds_of(usage)
-    return counts
 
 
 def _settle_total(counts: Counts, total: int | None, choices: int) -> None:
@@ -221,6 +225,7 @@ def bound(counts: Counts, body_bytes: int, max_tokens: int | None, choices: int 
         counts.input = counts.cached = None
     if counts.cached is not None and counts.cached > MAX_PROMPT_TOKENS:
         counts.cached = None
+    _keep_cached_within(counts)
 
 
 def charged(message: Json) -> int | None:

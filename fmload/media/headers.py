@@ -43,7 +43,7 @@ def header_of(data: bytes) -> Header | None:
 def is_cut(data: bytes, format: str) -> bool:
     """Whether an image lacks its end: the last chunk of a PNG, the end mark of a JPEG. False for other formats."""
     if format == "png":
-        return b"IEND" not in data[-64:]
+        return b"IEND\xaeB`\x82" not in data  # bytes behind it are no fault of the image
     return format == "jpeg" and b"\xff\xd9" not in data[-64:]
 
 
