@@ -140,13 +140,13 @@ def _entries(document: Json) -> Sequence[Any]:
 
 def _looked_at(entry: Any) -> Iterator[tuple[int, int]]:
     """The size of an image that is there; nothing of one that is told by its address. Raises Strange."""
-    address = None
+    by_address = False
     if isinstance(entry, Mapping):
-        address = entry.get("url")
-        entry = entry.get("b64_json") or entry.get("base64") or address
+        image = entry.get("b64_json") or entry.get("base64")
+        entry, by_address = image or entry.get("url"), not image
     if not isinstance(entry, str) or not entry:
         raise Strange("an entry without an image")
-    if entry.startswith(("http://", "https://")) or (entry is address and not entry.startswith("data:")):
+    if entry.startswith(("http://", "https://")) or (by_address and not entry.startswith("data:")):
         return
     if entry.startswith("data:"):
         entry = entry.partition(",")[2]
