@@ -13,6 +13,7 @@ from fmload.model.outcome import NEITHER
 from fmload.pricing.resolve import Pricing
 from fmload.pricing.spend import Billed, billed, usd_of, without_cache
 from fmload_analysis.stage.table import Part
+from fmload_analysis.stage.windows import inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Spend:
     """USD for tokens. `useful`: of the requests that ended well inside the window. The rest is waste: `outside` of
     those that ended well before or after it (ramp, warm-up, drain), `failed`, and `cancelled` by the client itself.
 
-    `tokens_failed` and `tokens_cancelled` are output tokens of those, `uncached` what the useful ones would have cost
+    `wasted_inside`: of the failed and cancelled, those that ended inside the window. `tokens_failed` and
+    `tokens_cancelled` are output tokens of those, `uncached` what the useful ones would have cost
     without a cache, and `options` what they would have cost under other options; None, or no entry: not by the token.
     """
 
@@ -45,6 +47,7 @@ class Spend:
     cancelled: float = 0.0
     tokens_failed: float = 0.0
     tokens_cancelled: float = 0.0
+    wasted_inside: float = 0.0
     uncached: float | None = None
     options: Mapping[str, float] = field(default_factory=dict)
 
@@ -54,7 +57,7 @@ class Spend:
         return self.useful + self.outside + self.failed + self.cancelled
 
 
-def spend_of(table: Mapping[str, Any], completed: Bools, prices: Prices) -> Spend:
+def spend_of(table: Mapping[str, Any], completed: Bools, prices: Prices, window_ns: int) -> Spend:
     """The spend of a stage, of the columns of its requests; `completed` are those that ended well in the window."""
     outcome = table["outcome"]
     cancelled, ok = outcome.isin(NEITHER), outcome == "ok"
@@ -65,17 +68,18 @@ def spend_of(table: Mapping[str, Any], completed: Bools, prices: Prices) -> Spen
         return Spend(tokens_failed=lost[0], tokens_cancelled=lost[1])
     usd = usd_of(prices.pricing, counts)
     return Spend(_sum(usd, completed), _sum(usd, ok & ~completed), _sum(usd, failed), _sum(usd, cancelled), *lost,
+                 wasted_inside=_sum(usd, ~ok & inside(table["ended"], window_ns)),
                  uncached=_sum(usd_of(prices.pricing, without_cache(counts)), completed),
                  options={name: _sum(usd_of(other, counts), completed) for name, other in prices.options.items()})
 
 
-def spend_of_all(table: Mapping[str, Any], completed: Bools, prices: Prices) -> Spend:
+def spend_of_all(table: Mapping[str, Any], completed: Bools, prices: Prices, window_ns: int) -> Spend:
     """As `spend_of`, each request at its tenant's price. Requests whose price is not known cost nothing here: whoever
     uses the sum looks for them first."""
     if not prices.of_tenants:
-        return spend_of(table, completed, prices)
+        return spend_of(table, completed, prices, window_ns)
     whose = table["tenant"]
-    parts = [spend_of(Part(table, mine), completed[mine], prices.of(tenant))
+    parts = [spend_of(Part(table, mine), completed[mine], prices.of(tenant), window_ns)
              for tenant in (None, *sorted(each for each in whose.counted() if each is not None))
              if (mine := whose == tenant).any()]
     uncached = [part.uncached for part in parts if part.uncached is not None]
@@ -83,7 +87,7 @@ def spend_of_all(table: Mapping[str, Any], completed: Bools, prices: Prices) -> 
     return Spend(**sums, uncached=sum(uncached) if len(uncached) == len(parts) and parts else None)
 
 
-_SUMS = ("useful", "outside", "failed", "cancelled", "tokens_failed", "tokens_cancelled")
+_SUMS = ("useful", "outside", "failed", "cancelled", "tokens_failed", "tokens_cancelled", "wasted_inside")
 
 
 def billed_of(table: Mapping[str, Any]) -> Billed:

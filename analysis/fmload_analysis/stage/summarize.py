@@ -172,7 +172,7 @@ def _summary(gathered: Gathering, stage: Stage, run: Run, wanted: Wanted, earlie
         contexts=by_context(table, requests, wanted),
         addresses=by_address(table, requests, gathered.window_ns, endpoint, wanted),
         prompt_source=run.prompt_source(stage.prompt_set), answers=run.answers(stage.prompt_set),
-        spend=spend_of_all(table, completed, prices), tenants=tenants,
+        spend=spend_of_all(table, completed, prices, gathered.window_ns), tenants=tenants,
         service=service_of(table, gathered.window_ns))
 
 

@@ -142,7 +142,7 @@ def _summary(name: str | None, table: Mapping[str, Any], requests: Requests, com
          for metric in of_level("request")},
         dict(requests.outcome[requests.in_window].counted().most_common()), service_of(table, window_ns),
         len(requests.outcome), objectives, own is not None, judged(objectives, requests, table, {}),
-        spend_of(table, completed, known.prices.of(name)))
+        spend_of(table, completed, known.prices.of(name), window_ns))
 
 
 def service_of(table: Mapping[str, Any], window_ns: int) -> float:

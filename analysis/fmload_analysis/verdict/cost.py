@@ -57,7 +57,7 @@ def priced(totals: Totals, pricing: Pricing | None, spend: Spend | None = None, 
         return totals
     if not pricing.by_token:
         return replace(totals, usd_per_hour=None if pricing.usd_per_hour is None else pricing.usd_per_hour * part)
-    return replace(totals, usd_wasted=spend.failed + spend.cancelled if spend is not None else 0.0,
+    return replace(totals, usd_wasted=spend.wasted_inside if spend is not None else 0.0,
                    usd_for_tokens=spend.useful if spend is not None else usd_of(
                        pricing, _billed(totals)))
 

@@ -150,6 +150,14 @@ def test_token_prices_hold_the_waste_of_requests_that_failed(tmp_path: Path) -> 
     assert result.value("price_per_finished_session") == pytest.approx((100 + 100 + 200) * 0.01)
 
 
+def test_what_failed_before_the_window_is_not_paid_by_the_sessions_that_finished_in_it(tmp_path: Path) -> None:
+    endpoints = [{"name": "a", "price": {"input_per_1m": 1e4, "output_per_1m": 0}}]
+    warm = turn("s0", 0, -5000, outcome="truncated")
+    result, = analysed(tmp_path, [warm, turn("s1", 0, 100)], [session("s1", 100, 150)], endpoints=endpoints).results
+    assert result.value("price_per_finished_session") == pytest.approx(100 * 0.01)
+    assert result.summary.spend.failed == pytest.approx(100 * 0.01)  # of the stage as a whole
+
+
 def test_requests_are_told_by_task_and_by_turn(tmp_path: Path) -> None:
     plain = request("x", 500, [520, 600], offset_ns=OFFSET_NS,
                     detail='{"scenario":{"name":"single","user":"Lawyer"}}')
