@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,8 +122,6 @@ def _run_file(args: argparse.Namespace, say: Callable[[str], None]) -> tuple[Run
 def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progress: Progress,
           told: list[Analysis]) -> int:
     """Deploy, measure, take down; the exit code. `told` gets the analysis of a report that came before the teardown."""
-    from fmload_deploy.lifecycle import deployed
-
     watched = watching.checked(args)
     signal.signal(signal.SIGTERM, _as_ctrl_c)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
@@ -133,7 +132,7 @@ def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progres
         here = partial(_prepare, progress)
         if not _needs_server(run_file):
             session.prepare_prompts(run_file, results, here)
-        with deployed(run_file, results, yes=args.yes, keep=args.keep, say=progress.say) as ready:
+        with _stood_up(args, run_file, results, progress.say) as ready:
             check_alive(ready)
             session.prepare_prompts(ready, results, here)
             progress.say(session.approve(ready, results, args.resume, args.yes, _agrees()))
@@ -146,6 +145,16 @@ def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progres
             return code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+def _stood_up(args: argparse.Namespace, run_file: RunFile, results: Results,
+              say: Callable[[str], None]) -> AbstractContextManager[RunFile]:
+    """The run file with the addresses of what it has stood up; boto3 is imported only where there is such a thing."""
+    if not any(spec.deploy for spec in run_file.endpoints):
+        return nullcontext(run_file)
+    from fmload_deploy.lifecycle import deployed
+
+    return deployed(run_file, results, yes=args.yes, keep=args.keep, say=say)
 
 
 def _agrees() -> Callable[[str], bool] | None:

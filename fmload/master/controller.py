@@ -21,7 +21,7 @@ from fmload.master.assignment import Assignment
 from fmload.master.budget import Budget
 from fmload.master.collector import Collector
 from fmload.master.step_runner import StepRunner
-from fmload.master.user_target import UserTarget
+from fmload.master.user_target import SCRIPTED_RATE_PER_WORKER, SPAWN_RATE_PER_WORKER, UserTarget
 from fmload.master.waits import Interrupted, Waits
 from fmload.master.worker_registry import Runner, WorkerRegistry
 from fmload.model.stage import Stage
@@ -45,7 +45,8 @@ class Controller:
 
     def __init__(self, run: RunFile, stages: list[Stage], collector: Collector, runner: Runner,
                  budget: Budget | None = None) -> None:
-        self.user_target = UserTarget()
+        scripted = any(spec.source == "scenario" for spec in run.prompts)
+        self.user_target = UserTarget(SCRIPTED_RATE_PER_WORKER if scripted else SPAWN_RATE_PER_WORKER)
         self.ended = Event()
         self.exit_code: int | None = None
         self._run_file = run

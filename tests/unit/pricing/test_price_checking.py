@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+from fmload.base.resources import resource
 from fmload.pricing.checking import contradictions, missing, old
-from fmload.pricing.table import PriceTable, load_prices
+from fmload.pricing.table import PriceTable, load_prices, read_table
 
 
 def table(*groups: tuple[str, dict[str, float]]) -> PriceTable:
@@ -64,3 +65,7 @@ def test_prices_of_nine_regions_agree_with_a_table_that_mixes_in_dedicated_hosts
     differing = [row for row in rows if abs(row[2] - row[3]) > 0.0005 * row[3]]
     assert (len(rows), len(differing)) == (177, 41)
     assert all(1.04 < theirs / ours < 1.11 for _, _, theirs, ours in differing)
+
+
+def test_nothing_is_wrong_in_the_shipped_table() -> None:
+    read_table(resource("configs", "prices.yml"))  # every run reads it without looking for that
