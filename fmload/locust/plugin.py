@@ -36,7 +36,7 @@ from fmload.launch import server
 from fmload.launch import session as launch
 from fmload.launch.parent import parent
 from fmload.locust import door, options, said, scripted, tried, webui
-from fmload.locust.beginning import await_workers_closely, expect_many_at_once
+from fmload.locust.beginning import expect_many_at_once
 from fmload.locust.foreseen import Foreseen, foresee
 from fmload.locust.link import RunnerLink
 from fmload.locust.listener import keep_listening
@@ -459,8 +459,6 @@ def _on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> Non
     # Locust builds its whole argument parser once an option on every spawn message, which freezes a worker for 45 ms.
     argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
     locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY_S
-    if isinstance(runner, MasterRunner):
-        await_workers_closely(runner, environment.parsed_options.expect_workers)
     if environment.shape_class is None:  # a locustfile with users alone
         environment.shape_class = StageShape()  # type: ignore[no-untyped-call]
         environment.shape_class.runner = runner
