@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -204,8 +203,7 @@ class PodFolder:
 class Object:
     """An object of a namespace; deleting it waits until what belongs to it, pods above all, is gone."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    kind: ClassVar[str]
 
     def find(self, resource: Resource, context: Context) -> Mapping[str, Any] | None:
         found = self._call("get", resource, context)
@@ -232,7 +230,22 @@ class Object:
         return answer
 
 
-JOB, SECRET, SERVICE = (partial(Object, kind) for kind in ("Job", "Secret", "Service"))
+class Job(Object):
+    """Its pods are the hosts."""
+
+    kind = "Job"
+
+
+class Secret(Object):
+    """What the hosts may know and nobody else."""
+
+    kind = "Secret"
+
+
+class Service(Object):
+    """The name by which workers find their master."""
+
+    kind = "Service"
 
 
 def _kind(name: str) -> Any:
