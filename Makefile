@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
+# Without bytecode every process of every run would compile all of the checkout anew, a third of its CPU.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: quickstart test unit lint bench docs site wheel wheels clean help
 
 help:  ## what there is to make
