@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, jsonify, request
+from flask import Response, json, jsonify, request
+from locust.runners import STATE_INIT, STATE_SPAWNING, STATE_STOPPED
 
-_STARTS_FROM = ("ready", "stopped")
+_STARTS_FROM = (STATE_INIT, STATE_STOPPED)
 
 @dataclass(frozen=True, slots=True)
 class Tried:
@@ -26,6 +27,7 @@ def install(web_ui: Any, try_it: Try) -> None:
     web_ui.app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}  # fields in the order of the options
     before = web_ui.app.before_request_funcs.setdefault(None, [])
     before.append(lambda: _before(web_ui, try_it))
+    web_ui.app.after_request(lambda response: _after(web_ui.environment.runner, response))
 
 
 def _before(web_ui: Any, try_it: Try) -> Response | None:
@@ -36,6 +38,15 @@ def _before(web_ui: Any, try_it: Try) -> Response | None:
         return None  # an edit of the run that is on
     found = try_it(request.form)
     return None if found.good else jsonify({"success": False, "message": found.told})
+
+
+def _after(runner: Any, response: Response) -> Response:
+    """While a run is prepared Locust calls it ready, and its page goes back to the form and asks no more."""
+    begins = request.path.endswith("/stats/requests") and runner.state == STATE_INIT and runner.shape_greenlet
+    told = response.get_json(silent=True) if begins else None
+    if isinstance(told, dict) and told.get("state") == STATE_INIT:
+        response.set_data(json.dumps({**told, "state": STATE_SPAWNING}))
+    return response
 
 
 def answer(try_it: Try) -> Response:
