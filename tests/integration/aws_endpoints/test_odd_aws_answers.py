@@ -6,6 +6,7 @@ Some runs with many endpoints side by side; odd requests have a run of their own
 from __future__ import annotations
 
 import base64
+import io
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from PIL import Image
 
 from fmload.emulator.odd import Form
 from fmload.plugins import FORMS
@@ -160,21 +162,28 @@ def test_what_is_published_of_an_answer_of_a_container_is_the_truth(name: str, s
     judged(sagemaker[name], OF_SAGEMAKER[name])
 
 
-PNG = base64.b64encode(b"\x89PNG").decode()
+PDF = base64.b64encode(b"%PDF").decode()
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
 CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
+def jpeg() -> bytes:
+    """A small picture."""
+    kept = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(kept, "JPEG")
+    return kept.getvalue()
+
+
 ODD_CHATS: list[list[dict[str, Any]]] = [
     [{"role": "system", "content": [{"type": "text", "text": "brief", "cache_control": {"type": "ephemeral"}}]},
      {"role": "user", "content": [{"type": "text", "text": "a"}, {"cachePoint": {"type": "default"}}]}],
     [{"role": "user", "content": [{"type": "text", "text": "Read"}, {"type": "file", "file": {
-        "filename": "a_report.pdf", "file_data": f"data:application/pdf;base64,{PNG}"}}]}],
+        "filename": "a_report.pdf", "file_data": f"data:application/pdf;base64,{PDF}"}}]}],
     [{"role": "user", "content": "1+1?"}, {"role": "assistant", "content": None, "tool_calls": [CALL]},
      {"role": "tool", "tool_call_id": "c1", "content": ""}, {"role": "user", "content": "Thanks"}],
     [{"role": "system", "content": " "}, {"role": "user", "content": "a"}, {"role": "user", "content": "b"},
      {"role": "assistant", "content": "\n"}, {"role": "user", "content": [{"type": "text", "text": ""},
                                                                          {"type": "text", "text": "c"}]}],
     [{"role": "user", "content": [{"type": "text", "text": "See"}, {"type": "image_url", "image_url": {
-        "url": f"data:image/jpg;base64,{PNG}"}}]}],
+        "url": f"data:image/jpg;base64,{base64.b64encode(jpeg()).decode()}"}}]}],
 ]
 
 
