@@ -247,6 +247,11 @@ class PromptSpec(Extensible):
         """Whether prompts begin with a mark of this run: as asked, or as the source does where nothing is said."""
         return bool(getattr(SOURCES.load(self.source), "marked", False)) if self.nonce is None else self.nonce
 
+    @property
+    def scripted(self) -> bool:
+        """Whether users of a locustfile write the requests as they go."""
+        return bool(getattr(SOURCES.load(self.source), "scripted", False))
+
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
         source = given.get("source")

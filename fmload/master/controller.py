@@ -45,7 +45,7 @@ class Controller:
 
     def __init__(self, run: RunFile, stages: list[Stage], collector: Collector, runner: Runner,
                  budget: Budget | None = None) -> None:
-        scripted = any(spec.source == "scenario" for spec in run.prompts)
+        scripted = any(spec.scripted for spec in run.prompts)
         self.user_target = UserTarget(SCRIPTED_RATE_PER_WORKER if scripted else SPAWN_RATE_PER_WORKER)
         self.ended = Event()
         self.exit_code: int | None = None

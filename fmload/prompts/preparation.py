@@ -167,7 +167,7 @@ def _prepare_set(run_file: RunFile, spec: PromptSpec, path: Path, progress: Prog
     count = wanted(run_file, spec)
     parts = [_for_tokenizer(run_file, spec, tokenizer, prefix, count, progress)
              for tokenizer, prefix in _parts(run_file, spec)]
-    if run_file.load.sessions and not getattr(SOURCES.load(spec.source), "scripted", False):
+    if run_file.load.sessions and not spec.scripted:
         parts = [folded(content, spec.name) for content in parts]
     parts = [belonging(content, run_file, spec) for content in parts]
     part = path.with_name(f"{path.name}.part")  # a run that is resumed takes what has the set's name for whole

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from fmload.config.schema import RunFile
 from fmload.model.stage import Stage
-from fmload.plugins import SOURCES
 from fmload.prompts import store
 from fmload.prompts.earlier_runs import sent_before
 from fmload.prompts.shortage import shortages
@@ -18,7 +17,7 @@ def repeats(run: RunFile, stages: Sequence[Stage], results: Results) -> Iterator
 
     None of a scenario, whose prompts are not known before.
     """
-    if all(getattr(SOURCES.load(spec.source), "scripted", False) for spec in run.prompts):
+    if all(spec.scripted for spec in run.prompts):
         return
     sets = {spec.name: store.read(results.prompts / f"{spec.name}.jsonl") for spec in run.prompts}
     yield from shortages(run, stages, sets)
