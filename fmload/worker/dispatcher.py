@@ -29,7 +29,6 @@ from fmload.model.record import SCENARIO, Record, noted
 from fmload.model.request_id import new_id, new_trial_id
 from fmload.model.session import Session
 from fmload.plan.exact import Part
-from fmload.plugins import SOURCES
 from fmload.prompts import replay
 from fmload.prompts.deal import Deal, deals_of
 from fmload.prompts.store import of_endpoint
@@ -44,7 +43,7 @@ from fmload.worker.conversations import Conversations
 from fmload.worker.load_balancer import LoadBalancer
 from fmload.worker.prepared_sessions import PreparedSessions
 from fmload.worker.safe_check import SafeCheck
-from fmload.worker.senders import Senders
+from fmload.worker.senders import Senders, tenants_of
 from fmload.worker.slots import Lane, Slots, opening_s
 from fmload.worker.timer import Timer
 from fmload.worker.trial import asks_less, is_unsure
@@ -121,13 +120,6 @@ def _built(spec: EndpointSpec) -> Endpoint:
     return build(spec)
 
 
-def _whose(run: RunFile, named: set[str]) -> set[str]:
-    """The tenants whose requests a worker may send: those of its prompts, and all where a locustfile names them as it
-    goes."""
-    scripted = any(getattr(SOURCES.load(spec.source), "scripted", False) for spec in run.prompts)
-    return {tenant.name for tenant in run.tenants} if scripted else named
-
-
 @dataclass(slots=True)
 class Paced:
     """An open lane of the step that is on. Instants are of this worker's clock."""
@@ -160,8 +152,7 @@ class Dispatcher:
         self._dead = dead
         self._wire = Http1Wire(Timeouts(limits.connect_s, limits.first_token_s, limits.idle_s, limits.total_s),
                                max_body_bytes=run.max_response_bytes, reader=run.reader)
-        named = {prompt.tenant for shard in prompts.values() for prompt in shard if prompt.tenant is not None}
-        self._senders = Senders(run, _whose(run, named), _built)
+        self._senders = Senders(run, tenants_of(run, prompts.values()), _built)
         self._endpoints = self._senders.plain
         self._balancers = {
             spec.name: LoadBalancer(self._endpoints[spec.name].addresses(), spec.balance or "round_robin", index)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,14 @@ class Sender:
 def output_limit(parameters: Mapping[str, Any]) -> int | None:
     """The limit on output tokens among an endpoint's inference parameters; None when they set none."""
     return next((parameters[name] for name in _OUTPUT_LIMITS if isinstance(parameters.get(name), int)), None)
+
+
+def tenants_of(run: RunFile, shards: Iterable[Sequence[Prompt]]) -> set[str]:
+    """The tenants whose requests a worker may send: those of its prompts; all of the run's where a locustfile names
+    them as it goes, and of a trace, whose rows of a lost worker it may be given."""
+    if run.load.trace is not None or any(spec.scripted for spec in run.prompts):
+        return {tenant.name for tenant in run.tenants}
+    return {prompt.tenant for shard in shards for prompt in shard if prompt.tenant is not None}
 
 
 class Senders:

@@ -11,7 +11,7 @@ from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.endpoints.building import build
 from fmload.model.prompt import Prompt
-from fmload.worker.senders import Senders
+from fmload.worker.senders import Senders, tenants_of
 
 ENDPOINT = {"name": "e", "protocol": "openai", "url": "http://h:1/v1", "model": "base", "headers": {"X-T": "all"},
             "parameters": {"max_tokens": 9}, "request_id_header": None}
@@ -67,6 +67,18 @@ def test_a_tenant_that_the_run_does_not_have_is_never_sent_as_another_one() -> N
 
 def test_where_a_run_names_no_tenants_they_are_labels_alone() -> None:
     assert asked(senders(tenants=[], named=()), None, "anybody")[1]["model"] == "base"
+
+
+@pytest.mark.parametrize(("source", "load", "wanted"), [
+    ({"source": "synthetic", "input_tokens": 20}, {"concurrency": [2]}, {"gold"}),
+    ({"source": "scenario"}, {"concurrency": [2]}, {"gold", "free"}),
+    ({"source": "burstgpt", "files": ["b.csv"]}, {"trace": {}}, {"gold", "free"})])
+def test_a_worker_can_send_for_every_tenant_whose_requests_it_may_be_given_later(
+        source: dict[str, Any], load: dict[str, Any], wanted: set[str]) -> None:
+    run = RunFile.model_validate({"name": "r", "endpoints": [ENDPOINT], "tenants": TENANTS, "load": load,
+                                  "prompts": [{"name": "p", **source}]})
+    mine = [Prompt("1", "p", "x", tenant="gold"), Prompt("2", "p", "x")]
+    assert tenants_of(run, [mine]) == wanted
 
 
 def test_a_secret_that_is_not_set_is_told_before_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
