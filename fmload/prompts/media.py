@@ -89,9 +89,10 @@ def _kind(name: str, spec: Any, media: MediaSpec, seed: str, units: int, run: Ru
         return _Kind(name, counts, _of_files(name, spec, seed))
     make = _MAKERS[name]
     sample = make(spec, f"{seed}/0")
+    size = len(gallery.made(sample))
     share_bytes = media.memory_bytes / len(media.kinds) / _IN_BASE64
-    number = _different(sum(counts), len(gallery.made(sample)), share_bytes, media.distinct, run)
-    each = len(gallery.made(sample)) / _extent(sample)
+    number = _different(sum(counts), size, share_bytes, media.distinct, run)
+    each = size / _extent(sample)
     entries = [make(spec, f"{seed}/{place}") for place in range(number)]
     return _Kind(name, counts, [{**one, "bytes": round(each * _extent(one))} for one in entries])
 
