@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -42,14 +43,15 @@ def attached(prompts: Sequence[Prompt], spec: PromptSpec, seed: str, run: RunFil
     media = spec.media
     if media is None:
         return list(prompts)
-    units = {unit: place for place, unit in enumerate(dict.fromkeys(map(_unit, enumerate(prompts))))}
+    of_prompts = [prompt.conversation or str(place) for place, prompt in enumerate(prompts)]
+    units = {unit: place for place, unit in enumerate(dict.fromkeys(of_prompts))}
     kinds = [_kind(name, kind, media, f"{seed}/{name}", len(units), run) for name, kind in media.kinds.items()]
     dealt: list[list[Recipe]] = [[] for _ in units]
     for kind in kinds:
-        entries = _round(kind.entries)
+        entries = cycle(kind.entries)
         for place, count in enumerate(kind.counts):
             dealt[place] += [next(entries) for _ in range(count)]
-    return [replace(prompt, media=dealt[units[_unit(pair)]]) for pair in enumerate(prompts) for prompt in (pair[1],)]
+    return [replace(prompt, media=dealt[units[unit]]) for unit, prompt in zip(of_prompts, prompts, strict=True)]
 
 
 def remarks(prompts: Sequence[Prompt]) -> list[str]:
@@ -72,15 +74,6 @@ def fingerprint(spec: PromptSpec) -> list[str]:
     kinds = spec.media.kinds.values() if spec.media is not None else ()
     return [f"{found.path}:{found.path.stat().st_size}:{found.path.stat().st_mtime_ns}"
             for kind in kinds if kind.files for found in files.find(kind.files)]
-
-
-def _unit(pair: tuple[int, Prompt]) -> str:
-    return pair[1].conversation or str(pair[0])
-
-
-def _round(entries: Sequence[Recipe]) -> Iterator[Recipe]:
-    while True:
-        yield from entries
 
 
 def _kind(name: str, spec: Any, media: MediaSpec, seed: str, units: int, run: RunFile) -> _Kind:
