@@ -178,7 +178,7 @@ class Worker:
     def _dressed(self, prompts: list[Prompt]) -> list[Prompt]:
         """With their images, sound and video, which are made or read now: not one of them under the load. It is done
         beside the loop, which has a master to answer."""
-        return [beside_the_loop(LARGE_BYTES, noticed, beside_the_loop(LARGE_BYTES, self._gallery.dressed, prompt))
+        return [beside_the_loop(LARGE_BYTES, self._gallery.dressed if prompt.media else noticed, prompt)
                 if prompt.media or _has_parts(prompt) else prompt for prompt in prompts]
 
     def _say_ready(self, plan: Plan, problem: str | None) -> None:
