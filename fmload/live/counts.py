@@ -39,6 +39,7 @@ class Counts:
         self.output_tokens -= other.output_tokens
         self.input_tokens -= other.input_tokens
         self.good -= other.good
+        self.images -= other.images
         for metric, histogram in other.histograms.items():
             self.histograms[metric] = self.histograms.get(metric, Counter()) - histogram
 

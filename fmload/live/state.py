@@ -144,15 +144,11 @@ class LiveState:
     def by_tenant(self) -> dict[tuple[str, str, str], Counts]:
         """The same by endpoint, prompt set and tenant; requests of nobody in particular have the tenant ``."""
         found: dict[tuple[str, str, str], Counts] = {}
-        for (_, *group, tenant), totals in sorted(self.tenants.items()):
-            found.setdefault((group[0], group[1], tenant), Counts()).add(totals)
-        for (endpoint, prompt_set), totals in self.by_endpoint().items():
-            rest = _sum(totals)
-            for (*group, _), own in list(found.items()):
-                if group == [endpoint, prompt_set]:
-                    rest.take_out(own)
-            if rest.requests:
-                found[endpoint, prompt_set, ""] = rest
+        rest = self.by_endpoint()
+        for (_, endpoint, prompt_set, tenant), totals in self.tenants.items():
+            found.setdefault((endpoint, prompt_set, tenant), Counts()).add(totals)
+            rest[endpoint, prompt_set].take_out(totals)
+        found |= {(*group, ""): totals for group, totals in rest.items() if totals.requests}
         return dict(sorted(found.items()))
 
     def by_endpoint_now(self) -> dict[tuple[str, str], Counts]:

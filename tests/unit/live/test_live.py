@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 from array import array
+from collections import Counter
 from dataclasses import replace
 
 import msgpack
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from fmload.config.goodput import limits_of
 from fmload.config.objectives import parse_objectives
+from fmload.live.counts import Counts
 from fmload.live.state import LiveState, Tally
 from fmload.metrics.histogram import buckets, quantile_s
 from fmload.metrics.live import request_metrics_ns
@@ -169,3 +171,9 @@ def test_tenants_are_counted_apart_each_by_its_own_limits_and_the_rest_is_nobody
     assert found["e", "p", ""].histograms["ttft"].total() == 1
     live.merge("w", tally.drain())
     assert live.by_tenant()["e", "p", "gold"].requests == 2  # once each
+
+
+def test_a_part_that_is_taken_out_takes_its_images_along() -> None:
+    rest = Counts(Counter(ok=3), images=5)
+    rest.take_out(Counts(Counter(ok=1), images=2))
+    assert (rest.requests, rest.images) == (2, 3)
