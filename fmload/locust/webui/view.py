@@ -57,8 +57,7 @@ class LiveView:
     @property
     def with_images(self) -> bool:
         """Whether images have been made."""
-        collector = self._collector()
-        return collector is not None and any(counts.images for counts in collector.live.by_endpoint_now().values())
+        return any(counts.images for counts in self._groups())
 
     def rows(self) -> list[dict[str, Any]]:
         """One row an endpoint and prompt set, over all its stages so far; warm-up and ramp are in it."""
