@@ -11,16 +11,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from fmload.audio.noise import STORE_S
 from fmload.base.errors import FmloadError
 from fmload.config.media import AudioSpec, ImagesSpec, MediaSpec, VideoSpec
 from fmload.config.schema import PromptSpec, RunFile
 from fmload.media import gallery
 from fmload.media.headers import header_of
-from fmload.model.audio import Audio
 from fmload.model.prompt import Prompt
 from fmload.prompts import files
 from fmload.prompts.lengths import draw_length
+from fmload.prompts.tones import piece
 
 Recipe = dict[str, Any]
 USUALLY = 1_000  # different ones of a kind, where nothing is said
@@ -117,10 +116,7 @@ def _image(spec: ImagesSpec, seed: str) -> Recipe:
 
 
 def _sound(spec: AudioSpec, seed: str) -> Recipe:
-    draw, rate = Random(seed), spec.sample_rate
-    samples = max(1, draw_length(spec.seconds.in_ms(), draw) * rate // 1000)
-    sound = Audio(samples / rate, seed=seed.rpartition("/")[0], begin=draw.randrange(STORE_S * rate), samples=samples,
-                  rate=rate)
+    sound = piece(spec.seconds, spec.sample_rate, seed.rpartition("/")[0], Random(seed))
     return {"kind": "audio", "audio": sound.recipe()}
 
 

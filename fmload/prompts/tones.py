@@ -7,7 +7,7 @@ import random
 from pydantic import Field
 
 from fmload.audio.noise import STORE_S
-from fmload.config.lengths import Duration
+from fmload.config.lengths import Duration, Durations
 from fmload.config.model import Strict
 from fmload.model.audio import Audio
 from fmload.model.prompt import Prompt
@@ -29,7 +29,11 @@ class Tones(Invented):
 
     def make(self, item: Item, tokenizer: Tokenizer, head: str) -> list[Prompt]:
         seed, index = item
-        draw, rate = random.Random(f"{seed}/{index}"), self.options.sample_rate
-        samples = draw_length(self.options.seconds.in_ms(), draw) * rate // 1000
-        sound = Audio(samples / rate, seed=seed, begin=draw.randrange(STORE_S * rate), samples=samples, rate=rate)
+        sound = piece(self.options.seconds, self.options.sample_rate, seed, random.Random(f"{seed}/{index}"))
         return [Prompt(id="", prompt_set=self.name, text="", audio=sound.recipe())]
+
+
+def piece(seconds: Durations, rate: int, seed: str, draw: random.Random) -> Audio:
+    """A piece of the seed's made-up sound, its length and its beginning drawn."""
+    samples = draw_length(seconds.in_ms(), draw) * rate // 1000
+    return Audio(samples / rate, seed=seed, begin=draw.randrange(STORE_S * rate), samples=samples, rate=rate)
