@@ -124,6 +124,10 @@ class Exchange:
         """The read that completed the first `end` bytes of the body. Raises IndexError beyond the last mark."""
         return self.marks[bisect_left(self.marks, end, key=lambda mark: mark.end)]
 
+    def came_ns(self, end: int) -> int:
+        """When the first `end` bytes of the body had come; the instant of the last read for what lies beyond it."""
+        return self.mark_at(min(end, self.marks[-1].end)).ns
+
 
 # Tells, from the decoded body so far, whether a token has come; asked only when the first-token limit is reached.
 CarriesToken = Callable[[bytes], bool]

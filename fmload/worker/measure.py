@@ -108,7 +108,7 @@ def _read_into(record: Record, endpoint: Endpoint, exchange: Exchange, wanted: W
     reading, error = _read(endpoint, exchange)
     _note_exchange(record, exchange)
     try:
-        _note_batch(record, reading.batch, exchange.marks)
+        _note_batch(record, reading.batch, exchange)
         if reading.transcript is not None or reading.speech is not None:
             sound.note(record, reading, exchange)
         else:
@@ -194,19 +194,14 @@ def _note_chunks(record: Record, chunks: Sequence[Chunk], marks: Sequence[ReadMa
             break
 
 
-def _note_batch(record: Record, batch: Batch | None, marks: Sequence[ReadMark]) -> None:
+def _note_batch(record: Record, batch: Batch | None, exchange: Exchange) -> None:
     """The instants of an answer that is no text: its last byte, or those of the parts of a stream."""
-    if batch is None or not marks:
+    if batch is None or not exchange.marks:
         return
     if batch.parts:
-        record.first_output_ns = _instant(batch.parts[0], marks)
+        record.first_output_ns = exchange.came_ns(batch.parts[0])
     if not batch.parts or batch.end is not None:
-        record.last_token_ns = marks[-1].ns if batch.end is None else _instant(batch.end, marks)
-
-
-def _instant(end: int, marks: Sequence[ReadMark]) -> int:
-    """When the byte before offset `end` had come."""
-    return next((mark.ns for mark in marks if mark.end >= end), marks[-1].ns)
+        record.last_token_ns = exchange.marks[-1].ns if batch.end is None else exchange.came_ns(batch.end)
 
 
 def arrivals(chunks: Sequence[Chunk], marks: Sequence[ReadMark]) -> tuple[array[int], array[int]]:

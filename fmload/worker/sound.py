@@ -26,19 +26,15 @@ def _note_transcript(record: Record, reading: Reading, found: Transcript, exchan
     if found.first_end is None:
         record.last_token_ns = exchange.marks[-1].ns
         return
-    record.first_output_ns = _at(exchange, found.first_end)
-    record.last_token_ns = _at(exchange, reading.chunks[-1].end)
+    record.first_output_ns = exchange.came_ns(found.first_end)
+    record.last_token_ns = exchange.came_ns(reading.chunks[-1].end)
 
 
 def _note_speech(record: Record, found: Speech, exchange: Exchange) -> None:
-    record.first_output_ns, record.last_token_ns = _at(exchange, found.first_end), _at(exchange, found.last_end)
+    record.first_output_ns, record.last_token_ns = exchange.came_ns(found.first_end), exchange.came_ns(found.last_end)
     record.audio_out_s = found.seconds
     if found.seconds_at is not None:
         record.stalls, record.stalled_ns = stalls(exchange.marks, found.seconds_at, found.seconds or 0.0)
-
-
-def _at(exchange: Exchange, end: int) -> int:
-    return exchange.mark_at(min(end, exchange.marks[-1].end)).ns
 
 
 def stalls(marks: Sequence[ReadMark], seconds_at: Callable[[int], float], seconds: float) -> tuple[int, int]:
