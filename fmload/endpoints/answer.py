@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,10 +130,7 @@ class Answer:
 
     def _settle_counts(self, body_bytes: int) -> None:
         """Counts by usage objects of the protocol itself; those that another reader has set stay."""
-        if self._told:
-            counts = usage.merge(reversed(self._told))
-            usage.bound(counts, body_bytes, None)
-            note_counts(self.reading, counts)
+        note_told(self.reading, self._told, body_bytes)
 
     def _settle_chunks(self, streamed: bool) -> None:
         """Tokens of the chunks: told for each, or all of a body that came in one piece, or as many as pieces."""
@@ -147,6 +144,14 @@ class Answer:
             held = total
         reading.chunk_tokens_known = all(chunk.tokens for chunk in chunks) and (
             held == total or (self._running == held and self._told_each))
+
+
+def note_told(reading: Reading, told: Sequence[usage.Counts], body_bytes: int) -> None:
+    """Put what a server told in an answer of so many bytes, a later account trusted more, where the record finds it."""
+    if told:
+        counts = usage.merge(reversed(told))
+        usage.bound(counts, body_bytes, None)
+        note_counts(reading, counts)
 
 
 def note_counts(reading: Reading, counts: usage.Counts) -> None:

@@ -13,7 +13,7 @@ import orjson
 from fmload.audio import framed, lengths, played, wav
 from fmload.audio.played import NotSound, Played, Short
 from fmload.endpoints import usage
-from fmload.endpoints.answer import note_counts
+from fmload.endpoints.answer import note_told
 from fmload.endpoints.base64_text import decoded
 from fmload.endpoints.failures import error_text, failure_of_error
 from fmload.endpoints.lenient_json import loads
@@ -76,10 +76,7 @@ def read(exchange: Exchange, asked: Asked) -> Reading:
     kind = exchange.headers.get("content-type", "")
     heard, asked = _heard(exchange.body, kind, asked), asked.told(kind)
     reading = Reading(failure=heard.failure)
-    if heard.told:
-        counts = usage.merge(reversed(heard.told))
-        usage.bound(counts, len(exchange.body), None)
-        note_counts(reading, counts)
+    note_told(reading, heard.told, len(exchange.body))
     if heard.sound:
         _note_sound(reading, heard, exchange, asked)
     if exchange.failure is None and reading.failure is None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fmload.endpoints import usage
-from fmload.endpoints.answer import note_counts
+from fmload.endpoints.answer import note_told
 from fmload.endpoints.endings import failure_of, is_reason
 from fmload.endpoints.failures import error_text, failure_of_error
 from fmload.endpoints.lenient_json import loads
@@ -234,10 +234,7 @@ def _seconds(value: Any) -> float | None:
 
 def _settled(said: _Said, exchange: Exchange, streamed: bool) -> Reading:
     reading = Reading(failure=said.failure)
-    if said.told:
-        counts = usage.merge(reversed(said.told))
-        usage.bound(counts, len(exchange.body), None)
-        note_counts(reading, counts)
+    note_told(reading, said.told, len(exchange.body))
     pieces = list(_pieces(said))
     if pieces or said.final is not None or said.ended:
         text = "".join(text for _, text in pieces)
