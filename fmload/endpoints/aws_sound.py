@@ -9,7 +9,7 @@ from fmload.config.schema import EndpointSpec
 from fmload.endpoints import transcript_answer
 from fmload.endpoints.sounds import kind_of, sounds
 from fmload.endpoints.speech import SpeechCodec
-from fmload.endpoints.transcription import audio_of, check
+from fmload.endpoints.transcription import audio_of, check, expected
 from fmload.model.prompt import Prompt
 from fmload.model.reading import ExpectedTranscript, Reading
 from fmload.wire.exchange import Exchange
@@ -42,8 +42,7 @@ class RawAudio:
 
     def expects(self, prompt: Prompt) -> ExpectedTranscript:
         """What the answer to a prompt has to be."""
-        audio = audio_of(prompt)
-        return ExpectedTranscript(audio.seconds, audio.speech)
+        return expected(prompt)
 
     def carries_token(self, body: bytes) -> bool:
         """Never: the answer is whole."""

@@ -59,8 +59,7 @@ class TranscriptionCodec:
 
     def expects(self, prompt: Prompt) -> ExpectedTranscript:
         """What the answer to a prompt has to be."""
-        audio = audio_of(prompt)
-        return ExpectedTranscript(audio.seconds, audio.speech)
+        return expected(prompt)
 
     def carries_token(self, body: bytes) -> bool:
         """Whether a text has come."""
@@ -82,6 +81,12 @@ def check(prompt: Prompt, endpoint: str) -> None:
 def audio_of(prompt: Prompt) -> Audio:
     """The recipe of a prompt's sound; of one that has none, a tenth of a second."""
     return SAMPLE if prompt.audio is None else Audio.of(prompt.audio)
+
+
+def expected(prompt: Prompt) -> ExpectedTranscript:
+    """What the answer to a prompt has to be."""
+    audio = audio_of(prompt)
+    return ExpectedTranscript(audio.seconds, audio.speech)
 
 
 def _path(base: str, spec: EndpointSpec) -> str:
