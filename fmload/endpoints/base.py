@@ -8,6 +8,8 @@ from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.wire.exchange import Address, Exchange, Wire
 
+ALL_MEDIA = frozenset({"images", "audio", "video"})  # kinds that prompts may hold, as `media` of a run file names them
+
 
 class Endpoint(Protocol):
     """One protocol against one model. Built once a worker, before the load, from its part of the run file.

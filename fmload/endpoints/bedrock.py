@@ -16,6 +16,7 @@ from fmload.endpoints import aws, converse
 from fmload.endpoints.answer import MALFORMED, Answer, read_events
 from fmload.endpoints.aws_errors import http_failure
 from fmload.endpoints.aws_inputs import AwsInputs
+from fmload.endpoints.base import ALL_MEDIA
 from fmload.endpoints.bedrock_bodies import DIALECTS, Family, family_of, read_converse, read_converse_whole
 from fmload.endpoints.image_forms import FORMS as IMAGE_FORMS
 from fmload.endpoints.image_forms import ImageForm, ImagesCodec, image_form_of
@@ -68,7 +69,7 @@ _METHODS = {"ConverseStream": "converse_stream", "Converse": "converse",
 
 
 # Of the families' own forms, as `bedrock_bodies` makes them.
-_CARRIED = {"anthropic": frozenset({"images"}), "openai": frozenset({"images", "audio", "video"})}
+_CARRIED = {"anthropic": frozenset({"images"}), "openai": ALL_MEDIA}
 
 
 class Bedrock:
@@ -93,7 +94,7 @@ class Bedrock:
         if form_of_model(model) or image_form_of(model) or family in FORMS or family in IMAGE_FORMS:
             return frozenset()
         if given.get("api", "converse") == "converse":
-            return frozenset({"images", "audio", "video"})
+            return ALL_MEDIA
         return _CARRIED.get(str(family or family_of(model)), frozenset())
 
     @classmethod

@@ -11,7 +11,8 @@ from fmload.base.errors import FmloadError
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints import json_answers, usage
 from fmload.endpoints.answer import Answer
-from fmload.endpoints.http import ALL_MEDIA, HttpOptions, HttpProtocol, bearer
+from fmload.endpoints.base import ALL_MEDIA
+from fmload.endpoints.http import HttpOptions, HttpProtocol, bearer
 from fmload.endpoints.json_answers import Json
 from fmload.endpoints.usage import whole
 from fmload.model.prompt import Prompt

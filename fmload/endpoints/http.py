@@ -87,9 +87,6 @@ def _no_media(given: Mapping[str, Any]) -> frozenset[str]:
     return frozenset()
 
 
-ALL_MEDIA = frozenset({"images", "audio", "video"})
-
-
 def images_alone(given: Mapping[str, Any]) -> frozenset[str]:
     """Of a protocol that has a place for images."""
     return frozenset({"images"})

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.azure import azure_or_bearer, azure_path
-from fmload.endpoints.http import ALL_MEDIA, HttpOptions, HttpProtocol
+from fmload.endpoints.base import ALL_MEDIA
+from fmload.endpoints.http import HttpOptions, HttpProtocol
 from fmload.endpoints.openai_answer import read_stream, read_whole
 from fmload.endpoints.payloads import EXACT_OUTPUT
 from fmload.endpoints.streams import is_one_object

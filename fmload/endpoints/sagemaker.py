@@ -15,6 +15,7 @@ from fmload.endpoints.answer import MALFORMED, Answer, read_events
 from fmload.endpoints.aws_errors import http_failure
 from fmload.endpoints.aws_inputs import AwsInputs
 from fmload.endpoints.aws_sound import SOUND_FORMS, SoundForm, sound_codec
+from fmload.endpoints.base import ALL_MEDIA
 from fmload.endpoints.input_forms import FORMS, InputForm, InputsCodec
 from fmload.endpoints.reasoning_tags import Tag, split
 from fmload.endpoints.sagemaker_images import format_of_endpoint
@@ -81,7 +82,7 @@ class SageMaker:
     def carries(given: Mapping[str, Any]) -> frozenset[str]:
         """The kinds of media that prompts may hold: those of OpenAI's chat, where the container takes that."""
         chat = given.get("payload_format", "auto") in ("auto", "openai", "template")
-        return frozenset({"images", "audio", "video"}) if chat else frozenset()
+        return ALL_MEDIA if chat else frozenset()
 
     @classmethod
     def from_spec(cls, spec: EndpointSpec) -> SageMaker | AwsInputs:
