@@ -20,6 +20,7 @@ from fmload.wire.exchange import Exchange
 _MAX_COUNT = 2**31 - 1  # what a record's column holds
 # What strange JSON does to code that expects the documented shape.
 MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
+MALFORMED_OR_DEEP = (*MALFORMED, RecursionError)  # where what is nested without end is walked through as well
 
 
 @dataclass(slots=True)

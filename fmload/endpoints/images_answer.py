@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from fmload.endpoints import usage
+from fmload.endpoints.answer import MALFORMED_OR_DEEP
 from fmload.endpoints.base64_text import decoded
 from fmload.endpoints.failures import error_text, failure_of_error
 from fmload.endpoints.filters import is_filters
@@ -23,7 +24,6 @@ from fmload.model.reading import Batch, Expected, Reading
 from fmload.wire.exchange import Exchange
 
 Json = Mapping[str, Any]
-_MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 _PARTIAL, _COMPLETED = "image_generation.partial_image", "image_generation.completed"
 _FINE = ("success", "")  # what Stability's models say of an image that is there
 _NOTED = {"x-amzn-requestid": "request_id", "x-amzn-bedrock-invocation-latency": "latencyMs"}
@@ -87,7 +87,7 @@ def _whole(reading: Reading, exchange: Exchange) -> None:
         if reading.failure is None:
             sizes = [size for entry in _entries(document) for size in _looked_at(entry)]
             reading.batch = Batch(len(_entries(document)), sizes=sizes)
-    except _MALFORMED as error:
+    except MALFORMED_OR_DEEP as error:
         reading.failure = _malformed(error, exchange.body)
 
 
@@ -131,7 +131,7 @@ def _failed(document: Json) -> Failure:
 
 
 def _entries(document: Json) -> Sequence[Any]:
-    """One entry an image. Raises one of _MALFORMED for what has no known form."""
+    """One entry an image. Raises one of MALFORMED_OR_DEEP for what has no known form."""
     found = next((document[name] for name in ("data", "images", "artifacts") if name in document), None)
     if not isinstance(found, list):
         raise ValueError("no list of images")
@@ -197,7 +197,7 @@ def _stream(reading: Reading, exchange: Exchange) -> None:
                 _account(reading, message)
             elif kind == "error" or message.get("error"):
                 reading.failure = reading.failure or _failed(message)
-        except _MALFORMED as error:
+        except MALFORMED_OR_DEEP as error:
             if offset < len(exchange.body) or exchange.complete:
                 reading.failure = reading.failure or _malformed(error, data)
     reading.batch = Batch(held, sizes=sizes, parts=parts, end=end)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fmload.endpoints import usage
+from fmload.endpoints.answer import MALFORMED_OR_DEEP
 from fmload.endpoints.failures import error_text
 from fmload.endpoints.lenient_json import loads
 from fmload.endpoints.vectors import base64_dimension, skeleton_of
@@ -17,7 +18,6 @@ from fmload.model.outcome import Failure
 from fmload.model.reading import Batch, Expected, Reading
 from fmload.wire.exchange import Exchange
 
-_MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 _ERRORS = ("error", "detail", "errors", "message")
 _TOLD_IN = ("x-compute-tokens", "x-amzn-bedrock-input-token-count")  # headers: TEI's, and Bedrock's
 _NOTED = {"x-compute-time": "compute_ms", "x-queue-time": "queue_ms", "x-inference-time": "inference_ms",
@@ -74,7 +74,7 @@ def _read(exchange: Exchange, body: bytes, batch_of: Callable[[Any], Batch]) -> 
             reading.failure = Failure("stream_error", complaint)
         else:
             reading.batch = batch_of(document)
-    except _MALFORMED as error:
+    except MALFORMED_OR_DEEP as error:
         own = str(error) if isinstance(error, Strange) else f"not a response of this protocol: {exchange.body[:80]!r}"
         reading.failure = Failure("decode", own)
     return reading
@@ -96,7 +96,7 @@ def _complaint(document: Any) -> str:
 
 
 def _vectors(document: Any, strange: Sequence[str], number_bytes: int) -> Batch:
-    """Raises one of _MALFORMED for what has no known form."""
+    """Raises one of MALFORMED_OR_DEEP for what has no known form."""
     entries = _entries(document)
     indices = [entry["index"] for entry in entries if isinstance(entry, Mapping) and _is_index(entry.get("index"))]
     return Batch(len(entries), indices if len(indices) == len(entries) else (),
@@ -160,7 +160,7 @@ def _is_index(value: Any) -> bool:
 
 
 def _results(document: Any) -> Batch:
-    """Raises one of _MALFORMED for what has no known form."""
+    """Raises one of MALFORMED_OR_DEEP for what has no known form."""
     found = document if isinstance(document, list) else document.get("results", document.get("data"))
     if not isinstance(found, list):
         raise ValueError("no list of results")

@@ -13,7 +13,7 @@ import orjson
 from fmload.audio import framed, lengths, played, wav
 from fmload.audio.played import NotSound, Played, Short
 from fmload.endpoints import usage
-from fmload.endpoints.answer import note_told
+from fmload.endpoints.answer import MALFORMED_OR_DEEP, note_told
 from fmload.endpoints.base64_text import decoded
 from fmload.endpoints.failures import error_text, failure_of_error
 from fmload.endpoints.lenient_json import loads
@@ -23,7 +23,6 @@ from fmload.model.reading import Reading, Speech
 from fmload.wire.exchange import Exchange
 from fmload.wire.sse import events
 
-_MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 _OF_JSON = ("audio", "audioContent", "audio_content", "data")
 _TAIL = 4096  # bytes at the end in which a server that broke off may have written why
 _MOST_JSON = 1 << 20  # of a body that is tried as JSON though its type says otherwise
@@ -153,7 +152,7 @@ def _of_events(body: bytes) -> _Heard:
                 heard.ended = True
             if isinstance(message.get("usage"), Mapping):
                 heard.told.append(usage.read(message["usage"]))
-        except _MALFORMED:
+        except MALFORMED_OR_DEEP:
             heard.failure = heard.failure or Failure(
                 "decode", f"the event that ends at byte {end} is not of a known form")
     heard.sound = b"".join(parts)

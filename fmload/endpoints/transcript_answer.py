@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fmload.endpoints import usage
-from fmload.endpoints.answer import note_told
+from fmload.endpoints.answer import MALFORMED_OR_DEEP, note_told
 from fmload.endpoints.endings import failure_of, is_reason
 from fmload.endpoints.failures import error_text, failure_of_error
 from fmload.endpoints.lenient_json import loads
@@ -21,7 +21,6 @@ from fmload.model.reading import Chunk, Reading, Transcript
 from fmload.wire.exchange import Exchange
 from fmload.wire.sse import events
 
-_MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 # Lines of subtitles that are no text: a time, with the number of its cue before it, and the first line of all.
 _CUES = re.compile(r"^[^\S\n]*(?:(?:\d+[^\S\n]*\r?\n[^\S\n]*)?[\d:.,]+ --> [\d:.,]+.*|WEBVTT.*)$", re.MULTILINE)
 _CUE_IN_STREAM = re.compile(rb"^(?:data:[ ]?)?[\d:.,]+ --> [\d:.,]+", re.MULTILINE)
@@ -61,7 +60,7 @@ def read(exchange: Exchange) -> Reading:
     said = _Said(ended=True)
     try:
         _whole(said, exchange)
-    except _MALFORMED:  # without the cause: it may quote the answer
+    except MALFORMED_OR_DEEP:  # without the cause: it may quote the answer
         said.failure = said.failure or Failure("decode", "the response holds no transcript")
     return _settled(said, exchange, streamed=False)
 
@@ -87,7 +86,7 @@ def _stream(body: bytes) -> _Said:
         elif event not in PINGS and data:
             try:
                 _message(said, end, event, data)
-            except _MALFORMED:
+            except MALFORMED_OR_DEEP:
                 said.failure = said.failure or Failure(
                     "decode", f"the event that ends at byte {end} is not of a known form")
     return said
