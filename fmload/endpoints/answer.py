@@ -23,6 +23,16 @@ MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 MALFORMED_OR_DEEP = (*MALFORMED, RecursionError)  # where what is nested without end is walked through as well
 
 
+class Strange(ValueError):
+    """What is wrong with an answer of a known form, in words for people."""
+
+
+def malformed(error: Exception, data: bytes) -> Failure:
+    """The failure of an answer, or of a message, that raised one of these: Strange's own words, or how it begins."""
+    return Failure("decode", str(error) if isinstance(error, Strange) else
+                   f"not a response of this protocol: {data[:80]!r}")
+
+
 @dataclass(slots=True)
 class Answer:
     """A Reading in the making.

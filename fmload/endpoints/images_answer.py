@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from fmload.endpoints import usage
-from fmload.endpoints.answer import MALFORMED_OR_DEEP
+from fmload.endpoints.answer import MALFORMED_OR_DEEP, Strange, malformed
 from fmload.endpoints.base64_text import decoded
 from fmload.endpoints.failures import error_text, failure_of_error
 from fmload.endpoints.filters import is_filters
@@ -27,10 +27,6 @@ Json = Mapping[str, Any]
 _PARTIAL, _COMPLETED = "image_generation.partial_image", "image_generation.completed"
 _FINE = ("success", "")  # what Stability's models say of an image that is there
 _NOTED = {"x-amzn-requestid": "request_id", "x-amzn-bedrock-invocation-latency": "latencyMs"}
-
-
-class Strange(ValueError):
-    """What is wrong with an answer of a known form, in words for people."""
 
 
 def read(exchange: Exchange, streamed: bool) -> Reading:
@@ -88,12 +84,7 @@ def _whole(reading: Reading, exchange: Exchange) -> None:
             sizes = [size for entry in _entries(document) for size in _looked_at(entry)]
             reading.batch = Batch(len(_entries(document)), sizes=sizes)
     except MALFORMED_OR_DEEP as error:
-        reading.failure = _malformed(error, exchange.body)
-
-
-def _malformed(error: Exception, body: bytes) -> Failure:
-    return Failure("decode", str(error) if isinstance(error, Strange) else
-                   f"not a response of this protocol: {body[:80]!r}")
+        reading.failure = malformed(error, exchange.body)
 
 
 def _complaint(document: Json) -> Failure | None:
@@ -199,7 +190,7 @@ def _stream(reading: Reading, exchange: Exchange) -> None:
                 reading.failure = reading.failure or _failed(message)
         except MALFORMED_OR_DEEP as error:
             if offset < len(exchange.body) or exchange.complete:
-                reading.failure = reading.failure or _malformed(error, data)
+                reading.failure = reading.failure or malformed(error, data)
     reading.batch = Batch(held, sizes=sizes, parts=parts, end=end)
     if reading.failure is None and exchange.failure is None and not (exchange.complete and (held or not parts)):
         how = "the stream ended" if exchange.complete else "the connection closed"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fmload.endpoints import usage
-from fmload.endpoints.answer import MALFORMED_OR_DEEP
+from fmload.endpoints.answer import MALFORMED_OR_DEEP, Strange, malformed
 from fmload.endpoints.failures import error_text
 from fmload.endpoints.lenient_json import loads
 from fmload.endpoints.vectors import base64_dimension, skeleton_of
@@ -75,13 +75,8 @@ def _read(exchange: Exchange, body: bytes, batch_of: Callable[[Any], Batch]) -> 
         else:
             reading.batch = batch_of(document)
     except MALFORMED_OR_DEEP as error:
-        own = str(error) if isinstance(error, Strange) else f"not a response of this protocol: {exchange.body[:80]!r}"
-        reading.failure = Failure("decode", own)
+        reading.failure = malformed(error, exchange.body)
     return reading
-
-
-class Strange(ValueError):
-    """What is wrong with an answer of a known form, in words for people."""
 
 
 def _complaint(document: Any) -> str:
