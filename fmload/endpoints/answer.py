@@ -9,7 +9,6 @@ from typing import Any
 from fmload.endpoints import repetitions, usage
 from fmload.endpoints.aws_errors import frame_failure
 from fmload.endpoints.characters import is_whole, mended
-from fmload.endpoints.chunk_tokens import Told
 from fmload.endpoints.endings import failure_of, is_reason, reason_text
 from fmload.endpoints.tool_calls import ToolCalls
 from fmload.model.outcome import Failure, Outcome
@@ -122,7 +121,7 @@ class Answer:
         `whole_once_ended`: the protocol's own end is enough, whatever its framing lacks then."""
         self._settle_counts(len(exchange.body))
         reading = self.reading
-        if streamed and (repeats := repetitions.taken_out(reading, Told())):
+        if streamed and (repeats := repetitions.taken_out(reading)):
             reading.remark = "; ".join(filter(None, (reading.remark, repeats)))
         self._settle_chunks(streamed)
         reading.tool_calls = self.calls.all() or reading.tool_calls

@@ -14,9 +14,9 @@ _CHARACTERS = 16  # of a text that is said twice: "no no" may be meant
 _text = attrgetter("text")
 
 
-def taken_out(reading: Reading, told: Told) -> str | None:
-    """Leave each text once, and say in words what was found; None where nothing was. What was told of the tokens of
-    chunks holds no more where one was."""
+def taken_out(reading: Reading, told: Told | None = None) -> str | None:
+    """Leave each text once, and say in words what was found; None where nothing was. What was `told` of the tokens
+    of chunks holds no more where one was."""
     chunks = reading.chunks
     if _repeat_the_text_so_far(chunks):
         reading.chunks = [chunks[0], *(after._replace(text=after.text[len(before.text):])
@@ -28,7 +28,8 @@ def taken_out(reading: Reading, told: Told) -> str | None:
     if once == chunks:
         return None
     reading.chunks = once
-    told.forget()
+    if told is not None:
+        told.forget()
     return "a chunk repeats the whole text before it: only what it adds is taken for its text"
 
 
