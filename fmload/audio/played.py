@@ -59,7 +59,7 @@ def of_stretches(form: str, stretches: Sequence[Stretch], unplayed: int = 0) -> 
     return Played(form, some[0].begin + some[0].frame_bytes, last, seconds_at(last), seconds_at, unplayed)
 
 
-def of_pieces(form: str, ends: Sequence[int], seconds: Sequence[float], unplayed: int = 0) -> Played | None:
+def of_pieces(form: str, ends: Sequence[int], seconds: Sequence[float]) -> Played | None:
     """Compressed sound: the offset at which each piece was complete, and the seconds of all up to it; None for none."""
     if not ends:
         return None
@@ -68,7 +68,7 @@ def of_pieces(form: str, ends: Sequence[int], seconds: Sequence[float], unplayed
         place = bisect_right(ends, offset)
         return seconds[place - 1] if place else 0.0
 
-    return Played(form, ends[0], ends[-1], seconds[-1], seconds_at, unplayed)
+    return Played(form, ends[0], ends[-1], seconds[-1], seconds_at)
 
 
 def pcm(length: int, rate: int, channels: int) -> Played | None:

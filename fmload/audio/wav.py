@@ -12,6 +12,7 @@ _RATES = (1000, 768_000)
 _BITS = (8, 16, 24, 32, 64)
 _UNKNOWN = 0x7FFF_0000  # lengths from here on stand for one that was not known when the header was written
 _MOST_CHANNELS = 64
+_SAMPLE_BYTES = 2  # of sound that is written
 _LEAST_TOLD = 8  # bytes after the end that are worth a word
 
 
@@ -95,8 +96,8 @@ def _after(data: bytes, at: int) -> int:
     return at
 
 
-def header(length: int, rate: int, channels: int = 1, bits: int = 16) -> bytes:
-    """The 44 bytes before so many bytes of PCM; a length of 2³²−1 is that of a stream that does not know its own."""
-    block = channels * bits // 8
-    return struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", min(length + 36, 0xFFFF_FFFF), b"WAVE", b"fmt ", 16, 1, channels,
-                       rate, rate * block, block, bits, b"data", length)
+def header(length: int, rate: int) -> bytes:
+    """The 44 bytes before so many bytes of PCM, of one channel and 16 bits; a length of 2³²−1 is that of a stream that
+    does not know its own."""
+    return struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", min(length + 36, 0xFFFF_FFFF), b"WAVE", b"fmt ", 16, 1, 1,
+                       rate, rate * _SAMPLE_BYTES, _SAMPLE_BYTES, 8 * _SAMPLE_BYTES, b"data", length)

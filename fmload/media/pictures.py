@@ -53,7 +53,7 @@ def _between(corners: NDArray[np.float32], length: int, axis: int) -> NDArray[np
     return found
 
 
-def png(made: Pixels, level: int = 1) -> bytes:
+def png(made: Pixels) -> bytes:
     """The pixels as a PNG; each row as its difference from the one above, which is what compresses."""
     height, width, _ = made.shape
     rows = made.copy()
@@ -61,7 +61,7 @@ def png(made: Pixels, level: int = 1) -> bytes:
     filtered = np.concatenate([np.full((height, 1), 2, np.uint8), rows.reshape(height, -1)], axis=1)
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(
-        b"IDAT", zlib.compress(filtered.tobytes(), level)) + _chunk(b"IEND", b"")
+        b"IDAT", zlib.compress(filtered.tobytes(), 1)) + _chunk(b"IEND", b"")
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
