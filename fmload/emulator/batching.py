@@ -194,25 +194,29 @@ class BatchEngine:
 
     # --- the queue ---
 
+    def _rank(self, job: Job) -> int:
+        """The lowest goes first; in order of arrival all are alike."""
+        return job.priority if self.model.by_priority else 0
+
     def _enqueue(self, job: Job) -> None:
         """Behind all that go before it or with it."""
         place = len(self._waiting)
-        while self.model.by_priority and place and self._waiting[place - 1].priority > job.priority:
+        while place and self._rank(self._waiting[place - 1]) > self._rank(job):
             place -= 1
         self._waiting.insert(place, job)
 
     def _enqueue_again(self, job: Job) -> None:
         """One that was preempted: before all that do not go before it."""
         place = 0
-        while self.model.by_priority and place < len(self._waiting) and self._waiting[place].priority < job.priority:
+        while place < len(self._waiting) and self._rank(self._waiting[place]) < self._rank(job):
             place += 1
         self._waiting.insert(place, job)
 
     def _preempted(self) -> Job:
         """Of the running ones, the one to make room: the newest of the highest priority."""
-        worst = max(job.priority for job in self._running) if self.model.by_priority else 0
+        worst = max(map(self._rank, self._running))
         place = next(place for place in reversed(range(len(self._running)))
-                     if not self.model.by_priority or self._running[place].priority == worst)
+                     if self._rank(self._running[place]) == worst)
         return self._running.pop(place)
 
     def _admit(self, now_ns: int) -> int:
