@@ -34,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--concurrency", type=positive, default=8, metavar="N", help="questions at a time (%(default)s)")
     add("--max-cost", type=dollars, metavar="USD", help="stop before the judges' replies cost more, earlier calls "
         "included; 0 tells the estimate and asks nobody")
+    add("--run-code", action="store_true", help="run the code that answers to humaneval prompts hold, in processes of "
+        "this host: no sandbox (docs/stacks.md)")
     add("--limit", type=positive, metavar="N", help="evaluate at most N prompts of each prompt set")
 
 
@@ -45,21 +47,23 @@ def run(args: argparse.Namespace) -> int:
     """
     from fmload_analysis.evaluate.cases import load_cases, one_each
     from fmload_analysis.evaluate.evaluation import all_scores, evaluate
+    from fmload_analysis.evaluate.graders import rules_of
     from fmload_analysis.evaluate.review import reviewed
     from fmload_analysis.evaluate.terminal import tell_quality
     from fmload_analysis.pipeline import analyse
     from fmload_analysis.run import open_run
 
     console = Console(stderr=True)
-    results = open_run(args.run).results
+    opened = open_run(args.run)
+    results, rules = opened.results, rules_of(opened.spec.get("prompts") or [], args.run_code)
     cases = load_cases(results, args.references, args.limit)
     judged = _judged(args, one_each(cases), cases, results, console) if args.judges else Judged()
     with console.status("scoring"):
-        evaluation = evaluate(cases, judged.panel, judged.entries, judged.pricing, judged.cosine)
-        answers = list(reviewed(one_each(cases), all_scores(judged.cosine), judged.panel, judged.entries))
+        evaluation = evaluate(cases, judged.panel, judged.entries, judged.pricing, judged.cosine, rules)
+        answers = list(reviewed(one_each(cases), all_scores(judged.cosine), judged.panel, judged.entries, rules))
     _write(results, evaluation, answers)
     analysis = analyse(args.run)
-    tell_quality(evaluation, results.prompts, Console())
+    tell_quality(evaluation, results.prompts, Console(), {name for name, rule in rules.items() if rule is None})
     print(f"answers: {results.evaluated_jsonl}\nreport: {analysis.run.results.report_html}")
     return EXIT_OK if judged.complete else EXIT_INVALID
 

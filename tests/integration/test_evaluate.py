@@ -29,14 +29,14 @@ PROMPTS = 10
 WRONG = {"cheap": 4, "dear": 1}  # the first so many answers of an endpoint are wrong
 
 
-def answered_run(root: Path) -> Results:
+def answered_run(root: Path, **prompts: Any) -> Results:
     """Ten questions with ground truths; `cheap` answers 6 of them right, `dear` 9, at 3.60 and 36 USD an hour."""
     records = [request(f"{name}-{k}", 90 * k, [90 * k + 50, 90 * k + 80], stage=number, endpoint=name,
                        prompt_set="qa", prompt_id=f"qa-{k}")
                for number, name in enumerate(WRONG) for k in range(PROMPTS)]
     endpoints = [{"name": "cheap", "price": {"hourly": 3.6}}, {"name": "dear", "price": {"hourly": 36.0}}]
     results = write(root, [stage(number, endpoint=name, prompt_set="qa") for number, name in enumerate(WRONG)],
-                    records, spec={"endpoints": endpoints})
+                    records, spec={"endpoints": endpoints, "prompts": [{"name": "qa", **prompts}]})
     store.write(results.prompts / "qa.jsonl", [Prompt(f"qa-{k}", "qa", text=f"What is {k} + {k}?",
                                                       reference=str(2 * k)) for k in range(PROMPTS)])
     rows = [{"request_id": record.request_id, "stage": record.stage, "endpoint": record.endpoint, "prompt_set": "qa",
@@ -290,6 +290,36 @@ def test_without_judges_a_correct_answer_is_an_exact_match(tmp_path: Path) -> No
     assert main(["evaluate", str(results.root), "--references", str(truths)]) == 2
     limited = evaluated(results, "--limit", "2")["quality"]
     assert [(group["prompts"], group["correct"]["share"]) for group in limited] == [(2, 0.0), (2, 0.5)]
+
+
+def test_without_judges_an_answer_is_right_by_the_rule_of_its_source(tmp_path: Path,
+                                                                     capsys: pytest.CaptureFixture[str]) -> None:
+    results = answered_run(tmp_path / "number", source="gsm8k")
+    assert [(group["correct"]["by"], group["correct"]["share"]) for group in evaluated(results)["quality"]] == [
+        ("number", 0.6), ("number", 0.9)]
+    assert "the number that it ends with is the ground truth's" in pages(results)
+    code = answered_run(tmp_path / "code", source="humaneval")
+    found = evaluated(code)["quality"]
+    assert [(group["correct"], group["scores"]) for group in found] == [(None, {}), (None, {})]
+    assert "the answers to 'qa' are code, which is run only with --run-code" in capsys.readouterr().out
+
+
+def test_code_that_may_be_run_is_right_by_its_tests(tmp_path: Path) -> None:
+    results = answered_run(tmp_path / "run", source="humaneval")
+    truths = tmp_path / "truths.jsonl"
+    tasks = ({"prompt": "def f():\n    return ", "entry_point": "f",
+              "test": f"def check(f):\n    assert f() == {2 * k}\n"} for k in range(PROMPTS))
+    truths.write_text("".join(json.dumps({"prompt_set": "qa", "prompt_id": f"qa-{k}", "reference": json.dumps(task)})
+                              + "\n" for k, task in enumerate(tasks)))
+    found = evaluated(results, "--references", str(truths), "--run-code")["quality"]
+    assert [group["correct"]["by"] for group in found] == ["tests", "tests"]
+    assert [group["correct"]["share"] for group in found] == [0.0, 0.9]  # "18!" is no Python
+
+
+def test_a_ground_truth_that_is_no_task_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = answered_run(tmp_path / "run", source="humaneval")
+    assert main(["evaluate", str(results.root), "--run-code"]) == 2
+    assert "no task with prompt, entry_point and test" in capsys.readouterr().err
 
 
 def test_cosine_similarity_is_of_the_vectors_of_an_embedding_server() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from fmload.plugins import SCORES
@@ -15,16 +17,18 @@ from fmload.statistics.intervals import Interval, wilson
 from fmload_analysis.evaluate import agreement
 from fmload_analysis.evaluate.cases import Case, by_endpoint, one_each
 from fmload_analysis.evaluate.differences import Correct, differences
+from fmload_analysis.evaluate.graders import Rule, Rules, rule_for
 from fmload_analysis.evaluate.intervals import bootstrap
 from fmload_analysis.evaluate.ledger import Entry
 from fmload_analysis.evaluate.panel import Pair, Panel, pairs_of
-from fmload_analysis.evaluate.scores import Score, best, exact_match
+from fmload_analysis.evaluate.scores import Score, best
 
 SCHEMA_VERSION = 1
 # 1  first version
 
 Entries = Mapping[str, Entry]
 Json = dict[str, Any]
+BestScore = Callable[[str, tuple[str, ...]], float]  # answer, ground truths
 
 
 def all_scores(cosine: Score | None = None) -> dict[str, Score]:
@@ -33,19 +37,22 @@ def all_scores(cosine: Score | None = None) -> dict[str, Score]:
 
 
 def evaluate(cases: Sequence[Case], panel: Panel | None = None, entries: Entries | None = None,
-             pricing: Mapping[str, Pricing | None] | None = None, cosine: Score | None = None) -> Json:
-    """The content of evaluation.json; without a panel scores alone. `entries`: the ledger's, by key."""
+             pricing: Mapping[str, Pricing | None] | None = None, cosine: Score | None = None,
+             rules: Rules = MappingProxyType({})) -> Json:
+    """The content of evaluation.json; without a panel scores alone. `entries`: the ledger's, by key. `rules`: by prompt
+    set what is right where no judge was asked; of others an exact match."""
     scores = all_scores(cosine)
-    quality = [_quality(key, group, scores) for key, group in by_endpoint(cases).items()]
+    quality = [_quality(key, group, scores, rule_for(rules, key[1])) for key, group in by_endpoint(cases).items()]
     found: Json = {"schema": SCHEMA_VERSION, "quality": quality, "judges": [], "agreement": [], "panel": None,
                    "comparisons": [], "differences": [], "usd": None, "embedding": None}
-    correct = _matched(cases)
+    correct = matched = _matched(cases, rules)
     if panel is not None:
         found |= _judged(one_each(cases), panel, entries or {}, pricing or {}, quality)
         found["embedding"] = panel.spec.embedding and panel.spec.embedding.label
-        correct |= _voted(one_each(cases), panel, entries or {})
+        correct = matched | _voted(one_each(cases), panel, entries or {})
     for group in quality:
-        group["correct"] = group["judged"] or _exact(group)
+        group["correct"] = group["judged"] or _ruled(rule_for(rules, group["prompt_set"]),
+                                                     matched.get((group["endpoint"], group["prompt_set"])))
     by = {(group["endpoint"], group["prompt_set"]): group["correct"]["by"] for group in quality if group["correct"]}
     found["differences"] = [asdict(each) for each in differences(correct)
                             if by[each.first, each.prompt_set] == by[each.second, each.prompt_set]]
@@ -54,8 +61,8 @@ def evaluate(cases: Sequence[Case], panel: Panel | None = None, entries: Entries
 
 # -- scores -----------------------------------------------------------------------------------------------------------
 
-def _quality(key: tuple[str, str], cases: Sequence[Case], scores: Mapping[str, Score]) -> Json:
-    with_truth = [case for case in cases if case.references]
+def _quality(key: tuple[str, str], cases: Sequence[Case], scores: Mapping[str, Score], rule: Rule | None) -> Json:
+    with_truth = [case for case in cases if case.references and rule is not None and rule.truth_is_text]
     return {"endpoint": key[0], "prompt_set": key[1], "answers": len(cases), "cut": sum(case.cut for case in cases),
             "prompts": len({case.question for case in cases}), "judged": None,
             "scores": {name: _score(name, score, with_truth) for name, score in scores.items()} if with_truth else {}}
@@ -63,35 +70,37 @@ def _quality(key: tuple[str, str], cases: Sequence[Case], scores: Mapping[str, S
 
 def _score(name: str, score: Score, cases: Sequence[Case]) -> Json:
     """Each prompt counts once."""
-    means = list(_by_prompt(score, cases).values())
+    means = list(_by_prompt(partial(best, score), cases).values())
     mean = math.fsum(means) / len(means)
     interval = wilson(mean, len(means)) if name == "exact_match" else bootstrap(means)
     return {"mean": mean, "n": len(means), **_ends(interval)}
 
 
-def _by_prompt(score: Score, cases: Sequence[Case]) -> dict[str, float]:
+def _by_prompt(score: BestScore, cases: Sequence[Case]) -> dict[str, float]:
     """By question the mean over its answers."""
     known: dict[tuple[str, tuple[str, ...]], float] = {}
     prompts: dict[str, list[float]] = defaultdict(list)
     for case in cases:
         key = (case.answer, case.references)
         if key not in known:
-            known[key] = best(score, *key)
+            known[key] = score(*key)
         prompts[case.question].append(known[key])
     return {question: math.fsum(values) / len(values) for question, values in prompts.items()}
 
 
-def _matched(cases: Sequence[Case]) -> dict[tuple[str, str], Correct]:
-    """By endpoint and prompt set, what matched a ground truth exactly."""
+def _matched(cases: Sequence[Case], rules: Rules) -> dict[tuple[str, str], Correct]:
+    """By endpoint and prompt set, what is right by a ground truth and the rule of its prompt set."""
     with_truth = by_endpoint(case for case in cases if case.references)
-    return {key: _by_prompt(exact_match, group) for key, group in with_truth.items()}
+    return {key: _by_prompt(rule.share, group) for key, group in with_truth.items()
+            if (rule := rule_for(rules, key[1])) is not None}
 
 
-def _exact(group: Json) -> Json | None:
-    """Where no judge was asked, an answer is correct when it matches a ground truth exactly."""
-    exact = group["scores"].get("exact_match")
-    return exact and {"by": "exact_match", "share": exact["mean"], **{
-        name: exact[name] for name in ("n", "low", "high", "method")}}
+def _ruled(rule: Rule | None, correct: Correct | None) -> Json | None:
+    """Where no judge was asked: the share of prompts answered right; None where that cannot be told."""
+    if rule is None or not correct:
+        return None
+    share = math.fsum(correct.values()) / len(correct)
+    return {"by": rule.by, "share": share, "n": len(correct), **_ends(wilson(share, len(correct)))}
 
 
 def _ends(interval: Interval) -> Json:

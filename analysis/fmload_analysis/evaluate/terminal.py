@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +88,10 @@ def tell_left(budget: Budget, left: int, panel: Sequence[Judge], console: Consol
                           f"{judge.last_failure}", highlight=False, markup=False)
 
 
-def tell_quality(evaluation: dict[str, Any], prompts: Path, console: Console) -> None:
-    """The share of correct answers, what the judges cost and what to beware of; why, where nothing is known."""
+def tell_quality(evaluation: dict[str, Any], prompts: Path, console: Console,
+                 not_run: Collection[str] = ()) -> None:
+    """The share of correct answers, what the judges cost and what to beware of; why, where nothing is known.
+    `not_run`: prompt sets whose answers are code that nobody allowed to be run."""
     table = Table("endpoint", "prompts", box=None, pad_edge=False)
     for title in ("answers", "correct", "95 % interval", "by"):
         table.add_column(title, justify="right")
@@ -105,7 +107,12 @@ def tell_quality(evaluation: dict[str, Any], prompts: Path, console: Console) ->
         console.print(f"judges: {judges.cost_told(evaluation)}", highlight=False)
         for warning in judges.warnings(evaluation):
             console.print(f"{warning.title}: {warning.text.translate(_PLAIN)}", highlight=False, markup=False)
-    elif any(group["correct"] is None for group in evaluation["quality"]):
+        return
+    unknown = {group["prompt_set"] for group in evaluation["quality"] if group["correct"] is None}
+    for name in sorted(unknown & set(not_run)):
+        console.print(f"n/a: the answers to '{name}' are code, which is run only with --run-code; docs/stacks.md has "
+                      "what to beware of", highlight=False, markup=False)
+    if unknown - set(not_run):
         console.print("n/a: no ground truth is known. Name it in the run file (reference_column of the prompts), or "
                       f"give it with --references FILE; the prompts and their ids are in {prompts}",
                       highlight=False, markup=False)

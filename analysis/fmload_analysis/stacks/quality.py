@@ -13,7 +13,7 @@ from fmload.model.stack import StackSearch
 from fmload.statistics.intervals import Interval, wilson
 from fmload_analysis.evaluate.cases import load_cases
 from fmload_analysis.evaluate.differences import LEAST, paired
-from fmload_analysis.evaluate.graders import grader_of
+from fmload_analysis.evaluate.graders import rule_for, rules_of
 from fmload_analysis.run import Run
 from fmload_analysis.stacks.ranking import Ranked, default_of
 
@@ -47,11 +47,11 @@ def graded(run: Run, stage: int | None) -> dict[str, Any]:
     if stage is None or not run.results.answers_parquet.exists():
         return {}
     found: dict[str, list[float]] = defaultdict(list)
-    graders = {entry["name"]: grader_of(entry) for entry in run.spec.get("prompts") or []}
+    rules = rules_of(run.spec.get("prompts") or [])
     for case in load_cases(run.results):
-        grade = graders.get(case.prompt_set)
-        if case.stage == stage and case.references and grade is not None:
-            found[case.prompt_id].append(float(any(grade(case.answer, truth) for truth in case.references)))
+        rule = rule_for(rules, case.prompt_set)
+        if case.stage == stage and case.references and rule is not None:
+            found[case.prompt_id].append(rule.share(case.answer, case.references))
     return {"graded": {name: sum(each) / len(each) for name, each in sorted(found.items())}} if found else {}
 
 

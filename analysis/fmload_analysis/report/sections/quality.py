@@ -33,6 +33,9 @@ from fmload_analysis.verdict.table import StageResult
 
 _SCORES = {"exact_match": "Exact match", "token_f1": "Token F1", "rouge_l": "ROUGE-L", "levenshtein": "Levenshtein",
            "token_set": "Token set", "word_accuracy": "Word accuracy", "cosine": "Cosine"}
+_RIGHT = {"exact_match": "it matches a ground truth exactly (SQuAD's normalisation)",
+          "number": "the number that it ends with is the ground truth's",
+          "letter": "the option that it names last is the ground truth's", "tests": "its code passes its tests"}
 _WHO = (Column("Endpoint", numeric=False), Column("Prompts", numeric=False))
 Json = Mapping[str, Any]
 Sound = Mapping[tuple[str, str], StageResult]  # by endpoint and prompt set, as `capacities` finds them
@@ -60,8 +63,8 @@ def _how(found: Json) -> str:
         return ("An answer is correct when more than half of the judges' verdicts say so; one of an undecided panel is "
                 "not. The judges saw one answer of each endpoint to each prompt.")
     if by:
-        return ("An answer is correct when it matches a ground truth exactly (SQuAD's normalisation): no judge was "
-                "asked. Each prompt counts once, however often it was sent.")
+        return (f"An answer is correct when {' or '.join(_RIGHT[each] for each in sorted(by))}: no judge was asked. "
+                "Each prompt counts once, however often it was sent.")
     return ("Neither ground truths nor verdicts are known: what is correct cannot be told. Name the prompts' "
             "`reference_column` in the run file, or call `fmload evaluate` with `--references` or `--judges`.")
 

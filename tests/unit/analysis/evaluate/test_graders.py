@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fmload_analysis.evaluate.graders import grader_of, passes, same_choice, same_number
+from fmload_analysis.evaluate.graders import EXACT, Rules, passes, rule_for, rules_of, same_choice, same_number
 
 
 @pytest.mark.parametrize(("answer", "truth", "right"), [
@@ -52,12 +52,25 @@ def test_code_finds_no_environment_and_writes_nothing_here(tmp_path: Path, monke
     assert passes(code, task) and not (tmp_path / "mine").exists()
 
 
-def test_code_is_run_only_where_the_run_file_says_so() -> None:
-    assert grader_of({"source": "humaneval"}) is None
-    assert grader_of({"source": "humaneval", "run_code": True}) is passes
-    assert grader_of({"source": "gsm8k"}) is same_number and grader_of({"source": "mmlu_pro"}) is same_choice
+def judged_by(rules: Rules) -> dict[str, str | None]:
+    return {name: rule and rule.by for name, rule in rules.items()}
 
 
-def test_other_prompts_are_judged_by_exact_match() -> None:
-    grade = grader_of({"source": "jsonl"})
-    assert grade is not None and grade("The Paris!", "paris") and not grade("London", "paris")
+def test_code_is_run_only_where_the_run_file_or_the_command_says_so() -> None:
+    entries = [{"name": "a", "source": "humaneval"}, {"name": "b", "source": "humaneval", "run_code": True}]
+    assert judged_by(rules_of(entries)) == {"a": None, "b": "tests"}
+    assert judged_by(rules_of(entries, run_code=True)) == {"a": "tests", "b": "tests"}
+
+
+def test_each_prompt_set_is_judged_by_the_rule_of_its_source_others_by_exact_match() -> None:
+    rules = rules_of([{"name": "a", "source": "gsm8k"}, {"name": "b", "source": "mmlu_pro"}, {"name": "c"}])
+    assert judged_by(rules) == {"a": "number", "b": "letter", "c": "exact_match"}
+    assert rule_for(rules, "of another run file") is EXACT
+    assert EXACT.share("The Paris!", ("London", "paris")) == 1 and EXACT.share("London", ("paris",)) == 0
+
+
+def test_the_same_code_is_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr("fmload_analysis.evaluate.graders.passes", lambda answer, truth: not ran.append(answer))
+    rule = rules_of([{"name": "a", "source": "humaneval", "run_code": True}])["a"]
+    assert rule is not None and [rule.share("def f(): 1", ("{}",)) for _ in range(3)] == [1, 1, 1] and len(ran) == 1

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fmload_analysis.evaluate.cases import Case
+from fmload_analysis.evaluate.graders import rules_of
 from fmload_analysis.evaluate.ledger import Entry
 from fmload_analysis.evaluate.panel import JudgesFile, Panel
 from fmload_analysis.evaluate.review import reviewed
@@ -34,3 +35,13 @@ def test_without_a_vote_a_verdict_is_by_the_ground_truth_alone() -> None:
     cases = [CASE, replace(CASE, answer="3"), replace(CASE, references=())]
     assert [told["verdict"] for told in reviewed(cases, {}, None, {})] == ["correct", "incorrect", None]
     assert [told["scores"] for told in reviewed(cases[2:], {"exact_match": exact_match}, PANEL, {})] == [{}]
+
+
+def test_a_verdict_without_a_vote_is_by_the_rule_of_the_prompt_set() -> None:
+    said = replace(CASE, answer="1 + 1 = 2\n#### 2", references=("2",))
+
+    def verdict(source: str) -> list[str | None]:
+        rules = rules_of([{"name": "qa", "source": source}])
+        return [told["verdict"] for told in reviewed([said], {}, None, {}, rules)]
+
+    assert (verdict("gsm8k"), verdict("csv"), verdict("humaneval")) == (["correct"], ["incorrect"], [None])
