@@ -210,7 +210,8 @@ def _one_tenant(value: object) -> object:
 
 
 _Weight = Annotated[float, Field(gt=0, le=limits.FACTOR)]
-Tenants = Annotated[dict[str, _Weight] | None, BeforeValidator(_one_tenant), Field(min_length=1),
+_Weights = Annotated[dict[str, _Weight], Field(min_length=1)]
+Tenants = Annotated[_Weights | None, BeforeValidator(_one_tenant),
                     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": {
                         "type": "number", "exclusiveMinimum": 0}}]})]
 

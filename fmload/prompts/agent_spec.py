@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from fmload.config.lengths import Length
 from fmload.config.model import Rule, Strict
 from fmload.config.values import RunPath, Seconds
 
+_Path = tuple[str | int, ...]
 _KINDS = ("ask", "tool", "think", "parallel", "agent", "repeat")
 _GO_WITH: Mapping[str, tuple[str, ...]] = {
     "ask": ("text", "input_tokens", "output_tokens", "retries", "retry_after_s"),
@@ -102,6 +104,9 @@ class AgentSpec(Strict):
                                         "say here how long it takes (takes)")
         if isinstance(given.get("steps"), list) and not any("ask" in step for _, step in _walk(given["steps"], ())):
             yield "steps", "hold no request (ask)"
+        if (too_long := _too_long(given.get("steps"), ("steps",))) is not None:
+            yield too_long, (f"a session would hold {_steps_in(given['steps']):,} steps; {limits.STEPS:,} are the "
+                             "most: repeat fewer times, or put fewer repeats within each other")
 
 
 class Options(AgentSpec):
@@ -135,7 +140,7 @@ def _requests(steps: list[StepSpec]) -> int:
     return sum(step.ask is not None for step in steps) + inner + sum(map(_requests, branches))
 
 
-def _walk(steps: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
+def _walk(steps: object, path: _Path) -> Iterator[tuple[_Path, Mapping[str, Any]]]:
     """All steps with the path to each, as they are written."""
     for place, step in enumerate(steps if isinstance(steps, list) else []):
         if isinstance(step, list):
@@ -144,3 +149,46 @@ def _walk(steps: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[st
             yield (*path, place), step
             for key in ("steps", "parallel"):
                 yield from _walk(step.get(key), (*path, place, key))
+
+
+def _steps_in(steps: object) -> int:
+    """Steps of a session: of a drawn `repeat` as many as its `max` makes where all between are as likely, else its
+    mean."""
+    return sum(map(_size, steps)) if isinstance(steps, list) else 0
+
+
+def _size(step: object) -> int:
+    if isinstance(step, list):
+        return _steps_in(step)
+    if not isinstance(step, Mapping):
+        return 0
+    if "repeat" in step:
+        return _times(step["repeat"]) * _steps_in(step.get("steps"))
+    return _steps_in(step["parallel"]) if "parallel" in step else max(1, _steps_in(step.get("steps")))
+
+
+def _times(repeat: object) -> int:
+    if isinstance(repeat, Mapping):
+        repeat = repeat.get("mean") or repeat.get("max")
+    return round(repeat) if isinstance(repeat, int | float) and math.isfinite(repeat) else 1
+
+
+def _too_long(steps: object, path: _Path) -> _Path | None:
+    """The innermost place that alone makes more steps than a session may hold; None where all is within it."""
+    if _steps_in(steps) <= limits.STEPS:
+        return None
+    for place, step in enumerate(steps if isinstance(steps, list) else []):
+        for below, there in _within(step, (*path, place)):
+            if (found := _too_long(below, there)) is not None:
+                return found
+        if _size(step) > limits.STEPS:
+            return (*path, place, "repeat")
+    return path
+
+
+def _within(step: object, path: _Path) -> list[tuple[object, _Path]]:
+    """The lists of steps in a step, with the path to each."""
+    if isinstance(step, list):
+        return [(step, path)]
+    return [(step[key], (*path, key)) for key in ("steps", "parallel") if key in step] if isinstance(
+        step, Mapping) else []

@@ -189,10 +189,30 @@ def test_steps_whose_names_run_into_each_other_each_have_an_id_of_their_own() ->
     assert [step.after for step in steps] == [[], ["check"], ["check-2"], ["check-2-2"]]
 
 
-def test_a_session_of_endless_steps_is_refused_and_fills_no_memory() -> None:
+@pytest.mark.parametrize(("repeat", "steps"), [
+    ("{repeat: 1000, steps: [{repeat: 1000, steps: [{think: 1s}]}]}", "1,000,001"),
+    ("{repeat: {min: 1, max: 300}, steps: [{repeat: {mean: 100}, steps: [{parallel: [{think: 1s}]}]}]}", "30,001"),
+    ("{repeat: 4000, steps: [{agent: a, steps: [{ask: y}, {ask: z}, {think: 0}, {ask: v}, {ask: w}, {ask: u}]}]}",
+     "24,001")])
+def test_a_session_of_too_many_steps_is_refused_when_the_file_is_read_with_the_key_that_makes_them(
+        repeat: str, steps: str) -> None:
+    with pytest.raises(FmloadError) as told:
+        run_file(f"    steps:\n      - {{ask: x, output_tokens: 2}}\n      - {repeat}\n")
+    assert f"run.yml:9: prompts[0].steps[1].repeat: a session would hold {steps} steps; 20,000" in str(told.value)
+
+
+def test_steps_that_are_too_many_only_together_are_told_of_their_list() -> None:
+    half = "{repeat: 11000, steps: [{think: 1s}]}"
+    with pytest.raises(FmloadError, match=r"steps\[0\].steps: a session would hold 22,001 steps"):
+        run_file(f"    steps: [{{agent: a, steps: [{half}, {half}]}}, {{ask: x}}]\n")
+    run_file("    steps: [{ask: x}, {repeat: 1000, steps: [{repeat: {mean: 19}, steps: [{think: 1s}]}]}]\n")
+
+
+def test_a_session_that_was_drawn_longer_than_the_limit_is_refused_and_fills_no_memory() -> None:
+    drawn = "{mean: 140, stddev: 100, kind: lognormal}"
     with pytest.raises(FmloadError, match="more than 20,000 steps"):
-        sessions("    steps: [{ask: x, output_tokens: 2}, "
-                 "{repeat: 1000, steps: [{repeat: 1000, steps: [{think: 1s}]}]}]\n")
+        sessions(f"    steps: [{{ask: x, output_tokens: 2}}, {{repeat: {drawn}, steps: [{{repeat: {drawn}, steps: "
+                 "[{think: 1s}]}]}]\n", count=20)
 
 
 def test_the_pause_of_a_tool_that_fails_for_ever_stops_growing() -> None:
