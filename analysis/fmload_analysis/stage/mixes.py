@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one component is of its mix. `asked` is its share by weight, `started` its requests of `all_started`.
+    """What one component is of its mix. `asked` is its share by weight, `started` its arrivals of `all_started`: its
+    requests, or its sessions where it has those (`sessions`: some component has).
 
     `of_endpoint`: the share that it bears of its endpoint's price by the hour: of the time that requests were in flight
     there. The shares of one endpoint sum up to 1, so that its hours are paid once.
@@ -24,6 +25,7 @@ class Part:
     started: int
     all_started: int
     of_endpoint: float
+    sessions: bool = False
 
 
 def part_of(summary: StageSummary, summaries: Iterable[StageSummary]) -> Part | None:
@@ -33,8 +35,16 @@ def part_of(summary: StageSummary, summaries: Iterable[StageSummary]) -> Part | 
     mix = components(summary, summaries)
     here = [one for one in mix if one.stage.endpoint == summary.stage.endpoint]
     busy_s = sum(one.totals.in_flight_s for one in here)
-    return Part(summary.stage.mix.share, summary.totals.started, sum(one.totals.started for one in mix),
-                summary.totals.in_flight_s / busy_s if busy_s else 1 / len(here))
+    return Part(summary.stage.mix.share, arrived(summary), sum(map(arrived, mix)),
+                summary.totals.in_flight_s / busy_s if busy_s else 1 / len(here),
+                any(one.stage.load.sessions for one in mix))
+
+
+def arrived(summary: StageSummary) -> int:
+    """What a component's weight is a share of: sessions that began in the window, of whole sessions; else requests."""
+    if summary.stage.load.sessions:
+        return summary.sessions.begun if summary.sessions is not None else 0
+    return summary.totals.started
 
 
 def components(summary: StageSummary, summaries: Iterable[StageSummary]) -> list[StageSummary]:

@@ -8,7 +8,7 @@ from fmload_analysis.document import formats
 from fmload_analysis.document.document import Cell, Column, Paragraph, Section, Table
 from fmload_analysis.document.formats import cell
 from fmload_analysis.document.questions import STAGES
-from fmload_analysis.stage.mixes import per_million, whole
+from fmload_analysis.stage.mixes import arrived, per_million, whole
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
 from fmload_analysis.verdict.table import StageResult
@@ -32,12 +32,13 @@ def render(analysis: Analysis) -> Section | None:
 
 _EXPLAINED = (
     "The components of a mix run at the same time, and each is a stage of its own above. Components that share an "
-    "endpoint share its price by the hour, by the time that their requests were in flight; the sum holds it once.")
+    "endpoint share its price by the hour, by the time that their requests were in flight; the sum holds it once. "
+    "Shares are of requests; of whole sessions, where a component has those.")
 
 
 def _components(results: Sequence[StageResult]) -> list[list[Cell]]:
-    started = sum(result.totals.started for result in results)
-    return [[*stage_cells(result), _share(result, started),
+    all_arrived = sum(arrived(result.summary) for result in results)
+    return [[*stage_cells(result), _share(result, all_arrived),
              cell(result.totals.started, formats.count), cell(result.value("error_rate"), formats.percent),
              cell(result.value("requests_per_s"), formats.significant),
              cell(result.value("output_tokens_per_s"), formats.significant),
@@ -45,9 +46,9 @@ def _components(results: Sequence[StageResult]) -> list[list[Cell]]:
              cell(result.value("price_per_1m_output_tokens"), formats.usd)] for result in results]
 
 
-def _share(result: StageResult, all_started: int) -> Cell:
+def _share(result: StageResult, all_arrived: int) -> Cell:
     asked = result.summary.stage.mix.share if result.summary.stage.mix else None
-    sent = cell(result.totals.started / all_started if all_started else None, formats.percent)
+    sent = cell(arrived(result.summary) / all_arrived if all_arrived else None, formats.percent)
     return Cell(f"{cell(asked, formats.percent).text} / {sent.text}", asked)
 
 
