@@ -24,6 +24,7 @@ class Ask:
     min_tokens: int = 0
     ignore_eos: bool = False
     goes_on_from: str | None = None  # the answer before, which the server holds
+    held_texts: int = 0  # of `texts`, those that it held by that
     roles: list[str] = field(default_factory=list)  # of the messages, where the protocol has them
     inputs: int | None = None  # to embed or to rank: nothing is generated
     audio_s: float | None = None  # of sound that is to be transcribed

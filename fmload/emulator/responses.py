@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from secrets import token_hex
 from typing import Any
 
 import orjson
@@ -13,13 +14,14 @@ import orjson
 from fmload.emulator import openai
 from fmload.emulator.dialect import Ask, Usage, Whole
 from fmload.emulator.forms import odd_of
-from fmload.emulator.http import Request, Unfit
+from fmload.emulator.http import Refusal, Request, Unfit, json_refusal
 from fmload.emulator.media import seen_in
 from fmload.emulator.plane import Opened, Plane, key_in
 from fmload.emulator.settings import Settings
 from fmload.emulator.shape import Shape
 
 _PATH = re.compile(r"(/endpoints/[^/]+/openai|/openai)?(/v1)?/responses$")
+_STORED = re.compile(r"(?:/openai)?/v1/responses/([^/]+)")
 _REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -32,9 +34,19 @@ def _open(request: Request, number: int, settings: Settings) -> Opened:
     if ask.goes_on_from is not None:
         held = _HELD.get(ask.goes_on_from)
         if held is None:
-            raise openai.refusal(400, f"Previous response with id '{ask.goes_on_from}' not found.")
+            raise _not_held(400, f"Previous response with id '{ask.goes_on_from}' not found.",
+                            "previous_response_not_found", "previous_response_id")
         ask.texts, ask.roles = [*held.texts, *ask.texts], [*held.roles, *ask.roles]
-    return Opened(ask, odd_of(request, settings, ResponsesDialect(ask, body, number, settings.shape)))
+        ask.held_texts = len(held.texts)
+    own = _instructed(ask, body.get("instructions"))
+    return Opened(own, odd_of(request, settings, ResponsesDialect(ask, body, number, settings.shape)))
+
+
+def _instructed(ask: Ask, instructions: Any) -> Ask:
+    """With the instructions first, which are of this one answer and are not held for later ones."""
+    if not instructions:
+        return ask
+    return replace(ask, texts=[str(instructions), *ask.texts], roles=["system", *ask.roles])
 
 
 def parse(body: dict[str, Any]) -> Ask:
@@ -43,8 +55,6 @@ def parse(body: dict[str, Any]) -> Ask:
     items: list[Any] = [{"role": "user", "content": given}] if isinstance(given, str) else given or []
     if not items or not isinstance(items, list):
         raise Unfit("Missing required parameter: 'input'.")
-    if body.get("instructions"):
-        items = [{"role": "system", "content": body["instructions"]}, *items]
     if body.get("background"):
         raise Unfit("background answers are not emulated")
     return Ask([_text(item) for item in items], chat=True, model=str(body.get("model") or ""),
@@ -56,10 +66,11 @@ def parse(body: dict[str, Any]) -> Ask:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a stored response holds: the messages up to it, and its own."""
+    """What a stored response holds: the messages up to it and its own, and the response itself."""
 
     texts: list[str]
     roles: list[str]
+    response: Mapping[str, Any]
 
 
 _MOST_HELD = 10_000
@@ -70,6 +81,25 @@ def _hold(response: str, held: Held) -> None:
     _HELD[response] = held
     while len(_HELD) > _MOST_HELD:
         del _HELD[next(iter(_HELD))]
+
+
+def _not_held(status: int, message: str, code: str | None, param: str | None) -> Refusal:
+    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
+    return json_refusal(status, {"error": error}, outcome="rejected")
+
+
+def stored(method: str, path: str) -> Refusal | None:
+    """The answer to a request that reads or deletes a stored response; None for any other request."""
+    found = _STORED.fullmatch(path)
+    if found is None or method not in ("GET", "DELETE"):
+        return None
+    held = _HELD.get(found[1])
+    if held is None:
+        return _not_held(404, f"Response with id '{found[1]}' not found.", None, None)
+    if method == "DELETE":
+        del _HELD[found[1]]
+        return json_refusal(200, {"id": found[1], "object": "response", "deleted": True})
+    return json_refusal(200, held.response)
 
 
 def _text(item: dict[str, Any]) -> str:
@@ -92,7 +122,7 @@ class ResponsesDialect:
         self._kind: str | None = None  # of the item under way
         self._texts: list[str] = []
         self._response = {
-            "id": f"resp_{number:032x}", "object": "response", "created_at": int(time.time()), "model": ask.model,
+            "id": f"resp_{token_hex(16)}", "object": "response", "created_at": int(time.time()), "model": ask.model,
             "parallel_tool_calls": True, "tool_choice": body.get("tool_choice") or "auto",
             "tools": body.get("tools") or [], "temperature": 1.0, "top_p": 1.0, "instructions": None, "metadata": {},
             "store": bool(body.get("store", True)), "previous_response_id": ask.goes_on_from,
@@ -119,7 +149,7 @@ class ResponsesDialect:
         reason = _REASONS.get(finish or "stop")
         status = "incomplete" if reason else "completed"
         response = self._told(status, self._output, usage, reason)
-        self._store("".join(self._texts))
+        self._store("".join(self._texts), response)
         return done + self._event(f"response.{status}", response=response)
 
     def trailer(self) -> bytes:
@@ -132,13 +162,14 @@ class ResponsesDialect:
         output = [self._reasoning(reasoning)] if reasoning else []
         output.append(self._message(text) if self._call is None else self._called(text))
         reason = _REASONS.get(finish)
-        self._store(text)
-        return Whole(orjson.dumps(self._told("incomplete" if reason else "completed", output, usage, reason)))
+        response = self._told("incomplete" if reason else "completed", output, usage, reason)
+        self._store(text, response)
+        return Whole(orjson.dumps(response))
 
-    def _store(self, text: str) -> None:
+    def _store(self, text: str, response: Mapping[str, Any]) -> None:
         if self._response["store"]:
             ask = self._ask
-            _hold(str(self._response["id"]), Held([*ask.texts, text], [*ask.roles, "assistant"]))
+            _hold(str(self._response["id"]), Held([*ask.texts, text], [*ask.roles, "assistant"], response))
 
     # --- items ---
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import count
 
 from fmload.base.errors import FmloadError
-from fmload.emulator import openai, planes, tokenizing
+from fmload.emulator import openai, planes, responses, tokenizing
 from fmload.emulator.answer import EmulatedAnswer
 from fmload.emulator.connection import Connection
 from fmload.emulator.dialect import Ask
@@ -96,9 +96,9 @@ class Service:
             self._turn_away(connection, truth, plane.refuse(400, str(error)))
             return
         if self._settings.truth_texts:
-            truth.asked = opened.ask.texts
+            truth.asked, truth.roles = opened.ask.texts, opened.ask.roles
         truth.inputs, truth.audio_s, truth.characters = opened.ask.inputs, opened.ask.audio_s, opened.ask.characters
-        truth.model, truth.priority = opened.ask.model, opened.ask.priority
+        truth.model, truth.priority, truth.held_texts = opened.ask.model, opened.ask.priority, opened.ask.held_texts
         truth.images, seen = opened.ask.images, opened.ask.media
         truth.images_in, truth.media_tokens = seen.images, seen.tokens
         shape = self._settings.shape
@@ -184,6 +184,8 @@ class Service:
                            "text/plain; version=0.0.4; charset=utf-8")
         if path == "/emulator/stats":
             return _found(self._metrics.stats(self._engine))
+        if (held := responses.stored(request.method, path)) is not None:
+            return held
         if request.method == "POST" and path in tokenizing.ROUTES:
             return tokenizing.reply(path, request.body, self._words)
         return openai.refusal(404, f"no such path: {request.method} {request.path}")

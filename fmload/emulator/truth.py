@@ -29,8 +29,10 @@ class Truth:
     sound that were sent, or that the answer is to have; `characters` of the text that is spoken. `images`: those to
     make, `images_in` those in the prompt and `media_tokens` what all that is no text in it counts; of a request for
     images, `token_ns` are the instants of the partial and whole ones. `asked` are the texts of the
-    prompt's messages, and `said` is the answer's, where `--truth-texts` asks for them.
-    `model` and `priority` are what the request named.
+    prompt's messages, `roles` theirs where the protocol has them, and `said` is the answer's, where `--truth-texts`
+    asks for them.
+    `model` and `priority` are what the request named. `held_texts`: of `asked`, those that were not sent, as the server
+    held them from a response that it had stored.
     """
 
     request_id: str
@@ -61,6 +63,8 @@ class Truth:
     priority: int = 0
     images_in: int = 0
     media_tokens: int = 0
+    held_texts: int = 0
+    roles: list[str] | None = None
 
 
 _FIELDS = tuple(item.name for item in fields(Truth))

@@ -325,10 +325,36 @@ def test_the_openai_sdk_takes_its_responses(emulate: Emulate, field: str) -> Non
     goes_on = client.responses.create(model="m", input="and?", max_output_tokens=5, previous_response_id=whole.id)
     assert goes_on.usage is not None and whole.usage is not None
     assert goes_on.usage.input_tokens > whole.usage.input_tokens + 18  # what the server holds is read again
+    branch = client.responses.create(model="m", input="or?", max_output_tokens=5, previous_response_id=whole.id)
+    assert branch.usage == goes_on.usage and branch.id != goes_on.id  # two may go on from one
     cut = list(client.responses.create(model="m", input="hi", max_output_tokens=5, stream=True))
     assert cut[-1].type == "response.incomplete" and cut[-1].response.incomplete_details is not None
-    with pytest.raises(openai.BadRequestError, match="not found"):
+    with pytest.raises(openai.BadRequestError, match="not found") as refused:
         client.responses.create(model="m", input="and?", previous_response_id="resp_none")
+    assert (refused.value.code, refused.value.param) == ("previous_response_not_found", "previous_response_id")
+
+
+def test_the_openai_sdk_reads_and_deletes_what_responses_are_stored_and_nothing_else_is(emulate: Emulate) -> None:
+    server = emulate("--profile", "instant", "--natural-tokens", "9")
+    client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0)
+    first = client.responses.create(model="m", input="one two three", instructions="word " * 50)
+    with client.responses.stream(model="m", input="four", previous_response_id=first.id) as stream:
+        list(stream)
+        second = stream.get_final_response()
+    assert client.responses.retrieve(second.id).output_text == second.output_text
+    assert client.responses.retrieve(second.id).previous_response_id == first.id
+    plain = client.responses.create(model="m", input="one two three")
+    assert first.usage is not None and second.usage is not None and plain.usage is not None
+    assert first.usage.input_tokens > plain.usage.input_tokens + 50
+    assert second.usage.input_tokens < plain.usage.input_tokens + 20  # the first one's instructions were its own
+    client.responses.delete(first.id)
+    unstored = client.responses.create(model="m", input="five", store=False)
+    for gone in (first.id, unstored.id):
+        with pytest.raises(openai.NotFoundError):
+            client.responses.retrieve(gone)
+        with pytest.raises(openai.BadRequestError):
+            client.responses.create(model="m", input="and?", previous_response_id=gone)
+    assert client.responses.create(model="m", input="six", previous_response_id=second.id).usage is not None
 
 
 def test_the_openai_sdk_takes_a_call_in_its_responses(emulate: Emulate) -> None:
