@@ -229,7 +229,7 @@ Prompts and parameters are those of a chat in OpenAI's form, and are said in eac
 server to refuse; Ollama, which has no choice of a tool, gets none.
 
 Responses are never stored and never run in the background; with `session_state: server` they are stored, and
-conversations whose answers are the server's own go on by `previous_response_id`: each turn sends what
+conversations and agents whose answers are the server's own go on by `previous_response_id`: each turn sends what
 is new.
 
 """

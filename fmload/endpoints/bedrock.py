@@ -20,7 +20,7 @@ from fmload.endpoints.base import ALL_MEDIA
 from fmload.endpoints.bedrock_bodies import DIALECTS, Family, family_of, read_converse, read_converse_whole
 from fmload.endpoints.image_forms import FORMS as IMAGE_FORMS
 from fmload.endpoints.image_forms import ImageForm, ImagesCodec, image_form_of
-from fmload.endpoints.input_forms import FORMS, InputForm, InputsCodec, form_of_model
+from fmload.endpoints.input_forms import FORMS, InputForm, InputsCodec, form_of_model, is_of_vectors
 from fmload.endpoints.lenient_json import loads
 from fmload.endpoints.openai_answer import OpenAIAnswer
 from fmload.endpoints.reasoning_tags import Tag, split
@@ -96,6 +96,12 @@ class Bedrock:
         if given.get("api", "converse") == "converse":
             return ALL_MEDIA
         return _CARRIED.get(str(family or family_of(model)), frozenset())
+
+    @staticmethod
+    def embeds(given: Mapping[str, Any]) -> bool:
+        """Whether the model answers with vectors."""
+        family = given.get("family")
+        return is_of_vectors(family if family in FORMS else form_of_model(str(given.get("model") or "")))
 
     @classmethod
     def from_spec(cls, spec: EndpointSpec) -> Bedrock | AwsInputs:

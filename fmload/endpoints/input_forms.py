@@ -92,6 +92,11 @@ def form_of_model(model: str) -> str | None:
     return next((form for pattern, form in _OF_BEDROCK if re.search(rf"(^|[./:]){pattern}", model)), None)
 
 
+def is_of_vectors(form: object) -> bool:
+    """Whether a form, by its name, is one of embeddings."""
+    return isinstance(form, str) and form in FORMS and FORMS[form].what == "vectors"
+
+
 class InputsCodec:
     """How one endpoint is asked in one form, and what its answers have to hold. Pure."""
 

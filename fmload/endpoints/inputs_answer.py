@@ -13,7 +13,7 @@ from fmload.endpoints import usage
 from fmload.endpoints.answer import MALFORMED_OR_DEEP, Strange, malformed
 from fmload.endpoints.failures import error_text
 from fmload.endpoints.lenient_json import loads
-from fmload.endpoints.vectors import base64_dimension, skeleton_of
+from fmload.endpoints.vectors import base64_dimension, floats_of, skeleton_of
 from fmload.model.outcome import Failure
 from fmload.model.reading import Batch, Expected, Reading
 from fmload.wire.exchange import Exchange
@@ -28,7 +28,40 @@ _NOTED = {"x-compute-time": "compute_ms", "x-queue-time": "queue_ms", "x-inferen
 def read_vectors(exchange: Exchange, number_bytes: int = 4) -> Reading:
     """An answer to a request for embeddings. `number_bytes`: of each number, where vectors come as base64."""
     found = skeleton_of(exchange.body)
-    return _read(exchange, found.skeleton, lambda document: _vectors(document, found.strange, number_bytes))
+    reading = _read(exchange, found.skeleton, lambda document: _vectors(document, found.strange, number_bytes))
+    reading.body = exchange.body
+    return reading
+
+
+def numbers_of(body: bytes) -> list[list[float]]:
+    """The vectors of an answer that was read, in the order of their inputs; of base64 those of 32-bit numbers. Raises
+    ValueError for another form."""
+    return [_numbers(entry) for entry in sorted(_vectors_in(loads(body)), key=_place)]
+
+
+def _vectors_in(document: Any) -> list[Any]:
+    """One entry a vector: the vector, or what holds it."""
+    found = document
+    if isinstance(document, Mapping):
+        found = document.get("data", document.get("embeddings", document.get("embeddingsByType", document)))
+    while isinstance(found, Mapping):  # by type; one alone
+        found = found["embedding"] if "embedding" in found else next(iter(found.values()))
+    alone = isinstance(found, str) or not found or isinstance(found[0], int | float)
+    return [found] if alone else found
+
+
+def _place(entry: Any) -> int:
+    return int(entry.get("index") or 0) if isinstance(entry, Mapping) else 0
+
+
+def _numbers(entry: Any) -> list[float]:
+    while isinstance(entry, Mapping) or (isinstance(entry, list) and len(entry) == 1 and isinstance(entry[0], list)):
+        entry = entry["embedding"] if isinstance(entry, Mapping) else entry[0]
+    if isinstance(entry, str):
+        return floats_of(entry)
+    if not isinstance(entry, list):
+        raise ValueError(f"{str(entry)[:40]!r} where a vector should be")
+    return [float(number) for number in entry]
 
 
 def read_results(exchange: Exchange) -> Reading:

@@ -16,7 +16,7 @@ from fmload.endpoints.aws_errors import http_failure
 from fmload.endpoints.aws_inputs import AwsInputs
 from fmload.endpoints.aws_sound import SOUND_FORMS, SoundForm, sound_codec
 from fmload.endpoints.base import ALL_MEDIA
-from fmload.endpoints.input_forms import FORMS, InputForm, InputsCodec
+from fmload.endpoints.input_forms import FORMS, InputForm, InputsCodec, is_of_vectors
 from fmload.endpoints.reasoning_tags import Tag, split
 from fmload.endpoints.sagemaker_images import format_of_endpoint
 from fmload.endpoints.sticky_sessions import NEW_SESSION, StickySessions
@@ -83,6 +83,11 @@ class SageMaker:
         """The kinds of media that prompts may hold: those of OpenAI's chat, where the container takes that."""
         chat = given.get("payload_format", "auto") in ("auto", "openai", "template")
         return ALL_MEDIA if chat else frozenset()
+
+    @staticmethod
+    def embeds(given: Mapping[str, Any]) -> bool:
+        """Whether the container answers with vectors."""
+        return is_of_vectors(given.get("payload_format"))
 
     @classmethod
     def from_spec(cls, spec: EndpointSpec) -> SageMaker | AwsInputs:

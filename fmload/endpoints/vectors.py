@@ -56,6 +56,12 @@ def _word(inside: bytes) -> str:
                  if word.translate(None, _NUMERIC)), "")
 
 
+def floats_of(text: str) -> list[float]:
+    """A vector of 32-bit numbers in base64. Raises ValueError for what is none."""
+    found: list[float] = np.frombuffer(decoded(text), "<f4").tolist()
+    return found
+
+
 def base64_dimension(text: str, number_bytes: int = _FLOAT_BYTES) -> int:
     """The length of a vector of numbers of so many bytes in base64. Raises ValueError for what is none."""
     data = decoded(text)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from fmload.endpoints.inputs_answer import numbers_of
 from fmload.metrics.per_record import e2e_ns, ttft_ns
 from fmload.model.outcome import Outcome
-from fmload.model.reading import Reading, ToolCall, calls_json
+from fmload.model.reading import Reading, ToolCall
 from fmload.model.record import Record
+from fmload.worker.agent_chat import answer_message
 
 NS = 1e9
 
@@ -32,6 +34,7 @@ class Answer:
     ttft_s: float | None
     e2e_s: float | None
     record: Record
+    body: bytes = field(default=b"", repr=False)  # of an answer of vectors
 
     @property
     def ok(self) -> bool:
@@ -41,7 +44,13 @@ class Answer:
     @property
     def message(self) -> dict[str, Any]:
         """The answer as a message of the chat, for the requests that go on from it: text and tool calls."""
-        return {"role": "assistant", "content": self.text, **calls_json(self.tool_calls)}
+        return answer_message(self.text, self.tool_calls)
+
+    @property
+    def vectors(self) -> list[list[float]]:
+        """Of a request for embeddings: one a text, in their order. Empty where it failed; raises ValueError for numbers
+        in a form that is not read (base64 is taken for 32-bit ones)."""
+        return numbers_of(self.body) if self.ok and self.body else []
 
 
 def answer_of(record: Record, reading: Reading) -> Answer:
@@ -50,7 +59,7 @@ def answer_of(record: Record, reading: Reading) -> Answer:
         text=reading.said("answer"), reasoning=reading.said("reasoning"), tool_calls=tuple(reading.tool_calls),
         outcome=record.outcome, error=record.error, input_tokens=record.input_tokens,
         output_tokens=record.output_tokens, cached_tokens=record.cached_tokens, ttft_s=_seconds(ttft_ns(record)),
-        e2e_s=_seconds(e2e_ns(record)), record=record)
+        e2e_s=_seconds(e2e_ns(record)), record=record, body=reading.body)
 
 
 def _seconds(ns: int | None) -> float | None:

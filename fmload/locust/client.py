@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import gevent
 import orjson
@@ -19,10 +20,18 @@ from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading, ToolCall
 from fmload.model.record import Record
 from fmload.model.session import Session
+from fmload.worker.agent_chat import served_answer
 from fmload.worker.session_log import SessionLog
 
 Messages = str | Sequence[Mapping[str, Any]]
-Send = Callable[[Prompt, dict[str, Any]], tuple[Record, Reading]]
+
+
+class Send(Protocol):
+    """Measures one prompt. `embeds`: it goes to an endpoint for embeddings, by its name where there are several."""
+
+    def __call__(self, prompt: Prompt, note: dict[str, Any], embeds: bool = False,
+                 endpoint: str | None = None) -> tuple[Record, Reading]: ...
+
 
 # The session in which the running greenlet is; greenlets that it starts inherit it.
 _session: Inherited[Chat | None] = Inherited(None)
@@ -59,30 +68,60 @@ class Client:
         with `raise_for_failure` it raises RequestLost.
         """
         said = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
-        chat = _session.get()
-        turn = chat.turn if chat is not None else 0
         prompt = Prompt(id=_digest(said), prompt_set="", messages=[dict(message) for message in said],
                         output_tokens=max_tokens, exact_output=exact_tokens and max_tokens is not None,
-                        parameters=parameters, conversation=chat.log.session if chat else None, turn=turn,
-                        tenant=tenant or self._tenant)
-        answer = answer_of(*self._measured(prompt, name, chat))
+                        parameters=parameters)
+        return self._answered(prompt, name, raise_for_failure, tenant, self._measured)
+
+    def embed(self, inputs: str | Sequence[str], *, name: str = "embed", endpoint: str | None = None,
+              raise_for_failure: bool | None = None, tenant: str | None = None, **parameters: Any) -> Answer:
+        """One measured request for the vectors of a text, or of several: `answer.vectors`, one a text. Waits for it.
+
+        It goes to the run's endpoint for embeddings, by the name `endpoint` where there are several. Raises FmloadError
+        where the run has none. The rest as for `chat`.
+        """
+        texts = [inputs] if isinstance(inputs, str) else list(inputs)
+        prompt = Prompt(id=_digest(texts), prompt_set="", inputs=texts, parameters=parameters)
+        return self._answered(prompt, name, raise_for_failure, tenant, partial(self._embedded, endpoint))
+
+    def _answered(self, prompt: Prompt, name: str, raise_for_failure: bool | None, tenant: str | None,
+                  measured: Callable[[Prompt, str, Chat | None], tuple[Record, Reading]]) -> Answer:
+        chat = _session.get()
+        if chat is not None:
+            prompt.conversation, prompt.turn = chat.log.session, chat.turn
+        prompt.tenant = tenant or self._tenant
+        answer = answer_of(*measured(prompt, name, chat))
         raises = self._raises if raise_for_failure is None else raise_for_failure
         if raises and not answer.ok and answer.outcome not in NEITHER:
             raise RequestLost(f"{name}: {answer.outcome}: {answer.error or 'no message'}")
         return answer
 
     def _measured(self, prompt: Prompt, name: str, chat: Chat | None) -> tuple[Record, Reading]:
-        note: dict[str, Any] = {"name": name, "user": self.user}
         if chat is None:
-            return self._send(prompt, note)
-        note |= {"session": chat.log.session, "of": chat.log.name, "turn": prompt.turn, "step": chat.log.steps,
-                 "goes_on": chat.goes_on(prompt.messages or []), **chat.log.spent()}
-        chat.log.steps += 1
+            return self._send(prompt, {"name": name, "user": self.user})
+        messages = prompt.messages or []
+        note = self._note(prompt, name, chat, chat.goes_on(messages))
+        prompt.goes_on_from = chat.held_by_server(messages)
         record, reading = self._send(prompt, note)
         chat.log.add(record)
         if record.outcome == "ok":
-            chat.sent.append((note["step"], prompt.messages or []))
+            chat.sent.append(Sent(note["step"], messages, served_answer(reading), reading.response_id))
         return record, reading
+
+    def _embedded(self, endpoint: str | None, prompt: Prompt, name: str,
+                  chat: Chat | None) -> tuple[Record, Reading]:
+        note = {"name": name, "user": self.user} if chat is None else self._note(prompt, name, chat, None)
+        record, reading = self._send(prompt, note, embeds=True, endpoint=endpoint)
+        if chat is not None:
+            chat.log.add(record, beside=True)
+        return record, reading
+
+    def _note(self, prompt: Prompt, name: str, chat: Chat, goes_on: int | None) -> dict[str, Any]:
+        """What the record of a request of a session says of its place in it."""
+        note = {"name": name, "user": self.user, "session": chat.log.session, "of": chat.log.name, "turn": prompt.turn,
+                "step": chat.log.steps, "goes_on": goes_on, **chat.log.spent()}
+        chat.log.steps += 1
+        return note
 
     @contextmanager
     def session(self, name: str = "session", system: str | None = None) -> Iterator[Chat]:
@@ -92,6 +131,16 @@ class Client:
         self._begin(log)
         with Chat(self, log, system, self._keep) as chat:
             yield chat
+
+
+class Sent(NamedTuple):
+    """A request of a session that ended well: its number, what it was asked, its answer as a message, and the server's
+    name for that."""
+
+    step: int
+    asked: list[dict[str, Any]]
+    answer: dict[str, Any]
+    response_id: str | None
 
 
 class Chat:
@@ -106,7 +155,7 @@ class Chat:
         self.messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system is not None else []
         self.turn = 0
         self.log = log
-        self.sent: list[tuple[int, list[dict[str, Any]]]] = []  # requests that ended well, by their number
+        self.sent: list[Sent] = []  # requests that ended well
         self._client = client
         self._keep = keep
 
@@ -123,8 +172,16 @@ class Chat:
     def goes_on(self, messages: Sequence[Mapping[str, Any]]) -> int | None:
         """The request of the session with whose whole prompt these messages begin, the longest; None where they begin
         with none."""
-        held = [(len(said), step) for step, said in self.sent if list(messages[:len(said)]) == said]
+        held = [(len(one.asked), one.step) for one in self.sent if list(messages[:len(one.asked)]) == one.asked]
         return max(held)[1] if held else None
+
+    def held_by_server(self, messages: Sequence[Mapping[str, Any]]) -> tuple[str, int] | None:
+        """The server's name for the answer with which these messages go on, and how many of them it holds by it; None
+        where they go on from none."""
+        held = [(size, one.response_id) for one in self.sent if one.response_id is not None
+                and (size := len(one.asked) + 1) < len(messages) and list(messages[:size]) == [*one.asked, one.answer]]
+        size, response = max(held, default=(0, ""))
+        return (response, size) if size else None
 
     def tool_result(self, call: ToolCall, content: Any) -> None:
         """What a tool gave for a call of the last answer, as a message."""
@@ -155,6 +212,6 @@ class Chat:
             self._keep(self.log.ended("finished" if kind is None or issubclass(kind, self._client.flow) else "failed"))
 
 
-def _digest(messages: Sequence[Mapping[str, Any]]) -> str:
+def _digest(messages: Sequence[Any]) -> str:
     """The id of a prompt by what it says: one that is sent twice has the same."""
     return hashlib.blake2b(orjson.dumps(messages, default=str), digest_size=8).hexdigest()

@@ -35,6 +35,8 @@ def add_arguments(parser: Any) -> None:
     add("--fmload-urls", include_in_web_ui=False, default="", env_var="FMLOAD_URLS",
         help="Several addresses of one model, separated by commas, in place of the host")
     add("--fmload-model", default="", env_var="FMLOAD_MODEL", help="Model to ask for; asked of the server when empty")
+    add("--fmload-embed-model", default="", env_var="FMLOAD_EMBED_MODEL",
+        help="Model at the same host that a scenario's client.embed asks")
     add("--fmload-api-key-env", include_in_web_ui=False, default="", env_var="FMLOAD_API_KEY_ENV",
         help="Name of the environment variable with the API key (on the workers); never the key itself")
     add("--fmload-prompts", include_in_web_ui=False, default="", env_var="FMLOAD_PROMPTS",
@@ -80,6 +82,8 @@ def run_file(options: argparse.Namespace, host: str | None, protocol: str, ask: 
             options = argparse.Namespace(**given)
         described = {**_described(options, host, protocol), **({"prompts": [_scenario(options)]} if scripted else {}),
                      **({"load": _followed(options, foreseen)} if foreseen else {})}
+        if options.fmload_embed_model:
+            described |= _with_embeddings(options, described, scripted)
         run = parse(yaml_lines.write(described), "the options", Path.cwd())
     waiting = [spec.name for spec in run.endpoints if spec.deploy]
     if waiting:
@@ -127,6 +131,17 @@ def _prompts(options: argparse.Namespace) -> dict[str, Any]:
         return {"name": "prompts", "source": "jsonl", "files": [options.fmload_prompts], **length}
     tokens = options.fmload_input_tokens
     return {"name": f"synthetic-{tokens}", "source": "synthetic", "input_tokens": tokens, **length}
+
+
+def _with_embeddings(options: argparse.Namespace, described: dict[str, Any], scripted: bool) -> dict[str, Any]:
+    """The endpoints and the load with an endpoint for embeddings beside the first, at the same host."""
+    first = described["endpoints"][0]
+    if not scripted or first["protocol"] not in ("openai", "responses"):
+        raise FmloadError(f"--fmload-embed-model {options.fmload_embed_model}: client.embed of an OpenAIUser asks it",
+                          hint="leave it out; or give a run file (--fmload-config)")
+    beside = {**first, "name": "embeddings", "protocol": "embeddings", "model": options.fmload_embed_model,
+              "parameters": {}}
+    return {"endpoints": [first, beside], "load": {**described["load"], "side_by_side": True}}
 
 
 def _scenario(options: argparse.Namespace) -> dict[str, Any]:

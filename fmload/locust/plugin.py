@@ -308,6 +308,7 @@ class Plugin:
         out = Path(given.fmload_out) if given.fmload_out else None
         results = launch.open_folder(run.name, out, resume=given.fmload_resume, beside=not given.headless)
         session = launch.begin(run, results, launch.in_a_process, resume=given.fmload_resume)
+        session.warnings.extend(scripted.remarks(users))
         for told in session.warnings:
             logger.warning("%s", told)
         swept = bool(given.fmload_config or given.fmload_concurrency or given.fmload_window)
@@ -317,6 +318,8 @@ class Plugin:
 
     def _described(self, given: Any, host: str | None) -> RunFile:
         """The run file that these options stand for. Raises FmloadError."""
+        if not given.fmload_config:
+            scripted.check_protocols(self.environment.user_classes)
         return options.run_file(given, self.guard.host(host), _protocol(self.environment), self._ask_for_model,
                                 scripted.any_of(self.environment.user_classes), self._foreseen())
 
@@ -420,9 +423,8 @@ def _name(record: Record) -> str:
 
 
 def _protocol(environment: Any) -> str:
-    """What runs without a run file speak."""
-    users = environment.user_classes
-    return getattr(users[0], "protocol", "openai") if users else "openai"
+    """What runs without a run file speak: what the first class of users that asks models does."""
+    return next(iter(scripted.protocols(environment.user_classes)), "openai")
 
 
 @contextmanager

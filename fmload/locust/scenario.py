@@ -94,9 +94,10 @@ class ModelUser(User):
 
     # -- requests -------------------------------------------------------------------------------------------------
 
-    def _send(self, prompt: Prompt, note: dict[str, Any]) -> tuple[Record, Reading]:
+    def _send(self, prompt: Prompt, note: dict[str, Any], embeds: bool = False,
+              endpoint: str | None = None) -> tuple[Record, Reading]:
         seat = self._take_seat()
-        ended = seat.ask(prompt, note)
+        ended = seat.ask(prompt, note, embeds, endpoint)
         if ended is None or (not seat.open and ended[0].outcome in ("censored", "cancelled")):
             raise self._over()
         return ended

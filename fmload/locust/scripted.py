@@ -7,6 +7,7 @@ from typing import Any
 
 from fmload.base.errors import FmloadError
 from fmload.config import RunFile
+from fmload.config.embeds import embeds
 
 SOURCE = "scenario"
 _SET = "write `prompts: [{name: chat, source: scenario}]`"
@@ -15,6 +16,33 @@ _SET = "write `prompts: [{name: chat, source: scenario}]`"
 def any_of(users: Sequence[Any]) -> bool:
     """Whether some of these user classes write what they send."""
     return any(getattr(user, "scripted", False) for user in users)
+
+
+def protocols(users: Sequence[Any]) -> dict[str, Any]:
+    """The protocols that these user classes speak where no run file says, each with the first that does."""
+    found: dict[str, Any] = {}
+    for user in users:
+        if (protocol := getattr(user, "protocol", None)) is not None:
+            found.setdefault(protocol, user)
+    return found
+
+
+def check_protocols(users: Sequence[Any]) -> None:
+    """Raises FmloadError for user classes of several protocols, of which one host speaks one."""
+    found = protocols(users)
+    if len(found) > 1:
+        told = " and ".join(f"{user.__name__} {protocol}" for protocol, user in found.items())
+        raise FmloadError(f"user classes of several protocols ask one host: {told}",
+                          hint="give a run file with an endpoint for each (--fmload-config), load: {side_by_side: true}, "
+                               "and each class the name of its own (endpoint = \"…\")")
+
+
+def remarks(users: Sequence[Any]) -> Iterator[str]:
+    """What is to be known of these user classes before the load."""
+    others = [user for user in users if getattr(user, "protocol", None) is None]
+    if others and any_of(users):
+        yield (f"{_named(others)} asks no model: Locust spreads a stage's users over all classes by weight, and those of "
+               "this one take no place in it; self.http sends plain HTTP from a user that asks a model")
 
 
 def check(run: RunFile, users: Sequence[Any]) -> None:
@@ -37,12 +65,28 @@ def _problems(run: RunFile, users: Sequence[Any]) -> Iterator[str]:
     for name in (name for name, written in sets.items() if not written):
         yield f"prompt set '{name}': these users write what they send; {_SET}, and no other set"
     yield from _load_problems(run)
+    yield from _embedding_problems(run)
     known = {spec.name for spec in run.endpoints}
     for user in users:
         wanted = getattr(user, "endpoint", None)
         if wanted is not None and wanted not in known:
             yield (f"{user.__name__} asks endpoint '{wanted}', which the run does not have: "
                    f"it has {', '.join(sorted(known))}")
+
+
+def _embedding_problems(run: RunFile) -> Iterator[str]:
+    """Endpoints for embeddings are asked beside those at which the users are."""
+    beside = [spec.name for spec in run.endpoints if embeds(spec)]
+    if not beside:
+        return
+    if len(beside) == len(run.endpoints):
+        yield f"endpoint '{beside[0]}' embeds, and no other one generates text: users of a scenario need one that does"
+    elif not run.load.side_by_side:
+        yield (f"endpoint '{beside[0]}' embeds: users of a scenario ask it beside their own (client.embed); "
+               "write load: {side_by_side: true}")
+    for key in ("find", "requests"):
+        if getattr(run.load, key) is not None:
+            yield f"load.{key}: does not go with an endpoint for embeddings; give levels (concurrency) and a window"
 
 
 def _load_problems(run: RunFile) -> Iterator[str]:

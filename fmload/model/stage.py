@@ -130,6 +130,7 @@ class Stage:
     until: Until | None = None
     exact: bool = False  # `requests` are all that are sent, and each counts (None: not known before the prompts)
     stop_if: StopIf | None = None
+    beside: bool = False  # the users of the other stages of its step ask its endpoint; none has a place here
     status: Status = "pending"
     ramp_start_ns: int = 0
     warmup_start_ns: int = 0
@@ -171,8 +172,8 @@ class Stage:
 
     @property
     def slots(self) -> int:
-        """Users that send at the same time; 0 in an open loop, where arrivals need none."""
-        return int(self.load.value) if self.load.kind == "concurrency" else 0
+        """Users that have a place here; 0 in an open loop, where arrivals need none."""
+        return int(self.load.value) if self.load.kind == "concurrency" and not self.beside else 0
 
     @property
     def concurrency(self) -> int | None:

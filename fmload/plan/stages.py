@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from fmload.base.apportion import shares, spread
 from fmload.base.errors import FmloadError
+from fmload.config.embeds import embeds
 from fmload.config.objectives import searchable
 from fmload.config.schema import (
     ArrivalSpec,
@@ -71,7 +72,7 @@ def _fresh_copy(stage: Stage, number: int) -> Stage:
     mix = stage.mix and replace(stage.mix, first=number - stage.mix.component)
     return Stage(number, stage.step, stage.repeat, stage.endpoint, stage.prompt_set, stage.load, stage.parameters,
                  stage.ramp_s, stage.warmup_s, stage.window_s, stage.requests, stage.drain_s, stage.warmup, stage.find,
-                 stage.stop_when_saturated, mix, stage.until, stage.exact, stage.stop_if)
+                 stage.stop_when_saturated, mix, stage.until, stage.exact, stage.stop_if, stage.beside)
 
 
 class Combination(NamedTuple):
@@ -83,6 +84,7 @@ class Combination(NamedTuple):
     component: int | None = None
     rate: float | None = None  # arrivals a second of all components together
     parameters: Mapping[str, Any] = {}
+    beside: bool = False  # users of the others ask it
 
 
 def _steps(run: RunFile, levels: list[Load]) -> Iterator[list[Combination]]:
@@ -91,10 +93,20 @@ def _steps(run: RunFile, levels: list[Load]) -> Iterator[list[Combination]]:
             yield _components(run, run.load.mix, load)
     elif run.load.side_by_side:
         for prompts, load in itertools.product(run.prompts, levels):
-            yield [Combination(endpoint, prompts, load) for endpoint in run.endpoints]
+            yield _side_by_side(run, prompts, load)
     else:
         for endpoint, prompts, load in itertools.product(run.endpoints, run.prompts, levels):
             yield [Combination(endpoint, prompts, load)]
+
+
+def _side_by_side(run: RunFile, prompts: PromptSpec, load: Load) -> list[Combination]:
+    """Each endpoint with users of its own; those of a scenario ask endpoints that embed beside their own."""
+    own = [one for one in run.endpoints if not (prompts.scripted and embeds(one))]
+    if not own or load.kind != "concurrency":
+        return [Combination(endpoint, prompts, load) for endpoint in run.endpoints]
+    all_users = Load("concurrency", int(load.value) * len(own))
+    return [Combination(one, prompts, load) if one in own else Combination(one, prompts, all_users, beside=True)
+            for one in run.endpoints]
 
 
 def _components(run: RunFile, mix: list[ComponentSpec], load: Load) -> list[Combination]:
@@ -138,7 +150,7 @@ def _stage(run: RunFile, number: int, step: int, repeat: int, lane: Combination)
     return Stage(number, step, repeat, endpoint.name, lane.prompts.name, load,
                  {**endpoint.parameters, **lane.parameters}, ramp_s, warmup_s, window_s, _requests(spec, lane),
                  spec.drain_s, warmup, find, spec.stops, _mix(run, lane, number), until, spec.exact is not None,
-                 StopIf(**spec.stop_if.model_dump()) if spec.stop_if else None)
+                 StopIf(**spec.stop_if.model_dump()) if spec.stop_if else None, lane.beside)
 
 
 def _requests(spec: LoadSpec, lane: Combination) -> int | None:

@@ -16,10 +16,12 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """A request that has ended: what it was sent, and what was answered; None where there was no answer."""
+    """A request that has ended: what it was sent, and what was answered; None where there was no answer. `response_id`:
+    the server's name for its answer, where that is what later requests repeat."""
 
     asked: list[Message]
     answer: Message | None
+    response_id: str | None = None
 
 
 class AgentChat:
@@ -38,13 +40,21 @@ class AgentChat:
         said = _unasked(before.asked) if before.answer is None else [*before.asked, before.answer]
         return [*said, *self._new(step.messages, calls_of(said))]
 
+    def held(self, step: Step) -> tuple[str, int] | None:
+        """The server's name for the answer that a request goes on from, and how many of its messages the server holds
+        by it; None where it begins a chat, or what was said is not what the server holds."""
+        before = self._said.get(step.chat) if step.chat is not None else None
+        if before is None or before.response_id is None:
+            return None
+        return before.response_id, len(before.asked) + 1
+
     def answered(self, step: Step, asked: list[Message], reading: Reading) -> None:
         """A request has been answered."""
         if self._served or step.answer is None:
-            said = served_answer(reading)
+            self._said[step.id] = _Said(asked, served_answer(reading), reading.response_id)
         else:
             said = step.answer if isinstance(step.answer, dict) else {"role": "assistant", "content": step.answer}
-        self._said[step.id] = _Said(asked, said)
+            self._said[step.id] = _Said(asked, said)
 
     def unanswered(self, step: Step, asked: list[Message]) -> None:
         """A request was lost, and its session goes on: the question is no part of what was said."""
@@ -77,8 +87,12 @@ class AgentChat:
 
 def served_answer(reading: Reading) -> Message:
     """What a server answered, as the next request repeats it."""
-    return {"role": "assistant", "content": reading.said("answer"),
-            **calls_json([_whole(call) for call in reading.tool_calls])}
+    return answer_message(reading.said("answer"), reading.tool_calls)
+
+
+def answer_message(text: str, calls: Sequence[ToolCall]) -> Message:
+    """An answer as the next request repeats it: one that is strict refuses arguments that were cut off."""
+    return {"role": "assistant", "content": text, **calls_json([_whole(call) for call in calls])}
 
 
 def calls_of(said: Sequence[Message]) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from gevent.pool import Pool
 from fmload import arrivals
 from fmload.base.errors import FmloadError
 from fmload.config.control import TrialSpec
+from fmload.config.embeds import embeds
 from fmload.config.media import carried_by
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.endpoints.base import Endpoint
@@ -407,6 +408,10 @@ class Dispatcher:
                   note: dict[str, Any]) -> tuple[Record, Reading] | None:
         """A request of a prepared session, to its end."""
         return self.finished(self._spawn(lane, due_ns, prompt, note))
+
+    def embedding_lanes(self) -> list[Lane]:
+        """The lanes that are served now whose endpoint embeds."""
+        return [lane for lane in self.lanes if embeds(self._specs[lane.endpoint])]
 
     def start(self, lane: Lane, prompt: Prompt, note: dict[str, Any]) -> gevent.Greenlet:
         """Send a prompt of a scenario now; its record holds the note."""

@@ -24,6 +24,7 @@ class SessionLog:
         self.user = user
         self.steps = 0  # requests begun so far
         self._first: Record | None = None
+        self._first_beside = False
         self._requests_made = 0
         self._failed = 0
         self._cut = False
@@ -34,10 +35,11 @@ class SessionLog:
         self._told = 0  # spans of which a request has told
 
     def add(self, record: Record, step: str | None = None, after: tuple[str, ...] | None = None,
-            made_good: bool = False) -> None:
+            made_good: bool = False, beside: bool = False) -> None:
         """A request of the session has ended. `step` and `after` as a span has them; `made_good`: it failed, and is
-        sent again."""
-        self._first = self._first or record
+        sent again. `beside`: it went to another endpoint than its user's, whose stage is not the session's."""
+        if self._first is None or (self._first_beside and not beside):
+            self._first, self._first_beside = record, beside
         self._requests_made += 1
         cut = record.outcome in ("censored", "cancelled")
         self._cut |= cut

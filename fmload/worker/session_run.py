@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gevent
@@ -126,7 +126,7 @@ class SessionRun:
             f"{self._prompt.id}{STEP_OF}{step.id}", self._prompt.prompt_set, messages=asked,
             input_tokens=step.input_tokens, tokenizer=self._prompt.tokenizer, output_tokens=step.output_tokens,
             exact_output=step.exact_output, parameters=step.parameters, conversation=self.log.session, turn=step.turn,
-            tenant=self._prompt.tenant)
+            tenant=self._prompt.tenant, goes_on_from=self._chat.held(step))
         due_ns = before.at_ns + int(step.delay_s * NS)
         for attempt in range(step.retries + 1):
             if not self._is_open():
@@ -148,6 +148,7 @@ class SessionRun:
             if last:
                 return self._lost(step, asked, span)
             gevent.sleep(retry_pause_s(step.retry_after_s, attempt))
+            prompt = replace(prompt, goes_on_from=None)  # whatever the server holds, this one needs none of it
             due_ns, after = time.monotonic_ns(), (span,)
         return None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from fmload.emulator.truth import Truth
 from fmload.model.record import Record, scenario_of
@@ -100,6 +101,54 @@ def _took_its_closed_form(steps: dict[str, tuple[Record, Truth]], row: dict[str,
     assert duration >= waits + decodes + tools
     assert duration >= (DURATION_S - 0.002) * 1e9
     assert row["requests"] == 4 and row["thinking_ns"] == 0
+
+
+@pytest.mark.parametrize("calls", ["simulated", "forced"])
+def test_a_server_that_holds_sessions_is_sent_what_is_new_alone_and_reads_all_of_it(calls: str, tmp_path: Path) -> None:
+    with emulator(tmp_path, *SERVER) as server:
+        path = run_file(tmp_path, {"a": server.url}, LOAD, prompts=[{**AGENT, "tool_calls": calls}])
+        at_the_server(path)
+        with sweep(tmp_path, path) as run:
+            assert run.wait() == 0, run.output()
+        records, truths = run.records(), server.requests()
+    assert ids(records) == {one.request_id for one in truths} and {one.outcome for one in records} == {"ok"}
+    assert all(record.input_tokens == truth.input_tokens for steps in of_sessions(records, truths).values()
+               for record, truth in steps.values())
+    rows = pq.read_table(run.results.sessions_parquet).to_pylist()
+    finished = [row["session"] for row in rows if row["outcome"] == "finished"]
+    assert finished
+    for session in finished:
+        steps = of_sessions(records, truths)[session]
+        _said_what_was_said(steps, calls)
+        truth = {name: one for name, (_, one) in steps.items()}
+        whole = {name: len(one.asked or []) + 1 for name, one in truth.items()}  # with its answer
+        assert {name: one.held_texts for name, one in truth.items()} == {
+            "plan": 0, "read": 0, "check": whole["plan"], "write": whole["check"]}
+
+
+def test_what_a_cache_could_hold_of_sessions_at_the_server_is_what_was_read_before(tmp_path: Path) -> None:
+    with emulator(tmp_path, *SERVER) as server:
+        path = run_file(tmp_path, {"a": server.url}, LOAD, prompts=[AGENT])
+        at_the_server(path)
+        with sweep(tmp_path, path) as run:
+            assert run.wait() == 0, run.output()
+        found = of_sessions(run.records(), server.requests())
+    result, = analyse(tmp_path / "out").results
+    stage, = run.stages()
+    window = range(stage["window_start_ns"], stage["window_end_ns"])
+    known = [(steps[before][1].input_tokens, steps[name][1].input_tokens) for steps in found.values()
+             for before, name in (("plan", "check"), ("check", "write"))
+             if name in steps and (steps[name][0].last_token_ns or 0) in window]
+    assert known and result.summary.cache is not None
+    assert result.summary.cache.whole.possible == pytest.approx(
+        sum(before // 16 * 16 for before, _ in known) / sum(whole for _, whole in known), rel=0.02)
+
+
+def at_the_server(path: Path) -> None:
+    """The run file's endpoint as one of Responses that holds conversations."""
+    run = yaml.safe_load(path.read_text())
+    run["endpoints"][0] |= {"protocol": "responses", "session_state": "server"}
+    path.write_text(yaml.safe_dump(run))
 
 
 def test_arrivals_are_sessions_at_the_instants_of_their_process(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from tests.load_rig import emulator, ids, run_file, sweep
 FAST = ("--ttft", "20ms", "--gap", "3ms")
 LOAD = {"concurrency": [4], "ramp": 0, "warmup": "1s", "window": "6s"}
 TURNS = 8
+HELD: dict[str, Any] = {"name": "talk", "source": "conversation", "turns": 5, "input_tokens": 12, "answer_tokens": 6,
+                        "answers": "served", "count": 400}
 
 
 def talks(records: list[Record], truths: list[Truth]) -> dict[str, list[tuple[Record, Truth]]]:
@@ -87,22 +89,51 @@ def test_a_question_that_failed_is_not_in_the_turns_after_it_by_the_servers_log(
     assert all(len(turns) == 4 for session, turns in found.items() if outcomes[session] == "finished")
 
 
-def test_a_conversation_that_the_server_holds_goes_on_by_what_is_new_and_it_reads_all_of_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("whole", [False, True], ids=["turn by turn", "as sessions"])
+def test_a_conversation_that_the_server_holds_goes_on_by_what_is_new_and_it_reads_all_of_it(
+        whole: bool, tmp_path: Path) -> None:
     """Responses with `session_state: server`: by the server's own log each turn goes on from the one before, and the
     input that it tells is that of the whole conversation."""
-    prompts = [{"name": "talk", "source": "conversation", "turns": 5, "input_tokens": 12, "answer_tokens": 6,
-                "answers": "served", "count": 400}]
     with emulator(tmp_path, *FAST, "--truth-texts") as server:
-        path = run_file(tmp_path, {"a": server.url}, LOAD, prompts=prompts)
-        run_data = yaml.safe_load(path.read_text())
-        run_data["endpoints"][0] |= {"protocol": "responses", "session_state": "server"}
-        path.write_text(yaml.safe_dump(run_data))
+        path = at_the_server(run_file(tmp_path, {"a": server.url}, {**LOAD, "sessions": whole}, prompts=[HELD]))
         with sweep(tmp_path, path) as run:
             assert run.wait() == 0, run.output()
         found = talks(run.records(), server.requests())
     assert any(len(turns) == 5 for turns in found.values())
     for turns in found.values():
+        assert turns[0][1].held_texts == 0
         assert all(record.outcome == "ok" and record.input_tokens == truth.input_tokens for record, truth in turns)
         for (_, before), (_, after) in itertools.pairwise(turns):
             assert before.asked is not None and after.asked is not None
             assert after.asked[:-1] == [*before.asked, before.said] and after.input_tokens > before.input_tokens
+            assert after.held_texts == len(before.asked) + 1  # nothing but the new question was sent
+
+
+def test_a_turn_that_asks_a_server_without_its_conversation_fails_and_the_next_one_sends_all_of_it(
+        tmp_path: Path) -> None:
+    """Two servers by turns, and neither holds what the other one was told."""
+    with (emulator(tmp_path, *FAST, "--truth-texts") as one,
+          emulator(tmp_path, *FAST, "--truth-texts", name="other") as other):
+        path = at_the_server(run_file(tmp_path, {"a": one.url}, {**LOAD, "concurrency": [1]}, prompts=[HELD]))
+        run_data = yaml.safe_load(path.read_text())
+        del run_data["endpoints"][0]["url"]
+        run_data["endpoints"][0]["urls"] = [f"{one.url}/v1", f"{other.url}/v1"]
+        path.write_text(yaml.safe_dump(run_data))
+        with sweep(tmp_path, path, processes=1) as run:
+            run.wait()
+        found = talks(run.records(), [*one.requests(), *other.requests()])
+    lost = [record for turns in found.values() for record, _ in turns if record.outcome != "ok"]
+    assert lost and {record.outcome for record in lost} == {"http_4xx"}
+    assert all("Previous response with id" in (record.error or "") for record in lost)
+    for turns in found.values():
+        for (before, _), (after, truth) in itertools.pairwise(turns):
+            if before.outcome != "ok":
+                assert after.outcome == "ok" and truth.held_texts == 0
+
+
+def at_the_server(path: Path) -> Path:
+    """The run file's endpoint as one of Responses that holds conversations."""
+    run = yaml.safe_load(path.read_text())
+    run["endpoints"][0] |= {"protocol": "responses", "session_state": "server"}
+    path.write_text(yaml.safe_dump(run))
+    return path

@@ -14,10 +14,13 @@ import requests
 
 from fmload.base.resources import resource
 from fmload.model.record import Record, scenario_of
+from fmload_analysis.pipeline import analyse
 from tests.load_rig import Run, Server, emulator, free_port, ids, locust, run_file, started, wait_until
 
-EXAMPLES = {"chat_with_memory": {"ask"}, "retrieval": {"answer"}, "agent_with_tools": {"plan", "check", "write"},
+EXAMPLES = {"chat_with_memory": {"ask"}, "retrieval": {"index", "embed", "answer"},
+            "agent_with_tools": {"plan", "check", "write"},
             "two_tenants": {"chat", "summarize", "compare"}}
+OPTIONS = {"retrieval": ("--fmload-embed-model", "e")}
 FAST = ("--ttft", "30ms", "--gap", "4ms")
 SHORT = ("--fmload-warmup", "1s", "--fmload-model", "m", "-t", "7s")
 
@@ -52,17 +55,18 @@ def in_sessions(records: list[Record]) -> Counter[str]:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_each_example_runs_as_its_docstring_says_and_every_request_is_a_record(name: str, tmp_path: Path) -> None:
-    with emulator(tmp_path, *FAST) as server, alone(tmp_path, server, example(name), *SHORT) as run:
+    with (emulator(tmp_path, *FAST) as server,
+          alone(tmp_path, server, example(name), *SHORT, *OPTIONS.get(name, ())) as run):
         assert run.wait() == 0, run.output()
         records = run.records()
         assert records and ids(records) == {one.request_id for one in server.requests()}
         assert {record.outcome for record in records} == {"ok"} and "Traceback" not in run.output()
         names = {note["name"] for note in notes(records)}
         assert names == EXAMPLES[name] - ({"compare", "summarize"} - names)  # which of those two come is drawn
-        assert all(re.search(rf"openai\s+{word}\s", run.output()) for word in names)
+        assert all(re.search(rf"(openai|embeddings)\s+{word}\s", run.output()) for word in names)
         if name != "two_tenants":
             told = {row["session"]: row["requests"] for row in sessions(run)}
-            assert told == in_sessions(records)
+            assert told == in_sessions([one for one in records if "session" in (scenario_of(one.detail) or {})])
             assert {row["outcome"] for row in sessions(run)} >= {"finished"}
 
 
@@ -270,10 +274,52 @@ def test_fmload_run_takes_a_locustfile_and_says_where_one_is_missing(tmp_path: P
             assert run.wait() == 2 and "--locustfile agent.py" in run.output()
         with started([*command, "--locustfile", "no.py"], tmp_path, "missing") as run:
             assert run.wait() == 2 and "no such file" in run.output()
-        with started([*command, "--locustfile", str(example("retrieval"))], tmp_path) as run:
+        with started([*command, "--locustfile", str(example("chat_with_memory"))], tmp_path) as run:
             assert run.wait() in (0, 4), run.output()
         assert run.records() and ids(run.records()) == {one.request_id for one in server.requests()}
         assert "Requests by task" in "".join(page.read_text() for page in (tmp_path / "out").glob("*.md"))
+
+
+def test_embed_search_ask_are_records_of_both_kinds_in_one_session_and_both_have_their_tables(tmp_path: Path) -> None:
+    with emulator(tmp_path, *FAST) as server:
+        load = {"concurrency": [3], "ramp": 0, "warmup": "1s", "window": "5s", "side_by_side": True}
+        endpoints = [{"name": name, "protocol": protocol, "model": name, "url": f"{server.url}/v1"}
+                     for name, protocol in (("chat", "openai"), ("vectors", "embeddings"))]
+        path = run_file(tmp_path, {}, load, endpoints=endpoints, prompts=[{"name": "rag", "source": "scenario"}])
+        command = ["-m", "fmload", "run", str(path), "--out", str(tmp_path / "out"), "--locustfile",
+                   str(example("retrieval"))]
+        with started(command, tmp_path) as run:
+            assert run.wait() in (0, 4), run.output()
+        records, asked = run.records(), server.requests()
+    assert ids(records) == {one.request_id for one in asked} and {one.outcome for one in records} == {"ok"}
+    paths = {one.request_id: one.path for one in asked}
+    for record in records:
+        assert paths[record.request_id] == {"chat": "/v1/chat/completions",
+                                            "vectors": "/v1/embeddings"}[record.endpoint]
+        assert record.stage == {"chat": 0, "vectors": 1}[record.endpoint]
+    whole = [row for row in sessions(run) if row["outcome"] == "finished"]
+    assert whole and all((row["stage"], row["endpoint"], row["requests"]) == (0, "chat", 2) for row in sessions(run)
+                         if row["outcome"] == "finished")
+    stages = {one["endpoint"]: one for one in run.stages()}
+    assert (stages["chat"]["users"], stages["vectors"]["users"]) == (3, None)
+    analysis = analyse(tmp_path / "out")
+    chat, vectors = analysis.results
+    assert chat.summary.sessions is not None and chat.summary.sessions.lost == 0 and vectors.summary.sessions is None
+    window = range(stages["vectors"]["window_start_ns"], stages["vectors"]["window_end_ns"])
+    embedded = [one for one in records if one.endpoint == "vectors" and (one.last_token_ns or 0) in window]
+    assert vectors.totals.completed == len(embedded) and vectors.value("inputs_per_s") == pytest.approx(
+        sum(one.inputs or 0 for one in embedded) / ((window.stop - window.start) / 1e9))
+    assert not [check for result in analysis.results for check in result.checks if check.group == 4
+                and check.result == "FAIL"]
+    told = "".join(page.read_text() for page in (tmp_path / "out").glob("*.md"))
+    assert all(f"| {name} |" in told for name in ("answer", "embed", "question"))
+
+
+def test_a_locustfile_that_embeds_where_nothing_does_is_told_how(tmp_path: Path) -> None:
+    with (emulator(tmp_path, *FAST) as server,
+          alone(tmp_path, server, example("retrieval"), *SHORT, users=1) as run):
+        assert run.wait() == 1, run.output()
+        assert "no endpoint for embeddings" in run.output() and "--fmload-embed-model" in run.output()
 
 
 def test_the_how_to_runs_as_it_is_written(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ class SessionSummary:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """All sessions of a stage. `lost`: their requests are there and their end is not, as of a worker that died."""
+    """All sessions of a stage: those whose users are there. `lost`: their requests are there and their end is nowhere,
+    as of a worker that died."""
 
     whole: SessionSummary
     by_name: tuple[SessionSummary, ...]
@@ -65,14 +66,14 @@ class Sessions:
 
 def sessions_of(run: Run, stage: Stage, seen: Iterable[str] = ()) -> Sessions | None:
     """The sessions of one stage; None where it has none. `seen`: the sessions that its requests name."""
-    rows, known = _rows(run, stage), set(seen)
-    if not rows and not known:
+    rows, ended = _rows(run, stage)
+    lost = set(seen) - ended
+    if not rows and not lost:
         return None
     window = stage.window_ns
-    ended = {row["session"] for row in rows}
     names = sorted({row["name"] for row in rows})
     by_name = tuple(_summary(name, [row for row in rows if row["name"] == name], window) for name in names)
-    return Sessions(_summary("", rows, window), by_name, len(known - ended), _under_way(rows, window),
+    return Sessions(_summary("", rows, window), by_name, len(lost), _under_way(rows, window),
                     sum(0 <= row["begin_ns"] < window for row in rows), _by_context(rows, window))
 
 
@@ -94,13 +95,15 @@ def _under_way(rows: list[dict[str, Any]], window: int) -> float | None:
     return float(np.nansum(np.clip(np.minimum(ended, window) - np.maximum(begun, 0), 0, None))) / window
 
 
-def _rows(run: Run, stage: Stage) -> list[dict[str, Any]]:
-    """The stage's rows of sessions.parquet, their instants on the master's line, after the window's start."""
+def _rows(run: Run, stage: Stage) -> tuple[list[dict[str, Any]], set[str]]:
+    """The stage's rows of sessions.parquet, their instants on the master's line, after the window's start; and the
+    names of all sessions of the run that have ended."""
     path = run.results.sessions_parquet
     if not path.exists():
-        return []
+        return [], set()
     try:
         table = pq.read_table(path)
+        ended = set(table["session"].to_pylist())
         rows: list[dict[str, Any]] = table.filter(pc.equal(table["stage"], stage.stage)).to_pylist()
     except (OSError, KeyError, pa.ArrowException) as error:
         raise FmloadError(f"{path} cannot be read: {first_line(error)}",
@@ -110,7 +113,7 @@ def _rows(run: Run, stage: Stage) -> list[dict[str, Any]]:
         shift = stage.window_start_ns + (worker.offset_ns if worker else 0)
         for name in ("begin_ns", "end_ns"):
             row[name] = np.nan if row[name] is None else row[name] - shift
-    return rows
+    return rows, ended
 
 
 def _summary(name: str, rows: list[dict[str, Any]], window: int) -> SessionSummary:

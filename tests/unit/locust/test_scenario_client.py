@@ -11,6 +11,7 @@ import gevent
 import pytest
 from gevent import GreenletExit
 
+from fmload.endpoints.inputs_answer import numbers_of
 from fmload.locust.client import Client, RequestLost
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Chunk, Reading, ToolCall
@@ -37,14 +38,20 @@ class Server:
         return Client("Person", self.send, lambda session: self.sessions.append(session) if session else None, raises,
                       (EndsItself,))
 
-    def send(self, prompt: Prompt, note: dict[str, Any]) -> tuple[Record, Reading]:
+    def send(self, prompt: Prompt, note: dict[str, Any], embeds: bool = False,
+             endpoint: str | None = None) -> tuple[Record, Reading]:
         self.sent.append((prompt, note))
         number = len(self.sent)
+        if embeds:
+            record = Record(f"r{number}", "w", 7, "vectors", "chat", prompt.id, 0, send_ns=number * 100,
+                            last_token_ns=number * 100 + 20, outcome="ok", input_tokens=3)
+            return record, Reading(body=b'{"data":[{"index":1,"embedding":[3,4]},{"index":0,"embedding":[0.5,2]}]}')
         outcome: Any = self._outcomes.pop(0) if self._outcomes else "ok"
         record = Record(f"r{number}", "w", 0, "e", "chat", prompt.id, 0, send_ns=number * 100,
                         first_token_ns=number * 100 + 10, last_token_ns=number * 100 + 50, outcome=outcome,
                         output_tokens=2)
-        return record, Reading([Chunk(1, text=f"answer {number}")], tool_calls=self._calls)
+        return record, Reading([Chunk(1, text=f"answer {number}")], tool_calls=self._calls,
+                               response_id=f"resp_{number}")
 
 
 def test_a_call_is_a_chat_with_its_own_parameters_and_name() -> None:
@@ -145,3 +152,40 @@ def test_a_request_of_a_session_tells_which_one_it_goes_on_from_and_a_chat_of_it
         del chat.messages[:2]
         chat.ask("Three, of a context that was cut?")
     assert [note["goes_on"] for _, note in server.sent] == [None, None, 0, None]
+
+
+def test_vectors_are_in_the_order_of_their_texts_and_their_request_is_of_the_session_but_not_its_stage() -> None:
+    server = Server()
+    client = server.client()
+    with client.session("question") as chat:
+        answer = client.embed(["left", "right"], dimensions=2)
+        chat.ask("Which one?")
+    (embedded, note), (_, asked) = server.sent
+    assert (embedded.inputs, embedded.messages, embedded.parameters) == (["left", "right"], None, {"dimensions": 2})
+    assert answer.ok and answer.vectors == [[0.5, 2.0], [3.0, 4.0]] and answer.input_tokens == 3
+    assert note == {"name": "embed", "user": "Person", "session": chat.log.session, "of": "question", "turn": 0,
+                    "step": 0, "goes_on": None}
+    assert asked["step"] == 1
+    session, = server.sessions
+    assert (session.stage, session.endpoint, session.requests, session.begin_ns) == (0, "e", 2, 100)
+
+
+def test_a_turn_names_the_answer_that_it_goes_on_from_where_it_begins_with_all_that_was_said_up_to_it() -> None:
+    server = Server("ok", "http_4xx")
+    with server.client().session("talk", system="Be brief.") as chat:
+        chat.ask("One?")
+        chat.ask("Lost?")
+        chat.ask("Two?")
+        chat.messages[0] = {"role": "system", "content": "Be long."}
+        chat.ask("Three?")
+        chat.ask()
+    assert [prompt.goes_on_from for prompt, _ in server.sent] == [
+        None, ("resp_1", 3), ("resp_1", 3), None, None]
+
+
+@pytest.mark.parametrize(("body", "vectors"), [
+    (b'[[1,2],[3,4]]', [[1, 2], [3, 4]]), (b'[1,2]', [[1, 2]]), (b'{"embedding":[1,2]}', [[1, 2]]),
+    (b'{"embeddings":[[1,2]]}', [[1, 2]]), (b'{"embeddings":{"float":[[1,2],[3,4]]}}', [[1, 2], [3, 4]]),
+    (b'{"data":[{"embedding":"AACAPwAAAEA="}]}', [[1, 2]]), (b'{"embeddings":{"base64":["AACAPwAAAEA="]}}', [[1, 2]])])
+def test_vectors_are_read_in_the_form_of_each_server(body: bytes, vectors: list[list[float]]) -> None:
+    assert numbers_of(body) == vectors

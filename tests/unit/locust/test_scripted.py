@@ -11,6 +11,7 @@ import yaml
 from fmload.base.errors import FmloadError
 from fmload.config import RunFile, parse
 from fmload.locust import scripted
+from fmload.plan.stages import plan
 from fmload.prompts.preparation import wanted
 from fmload.prompts.repeats import repeats
 from fmload.results.folder import Results
@@ -32,9 +33,9 @@ class Plain:
     protocol = "openai"
 
 
-def run_file(load: Any = None, prompts: Any = None) -> RunFile:
+def run_file(load: Any = None, prompts: Any = None, endpoints: Any = None) -> RunFile:
     return parse(yaml.safe_dump({
-        "name": "n", "endpoints": [{"name": "a", "protocol": "openai", "url": "http://h/v1", "model": "m"}],
+        "name": "n", "endpoints": endpoints or [CHAT],
         "prompts": prompts or [SCENARIO], "load": load or {"concurrency": [2], "window": "5s"}}), "run.yml", Path.cwd())
 
 
@@ -42,6 +43,31 @@ def test_users_of_a_scenario_go_with_a_set_of_a_scenario() -> None:
     scripted.check(run_file(), [Person])
     scripted.check(run_file(prompts=[PREPARED]), [Plain])
     assert scripted.any_of([Plain, Person]) and not scripted.any_of([Plain])
+
+
+VECTORS = {"name": "v", "protocol": "embeddings", "url": "http://h/v1", "model": "m"}
+CHAT = {"name": "a", "protocol": "openai", "url": "http://h/v1", "model": "m"}
+BESIDE = {"concurrency": [2], "window": "5s", "side_by_side": True}
+
+
+def test_an_endpoint_that_embeds_is_asked_by_the_users_of_the_others_and_has_none_of_its_own() -> None:
+    run = run_file(BESIDE, endpoints=[CHAT, {**CHAT, "name": "b"}, VECTORS])
+    scripted.check(run, [Person])
+    stages = plan(run)
+    assert [(one.endpoint, one.load.value, one.slots, one.beside) for one in stages] == [
+        ("a", 2, 2, False), ("b", 2, 2, False), ("v", 4, 0, True)]
+    prepared = plan(run_file(BESIDE, [PREPARED], endpoints=[CHAT, VECTORS]))
+    assert [(one.slots, one.beside) for one in prepared] == [(2, False), (2, False)]
+
+
+@pytest.mark.parametrize(("endpoints", "load", "words"), [
+    ([CHAT, VECTORS], {"concurrency": [2], "window": "5s"}, ["endpoint 'v' embeds", "side_by_side: true"]),
+    ([VECTORS], BESIDE, ["no other one generates text"]),
+    ([CHAT, VECTORS], {"concurrency": [2], "requests": 9, "side_by_side": True}, ["load.requests", "a window"])])
+def test_where_an_endpoint_that_embeds_does_not_fit_it_is_told(endpoints: Any, load: Any, words: list[str]) -> None:
+    with pytest.raises(FmloadError) as told:
+        scripted.check(run_file(load, endpoints=endpoints), [Person])
+    assert all(word in str(told.value) for word in words)
 
 
 @pytest.mark.parametrize(("run", "users", "words"), [
@@ -62,3 +88,18 @@ def test_a_set_of_a_scenario_is_one_short_prompt_of_which_nobody_is_warned(tmp_p
     run = run_file()
     assert wanted(run, run.prompts[0]) is None
     assert list(repeats(run, [], Results(tmp_path))) == []
+
+
+def test_user_classes_of_several_protocols_need_a_run_file_and_classes_without_one_speak_none() -> None:
+    class Web:  # a FastHttpUser beside
+        pass
+
+    class Aws(Person):
+        protocol = "bedrock"
+
+    assert list(scripted.protocols([Web, Aws, Aws])) == ["bedrock"]
+    scripted.check_protocols([Web, Aws])
+    assert "Web asks no model" in next(scripted.remarks([Web, Aws])) and not list(scripted.remarks([Person, Aws]))
+    with pytest.raises(FmloadError, match="Person openai and Aws bedrock") as told:
+        scripted.check_protocols([Person, Aws])
+    assert "--fmload-config" in str(told.value)

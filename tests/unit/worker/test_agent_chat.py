@@ -92,3 +92,16 @@ def test_calls_before_a_lost_question_still_have_their_results() -> None:
     sent = chat.asks(step("c", user("two"), chat="b"))
     assert [message["role"] for message in sent] == ["user", "assistant", "tool", "user"]
     assert sent[2]["tool_call_id"] == "call_1"
+
+
+def test_the_server_holds_what_it_was_asked_and_answered_and_only_where_later_requests_repeat_that() -> None:
+    chat = AgentChat(served=True)
+    asked = say(chat, step("a", user("one")), Reading([Chunk(1, text="first")], response_id="r1"))
+    goes_on = step("b", user("two"), chat="a")
+    assert chat.held(step("a", user("one"))) is None and chat.held(goes_on) == ("r1", len(asked) + 1)
+    assert chat.asks(goes_on)[chat.held(goes_on)[1]:] == [user("two")]  # type: ignore[index]
+    chat.unanswered(goes_on, chat.asks(goes_on))
+    assert chat.held(step("c", user("three"), chat="b")) is None  # a lost question is held by no one
+    recorded = AgentChat(served=False)
+    say(recorded, step("a", user("one"), answer="made up"), Reading([Chunk(1, text="first")], response_id="r1"))
+    assert recorded.held(goes_on) is None  # the server holds its own answer, and another one is repeated

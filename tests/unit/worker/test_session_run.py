@@ -34,6 +34,7 @@ class Server:
         self.notes: list[dict[str, Any]] = []
         self.prompts: list[Prompt] = []
         self.open = True
+        self.named = False  # whether its answers have names
         self.sessions: list[Session] = []
         self.on_ask: Callable[[str], None] = lambda name: None
         self._instants = itertools.count(100, 100)
@@ -51,7 +52,8 @@ class Server:
         last_ns = next(self._instants)
         return (Record("r", "w", 2, "e", "job", prompt.id, due_ns, send_ns=send_ns, first_token_ns=send_ns + 10,
                        last_token_ns=last_ns, end_ns=last_ns, outcome=outcome),
-                Reading([Chunk(1, text=f"{name} answered")]))
+                Reading([Chunk(1, text=f"{name} answered")],
+                        response_id=f"{name}'s answer" if self.named else None))
 
     def run(self, *steps: Step, served: bool = True) -> Session:
         prompt = session_prompt(steps, served, prompt_set="job", id="job-000001")
@@ -160,3 +162,14 @@ def test_records_tell_which_request_their_chat_goes_on_from() -> None:
     assert [note["step"] for note in server.notes] == [0, 1, 2, 3, 4, 5]
     # an agent of its own begins anew; a lost question is no part of the chat
     assert told == {"plan": None, "reader": None, "lost": 1, "write": 1, "check": 4}
+
+
+def test_a_request_names_the_answer_that_it_goes_on_from_and_one_that_is_sent_again_needs_none() -> None:
+    server = Server(write=["http_4xx", "ok"])
+    server.named = True
+    server.run(ask("plan"), ask("write", "plan", chat="plan", retries=1), ask("check", "write", chat="write"),
+               ask("reader", "plan"))
+    told = [(name, prompt.goes_on_from) for name, prompt in zip(server.asked, server.prompts, strict=True)]
+    assert ("plan", None) in told and ("reader", None) in told
+    assert [held for name, held in told if name == "write"] == [("plan's answer", 2), None]
+    assert [held for name, held in told if name == "check"] == [("write's answer", 4)]

@@ -212,3 +212,17 @@ def test_a_damaged_file_of_sessions_is_told_with_the_remedy(tmp_path: Path) -> N
     results.sessions_parquet.write_bytes(b"PAR1 nothing PAR1")
     with pytest.raises(FmloadError, match="makes it anew"):
         analyse_run(open_run(tmp_path))
+
+
+def test_a_session_is_of_its_users_stage_and_not_lost_in_another_one_that_it_sent_a_request_to(tmp_path: Path) -> None:
+    beside = request("s1-e", 120, [], end_ms=140, stage=1, offset_ns=OFFSET_NS,
+                     detail=json.dumps({"scenario": {"name": "embed", "session": "s1", "of": "chat", "turn": 0,
+                                                     "step": 0}}))
+    results = write(tmp_path, [stage(window_ms=10_000), stage(1, window_ms=10_000, step=0, beside=True)],
+                    [*ONE, beside], spec=SPEC, workers=[WORKER])
+    rows = [asdict(session("s1", 100, 350))]
+    pq.write_table(pa.Table.from_pylist(rows, schema=session_files.SCHEMA), results.sessions_parquet)
+    own, other = analyse_run(open_run(tmp_path)).results
+    assert own.summary.sessions is not None
+    assert (own.summary.sessions.whole.finished, own.summary.sessions.lost) == (1, 0)
+    assert other.summary.sessions is None
