@@ -33,16 +33,16 @@ def check_protocols(users: Sequence[Any]) -> None:
     if len(found) > 1:
         told = " and ".join(f"{user.__name__} {protocol}" for protocol, user in found.items())
         raise FmloadError(f"user classes of several protocols ask one host: {told}",
-                          hint="give a run file with an endpoint for each (--fmload-config), load: {side_by_side: true}, "
-                               "and each class the name of its own (endpoint = \"…\")")
+                          hint="give a run file with an endpoint for each (--fmload-config), load: {side_by_side: "
+                               "true}, and each class the name of its own (endpoint = \"…\")")
 
 
 def remarks(users: Sequence[Any]) -> Iterator[str]:
     """What is to be known of these user classes before the load."""
     others = [user for user in users if getattr(user, "protocol", None) is None]
     if others and any_of(users):
-        yield (f"{_named(others)} asks no model: Locust spreads a stage's users over all classes by weight, and those of "
-               "this one take no place in it; self.http sends plain HTTP from a user that asks a model")
+        yield (f"{_named(others)} asks no model: Locust spreads a stage's users over all classes by weight, and those "
+               "of this one take no place in it; self.http sends plain HTTP from a user that asks a model")
 
 
 def check(run: RunFile, users: Sequence[Any]) -> None:
