@@ -15,6 +15,7 @@ import yaml
 from fmload.base.errors import FmloadError, first_line
 from fmload.base.redaction import masked_url
 from fmload.base.resources import read_json_lines, read_yaml
+from fmload.config.asynchronous import Asynchronous
 from fmload.config.proxies import DIRECT
 from fmload.config.schema import PriceSpec
 from fmload.config.server_identity import server_of
@@ -55,6 +56,7 @@ class MeasuredEndpoint:
     urls: tuple[str, ...] = ()  # where the model has several addresses
     balance: str = "round_robin"
     proxy: ProxyTime | None = None  # None: asked directly
+    looks_every_s: float | None = None  # for answers that it puts somewhere; None: it sends them
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,8 +273,19 @@ def _endpoint(entry: Mapping[str, Any], region: str | None) -> MeasuredEndpoint:
     values["terms"] = terms
     values["instance_type"] = (terms.price.instance_type if terms.price else None) or terms.instance_type
     values["parameters"] = entry.get("parameters") or {}
+    values["looks_every_s"] = _poll_s(entry.get("asynchronous"))
     values["urls"], values["balance"] = tuple(entry.get("urls") or ()), entry.get("balance") or "round_robin"
     return MeasuredEndpoint(**values)
+
+
+def _poll_s(asynchronous: Any) -> float | None:
+    """How often the answers of an asynchronous endpoint are looked for; None for others."""
+    if not isinstance(asynchronous, Mapping):
+        return None
+    try:
+        return Asynchronous.model_validate(asynchronous).poll_s
+    except ValueError:
+        return None
 
 
 def _known(kind: type[Any], entry: Mapping[str, Any]) -> dict[str, Any]:

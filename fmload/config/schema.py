@@ -82,14 +82,19 @@ def _needs_url(protocol: Any) -> bool:
     return protocol in ENDPOINTS and getattr(ENDPOINTS.load(protocol), "NEEDS_URL", False)
 
 
-def _streams(protocol: Any) -> bool:
-    """Whether endpoints of a protocol can stream their answers."""
-    return protocol not in ENDPOINTS or getattr(ENDPOINTS.load(protocol), "STREAMS", True)
+def _streams(entry: Mapping[str, Any]) -> bool:
+    """Whether an endpoint with these keys can stream its answers."""
+    if entry.get("protocol") not in ENDPOINTS:
+        return True
+    protocol = ENDPOINTS.load(str(entry["protocol"]))
+    streams = getattr(protocol, "streams", None)
+    return getattr(protocol, "STREAMS", True) and (streams is None or streams(entry))
 
 
-def _streams_unasked(protocol: Any) -> bool:
-    """Whether endpoints of a protocol stream their answers unless the run file says otherwise."""
-    return _streams(protocol) and not (protocol in ENDPOINTS and getattr(ENDPOINTS.load(protocol), "WHOLE", False))
+def _streams_unasked(entry: Mapping[str, Any]) -> bool:
+    """Whether an endpoint with these keys streams its answers unless the run file says otherwise."""
+    protocol = entry.get("protocol")
+    return _streams(entry) and not (protocol in ENDPOINTS and getattr(ENDPOINTS.load(str(protocol)), "WHOLE", False))
 
 
 class EndpointSpec(Extensible):
@@ -132,7 +137,7 @@ class EndpointSpec(Extensible):
     @classmethod
     def whole(cls, data: Any) -> Any:
         whole = vary.with_first_values(data, [*key_names(cls), *_protocol_keys(_key(data, "protocol"))])
-        if isinstance(whole, Mapping) and "stream" not in whole and not _streams_unasked(whole.get("protocol")):
+        if isinstance(whole, Mapping) and "stream" not in whole and not _streams_unasked(whole):
             return {**whole, "stream": False}
         return whole
 
@@ -144,8 +149,8 @@ class EndpointSpec(Extensible):
             yield "url", "is missing; give url, urls or deploy"
         if "balance" in given and not {"urls", "deploy"} & given.keys():
             yield "balance", "goes with several addresses; give them as urls"
-        if given.get("stream") is True and not _streams(given.get("protocol")):
-            yield "stream", f"protocol '{given['protocol']}' has whole answers only; leave it out"
+        if given.get("stream") is True and not _streams(given):
+            yield "stream", f"protocol '{given['protocol']}' has whole answers only here; leave it out"
         urls = _listed(given.get("urls"))
         for place, url in enumerate(urls):
             if url in urls[:place]:

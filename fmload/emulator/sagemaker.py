@@ -24,7 +24,8 @@ _refuse = aws.refusal("Message", {
     530: "InternalDependencyException"})
 
 
-def _open(request: Request, number: int, settings: Settings) -> Opened:
+def open_invocation(request: Request, number: int, settings: Settings) -> Opened:
+    """Reads an invocation of any container. Raises Refusal, or Unfit."""
     aws.require_signature(request, _refuse)
     name = request.path.split("/")[2]
     if settings.models and name not in settings.models:
@@ -166,5 +167,5 @@ class PayloadParts:
                         for start in range(0, len(data), size)) if data else b""
 
 
-PLANE = Plane("sagemaker", lambda path: _PATH.match(path) is not None, _open, _refuse,
+PLANE = Plane("sagemaker", lambda path: _PATH.match(path) is not None, open_invocation, _refuse,
               request_id_header=aws.REQUEST_ID)

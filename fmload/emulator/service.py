@@ -9,8 +9,8 @@ from dataclasses import replace
 from itertools import count
 
 from fmload.base.errors import FmloadError
-from fmload.emulator import openai, planes, responses, tokenizing
-from fmload.emulator.answer import EmulatedAnswer
+from fmload.emulator import openai, planes, responses, sagemaker_async, tokenizing
+from fmload.emulator.answer import EmulatedAnswer, Line
 from fmload.emulator.connection import Connection
 from fmload.emulator.dialect import Ask
 from fmload.emulator.engine import Job
@@ -18,6 +18,7 @@ from fmload.emulator.faults import Fault, parse, pick
 from fmload.emulator.forms import form_of
 from fmload.emulator.http import Refusal, Request, Unfit, json_refusal
 from fmload.emulator.metrics import Metrics
+from fmload.emulator.objects import Objects, is_for_objects
 from fmload.emulator.plane import Plane
 from fmload.emulator.prefix import PrefixCache
 from fmload.emulator.settings import Settings
@@ -38,6 +39,7 @@ class Service:
         self._models = settings.models or (profile.served_model,)
         self._metrics = Metrics(settings.metrics_factor, self._models[0])
         self._prefixes = PrefixCache() if settings.prefix_cache else None
+        self._objects = Objects()
         self._log = TruthLog(settings.truth)
         self._faults = list(settings.faults)
         self._numbers = count()
@@ -73,7 +75,9 @@ class Service:
     def handle(self, connection: Connection, request: Request) -> None:
         """Answers one request, at once or token by token."""
         plane = planes.plane_of(request.path) if request.method == "POST" else None
-        if plane is None:
+        if is_for_objects(request):
+            connection.reply(self._objects.reply(request))
+        elif plane is None:
             connection.reply(self._control(request))
         else:
             self._generate(connection, request, plane)
@@ -81,6 +85,7 @@ class Service:
     def _generate(self, connection: Connection, request: Request, plane: Plane) -> None:
         number = next(self._numbers)
         truth = Truth(_request_id(request, number), number, request.path, request.received_ns)
+        later = sagemaker_async.is_asynchronous(request.path)
         try:
             fault = self._fault(request, number)
             truth.fault = fault.kind if fault else None
@@ -88,7 +93,8 @@ class Service:
                 raise planes.refuse(plane, fault)
             if (form := form_of(request, self._settings)) is not None:
                 truth.dialect, truth.right = form[0], form[1].outcome
-            opened = planes.open_request(plane, request, number, self._settings)
+            asked = sagemaker_async.with_input(request, self._objects) if later else request
+            opened = planes.open_request(plane, asked, number, self._settings)
         except Refusal as refusal:
             self._turn_away(connection, truth, refusal)
             return
@@ -105,9 +111,17 @@ class Service:
         if request.headers.get("connection", "").lower() == "close":
             shape = replace(shape, close_each=True)
         job = self._job(opened.ask, number)
-        answer = EmulatedAnswer(connection, plane, opened, job, truth, shape, fault, self._words.text)
-        job.owner = connection.answer = answer
+        line = self._deposit(connection, request, number) if later else connection
+        answer = job.owner = EmulatedAnswer(line, plane, opened, job, truth, shape, fault, self._words.text)
+        if not later:
+            connection.answer = answer
         self._start(answer, fault)
+
+    def _deposit(self, connection: Connection, request: Request, number: int) -> Line:
+        """Where the answer to a request goes that was accepted, and is answered later."""
+        deposit = sagemaker_async.Deposit(connection, self._objects, f"{number:08x}", self.finish)
+        connection.reply(deposit.accepted(request.headers.get("x-amzn-sagemaker-inference-id")))
+        return deposit
 
     def _turn_away(self, connection: Connection, truth: Truth, refusal: Refusal) -> None:
         truth.status, truth.outcome = refusal.status, refusal.outcome

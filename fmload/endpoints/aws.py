@@ -21,7 +21,7 @@ from fmload.wire import botocore_transport
 from fmload.wire.exchange import Address
 from fmload.wire.url import Way, split_url
 
-Service = Literal["sagemaker-runtime", "bedrock-runtime"]
+Service = Literal["sagemaker-runtime", "bedrock-runtime", "s3"]
 
 
 class AwsOptions(Strict):
@@ -71,21 +71,34 @@ def make_client(service: Service, spec: EndpointSpec, options: AwsOptions) -> An
     It never retries: a second try inside a measured request would hide a failure in its latency. An emulated endpoint
     is signed for with placeholders, so that no account is needed and no real signature goes to an emulator.
     """
+    client = _client(service, spec, options, spec.urls[0] if spec.urls else spec.url, {})
+    if spec.headers:
+        client.meta.events.register("before-sign", lambda request, **_: _set_headers(request.headers, spec.headers))
+    return client
+
+
+def make_s3_client(spec: EndpointSpec, options: AwsOptions, url: str | None) -> Any:
+    """As `make_client`, of S3. With a `url` buckets are in the path; checksums are sent only where S3 wants them."""
+    style: dict[str, Any] = {} if url is None else {"s3": {"addressing_style": "path"}}
+    return _client("s3", spec, options, url, {"request_checksum_calculation": "when_required",
+                                              "response_checksum_validation": "when_required", **style})
+
+
+def _client(service: Service, spec: EndpointSpec, options: AwsOptions, url: str | None,
+            settings: Mapping[str, Any]) -> Any:
     from botocore.config import Config
 
     session = make_session(spec.name, options.region, options.profile)
     config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, parameter_validation=False,
-                    user_agent=f"fmload/{__version__}")  # botocore's own costs 0.1 ms a request to put together
+                    user_agent=f"fmload/{__version__}",  # botocore's own costs 0.1 ms a request to put together
+                    **settings)
     credentials: dict[str, str] = {}
     if spec.emulated is not None:
         credentials = {"aws_access_key_id": "emulated", "aws_secret_access_key": "emulated"}
-        config = config.merge(Config(signature_version="v4"))
+        config = config.merge(Config(signature_version="s3v4" if service == "s3" else "v4"))
     elif not _has_bearer_token(service):
         require_credentials(spec.name, session)
-    url = spec.urls[0] if spec.urls else spec.url
     client = session.client(service, endpoint_url=url, config=config, **credentials)
-    if spec.headers:
-        client.meta.events.register("before-sign", lambda request, **_: _set_headers(request.headers, spec.headers))
     botocore_transport.attach(client)
     return client
 
@@ -102,8 +115,13 @@ def _has_bearer_token(service: Service) -> bool:
 
 def addresses(client: Any, spec: EndpointSpec, options: AwsOptions) -> list[Address]:
     """Where to connect: the URLs of the spec, or the service's own."""
-    way = Way(options.ca_file or os.environ.get("AWS_CA_BUNDLE"), options.verify_tls, proxy=proxy_of(spec))
+    way = way_of(spec, options)
     return [split_url(url, way)[0] for url in spec.urls or [client.meta.endpoint_url]]
+
+
+def way_of(spec: EndpointSpec, options: AwsOptions) -> Way:
+    """How the endpoint's service is reached: trust and proxy."""
+    return Way(options.ca_file or os.environ.get("AWS_CA_BUNDLE"), options.verify_tls, proxy=proxy_of(spec))
 
 
 def check_arguments(name: str, client: Any, operation: str, arguments: dict[str, Any]) -> None:

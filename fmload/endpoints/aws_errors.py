@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from fmload.endpoints.failures import error_message
 from fmload.model.outcome import Failure, Outcome
 from fmload.wire.eventstream import Frame
 from fmload.wire.exchange import Exchange
@@ -40,6 +41,12 @@ def http_failure(exchange: Exchange) -> Failure | None:
     if exchange.status == 408 or code.lower() in _TIME_LIMITS:
         return Failure("timeout_total", words)
     return Failure(_outcome(code, original or exchange.status), words)
+
+
+def failure_of_model(body: bytes) -> Failure:
+    """The failure of which an asynchronous endpoint wrote this; by the model's own status, where it is told."""
+    words = error_message(body) or "it says nothing"
+    return Failure(_outcome("", _original_status(_fields(body)) or 500), f"the endpoint failed the request: {words}")
 
 
 def frame_failure(frame: Frame) -> Failure:

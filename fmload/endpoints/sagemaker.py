@@ -1,4 +1,5 @@
-"""SageMaker endpoints: InvokeEndpointWithResponseStream and InvokeEndpoint, whatever container answers."""
+"""SageMaker endpoints: InvokeEndpointWithResponseStream, InvokeEndpoint and, around it, InvokeEndpointAsync, whatever
+container answers."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from typing import Any, Literal, cast
 import orjson
 from pydantic import Field
 
+from fmload.base.errors import FmloadError
+from fmload.config.asynchronous import Asynchronous
 from fmload.config.model import Rule
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints import aws, payloads
@@ -18,6 +21,7 @@ from fmload.endpoints.aws_sound import SOUND_FORMS, SoundForm, sound_codec
 from fmload.endpoints.base import ALL_MEDIA
 from fmload.endpoints.input_forms import FORMS, InputForm, InputsCodec, is_of_vectors
 from fmload.endpoints.reasoning_tags import Tag, split
+from fmload.endpoints.sagemaker_async import AsyncEndpoint
 from fmload.endpoints.sagemaker_images import format_of_endpoint
 from fmload.endpoints.sticky_sessions import NEW_SESSION, StickySessions
 from fmload.model.prompt import Prompt
@@ -39,8 +43,14 @@ class Options(aws.AwsOptions):
     answer_path: str | None = Field(None, description="where a template's answer stands, such as outputs.0.text")
     exact_output_parameters: dict[str, Any] | None = Field(
         None, description="sent for `exact_output`, `$max_tokens` for the length; default: by payload_format")
-    target_variant: str | None = None
-    inference_component: str | None = None
+    asynchronous: Asynchronous | None = Field(
+        None, description="of an asynchronous endpoint: where inputs go, and how often an answer is looked for")
+    target_variant: str | None = Field(None, description="the production variant that is to answer")
+    target_model: str | None = Field(
+        None, description="of a multi-model endpoint: the model's file below its S3 prefix; needs stream: false")
+    target_container_hostname: str | None = Field(
+        None, description="of a multi-container endpoint that is invoked directly")
+    inference_component: str | None = Field(None, description="the component, or adapter component, that is to answer")
     session_id: str | None = None
     session_field: str | None = Field(
         None, description="a key of the container's parameters that names the session of each request")
@@ -60,6 +70,16 @@ class Options(aws.AwsOptions):
             yield "template", "`payload_format: template` and `template` go together"
         if given.get("sticky_sessions") is True and "session_id" in given:
             yield "session_id", "sticky_sessions have ids of their own; leave one of them out"
+        for key in _AT_ONCE if "asynchronous" in given else ():
+            if given.get(key):
+                yield key, "is nothing that an asynchronous endpoint takes; leave it out"
+        if "target_model" in given and "inference_component" in given:
+            yield "target_model", "multi-model endpoints have no inference components; leave one of them out"
+
+
+# Keys of endpoints that answer at once: InvokeEndpointAsync has no such members.
+_AT_ONCE = ("target_variant", "target_model", "target_container_hostname", "inference_component", "session_id",
+            "sticky_sessions", "prefix_aware_id")
 
 
 class SageMaker:
@@ -79,6 +99,11 @@ class SageMaker:
         self._sticky = StickySessions()
 
     @staticmethod
+    def streams(given: Mapping[str, Any]) -> bool:
+        """Whether an endpoint with these keys can stream its answers."""
+        return given.get("asynchronous") is None
+
+    @staticmethod
     def carries(given: Mapping[str, Any]) -> frozenset[str]:
         """The kinds of media that prompts may hold: those of OpenAI's chat, where the container takes that."""
         chat = given.get("payload_format", "auto") in ("auto", "openai", "template")
@@ -90,10 +115,17 @@ class SageMaker:
         return is_of_vectors(given.get("payload_format"))
 
     @classmethod
-    def from_spec(cls, spec: EndpointSpec) -> SageMaker | AwsInputs:
+    def from_spec(cls, spec: EndpointSpec) -> SageMaker | AwsInputs | AsyncEndpoint:
         """Raises FmloadError without a region or credentials, or when the container's format is not to be told."""
         options: Options = spec.options
         client = aws.make_client("sagemaker-runtime", spec, options)
+        if options.asynchronous is not None:
+            return AsyncEndpoint(spec, client, cls._at_once(spec.model_copy(update={"stream": False}), client))
+        return cls._at_once(spec, client)
+
+    @classmethod
+    def _at_once(cls, spec: EndpointSpec, client: Any) -> SageMaker | AwsInputs:
+        options: Options = spec.options
         payload_format = options.payload_format
         if payload_format in FORMS or payload_format in SOUND_FORMS:
             codec = sound_codec(payload_format, spec) if payload_format in SOUND_FORMS else InputsCodec(
@@ -104,9 +136,12 @@ class SageMaker:
             payload_format = "openai" if spec.url or spec.urls else format_of_endpoint(
                 spec.name, endpoint_name(spec), options.inference_component, options.target_variant,
                 aws.make_session(spec.name, options.region, options.profile))
+        if options.target_model is not None and spec.stream:
+            raise FmloadError(f"endpoint '{spec.name}': InvokeEndpointWithResponseStream has no TargetModel",
+                              hint="a multi-model endpoint is measured with stream: false")
         endpoint = cls(spec, client, cast(payloads.PayloadFormat, payload_format))
         operation = "InvokeEndpointWithResponseStream" if spec.stream else "InvokeEndpoint"
-        aws.check_arguments(spec.name, client, operation, endpoint._arguments(Prompt("sample", "sample", "hello")))
+        aws.check_arguments(spec.name, client, operation, endpoint.arguments(Prompt("sample", "sample", "hello")))
         return endpoint
 
     def addresses(self) -> list[Address]:
@@ -114,7 +149,7 @@ class SageMaker:
 
     def send(self, prompt: Prompt, request_id: str, wire: Wire, address: Address) -> Exchange:
         header = self._spec.request_id_header
-        arguments = self._arguments(prompt)
+        arguments = self.arguments(prompt)
         if self._options.inference_id:
             arguments["InferenceId"] = request_id
         session = prompt.conversation if self._options.sticky_sessions else None
@@ -152,7 +187,8 @@ class SageMaker:
         self._fold(answer, body, whole=False)
         return bool(answer.reading.chunks)
 
-    def _arguments(self, prompt: Prompt) -> dict[str, Any]:
+    def arguments(self, prompt: Prompt) -> dict[str, Any]:
+        """What the client is called with for this prompt."""
         parameters = self._spec.parameters
         if self._options.session_field is not None and prompt.conversation is not None:
             parameters = {**parameters, self._options.session_field: prompt.conversation}
@@ -188,6 +224,7 @@ def _fixed_arguments(spec: EndpointSpec) -> dict[str, Any]:
     options: Options = spec.options
     arguments = {"EndpointName": endpoint_name(spec), "ContentType": "application/json",
                  "TargetVariant": options.target_variant, "InferenceComponentName": options.inference_component,
+                 "TargetModel": options.target_model, "TargetContainerHostname": options.target_container_hostname,
                  "SessionId": options.session_id, "CustomAttributes": options.custom_attributes,
                  "PrefixAwareId": options.prefix_aware_id}
     return {key: value for key, value in arguments.items() if value is not None}

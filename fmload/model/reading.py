@@ -129,6 +129,7 @@ class Reading:
     body: bytes = b""  # of an answer of vectors, whose numbers nobody has read
     transcript: Transcript | None = None  # of one that was sent sound; its text is in `chunks`
     speech: Speech | None = None  # of one that speaks
+    deferred: bool = False  # the answer lay ready and was fetched whole: it has no first token of its own
     image_tokens: int | None = None  # of the input, where the server tells kinds apart
     audio_tokens: int | None = None
     video_tokens: int | None = None

@@ -30,6 +30,16 @@ SAGEMAKER: dict[str, dict[str, str]] = {
                                  "GPUUtilization": "Average", "GPUMemoryUtilization": "Average",
                                  "DiskUtilization": "Average"},
 }
+# Of asynchronous endpoints, which publish no Invocations: "Alarms and logs for tracking metrics from asynchronous
+# endpoints". The name of the first is AWS's own spelling.
+ASYNCHRONOUS: dict[str, dict[str, str]] = {
+    "AWS/SageMaker": {"InvocationsProcesssed": "Sum", "TimeInBacklog": "Average", "TotalProcessingTime": "Average",
+                      "ModelLatency": "Average", "InvocationFailures": "Sum", "ExpiredRequests": "Sum",
+                      "RequestDownloadLatency": "Average", "ResponseUploadLatency": "Average",
+                      "ApproximateBacklogSize": "Maximum", "ApproximateAgeOfOldestRequest": "Maximum"},
+    "/aws/sagemaker/Endpoints": SAGEMAKER["/aws/sagemaker/Endpoints"],
+}
+_OF_ENDPOINT = ("ApproximateBacklogSize", "ApproximateAgeOfOldestRequest")  # without a variant
 BEDROCK: dict[str, dict[str, str]] = {
     "AWS/Bedrock": {"Invocations": "Sum", "InvocationLatency": "Average", "TimeToFirstToken": "Average",
                     "InvocationClientErrors": "Sum", "InvocationServerErrors": "Sum", "InvocationThrottles": "Sum",
@@ -38,7 +48,8 @@ BEDROCK: dict[str, dict[str, str]] = {
 SHORT_PERIODS_S = (1, 5, 10, 20, 30)  # and multiples of 60: API reference, MetricStat
 STEADY = frozenset(SAGEMAKER["/aws/sagemaker/Endpoints"])  # published in every period, load or not
 # Without any datapoint of these the figures are not there yet, or never will be.
-EXPECTED = {"sagemaker": ("Invocations", "CPUUtilization"), "bedrock": ("Invocations",)}
+EXPECTED = {"sagemaker": ("Invocations", "CPUUtilization"), "bedrock": ("Invocations",),
+            "asynchronous": ("InvocationsProcesssed", "CPUUtilization")}
 Points = Mapping[tuple[str, int], float]  # metric and start of the period (seconds of the epoch): value
 
 
@@ -56,11 +67,15 @@ class CloudWatchOptions(Strict):
         needed = {"sagemaker": "endpoint_name", "bedrock": "model_id"}.get(str(given.get("service")))
         if needed and not given.get(needed):
             yield needed, f"is missing; service: {given['service']} needs it"
+        if given.get("asynchronous") and given.get("service") != "sagemaker":
+            yield "asynchronous", "belongs to service: sagemaker"
 
     service: Literal["sagemaker", "bedrock"]
     endpoint: str | None = Field(None, description="the endpoint that it tells of")
     endpoint_name: str | None = Field(None, description="sagemaker")
     variant: str = Field("AllTraffic", description="sagemaker")
+    asynchronous: bool = Field(False, description="sagemaker: the metrics of an asynchronous endpoint, such as its "
+                                                  "backlog and the time in it")
     model_id: str | None = Field(None, description="bedrock")
     region: str | None = None
     period_s: Annotated[Seconds, AfterValidator(_period)] = Field(60.0, alias="period",
@@ -168,7 +183,7 @@ class CloudWatch:
         if not came:
             return FmloadError(f"CloudWatch has no datapoint of {self._subject()}",
                                "check the name, the variant and the region; or raise its patience")
-        told = [f"none of {metric}" for metric in EXPECTED[self._options.service] if metric not in came]
+        told = [f"none of {metric}" for metric in EXPECTED[self._kind] if metric not in came]
         told += [f"{metric} of {len(gaps)} of {len(periods)} periods ({_clock(gaps)} UTC)"
                  for metric in sorted(STEADY & set(came)) if (gaps := [at for at in periods if at not in came[metric]])]
         if not told:
@@ -183,8 +198,12 @@ class CloudWatch:
         return (f"endpoint '{options.endpoint_name}', variant '{options.variant}'" if options.service == "sagemaker"
                 else f"model '{options.model_id}'")
 
+    @property
+    def _kind(self) -> str:
+        return "asynchronous" if self._options.asynchronous else self._options.service
+
     def _wanted(self) -> dict[str, dict[str, str]]:
-        return SAGEMAKER if self._options.service == "sagemaker" else BEDROCK
+        return {"sagemaker": SAGEMAKER, "asynchronous": ASYNCHRONOUS, "bedrock": BEDROCK}[self._kind]
 
     def _statistic(self, metric: str) -> str:
         return next(metrics[metric] for metrics in self._wanted().values() if metric in metrics)
@@ -197,7 +216,8 @@ class CloudWatch:
 
     def _query(self, query_id: str, namespace: str, metric: str, statistic: str) -> dict[str, Any]:
         if self._options.service == "sagemaker":
-            dimensions = {"EndpointName": self._options.endpoint_name or "", "VariantName": self._options.variant}
+            dimensions = {"EndpointName": self._options.endpoint_name or "",
+                          **({} if metric in _OF_ENDPOINT else {"VariantName": self._options.variant})}
         else:
             dimensions = {"ModelId": self._options.model_id or ""}
         return {"Id": query_id, "MetricStat": {

@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 
 from fmload.model.outcome import Failure
 from fmload.wire.exchange import Address, CarriesToken, Exchange, HttpRequest, Wire
+from fmload.wire.url import Way, split_url
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
     wire: Wire
-    address: Address
+    where: Address | Way
     carries_token: CarriesToken
     headers: Mapping[str, str]
 
@@ -43,22 +44,24 @@ def attach(client: Any) -> None:
     client.meta.events.register("before-send", _carry, unique_id="fmload-wire")
 
 
-def exchange(operation: Callable[..., Any], arguments: Mapping[str, Any], wire: Wire, address: Address,
+def exchange(operation: Callable[..., Any], arguments: Mapping[str, Any], wire: Wire, where: Address | Way,
              carries_token: CarriesToken, headers: Mapping[str, str]) -> Exchange:
-    """The exchange of one operation of an attached client. `headers` are added after signing.
+    """The exchange of one operation of an attached client. `headers` are added after signing. `where`: the address, or
+    the way to the one that botocore chooses.
 
     When botocore fails before anything is sent (credentials that cannot be had or refreshed), the exchange holds
     nothing but a `connect` failure with botocore's message.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
-    token = _call.set(_Call(wire, address, carries_token, headers))
+    token = _call.set(_Call(wire, where, carries_token, headers))
     try:
         operation(**arguments)
     except _Carried as carried:
         return carried.exchange
     except (BotoCoreError, ClientError) as error:
-        return Exchange(str(address), failure=Failure("connect", f"no request was sent: {error}"))
+        return Exchange(str(where) if isinstance(where, Address) else "",
+                        failure=Failure("connect", f"no request was sent: {error}"))
     finally:
         _call.reset(token)
     raise RuntimeError("botocore sent the request itself: the client is not attached to the wire")
@@ -66,7 +69,8 @@ def exchange(operation: Callable[..., Any], arguments: Mapping[str, Any], wire: 
 
 def _carry(request: Any, **_event: Any) -> None:
     call = _call.get()
-    raise _Carried(call.wire.exchange(call.address, _http_request(request, call.headers), call.carries_token))
+    address = call.where if isinstance(call.where, Address) else split_url(request.url, call.where)[0]
+    raise _Carried(call.wire.exchange(address, _http_request(request, call.headers), call.carries_token))
 
 
 def _http_request(request: Any, added: Mapping[str, str]) -> HttpRequest:
@@ -78,4 +82,12 @@ def _http_request(request: Any, added: Mapping[str, str]) -> HttpRequest:
         method=request.method,
         target=f"{url.path or '/'}?{url.query}" if url.query else url.path or "/",
         headers={"Host": url.netloc, **signed, **added},  # the signature covers this Host, wherever it is sent
-        body=body.encode() if isinstance(body, str) else bytes(body))
+        body=_bytes_of(body))
+
+
+def _bytes_of(body: Any) -> bytes:
+    """botocore makes a file of what goes into S3."""
+    read: Callable[[], bytes] | None = getattr(body, "read", None)
+    if read is not None:
+        return read()
+    return body.encode() if isinstance(body, str) else bytes(body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 from urllib.parse import quote
 
 from fmload.model.outcome import Failure
@@ -103,7 +103,7 @@ class Exchange:
 
     `body` is free of transfer coding and content coding; `marks` map its offsets to instants, ascending.
     `complete` is False when the response ended before its framing said so. `failure` is None when HTTP
-    itself went well (whatever the status).
+    itself went well (whatever the status). `notes`: what an endpoint that needs several exchanges saw on the way.
     """
 
     address: str
@@ -119,6 +119,7 @@ class Exchange:
     complete: bool = False
     reused: bool = False
     failure: Failure | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     def mark_at(self, end: int) -> ReadMark:
         """The read that completed the first `end` bytes of the body. Raises IndexError beyond the last mark."""
@@ -139,9 +140,15 @@ class Wire(Protocol):
     """Sends one request and keeps what comes back; `fmload.wire.http1` is the real one.
 
     Errors are data: they come back as `Exchange.failure`. A greenlet that is killed inside `exchange` finds
-    what it had in `partial()`, once, so that its record can be kept.
+    what it had in `partial()`, once, so that its record can be kept. `pause` is the wait between two exchanges of one
+    request, for as many seconds.
     """
+
+    @property
+    def timeouts(self) -> Timeouts: ...
 
     def exchange(self, address: Address, request: HttpRequest, carries_token: CarriesToken) -> Exchange: ...
 
     def partial(self) -> Exchange | None: ...
+
+    def pause(self, seconds: float) -> None: ...

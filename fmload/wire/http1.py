@@ -82,7 +82,7 @@ class Http1Wire:
                  max_body_bytes: int = MAX_BODY_BYTES, reader: ReaderChoice = "auto") -> None:
         self.reader = reader_of(reader)
         self._connection = connection_of(self.reader)
-        self._timeouts = timeouts or Timeouts()
+        self.timeouts = timeouts or Timeouts()
         self._kernel_stamps = kernel_stamps
         self._max_body_bytes = max_body_bytes
         self._idle: defaultdict[Address, list[AnyConnection]] = defaultdict(list)
@@ -99,7 +99,7 @@ class Http1Wire:
         """
         payload = encode_request(address, request)
         def new_flight() -> Flight:
-            return Flight(Exchange(str(address)), request.method, carries_token, self._timeouts, self._max_body_bytes,
+            return Flight(Exchange(str(address)), request.method, carries_token, self.timeouts, self._max_body_bytes,
                           gives_up)
 
         flight = self._fly(address, payload, new_flight(), self._send)
@@ -131,6 +131,10 @@ class Http1Wire:
         """What the calling greenlet had received when it was killed inside `exchange`; once, else None."""
         return self._partials.pop(getcurrent(), None)
 
+    def pause(self, seconds: float) -> None:
+        """Let the calling greenlet wait."""
+        gevent.sleep(seconds)
+
     def under_way(self) -> list[tuple[object, Flight]]:
         """The responses that have not ended, each with the greenlet that waits for it."""
         return [(waiting, flight) for flight, waiting in self._flights.items() if not flight.ended]
@@ -161,13 +165,13 @@ class Http1Wire:
 
     def _open_idle(self, address: Address) -> None:
         try:
-            with gevent.Timeout(self._timeouts.connect_s):
+            with gevent.Timeout(self.timeouts.connect_s):
                 self._keep(address, self._opened(address))
         except (OSError, gevent.Timeout) as error:
             logger.debug("cannot open a connection to %s ahead: %s", address, error)
 
     def _opened(self, address: Address) -> AnyConnection:
-        sock, tls = connected(address, self._timeouts.connect_s)
+        sock, tls = connected(address, self.timeouts.connect_s)
         try:
             return self._connection(sock, tls, self._kernel_stamps)
         except BaseException:
@@ -225,7 +229,7 @@ class Http1Wire:
         return connection
 
     def _connect(self, address: Address, flight: Flight) -> AnyConnection | None:
-        limit_s = self._timeouts.connect_s
+        limit_s = self.timeouts.connect_s
         timeout = gevent.Timeout.start_new(limit_s)
         try:
             return self._opened(address)

@@ -11,7 +11,7 @@ import gevent
 
 from fmload.config.schema import CancelSpec
 from fmload.endpoints.base import Endpoint
-from fmload.wire.exchange import Address, CarriesToken, Exchange, GivesUp, HttpRequest, Wire
+from fmload.wire.exchange import Address, CarriesToken, Exchange, GivesUp, HttpRequest, Timeouts, Wire
 from fmload.wire.http1 import Http1Wire
 
 _LOOK_AGAIN = 0.05  # of the bytes so far, while it is not known how many a token takes
@@ -76,5 +76,12 @@ class _Watched:
     def exchange(self, address: Address, request: HttpRequest, carries_token: CarriesToken) -> Exchange:
         return self.wire.exchange(address, request, carries_token, self.gives_up)
 
+    @property
+    def timeouts(self) -> Timeouts:
+        return self.wire.timeouts
+
     def partial(self) -> Exchange | None:
         return self.wire.partial()
+
+    def pause(self, seconds: float) -> None:
+        self.wire.pause(seconds)

@@ -113,6 +113,8 @@ def _read_into(record: Record, endpoint: Endpoint, exchange: Exchange, wanted: W
             sound.note(record, reading, exchange)
         else:
             _note_chunks(record, reading.chunks, exchange.marks)
+        if reading.deferred:
+            record.first_token_ns = record.first_answer_ns = None
         _note_reading(record, reading)
         _set_aside(record, len(exchange.body))
     except Exception as unkept:

@@ -98,6 +98,20 @@ def test_an_unstreamed_request_is_invoke_endpoint() -> None:
     assert "stream" not in json.loads(request.body)
 
 
+def test_a_model_of_a_multi_model_endpoint_is_named_in_requests_that_are_answered_whole() -> None:
+    headers = {name.lower(): value for name, value in sent(
+        make(stream=False, target_model="llama.tar.gz", target_container_hostname="c1"), PROMPT).headers.items()}
+    assert headers["x-amzn-sagemaker-target-model"] == "llama.tar.gz"
+    assert headers["x-amzn-sagemaker-target-container-hostname"] == "c1"
+
+
+def test_a_stream_of_a_multi_model_endpoint_is_refused_with_the_remedy() -> None:
+    with pytest.raises(FmloadError, match=r"has no TargetModel\nhint: .*stream: false"):
+        make(target_model="llama.tar.gz")
+    with pytest.raises(ValidationError, match="no inference components"):
+        make(stream=False, target_model="llama.tar.gz", inference_component="c")
+
+
 def test_an_emulated_endpoint_is_signed_for_with_placeholders_whatever_the_credentials() -> None:
     endpoint = make(emulated="llama3-8b", url="http://127.0.0.1:5700")
     assert endpoint.addresses() == [Address("127.0.0.1", 5700)]

@@ -32,6 +32,19 @@ def proxy(facts: Facts) -> Check | None:
                   "share": share})
 
 
+def looks(facts: Facts) -> Check | None:
+    """An endpoint that puts its answers somewhere: how often they were looked for, beside the latency that they had."""
+    every_s, latency_s = facts.summary.endpoint.looks_every_s, facts.value("e2e_p50")
+    if every_s is None or latency_s is None:
+        return None
+    share = every_s / latency_s
+    text = (f"Answers were looked for every {format_duration(every_s)}: each E2E latency is too long by up to that and "
+            f"a look, half of it on average; {share:.1%} of the median, at most")
+    return Check(3, "answers are looked for often enough", PASS if share <= CLOSE else WARN,
+                 f"{text}{'' if share <= CLOSE else '; a shorter `poll` tells it more exactly'}.",
+                 {"every_s": every_s, "share": share})
+
+
 def _shown(seconds: float | None) -> str:
     return "n/a" if seconds is None else format_duration(seconds)
 

@@ -89,13 +89,17 @@ _OF_OTHERS = ("inputs_mean", "inputs_per_s", "price_per_1m_inputs", "images_mean
               "media_bytes_mean", "media_bytes_per_s", *_OF_SOUND)
 
 
-def figures_of(results: Sequence[StageResult]) -> list[Figure]:
-    """Those of inputs, images, media and sound only where there are some; where no stage generates text, none that all
-    stages lack."""
-    bare = without_text(results)
-    return [figure for figure in FIGURES if not (bare or figure.metric in _OF_OTHERS) or any(
-        result.value(figure.metric) is not None for result in results)]
+# Shown only where some answer came bit by bit, or no request succeeded at all.
+_OF_STREAMS = ("ttft_p50", "ttft_p95", "tpot_p50", "itl_p99", "icl_p99")
 
+
+def figures_of(results: Sequence[StageResult]) -> list[Figure]:
+    """Those of inputs, images, media, sound and streams only where there are some; where no stage generates text, none
+    that all stages lack."""
+    bare, whole = without_text(results), any(result.value("e2e_p50") is not None for result in results)
+    blank = (*_OF_OTHERS, *(_OF_STREAMS if whole else ()))
+    return [figure for figure in FIGURES if not (bare or figure.metric in blank) or any(
+        result.value(figure.metric) is not None for result in results)]
 
 
 def render(analysis: Analysis) -> Section:

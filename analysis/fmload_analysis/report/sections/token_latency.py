@@ -34,12 +34,12 @@ def render(analysis: Analysis) -> Section | None:
     found, bare = lines(analysis), without_text(measured)
     gap = "itl" if any(result.summary.distributions["itl"].n for result in measured) else "icl"
     blocks: list[Block] = [_curves(METRICS[name], found) for name in (
-        (*(each for each in OF_SOUND if _has_any(each, measured)), "e2e") if bare else ("ttft", gap, "e2e"))]
+        (*(each for each in OF_SOUND if _has_any(each, measured)), "e2e") if bare else ("ttft", gap, "e2e"))
+        if _has_any(name, measured)]
     blocks.append(Paragraph(_FLOORS))
     blocks += _without_itl(measured)
     for name in (*(OPEN_LOOP if open_loop else ()), *SHOWN, *_differing(measured)):
-        blank = (bare or name in OF_SOUND) and not _has_any(name, measured)
-        blocks += [] if blank else _metric(METRICS[name], measured)
+        blocks += _metric(METRICS[name], measured) if _has_any(name, measured) else []
     return Section("token-latency", "Latencies" if bare else "Token latencies", blocks, ONE_USER,
                    _gist_of_others(found) if bare else _gist(found))
 
