@@ -155,6 +155,8 @@ def stalls(record: Record) -> int | None:
 
 def stalled_ns(record: Record) -> int | None:
     return record.stalled_ns
+
+
 def images(record: Record) -> int | None:
     return record.images
 
