@@ -93,7 +93,7 @@ def _closed(result: StageResult) -> Chart:
     held = [Point(float(second) + 0.5, float(value)) for second, value in
             zip(timeline.second, timeline.in_flight, strict=True) if second + 1 <= WINDOW_S]
     series = [Series("asked", [*asked, Point(WINDOW_S, float(USERS))], 0, bare=True),
-              Series("in flight", held, 1, dashed=True, bare=True)]
+              Series("in flight", held, 1, dash=1, bare=True)]
     return Chart("closed-loop", "A closed loop: users asked for, and requests in flight", "xy",
                  Axis("Time since the window opened", "s"), Axis("Requests"), series)
 

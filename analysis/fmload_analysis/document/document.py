@@ -130,7 +130,8 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One name in the legend. `color` and `shape` count through the palette and the marker shapes.
+    """One name in the legend. `color`, `shape` and `dash` count through the palette, the marker shapes and the line
+    styles (solid, dashed, dotted, dash-dotted).
 
     `joined` points are in order of x and connected by a line, on which they are marked unless it is `bare`. What lies
     between their `low` and `high` is a band, or a bar at each point with `bars`: one of which an end is None goes on to
@@ -141,7 +142,7 @@ class Series:
     points: Sequence[Point]
     color: int = 0
     shape: int = 0
-    dashed: bool = False
+    dash: int = 0
     panel: str = ""
     joined: bool = True
     bare: bool = False

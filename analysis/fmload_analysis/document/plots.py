@@ -21,6 +21,7 @@ from fmload_analysis.document.formats import significant
 # Okabe & Ito, "Color Universal Design" (2008); the yellow darkened to stand on white, black made grey.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B", "#B8A900")
 SHAPES = ("o", "s", "^", "D", "v", "P")
+DASHES = ("-", "--", ":", "-.")
 LIMIT = "#B3261E"
 DPI = 150
 SMALL_MARGIN = 0.06
@@ -111,11 +112,14 @@ def _range(values: list[float], axis: Axis, rules: list[float], margin: float,
     low, high = (min([low, *(rule for rule in rules if rule >= low / 1.6)]),
                  max([high, *(rule for rule in rules if rule <= high * 1.6)]))
     if axis.log:
-        return low / (1 + 3 * margin), high * (1 + 3 * margin)
-    pad = (high - low) * margin or abs(high) * 0.1 or 1.0
-    if margin > SMALL_MARGIN and 0 <= low < high * 0.7:
+        room = max(1 + 3 * margin, (high / low) ** margin)
+        return low / room, high * room
+    near_zero = 0 <= low < high * 0.7
+    at_zero = near_zero or (from_zero and low >= 0)
+    pad = (high - (0.0 if at_zero else low)) * margin or abs(high) * 0.1 or 1.0  # of what is shown
+    if margin > SMALL_MARGIN and near_zero:
         return -0.07 * high, high + pad  # no bubble lies over an axis
-    return (0.0 if low >= 0 and (from_zero or low < high * 0.7) else low - pad), high + pad
+    return 0.0 if at_zero else low - pad, high + pad
 
 
 def _axes(axes: Axes, chart: Chart) -> None:
@@ -158,6 +162,10 @@ def _shape(series: Series) -> str:
     return SHAPES[series.shape % len(SHAPES)]
 
 
+def _dash(series: Series) -> str:
+    return DASHES[series.dash % len(DASHES)]
+
+
 def _xy(axes: Axes, shown: list[Series]) -> None:
     for series in shown:
         x, y = [point.x for point in series.points], [point.y for point in series.points]
@@ -174,7 +182,7 @@ def _xy(axes: Axes, shown: list[Series]) -> None:
 def _joined(axes: Axes, series: Series, x: list[float], y: list[float]) -> None:
     marker = None if series.bare else _shape(series)
     axes.plot(x, y, color=_color(series), marker=marker, markersize=7, linewidth=2.2, markeredgecolor="white",
-              linestyle="--" if series.dashed else "-")
+              linestyle=_dash(series))
     if not series.bars:  # a band has a gap where a point has no interval
         whole = [(point.low, point.high) if point.low is not None and point.high is not None else (math.nan, math.nan)
                  for point in series.points]
@@ -297,7 +305,7 @@ def _legend(figure: Figure, chart: Chart, width: float) -> None:
 def _handle(chart: Chart, series: Series) -> Line2D:
     line = series.joined and chart.kind == "xy"
     return Line2D([], [], color=_color(series), marker=_handle_marker(chart, series), markersize=8,
-                  linewidth=2.2 if line else 0, linestyle="--" if series.dashed else "-", label=series.name,
+                  linewidth=2.2 if line else 0, linestyle=_dash(series), label=series.name,
                   markeredgecolor="white")
 
 

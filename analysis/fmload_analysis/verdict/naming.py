@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from fmload_analysis.document.document import Axis, Cell, Column
+from fmload_analysis.document.document import Axis, Cell, Column, Point, Series
 from fmload_analysis.document.formats import name
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.table import StageResult
 
+Name = TypeVar("Name")
 _LOAD_AXES = {"concurrency": ("Concurrency", "users"), "rate": ("Arrival rate", "requests/s"),
               "trace": ("Speed of the trace", "×")}
 _SESSION_AXES = {"concurrency": ("Sessions at a time", ""), "rate": ("Arrival rate", "sessions/s")}
@@ -19,7 +21,8 @@ STAGE_COLUMNS = (Column("Stage"), Column("Endpoint", numeric=False), Column("Pro
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The stages of one endpoint, prompt set and set of parameters, by rising load of one kind."""
+    """The stages of one endpoint, prompt set and set of parameters, by rising load of one kind. `color` counts the
+    endpoints, `shape` what is sent to them."""
 
     name: str
     endpoint: str
@@ -31,19 +34,26 @@ class Line:
 
 
 def lines(analysis: Analysis) -> list[Line]:
-    """All stages as lines, in the order of the run file. A colour is an endpoint's, a shape a prompt set's."""
+    """All stages as lines, in the order of the run file."""
     groups: dict[tuple[str, str, str, str], list[StageResult]] = {}
     for result in analysis.results:
         stage = result.summary.stage
         key = (stage.endpoint, stage.prompt_set, stage.load.kind, _parameters(result))
         groups.setdefault(key, []).append(result)
     several = len({key[3] for key in groups}) > 1
-    endpoints, prompt_sets = _order(key[0] for key in groups), _order(key[1] for key in groups)
+    sets = {key[1] for key in groups}
+    endpoints, sent = _order(key[0] for key in groups), _order((key[1], key[3]) for key in groups)
     return [
-        Line(" · ".join(part for part in (key[0], key[1] if len(prompt_sets) > 1 else "", key[3] if several else "")
-                        if part),
-             key[0], key[1], key[2], endpoints[key[0]], prompt_sets[key[1]], tuple(sorted(results, key=load_value)))
+        Line(" · ".join(part for part in (key[0], key[1] if len(sets) > 1 else "", key[3] if several else "") if part),
+             key[0], key[1], key[2], endpoints[key[0]], sent[key[1], key[3]], tuple(sorted(results, key=load_value)))
         for key, results in groups.items()]
+
+
+def as_series(line: Line, found: Sequence[Line], points: Sequence[Point], **further: Any) -> Series:
+    """A line among those of a chart, told from each of the others: its colour is its endpoint's, its marker and dashes
+    are those of what is sent; where all are of one endpoint, so is the colour. `further`: as of `Series`."""
+    color = line.color if len({one.endpoint for one in found}) > 1 else line.shape
+    return Series(line.name, points, color, line.shape, line.shape, **further)
 
 
 def load_value(result: StageResult) -> float:
@@ -51,8 +61,8 @@ def load_value(result: StageResult) -> float:
     return float(result.summary.stage.load.value)
 
 
-def _order(names: object) -> dict[str, int]:
-    return {each: place for place, each in enumerate(dict.fromkeys(names))}  # type: ignore[call-overload]
+def _order(names: Iterable[Name]) -> dict[Name, int]:
+    return {each: place for place, each in enumerate(dict.fromkeys(names))}
 
 
 def _parameters(result: StageResult) -> str:

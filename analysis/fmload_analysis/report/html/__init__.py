@@ -116,7 +116,7 @@ def _chart(chart: Chart) -> dict[str, Any]:
         "x": _axis(chart.x), "y": _axis(chart.y),
         "rules": [{"axis": rule.axis, "value": rule.value, "label": rule.label} for rule in chart.rules],
         "series": [
-            {"name": series.name, "color": series.color, "shape": series.shape, "dashed": series.dashed,
+            {"name": series.name, "color": series.color, "shape": series.shape, "dash": series.dash,
              "panel": series.panel, "joined": series.joined, "bare": series.bare, "bars": series.bars,
              "points": [[*map(_short, (point.x, point.y, point.low, point.high, point.size)), point.tip, point.mark]
                         for point in series.points]}

@@ -86,7 +86,7 @@ def asked_and_sent(result: StageResult) -> list[Series]:
     stage = result.summary.stage
     panel = f"{stage.stage}: {stage.endpoint} · {stage.prompt_set} · {arrivals_label(result)}"
     return [Series("asked", _points(edges, due / width), 0, panel=panel, bare=True),
-            Series("sent", _points(edges, sent / width), 1, dashed=True, panel=panel, bare=True)]
+            Series("sent", _points(edges, sent / width), 1, dash=1, panel=panel, bare=True)]
 
 
 def arrivals_label(result: StageResult) -> str:

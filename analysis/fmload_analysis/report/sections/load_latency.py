@@ -8,10 +8,10 @@ from fmload.metrics.definitions import METRICS, Metric
 from fmload.search.knee import Point as Point_
 from fmload.search.knee import knee_of
 from fmload_analysis.document import formats
-from fmload_analysis.document.document import Axis, Block, Chart, Paragraph, Point, Rule, Section, Series
+from fmload_analysis.document.document import Axis, Block, Chart, Paragraph, Point, Rule, Section
 from fmload_analysis.document.questions import QUEUE
 from fmload_analysis.verdict.analysis import Analysis
-from fmload_analysis.verdict.naming import Line, kinds, lines, load_axis, load_value, stage_name
+from fmload_analysis.verdict.naming import Line, as_series, kinds, lines, load_axis, load_value, stage_name
 from fmload_analysis.verdict.table import StageResult
 
 FEWEST = 3  # levels of a load that show a knee
@@ -48,8 +48,8 @@ def against_load(metric: Metric, kind: str, found: list[Line], analysis: Analysi
     """The metric's median of each level, with a band up to p95."""
     scale = metric.display_scale
     axis = load_axis(kind, found)
-    series = [Series(line.name, [point for result in line.results if (point := _point(result, metric, scale))],
-                     line.color, line.shape) for line in found if line.kind == kind]
+    series = [as_series(line, found, [point for result in line.results if (point := _point(result, metric, scale))])
+              for line in found if line.kind == kind]
     return Chart(
         f"{metric.name}_by_{kind}", f"{metric.title} against {axis.label.lower()}", "xy", axis,
         Axis(f"{metric.title} p50", metric.display_unit), [each for each in series if each.points],

@@ -30,7 +30,7 @@ def _choices(found: list[Line], panel: str) -> list[Series]:
     """The stages of one prompt set, and before them the front."""
     placed = [(line, result, spot) for line in found for result in line.results if (spot := _spot(result))]
     ahead = front([spot for _, result, spot in placed if is_sound(result)])
-    fronts = [Series("Pareto front", [Point(x, y) for x, y in ahead], 6, dashed=True, panel=panel, bare=True)]
+    fronts = [Series("Pareto front", [Point(x, y) for x, y in ahead], 6, dash=1, panel=panel, bare=True)]
     stages = [Series(line.endpoint, [Point(*spot, tip=_tip(result)) for each, result, spot in placed if each is line],
                      line.color, joined=False, panel=panel) for line in found]
     return [each for each in (fronts if len(ahead) > 1 else []) + stages if each.points]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from fmload.metrics.definitions import METRICS
-from fmload_analysis.document.document import Axis, Block, Chart, Paragraph, Point, Section, Series
+from fmload_analysis.document.document import Axis, Block, Chart, Paragraph, Point, Section
 from fmload_analysis.document.questions import ONE_USER
 from fmload_analysis.report.sections.load_latency import limits
 from fmload_analysis.verdict.analysis import Analysis
-from fmload_analysis.verdict.naming import Line, lines, load_value
+from fmload_analysis.verdict.naming import Line, as_series, lines, load_value
 from fmload_analysis.verdict.table import StageResult
 
 POINTS_IN_ALL = 3_000  # of a chart; more would tell nothing more and open slowly
@@ -38,8 +38,8 @@ def _chart(name: str, found: list[Line], levels: list[str], analysis: Analysis) 
     shown = [(line, result) for level in levels for line in found for result in line.results
              if result.summary.stage.load_label == level]
     each = max(20, POINTS_IN_ALL // max(1, len(shown)))
-    series = [Series(line.name, _points(result, name, each, scale), line.color, line.shape, joined=False,
-                     panel=result.summary.stage.load_label) for line, result in shown]
+    series = [as_series(line, found, _points(result, name, each, scale), joined=False,
+                        panel=result.summary.stage.load_label) for line, result in shown]
     return Chart(f"{name}_by_prompt_size", f"{metric.title} against prompt size, by load", "xy",
                  Axis("Prompt", "tokens"), Axis(metric.title, metric.display_unit),
                  [one for one in series if one.points], limits(analysis, metric, scale))

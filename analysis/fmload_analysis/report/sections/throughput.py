@@ -7,7 +7,7 @@ from fmload_analysis.document.formats import limit, usd
 from fmload_analysis.document.questions import QUEUE
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.capacity import is_sound
-from fmload_analysis.verdict.naming import lines, stage_name
+from fmload_analysis.verdict.naming import as_series, lines, stage_name
 from fmload_analysis.verdict.table import StageResult, only_product
 
 _PER_10K = {"price_per_transaction": 1e4, "price_per_1k_transactions": 10.0, "price_per_10k_transactions": 1.0}
@@ -33,10 +33,10 @@ def _throughput(analysis: Analysis) -> Chart:
     found, made = lines(analysis), only_product(analysis.results)
     name = made.rate if made else "output_tokens_per_s"
     axis = Axis(made.title, made.per) if made else Axis("Output", "tokens/s")
-    series = [Series(line.name, [
+    series = [as_series(line, found, [
         Point(rate, latency, tip=stage_name(result)) for result in line.results
         if (rate := result.value(name)) is not None
-        and (latency := result.value("e2e_p50")) is not None], line.color, line.shape) for line in found]
+        and (latency := result.value("e2e_p50")) is not None]) for line in found]
     return Chart("throughput_latency", "Throughput against latency", "xy", axis,
                  Axis("E2E latency p50", "s"), [each for each in series if each.points],
                  note="Each line runs from the lowest to the highest load; where it turns upwards, "

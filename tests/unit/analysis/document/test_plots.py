@@ -51,6 +51,15 @@ def test_a_limit_that_is_near_is_drawn_and_a_far_one_does_not_squeeze_the_data()
     assert len(far.texts) == 0
 
 
+@pytest.mark.parametrize(("values", "log"), [((99.0, 100.0), False), ((1.0, 100.0), False), ((5.0, 5.0), False),
+                                             ((1.0, 10_000.0), True), ((99.0, 100.0), True)])
+def test_the_highest_point_stays_clear_of_the_upper_edge(values: tuple[float, float], log: bool) -> None:
+    series = Series("s", [Point(x, y) for x, y in enumerate(values, 1)])
+    axes = plots.draw(Chart("c", "t", "xy", Axis("x"), Axis("y", log=log), [series])).axes[0]
+    height = axes.transAxes.inverted().transform(axes.transData.transform((2, values[1])))[1]
+    assert 0.5 < height < 0.96
+
+
 def test_a_limit_below_all_values_is_left_out() -> None:
     points = [Point(1, 90), Point(2, 100)]
     spec = Chart("c", "t", "xy", Axis("x"), Axis("y"), [Series("s", points, bars=True)], [Rule("y", 1, "low")])

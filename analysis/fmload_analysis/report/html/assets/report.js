@@ -6,6 +6,8 @@ const MARK_SYMBOLS = {good: "✓", warn: "▲", bad: "✗"};
 const tooltip = document.getElementById("tooltip");
 const escaped = text => String(text).replace(/[&<>"]/g, c => ({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})[c]);
 const color = series => `var(--c${series.color % COLORS})`;
+const DASHES = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
+const dashes = (series, scale = 1) => { const parts = DASHES[series.dash % DASHES.length]; return parts.length ? ` stroke-dasharray="${parts.map(part => part * scale).join(" ")}"` : ""; };
 
 // ---------------------------------------------------------------- numbers and scales
 
@@ -66,10 +68,12 @@ function domain(values, axis, log, rules, margin, fromZero) {
   if (!usable.length) return log ? [0.1, 1] : [0, 1];
   let low = usable.reduce((a, b) => Math.min(a, b)), high = usable.reduce((a, b) => Math.max(a, b));
   for (const rule of rules) if (rule <= high * 1.6 && rule > 0) { high = Math.max(high, rule); if (rule > low / 1.6) low = Math.min(low, rule); }
-  if (log) return [low / (1 + 3 * margin), high * (1 + 3 * margin)];
-  const pad = (high - low) * margin || Math.abs(high) * 0.1 || 1;
-  if (margin > 0.1 && low >= 0 && low < high * 0.7) return [-high * 0.07, high + pad];  // no bubble lies over an axis
-  return [low >= 0 && (fromZero || low < high * 0.7) ? 0 : low - pad, high + pad];
+  const room = Math.max(1 + 3 * margin, (high / low) ** margin);
+  if (log) return [low / room, high * room];
+  const nearZero = low >= 0 && low < high * 0.7, atZero = nearZero || (fromZero && low >= 0);
+  const pad = (high - (atZero ? 0 : low)) * margin || Math.abs(high) * 0.1 || 1;  // of what is shown
+  if (margin > 0.1 && nearZero) return [-high * 0.07, high + pad];  // no bubble lies over an axis
+  return [atZero ? 0 : low - pad, high + pad];
 }
 
 // ---------------------------------------------------------------- marks
@@ -117,7 +121,7 @@ const DRAW = {
     else if (series.joined) for (const band of runs(points, point => point[2] !== null && point[3] !== null)) if (band.length > 1)
       frame.under.push(`<path d="M${edge(band, 3).concat(edge(band, 2).reverse()).join("L")}Z" fill="${color(series)}" opacity=".13"/>`);
     if (series.joined && at.length > 1)
-      svg += `<path d="M${at.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}" fill="none" stroke="${color(series)}" stroke-width="2" stroke-linejoin="round"${series.dashed ? ' stroke-dasharray="6 4"' : ""}/>`;
+      svg += `<path d="M${at.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}" fill="none" stroke="${color(series)}" stroke-width="2" stroke-linejoin="round"${dashes(series)}/>`;
     at.forEach(([x, y], i) => {
       if (!series.bare) svg += marker(series, x, y, points[i][4], frame.crowded);
       if (points[i][6] === "good") svg += `<path class="ring" transform="translate(${x.toFixed(1)} ${y.toFixed(1)})" d="${OUTLINES[0](7 + (points[i][4] === null ? 0 : 14 * Math.sqrt(points[i][4])))}"/>`;
@@ -199,7 +203,7 @@ class Plot {
       made.type = "button";
       made.title = "Click: show or hide. Shift and click: only this one";
       made.setAttribute("aria-pressed", "true");
-      made.innerHTML = `<svg viewBox="0 0 22 12" aria-hidden="true">${series.joined && this.spec.kind === "xy" ? `<path d="M0 6H22" stroke="${color(series)}" stroke-width="2"${series.dashed ? ' stroke-dasharray="5 3"' : ""}/>` : ""}<path ${series.bare ? 'visibility="hidden" ' : ""}transform="translate(11 6)" d="${(this.spec.kind === "bar" ? OUTLINES[1] : OUTLINES[series.shape % OUTLINES.length])(4)}" fill="${color(series)}"/></svg>${escaped(name)}`;
+      made.innerHTML = `<svg viewBox="0 0 22 12" aria-hidden="true">${series.joined && this.spec.kind === "xy" ? `<path d="M0 6H22" stroke="${color(series)}" stroke-width="2"${dashes(series, 0.8)}/>` : ""}<path ${series.bare ? 'visibility="hidden" ' : ""}transform="translate(11 6)" d="${(this.spec.kind === "bar" ? OUTLINES[1] : OUTLINES[series.shape % OUTLINES.length])(4)}" fill="${color(series)}"/></svg>${escaped(name)}`;
       made.addEventListener("click", event => {
         if (event.shiftKey) this.hidden = new Set(this.hidden.size === names.length - 1 && !this.hidden.has(name) ? [] : names.filter(other => other !== name));
         else if (!this.hidden.delete(name)) this.hidden.add(name);
@@ -280,7 +284,7 @@ class Plot {
     at.forEach((each, i) => { if (i) each.y = Math.max(each.y, at[i - 1].y + 14); });
     let floor = bottom;
     for (const each of at.toReversed()) { each.y = Math.min(each.y, floor); floor = each.y - 14; }
-    return at.map(({series, y}) => `<path d="M${right + 3} ${y.toFixed(1)}h9" stroke="${color(series)}" stroke-width="3"${series.dashed ? ' stroke-dasharray="4 2"' : ""}/><text class="end" x="${right + 16}" y="${(y + 4).toFixed(1)}">${escaped(fitted(series.name, width - right - 16))}</text>`).join("");
+    return at.map(({series, y}) => `<path d="M${right + 3} ${y.toFixed(1)}h9" stroke="${color(series)}" stroke-width="3"${dashes(series, 0.6)}/><text class="end" x="${right + 16}" y="${(y + 4).toFixed(1)}">${escaped(fitted(series.name, width - right - 16))}</text>`).join("");
   }
 
   xTick(x, tick, bottom, crowded, width) {
