@@ -29,6 +29,22 @@ def is_sound(result: StageResult) -> bool:
     return result.audit != "FAIL" and not result.client_bound
 
 
+def best_by(metric: str, results: Iterable[StageResult]) -> dict[str, StageResult | None]:
+    """By endpoint, the sound stage with the most of a metric that met its objectives, or had none; None where no stage
+    did."""
+    groups: dict[str, list[StageResult]] = {}
+    for result in results:
+        groups.setdefault(result.endpoint, []).append(result)
+    return {endpoint: max((result for result in group if is_sound(result) and result.objectives in (None, "met")
+                           and result.value(metric)), key=lambda result: result.value(metric) or 0.0, default=None)
+            for endpoint, group in groups.items()}
+
+
+def within_objectives(best: StageResult) -> str:
+    """Words for a stage that `best_by` found: empty where it had no objectives."""
+    return " within the objectives" if best.objectives == "met" else ""
+
+
 def capacities(results: Iterable[StageResult]) -> dict[tuple[str, str], Capacity]:
     """By endpoint and prompt set, the sound stage with the highest throughput that meets the objectives."""
     groups: dict[tuple[str, str], list[StageResult]] = {}

@@ -6,19 +6,20 @@ from collections.abc import Sequence
 
 from fmload.metrics.definitions import METRICS
 from fmload_analysis.document import formats
-from fmload_analysis.document.document import Axis, Cell, Chart, Column, Paragraph, Point, Section, Series, Table
+from fmload_analysis.document.document import Axis, Cell, Chart, Column, Paragraph, Point, Section, Series
 from fmload_analysis.document.formats import cell, name
 from fmload_analysis.document.questions import BATCH
 from fmload_analysis.report.sections.load_latency import limits
-from fmload_analysis.report.sections.stages import Figure, figure_cell, objectives_cell
 from fmload_analysis.verdict.analysis import Analysis
-from fmload_analysis.verdict.capacity import is_sound
+from fmload_analysis.verdict.capacity import best_by, within_objectives
+from fmload_analysis.verdict.figures import Figure, stage_table
 from fmload_analysis.verdict.naming import stage_name
 from fmload_analysis.verdict.table import StageResult
 
 _EXPLAINED = (
     "A request of more inputs does more at once and takes longer: the best batch is the one with the most inputs a "
     "second whose latency is still good enough. A line is one load, its points the batch sizes.")
+_NAMES = (Column("Endpoint", numeric=False), Column("Batch", "inputs"), Column("Load", numeric=False))
 _SHOWN = (
     Figure("inputs_per_s", "Inputs", "1/s", formats.significant),
     Figure("input_tokens_per_s", "Input", "tokens/s", formats.significant),
@@ -33,17 +34,10 @@ def render(analysis: Analysis) -> Section | None:
     found = sorted((result for result in analysis.results if result.embeds and result.value("inputs_mean")), key=_order)
     if not found:
         return None
-    figures = [figure for figure in _SHOWN if any(result.value(figure.metric) is not None for result in found)]
-    judged = any(result.objectives for result in found)
-    columns = [Column("Endpoint", numeric=False), Column("Batch", "inputs"), Column("Load", numeric=False),
-               *(Column(figure.label, figure.unit, figure.metric) for figure in figures),
-               *([Column("Objectives", numeric=False)] if judged else [])]
-    rows = [[*_named(result), *(figure_cell(result, figure) for figure in figures),
-             *([objectives_cell(result)] if judged else [])] for result in found]
     chart = _chart(found, analysis)
     return Section("batch-size", "Inputs a request", [
-        Paragraph(_EXPLAINED), *([chart] if chart.series else []), Table(columns, rows, "**By batch size and load**")],
-        BATCH, _gist(found))
+        Paragraph(_EXPLAINED), *([chart] if chart.series else []),
+        stage_table(found, _SHOWN, "**By batch size and load**", _NAMES, _named)], BATCH, _gist(found))
 
 
 def batch_text(value: float) -> str:
@@ -61,21 +55,17 @@ def _named(result: StageResult) -> list[Cell]:
 
 def _gist(found: Sequence[StageResult]) -> str:
     """The batch size with the most inputs a second within the objectives, and what it costs in latency."""
-    told = []
-    for endpoint in dict.fromkeys(result.endpoint for result in found):
-        fit = [result for result in found if result.endpoint == endpoint and is_sound(result)
-               and result.objectives in (None, "met") and result.value("inputs_per_s")]
-        if not fit:
-            told.append(f"{endpoint}: no batch size met the objectives.")
-            continue
-        best = max(fit, key=lambda result: result.value("inputs_per_s") or 0.0)
-        stat = "p95" if best.is_known("e2e_p95") else "p50"
-        within = " within the objectives" if best.objectives == "met" else ""
-        told.append(f"{endpoint}: {batch_text(best.value('inputs_mean') or 0.0)} inputs a request at "
-                    f"{best.summary.stage.load_label} give the most{within}, "
-                    f"{formats.significant(best.value('inputs_per_s') or 0.0)} inputs a second at E2E {stat} "
-                    f"{formats.duration(best.value(f'e2e_{stat}') or 0.0)}.")
-    return formats.first(told)
+    return formats.first([
+        _best_text(best) if best else f"{endpoint}: no batch size met the objectives."
+        for endpoint, best in best_by("inputs_per_s", found).items()])
+
+
+def _best_text(best: StageResult) -> str:
+    stat = "p95" if best.is_known("e2e_p95") else "p50"
+    return (f"{best.endpoint}: {batch_text(best.value('inputs_mean') or 0.0)} inputs a request at "
+            f"{best.summary.stage.load_label} give the most{within_objectives(best)}, "
+            f"{formats.significant(best.value('inputs_per_s') or 0.0)} inputs a second at E2E {stat} "
+            f"{formats.duration(best.value(f'e2e_{stat}') or 0.0)}.")
 
 
 def _chart(found: Sequence[StageResult], analysis: Analysis) -> Chart:

@@ -21,10 +21,11 @@ from fmload_analysis.document.document import (
     literal,
 )
 from fmload_analysis.document.formats import text
-from fmload_analysis.report.sections.missed import STATE_MARKS, limit_text, limit_value, verdict_text
+from fmload_analysis.report.sections.missed import limit_text, limit_value, verdict_text
 from fmload_analysis.report.sections.stages import AUDIT_MARKS, figure_table
 from fmload_analysis.report.sections.throughput import tradeoff
 from fmload_analysis.verdict.analysis import Analysis, emulated
+from fmload_analysis.verdict.figures import STATE_MARKS
 from fmload_analysis.verdict.products import PRODUCTS
 from fmload_analysis.verdict.recommend import Recommendation
 from fmload_analysis.verdict.table import StageResult

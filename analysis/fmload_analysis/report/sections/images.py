@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fmload_analysis.document import formats
-from fmload_analysis.document.document import Column, Paragraph, Section, Table
+from fmload_analysis.document.document import Cell, Column, Paragraph, Section
 from fmload_analysis.document.formats import cell, name
 from fmload_analysis.document.questions import ONE_USER
-from fmload_analysis.report.sections.stages import Figure, figure_cell, objectives_cell
 from fmload_analysis.verdict.analysis import Analysis
-from fmload_analysis.verdict.capacity import is_sound
+from fmload_analysis.verdict.capacity import best_by, within_objectives
+from fmload_analysis.verdict.figures import Figure, stage_table
 from fmload_analysis.verdict.products import IMAGES
 from fmload_analysis.verdict.table import StageResult
 
 _EXPLAINED = (
     "An answer counts when it holds as many images as were asked for, whole and of the size asked for; of any other "
     "none does. What the images show is not looked at, and those that come by their address are not fetched.")
+_NAMES = (Column("Endpoint", numeric=False), Column("Prompts", numeric=False), Column("Images", "a request"),
+          Column("Load", numeric=False))
 _SHOWN = (
     Figure("images_per_minute", "Images", "1/min", formats.significant),
     Figure("time_per_image_p50", "An image p50", "s", formats.seconds),
@@ -33,30 +35,19 @@ def render(analysis: Analysis) -> Section | None:
     found = [result for result in analysis.results if result.product is IMAGES]
     if not found:
         return None
-    figures = [figure for figure in _SHOWN if any(result.value(figure.metric) is not None for result in found)]
-    judged = any(result.objectives for result in found)
-    columns = [Column("Endpoint", numeric=False), Column("Prompts", numeric=False), Column("Images", "a request"),
-               Column("Load", numeric=False), *(Column(figure.label, figure.unit, figure.metric) for figure in figures),
-               *([Column("Objectives", numeric=False)] if judged else [])]
-    rows = [[name(result.endpoint), name(result.prompt_set),
-             cell(result.value("images_mean"), lambda value: f"{value:,.4g}"),
-             name(result.summary.stage.load_label), *(figure_cell(result, figure) for figure in figures),
-             *([objectives_cell(result)] if judged else [])] for result in found]
-    return Section("images", "Images made", [Paragraph(_EXPLAINED), Table(columns, rows, "**Images, by load**")],
-                   ONE_USER, _gist(found))
+    table = stage_table(found, _SHOWN, "**Images, by load**", _NAMES, _named)
+    return Section("images", "Images made", [Paragraph(_EXPLAINED), table], ONE_USER, _gist(found))
+
+
+def _named(result: StageResult) -> list[Cell]:
+    return [name(result.endpoint), name(result.prompt_set),
+            cell(result.value("images_mean"), lambda value: f"{value:,.4g}"), name(result.summary.stage.load_label)]
 
 
 def _gist(found: Sequence[StageResult]) -> str:
     """The most images a minute within the objectives, and how long one takes then."""
-    told = []
-    for endpoint in dict.fromkeys(result.endpoint for result in found):
-        fit = [result for result in found if result.endpoint == endpoint and is_sound(result)
-               and result.objectives in (None, "met") and result.value("images_per_minute")]
-        if not fit:
-            continue
-        best = max(fit, key=lambda result: result.value("images_per_minute") or 0.0)
-        within = " within the objectives" if best.objectives == "met" else ""
-        told.append(f"{endpoint}: the most{within} are {formats.significant(best.value('images_per_minute') or 0.0)} "
-                    f"images a minute, at {best.summary.stage.load_label}, one in "
-                    f"{formats.duration(best.value('time_per_image_p50') or 0.0)} (median).")
-    return formats.first(told)
+    return formats.first([
+        f"{endpoint}: the most{within_objectives(best)} are "
+        f"{formats.significant(best.value('images_per_minute') or 0.0)} images a minute, at "
+        f"{best.summary.stage.load_label}, one in {formats.duration(best.value('time_per_image_p50') or 0.0)} (median)."
+        for endpoint, best in best_by("images_per_minute", found).items() if best])

@@ -8,12 +8,12 @@ import numpy as np
 
 from fmload.metrics.definitions import METRICS
 from fmload_analysis.document import formats
-from fmload_analysis.document.document import Axis, Block, Chart, Column, Paragraph, Point, Section, Series, Table
+from fmload_analysis.document.document import Axis, Block, Chart, Paragraph, Point, Section, Table
 from fmload_analysis.document.questions import ONE_USER
 from fmload_analysis.report.sections.load_latency import limits
-from fmload_analysis.report.sections.stages import Figure, figure_cell
 from fmload_analysis.verdict.analysis import Analysis
-from fmload_analysis.verdict.naming import STAGE_COLUMNS, lines, stage_cells
+from fmload_analysis.verdict.figures import Figure, figure_cell, figure_columns, known
+from fmload_analysis.verdict.naming import STAGE_COLUMNS, as_series, lines, stage_cells
 from fmload_analysis.verdict.table import StageResult
 
 _COUNTED = (
@@ -42,8 +42,8 @@ def render(analysis: Analysis) -> Section | None:
     found = [result for result in analysis.results if result.value("media_bytes_mean") is not None]
     if not found:
         return None
-    figures = [figure for figure in _SHOWN if any(result.value(figure.metric) is not None for result in found)]
-    columns = [*STAGE_COLUMNS, *(Column(figure.label, figure.unit, figure.metric) for figure in figures)]
+    figures = known(_SHOWN, found)
+    columns = [*STAGE_COLUMNS, *figure_columns(figures)]
     rows = [[*stage_cells(result), *(figure_cell(result, figure) for figure in figures)] for result in found]
     charts = [chart for each in _AGAINST if (chart := _chart(analysis, *each)).series]
     blocks: list[Block] = [Paragraph(_COUNTED), *charts, Table(columns, rows, "**What was sent beside the text**")]
@@ -64,10 +64,11 @@ def _gist(found: Sequence[StageResult]) -> str:
 def _chart(analysis: Analysis, metric: str, title: str, scale: float, unit: str) -> Chart:
     """A point a request, drawn evenly from each stage; nothing where all prompts have the same."""
     ttft = METRICS["ttft"]
-    results = [(line, result) for line in lines(analysis) for result in line.results]
+    found = lines(analysis)
+    results = [(line, result) for line in found for result in line.results]
     each = max(20, _MOST_POINTS // max(1, len(results)))
-    series = [Series(line.name, _points(result, metric, scale, each), line.color, line.shape, joined=False,
-                     panel=result.summary.stage.load_label) for line, result in results]
+    series = [as_series(line, found, _points(result, metric, scale, each), joined=False,
+                        panel=result.summary.stage.load_label) for line, result in results]
     kept = [one for one in series if one.points]
     differing = len({point.x for one in kept for point in one.points}) > 1
     return Chart(f"ttft_by_{metric}", f"TTFT against {title[0].lower()}{title[1:]}, by load", "xy", Axis(title, unit),

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 
 from fmload.base.units import DURATIONS
 from fmload_analysis.document import formats
-from fmload_analysis.document.document import Cell, Column, Mark, Paragraph, Section, Table
+from fmload_analysis.document.document import Cell, Column, Paragraph, Section, Table
 from fmload_analysis.document.formats import Format
 from fmload_analysis.document.questions import FAILED
 from fmload_analysis.verdict.analysis import Analysis
+from fmload_analysis.verdict.figures import STATE_MARKS, state_cell
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
-from fmload_analysis.verdict.objectives import Objective, State, Verdict
+from fmload_analysis.verdict.objectives import Objective, Verdict
 from fmload_analysis.verdict.table import StageResult
-
-STATE_MARKS: dict[State, Mark] = {"met": "good", "missed": "bad", "unknown": "warn"}
 
 
 def render(analysis: Analysis) -> Section | None:
@@ -68,11 +67,6 @@ def _counted(judged: list[StageResult], listed: str) -> str:
 def _settling(verdicts: Sequence[Verdict]) -> str:
     return "; ".join(f"{verdict.objective.name}: {verdict.reason}"
                      for verdict in verdicts if verdict.state == "unknown")
-
-
-def state_cell(state: State | None) -> Cell:
-    """met, missed or unknown; none where there are no objectives."""
-    return Cell("none") if state is None else Cell(state, state, STATE_MARKS[state])
 
 
 def verdict_cell(verdict: Verdict) -> Cell:

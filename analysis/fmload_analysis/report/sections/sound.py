@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from fmload.metrics.definitions import METRICS
 from fmload_analysis.document import formats
-from fmload_analysis.document.document import Axis, Block, Chart, Column, Paragraph, Point, Section, Series, Table
+from fmload_analysis.document.document import Axis, Block, Chart, Paragraph, Point, Section
 from fmload_analysis.document.questions import SOUND
 from fmload_analysis.report.sections.load_latency import limits
-from fmload_analysis.report.sections.stages import Figure, figure_cell, objectives_cell
 from fmload_analysis.verdict.analysis import Analysis
-from fmload_analysis.verdict.capacity import is_sound
-from fmload_analysis.verdict.naming import STAGE_COLUMNS, lines, stage_cells, stage_name
+from fmload_analysis.verdict.capacity import best_by, within_objectives
+from fmload_analysis.verdict.figures import Figure, stage_table
+from fmload_analysis.verdict.naming import as_series, lines, stage_name
 from fmload_analysis.verdict.table import StageResult
 
 _HEARD = (
@@ -54,35 +54,18 @@ def render(analysis: Analysis) -> Section | None:
     blocks: list[Block] = [
         *([Paragraph(_HEARD)] if any(result.transcribes for result in found) else []),
         *([Paragraph(_SPOKEN)] if any(result.speaks for result in found) else []),
-        *([Paragraph(_MADE_UP)] if made_up else []), *([chart] if chart.series else []), _table(found)]
+        *([Paragraph(_MADE_UP)] if made_up else []), *([chart] if chart.series else []),
+        stage_table(found, _SHOWN, "**Sound, by stage**")]
     return Section("sound", "Sound", blocks, SOUND, _gist(found))
-
-
-def _table(found: Sequence[StageResult]) -> Table:
-    """Figures that no stage has are left out."""
-    figures = [figure for figure in _SHOWN if any(result.value(figure.metric) is not None for result in found)]
-    judged = any(result.objectives for result in found)
-    columns = [*STAGE_COLUMNS, *(Column(figure.label, figure.unit, figure.metric) for figure in figures),
-               *([Column("Objectives", numeric=False)] if judged else [])]
-    rows = [[*stage_cells(result), *(figure_cell(result, figure) for figure in figures),
-             *([objectives_cell(result)] if judged else [])] for result in found]
-    return Table(columns, rows, "**Sound, by stage**")
 
 
 def _gist(found: Sequence[StageResult]) -> str:
     """The stage with the most sound a second within the objectives, and what it costs in waiting."""
-    told = []
-    for endpoint in dict.fromkeys(result.endpoint for result in found):
-        fit = [result for result in found if result.endpoint == endpoint and is_sound(result)
-               and result.objectives in (None, "met") and result.value("audio_per_s")]
-        if not fit:
-            told.append(f"{endpoint}: no stage met the objectives with sound whose length is known.")
-            continue
-        best = max(fit, key=lambda result: result.value("audio_per_s") or 0.0)
-        told.append(f"{endpoint} at {best.summary.stage.load_label}: "
-                    f"{formats.significant(best.value('audio_per_s') or 0.0)} s of sound a second"
-                    f"{' within the objectives' if best.objectives == 'met' else ''}{_waiting(best)}.")
-    return formats.first(told)
+    return formats.first([
+        f"{endpoint} at {best.summary.stage.load_label}: {formats.significant(best.value('audio_per_s') or 0.0)} s of "
+        f"sound a second{within_objectives(best)}{_waiting(best)}." if best else
+        f"{endpoint}: no stage met the objectives with sound whose length is known."
+        for endpoint, best in best_by("audio_per_s", found).items()])
 
 
 def _first(result: StageResult) -> str:
@@ -106,12 +89,11 @@ def _chart(found: Sequence[StageResult], analysis: Analysis) -> Chart:
     name = next(iter(first))
     known = len(first) == 1 and all(result.value(f"{name}_p50") is not None for result in found)
     metric = METRICS[name if known else "e2e"]
-    kept = {id(result) for result in found}
-    series = [Series(line.name, [
+    kept, drawn = {id(result) for result in found}, lines(analysis)
+    series = [as_series(line, drawn, [
         Point(rate, latency, tip=stage_name(result)) for result in line.results if id(result) in kept
         and (rate := result.value("audio_per_s")) is not None
-        and (latency := result.value(f"{metric.name}_p50")) is not None], line.color, line.shape)
-        for line in lines(analysis)]
+        and (latency := result.value(f"{metric.name}_p50")) is not None]) for line in drawn]
     return Chart("sound_latency", "Sound a second against the wait", "xy", Axis("Sound", "s/s"),
                  Axis(f"{metric.title} p50", "s"), [each for each in series if each.points],
                  limits(analysis, metric, 1.0))

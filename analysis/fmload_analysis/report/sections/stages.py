@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from fmload.model.stage import Stage
-from fmload.statistics.intervals import Interval
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Block, Callout, Cell, Column, Mark, Paragraph, Section, Table, literal
-from fmload_analysis.document.formats import Format, cell, name
+from fmload_analysis.document.formats import cell, name
 from fmload_analysis.document.questions import STAGES
-from fmload_analysis.report.sections.missed import STATE_MARKS
 from fmload_analysis.verdict.analysis import Analysis
+from fmload_analysis.verdict.figures import (
+    Figure,
+    figure_cell,
+    figure_columns,
+    known,
+    objectives_cell,
+    objectives_column,
+)
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, lines, stage_cells
 from fmload_analysis.verdict.table import StageResult, only_product, without_text
 
 AUDIT_MARKS: dict[str, Mark] = {"PASS": "good", "WARN": "warn", "FAIL": "bad"}
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A column made of one metric: its name in `StageResult.value`, and how it is shown."""
-
-    metric: str
-    label: str
-    unit: str
-    form: Format
-    detail: bool = False
-
-
 FIGURES = (
     Figure("achieved_concurrency", "In flight", "mean", formats.significant, detail=True),
     Figure("transactions_per_minute", "Transactions", "1/min", formats.significant),
@@ -87,8 +80,6 @@ _OF_SOUND = ("audio_mean", "audio_per_s", "characters_mean", "characters_per_s",
 _OF_OTHERS = ("inputs_mean", "inputs_per_s", "price_per_1m_inputs", "images_mean", "images_per_minute",
               "time_per_image_p50", "ttfi_p50", "price_per_1k_images", "images_in_mean", "image_tokens_mean",
               "media_bytes_mean", "media_bytes_per_s", *_OF_SOUND)
-
-
 # Shown only where some answer came bit by bit, or no request succeeded at all.
 _OF_STREAMS = ("ttft_p50", "ttft_p95", "tpot_p50", "itl_p99", "icl_p99")
 
@@ -97,9 +88,8 @@ def figures_of(results: Sequence[StageResult]) -> list[Figure]:
     """Those of inputs, images, media, sound and streams only where there are some; where no stage generates text, none
     that all stages lack."""
     bare, whole = without_text(results), any(result.value("e2e_p50") is not None for result in results)
-    blank = (*_OF_OTHERS, *(_OF_STREAMS if whole else ()))
-    return [figure for figure in FIGURES if not (bare or figure.metric in blank) or any(
-        result.value(figure.metric) is not None for result in results)]
+    blank, there = (*_OF_OTHERS, *(_OF_STREAMS if whole else ())), known(FIGURES, results)
+    return [figure for figure in FIGURES if figure in there or not (bare or figure.metric in blank)]
 
 
 def render(analysis: Analysis) -> Section:
@@ -113,7 +103,7 @@ def render(analysis: Analysis) -> Section:
         Column("Instance", numeric=False, detail=True), Column("Window", "s", detail=True),
         Column("Requests", "window", title="Requests that started inside the window, good and failed"),
         Column("Errors", title="Failed ÷ (failed + succeeded)"),
-        *(Column(figure.label, figure.unit, figure.metric, detail=figure.detail) for figure in figures)]
+        *figure_columns(figures)]
     threshold = (analysis.run.spec.get("report") or {}).get("threshold_tokens_per_s")
     if threshold:
         columns.append(Column(f"Slower than {threshold:g}", "tokens/s", "Share of successful requests"))
@@ -163,39 +153,9 @@ def _row(result: StageResult, figures: Sequence[Figure]) -> list[Cell]:
         *(figure_cell(result, figure) for figure in figures)]
 
 
-def figure_cell(result: StageResult, figure: Figure) -> Cell:
-    """The value, with its confidence interval as the cell's title where there is one."""
-    interval = result.summary.intervals.get(figure.metric) or _order_statistics(result, figure.metric)
-    title = None
-    if interval is not None and (interval.low is not None or interval.high is not None):
-        title = f"{interval.confidence:.0%} interval {bounds(interval, figure.form)}: {interval.method}"
-    few = result.value(figure.metric) is not None and not result.is_known(figure.metric)
-    return cell(result.value(figure.metric), figure.form, "warn" if few else None, title)
-
-
-def _order_statistics(result: StageResult, name: str) -> Interval | None:
-    metric, _, stat = name.rpartition("_")
-    found = result.summary.distributions.get(metric)
-    return found.intervals.get(float(stat[1:])) if found and stat.startswith("p") else None
-
-
-def bounds(interval: Interval, form: Format) -> str:
-    """`640 to 910`; `…` for an end that the samples do not reach."""
-    return " to ".join("…" if end is None else form(end) for end in (interval.low, interval.high))
-
-
 def _slower(result: StageResult) -> Cell:
     slower, n = result.summary.slower_than_threshold, result.totals.succeeded
     return cell(slower / n if slower is not None and n else None, formats.percent, None, f"{slower} of {n}")
-
-
-def objectives_cell(result: StageResult) -> Cell:
-    """Met, missed, unknown, or none were given; those that are not met are its title."""
-    state = result.objectives
-    if state is None:
-        return Cell("none")
-    others = [f"{verdict.objective.name} {verdict.state}" for verdict in result.verdicts if not verdict.met]
-    return Cell(state, state, STATE_MARKS[state], ", ".join(others) or None)
 
 
 def audit_cell(result: StageResult) -> Cell:
@@ -208,38 +168,30 @@ def audit_cell(result: StageResult) -> Cell:
 # -- the figures of the answer page ------------------------------------------------------------------------------
 
 MOST_ROWS = 12
-_BY_NAME = {figure.metric: figure for figure in FIGURES}
-_SHOWN = (
-    Figure("ttft_p50", "TTFT p50", "ms", formats.milliseconds), Figure("ttft_p95", "TTFT p95", "ms",
-                                                                       formats.milliseconds),
-    Figure("itl_p50", "ITL p50", "ms", formats.milliseconds), Figure("itl_p95", "ITL p95", "ms", formats.milliseconds),
-    Figure("tpot_p50", "TPOT p50", "ms", formats.milliseconds),
-    Figure("tpot_p95", "TPOT p95", "ms", formats.milliseconds),
-    Figure("e2e_p50", "E2E p50", "s", formats.seconds), Figure("e2e_p95", "E2E p95", "s", formats.seconds),
-    Figure("output_tokens_per_s", "Output", "tokens/s", formats.significant),
-    _BY_NAME["inputs_per_s"], _BY_NAME["images_per_minute"], _BY_NAME["time_per_image_p50"], _BY_NAME["ttfi_p50"],
-    *(_BY_NAME[name] for name in (
-        "first_text_p50", "first_text_p95", "first_audio_p50", "first_audio_p95", "real_time_factor_p50",
-        "stutter_share", "audio_per_s", "characters_per_s")),
-    Figure("requests_per_s", "Requests", "1/s", formats.significant),
-    Figure("error_rate", "Errors", "", formats.percent), _BY_NAME["price_per_10k_transactions"],
-    *(_BY_NAME[name] for name in ("price_per_1m_inputs", "price_per_1k_images", "price_per_audio_hour",
-                                  "price_per_1m_characters")))
+_MORE = (Figure("itl_p50", "ITL p50", "ms", formats.milliseconds),
+         Figure("itl_p95", "ITL p95", "ms", formats.milliseconds),
+         Figure("tpot_p95", "TPOT p95", "ms", formats.milliseconds),
+         Figure("error_rate", "Errors", "", formats.percent))
+_BY_NAME = {figure.metric: figure for figure in (*FIGURES, *_MORE)}
+_SHOWN = tuple(_BY_NAME[metric] for metric in (
+    "ttft_p50", "ttft_p95", "itl_p50", "itl_p95", "tpot_p50", "tpot_p95", "e2e_p50", "e2e_p95", "output_tokens_per_s",
+    "inputs_per_s", "images_per_minute", "time_per_image_p50", "ttfi_p50", "first_text_p50", "first_text_p95",
+    "first_audio_p50", "first_audio_p95", "real_time_factor_p50", "stutter_share", "audio_per_s", "characters_per_s",
+    "requests_per_s", "error_rate", "price_per_10k_transactions", "price_per_1m_inputs", "price_per_1k_images",
+    "price_per_audio_hour", "price_per_1m_characters"))
 _LESS = ("itl_p95", "tpot_p95", "requests_per_s")  # shown on request where the names take much room
-_NAMES = (Column("Endpoint", numeric=False), Column("Prompts", numeric=False), Column("Load", numeric=False))
+_NAMES = STAGE_COLUMNS[1:]
 
 
 def figure_table(analysis: Analysis) -> Table:
     """Names that are the same everywhere and figures that no stage has are left out."""
     chosen = selected(analysis)
-    figures = [figure for figure in _shown(chosen) if any(one.value(figure.metric) is not None for one in chosen)]
     names = [place for place in range(3) if place == 2 or len({stage_cells(one)[place + 1].text for one in chosen}) > 1]
     crowded = len(names) == len(_NAMES)
+    figures = [replace(figure, detail=crowded and figure.metric in _LESS) for figure in known(_shown(chosen), chosen)]
     judged = any(result.objectives for result in chosen)
-    columns = [*(_NAMES[place] for place in names),
-               *(Column(figure.label, figure.unit, figure.metric, detail=crowded and figure.metric in _LESS)
-                 for figure in figures),
-               *([Column("Objectives", numeric=False)] if judged else []), Column("Audit", numeric=False)]
+    columns = [*(_NAMES[place] for place in names), *figure_columns(figures), *objectives_column(judged),
+               Column("Audit", numeric=False)]
     rows = [[*(stage_cells(result)[place + 1] for place in names), *_cells(result, figures, judged)]
             for result in chosen]
     return Table(columns, rows, _caption(len(chosen), len(analysis.results)))

@@ -8,9 +8,10 @@ from fmload_analysis.document import formats
 from fmload_analysis.document.document import Cell, Column, Paragraph, Section, Table
 from fmload_analysis.document.formats import cell, name
 from fmload_analysis.document.questions import STAGES
-from fmload_analysis.report.sections.missed import limit_text, state_cell, verdict_text
+from fmload_analysis.report.sections.missed import limit_text, verdict_text
 from fmload_analysis.stage.tenants import Fairness
 from fmload_analysis.verdict.analysis import Analysis
+from fmload_analysis.verdict.figures import state_cell
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
 from fmload_analysis.verdict.table import StageResult, TenantResult
 from fmload_analysis.verdict.tenants import by_step, shared_by
@@ -24,9 +25,10 @@ _COLUMNS = (
 _FAIRNESS = (*STAGE_COLUMNS, Column("Fairness", "served"), Column("Least served", numeric=False),
              Column("Fairness", "good"), Column("Least good", numeric=False))
 _RULE = (
-    "**Served** is what ended well inside the window, **good** what did so within the tenant's objectives, each of the "
-    "requests that were due in it. **Fairness** is Jain's index of those shares over the tenants: 1 when all got "
-    "alike, 1 ÷ their number when one got all. In a closed loop nobody asks for more than is answered, so there the "
+    "**Asked** are the requests that were due inside the window. **Served** are those that ended well inside it, "
+    "**good** those that did so within the tenant's objectives, both as a share of asked: 100 % at most, for some were "
+    "due before the window began. **Fairness** is Jain's index of those shares over the tenants: 1 when all got alike, "
+    "1 ÷ their number when one got all. In a closed loop nobody asks for more than is answered, so there the "
     "good requests and the latencies tell. **Service** counts an output token twice, an input token once, and what "
     "came from a cache not at all; a price by the hour is shared by it, one by the token is each tenant's own.")
 _OWN = "A stage meets its objectives when each tenant meets its own, too."

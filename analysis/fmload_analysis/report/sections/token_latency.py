@@ -11,9 +11,9 @@ from fmload_analysis.document.document import Axis, Block, Cell, Chart, Column, 
 from fmload_analysis.document.formats import Format, cell
 from fmload_analysis.document.plots import PALETTE
 from fmload_analysis.document.questions import ONE_USER
-from fmload_analysis.report.sections.stages import bounds
 from fmload_analysis.stage.distribution import CURVE, Distribution
 from fmload_analysis.verdict.analysis import Analysis
+from fmload_analysis.verdict.figures import bounds
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, Line, lines, stage_cells
 from fmload_analysis.verdict.table import StageResult, without_text
 
