@@ -38,6 +38,20 @@ _PROFILES = "arn:{partition}:iam::{account}:instance-profile/fmload/*"
 _GROUPS = "arn:{partition}:scheduler:{region}:{account}:schedule-group/fmload-*"
 _SCHEDULES = "arn:{partition}:scheduler:{region}:{account}:schedule/fmload-*"
 
+# Of hosts on EC2, be they endpoints or a fleet's.
+_LOOKED_UP = ("describe_instances", "describe_images", "describe_security_groups", "describe_subnets",
+              "describe_instance_type_offerings", "get_console_output")
+_IMAGES = Grant("ssm", ("get_parameter",), "arn:{partition}:ssm:{region}::parameter/aws/service/*")
+_ROLE = Grant("iam", ("create_role", "get_role", "delete_role", "put_role_policy", "list_role_policies",
+                      "delete_role_policy"), _ROLES, ("iam:TagRole", "iam:PassRole"))
+_HOSTS = (
+    Grant("ec2", ("run_instances", "create_security_group", "create_tags")),
+    Grant("ec2", ("terminate_instances", "delete_security_group", "authorize_security_group_ingress"), own=True),
+    _ROLE,
+    Grant("iam", ("create_instance_profile", "get_instance_profile", "add_role_to_instance_profile",
+                  "remove_role_from_instance_profile", "delete_instance_profile"), _PROFILES,
+          ("iam:TagInstanceProfile",)))
+
 GRANTS: dict[str, tuple[Grant, ...]] = {
     "sagemaker": (
         Grant("sagemaker", ("create_model", "describe_model", "delete_model", "create_endpoint_config",
@@ -54,19 +68,12 @@ GRANTS: dict[str, tuple[Grant, ...]] = {
         Grant("iam", (), "arn:{partition}:iam::{account}:role/*", ("iam:PassRole",)),
     ),
     "ec2": (
-        Grant("ec2", ("describe_instances", "describe_images", "describe_security_groups", "describe_subnets",
-                      "describe_instance_type_offerings", "get_console_output")),
-        Grant("ssm", ("get_parameter",), "arn:{partition}:ssm:{region}::parameter/aws/service/*"),
+        Grant("ec2", _LOOKED_UP),
+        _IMAGES,
         Grant("ssm", ("send_command",), "arn:{partition}:ssm:{region}::document/AWS-RunShellScript"),
         Grant("ssm", ("send_command",), "arn:{partition}:ec2:{region}:{account}:instance/*", own=True),
         Grant("ssm", ("get_command_invocation",)),
-        Grant("ec2", ("run_instances", "create_security_group", "create_tags")),
-        Grant("ec2", ("terminate_instances", "delete_security_group", "authorize_security_group_ingress"), own=True),
-        Grant("iam", ("create_role", "get_role", "delete_role", "put_role_policy", "list_role_policies",
-                      "delete_role_policy"), _ROLES, ("iam:TagRole", "iam:PassRole")),
-        Grant("iam", ("create_instance_profile", "get_instance_profile", "add_role_to_instance_profile",
-                      "remove_role_from_instance_profile", "delete_instance_profile"), _PROFILES,
-              ("iam:TagInstanceProfile",)),
+        *_HOSTS,
     ),
     "eks": (
         Grant("eks", ("describe_cluster", "create_nodegroup"), "arn:{partition}:eks:{region}:{account}:cluster/*"),
@@ -85,21 +92,13 @@ GRANTS: dict[str, tuple[Grant, ...]] = {
         Grant("ssm", ("put_parameter", "delete_parameter"), "arn:{partition}:ssm:{region}:{account}:parameter/fmload/*",
               ("ssm:AddTagsToResource",)),
         Grant("ssm", ("describe_parameters",)),
-        Grant("ssm", ("get_parameter",), "arn:{partition}:ssm:{region}::parameter/aws/service/*"),
-        Grant("ec2", ("describe_instances", "describe_images", "describe_security_groups", "describe_subnets",
-                      "describe_instance_types", "describe_instance_type_offerings", "get_console_output")),
-        Grant("ec2", ("run_instances", "create_security_group", "create_tags")),
-        Grant("ec2", ("terminate_instances", "delete_security_group", "authorize_security_group_ingress"), own=True),
-        Grant("iam", ("create_role", "get_role", "delete_role", "put_role_policy", "list_role_policies",
-                      "delete_role_policy"), _ROLES, ("iam:TagRole", "iam:PassRole")),
-        Grant("iam", ("create_instance_profile", "get_instance_profile", "add_role_to_instance_profile",
-                      "remove_role_from_instance_profile", "delete_instance_profile"), _PROFILES,
-              ("iam:TagInstanceProfile",)),
+        _IMAGES,
+        Grant("ec2", (*_LOOKED_UP, "describe_instance_types")),
+        *_HOSTS,
     ),
     "local": (),
     "lease": (
-        Grant("iam", ("create_role", "get_role", "delete_role", "put_role_policy", "list_role_policies",
-                      "delete_role_policy"), _ROLES, ("iam:TagRole", "iam:PassRole")),
+        _ROLE,
         Grant("scheduler", ("create_schedule_group", "get_schedule_group", "delete_schedule_group"), _GROUPS,
               ("scheduler:TagResource",)),
         Grant("scheduler", ("create_schedule", "get_schedule", "update_schedule"), _SCHEDULES,
