@@ -67,9 +67,13 @@ def approve(plans: Sequence[Plan], run_file: RunFile, yes: bool, before_usd: flo
         beside = f" beside the {before_usd:.2f} USD that it has cost already" if before_usd else ""
         raise FmloadError(f"this run would cost about {estimate:.2f} USD{beside}, above max_cost: {limit:g}",
                           hint="fewer stages, shorter windows, a smaller instance, or a higher max_cost")
-    if estimate == 0 or yes:
-        return
-    print(describe(plans, run_file), file=sys.stderr)
+    if estimate != 0 and not yes:
+        ask(describe(plans, run_file))
+
+
+def ask(told: str) -> None:
+    """Return when somebody agrees to what is told of. Raises FmloadError when it is declined, or nobody is there."""
+    print(told, file=sys.stderr)
     if not sys.stdin.isatty():
         raise FmloadError("this costs money and nobody is there to agree", hint="add --yes")
     if input("Create this? [y/N] ").strip().lower() not in ("y", "yes"):

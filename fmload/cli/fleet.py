@@ -7,19 +7,17 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from fmload.base.errors import EXIT_INVALID, EXIT_OK, Faults, FmloadError
 from fmload.base.redaction import printable
 from fmload.base.units import format_duration, parse_duration_s
+from fmload.cli import fleet_options
 from fmload.cli.arguments import dollars, positive
-from fmload.config.model import options_model
 from fmload.plugins import FLEETS
 
 if TYPE_CHECKING:
@@ -61,35 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--require-objectives", action="store_true", help="exit with 3 when no stage meets the objectives")
     add("--discard", action="store_true", help="down: delete at once, and give the results up")
     add("--yes", action="store_true", help="do not ask before what costs money")
-    _add_flags(parser)
-
-
-def _add_flags(parser: argparse.ArgumentParser) -> None:
-    """A flag for every option of every target; None where it is not given."""
-    told: dict[str, list[str]] = {}
-    kinds: dict[str, str] = {}
-    for target, options in _options_of_targets().items():
-        for name, field in options.model_fields.items():
-            told.setdefault(name, []).append(f"{target}: {field.description}" if field.description else target)
-            kinds[name] = str(field.annotation)
-    group = parser.add_argument_group("options of the targets")
-    for name, texts in told.items():
-        kind = dollars if "float" in kinds[name] else positive if "int" in kinds[name] else str
-        group.add_argument(_flag(name), type=kind, metavar=name.rpartition("_")[2].upper(),
-                           help="; ".join(texts).replace("%", "%%"))
-
-
-def _options_of_targets() -> dict[str, type[BaseModel]]:
-    """By target; one of another distribution that cannot be loaded is told of when it is asked for."""
-    found = {}
-    for target in FLEETS.in_order():
-        with suppress(FmloadError, ImportError):
-            found[target] = options_model(FLEETS, target)
-    return found
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    fleet_options.add_flags(parser)
 
 
 def _seconds(text: str) -> float:
@@ -285,7 +255,7 @@ def _fleet(args: argparse.Namespace, run_file: RunFile, results: str) -> Fleet:
     names = dict.fromkeys(name for spec in run_file.endpoints
                           for _, name in references(spec.model_dump(by_alias=True)))
     return Fleet(_name(args.name or run_file.name), args.target, args.workers or run_file.load.workers, args.lease,
-                 args.start_timeout, results, _region(args, run_file.region), _options(args),
+                 args.start_timeout, results, _region(args, run_file.region), fleet_options.given(args),
                  tuple(sorted({spec.protocol for spec in run_file.endpoints})), tuple(names))
 
 
@@ -295,23 +265,6 @@ def _name(text: str) -> str:
         raise FmloadError(f"'{text}' is no name of a fleet",
                           hint="letters, digits, - and _, 60 at most, a letter or digit first: --name load")
     return text
-
-
-def _options(args: argparse.Namespace) -> dict[str, Any]:
-    """The target's options that were given. Raises FmloadError for those of other targets, and for bad values."""
-    own = options_model(FLEETS, args.target)
-    everybody = {name for options in _options_of_targets().values() for name in options.model_fields}
-    given = {name: value for name in sorted(everybody) if (value := getattr(args, name)) is not None}
-    strange = sorted(given.keys() - own.model_fields.keys())
-    if strange:
-        raise FmloadError(f"{', '.join(map(_flag, strange))}: not of --target {args.target}",
-                          hint=f"it has {', '.join(map(_flag, own.model_fields))}")
-    try:
-        own.model_validate(given)
-    except ValidationError as error:
-        told = "; ".join(f"{_flag(str(one['loc'][0] if one['loc'] else ''))}: {one['msg']}" for one in error.errors())
-        raise FmloadError(f"--target {args.target}: {told}") from error
-    return given
 
 
 def _planned(fleet: Fleet, run_file: RunFile) -> Plan:
@@ -338,6 +291,7 @@ def _most_usd(plan: Plan, fleet: Fleet) -> float | None:
 
 def _approve(args: argparse.Namespace, fleet: Fleet, run_file: RunFile) -> None:
     """Return when the fleet may be made. Raises FmloadError when it is above --max-cost, unpriced, or declined."""
+    from fmload_deploy import bill
     plan = _planned(fleet, run_file)
     most, limit = _most_usd(plan, fleet), args.max_cost
     if limit is not None and most is None:
@@ -346,13 +300,8 @@ def _approve(args: argparse.Namespace, fleet: Fleet, run_file: RunFile) -> None:
     if limit is not None and most is not None and most > limit:
         raise FmloadError(f"until its lease ends this fleet may cost {most:.2f} USD, above --max-cost {limit:g}",
                           hint="a shorter --lease, fewer workers, a smaller instance, or a higher --max-cost")
-    if most == 0 or args.yes:
-        return
-    print(_described(plan, fleet), file=sys.stderr)
-    if not sys.stdin.isatty():
-        raise FmloadError("this costs money and nobody is there to agree", hint="add --yes")
-    if input("Create this? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise FmloadError("not created")
+    if most != 0 and not args.yes:
+        bill.ask(_described(plan, fleet))
 
 
 def _named(args: argparse.Namespace) -> Standing:
