@@ -5,8 +5,6 @@ What has no place in Converse's form is refused with words that name it, never s
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import orjson
 
 from fmload.base.errors import FmloadError
+from fmload.endpoints.base64_text import decoded
 from fmload.model.prompt import Prompt
 
 Json = Mapping[str, Any]
@@ -220,8 +219,8 @@ def _data(prompt: Prompt, url: str) -> tuple[str, bytes]:
 
 def _bytes(prompt: Prompt, text: str) -> bytes:
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except binascii.Error as error:
+        return decoded(text)
+    except ValueError as error:
         raise _refused(prompt, "a part of its content is no base64") from error
 
 

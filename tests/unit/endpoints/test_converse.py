@@ -113,6 +113,7 @@ def test_blank_text_is_left_out_and_turns_of_one_role_are_one() -> None:
     ([{"weird": 1}], "weird"),
     ([{"type": "image", "source": {"type": "url", "url": "https://h/x.png"}}], "by url"),
     ([{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "?"}}], "no base64"),
+    ([{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "ü"}}], "no base64"),
 ])
 def test_what_has_no_place_is_refused_with_its_name(content: Any, words: str) -> None:
     with pytest.raises(FmloadError, match=words) as refused:
