@@ -8,10 +8,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from fmload.config import limits
+from fmload.config.abilities import carried_by
 from fmload.config.lengths import Distribution, Duration, Durations, Length
 from fmload.config.model import Rule, Strict
 from fmload.config.values import Bytes
-from fmload.plugins import ENDPOINTS
 
 _MOST_PIXELS = 16_384  # of a side
 _ONE = Distribution(kind="fixed", mean=1)
@@ -126,23 +126,6 @@ def _told(endpoint: Any, kind: str, known: frozenset[str]) -> str:
     return (f"endpoint '{_of(endpoint, 'name')}' (protocol {_of(endpoint, 'protocol')}) has no place for {kind} in its "
             f"requests{has}; leave it out, or use a protocol that has, such as openai (api: chat), gemini, or bedrock "
             "(api: converse)")
-
-
-def carried_by(endpoint: Any) -> frozenset[str] | None:
-    """The kinds of media for which an endpoint's protocol has a place; None where that is not known."""
-    protocol = _of(endpoint, "protocol")
-    if protocol not in ENDPOINTS:
-        return None
-    carries = getattr(ENDPOINTS.load(protocol), "carries", None)
-    return None if carries is None else carries(_options(endpoint))
-
-
-def _options(endpoint: Any) -> Mapping[str, Any]:
-    """The keys of an endpoint, flat, whether they have been read yet or not."""
-    if isinstance(endpoint, Mapping):
-        return endpoint
-    own = getattr(endpoint, "options", None)
-    return {"model": endpoint.model, "protocol": endpoint.protocol, **(own.model_dump() if own is not None else {})}
 
 
 def _of(entry: object, name: str) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.wire.exchange import Address, Exchange, Wire
 
+Made = Literal["text", "vectors", "images", "sound"]  # what answers are; text is made in tokens, one after the other
 ALL_MEDIA = frozenset({"images", "audio", "video"})  # kinds that prompts may hold, as `media` of a run file names them
 
 

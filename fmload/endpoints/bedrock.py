@@ -16,7 +16,7 @@ from fmload.endpoints import aws, converse
 from fmload.endpoints.answer import MALFORMED, Answer, read_events
 from fmload.endpoints.aws_errors import http_failure
 from fmload.endpoints.aws_inputs import AwsInputs
-from fmload.endpoints.base import ALL_MEDIA
+from fmload.endpoints.base import ALL_MEDIA, Made
 from fmload.endpoints.bedrock_bodies import DIALECTS, Family, family_of, read_converse, read_converse_whole
 from fmload.endpoints.image_forms import FORMS as IMAGE_FORMS
 from fmload.endpoints.image_forms import ImageForm, ImagesCodec, image_form_of
@@ -88,14 +88,21 @@ class Bedrock:
         self._call = getattr(client, _METHODS[self.operation])
 
     @staticmethod
-    def carries(given: Mapping[str, Any]) -> frozenset[str]:
-        """The kinds of media that prompts may hold: of Converse all, of a family's own form what it has."""
+    def makes(given: Mapping[str, Any]) -> Made:
+        """What the model's answers are, by its name or its `family`."""
         model, family = str(given.get("model") or ""), given.get("family")
-        if form_of_model(model) or image_form_of(model) or family in FORMS or family in IMAGE_FORMS:
+        if family in FORMS or form_of_model(model):
+            return "vectors"
+        return "images" if family in IMAGE_FORMS or image_form_of(model) else "text"
+
+    @classmethod
+    def carries(cls, given: Mapping[str, Any]) -> frozenset[str]:
+        """The kinds of media that prompts may hold: of Converse all, of a family's own form what it has."""
+        if cls.makes(given) != "text":
             return frozenset()
         if given.get("api", "converse") == "converse":
             return ALL_MEDIA
-        return _CARRIED.get(str(family or family_of(model)), frozenset())
+        return _CARRIED.get(str(given.get("family") or family_of(str(given.get("model") or ""))), frozenset())
 
     @staticmethod
     def embeds(given: Mapping[str, Any]) -> bool:

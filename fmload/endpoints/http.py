@@ -21,6 +21,7 @@ from fmload.config.model import Rule, Strict
 from fmload.config.proxies import proxy_of
 from fmload.config.schema import EndpointSpec
 from fmload.config.values import RunPath
+from fmload.endpoints.base import Made
 from fmload.endpoints.failures import http_failure
 from fmload.endpoints.payloads import exact_output
 from fmload.endpoints.reasoning_tags import Tag, split
@@ -111,6 +112,11 @@ class HttpProtocol:
     WHOLE: bool = False  # answers come whole unless the run file asks for a stream
     embeds: bool = False  # answers are vectors
     carries: Callable[[Mapping[str, Any]], frozenset[str]] = _no_media  # kinds of media (`config.media`), by its keys
+    MAKES: Made = "text"
+
+    def makes(self, given: Mapping[str, Any]) -> Made:
+        """What the answers of an endpoint with these keys are."""
+        return self.MAKES
 
     def from_spec(self, spec: EndpointSpec) -> HttpEndpoint:
         """The endpoint of an `EndpointSpec`. Raises FmloadError when it has no address or its key is not set."""

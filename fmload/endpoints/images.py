@@ -29,4 +29,4 @@ def _path(base: str, spec: EndpointSpec) -> str:
     return base if base.endswith(_PATH) else (base or "/v1") + _PATH
 
 
-IMAGES = HttpProtocol(Options, _codec, _path, azure_or_bearer, BASE_PATH="/v1", WHOLE=True)
+IMAGES = HttpProtocol(Options, _codec, _path, azure_or_bearer, BASE_PATH="/v1", WHOLE=True, MAKES="images")

@@ -18,7 +18,7 @@ from fmload.endpoints.answer import MALFORMED, Answer, read_events
 from fmload.endpoints.aws_errors import http_failure
 from fmload.endpoints.aws_inputs import AwsInputs
 from fmload.endpoints.aws_sound import SOUND_FORMS, SoundForm, sound_codec
-from fmload.endpoints.base import ALL_MEDIA
+from fmload.endpoints.base import ALL_MEDIA, Made
 from fmload.endpoints.input_forms import FORMS, InputForm, InputsCodec, is_of_vectors
 from fmload.endpoints.reasoning_tags import Tag, split
 from fmload.endpoints.sagemaker_async import AsyncEndpoint
@@ -102,6 +102,12 @@ class SageMaker:
     def streams(given: Mapping[str, Any]) -> bool:
         """Whether an endpoint with these keys can stream its answers."""
         return given.get("asynchronous") is None
+
+    @staticmethod
+    def makes(given: Mapping[str, Any]) -> Made:
+        """What the container's answers are, by its `payload_format`."""
+        form = given.get("payload_format")
+        return "vectors" if form in FORMS else "sound" if form == "openai_speech" else "text"
 
     @staticmethod
     def carries(given: Mapping[str, Any]) -> frozenset[str]:

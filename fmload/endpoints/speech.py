@@ -70,4 +70,4 @@ def _path(base: str, spec: EndpointSpec) -> str:
     return base if base.endswith("/audio/speech") else (base or "/v1") + "/audio/speech"
 
 
-SPEECH = HttpProtocol(Options, _codec, _path, headers={"Accept": "*/*"}, BASE_PATH="/v1")
+SPEECH = HttpProtocol(Options, _codec, _path, headers={"Accept": "*/*"}, BASE_PATH="/v1", MAKES="sound")

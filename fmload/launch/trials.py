@@ -293,7 +293,7 @@ def _cost(run: RunFile, startup_s: Callable[[RunFile], float], of_most: float, e
     count = max(1.0, most * of_most) if run.load.find is not None else float(len(stages))
     price = prices_of(run, load_prices(Path(run.prices) if run.prices else None))
     found = estimate(run, stages, prompts, price)
-    size = sizes_of(prompts, run.endpoints[0].parameters)[stages[0].prompt_set]
+    size = sizes_of(prompts, run.endpoints[0])[stages[0].prompt_set]
     windows_s = sum((stage.window_s or 0.0) * (extend - 1) for stage in stages)
     stages_s = (found.endpoints[0].hours * 3600 + windows_s + latency_s(size)) / len(stages) * count
     usd = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from fmload.base.errors import FmloadError
 from fmload.base.units import format_duration
+from fmload.config.abilities import made_by
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.model.prompt import Prompt
 from fmload.model.stage import Stage
@@ -19,7 +20,9 @@ from fmload.pricing.table import PriceTable
 
 OUTPUT_TOKENS = 256.0  # of an answer that neither its prompt nor the parameters limit
 SPOKEN_PER_S = 15.0  # characters of a text that is read aloud
-FIRST_TOKEN_S, TOKENS_PER_S = 0.5, 50.0  # of an answer, where the load waits for answers: nobody has measured it yet
+# Of an answer, where the load waits for answers: nobody has measured it yet.
+FIRST_TOKEN_S, TOKENS_PER_S = 0.5, 50.0
+IMAGES_S = 5.0  # of one that holds images
 _LIMITS = ("max_tokens", "max_completion_tokens", "maxTokens", "max_new_tokens")
 
 
@@ -37,6 +40,12 @@ class Size:
     images: float = 1.0  # that a request makes, where it makes any
     media: int = 0  # different images, sounds and videos in the prompts, and about how many bytes they have as files
     media_bytes: int = 0
+    makes: str = "text"  # `fmload.endpoints.base.Made`
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether an answer is text, which comes token by token."""
+        return self.makes == "text" and self.tokens_out > 0
 
     def usd(self, price: Pricing) -> float:
         """What one request costs by use; 0 by the hour. What is spoken is taken to last as long as people speak."""
@@ -58,6 +67,7 @@ class EndpointEstimate:
     by_token: bool
     emulated: bool
     why: str = ""
+    makes: str = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +125,10 @@ def require_prices(run: RunFile, prices: Mapping[str, Pricing | Unpriced]) -> No
                           + "; {hourly: 0} where it costs nothing; or take max_cost out")
 
 
-def sizes_of(prompts: Mapping[str, Iterable[Prompt]], parameters: Mapping[str, object]) -> dict[str, Size]:
-    """Mean tokens by prompt set, for an endpoint with these parameters."""
-    return {name: _size(list(some), parameters) for name, some in prompts.items()}
+def sizes_of(prompts: Mapping[str, Iterable[Prompt]], spec: EndpointSpec) -> dict[str, Size]:
+    """Mean tokens by prompt set, at an endpoint."""
+    makes = made_by(spec)
+    return {name: replace(_size(list(some), spec.parameters), makes=makes) for name, some in prompts.items()}
 
 
 def described(run: RunFile) -> dict[str, list[Prompt]]:
@@ -171,12 +182,13 @@ def estimate(run: RunFile, stages: Sequence[Stage], prompts: Mapping[str, Sequen
     """The estimate of the stages that are still to be run. `at_most`: how many a search may take."""
     pending = [stage for stage in stages if stage.status == "pending"]
     more = max(1.0, (at_most or 0) / max(1, len(stages))) if run.load.find is not None else 1.0
-    sizes = {spec.name: sizes_of(prompts, spec.parameters) for spec in run.endpoints}
+    sizes = {spec.name: sizes_of(prompts, spec) for spec in run.endpoints}
     each = {(spec.name, name): _dearest_usd(price, size)
             for spec in run.endpoints if isinstance(price := prices[spec.name], Pricing) and price.by_token
             for name, size in sizes[spec.name].items()}
-    found = tuple(_endpoint(spec.name, [stage for stage in pending if stage.endpoint == spec.name],
-                            sizes[spec.name], prices[spec.name], bool(spec.emulated), more) for spec in run.endpoints)
+    found = tuple(replace(_endpoint(spec.name, [stage for stage in pending if stage.endpoint == spec.name],
+                                    sizes[spec.name], prices[spec.name], bool(spec.emulated), more),
+                          makes=made_by(spec)) for spec in run.endpoints)
     assumed = list(_assumptions(pending, sizes, more))
     if any(isinstance(price, Pricing) and price.of_tenants for price in prices.values()):
         assumed.append("every request is of the tenant that pays most")
@@ -206,7 +218,15 @@ def _dearest_usd(price: Pricing, size: Size) -> float:
 
 def latency_s(size: Size) -> float:
     """How long an answer is taken to be on its way."""
-    return FIRST_TOKEN_S + size.tokens_out / TOKENS_PER_S
+    if size.makes == "images":
+        return IMAGES_S
+    return FIRST_TOKEN_S + (size.tokens_out / TOKENS_PER_S if size.has_tokens else 0.0)
+
+
+def _latency_text(size: Size) -> str:
+    if size.has_tokens:
+        return f"an answer {format_duration(FIRST_TOKEN_S)} after it asks, at {TOKENS_PER_S:g} tokens/s"
+    return f"{'its images' if size.makes == 'images' else 'an answer'} {format_duration(latency_s(size))} after it asks"
 
 
 def requests_of(stage: Stage, size: Size) -> float:
@@ -233,13 +253,16 @@ def duration_s(stage: Stage, size: Size) -> float:
 
 
 def _assumptions(stages: Sequence[Stage], sizes: Mapping[str, Mapping[str, Size]], more: float) -> Iterable[str]:
-    if any(stage.slots and stage.requests is None for stage in stages):
-        yield (f"each user gets an answer {format_duration(FIRST_TOKEN_S)} after it asks, at {TOKENS_PER_S:g} tokens/s "
-               "(not measured yet)")
-    if any(sizes[stage.endpoint][stage.prompt_set].guessed for stage in stages):
+    waited = dict.fromkeys(_latency_text(sizes[stage.endpoint][stage.prompt_set]) for stage in stages
+                           if stage.slots and stage.requests is None)
+    yield from (f"each user gets {text} (not measured yet)" for text in waited)
+    found = [sizes[stage.endpoint][stage.prompt_set] for stage in stages]
+    if any(size.guessed and size.has_tokens for size in found):
         yield f"answers of {OUTPUT_TOKENS:g} tokens, as neither prompts nor parameters limit them"
-    else:
+    elif any(size.has_tokens for size in found):
         yield "answers as long as they may be"
+    if any(size.guessed and not size.has_tokens for size in found):
+        yield f"{OUTPUT_TOKENS:g} tokens for what a request makes, where tokens are paid for"
     held = {name: size for each in sizes.values() for name, size in each.items() if size.media}
     if held:
         files, size = sum(one.media for one in held.values()), sum(one.media_bytes for one in held.values())
@@ -272,8 +295,10 @@ def approve(found: Estimate, run: RunFile, yes: bool, ask: Callable[[str], bool]
 
 
 def _line(one: EndpointEstimate) -> str:
-    what = (f"{one.requests:,.0f} requests, {one.tokens_in:,.0f} tokens in and {one.tokens_out:,.0f} out"
-            if one.by_token or one.usd is None else format_duration(one.hours * 3600))
+    tokens = f", {one.tokens_in:,.0f} tokens in and {one.tokens_out:,.0f} out" if (
+        one.makes in ("text", "vectors") and one.tokens_in + one.tokens_out) else ""
+    what = (f"{one.requests:,.0f} requests{tokens}" if one.by_token or one.usd is None else
+            format_duration(one.hours * 3600))
     price = f"n/a ({one.why})" if one.usd is None else f"about {_usd(one.usd)}"
     return f"{one.endpoint}: {what}: {price}{', as if it were no emulation' if one.emulated and one.usd else ''}"
 

@@ -62,6 +62,27 @@ def test_what_is_assumed_is_said() -> None:
     assert "answers of 256 tokens" in of(run_file({"rate": [4], "window": "60s"}), endless).describe()
 
 
+@pytest.mark.parametrize(("endpoint", "prompt", "told"), [
+    ({"protocol": "images", "price": {"per_image": 0.04}}, Prompt("i", "p", "a cat", input_tokens=2), "its images 5 s"),
+    ({"protocol": "bedrock", "model": "amazon.nova-canvas-v1:0", "region": "us-east-1", "url": None},
+     Prompt("i", "p", "a cat", input_tokens=2), "its images 5 s"),
+    ({"protocol": "speech", "price": {"per_1m_characters": 15}}, Prompt("s", "p", "a text", input_tokens=2),
+     "an answer 500 ms"),
+    ({"protocol": "embeddings"}, Prompt("e", "p", "", inputs=["a"], input_tokens=1), "an answer 500 ms")])
+def test_where_no_tokens_are_generated_no_word_is_of_their_pace(
+        endpoint: dict[str, Any], prompt: Prompt, told: str) -> None:
+    words = of(run_file({"concurrency": [4], "window": "60s"}, endpoint=endpoint), prompt).describe()
+    assert f"each user gets {told} after it asks (not measured yet)" in words
+    assert "tokens/s" not in words and "answers of" not in words and "as long as" not in words
+
+
+def test_images_that_are_paid_by_their_number_are_told_without_tokens() -> None:
+    found = of(run_file({"concurrency": [4], "window": "60s"}, endpoint={
+        "protocol": "images", "price": {"per_image": 0.04}}), Prompt("i", "p", "a cat", input_tokens=2))
+    assert found.usd == pytest.approx((4 * 60 / 5 + 4) * 0.04)
+    assert found.describe().startswith("e: 52 requests: about 2.08 USD")
+
+
 def test_an_unknown_price_is_no_zero_and_keeps_no_limit() -> None:
     run = run_file({"rate": [1], "window": "60s"}, max_cost=5.0, endpoint={"price": {"instance_type": "no.such"}})
     assert of(run).usd is None
