@@ -27,6 +27,15 @@ def secrets_of_one_test() -> Iterator[None]:
     redaction._forms.update(before)
 
 
+@pytest.fixture(scope="module")
+def aws_credentials() -> Iterator[None]:
+    """Placeholder credentials for unmodified boto3 clients that call an emulator."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+        yield
+
+
 def pytest_configure() -> None:
     """In a shell's background SIGINT is ignored, also by every process that a test starts to interrupt it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -133,6 +134,16 @@ class Run:
         files = sorted(self.results.records.glob("*.parquet"))
         return [record for file in files for record in from_table(pq.read_table(file))]
 
+    def rows(self) -> dict[str, dict[str, str]]:
+        """The rows of summary.csv by endpoint, of a run with one stage of each."""
+        with self.results.summary_csv.open() as file:
+            return {row["endpoint"]: row for row in csv.DictReader(file)}
+
+    def beside(self, truths: Sequence[truth.Truth]) -> list[tuple[Record, truth.Truth]]:
+        """Each record with what the server knows of its request; those that never reached it are left out."""
+        told = {one.request_id: one for one in truths}
+        return [(record, told[record.request_id]) for record in self.records() if record.request_id in told]
+
     def in_window(self) -> bool:
         """Whether a window is open now."""
         return any(stage["window_start_ns"] and not stage["window_end_ns"] for stage in self.stages())
@@ -175,6 +186,22 @@ def fmload_run(folder: Path, path: Path, *options: str, out: str = "out") -> Any
     """`fmload run` on a run file."""
     give_prompts(folder / out)
     return started(["-m", "fmload", "run", str(path), "--out", str(folder / out), *options], folder, out)
+
+
+def measured(folder: Path, ways: dict[str, dict[str, Any]], prompts: dict[str, Any], load: dict[str, Any],
+             *options: str, **keys: Any) -> tuple[Run, list[truth.Truth]]:
+    """A finished run, side by side at one emulator with these options, of one prompt set and endpoints with these keys
+    (`ways`, by name); and what the emulator knows of its requests."""
+    with emulator(folder, *options) as server:
+        path = folder / "run.yml"
+        path.write_text(yaml.safe_dump({
+            "name": "measured", "endpoints": [{"name": name, "url": server.url, **own} for name, own in ways.items()],
+            "prompts": [{"name": "p", **prompts}],
+            "load": {"ramp": 0, "warmup": 0, "side_by_side": True, **load}, **keys}))
+        with fmload_run(folder, path) as run:
+            run.wait()  # its code is the audit's, which a busy client fails
+        assert run.results.summary_csv.exists(), run.output()
+        return run, server.requests()
 
 
 def locust(folder: Path, *options: str, out: str = "out", prompts: list[Prompt] | None = None,

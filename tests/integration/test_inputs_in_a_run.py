@@ -3,7 +3,6 @@ in; and OpenAI's SDK against the emulator."""
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,10 @@ import pytest
 import yaml
 
 from fmload.emulator.truth import Truth
+from tests import load_rig
 from tests.load_rig import Run, Server, emulator, fmload_run
 
+pytestmark = pytest.mark.usefixtures("aws_credentials")
 NEAR_NS = 1_000_000  # the kernel's stamps are of another clock, and put on this one
 WAYS: dict[str, dict[str, Any]] = {
     "openai": {"protocol": "embeddings", "model": "m"},
@@ -31,48 +32,24 @@ RANKED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _credentials() -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "example")
-        yield
-
-
 def measured(folder: Path, ways: dict[str, dict[str, Any]], **prompts: Any) -> tuple[Run, list[Truth]]:
-    with emulator(folder, "--profile", "encoder", "--dimension", "16") as server:
-        path = folder / "run.yml"
-        path.write_text(yaml.safe_dump({
-            "name": "inputs", "endpoints": [
-                {"name": name, "url": server.url, "price": {"hourly": 3.6}, "dimension": 16, **keys}
-                if "rerank" not in name else {"name": name, "url": server.url, **keys} for name, keys in ways.items()],
-            "prompts": [{"name": "p", "source": "synthetic", "input_tokens": {"min": 5, "max": 30}, "count": 60,
-                         **prompts}],
-            "load": {"concurrency": [2], "ramp": 0, "warmup": 0, "window": "2s", "drain": "5s", "side_by_side": True}}))
-        with fmload_run(folder, path) as run:
-            run.wait()  # its code is the audit's, which a busy client fails
-        assert run.results.summary_csv.exists(), run.output()
-        return run, server.requests()
-
-
-def rows(run: Run) -> dict[str, dict[str, str]]:
-    with run.results.summary_csv.open() as file:
-        return {row["endpoint"]: row for row in csv.DictReader(file)}
+    return load_rig.measured(
+        folder, ways, {"source": "synthetic", "input_tokens": {"min": 5, "max": 30}, "count": 60, **prompts},
+        {"concurrency": [2], "window": "2s", "drain": "5s"}, "--profile", "encoder", "--dimension", "16")
 
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[Truth]]:
-    return measured(tmp_path_factory.mktemp("embedded"), WAYS, batch=6)
+    ways = {name: {"price": {"hourly": 3.6}, "dimension": 16, **keys} for name, keys in WAYS.items()}
+    return measured(tmp_path_factory.mktemp("embedded"), ways, batch=6)
 
 
 def test_every_request_is_recorded_with_its_inputs_and_the_instant_of_its_answer(
         embedded: tuple[Run, list[Truth]]) -> None:
     run, truths = embedded
-    told = {one.request_id: one for one in truths}
-    records = [record for record in run.records() if record.request_id in told]
-    assert {record.endpoint for record in records} == set(WAYS)
-    for record in records:
-        truth = told[record.request_id]
+    pairs = run.beside(truths)
+    assert {record.endpoint for record, _ in pairs} == set(WAYS)
+    for record, truth in pairs:
         wanted = "decode" if record.endpoint == "short" else "ok"
         assert (record.outcome, record.inputs, truth.inputs) == (wanted, 6, 6), record
         assert (record.input_tokens, record.output_tokens, truth.output_tokens) == (truth.input_tokens, None, 0)
@@ -84,7 +61,7 @@ def test_every_request_is_recorded_with_its_inputs_and_the_instant_of_its_answer
 
 def test_what_is_published_is_what_the_server_answered(embedded: tuple[Run, list[Truth]]) -> None:
     run, _ = embedded
-    found = rows(run)
+    found = run.rows()
     for name in set(WAYS) - {"short"}:
         ok = [record for record in run.records() if record.endpoint == name and record.outcome == "ok"]
         assert 0 < float(found[name]["inputs_per_s"]) * float(found[name]["window_s"]) <= 6 * len(ok)
@@ -98,12 +75,11 @@ def test_what_is_published_is_what_the_server_answered(embedded: tuple[Run, list
 
 def test_rankings_are_measured_in_documents(tmp_path: Path) -> None:
     run, truths = measured(tmp_path, RANKED, batch=5, query_tokens=8)
-    told = {one.request_id: one for one in truths}
-    records = [record for record in run.records() if record.request_id in told]
-    assert {record.endpoint for record in records} == set(RANKED)
-    assert {(record.outcome, record.inputs) for record in records} == {("ok", 5)}
-    for record in records:
-        truth, own = told[record.request_id], record.prompt_tokens or 0
+    pairs = run.beside(truths)
+    assert {record.endpoint for record, _ in pairs} == set(RANKED)
+    assert {(record.outcome, record.inputs) for record, _ in pairs} == {("ok", 5)}
+    for record, truth in pairs:
+        own = record.prompt_tokens or 0
         assert record.input_tokens == truth.input_tokens
         assert truth.input_tokens >= own + 4 * 8  # the query is read with each of the five, and counted once here
 

@@ -4,14 +4,12 @@ and the providers' SDKs against the emulator."""
 from __future__ import annotations
 
 import base64
-import csv
 from pathlib import Path
 from typing import Any
 
 import anthropic
 import openai
 import pytest
-import yaml
 from google import genai
 from google.genai import types
 
@@ -19,8 +17,10 @@ from fmload.audio import noise
 from fmload.emulator.truth import Truth
 from fmload.media import pictures
 from fmload.model.audio import Audio
-from tests.load_rig import Run, Server, emulator, fmload_run
+from tests import load_rig
+from tests.load_rig import Run, Server, emulator
 
+pytestmark = pytest.mark.usefixtures("aws_credentials")
 NEAR_NS = 1_000_000  # the kernel's stamps are of another clock, and put on this one
 AWS = {"region": "us-east-1", "emulated": "x"}
 SEEING: dict[str, dict[str, Any]] = {
@@ -42,43 +42,16 @@ PAINTING: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _credentials() -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "example")
-        yield
-
-
 def measured(folder: Path, ways: dict[str, dict[str, Any]], options: tuple[str, ...],
              **prompts: Any) -> tuple[Run, list[Truth]]:
-    with emulator(folder, *options) as server:
-        path = folder / "run.yml"
-        path.write_text(yaml.safe_dump({
-            "name": "media", "endpoints": [{"name": name, "url": server.url, **keys} for name, keys in ways.items()],
-            "prompts": [{"name": "p", "source": "synthetic", "input_tokens": 12, "count": 30, **prompts}],
-            "load": {"concurrency": [1], "ramp": 0, "warmup": 0, "window": "2s", "drain": "10s",
-                     "side_by_side": True}}))
-        with fmload_run(folder, path) as run:
-            run.wait()  # its code is the audit's, which a busy client fails
-        assert run.results.summary_csv.exists(), run.output()
-        return run, server.requests()
-
-
-def told_of(run: Run, truths: list[Truth]) -> list[tuple[Any, Truth]]:
-    told = {one.request_id: one for one in truths}
-    return [(record, told[record.request_id]) for record in run.records() if record.request_id in told]
-
-
-def rows(run: Run) -> dict[str, dict[str, str]]:
-    with run.results.summary_csv.open() as file:
-        return {row["endpoint"]: row for row in csv.DictReader(file)}
+    return load_rig.measured(folder, ways, {"source": "synthetic", "input_tokens": 12, "count": 30, **prompts},
+                             {"concurrency": [1], "window": "2s", "drain": "10s"}, *options)
 
 
 def test_what_a_model_sees_is_what_its_record_says(tmp_path: Path) -> None:
     run, truths = measured(tmp_path, SEEING, ("--profile", "instant"), output_tokens=4,
                            media={"images": {"count": 2, "width": 56, "height": 28, "format": "png"}})
-    pairs = told_of(run, truths)
+    pairs = run.beside(truths)
     assert {record.endpoint for record, _ in pairs} == set(SEEING)
     for record, truth in pairs:
         assert (record.outcome, record.images_in, record.pixels_in) == ("ok", 2, 2 * 56 * 28), record
@@ -87,7 +60,7 @@ def test_what_a_model_sees_is_what_its_record_says(tmp_path: Path) -> None:
         assert record.prompt_tokens is not None and record.prompt_tokens < truth.input_tokens
         assert record.image_tokens == (4 if record.endpoint in ("openai", "gemini", "sagemaker") else None)
         assert record.media_bytes is not None and record.media_bytes > 500
-    found = rows(run)
+    found = run.rows()
     for name in SEEING:
         assert float(found[name]["images_in_mean"]) == 2
         assert float(found[name]["images_in_per_s"]) > 0
@@ -97,7 +70,7 @@ def test_what_a_model_sees_is_what_its_record_says(tmp_path: Path) -> None:
 
 def test_images_made_are_measured_to_the_truth(tmp_path: Path) -> None:
     run, truths = measured(tmp_path, PAINTING, ("--ttft", "20ms", "--gap", "2ms", "--image-steps", "5"))
-    pairs = told_of(run, truths)
+    pairs = run.beside(truths)
     assert {record.endpoint for record, _ in pairs} == set(PAINTING)
     for record, truth in pairs:
         wanted = "decode" if record.endpoint == "short" else "ok"
@@ -111,7 +84,7 @@ def test_images_made_are_measured_to_the_truth(tmp_path: Path) -> None:
         elif wanted == "ok":
             assert record.first_output_ns is None
             assert record.last_token_ns >= truth.token_ns[-1] - NEAR_NS
-    found = rows(run)
+    found = run.rows()
     for name in ("whole", "streamed", "canvas", "stable"):
         assert float(found[name]["images_per_minute"]) > 0
         assert found[name]["ttft_p50_s"] == found[name]["output_tokens_per_s"] == ""

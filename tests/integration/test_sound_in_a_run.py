@@ -3,7 +3,6 @@ in; and OpenAI's SDK against the emulator."""
 
 from __future__ import annotations
 
-import csv
 import io
 import wave
 from collections.abc import Iterator
@@ -12,14 +11,15 @@ from typing import Any
 
 import openai
 import pytest
-import yaml
 
 from fmload.audio import noise
 from fmload.emulator.truth import Truth
 from fmload.model.audio import Audio
 from fmload.model.record import Record
-from tests.load_rig import Run, Server, emulator, fmload_run
+from tests import load_rig
+from tests.load_rig import Run, Server, emulator
 
+pytestmark = pytest.mark.usefixtures("aws_credentials")
 NEAR_NS = 1_000_000  # the kernel's stamps are of another clock, and put on this one
 PIECE_S = 0.12
 AWS = {"protocol": "sagemaker", "region": "us-east-1", "emulated": "x"}
@@ -44,39 +44,17 @@ SPOKEN: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _credentials() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "example")
-        yield
-
-
 def measured(folder: Path, ways: dict[str, dict[str, Any]], prompts: dict[str, Any],
              *options: str) -> tuple[Run, list[Truth]]:
-    with emulator(folder, "--ttft", "30ms", *options) as server:
-        path = folder / "run.yml"
-        path.write_text(yaml.safe_dump({
-            "name": "sound", "keep_answers": True,
-            "endpoints": [{"name": name, "url": server.url, "price": {"hourly": 3.6}, **keys}
-                          for name, keys in ways.items()],
-            "prompts": [{"name": "p", "count": 40, **prompts}],
-            "load": {"concurrency": [1], "ramp": 0, "warmup": 0, "window": "3s", "drain": "5s",
-                     "side_by_side": True}}))
-        with fmload_run(folder, path) as run:
-            run.wait()  # its code is the audit's, which a busy client fails
-        assert run.results.summary_csv.exists(), run.output()
-        return run, server.requests()
-
-
-def rows(run: Run) -> dict[str, dict[str, str]]:
-    with run.results.summary_csv.open() as file:
-        return {row["endpoint"]: row for row in csv.DictReader(file)}
+    priced = {name: {"price": {"hourly": 3.6}, **keys} for name, keys in ways.items()}
+    load = {"concurrency": [1], "window": "3s", "drain": "5s"}
+    return load_rig.measured(folder, priced, {"count": 40, **prompts}, load, "--ttft", "30ms", *options,
+                             keep_answers=True)
 
 
 def pairs(found: tuple[Run, list[Truth]]) -> list[tuple[Record, Truth]]:
-    told = {one.request_id: one for one in found[1]}
-    return [(record, told[record.request_id]) for record in found[0].records() if record.request_id in told]
+    run, truths = found
+    return run.beside(truths)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +89,7 @@ def test_every_transcription_is_recorded_with_its_sound_and_the_instants_of_its_
 
 def test_what_is_published_of_transcriptions_is_what_was_heard(heard: tuple[Run, list[Truth]]) -> None:
     run, _ = heard
-    found = rows(run)
+    found = run.rows()
     for name in set(HEARD) - {"half"}:
         ok = [record for record in run.records() if record.endpoint == name and record.outcome == "ok"]
         rate = float(found[name]["audio_per_s"])
@@ -142,7 +120,7 @@ def test_every_speech_is_recorded_with_its_sound_and_the_instant_of_its_first(
 
 def test_what_is_published_of_speech_is_what_was_said(spoken: tuple[Run, list[Truth]]) -> None:
     run, _ = spoken
-    found = rows(run)
+    found = run.rows()
     for name in set(SPOKEN) - {"broken"}:
         assert float(found[name]["audio_per_s"]) > 0 and float(found[name]["characters_per_s"]) > 0
         assert found[name]["ttft_p50_s"] == found[name]["itl_p50_s"] == found[name]["output_tokens_per_s"] == ""
@@ -158,7 +136,7 @@ def test_sound_that_is_made_slower_than_it_plays_would_stutter(tmp_path: Path) -
     run, _ = measured(tmp_path, {"slow": SPOKEN["pcm"]}, {"source": "synthetic", "input_tokens": 3}, "--gap", "150ms")
     ok = [record for record in run.records() if record.outcome == "ok"]
     assert ok and all((record.stalls or 0) > 0 and (record.stalled_ns or 0) > 0 for record in ok)
-    [row] = rows(run).values()
+    [row] = run.rows().values()
     assert float(row["stutter_share"]) == 1 and float(row["real_time_factor_mean"]) > 1
 
 
