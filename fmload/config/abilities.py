@@ -21,7 +21,7 @@ def made_by(endpoint: Any) -> str:
 
 def _told(ability: str, endpoint: Any) -> Any:
     protocol = endpoint.get("protocol") if isinstance(endpoint, Mapping) else getattr(endpoint, "protocol", None)
-    if protocol not in ENDPOINTS:
+    if not isinstance(protocol, str) or protocol not in ENDPOINTS:
         return None
     asked = getattr(ENDPOINTS.load(protocol), ability, None)
     return None if asked is None else asked(_keys(endpoint))
