@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -21,7 +21,8 @@ from fmload_analysis.document.formats import significant
 # Okabe & Ito, "Color Universal Design" (2008); the yellow darkened to stand on white, black made grey.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B", "#B8A900")
 SHAPES = ("o", "s", "^", "D", "v", "P")
-DASHES = ("-", "--", ":", "-.")
+Dash = Literal["-", "--", ":", "-."]
+DASHES: tuple[Dash, ...] = ("-", "--", ":", "-.")
 LIMIT = "#B3261E"
 DPI = 150
 SMALL_MARGIN = 0.06
@@ -162,7 +163,7 @@ def _shape(series: Series) -> str:
     return SHAPES[series.shape % len(SHAPES)]
 
 
-def _dash(series: Series) -> str:
+def _dash(series: Series) -> Dash:
     return DASHES[series.dash % len(DASHES)]
 
 
