@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from fmload.config.abilities import carried_by
 from fmload.config.dumping import values
-from fmload.config.media import carried_by
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.emulator import planes
 from fmload.emulator.faults import parse
