@@ -7,16 +7,18 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 import gevent
+from gevent import Greenlet
 
 T = TypeVar("T")
 
 
 class Inherited(Generic[T]):
-    """`get` looks from the running greenlet up to those that started it, and remembers what it finds."""
+    """A greenlet has the value that the one which started it had at that moment, until it sets its own."""
 
     def __init__(self, default: T) -> None:
         self._default = default
         self._values: WeakKeyDictionary[Any, T] = WeakKeyDictionary()
+        Greenlet.add_spawn_callback(self._inherit)
 
     def set(self, value: T) -> T:
         """Returns the value before, for the time after."""
@@ -25,11 +27,9 @@ class Inherited(Generic[T]):
         return before
 
     def get(self) -> T:
-        """The value of the running greenlet, or of the nearest that started it."""
-        running = greenlet = gevent.getcurrent()
-        while greenlet is not None:
-            if greenlet in self._values:
-                found = self._values[running] = self._values[greenlet]
-                return found
-            greenlet = getattr(greenlet, "spawning_greenlet", lambda: None)()
-        return self._default
+        """The value of the running greenlet."""
+        return self._values.get(gevent.getcurrent(), self._default)
+
+    def _inherit(self, started: Any) -> None:
+        if (value := self.get()) is not self._default:
+            self._values[started] = value

@@ -113,14 +113,16 @@
   function drawTable(holder, title, columns, rows) {
     holder.replaceChildren();
     html(holder, "div", "font-weight:600;font-size:13px;margin:12px 0 4px", title);
-    const table = html(holder, "table", "border-collapse:collapse;font-size:13px;width:100%");
-    const cell = (row, name, text) => html(row, name, "text-align:left;padding:4px 10px 4px 2px;border-bottom:1px solid rgba(128,128,128,.35)", text);
+    const table = html(holder, "table", "border-collapse:collapse;font-size:13px;width:100%;font-variant-numeric:tabular-nums");
+    const numeric = (key) => rows.some((one) => typeof one[key] === "number");
+    const cell = (row, name, key, text) => html(row, name, `text-align:${numeric(key) ? "right" : "left"};padding:4px 10px 4px 2px;border-bottom:1px solid rgba(128,128,128,.35)`, text);
+    const written = (v) => typeof v !== "number" ? v ?? "–" : Number.isInteger(v) ? v.toLocaleString() : number(v);
     const head = html(html(table, "thead"), "tr");
-    for (const [, title] of columns) cell(head, "th", title);
+    for (const [key, title] of columns) cell(head, "th", key, title);
     const body = html(table, "tbody");
     for (const one of rows) {
       const row = html(body, "tr");
-      for (const [key] of columns) cell(row, "td", typeof one[key] === "number" && !Number.isInteger(one[key]) ? number(one[key]) : one[key] ?? "–");
+      for (const [key] of columns) cell(row, "td", key, written(one[key]));
     }
   }
 

@@ -189,3 +189,15 @@ def test_a_turn_names_the_answer_that_it_goes_on_from_where_it_begins_with_all_t
     (b'{"data":[{"embedding":"AACAPwAAAEA="}]}', [[1, 2]]), (b'{"embeddings":{"base64":["AACAPwAAAEA="]}}', [[1, 2]])])
 def test_vectors_are_read_in_the_form_of_each_server(body: bytes, vectors: list[list[float]]) -> None:
     assert numbers_of(body) == vectors
+
+
+def test_a_greenlet_is_of_the_session_in_which_it_was_started_and_of_none_that_began_after_it() -> None:
+    server = Server()
+    client = server.client()
+    before = gevent.spawn(client.chat, "Before?")
+    with client.session("job"):
+        inside = gevent.spawn(lambda: gevent.spawn(client.chat, "Inside?").join())
+        gevent.joinall([before, inside])
+    told = {prompt.messages[0]["content"]: note.get("of") for prompt, note in server.sent if prompt.messages}
+    assert told == {"Before?": None, "Inside?": "job"}
+    assert server.sessions[0].requests == 1
