@@ -172,7 +172,8 @@ def _account(reading: Reading, document: Json) -> None:
 
 
 def _stream(reading: Reading, exchange: Exchange) -> None:
-    held, parts, sizes, end = 0, [], [], None
+    held, parts, sizes, end = 0, list[int](), list[tuple[int, int]](), None
+    unknown: bytes | None = None
     for offset, event, data in messages(exchange.body):
         if not data.strip() or data.strip()[:len(DONE)] == DONE or event in PINGS:
             continue
@@ -188,10 +189,14 @@ def _stream(reading: Reading, exchange: Exchange) -> None:
                 _account(reading, message)
             elif kind == "error" or message.get("error"):
                 reading.failure = reading.failure or _failed(message)
+            elif kind != _PARTIAL and kind not in PINGS:
+                unknown = unknown or data[:80]
         except MALFORMED_OR_DEEP as error:
             if offset < len(exchange.body) or exchange.complete:
                 reading.failure = reading.failure or malformed(error, data)
     reading.batch = Batch(held, sizes=sizes, parts=parts, end=end)
+    if unknown is not None and not parts and exchange.complete:
+        reading.failure = reading.failure or Failure("decode", f"no event of an image, but others: {unknown!r}")
     if reading.failure is None and exchange.failure is None and not (exchange.complete and (held or not parts)):
         how = "the stream ended" if exchange.complete else "the connection closed"
         when = f"after {len(parts) - held} partial images" if parts else "before the first image"

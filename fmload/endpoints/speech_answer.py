@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import orjson
 
 from fmload.audio import framed, lengths, played, wav
 from fmload.audio.played import NotSound, Played, Short
+from fmload.base.redaction import shortened
 from fmload.endpoints import usage
 from fmload.endpoints.answer import MALFORMED_OR_DEEP, note_told
 from fmload.endpoints.base64_text import decoded
@@ -25,6 +27,8 @@ from fmload.wire.sse import events
 
 _OF_JSON = ("audio", "audioContent", "audio_content", "data")
 _TAIL = 4096  # bytes at the end in which a server that broke off may have written why
+_WORDS_FROM, _MOST_WORDS = 4, 200  # bytes that tell words from sound, and characters of them that are told
+_PRINTABLE = frozenset(string.printable.encode())
 _MOST_JSON = 1 << 20  # of a body that is tried as JSON though its type says otherwise
 _OF_PCM = re.compile(r";\s*(rate|channels)=\"?(\d{1,6})\b").findall
 _NAMED = {"mp3": "audio/mpeg", "wav": "audio/wav", "opus": "audio/ogg", "aac": "audio/aac", "flac": "audio/flac"}
@@ -131,7 +135,15 @@ def _heard(body: bytes, kind: str, asked: Asked) -> _Heard:
             return found
     if kind.startswith("text/") or body[:9].lower().startswith((b"<!doctype", b"<html")):
         return _Heard(b"", failure=Failure("decode", f"{kind.partition(';')[0] or 'HTML'} where sound should be"))
+    if _is_text(body):
+        words = " ".join(body[:_TAIL].decode("ascii").split())
+        return _Heard(b"", failure=Failure("decode", f"a text where sound should be: {shortened(words, _MOST_WORDS)}"))
     return _Heard(body, failure=_error_at_the_end(body))
+
+
+def _is_text(body: bytes) -> bool:
+    """Whether a body is plain words, whatever its type says: no sound is made of the bytes of letters alone."""
+    return len(body) >= _WORDS_FROM and _PRINTABLE.issuperset(body[:_TAIL])
 
 
 def _of_events(body: bytes) -> _Heard:

@@ -16,11 +16,13 @@ _BEGINS = (b"-", b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9", b"N
 _WORDS = frozenset(b"nanNaNnullInfinityinf")  # letters of what stands where a number should
 _FLOAT_BYTES = 4
 _COMMA = ord(",")
+_BLANKS = (b" ", b"\n", b"\t", b"\r")
 
 
 class Vectors(NamedTuple):
     """A JSON body in which each array of numbers is its length below zero (`[0.1,0.2]` is `-2`). One that holds what is
-    no number, such as `NaN`, is its place in `strange`, below zero and a half (`-0.5`, `-1.5`)."""
+    no number, such as `NaN` or nothing between two commas, is its place in `strange`, below zero and a half (`-0.5`,
+    `-1.5`)."""
 
     skeleton: bytes
     strange: tuple[str, ...] = ()
@@ -36,8 +38,9 @@ def skeleton_of(body: bytes) -> Vectors:
         if inside.startswith(_BEGINS):
             left = inside.translate(None, _NUMERIC)
             if not left or _WORDS.issuperset(left):
-                parts += [body[at:opened], b"-%d.5" % len(strange) if left else b"-%d" % (_commas(inside) + 1)]
-                strange += [_word(inside)] if left else []
+                length = None if left else _length(inside)
+                parts += [body[at:opened], b"-%d.5" % len(strange) if length is None else b"-%d" % length]
+                strange += [_word(inside)] if length is None else []
                 at = close + 1
         before = close + 1
         close = body.find(b"]", close + 1)
@@ -45,15 +48,21 @@ def skeleton_of(body: bytes) -> Vectors:
     return Vectors(b"".join(parts), tuple(strange))
 
 
-def _commas(inside: bytes) -> int:
-    """Numpy counts what is there often five times as fast as `bytes.count`."""
-    return int(np.count_nonzero(np.frombuffer(inside, np.uint8) == _COMMA))
+def _length(inside: bytes) -> int | None:
+    """How many numbers there are; None where nothing stands before, between or behind commas. Numpy counts what is
+    there often five times as fast as `bytes.count`."""
+    if any(blank in inside for blank in _BLANKS):
+        inside = inside.translate(None, b"".join(_BLANKS))
+    commas = np.frombuffer(inside, np.uint8) == _COMMA
+    if commas[0] or commas[-1] or (commas[1:] & commas[:-1]).any():
+        return None
+    return int(np.count_nonzero(commas)) + 1
 
 
 def _word(inside: bytes) -> str:
     """The first that is no number."""
-    return next((word.decode("latin-1") for word in map(bytes.strip, inside.split(b","))
-                 if word.translate(None, _NUMERIC)), "")
+    return next((word.decode("latin-1") or "nothing" for word in map(bytes.strip, inside.split(b","))
+                 if not word or word.translate(None, _NUMERIC)), "")
 
 
 def floats_of(text: str) -> list[float]:

@@ -19,11 +19,16 @@ from fmload_analysis.stage.stats import finite
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.cost import PRICES
 from fmload_analysis.verdict.objectives import State, state_of
+from fmload_analysis.verdict.products import PRODUCTS
 from fmload_analysis.verdict.repeats import Key, grouped, spread
 from fmload_analysis.verdict.table import StageResult
 
+# Those that no stage of either run has are left out: a run gives text, or vectors, images or sound.
+_OF_OTHERS = ("first_text_p50", "first_text_p95", "first_audio_p50", "first_audio_p95", "real_time_factor_p50",
+              "real_time_factor_p95", "ttfi_p50", "time_per_image_p50", *(product.rate for product in PRODUCTS),
+              "stutter_share", *(product.price for product in PRODUCTS))
 DEFAULT_METRICS = ("ttft_p50", "ttft_p95", "tpot_p50", "e2e_p50", "e2e_p95", "requests_per_s", "output_tokens_per_s",
-                   "error_rate", "price_per_transaction")
+                   "error_rate", "price_per_transaction", *_OF_OTHERS)
 SIGNIFICANCE = 0.01
 
 

@@ -230,6 +230,13 @@ def test_a_stream_is_as_good_as_its_end(body: bytes, complete: bool, words: str)
     assert found.startswith(words) if words else found == ""
 
 
+def test_a_stream_of_other_events_is_told_as_what_it_is() -> None:
+    body = b'data: {"b64_json": "aGVsbG8="}\n\ndata: [DONE]\n\n'
+    assert told(streamed(body)).startswith("decode: no event of an image, but others: b'{\"b64_json\"")
+    assert told(streamed(body, complete=False)).startswith("truncated")
+    assert told(streamed(b'event: ping\ndata: {"type": "ping"}\n\n')).startswith("empty")
+
+
 def test_a_stream_where_none_was_asked_for_is_read() -> None:
     assert told(whole(COMPLETED * 2)) == ""
 

@@ -162,3 +162,20 @@ def test_ollamas_older_generate_form_is_read() -> None:
 def test_an_answer_of_triton_is_whole_when_its_response_is() -> None:
     event = {"model_name": "m", "text_output": "x"}
     assert read("triton", event)[1] == "ok" and read("triton", event, complete=False)[1] == "truncated"
+
+
+THOUGHTS = {"promptTokenCount": 9, "thoughtsTokenCount": 50, "totalTokenCount": 59}
+
+
+@pytest.mark.parametrize(("candidates", "chunks"), [
+    ([{"finishReason": "MAX_TOKENS"}], 0),
+    ([{"content": {"role": "model"}, "finishReason": "MAX_TOKENS"}], 0),
+    ([{"content": {"parts": [{"text": "hm", "thought": True}]}, "finishReason": "MAX_TOKENS"}], 1)])
+def test_an_answer_of_gemini_that_is_thoughts_alone_has_their_tokens_and_ended_well(
+        candidates: list[Any], chunks: int) -> None:
+    body = b"data: " + orjson.dumps({"candidates": candidates, "usageMetadata": THOUGHTS}) + b"\r\n\r\n"
+    exchange = Exchange("", status=200, body=body, complete=True)
+    reading = spoken("gemini", model="m").read(exchange)
+    assert (reading.input_tokens, reading.output_tokens, reading.reasoning_tokens) == (9, 50, 50)
+    assert [chunk.channel for chunk in reading.chunks] == ["reasoning"] * chunks
+    assert (reading.finish_reason, outcome(exchange, reading)) == ("MAX_TOKENS", None)

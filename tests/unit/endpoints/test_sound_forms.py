@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import email.parser
 import struct
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -380,3 +381,15 @@ def test_a_header_alone_carries_no_first_token() -> None:
     assert not speech_answer.has_sound(WAV[:45], Asked("wav")) and speech_answer.has_sound(WAV[:46], Asked("wav"))
     assert not speech_answer.has_sound(b'{"error": 1}', Asked("pcm"))
     assert not transcript_answer.has_text(b": ping\n\n") and transcript_answer.has_text(events(OPENAI[0]))
+
+
+@pytest.mark.parametrize("kind", ["audio/pcm", "audio/pcm;rate=16000", "application/octet-stream", ""])
+def test_words_are_no_sound_whatever_their_type_says(kind: str) -> None:
+    exchange = Exchange("", status=200, headers={"content-type": kind}, body=b"Internal error: out of memory",
+                        complete=True)
+    reading = speech_answer.read(exchange, Asked("pcm"))
+    assert reading.speech is None and reading.failure is not None
+    assert (reading.failure.outcome, reading.failure.message) == (
+        "decode", "a text where sound should be: Internal error: out of memory")
+    loud = replace(exchange, body=b"Internal" + bytes(range(256)))
+    assert speech_answer.read(loud, Asked("pcm")).failure is None

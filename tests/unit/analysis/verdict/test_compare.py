@@ -125,5 +125,19 @@ def test_the_gate_exits_with_3_and_prints_a_markdown_table(tmp_path: Path, capsy
     assert main(arguments) == 0
 
 
+def test_runs_that_give_no_text_are_compared_by_what_they_give(tmp_path: Path) -> None:
+    def gave(name: str, scale: float, **columns: Any) -> Analysis:
+        return run_of(tmp_path / name, requests(scale, 1, streamed=False, **columns))
+    for kind, metrics in ({"images": 2}, {"images_per_minute", "time_per_image_p50", "price_per_1k_images"}), (
+            {"inputs": 8}, {"inputs_per_s", "price_per_1m_inputs"}), (
+            {"audio_in_s": 3.0}, {"audio_per_s", "real_time_factor_p50", "price_per_audio_hour"}):
+        found = compare(gave(f"a-{next(iter(kind))}", 1, **kind), gave(f"b-{next(iter(kind))}", 1.5, **kind))
+        told = {difference.metric: difference for difference in found.differences}
+        assert metrics <= set(told) and all(told[name].worse for name in metrics)
+        assert "output_tokens_per_s" not in told
+    plain = compare(run_of(tmp_path / "c", requests(1, 1)), run_of(tmp_path / "d", requests(1, 2)))
+    assert not {"images_per_minute", "audio_per_s", "inputs_per_s"} & {one.metric for one in plain.differences}
+
+
 def test_an_unknown_metric_is_a_usage_error(tmp_path: Path) -> None:
     assert main(["compare", str(tmp_path), str(tmp_path), "--metrics", "speed"]) == 2
