@@ -208,6 +208,9 @@ EXAMPLES = (
     ("`openai` on Azure", "`{protocol: openai, url: https://R.openai.azure.com, api_version: 2024-10-21, model: "
      "DEPLOYMENT, api_key_env: KEY}`, or `url: https://R.openai.azure.com/openai/v1` without a "
      "version"),
+    ("`openai` on KServe", "`{protocol: openai, url: http://GATEWAY/openai/v1, model: m, headers: {Host: "
+     "m.default.example.com}}`; V2's own generate paths: `{protocol: triton, url: http://GATEWAY, model: m, backend: "
+     "vllm}`"),
     ("`responses`", "`{protocol: responses, url: https://api.openai.com/v1, model: m, api_key_env: OPENAI_API_KEY}`; "
      "on Bedrock and SageMaker with `auth:` as for `openai`"),
     ("`anthropic`", "`{protocol: anthropic, url: https://api.anthropic.com, model: m, api_key_env: "

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +48,7 @@ class WorkerEntry:
     reader: str | None = None
     ready: bool = False
     problem: str | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)  # by endpoint, why it answered no first request
     lost_ns: int | None = None
     clock: OffsetFilter = field(default_factory=OffsetFilter)
     receipt: Receipt = field(default_factory=Receipt)
@@ -112,7 +113,7 @@ class Collector:
         entry = self.admit(worker)
         entry.host, entry.pid, entry.wall_anchor_ns = told.host, told.pid, told.wall_anchor_ns
         entry.clock.same_clock = told.boot_id == boot_id() != ""
-        entry.problem = told.problem
+        entry.problem, entry.refused = told.problem, told.refused
         entry.ready = True
         self.write_workers()
 

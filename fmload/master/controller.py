@@ -16,7 +16,7 @@ from gevent.event import Event
 
 from fmload.base.errors import EXIT_BUDGET, EXIT_INTERRUPTED, EXIT_INVALID, FmloadError
 from fmload.config.schema import RunFile
-from fmload.master import flush
+from fmload.master import flush, refused
 from fmload.master.assignment import Assignment
 from fmload.master.budget import Budget
 from fmload.master.collector import Collector
@@ -59,6 +59,7 @@ class Controller:
         self._assignment: Assignment | None = None
         self._step_runner: StepRunner | None = None
         self._helpers: list[gevent.Greenlet] = []
+        self._refused: dict[str, str] = {}  # by endpoint, why it would not answer a first request
         collector.on_trouble = self._cannot_write
 
     # -- the run --------------------------------------------------------------------------------------------------
@@ -67,7 +68,7 @@ class Controller:
         """The whole run. Expected failures end it with a message and an exit code; nothing is raised."""
         try:
             step_runner = self._begin()
-            while step := planner.next_step(self._run_file, self._stages):
+            while step := planner.next_step(self._run_file, self._open):
                 self._mind_the_budget(step)
                 step_runner.run(step)
                 saturation.skip_higher(step, self._stages, time.monotonic_ns())
@@ -153,7 +154,27 @@ class Controller:
         if not self._waits.until(lambda: all(map(self._is_ready, self._registry.living())), limit_s):
             raise FmloadError(f"not all workers were ready within {limit_s:g} s", hint="their logs say why",
                               exit_code=EXIT_INVALID)
+        self._leave_out_refused()
         return self._step_runner
+
+    @property
+    def _open(self) -> list[Stage]:
+        """The stages that can be run; all of them, and the list itself, where no endpoint has refused."""
+        if not self._refused:
+            return self._stages
+        return [stage for stage in self._stages if stage.endpoint not in self._refused]
+
+    def _leave_out_refused(self) -> None:
+        """Go on without the endpoints that refused a first request, and say so. Raises FmloadError where that cannot
+        be."""
+        self._refused = {name: why for worker in self._registry.living()
+                         for name, why in self._collector.workers[worker].refused.items()}
+        refused.require_others(self._run_file, self._refused)
+        refused.mark(self._stages, self._refused, time.monotonic_ns())
+        for why in self._refused.values():
+            told = f"{why}. The other endpoints are measured without it"
+            self._collector.event(refused.REFUSED, None, told)
+            self._collector.live.run.setdefault("warnings", []).append(told)
 
     def _is_ready(self, worker: str) -> bool:
         entry = self._collector.workers[worker]

@@ -13,11 +13,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from fmload.base.version import __version__
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 # 1  first version, of fmload 0.1; its greeting says no version
 # 2  greeting and plan carry the version; records, idle and flushed say how many records were made, by stage
 # 3  the lanes of a step are `LaneShare`s
 # 4  prompts hold recipes of sound and media; records and counts know images
+# 5  a worker that is ready says which endpoints refused their first request
 
 Made = dict[int, int]  # records that a worker has made since the run began, by number of the stage
 
@@ -91,7 +92,8 @@ class Prompts:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Worker: plan and shards are in, the endpoints are built and tried; or what is wrong (`problem`)."""
+    """Worker: plan and shards are in, the endpoints are built and tried; or what is wrong (`problem`). `refused`: by
+    endpoint, why it would not answer a first request."""
 
     run_id: str
     host: str
@@ -99,6 +101,7 @@ class Ready:
     boot_id: str
     wall_anchor_ns: int
     problem: str | None = None
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 # -- steps --------------------------------------------------------------------------------------------------------

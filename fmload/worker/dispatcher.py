@@ -73,6 +73,7 @@ Dead = Callable[[int, str], None]  # stage, what is wrong
 class Trial:
     """A first request that was refused. Not `fatal`: the load asks in another form, and may fare better."""
 
+    endpoint: str
     told: str
     fatal: bool
 
@@ -248,7 +249,7 @@ class Dispatcher:
         whose = f", as tenant '{tenant}' has it," if tenant is not None else ""
         told = (f"endpoint '{endpoint.name}'{whose} {how} ({address}): {record.error}"
                 f"{f'; {what}' if what else ''}")
-        return Trial(told, fatal=alike or record.status not in _OF_ITS_FORM)
+        return Trial(endpoint.name, told, fatal=alike or record.status not in _OF_ITS_FORM)
 
     def _ask(self, endpoint: Endpoint, address: Address, prompt: Prompt) -> Record:
         return measure.measure(endpoint, prompt, self._wire, address, stage=-1, request_id=new_trial_id(),

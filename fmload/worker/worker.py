@@ -11,10 +11,11 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import gevent
@@ -155,7 +156,7 @@ class Worker:
 
     def _prepare(self, plan: Plan) -> None:
         """Build what sends, try the endpoints where the plan says so, tell the master how it went."""
-        problem = None
+        problem, refused = None, dict[str, str]()
         try:
             run = RunFile.model_validate(plan.run)
             self._prompts = {name: self._dressed(prompts) for name, prompts in self._prompts.items()}
@@ -163,7 +164,7 @@ class Worker:
                                     plan.index, plan.begins, self.keep_session)
             dispatcher.check_prompts()
             trials = dispatcher.try_endpoints(unsure_alone=not plan.trial)
-            problem = self._tell_of_trials(trials) if plan.trial else None
+            refused = self._tell_of_trials(trials) if plan.trial else {}
             dispatcher.offset_ns = self._offset_ns
             self._dispatcher = dispatcher
             _calm_garbage_collection()
@@ -173,7 +174,7 @@ class Worker:
         except Exception as error:
             logger.exception("the worker could not prepare the run")
             problem = f"{type(error).__name__}: {error}"
-        self._say_ready(plan, problem)
+        self._say_ready(plan, problem, refused)
 
     def _dressed(self, prompts: list[Prompt]) -> list[Prompt]:
         """With their images, sound and video, which are made or read now: not one of them under the load. It is done
@@ -181,17 +182,20 @@ class Worker:
         return [beside_the_loop(LARGE_BYTES, self._gallery.dressed if prompt.media else noticed, prompt)
                 if prompt.media or _has_parts(prompt) else prompt for prompt in prompts]
 
-    def _say_ready(self, plan: Plan, problem: str | None) -> None:
+    def _say_ready(self, plan: Plan, problem: str | None, refused: Mapping[str, str] = MappingProxyType({})) -> None:
         self._send(Ready(plan.run_id, socket.gethostname(), os.getpid(), boot_id(),
-                         time.time_ns() - time.monotonic_ns(), problem))
+                         time.time_ns() - time.monotonic_ns(), problem, dict(refused)))
 
-    def _tell_of_trials(self, trials: list[Trial]) -> str | None:
-        """What ends the run before the load; a refusal that the load may not meet is told, and the load goes on."""
+    def _tell_of_trials(self, trials: list[Trial]) -> dict[str, str]:
+        """By endpoint, why the load would fare no better; a refusal that it may not meet is told, and the load goes
+        on."""
         for trial in trials:
             if not trial.fatal:
                 told = f"{trial.told}. The load asks in another form, and goes on"
                 self._send(Event("trial_refused", told, NO_STAGE))
-        return "\n".join(trial.told for trial in trials if trial.fatal) or None
+        fatal = [trial for trial in trials if trial.fatal]
+        return {name: "\n".join(trial.told for trial in fatal if trial.endpoint == name)
+                for name in dict.fromkeys(trial.endpoint for trial in fatal)}
 
     # -- steps ----------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -129,6 +130,22 @@ def test_a_wrong_model_is_told_before_the_load(tmp_path: Path) -> None:
     assert f"endpoint 'a' refuses a first request ({address}): HTTP 404: The model `m` does not exist" in run.output()
     assert "check the endpoint's model: 'fmload init --url URL' shows what the server serves" in run.output()
     assert "Traceback" not in run.output()
+
+
+def test_an_endpoint_that_refuses_its_first_request_is_told_and_the_others_are_measured(tmp_path: Path) -> None:
+    with emulator(tmp_path, "--ttft", "10ms", "--gap", "1ms") as server, emulator(
+            tmp_path, "--model", "other", name="strict") as strict:
+        path = run_file(tmp_path, {"a": strict.url, "b": server.url}, {"concurrency": [2], **SHORT})
+        with fmload_run(tmp_path, path) as run:
+            assert run.wait() == 4, run.output()
+        assert not [one for one in strict.requests() if one.outcome == "ok"]
+    told = f"endpoint 'a' refuses a first request ({strict.url.removesuffix('/v1')}): HTTP 404"
+    assert told in run.output() and "The other endpoints are measured without it" in run.output()
+    assert {record.endpoint for record in run.records()} == {"b"}
+    assert [(stage["endpoint"], stage["status"], [mark["kind"] for mark in stage["marks"]])
+            for stage in run.stages()] == [("a", "pending", ["endpoint_refused"]), ("b", "done", [])]
+    checks = {stage["endpoint"]: stage["checks"] for stage in json.loads(run.results.audit_json.read_text())["stages"]}
+    assert told in checks["a"][0]["sentence"]
 
 
 def test_a_dead_endpoint_is_told_before_the_load(tmp_path: Path) -> None:

@@ -39,7 +39,9 @@ def audit(facts: Facts) -> tuple[Check, ...]:
     A stage without a request gets one FAIL: nothing was measured.
     """
     if not facts.summary.totals.started:
-        return (Check(6, "enough requests", FAIL, "No request started inside the window: nothing was measured.", {}),)
+        why = "".join(f" {mark.detail}." for mark in facts.summary.stage.marks if mark.kind == "endpoint_refused")
+        return (Check(6, "enough requests", FAIL,
+                      f"No request started inside the window: nothing was measured.{why}", {}),)
     found = {name: CHECKS.use(name, facts, gives=Check) for name in CHECKS.in_order()}
     checks = [check for check in found.values() if check]
     checks += [Check(group, title, NOT_APPLICABLE, f"Not checked: {why}.", {})

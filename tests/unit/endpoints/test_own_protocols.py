@@ -179,3 +179,12 @@ def test_an_answer_of_gemini_that_is_thoughts_alone_has_their_tokens_and_ended_w
     assert (reading.input_tokens, reading.output_tokens, reading.reasoning_tokens) == (9, 50, 50)
     assert [chunk.channel for chunk in reading.chunks] == ["reasoning"] * chunks
     assert (reading.finish_reason, outcome(exchange, reading)) == ("MAX_TOKENS", None)
+
+
+@pytest.mark.parametrize(("protocol", "url", "keys", "target"), [
+    ("openai", "http://gateway/openai/v1", {}, "/openai/v1/chat/completions"),
+    ("triton", "http://gateway", {"backend": "vllm"}, "/v2/models/m/generate_stream")])
+def test_kserve_is_asked_by_its_paths_in_the_name_of_its_service(
+        protocol: str, url: str, keys: dict[str, Any], target: str) -> None:
+    request = sent(spoken(protocol, url=url, model="m", headers={"Host": "m.default.example.com"}, **keys))
+    assert (request.target, request.headers["Host"]) == (target, "m.default.example.com")

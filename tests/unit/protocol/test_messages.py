@@ -28,7 +28,8 @@ from fmload.protocol.messages import (
 
 EXAMPLES: dict[str, Any] = {
     "str": "x", "int": 3, "bool": True, "bytes": b"\xdc\x00", "str | None": None, "int | None": None,
-    "dict[str, Any]": {"a": [1]}, "dict[str, int]": {"a": 1}, "dict[str, dict[str, str]]": {"e": {"p": "id"}},
+    "dict[str, Any]": {"a": [1]}, "dict[str, str]": {"e": "why"}, "dict[str, int]": {"a": 1},
+    "dict[str, dict[str, str]]": {"e": {"p": "id"}},
     "dict[str, int] | None": {"a": 1}, "list[bytes]": [b"a", b""], "float": 0.5,
     "Made": {0: 4, 7: 1}, "Any": {"ttft": 1.0}}
 
