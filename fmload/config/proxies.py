@@ -1,4 +1,4 @@
-"""HTTP proxies: the key `proxy` of an endpoint, and the variables that other programs obey.
+"""Proxies: the key `proxy` of an endpoint, and the variables that other programs obey.
 
 HTTP_PROXY, HTTPS_PROXY and ALL_PROXY name one, in capitals or not; NO_PROXY the hosts that are asked directly: names,
 with all names below them, addresses, networks (`10.0.0.0/8`), `*`. What is on this host is never asked through them.

@@ -115,8 +115,8 @@ class EndpointSpec(Extensible):
     stream: bool = Field(True, description="false waits for whole answers: no TTFT, TPOT or ITL then")
     parameters: dict[str, Any] = Field(default_factory=dict, description="inference parameters, sent as they are")
     headers: dict[str, str] = Field(default_factory=dict, description="sent with every request")
-    proxy: str | None = Field(None, description="HTTP proxy, http://user:password@host:port; default: that of the "
-                                                "usual variables (HTTPS_PROXY …); none: no proxy")
+    proxy: str | None = Field(None, description="http, https, socks5 or socks5h://user:password@host:port; "
+                                                "default: that of the usual variables (HTTPS_PROXY …); none: no proxy")
     request_id_header: str | None = Field("X-Request-Id", description="null switches it off")
     deploy: DeploySpec | None = Field(None, description="the run makes the endpoint, and removes it")
     price: PriceSpec | None = Field(None, description="what the endpoint costs")

@@ -217,6 +217,8 @@ def _target(url: str, protocol: HttpProtocol, spec: EndpointSpec) -> tuple[Addre
     address, path, query = split_url(url, way)
     if address.tls:
         client_context(way.ca_file, way.verify, way.certificate, way.certificate_key)
+    if address.proxy is not None and address.proxy.address.tls:
+        client_context(address.proxy.ca_file, verify=True)
     target, _, own = protocol.path(path.rstrip("/"), spec).partition("?")
     return address, with_query(target, "&".join(filter(None, (query, own))))
 

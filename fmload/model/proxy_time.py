@@ -12,8 +12,9 @@ from typing import Any
 class ProxyTime:
     """Medians before the load, in seconds; None where nothing came back in time, or nobody measured.
 
-    `connect_s`: a TCP connection to the proxy, there and back. `answer_s`: an answer of the proxy's own, the way
-    included (plain HTTP). `tunnel_s`: connection and tunnel, the proxy's own connection to the server included (TLS).
+    `connect_s`: a connection to the proxy, with its TLS where it is an HTTPS proxy. `answer_s`: an answer of the
+    proxy's own, the way included (plain HTTP). `tunnel_s`: connection and tunnel, the proxy's own connection to the
+    server included (TLS to the server, and every SOCKS proxy).
     """
 
     proxy: str  # its URL, without user and password

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from time import monotonic_ns, time_ns
 from typing import Any, Protocol
 
-import gevent.socket
 from gevent.hub import get_hub
 
 from fmload.wire.clock import ANCILLARY_BYTES, arrival, enable_kernel_stamps
@@ -72,25 +71,16 @@ class StaleConnection(Exception):
 def connected(address: Address, limit_s: float | None = None) -> tuple[_socket.socket, TlsSession | None]:
     """A new socket, which does not block, and the session over it; blocks the greenlet. Raises OSError, and
     ssl.SSLError for what TLS refuses. `limit_s` is shared by the addresses of a name; the caller bounds the whole."""
-    sock = opened(address, limit_s)
+    way = opened(address, limit_s)
+    sock = way.sock
     try:
-        tls = _shake_hands(sock, TlsSession(address)) if address.tls else None
+        if address.tls:
+            way.begin_tls(address)
         plain = _socket.socket(sock.family, sock.type, sock.proto, sock.detach())
     finally:
         sock.close()
     plain.setblocking(False)
-    return plain, tls
-
-
-def _shake_hands(sock: gevent.socket.socket, tls: TlsSession) -> TlsSession:
-    data = b""
-    while not tls.shake_hands(data):
-        sock.sendall(tls.pending_output())
-        data = sock.recv(READ_BYTES)
-        if not data:
-            raise ssl.SSLError("the server closed the connection during the TLS handshake")
-    sock.sendall(tls.pending_output())
-    return tls
+    return plain, way.tls
 
 
 def nobody(connection: AnyConnection) -> None:

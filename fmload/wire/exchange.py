@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,16 +25,54 @@ class Timeouts:
     total_s: float = 600.0
 
 
+MAX_SOCKS_LOGIN_BYTES = 255  # of a user, or of a password
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A user and a password."""
+
+    user: str
+    password: str = field(default="", repr=False)
+
+    def basic(self) -> str:
+        """As the value of an Authorization header (RFC 7617)."""
+        return f"Basic {b64encode(f'{self.user}:{self.password}'.encode()).decode()}"
+
+    def fits_socks(self) -> bool:
+        """Whether a SOCKS proxy can be told it (RFC 1929)."""
+        return all(1 <= len(word.encode()) <= MAX_SOCKS_LOGIN_BYTES for word in (self.user, self.password))
+
+
+ProxyKind = Literal["http", "https", "socks5", "socks5h"]
+
+
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """An HTTP proxy on the way to an address. `authorization` is for the proxy alone."""
+    """A proxy on the way to an address; `login` is for the proxy alone.
+
+    `https` is an HTTP proxy that is spoken to under TLS, its certificate verified against `ca_file` (None: the system's
+    trust store). `socks5` is told addresses (RFC 1928), `socks5h` the names of hosts, which it resolves itself.
+    """
 
     host: str
     port: int
-    authorization: str | None = field(default=None, repr=False)
+    kind: ProxyKind = "http"
+    login: Login | None = None
+    ca_file: str | None = None
+
+    @property
+    def address(self) -> Address:
+        """Where the proxy itself is."""
+        return Address(self.host, self.port, self.kind == "https", self.ca_file)
+
+    @property
+    def tunnels_all(self) -> bool:
+        """Whether it makes a tunnel for plain HTTP, too: it is never told a request."""
+        return self.kind in ("socks5", "socks5h")
 
     def __str__(self) -> str:
-        return f"http://{bracketed(self.host)}:{self.port}"
+        return f"{self.kind}://{bracketed(self.host)}:{self.port}"
 
 
 def bracketed(host: str) -> str:
@@ -60,6 +99,11 @@ class Address:
     certificate_key: str | None = None
     socket_path: str | None = None
     proxy: Proxy | None = None
+
+    @property
+    def is_tunnelled(self) -> bool:
+        """Whether its proxy makes a tunnel, and sees no request; False without a proxy."""
+        return self.proxy is not None and (self.tls or self.proxy.tunnels_all)
 
     @property
     def first_hop(self) -> tuple[str, int] | str:

@@ -48,15 +48,15 @@ def encode_request(address: Address, request: HttpRequest) -> bytes:
     Raises ValueError on a line break in the target or a header, which would be a second header.
     """
     given = {name.lower() for name in request.headers}
-    through = address.proxy if not address.tls else None  # under TLS the proxy sees a tunnel, and no request
+    through = None if address.is_tunnelled else address.proxy
     target = request.target if through is None else f"http://{_authority(address)}{request.target}"
     lines = [f"{request.method} {target} HTTP/1.1"]
     if "host" not in given:
         lines.append(f"host: {_authority(address)}")
     if address.authorization is not None and "authorization" not in given:
         lines.append(f"authorization: {address.authorization}")
-    if through is not None and through.authorization is not None:
-        lines.append(f"proxy-authorization: {through.authorization}")
+    if through is not None and through.login is not None:
+        lines.append(f"proxy-authorization: {through.login.basic()}")
     lines += [f"{name}: {value}" for name, value in _DEFAULT_HEADERS.items() if name not in given]
     lines += [f"{name}: {value}" for name, value in request.headers.items()]
     if "content-length" not in given and (request.body or request.method in ("POST", "PUT", "PATCH")):
@@ -236,7 +236,8 @@ class Http1Wire:
         except gevent.Timeout as expired:
             if expired is not timeout:
                 raise
-            flight.fail(Failure("timeout_connect", f"no connection to {address} within {limit_s:g} s"))
+            through = f" through the proxy {address.proxy}" if address.proxy is not None else ""
+            flight.fail(Failure("timeout_connect", f"no connection to {address}{through} within {limit_s:g} s"))
         except ssl.SSLError as error:
             flight.fail(Failure("tls", f"TLS with {address}: {getattr(error, 'verify_message', '') or error}"))
         except OSError as error:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 
 import gevent.socket
 
-from fmload.wire.exchange import Address, bracketed
+from fmload.wire import socks
+from fmload.wire.exchange import Address, Proxy, bracketed
 from fmload.wire.framing import FramingError, parse_head
+from fmload.wire.tls import TlsSession
 
+READ_BYTES = 64 * 1024
 MAX_REPLY_BYTES = 16 * 1024
 _HEAD_END = b"\r\n\r\n"
 
@@ -18,24 +22,80 @@ class ProxyRefused(ConnectionError):
     """The proxy does not let the connection through; the text says why."""
 
 
-def opened(address: Address, limit_s: float | None = None) -> gevent.socket.socket:
-    """A connected gevent socket on which the first byte goes to the server; blocks the greenlet. Raises OSError.
+class Opened:
+    """A connected gevent socket, and the TLS session over it, where there is one. Every method blocks the greenlet."""
+
+    def __init__(self, sock: gevent.socket.socket) -> None:
+        self.sock = sock
+        self.tls: TlsSession | None = None
+
+    def begin_tls(self, address: Address) -> None:
+        """Shake hands with what the socket leads to: over the session that is there, where there is one.
+
+        Raises ssl.SSLError for what TLS refuses.
+        """
+        tls = TlsSession(address, self.tls)
+        data = b""
+        while not tls.shake_hands(data):
+            self.sock.sendall(tls.pending_output())
+            data = self.sock.recv(READ_BYTES)
+            if not data:
+                raise ssl.SSLError("the server closed the connection during the TLS handshake")
+        self.sock.sendall(tls.pending_output())
+        self.tls = tls
+
+    def say(self, data: bytes) -> None:
+        """Send all of it."""
+        self.sock.sendall(data if self.tls is None else self.tls.encrypt(data))
+
+    def hear(self, at_most: int = MAX_REPLY_BYTES) -> bytes:
+        """What comes next, under TLS perhaps more than asked for; empty at the peer's end."""
+        while True:
+            data: bytes = self.sock.recv(at_most)
+            if self.tls is None or not data:
+                return data
+            plain = self.tls.decrypt(data)
+            if output := self.tls.pending_output():
+                self.sock.sendall(output)
+            if plain or self.tls.closed:
+                return plain
+
+
+def opened(address: Address, limit_s: float | None = None) -> Opened:
+    """A connection on which the next byte goes to the server; blocks the greenlet. Raises OSError.
 
     A name with several addresses is tried at each, in the resolver's order; one that does not answer takes its share
-    of `limit_s`, so that the others have theirs.
+    of `limit_s`, so that the others have theirs. The session over it is that with an HTTPS proxy.
     """
     if address.socket_path is not None:
-        return _unix(address.socket_path)
+        return Opened(_unix(address.socket_path))
     if address.proxy is None:
-        return _first_of(address.host, address.port, limit_s)
-    sock = _first_of(address.proxy.host, address.proxy.port, limit_s)
-    if address.tls:
-        try:
-            _tunnel(sock, address)
-        except BaseException:
-            sock.close()
-            raise
-    return sock
+        return Opened(_first_of(address.host, address.port, limit_s))
+    way = opened_proxy(address.proxy, limit_s)
+    try:
+        if address.proxy.tunnels_all:
+            _socks_tunnel(way, address, address.proxy)
+        elif address.tls:
+            _http_tunnel(way, address, address.proxy)
+    except BaseException:
+        way.sock.close()
+        raise
+    return way
+
+
+def opened_proxy(proxy: Proxy, limit_s: float | None = None) -> Opened:
+    """A connection to the proxy itself, under TLS where it is an HTTPS proxy. Raises OSError."""
+    way = Opened(_first_of(proxy.host, proxy.port, limit_s))
+    try:
+        if proxy.address.tls:
+            way.begin_tls(proxy.address)
+    except ssl.SSLError as error:
+        way.sock.close()
+        raise ssl.SSLError(f"the proxy {proxy}: {getattr(error, 'verify_message', '') or error}") from error
+    except BaseException:
+        way.sock.close()
+        raise
+    return way
 
 
 def _unix(path: str) -> gevent.socket.socket:
@@ -71,17 +131,16 @@ def _first_of(host: str, port: int, limit_s: float | None) -> gevent.socket.sock
     raise OSError(f"{host} has no address")
 
 
-def _tunnel(sock: gevent.socket.socket, address: Address) -> None:
+def _http_tunnel(way: Opened, address: Address, proxy: Proxy) -> None:
     """Have the proxy connect to the server (CONNECT); what follows on the socket is between the two ends."""
-    proxy, target = address.proxy, f"{bracketed(address.host)}:{address.port}"
-    assert proxy is not None
+    target = f"{bracketed(address.host)}:{address.port}"
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
-    if proxy.authorization is not None:
-        lines.append(f"Proxy-Authorization: {proxy.authorization}")
-    sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+    if proxy.login is not None:
+        lines.append(f"Proxy-Authorization: {proxy.login.basic()}")
+    way.say("\r\n".join([*lines, "", ""]).encode("latin-1"))
     reply = b""
     while _HEAD_END not in reply:
-        data = sock.recv(MAX_REPLY_BYTES)
+        data = way.hear()
         if not data or len(reply) > MAX_REPLY_BYTES:
             raise ProxyRefused(f"the proxy {proxy} closed the connection" if not data else
                                f"the proxy {proxy} answers without end")
@@ -92,3 +151,22 @@ def _tunnel(sock: gevent.socket.socket, address: Address) -> None:
         raise ProxyRefused(f"the proxy {proxy}: {error}") from error
     if not 200 <= head.status < 300:
         raise ProxyRefused(f"the proxy {proxy} refuses a connection to {target}: HTTP {head.status} {head.reason}")
+
+
+def _socks_tunnel(way: Opened, address: Address, proxy: Proxy) -> None:
+    host = address.host
+    if proxy.kind == "socks5":
+        host = gevent.socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM)[0][4][0]
+
+    def hear(count: int) -> bytes:
+        heard = b""
+        while len(heard) < count:
+            if not (data := way.hear(count - len(heard))):
+                raise ProxyRefused(f"the proxy {proxy} closed the connection")
+            heard += data
+        return heard
+
+    try:
+        socks.tunnel(way.say, hear, host, address.port, proxy.login)
+    except socks.SocksError as error:
+        raise ProxyRefused(f"the proxy {proxy}: {error}") from error

@@ -45,9 +45,13 @@ def _show(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
 
 
 class TlsSession:
-    """One TLS session between two memory buffers: ciphertext in, plain bytes out, and back."""
+    """One TLS session between two memory buffers: ciphertext in, plain bytes out, and back.
 
-    def __init__(self, address: Address) -> None:
+    `below`: the session whose plain bytes are this one's ciphertext, which is that with an HTTPS proxy.
+    """
+
+    def __init__(self, address: Address, below: TlsSession | None = None) -> None:
+        self._below = below
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         context = client_context(address.ca_file, address.verify, address.certificate, address.certificate_key)
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=address.host)
@@ -55,7 +59,7 @@ class TlsSession:
 
     def shake_hands(self, data: bytes) -> bool:
         """Take what the peer sent; True once the handshake is done. Raises ssl.SSLError."""
-        self._incoming.write(data)
+        self._take(data)
         try:
             self._session.do_handshake()
         except ssl.SSLWantReadError:
@@ -65,16 +69,27 @@ class TlsSession:
     def encrypt(self, data: bytes) -> bytes:
         """The ciphertext of `data`, with whatever else the session has to say."""
         self._session.write(data)
-        return self._outgoing.read()
+        return self._said()
 
     def pending_output(self) -> bytes:
         """What the session has to say by itself: handshake, key updates."""
-        return self._outgoing.read() if self._outgoing.pending else b""
+        below = self._below.pending_output() if self._below is not None else b""
+        return below + self._said() if self._outgoing.pending else below
+
+    def _said(self) -> bytes:
+        said = self._outgoing.read()
+        return said if self._below is None else self._below.encrypt(said)
+
+    def _take(self, data: bytes) -> None:
+        if self._below is not None:
+            data = self._below.decrypt(data)
+            self.closed = self._below.closed
+        self._incoming.write(data)
 
     def decrypt(self, data: bytes) -> bytes:
         """The plain bytes that `data` completes; empty when no record is whole yet. Raises ssl.SSLError."""
         incoming, session = self._incoming, self._session
-        incoming.write(data)
+        self._take(data)
         parts: list[bytes] = []
         while incoming.pending or session.pending():
             try:

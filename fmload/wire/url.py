@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from fmload.base.errors import FmloadError
 from fmload.base.redaction import protect
-from fmload.wire.exchange import Address, Proxy
+from fmload.wire.exchange import MAX_SOCKS_LOGIN_BYTES, Address, Login, Proxy, ProxyKind
 
 _UNFIT = re.compile(r"[^\x21-\x7e]")
 _EXAMPLE = "write http://host:port/v1"
-_PROXY = "write http://host:port, with user:password@ before the host where the proxy asks for them"
+_PROXY = ("write http://host:port, https:// for a proxy that is spoken to under TLS, socks5:// or socks5h:// (which "
+          "resolves names itself) for SOCKS 5; with user:password@ before the host where the proxy asks for them")
+_PROXY_PORTS: dict[str, tuple[ProxyKind, int]] = {
+    "http": ("http", 80), "https": ("https", 443), "socks5": ("socks5", 1080), "socks5h": ("socks5h", 1080)}
 _UNIX = "http+unix"
 
 
@@ -41,20 +43,27 @@ def split_url(url: str, way: Way = Way()) -> tuple[Address, str, str]:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise FmloadError(f"'{shown(url)}' is not a URL", hint=_EXAMPLE)
     tls = parts.scheme == "https"
+    login = _login(parts)
     address = Address(parts.hostname, parts.port or (443 if tls else 80), tls, way.ca_file if tls else None, way.verify,
-                      _authorization(parts), way.certificate if tls else None, way.certificate_key if tls else None,
-                      proxy=None if way.proxy is None else split_proxy(way.proxy))
+                      None if login is None else login.basic(), way.certificate if tls else None,
+                      way.certificate_key if tls else None,
+                      proxy=None if way.proxy is None else split_proxy(way.proxy, way.ca_file))
     return address, parts.path, parts.query
 
 
-def split_proxy(url: str) -> Proxy:
+def split_proxy(url: str, ca_file: str | None = None) -> Proxy:
     """The proxy of a URL. Raises FmloadError for what is none, and for kinds of proxy that are not spoken here."""
     if _UNFIT.search(url) or "://" not in url:
         raise FmloadError(f"'{shown(url)}' is not the URL of a proxy", hint=_PROXY)
     parts = _parts(url)
-    if parts.scheme != "http" or not parts.hostname:
-        raise FmloadError(f"'{shown(url)}': only HTTP proxies are spoken to, over plain TCP", hint=_PROXY)
-    return Proxy(parts.hostname, parts.port or 80, _authorization(parts))
+    if parts.scheme not in _PROXY_PORTS or not parts.hostname:
+        raise FmloadError(f"'{shown(url)}' is no proxy that can be spoken to", hint=_PROXY)
+    kind, port = _PROXY_PORTS[parts.scheme]
+    proxy = Proxy(parts.hostname, parts.port or port, kind, _login(parts), ca_file)
+    if proxy.tunnels_all and proxy.login is not None and not proxy.login.fits_socks():
+        raise FmloadError(f"'{shown(url)}': user and password of a SOCKS proxy have 1 to {MAX_SOCKS_LOGIN_BYTES} bytes "
+                          "each", hint=_PROXY)
+    return proxy
 
 
 def _parts(url: str) -> SplitResult:
@@ -77,15 +86,13 @@ def shown(url: str) -> str:
     return plain if len(plain) <= 100 else f"{plain[:97]}..."
 
 
-def _authorization(parts: SplitResult) -> str | None:
-    """RFC 7617."""
+def _login(parts: SplitResult) -> Login | None:
     if parts.username is None:
         return None
-    password = unquote(parts.password or "")
-    pair = b64encode(f"{unquote(parts.username)}:{password}".encode()).decode()
-    protect(password)
-    protect(pair)
-    return f"Basic {pair}"
+    login = Login(unquote(parts.username), unquote(parts.password or ""))
+    protect(login.password)
+    protect(login.basic().partition(" ")[2])
+    return login
 
 
 def with_query(path: str, query: str) -> str:

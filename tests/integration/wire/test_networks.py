@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import ssl
-import subprocess
-import tempfile
 import threading
-import warnings
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,8 +22,9 @@ from fmload.wire import opening
 from fmload.wire.exchange import Address, Exchange, HttpRequest, Timeouts
 from fmload.wire.http1 import Http1Wire
 from fmload.wire.url import Way, split_url
-from tests.integration.wire.served import Scripted, serving
-from tests.load_rig import free_port, wait_until
+from tests.integration.wire.real_proxies import HELPER, WITH_PASSWORD, squid
+from tests.integration.wire.served import Scripted, Step, serving
+from tests.load_rig import free_port
 from tests.spoken import spoken
 
 RUN_FILE = """name: t
@@ -37,61 +34,10 @@ load: {{concurrency: [1]}}
 """
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 POST = HttpRequest("POST", "/v1/x", {"X-A": "1"}, b"{}")
-SQUID = """
-http_port 127.0.0.1:{port}
-acl all_of_us src 127.0.0.0/8
-{access}
-pid_filename {folder}/squid.pid
-access_log stdio:{folder}/access.log
-cache_log {folder}/cache.log
-cache deny all
-coredump_dir {folder}
-visible_hostname proxy.test
-shutdown_lifetime 0 seconds
-"""
-OPEN = "http_access allow all_of_us"
-HELPER = "#!/bin/sh\nwhile read -r line; do [ \"$line\" = 'me pw' ] && echo OK || echo ERR; done\n"
-WITH_PASSWORD = """auth_param basic program {folder}/helper
-acl known proxy_auth REQUIRED
-http_access allow known
-http_access deny all"""
 
 
 def exchanged(address: Address) -> Exchange:
     return Http1Wire(Timeouts(connect_s=10)).exchange(address, POST, lambda body: True)
-
-
-@contextmanager
-def squid(access: str = OPEN, helper: str = "") -> Iterator[int]:
-    """A real proxy on a free port."""
-    program = shutil.which("squid") or shutil.which("squid", path="/usr/sbin")
-    if program is None:
-        reason = "NO SQUID: proxies are not tested with a real one (apt-get install squid)"
-        warnings.warn(reason, stacklevel=1)
-        pytest.skip(reason)
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="squid") as made:  # squid leaves root, and cannot enter pytest's folders
-        Path(made).chmod(0o777)
-        (Path(made) / "helper").write_text(helper)
-        (Path(made) / "helper").chmod(0o755)
-        yield from _squid(program, Path(made), port, access.format(folder=made))
-
-
-def _squid(program: str, folder: Path, port: int, access: str) -> Iterator[int]:
-    config = folder / "squid.conf"
-    config.write_text(SQUID.format(port=port, folder=folder, access=access))
-    process = subprocess.Popen([program, "-N", "-f", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: _listens(port), 30, "squid")
-        yield port
-    finally:
-        process.terminate()
-        process.wait(15)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def through(port: int, url: str, user: str = "", **way: str) -> Address:
@@ -99,14 +45,15 @@ def through(port: int, url: str, user: str = "", **way: str) -> Address:
 
 
 @contextmanager
-def tls_server(folder: Path, trusted: Path | None = None) -> Iterator[tuple[Scripted, str]]:
+def tls_server(folder: Path, trusted: Path | None = None,
+               script: Sequence[Step] = (ANSWER,)) -> Iterator[tuple[Scripted, str]]:
     """An HTTPS server with a certificate for localhost; `trusted`: of clients that show this certificate alone."""
     certificate = make_certificate(folder, ["localhost"])
     context = server_context(certificate)
     if trusted is not None:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(trusted)
-    server = Scripted([[ANSWER]], context)
+    server = Scripted([script], context)
     try:
         yield server, str(certificate)
     finally:

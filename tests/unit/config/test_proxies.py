@@ -56,7 +56,14 @@ def test_the_key_comes_before_the_variables_and_every_proxy_is_told_without_its_
     assert "hunter2" not in str(words) and "secret" not in str(words)
 
 
-@pytest.mark.parametrize("proxy", ["socks5://p:1", "https://p:1", "p:1", "http://", "http://p:0", "http://p p:1"])
+@pytest.mark.parametrize("proxy", ["http://p", "https://u:p@p:1", "socks5://p", "socks5h://u:p@p:1"])
+def test_four_kinds_of_proxy_are_spoken(proxy: str) -> None:
+    run = parse(TEXT.replace("http://me:hunter2@own:1", proxy), "t.yml", Path("/"))
+    assert proxy_of(run.endpoints[1]) == proxy
+
+
+@pytest.mark.parametrize("proxy", ["socks4://p:1", "socks5://u@p:1", f"socks5://u:{'x' * 256}@p:1", "p:1", "http://",
+                                   "socks5://", "http://p:0", "http://p p:1"])
 def test_a_proxy_that_cannot_be_spoken_to_is_refused(proxy: str) -> None:
     with pytest.raises(Exception, match=r"endpoints\[1\].proxy"):
         parse(TEXT.replace("http://me:hunter2@own:1", proxy), "t.yml", Path("/"))
