@@ -19,6 +19,7 @@ from fmload.base.clock_offset import OffsetFilter, boot_id
 from fmload.base.errors import FmloadError, disk_full, refused_by_disk
 from fmload.base.files import write_whole
 from fmload.live.state import LiveState
+from fmload.master.packer import SEGMENT_BYTES, Packer
 from fmload.master.spend import Spend
 from fmload.model.stage import Stage, StageMark
 from fmload.protocol.delivery import Receipt
@@ -26,8 +27,8 @@ from fmload.protocol.link import Link
 from fmload.protocol.messages import NO_STAGE, Ack, Event, Flushed, Idle, Made, Message, Pong, Ready, Records
 from fmload.results import worker_file
 from fmload.results.folder import Results
-from fmload.results.journal import Journal
 from fmload.results.reserve import Reserve
+from fmload.results.segments import Segments
 from fmload.results.stage_file import StageFile
 from fmload.results.worker_file import WorkerFacts
 from fmload.statistics.observation import Observation
@@ -92,7 +93,8 @@ class Collector:
         self._closed = False
         self.dropped = 0  # messages that were none
         self._earlier_workers = worker_file.read(results)
-        self._journal = Journal(results.journal / f"master-{os.getpid()}.log")
+        self._packer = Packer()
+        self._journal = Segments(results.journal / f"master-{os.getpid()}.log", SEGMENT_BYTES, self._pack)
         self.messages: dict[type[Message], Callable[[str, Any], None]] = {
             Ready: self.on_ready, Records: self.on_records, Pong: self.on_pong, Idle: self.on_idle,
             Flushed: self.on_flushed, Event: self.on_event,
@@ -141,6 +143,9 @@ class Collector:
             for record in packed:
                 self._journal.append(record)
         return self.trouble is None
+
+    def _pack(self, path: Path, count: int) -> None:
+        self._packer.pack(path)
 
     @contextmanager
     def _writing(self, what: str) -> Iterator[None]:
@@ -274,6 +279,7 @@ class Collector:
         self.write_workers()
         self.write_live()
         self._journal.close()
+        self._packer.wait()
         self._reserve.release()
         self._closed = True
 

@@ -59,12 +59,12 @@ from fmload.protocol.messages import (
 )
 from fmload.results import sessions
 from fmload.results.answers import ANSWERS_FULL, Keeper
-from fmload.results.journal import Journal
 from fmload.results.texts import TEXTS_FULL, TextKeeper
 from fmload.worker.client_health import ClientHealth
 from fmload.worker.dispatcher import KILL_LIMIT_S, Dispatcher, Trial
 from fmload.worker.seat import Seat
 from fmload.worker.session_log import SessionLog
+from fmload.worker.spool import Spool
 from fmload.worker.under_way import look
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Worker:
         self._outbox = Outbox()
         self._tally = Tally()
         self._reporting = RLock()
-        self._journal: Journal | None = None
+        self._journal: Spool | None = None
         self._answers: Keeper | None = None
         self._texts: TextKeeper | None = None
         self._plan: Plan | None = None
@@ -132,14 +132,14 @@ class Worker:
         self._heard = time.monotonic()
         self._begin_if_complete()
 
-    def _open_journal(self, plan: Plan) -> Journal | None:
+    def _open_journal(self, plan: Plan) -> Spool | None:
         """In the results folder where this is the master's machine; else in a spill folder of the working directory."""
         if self._journal is not None:
             self._journal.close()
         same_machine = plan.boot_id == boot_id() and plan.host == socket.gethostname()
         folder = Path(plan.journal) if same_machine else Path("fmload-spill") / plan.run_id
         try:
-            return Journal(folder / f"{self.identity}.log")
+            return Spool(folder / f"{self.identity}.log", self._outbox)
         except OSError as error:
             self._journal_failed(error)
             return None

@@ -14,7 +14,7 @@ from fmload.model.stage import Load, Stage
 from fmload.prompts import store
 from fmload.results.folder import Results
 
-RUN = RunFile.model_construct()
+RUN = RunFile.model_construct(load=SimpleNamespace(workers=2))
 
 
 def told(folder: Path, monkeypatch: pytest.MonkeyPatch, load: Load, window_s: float, free: float) -> list[str]:
@@ -28,7 +28,7 @@ def told(folder: Path, monkeypatch: pytest.MonkeyPatch, load: Load, window_s: fl
 def test_a_long_open_loop_is_told_with_what_it_takes_and_what_is_free(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line, = told(tmp_path, monkeypatch, Load("rate", 200), 8 * 3600, 100e9)
-    assert line == "the journals and records will take about 37.9 GB of the 100 GB that are free"
+    assert line == "the journals and records will take about 11.5 GB of the 100 GB that are free"
 
 
 def test_a_run_that_does_not_fit_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,4 +44,11 @@ def test_a_small_run_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_of_a_long_closed_loop_it_is_told_what_a_thousand_requests_take(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line, = told(tmp_path, monkeypatch, Load("concurrency", 8), 4000, 100e9)
-    assert line.startswith("every 1,000 requests take about 6.58 MB")
+    assert line.startswith("every 1,000 requests of a long run take about 1.86 MB")
+
+
+def test_two_journals_and_the_records_are_counted_and_of_a_long_run_what_is_packed_and_removed() -> None:
+    assert disk_room.taken(1e6, 1) == pytest.approx(2.31e6)
+    long, longer = disk_room.taken(100e9, 2), disk_room.taken(101e9, 2)
+    assert longer - long == pytest.approx(0.65e9)
+    assert long - 65e9 == pytest.approx(2 * 3 * (64 << 20) + 0.66 * 2 * (256 << 20))

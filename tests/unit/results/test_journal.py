@@ -205,7 +205,7 @@ def test_journals_of_the_first_version_are_read_and_gone_on_with(tmp_path: Path)
 def test_a_journal_of_a_later_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_bytes(frames.MAGIC + b"\x63" + b"whatever")
-    with pytest.raises(FmloadError, match="journal of version 99; this fmload reads up to 2"):
+    with pytest.raises(FmloadError, match="journal of version 99; this fmload reads up to 3"):
         list(read(path))
 
 
