@@ -9,6 +9,7 @@ from gevent.pywsgi import WSGIServer
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import Metric
 
+from fmload.base.http_limits import limit
 from fmload.exposition.families import families
 from fmload.master.collector import Collector
 
@@ -40,6 +41,7 @@ def serve(current: Callable[[], Collector | None], host: str, port: int) -> WSGI
     """Answer `/metrics` at `host`:`port` from now on. None, and a warning, where the port cannot be had: the load is
     more important than who watches it."""
     server = WSGIServer((host, port), make_wsgi_app(registry_of(current)), log=None, error_log=logger)
+    limit(server)
     try:
         server.start()
     except OSError as error:

@@ -50,6 +50,9 @@ class Door:
 
     def _at_the_door(self, client_id: str, msg: Message) -> None:
         message, worker = msg, msg.node_id
+        if worker != client_id:  # a name that is another connection's
+            logger.debug("%s over the connection of %s, in the name of %s: dropped", message.type, client_id, worker)
+            return
         if worker in self._admitted or message.type in _OPEN_TO_ALL:
             self._handle(client_id, message)
         elif message.type == "client_ready":

@@ -8,6 +8,7 @@ of that process (`unread_limit`).
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import socket
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,12 @@ import msgpack
 import zmq
 
 from fmload.base.errors import EXIT_DISK_FULL
-from fmload.model.record import Record
+from fmload.base.resources import resource
+from fmload.model.record import Record, pack
 from fmload.results.journal import compact
-from tests.load_rig import Cluster, Run, Server, cluster, emulator, grow_disk, ids, run_file, wait_until
+from tests.distributed.rogue import MAY_HEAR, Rogue
+from tests.load_rig import START_LIMIT_S, Cluster, Run, Server, cluster, emulator, grow_disk, ids, run_file, wait_until
+from tests.one_record import record
 
 UNREAD_S = 0.25
 END_LIMIT_S = 60.0
@@ -89,7 +93,8 @@ def suffer(folder: Path, name: str, number: int = 0, load: dict[str, Any] | None
     pace = ("--ttft", f"{draw.randint(1, 60)}ms", "--gap", f"{draw.randint(1, 20)}ms", "--jitter", "0.3")
     with emulator(folder, *pace, "--seed", str(number), *fault.server) as server, \
             cluster(folder, run_file(folder, {"a": server.url}, load, seed=number), **fault.options) as all:
-        wait_until(all.master.in_window, END_LIMIT_S, "the window")
+        wait_until(lambda: all.master.in_window() or all.master.process.poll() is not None, START_LIMIT_S, "the window")
+        assert all.master.process.poll() is None, f"the master ended before its window:\n{all.master.output()}"
         time.sleep(draw.uniform(0.0, 0.8))
         struck_ns = time.monotonic_ns()
         fault.strike(all, draw)
@@ -245,6 +250,38 @@ def garbage(all: Cluster, draw: random.Random) -> None:
     context.term()
 
 
+def rogue_worker(all: Cluster, draw: random.Random) -> None:
+    """Strangers without the token ask for a part in the run, and send records: in a name of their own, in that of a
+    worker over a connection of their own, and over a connection that bears a worker's name."""
+    victim, run_id = all.master.workers()[0]["worker"], json.loads(all.master.results.stages_json.read_text())["run_id"]
+    forged = [pack(replace(record(), request_id=f"forged-{number}")) for number in range(2000)]
+    strangers = [Rogue(all.port), Rogue(all.port, b"rogue_that_lies"), Rogue(all.port, victim.encode())]
+    for stranger, name in zip(strangers, (None, victim, victim), strict=True):
+        stranger.ask_in()
+        stranger.forge(run_id, forged, name)
+        stranger.say("client_ready", "2.47.0", name)
+    for stranger in strangers:
+        stranger.listen(0.3)
+        assert stranger.kinds <= MAY_HEAR, f"a stranger was sent {stranger.kinds - MAY_HEAR}"
+        stranger.close()
+
+
+def other_version(protocol: int, fmload: str) -> str:
+    """A locustfile whose processes speak another protocol and say that they are another fmload."""
+    file = str(resource("locustfiles", "openai.py"))
+    return (f"from fmload.protocol import messages\n"
+            f"messages.PROTOCOL_VERSION, messages.__version__ = {protocol}, {fmload!r}\n"
+            f"exec(compile(open({file!r}).read(), {file!r}, 'exec'))\n")
+
+
+def mixed_versions(all: Cluster, draw: random.Random) -> None:
+    """Workers of another version come into the run: one of a later protocol, one of the first."""
+    for number, (protocol, version) in enumerate(((99, "9.9"), (1, "0.1"))):
+        other = all.master.results.root.parent / f"other-{number}.py"
+        other.write_text(other_version(protocol, version))
+        all.join(file=other)
+
+
 def damaged(all: Cluster, damage: Callable[[bytearray], None]) -> None:
     """The workers' journals are all that is left, and each is damaged."""
     for path in all.master.results.journal.glob("*.log"):
@@ -318,6 +355,8 @@ FAULTS: dict[str, Fault] = {
     "master_killed_writing": Fault(master_killed_writing, {**LOAD, "window": "60s"}),
     "flipped_bits": Fault(none, afterwards=flipped_bits, told=True),
     "zeroed_tails": Fault(none, afterwards=zeroed_tails, told=True),
+    "rogue_worker": Fault(rogue_worker, {**LOAD, "window": "5s"}),
+    "mixed_versions": Fault(mixed_versions, {**LOAD, "window": "12s"}),
     "garbage": Fault(garbage, {**LOAD, "window": "4s"}),
     "out_of_descriptors": Fault(none, {**LOAD, "concurrency": [120]}, options={"descriptors": 64}),
 }

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from fmload.base.errors import EXIT_DISK_FULL, EXIT_INVALID
+from fmload.base.resources import resource
+from fmload.results.frames import PACKED_HEADER
 from tests.distributed.faults import FAULTS, LOAD, suffer
-from tests.load_rig import emulator, ids, locust, may_mount
+from tests.load_rig import cluster, emulator, ids, locust, may_mount, run_file
 
 PACE = ("--ttft", "20ms", "--gap", "10ms")
 
@@ -174,6 +176,50 @@ def test_garbage_on_the_masters_port_is_dropped_counted_and_told_and_the_run_goe
     assert found.exit_codes == {"master": 0, "worker-0": 0, "worker-1": 0} and found.marks == set()
     told = [event["detail"] for event in found.run.events() if event["kind"] == "message_dropped"]
     assert len(told) == 2 and "messages in all were dropped" in told[-1]
+
+
+SMALL_FILES = """
+from fmload.master import collector
+from fmload.worker import spool
+collector.SEGMENT_BYTES, spool.SEGMENT_BYTES = 30_000, 10_000
+exec(compile(open({file!r}).read(), {file!r}, "exec"))
+"""
+
+
+def test_a_long_run_packs_its_journal_away_and_keeps_every_record(tmp_path: Path) -> None:
+    """As with files of 256 and 64 MiB, each of 30 and 10 kB."""
+    small = tmp_path / "small.py"
+    small.write_text(SMALL_FILES.format(file=str(resource("locustfiles", "openai.py"))))
+    load = {"concurrency": [8], "ramp": "100ms", "warmup": "100ms", "requests": 600, "drain": "10s"}
+    with emulator(tmp_path, *PACE) as server, \
+            cluster(tmp_path, run_file(tmp_path, {"a": server.url}, load), workers=1, worker_file=small,
+                    master_file=small) as here:
+        assert here.master.wait(120) == 0, here.master.output()
+    served = {one.request_id for one in server.requests() if one.outcome == "ok"}
+    kept = [record.request_id for record in here.master.records()]
+    assert served == set(kept) and len(kept) == len(served) >= 600
+    journals = {path: path.read_bytes() for path in here.master.results.journal.iterdir()}
+    masters = {path: data for path, data in journals.items() if path.name.startswith("master-")}
+    packed = [data for data in masters.values() if data.startswith(PACKED_HEADER)]
+    assert len(packed) == len(masters) - 1 >= 3 and all(len(data) < 15_000 for data in packed)
+    assert len(journals) - len(masters) <= 3 and not [path for path in journals if path.suffix != ".log"]
+
+
+def test_strangers_without_the_token_change_nothing_in_whatever_name_they_speak(tmp_path: Path) -> None:
+    found = suffer(tmp_path, "rogue_worker", load=FAULTS["rogue_worker"].load)
+    found.check()
+    assert found.exit_codes == {"master": 0, "worker-0": 0, "worker-1": 0} and found.marks == set()
+    assert not [record for record in found.records if record.request_id.startswith("forged")]
+    assert len(found.run.workers()) == 2
+
+
+def test_workers_of_other_versions_are_refused_in_the_run_and_it_goes_on(tmp_path: Path) -> None:
+    found = suffer(tmp_path, "mixed_versions", load=FAULTS["mixed_versions"].load)
+    found.check()
+    assert [found.exit_codes[f"worker-{number}"] for number in range(4)] == [0, 0, 4, 4]
+    told = [event["detail"] for event in found.run.events() if event["kind"] == "worker_refused"]
+    assert len(told) == 2 and "fmload 9.9" in told[0] + told[1] and found.exit_codes["master"] == 0
+    assert len(found.run.workers()) == 2
 
 
 def test_a_worker_out_of_descriptors_says_that_it_is_and_its_users_wait(tmp_path: Path) -> None:

@@ -6,22 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from fmload.base.resources import resource
 from fmload.base.version import __version__
-from tests.distributed.faults import LOAD
+from tests.distributed.faults import LOAD, other_version
 from tests.load_rig import cluster, emulator, run_file
-
-OTHER = """
-from fmload.protocol import messages
-messages.PROTOCOL_VERSION, messages.__version__ = 99, "9.9"
-exec(compile(open({file!r}).read(), {file!r}, "exec"))
-"""
 
 
 @pytest.mark.parametrize("odd", ["worker_file", "master_file"])
 def test_another_version_is_refused_at_its_greeting_with_both_named(tmp_path: Path, odd: str) -> None:
     other = tmp_path / "other.py"
-    other.write_text(OTHER.format(file=str(resource("locustfiles", "openai.py"))))
+    other.write_text(other_version(99, "9.9"))
     with emulator(tmp_path) as server, \
             cluster(tmp_path, run_file(tmp_path, {"a": server.url}, {**LOAD, "window": "60s"}), **{odd: other}) as all:
         assert all.master.wait(60) == 4, all.master.output()

@@ -14,13 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import psutil
 import pytest
-import zmq
 
 from fmload.base.resources import resource
 from fmload.protocol import admission
+from tests.distributed.rogue import MAY_HEAR, Rogue
 from tests.load_rig import emulator, fmload_run, free_port, locust, run_file, wait_until
 
 LOAD = {"concurrency": [2], "ramp": "100ms", "warmup": "100ms", "window": "4s", "drain": "5s", "workers": 1}
@@ -41,44 +40,19 @@ def option_of(parent: int, name: str) -> str:
     return ""
 
 
-class Rogue:
-    """Speaks Locust's protocol to a master, as a worker of nobody's."""
-
-    def __init__(self, port: str) -> None:
-        self.name = b"rogue_0123456789"
-        self._socket = zmq.Context.instance().socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.IDENTITY, self.name)
-        self._socket.connect(f"tcp://127.0.0.1:{port}")
-        self.kinds: set[str] = set()
-
-    def say(self, kind: str, data: Any) -> None:
-        self._socket.send(msgpack.packb((kind, data, self.name.decode())))
-
-    def listen(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while (left_s := until - time.monotonic()) > 0:
-            if self._socket.poll(left_s * 1000):
-                self.kinds.add(msgpack.unpackb(self._socket.recv())[0])
-
-
 def test_a_worker_without_the_token_gets_no_plan_and_no_users(tmp_path: Path) -> None:
     with emulator(tmp_path, "--ttft", "20ms", "--gap", "5ms") as server:
         path = run_file(tmp_path, {"a": server.url}, LOAD)
         with fmload_run(tmp_path, path) as run:
             wait_until(lambda: option_of(run.process.pid, "--master-bind-port"), 60, "the master")
             rogue = Rogue(option_of(run.process.pid, "--master-bind-port"))
-            rogue.say("client_ready", "2.47.0")
-            rogue.listen(1.0)
-            rogue.say("fmload_hello", {})
-            rogue.listen(1.0)
-            rogue.say("fmload_proof", {"proof": "0" * 64})
-            for kind in ("fmload_ready", "fmload_records", "stats", "spawning_complete", "heartbeat", "exception"):
-                rogue.say(kind, {"run_id": "x", "first": 0, "records": [], "state": "ready"})
+            rogue.ask_in()
+            rogue.forge("x", [])
             while not run.in_window():
                 rogue.listen(0.1)
             rogue.listen(1.0)
             assert run.wait() == 0, run.output()
-        assert rogue.kinds <= {"ack", "fmload_challenge", "fmload_refused", "quit"}
+        assert rogue.kinds <= MAY_HEAR
         assert "fmload_challenge" in rogue.kinds and "fmload_refused" in rogue.kinds
         assert "does not have the token of this run (FMLOAD_RUN_TOKEN)" in (run.results.logs / "master.log").read_text()
         workers = json.loads(run.results.workers_json.read_text())

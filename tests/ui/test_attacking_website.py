@@ -32,6 +32,18 @@ async function tries() {{
     await fetch("{target}/swarm", {{method: "POST", body, mode}}).then(
       async (answer) => seen.push([mode, answer.status, await answer.text()]),
       (error) => seen.push([mode, String(error)]));
+  await new Promise((done) => {{
+    const socket = new WebSocket(`ws://${{new URL("{target}/swarm", location).host}}/swarm`);
+    socket.onopen = () => {{ seen.push(["websocket", 200]); done(); }};
+    socket.onerror = () => done();
+  }});
+  await new Promise((done) => {{
+    const image = new Image();
+    image.onload = () => {{ seen.push(["image", 200]); done(); }};
+    image.onerror = () => done();
+    image.src = "{target}/assets/favicon-dark.png";
+  }});
+  navigator.sendBeacon("{target}/swarm", body);
   for (const path of ["/stats/requests", "/logs", "/fmload/settings.json", "/"])
     await fetch("{target}" + path).then(
       async (answer) => seen.push([path, answer.status, await answer.text()]),

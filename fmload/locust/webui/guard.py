@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import gevent
 from flask import Request, Response, jsonify, request
 
 from fmload.base.errors import FmloadError
+from fmload.base.http_limits import MOST_BODY_BYTES, limit
 from fmload.base.redaction import masked_url
 from fmload.config.parameters import parameters_of
 
@@ -121,6 +123,8 @@ class Guard:
     def install(self, web_ui: Any) -> None:
         """Stand before every request; take Locust's permission for other sites to read from every answer."""
         app = web_ui.app
+        app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
+        gevent.spawn(_limit_once_there, web_ui)
         app.before_request_funcs.setdefault(None, []).insert(0, self._before)
         app.after_request_funcs.setdefault(None, []).insert(0, _closed)  # the first one is called last
 
@@ -162,6 +166,12 @@ class Guard:
         shown = [{"name": f"--{name.replace('_', '-')}", "value": ", ".join(map(masked_url, str(value).split(",")))}
                  for name in LOCKED if (value := getattr(self._options, name, None))]
         return shown if self._keyed else [*shown, {"name": "API key", "value": NO_KEY}]
+
+
+def _limit_once_there(web_ui: Any) -> None:
+    while web_ui.server is None:  # Locust makes it in a greenlet of its own
+        gevent.sleep(0.05)
+    limit(web_ui.server)
 
 
 def _address(url: str) -> tuple[str, str, int | None]:

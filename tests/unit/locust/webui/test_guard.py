@@ -35,7 +35,7 @@ def guarded(keyed: bool = False, host: str | None = "http://good:8000/v1", **val
         return response
 
     guard = Guard(options(**values), host, lambda: {"fmload_model": {}, "fmload_parameters": {}}, keyed)
-    guard.install(SimpleNamespace(app=app))
+    guard.install(SimpleNamespace(app=app, server=None))
     return app.test_client(), guard
 
 
@@ -73,6 +73,13 @@ def test_what_comes_from_elsewhere_starts_nothing(headers: dict[str, str]) -> No
 def test_nothing_can_be_read_from_elsewhere(headers: dict[str, str]) -> None:
     client, _ = guarded()
     assert client.get("/stats/requests", base_url=OWN, headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_a_body_beyond_a_megabyte_is_not_taken(kind: str) -> None:
+    part = "--x\r\nContent-Disposition: form-data; name=a; filename=f\r\n\r\n" if "multipart" in kind else "a="
+    body = part + "x" * (1 << 20) + "\r\n--x--\r\n"
+    assert guarded()[0].post("/swarm", data=body, content_type=kind, base_url=OWN).status_code == 413
 
 
 def test_no_answer_permits_other_sites_to_read_or_frame_it() -> None:
