@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import gzip
 import hashlib
+import io
 import re
 import zipfile
 import zlib
@@ -12,13 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from fmload.base.errors import Faults, FmloadError, first_line
 from fmload.base.registry import did_you_mean
 from fmload.prompts import cache, formats
 
 _S3_FORM = re.compile(r"s3://[\w.:-]+(/|$)")
+MAX_UNPACKED_BYTES = 2 << 30  # of one packed file: a small one may unpack to more than the memory
 _HUB_FORM = re.compile(r"hf:[^/]+/[^/]+/.*[^/]$")
 
 
@@ -172,15 +174,27 @@ def _from_hub(address: str) -> Path:
 
 
 def content(file: Found) -> bytes:
-    """The file's bytes, unpacked. Raises FmloadError when it cannot be read or is broken."""
+    """The file's bytes, unpacked. Raises FmloadError when it cannot be read, is broken, or unpacks to more than
+    MAX_UNPACKED_BYTES."""
     try:
         packed = _member(file.path, file.member) if file.member else file.path.read_bytes()
-        return gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed
+        if packed[:2] != b"\x1f\x8b":
+            return packed
+        with gzip.open(io.BytesIO(packed)) as stream:
+            return _at_most(stream, file.name)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise FmloadError(f"{file.name}: cannot be unpacked: {error}",
                           hint="it is broken or cut short ('gzip -t FILE' tells): bring it here again") from error
     except OSError as error:
         raise FmloadError(f"{file.name}: {error.strerror or error}", hint="may it be read?") from error
+
+
+def _at_most(stream: IO[bytes], name: str) -> bytes:
+    plain = stream.read(MAX_UNPACKED_BYTES + 1)
+    if len(plain) > MAX_UNPACKED_BYTES:
+        raise FmloadError(f"{name}: unpacks to more than {MAX_UNPACKED_BYTES / 2**30:g} GiB",
+                          hint="take a part of it, unpacked")
+    return plain
 
 
 def _member(path: Path, member: str) -> bytes:
@@ -190,7 +204,8 @@ def _member(path: Path, member: str) -> bytes:
             if member not in known:
                 raise FmloadError(f"{path}: no '{member}' in the archive{did_you_mean(member, known)}",
                                   hint=f"it holds {', '.join(known[:10]) or 'nothing'}")
-            return archive.read(member)
+            with archive.open(member) as stream:
+                return _at_most(stream, f"{path}, {member}")
     except (zipfile.BadZipFile, RuntimeError) as error:
         raise FmloadError(f"{path}: cannot be unpacked: {error}",
                           hint="bring it here again if it is broken ('unzip -t FILE' tells), or unpack it") from error

@@ -1,4 +1,4 @@
-"""Whoever holds the connections of a server open by which a run is watched takes no descriptors from the run for long."""
+"""Whoever holds the connections open by which a run is watched takes no descriptors from the run for long."""
 
 from __future__ import annotations
 

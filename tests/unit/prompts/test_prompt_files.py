@@ -436,3 +436,12 @@ def test_numbers_are_taken_for_text_and_marks_of_byte_order_are_not(tmp_path: Pa
 def test_a_base64_image_longer_than_a_files_name_can_be_is_taken(tmp_path: Path) -> None:
     row = {"prompt": "What?", "image": base64.b64encode(PNG + b"\0" * 300).decode()}
     assert made("jsonl", files=[write(tmp_path / "a.jsonl", [row])], image_column="image")[0].messages
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.zip"])
+def test_a_small_file_that_unpacks_to_too_much_is_refused(name: str, tmp_path: Path,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_UNPACKED_BYTES", 1000)
+    path = write(tmp_path / name, [{"text": "x" * 5000}])
+    with pytest.raises(FmloadError, match="unpacks to more than"):
+        files.content(files.Found(name, Path(path), "inside/rows.jsonl" if name.endswith(".zip") else None))

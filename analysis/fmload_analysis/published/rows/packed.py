@@ -24,7 +24,7 @@ def unpacked(path: Path, data: bytes, limit: int) -> bytes:
         return plain
     try:
         with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
-            return _member(path, archive)
+            return _member(path, archive, limit)
     except (tarfile.TarError, OSError) as error:
         raise FmloadError(f"{path} is a spoilt tar: {error}", hint="load it from S3 again") from error
 
@@ -36,11 +36,15 @@ def _inflated(path: Path, data: bytes, limit: int) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise FmloadError(f"{path} is cut off or no gzip: {error}", hint="take the file from a copy") from error
     if len(plain) > limit:
-        raise FmloadError(f"{path} unpacks to more than {limit / 2**30:.0f} GiB", hint="give the tool's summary file")
+        raise _too_large(path, limit)
     return plain
 
 
-def _member(path: Path, archive: tarfile.TarFile) -> bytes:
+def _too_large(path: Path, limit: int) -> FmloadError:
+    return FmloadError(f"{path} unpacks to more than {limit / 2**30:.3g} GiB", hint="give the tool's summary file")
+
+
+def _member(path: Path, archive: tarfile.TarFile, limit: int) -> bytes:
     files = {member.name: member for member in archive if member.isfile()}
     named = [name for wanted in _WANTED for name in files if Path(name).name == wanted]
     kept = named[:1] or [name for name in files if Path(name).suffix in (".json", ".jsonl", ".csv")]
@@ -48,5 +52,7 @@ def _member(path: Path, archive: tarfile.TarFile) -> bytes:
         found = ", ".join(sorted(files)[:6]) or "nothing"
         raise FmloadError(f"{path} holds {found}, and not one result file",
                           hint="unpack it, and give the file or the folder that the tool wrote")
+    if files[kept[0]].size > limit:  # a sparse file tells of more than it holds
+        raise _too_large(path, limit)
     content = archive.extractfile(files[kept[0]])
     return content.read() if content else b""

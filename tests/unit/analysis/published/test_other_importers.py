@@ -168,3 +168,15 @@ def test_an_archive_without_one_result_is_told_with_a_remedy(tmp_path: Path, dat
     with pytest.raises(FmloadError, match=told) as error:
         read_published(tmp_path / "output.tar.gz")
     assert error.value.hint
+
+
+def test_a_sparse_file_that_tells_of_a_terabyte_is_refused_by_what_it_tells(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        bomb = tarfile.TarInfo("profile_export_aiperf.json")
+        bomb.pax_headers = {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(1 << 40), "GNU.sparse.numblocks": "1"}
+        bomb.size = 1
+        archive.addfile(bomb, io.BytesIO(b"{"))
+    (tmp_path / "output.tar.gz").write_bytes(gzip.compress(buffer.getvalue()))
+    with pytest.raises(FmloadError, match="unpacks to more than"):
+        read_published(tmp_path / "output.tar.gz")
