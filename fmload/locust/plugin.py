@@ -215,7 +215,7 @@ class Plugin:
             return
         if self.controller is not None and self.collector is not None:
             self.collector.event("worker_refused", worker, reason)
-        elif self.environment.parsed_options.headless:  # it would be waited for in vain
+        elif self.collector is None and self.environment.parsed_options.headless:  # it would be waited for in vain
             gevent.spawn_later(REFUSAL_LEAD_S, self._give_up)
 
     def _give_up(self) -> None:

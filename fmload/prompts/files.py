@@ -189,7 +189,7 @@ def content(file: Found) -> bytes:
         raise FmloadError(f"{file.name}: {error.strerror or error}", hint="may it be read?") from error
 
 
-def _at_most(stream: IO[bytes], name: str) -> bytes:
+def _at_most(stream: IO[bytes] | gzip.GzipFile, name: str) -> bytes:
     plain = stream.read(MAX_UNPACKED_BYTES + 1)
     if len(plain) > MAX_UNPACKED_BYTES:
         raise FmloadError(f"{name}: unpacks to more than {MAX_UNPACKED_BYTES / 2**30:g} GiB",

@@ -85,7 +85,10 @@ def opened(address: Address, limit_s: float | None = None) -> Opened:
 
 def opened_proxy(proxy: Proxy, limit_s: float | None = None) -> Opened:
     """A connection to the proxy itself, under TLS where it is an HTTPS proxy. Raises OSError."""
-    way = Opened(_first_of(proxy.host, proxy.port, limit_s))
+    try:
+        way = Opened(_first_of(proxy.host, proxy.port, limit_s))
+    except OSError as error:
+        raise OSError(error.errno, f"the proxy {proxy}: {error.strerror or error}") from error
     try:
         if proxy.address.tls:
             way.begin_tls(proxy.address)

@@ -134,6 +134,7 @@ def test_what_is_not_there_behind_a_proxy_is_told(kind: str, tmp_path: Path) -> 
             assert gone.failure is not None or gone.status == 503
         no_proxy = ask(Http1Wire(), here.address(here.urls()[0][0], f"{kind}://localhost:{free_port()}"))
         assert no_proxy.failure is not None and no_proxy.failure.outcome == "connect"
+        assert f"the proxy {kind}://localhost" in no_proxy.failure.message
         other = ask(Http1Wire(Timeouts(connect_s=1)), here.address(here.urls()[1][0], f"{kind}://localhost:{here.plain.port}"))
         assert other.failure is not None and "the proxy" in other.failure.message
 
