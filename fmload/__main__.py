@@ -1,8 +1,13 @@
 """`python -m fmload`: the same as the `fmload` command."""
 
-import sys
-
+from fmload.base.leaving import ended_by
 from fmload.cli.main import main
 
+
+def command() -> None:
+    """The `fmload` command as a process."""
+    ended_by(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

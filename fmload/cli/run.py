@@ -6,8 +6,8 @@ import argparse
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,23 +128,31 @@ def _load(args: argparse.Namespace, run_file: RunFile, results: Results, progres
         signal.signal(signal.SIGHUP, _as_ctrl_c)
     workers = args.workers or run_file.load.workers
     remote = orchestrate.Remote.parse(args.remote_workers, args.bind) if args.remote_workers else None
+    wanted = orchestrate.Wanted(results, workers, args.resume, remote, watched,
+                                args.locustfile and args.locustfile.resolve())
     try:
-        here = partial(_prepare, progress)
-        if not _needs_server(run_file):
-            session.prepare_prompts(run_file, results, here)
-        with _stood_up(args, run_file, results, progress.say) as ready:
-            check_alive(ready)
-            session.prepare_prompts(ready, results, here)
-            progress.say(session.approve(ready, results, args.resume, args.yes, _agrees()))
+        with orchestrate.coming(wanted) as locust, _prepared(args, run_file, results, progress) as ready:
             with recorded(ready, results, progress.say), progress:
-                code = orchestrate.drive(ready, results, workers, progress, args.resume, remote, watched,
-                                         args.locustfile and args.locustfile.resolve())
+                code = orchestrate.drive(ready, locust, progress)
             count_answers(results, progress.say)  # while a server that counts tokens is still there to be asked
             if any(spec.deploy and spec.deploy.target != "local" for spec in run_file.endpoints):
                 told += _report_before_the_teardown(results)
             return code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+@contextmanager
+def _prepared(args: argparse.Namespace, run_file: RunFile, results: Results, progress: Progress) -> Iterator[RunFile]:
+    """The run file with all addresses, its endpoints up, its prompts made, and its load agreed to."""
+    here = partial(_prepare, progress)
+    if not _needs_server(run_file):
+        session.prepare_prompts(run_file, results, here)
+    with _stood_up(args, run_file, results, progress.say) as ready:
+        check_alive(ready)
+        session.prepare_prompts(ready, results, here)
+        progress.say(session.approve(ready, results, args.resume, args.yes, _agrees()))
+        yield ready
 
 
 def _stood_up(args: argparse.Namespace, run_file: RunFile, results: Results,

@@ -279,7 +279,8 @@ class OpenAIAnswer:
         each = [usage.read(one) for one in totals] if 1 < len(totals) == len(self._choices) else []
         if each and all(counts.output for counts in each):
             return usage.added(each)
-        told = [usage.read(one, choices) for ranks in ranked for one in reversed(ranks[-_LOOKED_AT:])]
+        looked_at = {id(one): one for ranks in ranked for one in reversed(ranks[-_LOOKED_AT:])}  # each object once
+        told = [usage.read(one, choices) for one in looked_at.values()]
         if (own := usage.timings_usage(self.reading.detail.get("timings"))) is not None:
             told.append(usage.read(own))
         return usage.merge(told)

@@ -31,6 +31,9 @@ _REASONING = ("reasoning_tokens", "thoughtsTokenCount", "thinking_tokens", "reas
 _INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details", "input_token_details")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "completion_token_details",
                    "output_token_details")
+# Of a message: what it may hold a usage object under (`_places`).
+_INSIDE = ("x_groq", "metadata", "meta", "response", "message", "delta")
+_PLACES = frozenset((*_INSIDE, "usage", "usageMetadata", "usage_metadata", "details", "eval_count"))
 # Names under which the count of the input leaves out what was read from a cache or written to one.
 _FRESH_INPUT = ("input_tokens", "inputTokens", "inputTokenCount")
 _APART = ("cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount", *_WRITTEN)
@@ -71,27 +74,29 @@ def output_of(usage: Json) -> int | None:
 
 def usages_of(message: Json) -> list[Json]:
     """The usage objects of a message, in whatever place its server puts them; the most usual place first."""
-    return [usage for place in _places(message) if isinstance(usage := _unwrapped(place), Mapping) and usage]
+    if _PLACES.isdisjoint(message):
+        return []
+    return [usage for place in _places(message) if place and isinstance(usage := _unwrapped(place), dict) and usage]
 
 
 def _unwrapped(usage: Any) -> Any:
     """A usage object that stands alone in a list, or holds its counts one level down (Cohere)."""
     if isinstance(usage, list) and len(usage) == 1:
         usage = usage[0]
-    inside = usage.get("tokens") if isinstance(usage, Mapping) else None
-    return inside if isinstance(inside, Mapping) and _first(inside, _OUTPUT) is not None else usage
+    inside = usage.get("tokens") if isinstance(usage, dict) else None
+    return inside if isinstance(inside, dict) and _first(inside, _OUTPUT) is not None else usage
 
 
 def _places(message: Json) -> Iterator[Any]:
     yield message.get("usage")
-    for name in ("x_groq", "metadata", "meta", "response", "message", "delta"):
+    for name in _INSIDE:
         inside = message.get(name)
-        if isinstance(inside, Mapping):
+        if isinstance(inside, dict):
             yield inside.get("usage")
             yield inside.get("tokens")
     yield message.get("usageMetadata")
     yield message.get("usage_metadata")
-    if isinstance(details := message.get("details"), Mapping) and "generated_tokens" in details:  # TGI
+    if isinstance(details := message.get("details"), dict) and "generated_tokens" in details:  # TGI
         yield details
     if "eval_count" in message:  # Ollama
         yield message
@@ -99,7 +104,7 @@ def _places(message: Json) -> Iterator[Any]:
 
 def timings_usage(timings: Any) -> Json | None:
     """llama.cpp's account of its work as a usage object, for answers that come without one."""
-    if not isinstance(timings, Mapping) or whole(timings.get("predicted_n")) is None:
+    if not isinstance(timings, dict) or whole(timings.get("predicted_n")) is None:
         return None
     cached, fresh = whole(timings.get("cache_n")), whole(timings.get("prompt_n"))
     known = {} if cached is None or fresh is None else {"prompt_tokens": fresh + cached, "cached_tokens": cached}
@@ -159,7 +164,7 @@ def _first_name(usage: Json, names: Iterable[str]) -> str | None:
 
 
 def _detail(usage: Json, places: Iterable[str], names: tuple[str, ...]) -> int | None:
-    counts = [_first(inside, names) for place in places if isinstance(inside := usage.get(place), Mapping)]
+    counts = [_first(inside, names) for place in places if isinstance(inside := usage.get(place), dict)]
     counts.append(_first(usage, names))
     return max((count for count in counts if count is not None), default=None)
 
@@ -173,10 +178,10 @@ def kinds_of(told: Json) -> dict[str, int]:
     found: dict[str, int] = {}
     for place in _INPUT_DETAILS:
         inside = told.get(place)
-        if isinstance(inside, Mapping):
+        if isinstance(inside, dict):
             found |= {name: count for name in _KINDS if (count := whole(inside.get(name))) is not None}
     for one in told.get("promptTokensDetails") or ():
-        name = f"{str(one.get('modality')).lower()}_tokens" if isinstance(one, Mapping) else ""
+        name = f"{str(one.get('modality')).lower()}_tokens" if isinstance(one, dict) else ""
         if name in _KINDS and (count := whole(one.get("tokenCount"))) is not None:
             found[name] = count
     return {name: count for name, count in found.items() if 0 < count <= MAX_PROMPT_TOKENS}
@@ -232,9 +237,9 @@ def charged(message: Json) -> int | None:
     """The input tokens of a request that generates nothing (embeddings, a ranking); None where the server is silent.
     Some tell a total alone; Cohere tells what it bills, Titan beside its vector."""
     meta = message.get("meta")
-    billed = meta.get("billed_units") if isinstance(meta, Mapping) else None
+    billed = meta.get("billed_units") if isinstance(meta, dict) else None
     for told in (*usages_of(message), billed, message):
-        if isinstance(told, Mapping):
+        if isinstance(told, dict):
             found = _first(told, (*_INPUT, "inputTextTokenCount", *_TOTAL))
             if found:
                 return found

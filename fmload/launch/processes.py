@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -22,11 +20,13 @@ from fmload.base.resources import resource
 from fmload.config import RunFile, yaml_lines
 from fmload.config.dumping import values
 from fmload.config.secrets import lift, refuse_inline_secrets
-from fmload.launch import parent
+from fmload.launch import forks, parent
+from fmload.launch.forks import Command, Process, last_words, undisturbed
 from fmload.launch.progress import Progress, read_snapshot
 from fmload.protocol import admission
 from fmload.results import stage_file
 from fmload.results.folder import Results
+from fmload.results.journal import compact
 
 WATCH_EVERY_S = 0.2
 CONNECT_LIMIT_S = 60
@@ -35,19 +35,18 @@ INTERRUPTED_LIMIT_S = 240.0  # drain, flush and compaction after Ctrl-C
 SILENT_S = 60.0
 LEAVE_LIMIT_S = 15.0
 KILL_LIMIT_S = 5.0
-LOG_TAIL_LINES = 8
 _CONNECTED = re.compile(r"(\d+) workers (?:connected|ready)")
-_ERROR = re.compile(r"\[[^]]*\] \S*/(ERROR|CRITICAL)/\S*: ")
+_LARGEST_PORT = 65535
 
 
 @dataclass(slots=True)
 class Fleet:
     """The processes of one run."""
 
-    master: subprocess.Popen[bytes]
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    master: Process
+    workers: list[Process]
 
-    def all(self) -> list[subprocess.Popen[bytes]]:
+    def all(self) -> list[Process]:
         return [self.master, *self.workers]
 
 
@@ -74,27 +73,93 @@ class Remote:
         return f"locust -f {locustfile or 'locustfiles/openai.py'} --worker --master-host {host}{port}"
 
 
-def drive(run: RunFile, results: Results, workers: int, progress: Progress, resume: bool = False,
-          remote: Remote | None = None, watched: Sequence[str] = (), locustfile: Path | None = None) -> int:
-    """Run the load to its end; returns 0, or the exit code of a run that did not end well (2, 4, 130).
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The processes of a run: everything but its run file, whose addresses may not be known yet.
 
     `workers` are started on this host, unless there are `remote` ones; `watched` are more options of the master,
-    `locustfile` holds users with a scenario. For the main thread only (signals). Every process that was started is gone
-    on return. Raises FmloadError with the
-    master's own words when it failed.
+    `locustfile` holds users with a scenario.
     """
-    if remote is not None:
+
+    results: Results
+    workers: int
+    resume: bool = False
+    remote: Remote | None = None
+    watched: Sequence[str] = ()
+    locustfile: Path | None = None
+
+    @property
+    def expected(self) -> int:
+        """Workers in all."""
+        return self.remote.workers if self.remote else self.workers
+
+    def commands(self, run_file: int, port: int) -> list[Command]:
+        """The master's, and those of the workers of this host. The run file is a descriptor that they inherit."""
+        host = self.remote.host if self.remote else "127.0.0.1"
+        limit_s = REMOTE_CONNECT_LIMIT_S if self.remote else CONNECT_LIMIT_S
+        common = ["-f", str(self.locustfile or resource("locustfiles", "openai.py")), "--only-summary",
+                  "--fmload-config", f"/dev/fd/{run_file}", "--fmload-out", str(self.results.root)]
+        master = [*common, "--master", "--headless", "--master-bind-host", host, "--master-bind-port", str(port),
+                  "--expect-workers", str(self.expected), "--expect-workers-max-wait", str(limit_s),
+                  *(["--fmload-resume"] if self.resume else []), *self.watched]
+        worker = [*common, "--worker", "--master-host", "127.0.0.1", "--master-port", str(port)]
+        return [Command(master, self.results.logs / "master.log"),
+                *(Command(worker, self.results.logs / f"worker-{number}.log")
+                  for number in range(0 if self.remote else self.workers))]
+
+
+@dataclass(frozen=True, slots=True)
+class Locust:
+    """Locust on its way, by `coming`: `drive` has it run."""
+
+    wanted: Wanted
+    run_file: int  # the descriptor of a file that is empty yet
+    start: forks.Start
+
+
+@contextmanager
+def coming(wanted: Wanted) -> Iterator[Locust]:
+    """Locust is imported from now on; what is to be done before the load is done meanwhile. Raises FmloadError where
+    workers of other hosts need the run's token, and there is none."""
+    environment = _environment(_token(wanted.remote))
+    with memory_file() as run_file:
+        longest = wanted.commands(run_file, _LARGEST_PORT)[0]
+        with forks.started(longest, environment, run_file) as start:
+            yield Locust(wanted, run_file, start)
+
+
+def drive(run: RunFile, locust: Locust, progress: Progress) -> int:
+    """Run the load to its end; returns 0, or the exit code of a run that did not end well (2, 4, 130).
+
+    For the main thread only (signals), once. Every process that was started is gone on return. Raises FmloadError with
+    the master's own words when it failed.
+    """
+    wanted, results = locust.wanted, locust.wanted.results
+    if wanted.remote is not None:
         refuse_inline_secrets(run)
     lifted, secrets = lift(run)
-    environment = {**_environment(_token(remote)), **secrets}
-    with (run_file_in_memory(lifted) as run_file,
-          _fleet(run_file, results, workers, resume, remote, watched, environment,
-                 locustfile or resource("locustfiles", "openai.py")) as fleet):
-        if remote:
+    write_run_file(lifted, locust.run_file)
+    with _fleet(locust, secrets) as fleet:
+        if remote := wanted.remote:
             progress.say(f"waiting for {_several(remote.workers)} at {remote.host}:{remote.port}, for at most "
-                         f"{REMOTE_CONNECT_LIMIT_S // 60:g} minutes; start each with\n  {remote.command(locustfile)}")
-        interrupted = _watch(fleet, results, progress, remote.workers if remote else workers)
+                         f"{REMOTE_CONNECT_LIMIT_S // 60:g} minutes; start each with\n"
+                         f"  {remote.command(wanted.locustfile)}")
+        interrupted = _watch(fleet, results, progress, wanted.expected)
         code = fleet.master.returncode
+    _compact(results, progress.say)
+    return _judged(results, code, interrupted)
+
+
+def _compact(results: Results, say: Callable[[str], None]) -> None:
+    """Journals to Parquet; where that fails, whoever reads the folder next tries again."""
+    try:
+        compact(results)
+    except FmloadError as error:
+        say(f"the journals were not compacted: {error}")
+
+
+def _judged(results: Results, code: int | None, interrupted: bool) -> int:
+    """The exit code of a run whose master ended with `code`. Raises FmloadError."""
     whole = _close_stages(results)
     told = (read_snapshot(_live(results)) or {}).get("run", {})
     if code == EXIT_DISK_FULL or told.get("exit_code") == EXIT_DISK_FULL:
@@ -106,8 +171,9 @@ def drive(run: RunFile, results: Results, workers: int, progress: Progress, resu
     if told.get("error"):
         raise FmloadError(told["error"], hint=f"the logs are in {results.logs}", exit_code=code or EXIT_INVALID)
     if not stage_file.exists(results):
-        raise FmloadError(f"Locust's master ended with code {code}:\n{_tail(results.logs / 'master.log')}",
-                          hint=f"the whole log: {results.logs / 'master.log'}", exit_code=EXIT_INVALID)
+        log = results.logs / "master.log"
+        raise FmloadError(f"Locust's master ended with code {code}:\n{last_words(log)}", hint=f"the whole log: {log}",
+                          exit_code=EXIT_INVALID)
     return EXIT_INVALID if code == EXIT_INVALID or not whole else 0  # Locust's 1: some requests failed, which is data
 
 
@@ -196,34 +262,17 @@ def _live(results: Results) -> Path:
 
 
 @contextmanager
-def _fleet(run_file: int, results: Results, workers: int, resume: bool, remote: Remote | None,
-           watched: Sequence[str], environment: dict[str, str], locustfile: Path) -> Iterator[Fleet]:
-    host, port = (remote.host, remote.port) if remote else ("127.0.0.1", _free_port())
-    expected, limit_s = (remote.workers, REMOTE_CONNECT_LIMIT_S) if remote else (workers, CONNECT_LIMIT_S)
-    locust = [sys.executable, "-P", "-m", "fmload.locust", "-f", str(locustfile), "--only-summary",
-              "--fmload-config", f"/dev/fd/{run_file}", "--fmload-out", str(results.root)]
+def _fleet(locust: Locust, secrets: Mapping[str, str]) -> Iterator[Fleet]:
+    wanted, results = locust.wanted, locust.wanted.results
+    port = wanted.remote.port if wanted.remote else _free_port()
     _live(results).unlink(missing_ok=True)
-    master = _start([*locust, "--master", "--headless", "--master-bind-host", host, "--master-bind-port", str(port),
-                     "--expect-workers", str(expected), "--expect-workers-max-wait", str(limit_s),
-                     *(["--fmload-resume"] if resume else []), *watched],
-                    results.logs / "master.log", run_file, environment)
-    fleet = Fleet(master)
+    master, *workers = locust.start(wanted.commands(locust.run_file, port), secrets)
+    fleet = Fleet(master, workers)
     try:
-        for number in range(0 if remote else workers):
-            fleet.workers.append(_start([*locust, "--worker", "--master-host", "127.0.0.1", "--master-port",
-                                         str(port)],
-                                        results.logs / f"worker-{number}.log", run_file, environment))
         yield fleet
     finally:
-        with _undisturbed():
+        with undisturbed():
             _end(fleet, LEAVE_LIMIT_S if _live(results).exists() else 0.0)  # before it, workers have nothing to tell
-
-
-def _start(command: list[str], log: Path, run_file: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """A process in a session of its own: Ctrl-C reaches this process alone, which passes it on in order."""
-    with log.open("ab") as output:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                                start_new_session=True, env=environment, pass_fds=(run_file,))
 
 
 def _token(remote: Remote | None) -> str:
@@ -256,16 +305,6 @@ def _end(fleet: Fleet, leave_s: float) -> None:
         _await_all(fleet, KILL_LIMIT_S)
 
 
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ctrl-C does nothing inside: what is done here has limits of its own, and must not stop half-way."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _await_all(fleet: Fleet, limit_s: float) -> None:
     limit = time.monotonic() + limit_s
     for process in fleet.all():
@@ -277,15 +316,25 @@ def _await_all(fleet: Fleet, limit_s: float) -> None:
 
 @contextmanager
 def run_file_in_memory(run: RunFile) -> Iterator[int]:
-    """The resolved run file as a descriptor that children inherit. It has no name on any disk:
-    nothing is left of it, whatever ends this process. Where there are no files in memory (macOS) it is one whose name
-    is taken away at once."""
+    """The resolved run file as a descriptor that children inherit."""
+    with memory_file() as file:
+        write_run_file(run, file)
+        yield file
+
+
+@contextmanager
+def memory_file() -> Iterator[int]:
+    """An empty file as a descriptor. It has no name on any disk: nothing is left of it, whatever ends this process.
+    Where there are no files in memory (macOS) it is one whose name is taken away at once."""
     memory = getattr(os, "memfd_create", None)
-    with os.fdopen(memory("fmload-run-file"), "w", encoding="utf-8") if memory else TemporaryFile(
-            "w", encoding="utf-8") as file:
-        file.write(yaml_lines.write(values(run)))
-        file.flush()
+    with os.fdopen(memory("fmload-run-file"), "wb") if memory else TemporaryFile() as file:
         yield file.fileno()
+
+
+def write_run_file(run: RunFile, file: int) -> None:
+    """Fill such a file."""
+    with os.fdopen(file, "w", encoding="utf-8", closefd=False) as text:
+        text.write(yaml_lines.write(values(run)))
 
 
 def _free_port() -> int:
@@ -293,13 +342,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _tail(log: Path) -> str:
-    """What a log says of an error, with the lines that follow it; its last lines where it tells of none."""
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    errors = [number for number, line in enumerate(lines) if _ERROR.match(line)]
-    if not errors:
-        return "\n".join(lines[-LOG_TAIL_LINES:])
-    rest = itertools.takewhile(lambda line: not line.startswith("["), lines[errors[-1] + 1:])
-    return "\n".join([_ERROR.sub("", lines[errors[-1]]), *itertools.islice(rest, LOG_TAIL_LINES)])

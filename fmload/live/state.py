@@ -19,6 +19,7 @@ from fmload.metrics.live import is_good, request_metrics_ns, scaled, watched
 from fmload.model.record import Record
 
 _SECONDLY = ("ttft", "itl", "icl")  # of these, one point a second
+_FEW = 8  # chunks of an answer, for which numpy takes longer than Python
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 SETTLING_S = 3  # the newest seconds are still coming in from the workers
 
@@ -66,7 +67,9 @@ class Tally:
             screen = {metric: found for metric, found in histograms.items() if metric in _SECONDLY}
             done = Counts(Counter([record.outcome]), 0, 0, int(good), screen)
             self._second((record.end_ns - offset_ns) // 10**9).add(done)
-        if not record.chunk_ns:
+        if len(record.chunk_ns) <= _FEW:
+            for ns, tokens in zip(record.chunk_ns, record.chunk_tokens, strict=True):
+                self._second((ns - offset_ns) // 10**9).output_tokens += tokens
             return
         seconds, place = np.unique((np.frombuffer(record.chunk_ns, np.int64) - offset_ns) // 10**9, return_inverse=True)
         for second, tokens in zip(seconds.tolist(), np.bincount(place, record.chunk_tokens).tolist(), strict=True):

@@ -36,7 +36,7 @@ from fmload.launch import server
 from fmload.launch import session as launch
 from fmload.launch.parent import parent
 from fmload.locust import door, options, said, scripted, tried, webui
-from fmload.locust.beginning import expect_many_at_once
+from fmload.locust.beginning import Arrival, expect_many_at_once
 from fmload.locust.foreseen import Foreseen, foresee
 from fmload.locust.link import RunnerLink
 from fmload.locust.listener import keep_listening
@@ -44,6 +44,7 @@ from fmload.locust.shape import FollowedShape, StageShape
 from fmload.locust.user import PromptUser
 from fmload.locust.webui import LiveView
 from fmload.locust.webui.start import Tried
+from fmload.master import flush
 from fmload.master.budget import Budget
 from fmload.master.collector import Collector
 from fmload.master.controller import ALL_GONE, Controller
@@ -100,6 +101,7 @@ class Plugin:
         self._interrupts = 0
         self._session: launch.Session | None = None  # of the run that is on
         self.guard = _guard(environment)
+        self._arrival = Arrival(environment.parsed_options, lambda: len(self.link.users()))
         if not isinstance(runner, MasterRunner):
             self._serve()
         if not isinstance(runner, WorkerRunner):
@@ -220,6 +222,7 @@ class Plugin:
 
     def _give_up(self) -> None:
         """End a master that still waits for its workers, and send those away that have come."""
+        self.environment.process_exit_code = EXIT_INVALID
         self.runner.quit()
         sys.exit(EXIT_INVALID)
 
@@ -252,6 +255,8 @@ class Plugin:
         return target.users, target.rate + target.turn * 1e-6
 
     def _begin_run(self) -> bool:
+        if isinstance(self.runner, MasterRunner) and (problem := self._arrival.wait()):
+            return self._cannot_begin(FmloadError(problem, hint="their logs say why", exit_code=EXIT_INVALID))
         try:
             session = self._session = self._open()
             prices = self._prices(session)
@@ -266,11 +271,18 @@ class Plugin:
         self.collector.max_cost = run.max_cost
         self.collector.spend = Spend(prices, session.stages)
         self.collector.spend.take(contents(session.results))
-        self.controller = Controller(run, session.stages, self.collector, self.link, self._budget(session))
+        self.controller = Controller(run, session.stages, self.collector, self.link, self._budget(session),
+                                     self._compact)
         self._stop_timeout = self.environment.stop_timeout
         self.environment.stop_timeout = run.load.drain_s
         gevent.spawn(self.controller.run)
         return True
+
+    @staticmethod
+    def _compact(root: Path) -> None:
+        """Journals to Parquet. `fmload run` does it itself, where there is one: it has what that takes in memory."""
+        if parent() is None or os.getppid() != parent():
+            flush.compact(root)
 
     def _cannot_begin(self, error: FmloadError) -> bool:
         logger.error("%s", error)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import gevent
 from gevent.event import Event
@@ -44,7 +45,8 @@ class Controller:
     """One run, from the plan to the last record. `run` is a greenlet's body; `ended` is set when all is written."""
 
     def __init__(self, run: RunFile, stages: list[Stage], collector: Collector, runner: Runner,
-                 budget: Budget | None = None) -> None:
+                 budget: Budget | None = None, compact: Callable[[Path], None] = flush.compact) -> None:
+        """`compact` makes Parquet of the journals in the results folder, at the end."""
         scripted = any(spec.scripted for spec in run.prompts)
         self.user_target = UserTarget(SCRIPTED_RATE_PER_WORKER if scripted else SPAWN_RATE_PER_WORKER)
         self.ended = Event()
@@ -54,6 +56,7 @@ class Controller:
         self._collector = collector
         self._runner = runner
         self._budget = budget
+        self._compact = compact
         self._registry = WorkerRegistry(runner, collector, self._lost, self._back, self._joined)
         self._waits = Waits()
         self._assignment: Assignment | None = None
@@ -240,4 +243,4 @@ class Controller:
         self._say("writing")
         gevent.killall(self._helpers, block=False)
         self._collector.close()
-        flush.compact(self._collector.results.root)
+        self._compact(self._collector.results.root)

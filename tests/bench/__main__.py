@@ -14,6 +14,7 @@ BENCHES = {
     "wire": "error against the truth and CPU a token: ours with either reader beside requests and the openai SDK",
     "readers": "the native reader beside the one in Python: CPU, errors, a busy interpreter, TLS, 10,000 streams",
     "peers": "other tools and ours against servers that know the truth: errors of TTFT and ITL, CPU a token",
+    "requests": "what a one-token request costs its worker: CPU a request, at as many a second as go",
     "capacity": "tokens a second on one core with no gap; memory of open streams; memory over many requests",
     "aws": "SageMaker and Bedrock streams: error, CPU beside boto3's own event stream, a held loop",
     "emulator": "what the emulator itself can serve",

@@ -34,9 +34,10 @@ def no_token(monkeypatch: pytest.MonkeyPatch) -> None:
 def option_of(parent: int, name: str) -> str:
     """The value of an option of the master that a process has started."""
     for process in psutil.Process(parent).children(recursive=True):
-        words = process.cmdline()
-        if "--master" in words and name in words:
-            return words[words.index(name) + 1]
+        with suppress(psutil.Error):  # one that has just ended, as the fork server does
+            words = process.cmdline()
+            if "--master" in words and name in words:
+                return words[words.index(name) + 1]
     return ""
 
 

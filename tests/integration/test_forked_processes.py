@@ -1,0 +1,106 @@
+"""Locust's processes are alike, forked from one that has imported Locust or each started by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fmload.base.errors import FmloadError
+from fmload.launch import forks
+from fmload.launch.forks import Command
+
+# A locustfile that tells of its process, and ends it.
+PROBE = """
+import json, os, sys
+print("said")
+with open(os.environ["FOLDER"] + f"/{os.getpid()}.json", "w") as file:
+    json.dump({"parent": os.getppid(), "session": os.getsid(0), "argv": sys.argv[1:],
+               "line": open("/proc/self/cmdline").read().rstrip(chr(0)).split(chr(0)),
+               "secret": os.environ["SECRET"], "stdin": os.read(0, 1).decode(), "run_file": open(sys.argv[-1]).read(),
+               "descriptors": sorted(os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")
+                                     if os.path.exists(f"/proc/self/fd/{name}"))}, file)
+sys.exit(7)
+"""
+
+
+@pytest.fixture(params=["forked", "each by itself"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "each by itself":
+        monkeypatch.setattr(forks, "_set_subreaper", lambda on: False)
+    return str(request.param)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "FOLDER": str(folder), "PYTHONSAFEPATH": "1"}
+
+
+def told(folder: Path, pid: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / f"{pid}.json").read_text())
+    return found
+
+
+def test_a_process_has_its_command_its_log_the_run_file_and_the_secrets_and_is_a_child_of_this_one(
+        way: str, tmp_path: Path) -> None:
+    probe, text = tmp_path / "probe.py", tmp_path / "run.yml"
+    probe.write_text(PROBE)
+    text.write_text("hush")
+    with text.open() as file:
+        words = ["-f", str(probe), "--worker", f"/dev/fd/{file.fileno()}"]
+        master = Command(["-f", str(probe), "--master", "--master-bind-port", "5557", words[-1]], tmp_path / "a.log")
+        commands = [master, Command(words, tmp_path / "b.log")]
+        with forks.started(master, environment(tmp_path), file.fileno()) as start:
+            processes = start(commands, {"SECRET": "s3cret"})
+            assert [process.wait(60) for process in processes] == [7, 7]
+    for command, process in zip(commands, processes, strict=True):
+        found = told(tmp_path, process.pid)
+        assert found["parent"] == os.getpid() and found["session"] == process.pid
+        assert found["argv"] == list(command.words) and found["line"][1:] == command.line[1:]
+        assert (found["secret"], found["stdin"], found["run_file"]) == ("s3cret", "", "hush")
+        assert command.log.read_text() == "said\n"
+        assert process.returncode == 7 and process.poll() == 7
+        process.send_signal(9)  # it has ended: nothing
+
+
+def test_without_a_word_nothing_is_forked_and_the_import_ends(tmp_path: Path) -> None:
+    with forks.started(Command([], tmp_path / "a.log"), environment(tmp_path), os.open(os.devnull, os.O_RDONLY)):
+        pass
+    assert (tmp_path / "a.log").read_text() == ""
+
+
+def test_a_locust_that_cannot_be_imported_is_told_with_its_last_words(way: str, tmp_path: Path) -> None:
+    (tmp_path / "locust.py").write_text("raise ImportError('no such thing as Locust')")
+    broken = {**environment(tmp_path), "PYTHONPATH": str(tmp_path)}
+    command = Command(["-f", "x.py"], tmp_path / "a.log")
+    with forks.started(command, broken, os.open(os.devnull, os.O_RDONLY)) as start:
+        if way == "forked":
+            with pytest.raises(FmloadError, match="no such thing as Locust"):
+                start([command], {})
+        else:
+            process, = start([command], {})
+            assert process.wait(60) == 1
+
+
+def test_a_wait_that_is_over_is_told_as_subprocess_does(tmp_path: Path) -> None:
+    probe = tmp_path / "probe.py"
+    probe.write_text("import time; time.sleep(600)")
+    command = Command(["-f", str(probe)], tmp_path / "a.log")
+    with forks.started(command, environment(tmp_path), os.open(os.devnull, os.O_RDONLY)) as start:
+        process, = start([command], {})
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.05)
+    assert process.poll() is None
+    process.send_signal(9)
+    assert process.wait(10) == -9
+
+
+def test_the_import_of_locust_ends_with_the_process_that_wanted_it(tmp_path: Path) -> None:
+    server = subprocess.Popen([sys.executable, "-P", "-m", "fmload.locust.fork_server"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE)
+    server.communicate(b"")
+    assert server.returncode == 0
