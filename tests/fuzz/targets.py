@@ -156,16 +156,19 @@ _MODELS = ("anthropic.claude-haiku-4-5-20251001-v1:0", "meta.llama3-1-8b-instruc
 
 
 def bedrock(data: bytes) -> None:
-    """Converse's events and a family's chunks: a JSON payload a line, framed; or the frames themselves."""
-    framed = data
+    """Converse's events, or a family's chunks by the first byte: a JSON payload a line, framed; or the frames
+    themselves."""
+    family = data[0] >> 2 if data else 0
+    model = (None, *_MODELS)[family % (len(_MODELS) + 1)]
     if data and not data[0] & 2:
-        kinds = ("contentBlockDelta", "messageStop", "metadata", "contentBlockStart", "messageStart")
-        framed = data[:1] + b"".join(event(kinds[line[0] % len(kinds)], line[1:]) for line in data[1:].split(b"\n")
-                                     if line)
-    _kept(_endpoint("bedrock", region="us-east-1"), framed)
-    for model in _MODELS:
-        endpoint = _endpoint("bedrock", region="us-east-1", api="invoke", model=model)
-        _kept(endpoint, data[:1] + b"".join(map(_chunk, data[1:].split(b"\n"))))
+        lines = data[1:].split(b"\n")
+        data = data[:1] + b"".join(map(_chunk, lines) if model else (_converse(line) for line in lines if line))
+    _kept(_endpoint("bedrock", region="us-east-1", **({"api": "invoke", "model": model} if model else {})), data)
+
+
+def _converse(line: bytes) -> bytes:
+    kinds = ("contentBlockDelta", "messageStop", "metadata", "contentBlockStart", "messageStart")
+    return event(kinds[line[0] % len(kinds)], line[1:])
 
 
 def _chunk(line: bytes) -> bytes:
@@ -261,7 +264,8 @@ TARGETS: dict[str, Target] = {
                                     b'{"token":[{"id":2}],"generated_text":"a","details":{"generated_tokens":2}}\n',
                                     b'\x01\x10[{"generated_text":"a"}]'], [
         *_JSON, *_LINES, b'"token":', b'"generated_text":', b'"details":', b'"outputs":', event("PayloadPart", b"\n")]),
-    "bedrock": Target(bedrock, [b"\x01" + _CONVERSE, b"\x01" + _FAMILIES, b"\x01" + _WHOLE], [
+    "bedrock": Target(bedrock, [bytes([1 | family << 2]) + said for family in range(1 + len(_MODELS))
+                                for said in ((_FAMILIES, _WHOLE) if family else (_CONVERSE,))], [
         *_JSON, b"\n", b'"type":"message"', b'"generation_token_count":', b'"outputs":', b'"stopReason":',
         b'"reasoningContent":', b'"amazon-bedrock-invocationMetrics":', b'"toolUse":', b'"results":', b'"text":']),
     "protocols": Target(protocols, [mark + said for said in _SAID for mark in (b"\x01", b"\x00", b"\x03")],
