@@ -288,13 +288,14 @@ that the times are of a busy machine), here / by the engine:
 | `n: 2` | 8 ok | 16 length | 707 / 1,414 | 640 / 640 | 255.5 / 301.1 | 39.2 / 37.4 | – / 37.4 |
 | prompts beyond the context | 8 `http_4xx` | none | 0 / 0 | 0 / 0 | – | – | – |
 | 40 users, 4 at once | 40 ok | 40 length | 3,497 / 3,497 | 800 / 800 | 3607 / 3462 | 49.5 / 49.5 | 49.4 / 49.5 |
-| aborted here | 4 ok, 8 `cancelled` | 4 length | 1,020 / 1,020 | 972 / 987 | 253.1 / 358.4 | 44.5 / 44.4 | 44.5 / 43.0 |
-| reasoning (`--reasoning-parser`) | 8 ok | 8 length | 693 / 693 | 320 / 320 | 458.6 / 415.6 | 61.3 / 60.6 | 61.8 / 60.6 |
+| aborted here | 4 ok, 8 `cancelled` | 4 length | 1,020 / 1,020 | 972 / 987 | 253 / 358 | 44.5 / 44.4 | 44.5 / 43.0 |
+| reasoning (`--reasoning-parser`) | 8 ok | 8 length | 693 / 693 | 320 / 320 | 459 / 416 | 61.3 / 60.6 | 61.8 / 60.6 |
 
 What differs has its reasons. vLLM counts the prompt of each of two answers. A forced call shows nothing until the
 tool's name is there, so that its first token comes to the client later than the engine makes it: the audit says so (a
-WARN, and a FAIL where the only stream was silent for half a second meanwhile). Of those that the client aborted vLLM finishes none and counts none as aborted; our times are of the four that
-ended, the engine's of all twelve, and 15 tokens were made after the client had gone. The check found that kept answers
+WARN, and a FAIL where the only stream was silent for half a second meanwhile). Of those that the client aborted vLLM
+finishes none and counts none as aborted; our times are of the four that ended, the engine's of all twelve, and 15
+tokens were made after the client had gone. The check found that kept answers
 lost the text of calls, and that the audit then held the server's count against nothing.
 """
 
