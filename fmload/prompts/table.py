@@ -11,6 +11,7 @@ from pydantic import Field
 
 from fmload.base.errors import Faults, FmloadError
 from fmload.base.registry import did_you_mean
+from fmload.config import limits
 from fmload.config.model import Strict
 from fmload.config.problems import shown
 from fmload.config.schema import PromptSpec
@@ -301,6 +302,8 @@ def tokens(values: Values, column: str, least: int = 0) -> int:
         number = -1.0
     if number < least or not number.is_integer():
         raise ValueError(f"{column}: must be a whole number of at least {least}, not {shown(value)}")
+    if number > limits.TOKENS:
+        raise ValueError(f"{column}: must be at most {limits.TOKENS:,} tokens, not {shown(value)}")
     return int(number)
 
 

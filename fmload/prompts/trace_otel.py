@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from fmload.config import limits
 from fmload.model.step import StepKind
 from fmload.prompts.files import Row
 from fmload.prompts.traced import Around, TracedSession, TracedStep
@@ -130,6 +131,8 @@ def _step(span: _Span, kind: StepKind, around: tuple[Around, ...], agent: str) -
         step.messages, step.answer = _said(span.says)
         step.input_tokens = _count(span.says, "input", "prompt")
         step.output_tokens = _count(span.says, "output", "completion")
+        if max(step.input_tokens or 0, step.output_tokens or 0) > limits.TOKENS:
+            raise ValueError(f"{span.where}: span {span.id} ({span.name}): more than {limits.TOKENS:,} tokens")
         if step.messages is None and step.input_tokens is None:
             raise ValueError(f"{span.where}: span {span.id} ({span.name}): has neither gen_ai.input.messages nor "
                              "gen_ai.usage.input_tokens")

@@ -253,6 +253,7 @@ ASKED: dict[str, Any] = {"session": "s", "step": "a", "begin": 0, "end": 1,
     ({"begin": "2026-01-01T00:00:00Z"}, "begin is '2026-01-01T00:00:00Z'; it must be a number of seconds"),
     ({"begin": 1764500000000, "end": 1764500000100}, "are these milliseconds"), ({"end": -1}, "before it begins"),
     ({"messages": None, "input_tokens": -5}, "input_tokens: must be a whole number"),
+    ({"messages": None, "input_tokens": 10**12}, "input_tokens: must be at most 10,000,000 tokens"),
     ({"messages": None}, "has no 'input_tokens'")])
 def test_a_row_that_is_no_step_is_told_with_its_line(tmp_path: Path, odd: dict[str, Any], told: str) -> None:
     path = lines(tmp_path / "log.jsonl", {**ASKED, "step": "first"}, {**ASKED, **odd})
@@ -309,3 +310,10 @@ def test_a_span_that_was_exported_twice_is_one_step(tmp_path: Path) -> None:
     once = tmp_path / "once.json"
     once.write_text(json.dumps(export(*AGENT)))
     assert list(by_id(sessions(path)[0])) == list(by_id(sessions(once)[0]))
+
+
+def test_a_span_of_more_tokens_than_any_prompt_has_is_told_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+    path = tmp_path / "spans.json"
+    path.write_text(json.dumps(export(span("plan", "chat", 100.0, 101.0, **counted(10**12, 20)))))
+    with pytest.raises(FmloadError, match=r"span plan .*: more than 10,000,000 tokens"):
+        sessions(path)
