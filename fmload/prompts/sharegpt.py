@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -12,8 +13,13 @@ from fmload.model.prompt import Prompt
 from fmload.prompts.table import Item, RowOptions, Rows, Values, objects
 from fmload.prompts.tokenizer import Tokenizer
 
-ROLES = {"human": "user", "user": "user", "gpt": "assistant", "chatgpt": "assistant", "assistant": "assistant",
-          "system": "system"}
+_ROLES = {"system": "system", **dict.fromkeys(("gpt", "chatgpt", "assistant", "model", "bing", "bard"), "assistant")}
+
+
+def said_in(turns: Sequence[Any]) -> list[dict[str, str]]:
+    """The messages of a conversation; who is no model is a user. What says nothing is left out."""
+    return [{"role": _ROLES.get(str(turn.get("from")), "user"), "content": str(turn["value"])}
+            for turn in turns if isinstance(turn, dict) and turn.get("value")]
 
 
 class ShareGPT(Rows):
@@ -39,8 +45,7 @@ class ShareGPT(Rows):
         return
 
     def records(self, values: Values) -> list[Values]:
-        said = [{"role": ROLES.get(turn.get("from", ""), "user"), "content": turn.get("value", "")}
-                for turn in objects(values, "conversations")]
+        said = said_in(objects(values, "conversations"))
         return [{**values, "said": said}] if any(message["role"] == "user" for message in said) else []
 
     def make(self, item: Any, tokenizer: Tokenizer, head: str) -> list[Prompt]:

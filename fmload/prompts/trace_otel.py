@@ -83,10 +83,20 @@ def _spans(row: Row) -> Iterator[_Span]:
         for scope in resource.get("scopeSpans") or resource.get("instrumentationLibrarySpans") or ():
             for span in scope.get("spans") or ():
                 yield _Span(str(span["traceId"]), str(span["spanId"]), str(span.get("parentSpanId") or ""),
-                            str(span.get("name", "")), int(span["startTimeUnixNano"]) / 1e9,
-                            int(span["endTimeUnixNano"]) / 1e9, (span.get("status") or {}).get("code") in _ERROR,
+                            str(span.get("name", "")), _instant_s(span, "startTimeUnixNano", row.where),
+                            _instant_s(span, "endTimeUnixNano", row.where),
+                            (span.get("status") or {}).get("code") in _ERROR,
                             {one["key"]: _value(one.get("value") or {}) for one in span.get("attributes") or ()},
                             row.where)
+
+
+def _instant_s(span: Mapping[str, Any], key: str, where: str) -> float:
+    """An instant of a span, in seconds. Raises ValueError with the span for what is none."""
+    try:
+        return int(span[key]) / 1e9
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{where}: span {span['spanId']}: {key} is {span.get(key)!r}; it must be a number of "
+                         "nanoseconds") from error
 
 
 def _value(value: Mapping[str, Any]) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fmload.prompts.files import Row
-from fmload.prompts.sharegpt import ROLES
+from fmload.prompts.sharegpt import said_in
 from fmload.prompts.traced import TracedSession, TracedStep
 
 
@@ -21,8 +21,7 @@ def sessions(rows: Sequence[Row]) -> list[TracedSession]:
 
 
 def _session(row: Row) -> TracedSession:
-    said: list[dict[str, Any]] = [{"role": ROLES.get(turn.get("from", ""), "user"), "content": turn.get("value", "")}
-                                  for turn in row.values.get("conversations") or () if isinstance(turn, dict)]
+    said: list[dict[str, Any]] = [dict(one) for one in said_in(row.values.get("conversations") or ())]
     session = TracedSession(str(row.values.get("id") or row.where), row.where)
     for place, message in enumerate(said):
         if message["role"] == "user":

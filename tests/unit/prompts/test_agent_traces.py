@@ -204,6 +204,15 @@ LOG = (
      "answer": "Hello."})
 
 
+def test_turns_of_a_conversation_that_say_nothing_are_left_out_and_other_models_are_models(tmp_path: Path) -> None:
+    turns = [("human", "one"), ("bing", "first"), ("human", None), ("bard", ""), ("human", "two"), ("gpt", "second")]
+    path = lines(tmp_path / "talks.jsonl", {"id": "x", "conversations": [
+        {"from": who, "value": said} for who, said in turns]})
+    prompt, = sessions(path)
+    asked = [[message["content"] for message in step.messages] for step in by_id(prompt).values()]
+    assert asked == [["one"], ["two"]]
+
+
 def test_an_agents_own_log_has_a_row_a_step_and_its_delays_can_be_shortened(tmp_path: Path) -> None:
     path = lines(tmp_path / "steps.jsonl", *LOG)
     one, two = sessions(path, delay_factor=0.5)
@@ -316,4 +325,12 @@ def test_a_span_of_more_tokens_than_any_prompt_has_is_told_and_keeps_nobody_wait
     path = tmp_path / "spans.json"
     path.write_text(json.dumps(export(span("plan", "chat", 100.0, 101.0, **counted(10**12, 20)))))
     with pytest.raises(FmloadError, match=r"span plan .*: more than 10,000,000 tokens"):
+        sessions(path)
+
+
+def test_an_instant_of_a_span_that_is_none_is_told_with_the_span(tmp_path: Path) -> None:
+    path = tmp_path / "spans.json"
+    path.write_text(json.dumps(export({**span("plan", "chat", 100.0, 101.0, **counted(5, 2)),
+                                       "endTimeUnixNano": None})))
+    with pytest.raises(FmloadError, match=r"spans.json.*span plan: endTimeUnixNano is None; it must be a number"):
         sessions(path)
