@@ -322,6 +322,26 @@ def test_a_locustfile_that_embeds_where_nothing_does_is_told_how(tmp_path: Path)
         assert "no endpoint for embeddings" in run.output() and "--fmload-embed-model" in run.output()
 
 
+def test_a_scenarios_turns_name_the_answer_that_the_server_holds_and_send_what_is_new(tmp_path: Path) -> None:
+    with emulator(tmp_path, *FAST, "--truth-texts") as server:
+        load = {"concurrency": [3], "ramp": 0, "warmup": "1s", "window": "4s"}
+        endpoint = {"name": "a", "protocol": "responses", "model": "m", "url": f"{server.url}/v1",
+                    "session_state": "server"}
+        path = run_file(tmp_path, {}, load, endpoints=[endpoint], prompts=[{"name": "talk", "source": "scenario"}])
+        with locust(tmp_path, "--headless", "--fmload-config", str(path), file=example("agent_with_tools")) as run:
+            assert run.wait() == 0, run.output()
+        records, truths = run.records(), {one.request_id: one for one in server.requests()}
+    assert ids(records) == set(truths) and {one.outcome for one in records} == {"ok"}
+    by_step = {(note["session"], note["step"]): truths[record.request_id]
+               for record, note in zip(records, notes(records), strict=True)}
+    later = [(by_step[note["session"], note["goes_on"]], truths[record.request_id], record)
+             for record, note in zip(records, notes(records), strict=True) if note["goes_on"] is not None]
+    assert later
+    for before, after, record in later:
+        assert after.held_texts == len(before.asked or []) + 1 and record.input_tokens == after.input_tokens
+        assert (after.asked or [])[:after.held_texts] == [*(before.asked or []), before.said]
+
+
 def test_the_how_to_runs_as_it_is_written(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text()
     guide = page[page.index("## In five minutes"):page.index("## Users")]
