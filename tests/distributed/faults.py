@@ -275,11 +275,20 @@ def other_version(protocol: int, fmload: str) -> str:
 
 
 def mixed_versions(all: Cluster, draw: random.Random) -> None:
-    """Workers of another version come into the run: one of a later protocol, one of the first."""
+    """Workers of another version come into the run: one of a later protocol, one of the first. Ctrl-C when both were
+    refused."""
     for number, (protocol, version) in enumerate(((99, "9.9"), (1, "0.1"))):
         other = all.master.results.root.parent / f"other-{number}.py"
         other.write_text(other_version(protocol, version))
         all.join(file=other)
+    wait_until(lambda: refusals(all.master) == 2, START_LIMIT_S, "both to be refused")
+    time.sleep(0.5)
+    interrupt(all)
+
+
+def refusals(run: Run) -> int:
+    """How many workers the master has refused so far."""
+    return len({event["worker"] for event in run.events() if event["kind"] == "worker_refused"})
 
 
 def damaged(all: Cluster, damage: Callable[[bytearray], None]) -> None:
@@ -356,7 +365,7 @@ FAULTS: dict[str, Fault] = {
     "flipped_bits": Fault(none, afterwards=flipped_bits, told=True),
     "zeroed_tails": Fault(none, afterwards=zeroed_tails, told=True),
     "rogue_worker": Fault(rogue_worker, {**LOAD, "window": "5s"}),
-    "mixed_versions": Fault(mixed_versions, {**LOAD, "window": "12s"}),
+    "mixed_versions": Fault(mixed_versions, {**LOAD, "window": "300s"}),
     "garbage": Fault(garbage, {**LOAD, "window": "4s"}),
     "out_of_descriptors": Fault(none, {**LOAD, "concurrency": [120]}, options={"descriptors": 64}),
 }

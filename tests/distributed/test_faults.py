@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fmload.base.errors import EXIT_DISK_FULL, EXIT_INVALID
+from fmload.base.errors import EXIT_DISK_FULL, EXIT_INTERRUPTED, EXIT_INVALID
 from fmload.base.resources import resource
 from fmload.results.frames import PACKED_HEADER
 from tests.distributed.faults import FAULTS, LOAD, suffer
@@ -213,12 +213,12 @@ def test_strangers_without_the_token_change_nothing_in_whatever_name_they_speak(
     assert len(found.run.workers()) == 2
 
 
-def test_workers_of_other_versions_are_refused_in_the_run_and_it_goes_on(tmp_path: Path) -> None:
+def test_workers_of_other_versions_are_refused_in_the_run_which_loses_nothing(tmp_path: Path) -> None:
     found = suffer(tmp_path, "mixed_versions", load=FAULTS["mixed_versions"].load)
     found.check()
-    assert [found.exit_codes[f"worker-{number}"] for number in range(4)] == [0, 0, 4, 4]
+    assert [found.exit_codes[f"worker-{number}"] for number in (2, 3)] == [EXIT_INVALID] * 2
     told = [event["detail"] for event in found.run.events() if event["kind"] == "worker_refused"]
-    assert len(told) == 2 and "fmload 9.9" in told[0] + told[1] and found.exit_codes["master"] == 0
+    assert len(told) == 2 and "fmload 9.9" in told[0] + told[1] and found.exit_codes["master"] == EXIT_INTERRUPTED
     assert len(found.run.workers()) == 2
 
 
