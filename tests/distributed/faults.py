@@ -190,18 +190,18 @@ def master_killed(all: Cluster, draw: random.Random) -> None:
 
 def ctrl_c(all: Cluster, draw: random.Random) -> None:
     """Ctrl-C in a terminal reaches master and workers at the same time."""
-    interrupt(all)
+    interrupt(all.master, *all.workers)
 
 
 def ctrl_c_twice(all: Cluster, draw: random.Random) -> None:
     """Ctrl-C, and again before the first has come to its end."""
-    interrupt(all)
+    interrupt(all.master, *all.workers)
     time.sleep(draw.uniform(0.05, 0.5))
-    interrupt(all)
+    interrupt(all.master, *all.workers)
 
 
-def interrupt(all: Cluster) -> None:
-    for run in (all.master, *all.workers):
+def interrupt(*runs: Run) -> None:
+    for run in runs:
         if run.process.poll() is None:
             run.process.send_signal(signal.SIGINT)
 
@@ -283,7 +283,7 @@ def mixed_versions(all: Cluster, draw: random.Random) -> None:
         all.join(file=other)
     wait_until(lambda: refusals(all.master) == 2, START_LIMIT_S, "both to be refused")
     time.sleep(0.5)
-    interrupt(all)
+    interrupt(all.master, *all.workers[:2])
 
 
 def refusals(run: Run) -> int:
