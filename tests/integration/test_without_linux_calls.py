@@ -25,12 +25,12 @@ for name in ("memfd_create", "eventfd", "eventfd_write", "sched_getaffinity"):
 del select.epoll
 
 _cdll = ctypes.CDLL
-class WithoutTimerfd(_cdll):
+class WithoutLinux(_cdll):
     def __getattr__(self, name):
-        if name.startswith("timerfd"):
+        if name.startswith(("timerfd", "prctl")):
             raise AttributeError(name)
         return super().__getattr__(name)
-ctypes.CDLL = WithoutTimerfd
+ctypes.CDLL = WithoutLinux
 
 _read_text = pathlib.Path.read_text
 def read_text(self, *args, **keywords):
