@@ -57,6 +57,8 @@ class PriceSpec(Strict):
     per_1m_characters: float | None = Field(
         None, ge=0, le=limits.USD, description="USD per million characters that are spoken")
     per_image: float | None = Field(None, ge=0, le=limits.USD, description="USD per image that is made")
+    per_1k_searches: float | None = Field(
+        None, ge=0, le=limits.USD, description="USD per 1,000 rankings; each 100 documents of one are a search")
     model: str | None = Field(None, description="a model id in the price table's token prices")
     tier: str | None = Field(None, description="service tier, or batch; default: the endpoint's service_tier")
 

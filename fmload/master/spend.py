@@ -26,7 +26,7 @@ NS = 1e9
 RATE_OVER_S = 3.0
 _PLACE = {name: place for place, name in enumerate(COLUMNS)}
 _COUNTS = ("status", "input_tokens", "prompt_tokens", "output_tokens", "audio_in_s", "audio_out_s", "characters",
-           "images")
+           "images", "inputs")
 _CACHE = {"cached": "cached_tokens", "written": "cache_write_tokens", "written_1h": "cache_write_1h_tokens"}
 Row = Sequence[Any]
 

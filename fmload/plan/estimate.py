@@ -15,7 +15,7 @@ from fmload.model.stage import Stage
 from fmload.model.step import tokens_of
 from fmload.plan.tenant_prices import tenant_prices
 from fmload.pricing.resolve import Pricing, Terms, Unpriced, resolve, terms_of
-from fmload.pricing.spend import Billed, usd_of
+from fmload.pricing.spend import DOCUMENTS_A_SEARCH, Billed, usd_of
 from fmload.pricing.table import PriceTable
 
 OUTPUT_TOKENS = 256.0  # of an answer that neither its prompt nor the parameters limit
@@ -38,6 +38,7 @@ class Size:
     audio_s: float = 0.0
     characters: float = 0.0
     images: float = 1.0  # that a request makes, where it makes any
+    searches: float = 0.0  # of a ranking
     media: int = 0  # different images, sounds and videos in the prompts, and about how many bytes they have as files
     media_bytes: int = 0
     makes: str = "text"  # `fmload.endpoints.base.Made`
@@ -51,7 +52,8 @@ class Size:
         """What one request costs by use; 0 by the hour. What is spoken is taken to last as long as people speak."""
         sound = self.audio_s or self.characters / SPOKEN_PER_S
         return float(usd_of(price, Billed(self.tokens_in, self.tokens_out, audio_s=sound,
-                                          characters=0.0 if self.audio_s else self.characters, images=self.images)))
+                                          characters=0.0 if self.audio_s else self.characters, images=self.images,
+                                          searches=self.searches)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,7 @@ def _size(prompts: Sequence[Prompt], parameters: Mapping[str, object]) -> Size:
                 audio_s=sum(prompt.audio["seconds"] for prompt in prompts if prompt.audio) / count,
                 characters=sum(len(prompt.as_text()) for prompt in prompts) / count,
                 images=float(asked) if isinstance(asked := parameters.get("n"), int) and asked > 0 else 1.0,
+                searches=sum(math.ceil(len(prompt.inputs or ()) / DOCUMENTS_A_SEARCH) for prompt in prompts) / count,
                 media=len(files := _different(prompts)), media_bytes=sum(files.values()))
 
 

@@ -48,6 +48,7 @@ class Pricing:
     per_audio_minute: float | None = None
     per_1m_characters: float | None = None
     per_image: float | None = None
+    per_1k_searches: float | None = None
     steps: tuple[Rates, ...] = ()
     model: str | None = None
     tier: str | None = None
@@ -62,9 +63,9 @@ class Pricing:
 
     @property
     def by_token(self) -> bool:
-        """True when what is used is paid for (tokens, sound, characters, images), not hours."""
+        """True when what is used is paid for (tokens, sound, characters, images, searches), not hours."""
         return any(each is not None for each in (self.output_per_1m, self.per_audio_minute, self.per_1m_characters,
-                                                 self.per_image))
+                                                 self.per_image, self.per_1k_searches))
 
     @property
     def rates(self) -> tuple[Rates, ...]:
@@ -103,6 +104,7 @@ class Price:
     per_audio_minute: float | None = None
     per_1m_characters: float | None = None
     per_image: float | None = None
+    per_1k_searches: float | None = None
     model: str | None = None
     tier: str | None = None
 
@@ -188,7 +190,7 @@ def resolve(terms: Terms, table: PriceTable) -> Pricing | Unpriced:
 
 
 _TOKEN_PRICES = ("input_per_1m", "output_per_1m", "cached_input_per_1m", "cache_write_per_1m", "cache_write_1h_per_1m")
-_OTHER_PRICES = ("per_audio_minute", "per_1m_characters", "per_image")
+_OTHER_PRICES = ("per_audio_minute", "per_1m_characters", "per_image", "per_1k_searches")
 
 
 def _given(price: Price, terms: Terms, where: str | None, count: int) -> Pricing | Unpriced:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fmload.pricing.resolve import Pricing
     from fmload.pricing.table import Rates
 
+DOCUMENTS_A_SEARCH = 100
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -29,18 +30,19 @@ class Billed:
     audio_s: Any = 0.0
     characters: Any = 0.0
     images: Any = 0.0  # that were made
+    searches: Any = 0.0  # rankings, a long one several
 
 
 def billed(*, sent: Bools, status: Floats, input_tokens: Floats, prompt_tokens: Floats, output_tokens: Floats,
            chunk_tokens: Floats, cached: Floats, written: Floats, written_1h: Floats,
-           audio_in_s: Floats, audio_out_s: Floats, characters: Floats, images: Floats) -> Billed:
+           audio_in_s: Floats, audio_out_s: Floats, characters: Floats, images: Floats, inputs: Floats) -> Billed:
     """The tokens of each request that are billed, whatever became of it. NaN is null.
 
     The server's own counts where it tells them. Where it does not, as in a stream that broke off: the prompt of every
     request that was sent and not refused (a status of 400 or more), and the tokens that had arrived. What came from a
     cache and what was written to one came in, whatever the count of the input says. Sound and characters are those of
     every request that was sent and not refused: sound that was sent, or as much as came; images as many as were asked
-    for.
+    for; each 100 inputs of one are a search (Cohere, and Bedrock's rerankers).
     """
     taken = sent & ~(status >= 400)
     unread = np.where(taken, np.nan_to_num(prompt_tokens), 0.0)
@@ -51,7 +53,8 @@ def billed(*, sent: Bools, status: Floats, input_tokens: Floats, prompt_tokens: 
     tokens_out = np.nan_to_num(np.where(np.isnan(output_tokens), chunk_tokens, output_tokens))
     read, put, put_1h = (np.nan_to_num(each) for each in (cached, written, written_1h))
     made = np.where(taken, np.nan_to_num(images), 0.0)
-    return Billed(np.maximum(tokens_in, read + put), tokens_out, read, put, put_1h, sound, spoken, made)
+    searches = np.where(taken, np.ceil(np.nan_to_num(inputs) / DOCUMENTS_A_SEARCH), 0.0)
+    return Billed(np.maximum(tokens_in, read + put), tokens_out, read, put, put_1h, sound, spoken, made, searches)
 
 
 def usd_of_tokens(pricing: Pricing, tokens_in: Any, tokens_out: Any, cached: Any = 0.0, written: Any = 0.0,
@@ -86,7 +89,8 @@ def usd_of(pricing: Pricing, counts: Billed) -> Any:
                           counts.written_1h)
             + counts.audio_s * (pricing.per_audio_minute or 0.0) / 60
             + counts.characters * (pricing.per_1m_characters or 0.0) / 1e6
-            + counts.images * (pricing.per_image or 0.0))
+            + counts.images * (pricing.per_image or 0.0)
+            + counts.searches * (pricing.per_1k_searches or 0.0) / 1e3)
 
 
 def without_cache(counts: Billed) -> Billed:

@@ -96,7 +96,8 @@ def billed_of(table: Mapping[str, Any]) -> Billed:
                   prompt_tokens=table["prompt_tokens"], output_tokens=table["output_tokens"],
                   chunk_tokens=table["delivered"], cached=table["cached_tokens"], written=table["cache_write_tokens"],
                   written_1h=table["cache_write_1h_tokens"], audio_in_s=table["audio_in_s"],
-                  audio_out_s=table["audio_out_s"], characters=table["characters"], images=table["images"])
+                  audio_out_s=table["audio_out_s"], characters=table["characters"], images=table["images"],
+                  inputs=table["inputs"])
 
 
 def _sum(values: Floats, rows: Bools) -> float:

@@ -111,6 +111,7 @@ def _prices(analysis: Analysis) -> Table:
     columns = [Column("Endpoint", numeric=False), Column("Instance", numeric=False), Column("Count"),
                Column("All instances", "USD/h"), Column("Input", "USD per 1M"), Column("Cached", "USD per 1M"),
                Column("Cache write", "USD per 1M"), Column("Output", "USD per 1M"), Column("Image", "USD"),
+               Column("Search", "USD per 1k"),
                Column("Tier", numeric=False),
                Column("Purchase", numeric=False), Column("Region", numeric=False),
                Column("Date", numeric=False), Column("Source", numeric=False, wide=True)]
@@ -123,7 +124,7 @@ def _prices(analysis: Analysis) -> Table:
         rows.append([
             name(endpoint), name(price.instance_type), Cell("" if price.by_token else str(price.count), price.count),
             *map(_usd, (price.usd_per_hour, price.input_per_1m, price.cached_input_per_1m, price.cache_write_per_1m,
-                        price.output_per_1m, price.per_image)), name(_tier(price)),
+                        price.output_per_1m, price.per_image, price.per_1k_searches)), name(_tier(price)),
             name("" if price.by_token else price.purchase.replace("_", " ")), name(price.region), name(price.date),
             name(source)])
     return _without_blanks(Table(columns, rows, "**Prices**"))
