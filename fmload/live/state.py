@@ -18,7 +18,7 @@ from fmload.metrics.histogram import Histogram, buckets, quantile_s
 from fmload.metrics.live import is_good, request_metrics_ns, scaled, watched
 from fmload.model.record import Record
 
-_SECONDLY = ("ttft", "itl", "icl")  # of these, one point a second
+SECONDLY = ("ttft", "itl", "icl", "first_text", "first_audio", "e2e")  # of these, one point a second
 _FEW = 8  # chunks of an answer, for which numpy takes longer than Python
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 SETTLING_S = 3  # the newest seconds are still coming in from the workers
@@ -64,7 +64,7 @@ class Tally:
 
     def _add_seconds(self, record: Record, offset_ns: int, good: bool, histograms: dict[str, Histogram]) -> None:
         if record.end_ns is not None:
-            screen = {metric: found for metric, found in histograms.items() if metric in _SECONDLY}
+            screen = {metric: found for metric, found in histograms.items() if metric in SECONDLY}
             done = Counts(Counter([record.outcome]), 0, 0, int(good), screen)
             self._second((record.end_ns - offset_ns) // 10**9).add(done)
         if len(record.chunk_ns) <= _FEW:
@@ -199,7 +199,7 @@ class LiveState:
 
     def _point(self, second: int, totals: Counts, wall_anchor_ns: int) -> dict[str, Any]:
         quantiles = {f"{metric}_p{round(q * 100)}_s": quantile_s(totals.histograms.get(metric, {}), q)
-                     for metric in _SECONDLY for q in (0.5, 0.95, 0.99)}
+                     for metric in SECONDLY for q in (0.5, 0.95, 0.99)}
         return {"at": second + wall_anchor_ns / 1e9, "output_tokens": totals.output_tokens,
                 "requests": totals.outcomes["ok"], "errors": totals.errors, "good": totals.good,
                 "client_failures": totals.outcomes["client"],

@@ -20,6 +20,9 @@
     { title: "Requests in flight", unit: "requests", lines: (d) => [{ name: "in flight", colour: BLUE, values: d.seconds.in_flight }] },
     { title: "Time to first token", ofText: true, unit: "ms", lines: percentileLines("ttft") },
     { title: "Inter-token latency", ofText: true, unit: "ms", lines: tokenGapLines },
+    { title: "Time to first text", metric: "first_text", unit: "ms", lines: percentileLines("first_text") },
+    { title: "Time to first audio", metric: "first_audio", unit: "ms", lines: percentileLines("first_audio") },
+    { title: "E2E latency", ofOthers: true, unit: "ms", lines: percentileLines("e2e") },
     { title: "Goodput", unit: "requests/s", lines: (d) => [
       { name: "completed", colour: SKY, values: d.seconds.completed },
       { name: "met every objective", colour: GREEN, values: d.seconds.good }] },
@@ -129,13 +132,17 @@
   const onTab = () => new URLSearchParams(location.search).get("tab") === "tokens";
   let latest = null;
 
+  // Of a run that makes no text, nothing of tokens; of one metric, only where some request had it
+  const isShown = (chart) => (latest.without_text ? !chart.ofText : !chart.ofOthers) &&
+    (!chart.metric || latest.seconds[`${chart.metric}_p50_ms`].some((v) => v != null));
+
   function draw() {
     const box = document.getElementById(BOX);
     if (!box || !latest) return;
     box.querySelector("[data-part=state]").textContent = latest.state;
     CHARTS.forEach((chart, i) => {
       const holder = box.querySelectorAll("[data-part=chart]")[i];
-      holder.style.display = chart.ofText && latest.without_text ? "none" : "";
+      holder.style.display = isShown(chart) ? "" : "none";
       if (!holder.style.display) drawChart(holder, chart, latest);
     });
     drawTable(box.querySelector("[data-part=workers]"), "Workers", WORKER_COLUMNS, latest.workers);

@@ -8,7 +8,7 @@ from typing import Any
 
 from fmload.live.counts import Counts
 from fmload.live.seconds import KEPT_SECONDS
-from fmload.live.state import SETTLING_S, spend_line, stages_in_all
+from fmload.live.state import SECONDLY, SETTLING_S, spend_line, stages_in_all
 from fmload.master.collector import Collector
 from fmload.metrics.histogram import quantile_s
 from fmload.metrics.live import watched
@@ -105,7 +105,7 @@ def _series(points: list[dict[str, Any]]) -> dict[str, Any]:
     }
     if any(point["client_failures"] for point in points):
         series["errors"]["client"] = [point["client_failures"] for point in points]
-    for metric in ("ttft", "itl", "icl"):
+    for metric in SECONDLY:
         for p in ("p50", "p95", "p99"):
             series[f"{metric}_{p}_ms"] = [_ms(point[f"{metric}_{p}_s"]) for point in points]
     return series

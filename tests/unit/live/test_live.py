@@ -149,6 +149,18 @@ def test_a_snapshot_is_json_with_one_point_a_second_and_the_newest_left_out() ->
     assert snapshot["workers"] == [{"worker": "w", "in_flight": 3, "cpu_fraction": 0.5}]
 
 
+def test_what_makes_no_text_has_its_latencies_by_the_second() -> None:
+    spoken = replace(record(), chunk_ns=array("q"), chunk_tokens=array("i"), chunk_censored=array("b"),
+                     first_token_ns=None, output_tokens=None, characters=40, first_output_ns=50 * MS)
+    tally, live = Tally(), LiveState()
+    tally.add(spoken, 0)
+    live.merge("w", tally.drain())
+    point = live.snapshot(110 * 10**9, 0)["series"][0]
+    assert point["first_audio_p50_s"] == pytest.approx(0.05, rel=0.004)
+    assert point["e2e_p50_s"] == pytest.approx(0.16, rel=0.004)
+    assert point["ttft_p50_s"] is None and point["first_text_p50_s"] is None
+
+
 def test_requests_of_a_worker_that_is_gone_are_not_in_flight() -> None:
     live = LiveState()
     live.observe("a", 3, None, 10**9)
