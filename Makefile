@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
+# Bytecode by all processors at once, where pip would make it one file after the other; a model of transformers when used.
+BYTECODE := $(BIN)/python -m compileall -qq -j 0 -x transformers/models/ $(VENV)/lib || true
 
 # Without bytecode every process of every run would compile all of the checkout anew, a third of its CPU.
 export PYTHONDONTWRITEBYTECODE :=
@@ -22,12 +24,14 @@ $(VENV)/.python:
 $(VENV)/.core: $(VENV)/.python pyproject.toml constraints.txt hatch_build.py fmload/wire/_native_reader.c
 	@echo "installing fmload and what it needs (a minute or two the first time) …"
 	@$(PIP) --editable .
+	@$(BYTECODE)
 	@$(BIN)/python -c 'from fmload.wire.reader import told; print(told())'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
 	@echo "installing what the tests need …"
 	@$(PIP) --editable '.[dev]'
+	@$(BYTECODE)
 	@touch $@
 
 quickstart: $(VENV)/.core  ## the main job on emulated endpoints; ends with the headline table and the report's path
