@@ -29,6 +29,8 @@ from fmload.model.request_id import is_trial
 from fmload.prompts import store
 from fmload.protocol import admission
 from fmload.results.folder import Results
+from tests import emulators
+from tests.emulators import Emulator
 
 # Masters and workers that a test starts one by one are of one run.
 os.environ.setdefault(admission.TOKEN_VARIABLE, admission.made_token())
@@ -44,7 +46,7 @@ class Server:
 
     url: str
     truth_log: Path
-    process: subprocess.Popen[bytes]
+    process: Emulator
 
     def requests(self) -> list[truth.Truth]:
         """The requests that have ended at the server; the first requests before the load left out."""
@@ -55,17 +57,16 @@ class Server:
 def emulator(folder: Path, *options: str, name: str = "emulator") -> Iterator[Server]:
     """An emulator on a free port, ended by its handle."""
     ready, log = folder / f"{name}.ready", folder / f"{name}.truth"
-    with (folder / f"{name}.log").open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-m", "fmload.emulator", "--port", "0", "--ready-file", str(ready),
-                                    "--truth", str(log), *options], stdout=output, stderr=output)
-        try:
-            wait_until(lambda: process.poll() is not None or (ready.exists() and ready.read_text().endswith("}")),
-                       START_LIMIT_S, "the emulator")
-            assert process.poll() is None, f"the emulator ended: {(folder / f'{name}.log').read_text()}"
-            yield Server(json.loads(ready.read_text())["url"], log, process)
-        finally:
-            process.kill()
-            process.wait(10)
+    process = emulators.start(["--port", "0", "--ready-file", str(ready), "--truth", str(log), *options],
+                              folder / f"{name}.log")
+    try:
+        wait_until(lambda: process.poll() is not None or (ready.exists() and ready.read_text().endswith("}")),
+                   START_LIMIT_S, "the emulator")
+        assert process.poll() is None, f"the emulator ended: {(folder / f'{name}.log').read_text()}"
+        yield Server(json.loads(ready.read_text())["url"], log, process)
+    finally:
+        process.kill()
+        process.wait(10)
 
 
 def wait_until(done: Callable[[], Any], limit_s: float, what: str) -> None:

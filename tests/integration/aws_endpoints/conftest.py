@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import emulators
+from tests.emulators import Emulator
 
 Server = dict[str, Any]
 Start = Callable[..., Server]
@@ -35,15 +36,13 @@ def _no_account() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Starts an emulator with further options; gives its ready file, with the truth log's path as `truth`."""
-    running: list[subprocess.Popen[bytes]] = []
+    running: list[Emulator] = []
 
     def start_one(*options: str) -> Server:
         folder = tmp_path_factory.mktemp("emulator")
         ready, log, truth = (folder / name for name in ("ready.json", "log", "truth"))
-        command = [sys.executable, "-m", "fmload.emulator", "--port", "0", "--ready-file", str(ready),
-                   "--truth", str(truth), *options]
-        with log.open("wb") as output:
-            running.append(subprocess.Popen(command, stdout=output, stderr=output))
+        running.append(emulators.start(["--port", "0", "--ready-file", str(ready), "--truth", str(truth), *options],
+                                       log))
         return {**_ready(running[-1], ready, log), "truth": truth}
     yield start_one
     for process in running:
@@ -52,7 +51,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
         process.wait(30)
 
 
-def _ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> Server:
+def _ready(process: Emulator, ready: Path, log: Path) -> Server:
     limit = time.monotonic() + _START_LIMIT_S
     while time.monotonic() < limit:
         if ready.exists() and ready.stat().st_size:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +16,8 @@ import pytest
 
 from fmload.emulator import truth
 from fmload.emulator.truth import Truth
+from tests import emulators
+from tests.emulators import Emulator
 
 LIMIT_S = 30.0
 
@@ -28,7 +28,7 @@ class Emulated:
 
     url: str
     ca_file: str | None
-    process: subprocess.Popen[bytes]
+    process: Emulator
     truth_path: Path
     output: Path
 
@@ -93,16 +93,13 @@ def emulate_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulate
 
 
 def _starter(tmp_path: Path) -> Iterator[Emulate]:
-    running: list[subprocess.Popen[bytes]] = []
+    running: list[Emulator] = []
 
     def start(*options: str) -> Emulated:
         folder = tmp_path / f"emulator-{len(running)}"
         folder.mkdir()
         ready, log, output = folder / "ready.json", folder / "truth", folder / "output"
-        command = [sys.executable, "-m", "fmload.emulator", "--port", "0", "--ready-file", str(ready), "--truth",
-                   str(log), *options]
-        with output.open("wb") as file:
-            process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        process = emulators.start(["--port", "0", "--ready-file", str(ready), "--truth", str(log), *options], output)
         running.append(process)
         wait_until(lambda: ready.exists() or process.poll() is not None, "the emulator")
         assert ready.exists(), output.read_text()
