@@ -13,7 +13,6 @@ from typing import Any
 import boto3
 import pytest
 import requests
-from moto.server import ThreadedMotoServer
 
 from fmload.base.errors import FmloadError
 from fmload.config.schema import TelemetrySpec
@@ -33,6 +32,8 @@ CALLS = ("AWS/SageMaker", "Invocations")
 
 @pytest.fixture
 def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     url = "http://{}:{}".format(*server.get_host_and_port())

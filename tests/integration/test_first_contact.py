@@ -83,7 +83,6 @@ def said_by_a_run(folder: Path, urls: dict[str, str]) -> str:
     return " ".join(run.output().split())
 
 
-@pytest.mark.alone
 def test_all_that_is_wrong_with_the_endpoints_is_told_at_once_before_any_load(
         servers: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIRST_CONTACT_KEY", KEY)
@@ -93,7 +92,6 @@ def test_all_that_is_wrong_with_the_endpoints_is_told_at_once_before_any_load(
         assert words in told and remedy in told, (name, told)
 
 
-@pytest.mark.alone
 def test_a_port_at_which_nothing_listens_is_told_before_the_prompts_are_made(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIRST_CONTACT_KEY", KEY)

@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
 import yaml
 
@@ -107,6 +106,8 @@ def served(tmp_path: Path) -> Any:
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])
 def test_openais_sdk_takes_the_emulators_embeddings(served: Server, encoding: Any) -> None:
+    import openai
+
     client = openai.OpenAI(base_url=f"{served.url}/v1", api_key="any")
     found = client.embeddings.create(model="m", input=["red", "blue", "red"], encoding_format=encoding, dimensions=12)
     assert [one.index for one in found.data] == [0, 1, 2]
@@ -117,6 +118,8 @@ def test_openais_sdk_takes_the_emulators_embeddings(served: Server, encoding: An
 
 
 def test_openais_sdk_takes_the_emulators_refusal(served: Server) -> None:
+    import openai
+
     client = openai.OpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0)
     with pytest.raises(openai.BadRequestError, match="none of them empty"):
         client.embeddings.create(model="m", input=["red", ""])

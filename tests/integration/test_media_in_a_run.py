@@ -7,11 +7,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
-import anthropic
-import openai
 import pytest
-from google import genai
-from google.genai import types
 
 from fmload.audio import noise
 from fmload.emulator.truth import Truth
@@ -112,6 +108,8 @@ def served(tmp_path: Path) -> Any:
 
 
 def test_openais_sdk_takes_images_made(served: Server) -> None:
+    import openai
+
     client = openai.OpenAI(base_url=f"{served.url}/v1", api_key="any")
     found = client.images.generate(model="m", prompt="a cat", n=2, size="256x256")
     assert found.data is not None and found.usage is not None
@@ -125,6 +123,8 @@ def test_openais_sdk_takes_images_made(served: Server) -> None:
 
 
 def test_openais_sdk_sends_what_the_emulator_counts(served: Server) -> None:
+    import openai
+
     client = openai.OpenAI(base_url=f"{served.url}/v1", api_key="any")
     parts: Any = [{"type": "text", "text": "what is it?"},
                   {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{DATA}"}},
@@ -143,6 +143,10 @@ def test_openais_sdk_sends_what_the_emulator_counts(served: Server) -> None:
 
 
 def test_anthropics_and_googles_sdks_send_what_the_emulator_counts(served: Server) -> None:
+    import anthropic
+    from google import genai
+    from google.genai import types
+
     image: Any = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": DATA}}
     anthropic.Anthropic(base_url=served.url, api_key="none", max_retries=0).messages.create(
         model="m", max_tokens=4, messages=[{"role": "user", "content": [image, {"type": "text", "text": "hi"}]}])

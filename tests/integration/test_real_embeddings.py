@@ -21,8 +21,6 @@ from fmload.worker.measure import measure
 from tests.integration import random_llama
 from tests.spoken import spoken
 
-pytestmark = pytest.mark.alone
-
 WIDTH = 64
 TEXTS = ["a few words", "more words than that", "red"]
 

@@ -7,9 +7,8 @@ import io
 import wave
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import openai
 import pytest
 
 from fmload.audio import noise
@@ -18,6 +17,9 @@ from fmload.model.audio import Audio
 from fmload.model.record import Record
 from tests import load_rig
 from tests.load_rig import Run, Server, emulator
+
+if TYPE_CHECKING:
+    import openai
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 NEAR_NS = 1_000_000  # the kernel's stamps are of another clock, and put on this one
@@ -159,6 +161,8 @@ def served(tmp_path: Path) -> Iterator[Server]:
 
 
 def client_of(server: Server) -> openai.OpenAI:
+    import openai
+
     return openai.OpenAI(base_url=f"{server.url}/v1", api_key="any", max_retries=0)
 
 
@@ -179,6 +183,8 @@ def test_openais_sdk_takes_the_emulators_transcripts(served: Server) -> None:
 
 
 def test_openais_sdk_takes_the_emulators_refusal_of_a_file_without_sound(served: Server) -> None:
+    import openai
+
     with pytest.raises(openai.BadRequestError, match="Invalid file"):
         client_of(served).audio.transcriptions.create(file=("a.wav", b"no sound"), model="m")
 

@@ -26,7 +26,6 @@ MISTRAL = "mistral.mistral-7b-instruct-v0:2"
 PLAIN = Form(lambda message, part: [message])
 SHARED = {"region": "us-east-1", "emulated": "steady"}
 AT_ONCE = 16  # endpoints of a run: each is a client of boto3, which takes its time to make
-pytestmark = pytest.mark.alone
 
 
 class Case(NamedTuple):
@@ -152,11 +151,13 @@ def judged(one: Published, case: Case) -> None:
         assert all("out of memory" in (record.error or "") for record in one.records)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", OF_BEDROCK)
 def test_what_is_published_of_an_answer_of_bedrocks_is_the_truth(name: str, bedrock: dict[str, Published]) -> None:
     judged(bedrock[name], OF_BEDROCK[name])
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", OF_SAGEMAKER)
 def test_what_is_published_of_an_answer_of_a_container_is_the_truth(name: str, sagemaker: dict[str, Published]) -> None:
     judged(sagemaker[name], OF_SAGEMAKER[name])

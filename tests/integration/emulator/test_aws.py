@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import boto3
-import openai
 import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
@@ -165,6 +164,8 @@ def test_unknown_names_are_refused_as_aws_does(emulate: Emulate) -> None:
 
 
 def test_sagemakers_openai_path_speaks_openai(server: Emulated) -> None:
+    import openai
+
     sdk = openai.OpenAI(base_url=f"{server.url}/endpoints/e/openai/v1", api_key="bearer", max_retries=0)
     answer = sdk.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}], max_tokens=4)
     assert answer.usage is not None and answer.usage.completion_tokens == 4

@@ -1,21 +1,27 @@
-"""The providers' own SDKs against the emulator: what they accept is what the services send."""
+"""The providers' own SDKs against the emulator: what they accept is what the services send.
+
+Each takes seconds to import: the tests that need it do so, and not every process that collects tests.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import anthropic
 import pytest
-from google import genai
-from google.genai import errors, types
 from huggingface_hub import InferenceClient
 
 from tests.integration.emulator.conftest import Emulate
+
+if TYPE_CHECKING:
+    import anthropic
+    from google import genai
 
 HELLO: Any = [{"role": "user", "content": "hi"}]
 
 
 def claude(url: str) -> anthropic.Anthropic:
+    import anthropic
+
     return anthropic.Anthropic(base_url=url, api_key="none", max_retries=0)
 
 
@@ -43,6 +49,8 @@ def test_anthropics_sdk_takes_a_call_of_a_tool(emulate: Emulate) -> None:
 
 
 def test_anthropics_sdk_reads_the_errors_and_the_cache(emulate: Emulate) -> None:
+    import anthropic
+
     server = emulate("--profile", "instant", "--prefix-cache", "--api-key", "none")
     with pytest.raises(anthropic.RateLimitError):
         claude(server.url).messages.create(model="m", messages=HELLO, max_tokens=5,
@@ -61,11 +69,17 @@ def test_anthropics_sdk_reads_the_errors_and_the_cache(emulate: Emulate) -> None
 
 
 def gemini(url: str) -> genai.Client:
+    from google import genai
+    from google.genai import types
+
     return genai.Client(api_key="none", http_options=types.HttpOptions(base_url=url))
 
 
 @pytest.mark.parametrize("form", ["AI Studio", "Vertex AI"])
 def test_googles_sdk_takes_thoughts_text_and_usage(emulate: Emulate, form: str) -> None:
+    from google import genai
+    from google.genai import types
+
     server = emulate("--profile", "instant", "--shape", "reasoning_tokens=2,tokens_per_chunk=3")
     client = gemini(server.url)
     model = "m" if form == "AI Studio" else "projects/p/locations/l/publishers/google/models/m"
@@ -86,6 +100,8 @@ def test_googles_sdk_takes_thoughts_text_and_usage(emulate: Emulate, form: str) 
 
 
 def test_googles_sdk_takes_a_call_of_a_tool_and_errors(emulate: Emulate) -> None:
+    from google.genai import errors, types
+
     server = emulate("--profile", "instant", "--natural-tokens", "6")
     tool = types.Tool(function_declarations=[types.FunctionDeclaration(name="look_up", parameters=types.Schema(
         type=types.Type.OBJECT, properties={"word": types.Schema(type=types.Type.STRING)}))])

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import openai
 import pytest
 import yaml
 
@@ -265,6 +264,8 @@ def test_an_engine_takes_at_least_the_time_of_its_steps(emulate: Emulate) -> Non
 
 
 def test_answers_may_end_by_themselves_unless_told_to_go_on(emulate: Emulate) -> None:
+    import openai
+
     server = emulate("--profile", "instant", "--natural-tokens", "3")
     client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0)
 
@@ -297,6 +298,8 @@ def test_prometheus_tells_the_truth_unless_told_to_lie(emulate: Emulate) -> None
 
 
 def test_the_openai_sdk_streams_from_it(emulate: Emulate) -> None:
+    import openai
+
     server = emulate("--profile", "instant", "--shape", "reasoning_tokens=2,tokens_per_chunk=3,role=early")
     client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0)
     stream = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}], max_tokens=20,
@@ -310,6 +313,8 @@ def test_the_openai_sdk_streams_from_it(emulate: Emulate) -> None:
 
 @pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
 def test_the_openai_sdk_takes_its_responses(emulate: Emulate, field: str) -> None:
+    import openai
+
     server = emulate("--profile", "instant", "--natural-tokens", "20", "--shape",
                      f"reasoning_tokens=2,reasoning_field={field},tokens_per_chunk=3")
     client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0)
@@ -335,6 +340,8 @@ def test_the_openai_sdk_takes_its_responses(emulate: Emulate, field: str) -> Non
 
 
 def test_the_openai_sdk_reads_and_deletes_what_responses_are_stored_and_nothing_else_is(emulate: Emulate) -> None:
+    import openai
+
     server = emulate("--profile", "instant", "--natural-tokens", "9")
     client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0)
     first = client.responses.create(model="m", input="one two three", instructions="word " * 50)
@@ -358,6 +365,8 @@ def test_the_openai_sdk_reads_and_deletes_what_responses_are_stored_and_nothing_
 
 
 def test_the_openai_sdk_takes_a_call_in_its_responses(emulate: Emulate) -> None:
+    import openai
+
     server = emulate("--profile", "instant", "--natural-tokens", "6")
     client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0)
     tool = {"type": "function", "name": "look_up", "strict": False,
@@ -370,6 +379,8 @@ def test_the_openai_sdk_takes_a_call_in_its_responses(emulate: Emulate) -> None:
 
 
 def test_the_openai_sdk_speaks_azure_with_it(emulate: Emulate) -> None:
+    import openai
+
     server = emulate("--profile", "instant", "--model", "my-gpt", "--api-key", "secret")
     client = openai.AzureOpenAI(azure_endpoint=server.url, api_key="secret", api_version="2024-10-21", max_retries=0)
     answer = client.chat.completions.create(model="my-gpt", messages=[{"role": "user", "content": "hi"}], max_tokens=4)
@@ -378,6 +389,7 @@ def test_the_openai_sdk_speaks_azure_with_it(emulate: Emulate) -> None:
 
 def test_what_it_prints_can_be_pasted_into_a_run_file(emulate: Emulate) -> None:
     server = emulate("--profile", "llama3-8b-g5.xlarge")
+    wait_until(lambda: "emulated:" in server.output.read_text(), "the printed lines")
     printed = server.output.read_text()
     assert server.url in printed.splitlines()[0]
     (endpoint,) = yaml.safe_load(printed.partition("\n")[2])["endpoints"]

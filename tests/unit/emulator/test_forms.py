@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import orjson
@@ -88,10 +89,15 @@ def test_every_form_of_openais_is_read_to_the_truth(name: str) -> None:
     judged(OPENAI.from_spec(spec("openai", url="http://h:1/v1")), name, written(dialect_of(name)))
 
 
+@cache
+def container() -> SageMaker:
+    """Made once: what boto3 knows of a service takes it long to read."""
+    return SageMaker.from_spec(spec("sagemaker", payload_format="openai", region="us-east-1"))
+
+
 @pytest.mark.parametrize("name", forms("chat"))
 def test_a_container_may_speak_every_form_too(name: str) -> None:
-    endpoint = SageMaker.from_spec(spec("sagemaker", payload_format="openai", region="us-east-1"))
-    judged(endpoint, name, written(sagemaker.PayloadParts(dialect_of(name), 17)))
+    judged(container(), name, written(sagemaker.PayloadParts(dialect_of(name), 17)))
 
 
 @pytest.mark.parametrize("name", forms("converse"))
