@@ -14,7 +14,7 @@ from fmload.emulator.truth import Truth
 from fmload.media import pictures
 from fmload.model.audio import Audio
 from tests import load_rig
-from tests.load_rig import Run, Server, emulator
+from tests.load_rig import Run, Server, emulator, wait_until
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 NEAR_NS = 1_000_000  # the kernel's stamps are of another clock, and put on this one
@@ -139,6 +139,7 @@ def test_openais_sdk_sends_what_the_emulator_counts(served: Server) -> None:
     with pytest.raises(openai.BadRequestError, match="could not be decoded"):
         bad: Any = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}}]
         client.chat.completions.create(model="m", messages=[{"role": "user", "content": bad}])
+    wait_until(lambda: len(served.requests()) == 3, 10, "the refused request in the server's log")
     assert [(one.images_in, one.media_tokens) for one in served.requests()] == [(1, 18), (1, 2), (0, 0)]
 
 
@@ -157,4 +158,5 @@ def test_anthropics_and_googles_sdks_send_what_the_emulator_counts(served: Serve
     assert answer.usage_metadata is not None
     told = {one.modality: one.token_count for one in answer.usage_metadata.prompt_tokens_details or ()}
     assert (told[types.MediaModality.IMAGE], told[types.MediaModality.AUDIO]) == (2, 16)
+    wait_until(lambda: len(served.requests()) == 2, 10, "the requests in the server's log")
     assert [(one.images_in, one.media_tokens) for one in served.requests()] == [(1, 2), (1, 18)]
