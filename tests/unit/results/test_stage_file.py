@@ -26,7 +26,7 @@ def full() -> Stage:
         3, 1, 2, "e", "p", Load("rate", 2.5, {"process": "gamma", "burstiness": 0.5}), {"temperature": 0.1}, 1.0, 2.0,
         30.0, 100, 9.0, WarmUp(steady="e2e"), Find({"ttft_p95": "1s"}, 0.95, 30.0, 4), True,
         MixPart(1, 0.5, (0.5, 0.5), 2, 5.0), Until("e2e_p50", 0.05, 0.95, 10.0), True,
-        StopIf(0.2, 50, {"throttled": 3}), "running", 1, 2, 3, 4, 5, "steady",
+        StopIf(0.2, 50, {"throttled": 3}), True, "running", 1, 2, 3, 4, 5, "steady",
         "clear", LoadVerdict("fails", 0.95, (Judged("ttft_p95", 1.0, "fails", None, 1.2, None, 40, 1.5),), "why"),
         Observed(2.0, 1.0, None, 0.5), Reached("e2e_p50", 1.0, None, 2.0, 0.1, 9), 4, ["w"], [StageMark("lost", 7, "w", "x")], 9)
 
