@@ -36,8 +36,8 @@ class Responses:
         self._streamed = spec.stream
         self._at_server = spec.options.session_state == "server"
         model = {"model": spec.model} if spec.model is not None else {}
-        stream = {"stream": True} if spec.stream else {}
-        self._fixed = {**model, **stream, "store": self._at_server, **_named(spec.parameters)}
+        # Said in both cases: `transformers serve` streams unless it is told not to.
+        self._fixed = {**model, "stream": spec.stream, "store": self._at_server, **_named(spec.parameters)}
 
     def body(self, prompt: Prompt) -> dict[str, Any]:
         body = {**self._fixed, **_named(prompt.parameters), "input": _input(prompt)}

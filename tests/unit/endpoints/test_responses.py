@@ -32,6 +32,11 @@ def test_nothing_is_stored_unless_the_server_holds_the_conversation() -> None:
     assert body(Prompt("p", "s", text="hi"), session_state="server")["store"] is True
 
 
+def test_an_answer_in_one_piece_is_asked_for_by_word() -> None:
+    """`transformers serve` streams unless it is told not to."""
+    assert body(Prompt("p", "s", text="hi"), stream=False)["stream"] is False
+
+
 def test_a_chat_becomes_items() -> None:
     made = body(Prompt("p", "s", messages=TURNS, parameters=CALL))
     assert made["input"] == [
