@@ -103,3 +103,14 @@ def test_vllm_counts_each_of_two_answers_as_a_request_and_that_is_no_contradicti
     assert found.result == "PASS" and set(found.figures) == {"output_tokens_per_s"}
     wrong = {**told, "vllm:generation_tokens_total": 200.0}
     assert judged(tmp_path / "wrong", records, wrong)["counters"].result == "FAIL"
+
+
+def test_vllm_counts_each_text_of_a_batch_as_a_request_and_that_is_no_contradiction(tmp_path: Path) -> None:
+    """Eight texts a request: 20 requests here, 160 by the server."""
+    records = [request(f"r{k}", 500 * k, end_ms=500 * k + 40, streamed=False, inputs=8, input_tokens=80,
+                       last_token_ns=BASE_NS + (500 * k + 40) * 1_000_000) for k in range(20)]
+    told = {"vllm:prompt_tokens_total": 20 * 80.0, "vllm:request_success_total": 160.0}
+    found = judged(tmp_path, records, told)["counters"]
+    assert (found.result, found.figures) == ("NOT APPLICABLE", {}) and "each text" in found.sentence
+    checks = {check.name: check for check in analyse_run(open_run(tmp_path)).results[0].checks}
+    assert checks["no request without a record"].result != "FAIL"
