@@ -185,9 +185,9 @@ MET: Mapping[str, tuple[tuple[tuple[str, str], ...], str]] = {
                 ("llama.cpp", "integration/test_real_engine.py::"
                               "test_a_run_agrees_with_the_metrics_that_the_engine_serves")), "OpenAI, Azure"),
     "responses": ((("openai's SDK", _SERVER + "test_the_openai_sdk_takes_its_responses"), ("llama.cpp", _ENGINE)),
-                  "OpenAI, Azure, Bedrock, SageMaker, vLLM"),
+                  "OpenAI, Azure, Bedrock, SageMaker"),
     "anthropic": ((("anthropic's SDK", _SDKS + "test_anthropics_sdk_takes_thinking_text_and_usage"),
-                   ("llama.cpp", _ENGINE)), "Anthropic, Bedrock's mantle, vLLM"),
+                   ("llama.cpp", _ENGINE)), "Anthropic, Bedrock's mantle"),
     "gemini": ((("google-genai", _SDKS + "test_googles_sdk_takes_thoughts_text_and_usage"),), "AI Studio, Vertex AI"),
     "tgi": ((("huggingface_hub", _SDKS + "test_hugging_faces_client_takes_tgis_events"),), "TGI itself"),
     "ollama": ((), "Ollama itself"),
@@ -238,6 +238,10 @@ is new.
 """
 
 
+_BY_HAND = """
+vLLM (`openai`, `responses`, `anthropic`, `embeddings`, `rerank`) and `transformers serve` (`openai`, `responses`) are
+checks by hand, with what was seen: [Conformance](conformance.md).
+"""
 _LITELLM = """
 ## LiteLLM's proxy, a check by hand
 
@@ -271,7 +275,7 @@ def page() -> str:
              "\n## What each has met\n\nThe emulator speaks all of them, so that each is measured end to end "
              f"beside the truth (`{_IN_A_RUN}`). "
              "Beside it, the providers' own clients take what the emulator says, and real servers are asked:\n\n"
-             "| protocol | met | never met |\n|---|---|---|\n", *map(_met_row, MET), _LITELLM]
+             "| protocol | met | never met |\n|---|---|---|\n", *map(_met_row, MET), _BY_HAND, _LITELLM]
     return "".join(parts)
 
 

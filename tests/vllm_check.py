@@ -1,7 +1,8 @@
 """vLLM's CPU build laid beside what fmload measures of it: `python -m tests.vllm_check --vllm VENV/bin/vllm`.
 
-Starts the engine twice with a random Llama, runs each scenario by `fmload run`, and prints our figures beside what was
-added to the engine's own counters. Too heavy for `make test`: the package takes 3 GB, a start minutes.
+Starts the engine with a random Llama, once for each set of options, runs each scenario by `fmload run`, and prints our
+figures beside what was added to the engine's own counters. Too heavy for `make test`: the package takes 3 GB, a start
+minutes.
 """
 
 from __future__ import annotations
@@ -9,11 +10,8 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import re
-import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections import Counter
@@ -27,18 +25,19 @@ import yaml
 
 from tests.integration.random_llama import SPECIAL, TEMPLATE, vocabulary
 from tests.load_rig import Run, fmload_run, free_port, wait_until
+from tests.real_servers import kept, serving
 
 CONTEXT, SLOTS = 1024, 4  # tokens; requests at once
-_START_LIMIT_S, _RUN_LIMIT_S = 900.0, 400.0
+_RUN_LIMIT_S = 400.0
 _TOOL = {"type": "function", "function": {"name": "weather", "parameters": {
     "type": "object", "properties": {"city": {"type": "string", "maxLength": 40}}, "required": ["city"]}}}
-_LINE = re.compile(r'^(vllm:[a-z_]+)(?:\{(.*)\})? ([0-9.e+-]+)$', re.MULTILINE)
+_LINE = re.compile(r'^(vllm:[a-z0-9_]+)(?:\{(.*)\})? ([0-9.e+-]+)$', re.MULTILINE)
 _REASON = re.compile(r'finished_reason="(\w+)"')
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One run against one start of the engine. `requests`, each as `parameters` and `prompt` say."""
+    """One run against one start of the engine. `endpoint` and `prompts` are further keys of each in the run file."""
 
     name: str
     engine: str
@@ -46,14 +45,40 @@ class Scenario:
     users: int = 1
     parameters: Mapping[str, Any] = field(default_factory=lambda: {"ignore_eos": True})
     input_tokens: int = 30
-    output_tokens: int = 40
+    output_tokens: int | None = 40
+    endpoint: Mapping[str, Any] = field(default_factory=lambda: {"protocol": "openai"})
+    prompts: Mapping[str, Any] = field(default_factory=dict)
     load: Mapping[str, Any] = field(default_factory=dict)
 
 
 ENGINES = {
     "--stream-interval 4": ["--stream-interval", "4", "--enable-auto-tool-choice", "--tool-call-parser", "hermes"],
     "--reasoning-parser": ["--reasoning-parser", "deepseek_r1"],
+    "--enable-prompt-tokens-details": ["--enable-prompt-tokens-details"],
+    "--convert embed": ["--runner", "pooling", "--convert", "embed"],
+    "--convert classify": ["--runner", "pooling", "--convert", "classify", "--hf-overrides", '{"num_labels": 1}'],
 }
+
+
+def _spoken(protocol: str) -> tuple[Scenario, ...]:
+    """A protocol that makes text: streamed, whole, with a forced call, with reasoning, and asked twice the same."""
+    streamed = {"protocol": protocol}
+    return (
+        Scenario(protocol, "--stream-interval 4", parameters={}, endpoint=streamed),
+        Scenario(f"{protocol} whole", "--stream-interval 4", parameters={}, endpoint={**streamed, "stream": False}),
+        Scenario(f"{protocol} tools", "--stream-interval 4", output_tokens=60, endpoint=streamed,
+                 parameters={"tools": [_TOOL], "tool_choice": "required"}),
+        Scenario(f"{protocol} reasoning", "--reasoning-parser", parameters={}, endpoint=streamed),
+        Scenario(f"{protocol} cached", "--enable-prompt-tokens-details", parameters={}, endpoint=streamed,
+                 input_tokens=150, prompts={"count": 2}),
+    )
+
+
+def _of_inputs(name: str, options: str, batch: int, protocol: str = "embeddings", **keys: Any) -> Scenario:
+    return Scenario(name, options, users=2, parameters=keys.pop("parameters", {}), output_tokens=None,
+                    endpoint={"protocol": protocol}, prompts={"batch": batch, **keys})
+
+
 SCENARIOS = (
     Scenario("plain", "--stream-interval 4"),
     Scenario("tools", "--stream-interval 4", parameters={"tools": [_TOOL], "tool_choice": "required"},
@@ -64,10 +89,16 @@ SCENARIOS = (
     Scenario("aborted by the client", "--stream-interval 4", requests=12, users=2, output_tokens=200,
              load={"cancel": {"share": "50%", "after_tokens": 20}}),
     Scenario("reasoning", "--reasoning-parser"),
+    *_spoken("responses"),
+    *_spoken("anthropic"),
+    _of_inputs("embeddings", "--convert embed", batch=1),
+    _of_inputs("embeddings base64", "--convert embed", batch=8, parameters={"encoding_format": "base64"}),
+    _of_inputs("rerank by vectors", "--convert embed", batch=5, protocol="rerank", query_tokens=8),
+    _of_inputs("rerank", "--convert classify", batch=5, protocol="rerank", query_tokens=8),
 )
 _MEANS = {"TTFT": "time_to_first_token_seconds", "TPOT": "request_time_per_output_token_seconds",
-          "ITL": "inter_token_latency_seconds"}
-_COLUMNS = {"TTFT": "ttft_mean_s", "TPOT": "tpot_mean_s", "ITL": "itl_mean_s"}
+          "ITL": "inter_token_latency_seconds", "E2E": "e2e_request_latency_seconds"}
+_COLUMNS = {"TTFT": "ttft_mean_s", "TPOT": "tpot_mean_s", "ITL": "itl_mean_s", "E2E": "e2e_mean_s"}
 
 
 def write_model(folder: Path) -> None:
@@ -104,23 +135,8 @@ def engine(vllm: str, folder: Path, options: Sequence[str]) -> Iterator[str]:
                "--max-model-len", str(CONTEXT), "--enforce-eager", "--host", "127.0.0.1", "--port", str(port),
                "--max-num-seqs", str(SLOTS), *options]
     own = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
-    with (folder / "engine.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **own})
-    try:
-        wait_until(lambda: _answers(url) or process.poll() is not None, _START_LIMIT_S, "the engine")
-        assert process.poll() is None, (folder / "engine.log").read_text()[-3000:]
+    with serving(command, url, folder / "engine.log", own):
         yield url
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
-            return int(answer.status) == 200
-    except OSError:
-        return False
 
 
 def counters(url: str) -> Counter[str]:
@@ -147,11 +163,12 @@ def measured(scenario: Scenario, url: str, folder: Path) -> Run:
     path = folder / "run.yml"
     path.write_text(yaml.safe_dump({
         "name": "vllm",
-        "endpoints": [{"name": "vllm", "protocol": "openai", "url": f"{url}/v1", "model": "random",
-                       "parameters": dict(scenario.parameters)}],
+        "endpoints": [{"name": "vllm", "url": f"{url}/v1", "model": "random",
+                       "parameters": dict(scenario.parameters), **scenario.endpoint}],
         "telemetry": [{"name": "v", "collector": "prometheus", "endpoint": "vllm", "url": f"{url}/metrics"}],
         "prompts": [{"name": "p", "source": "synthetic", "input_tokens": scenario.input_tokens, "count": 50,
-                     "output_tokens": scenario.output_tokens}],
+                     **({"output_tokens": scenario.output_tokens} if scenario.output_tokens else {}),
+                     **scenario.prompts}],
         "load": {"concurrency": [scenario.users], "requests": {"exactly": scenario.requests}, "workers": 1,
                  "trial": False, "drain": "120s", **scenario.load}}))
     with fmload_run(folder, path) as started:
@@ -170,8 +187,10 @@ def row(scenario: Scenario, run: Run, grown: Counter[str]) -> str:
              if name.startswith("vllm:request_success_total ") and value}
     tokens = sum(record.output_tokens or 0 for record in records)
     asked = sum(record.input_tokens or 0 for record in records)
+    cached = sum(record.cached_tokens or 0 for record in records)
     cells = [scenario.name, scenario.engine, _counted(outcomes), _counted(ended) or "none",
              f"{asked:,} / {int(grown['vllm:prompt_tokens_total']):,}",
+             f"{cached:,} / {int(grown['vllm:prefix_cache_hits_total']):,}",
              f"{tokens:,} / {int(grown['vllm:generation_tokens_total']):,}",
              *(f"{_ms(ours[_COLUMNS[name]])} / {_mean(grown, f'vllm:{_MEANS[name]}')}" for name in _MEANS),
              _audit(run)]
@@ -198,8 +217,9 @@ def _audit(run: Run) -> str:
     return f"{stage['audit']}{': ' + '; '.join(failed) if failed else ''}"
 
 
-HEAD = ("| scenario | engine | requests here | finished there | tokens in | tokens out | TTFT ms | TPOT ms | ITL ms |"
-        " audit |\n|---|---|---|---|---|---|---|---|---|---|")
+_CELLS = ("scenario", "engine", "requests here", "finished there", "tokens in", "of them cached", "tokens out",
+          *(f"{name} ms" for name in _MEANS), "audit")
+HEAD = f"| {' | '.join(_CELLS)} |\n|{'---|' * len(_CELLS)}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -207,16 +227,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.vllm_check", description=__doc__)
     parser.add_argument("--vllm", required=True, help="the command `vllm` of the engine's own environment")
     parser.add_argument("--only", nargs="*", help="names of scenarios")
+    parser.add_argument("--keep", type=Path, help="keep the runs and the engine's log in this folder")
     args = parser.parse_args(argv)
     chosen = [one for one in SCENARIOS if not args.only or one.name in args.only]
     print(HEAD, flush=True)
-    with tempfile.TemporaryDirectory() as name:
-        model = Path(name)
+    with kept(args.keep) as model:
         write_model(model)
         for options in dict.fromkeys(one.engine for one in chosen):
             with engine(args.vllm, model, ENGINES[options]) as url:
-                for number, scenario in enumerate(one for one in chosen if one.engine == options):
-                    (folder := model / f"{len(options)}-{number}").mkdir()
+                for scenario in (one for one in chosen if one.engine == options):
+                    (folder := model / re.sub(r"\W+", "-", scenario.name)).mkdir()
                     before = settled(url)
                     run = measured(scenario, url, folder)
                     grown = settled(url)

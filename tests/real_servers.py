@@ -1,0 +1,50 @@
+"""Serving stacks of others that a check starts: each a command that answers on /health once it serves."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.load_rig import wait_until
+
+_START_LIMIT_S = 900.0
+
+
+@contextmanager
+def serving(command: Sequence[str], url: str, log: Path, own: Mapping[str, str]) -> Iterator[None]:
+    """The server while it runs, its words in `log`; `own`: variables of its environment. Ended by its handle."""
+    with log.open("ab") as words:
+        process = subprocess.Popen(command, stdout=words, stderr=words, env={**os.environ, **own})
+    try:
+        wait_until(lambda: _answers(url) or process.poll() is not None, _START_LIMIT_S, "the server")
+        assert process.poll() is None, log.read_text(errors="replace")[-3000:]
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@contextmanager
+def kept(folder: Path | None) -> Iterator[Path]:
+    """A folder for a check: the one that is given, made new, or one that is gone at the end."""
+    if folder is None:
+        with tempfile.TemporaryDirectory() as name:
+            yield Path(name)
+    else:
+        folder.mkdir(parents=True)
+        yield folder.resolve()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
+            return int(answer.status) == 200
+    except OSError:
+        time.sleep(0.5)  # leaves the processor to the start
+        return False
