@@ -329,8 +329,8 @@ With `--runner pooling --convert embed` (the same Llama as an encoder), two user
 | `rerank`, 5 documents, by vectors | 8 ok | 48 stop | 3,223 / 3,223 | 311.8 / 234.5 |
 
 vLLM counts each text as a request of its own, and of a ranking by vectors the query, too. The audit took that for
-requests without a record, and failed: it compares neither now. The scenarios `… reasoning`, `… cached` and `rerank` (by a
-classifier, `--convert classify`) stand in the check and have not been run yet.
+requests without a record, and failed: it compares neither now. The scenarios `… reasoning`, `… cached` and `rerank` (by
+a classifier, `--convert classify`) stand in the check and have not been run yet.
 """
 _TRANSFORMERS = """
 ## transformers serve, a check by hand
