@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,13 @@ class Rehearsal:
         return [process for process in self.processes() if "--worker" in process.cmdline()]
 
 
+def command_lines() -> Iterator[str]:
+    """Of every process; of one that has ended meanwhile there is none."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            yield " ".join(process.cmdline())
+
+
 def test_twenty_workers_in_namespaces_lose_one_and_no_request_and_their_results_come_back(
         hosts: dict[str, netns.Host], tmp_path: Path) -> None:
     fleet = Rehearsal(hosts, tmp_path)
@@ -98,7 +106,7 @@ def test_twenty_workers_in_namespaces_lose_one_and_no_request_and_their_results_
         workers = fleet.workers()
         assert len(workers) == WORKERS
         assert len({Path(f"/proc/{one.pid}/ns/net").readlink() for one in workers}) == WORKERS
-        told = [" ".join(process.cmdline()) for process in psutil.process_iter()]
+        told = list(command_lines())
         token = workers[0].environ()[admission.TOKEN_VARIABLE]
         assert not [line for line in told if KEY in line or token in line]
         workers[7].send_signal(signal.SIGKILL)

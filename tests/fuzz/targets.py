@@ -174,7 +174,7 @@ def _converse(line: bytes) -> bytes:
 def _chunk(line: bytes) -> bytes:
     try:
         return chunk(json.loads(line))
-    except ValueError:
+    except (ValueError, RecursionError):
         return event("chunk", line)
 
 
