@@ -20,9 +20,12 @@ from urllib.parse import urlsplit
 
 from fmload.base.errors import EXIT_INVALID, FmloadError
 from fmload.base.registry import did_you_mean
+from fmload.config.proxies import of_environment
 from fmload.endpoints.failures import error_message
+from fmload.launch import proxied
 from fmload.model.request_id import new_trial_id
 from fmload.wire.tls import client_context
+from fmload.wire.url import Way
 
 LIMIT_S = 5.0
 DEFAULT_KEY = "OPENAI_API_KEY"  # the variable that every client of this protocol reads
@@ -166,12 +169,14 @@ def try_answer(served: str, model: str, variable: str | None, limit_s: float) ->
 
 def _get(url: str, headers: Mapping[str, str], ca_file: str | None, limit_s: float,
          body: bytes | None = None) -> bytes:
-    direct = urllib.request.ProxyHandler({})  # the load goes straight, too
+    if (proxy := of_environment(url)) is not None:
+        return proxied.fetch(url, Way(ca_file, proxy=proxy), headers, limit_s, body)
+    direct = urllib.request.ProxyHandler({})  # it would read the variables in a way of its own
     trusted = urllib.request.HTTPSHandler(context=client_context(ca_file, verify=True))
     opener = urllib.request.build_opener(direct, trusted)
     with opener.open(urllib.request.Request(url, body, dict(headers)), timeout=limit_s) as response:
         if (landed := response.geturl()) != url:
-            raise ValueError(f"it redirects to {landed}, and redirects are not followed under load")
+            raise proxied.Redirected(landed)
         answer: bytes = response.read()
     return answer
 
