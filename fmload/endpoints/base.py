@@ -8,7 +8,8 @@ from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.wire.exchange import Address, Exchange, Wire
 
-Made = Literal["text", "vectors", "images", "sound"]  # what answers are; text is made in tokens, one after the other
+# What answers are; text is made in tokens, one after the other.
+Made = Literal["text", "vectors", "rankings", "images", "sound"]
 ALL_MEDIA = frozenset({"images", "audio", "video"})  # kinds that prompts may hold, as `media` of a run file names them
 
 

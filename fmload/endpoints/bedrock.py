@@ -20,7 +20,7 @@ from fmload.endpoints.base import ALL_MEDIA, Made
 from fmload.endpoints.bedrock_bodies import DIALECTS, Family, family_of, read_converse, read_converse_whole
 from fmload.endpoints.image_forms import FORMS as IMAGE_FORMS
 from fmload.endpoints.image_forms import ImageForm, ImagesCodec, image_form_of
-from fmload.endpoints.input_forms import FORMS, InputForm, InputsCodec, form_of_model, is_of_vectors
+from fmload.endpoints.input_forms import FORMS, InputForm, InputsCodec, form_of_model, made_in
 from fmload.endpoints.lenient_json import loads
 from fmload.endpoints.openai_answer import OpenAIAnswer
 from fmload.endpoints.reasoning_tags import Tag, split
@@ -91,8 +91,8 @@ class Bedrock:
     def makes(given: Mapping[str, Any]) -> Made:
         """What the model's answers are, by its name or its `family`."""
         model, family = str(given.get("model") or ""), given.get("family")
-        if family in FORMS or form_of_model(model):
-            return "vectors"
+        if (form := family if family in FORMS else form_of_model(model)) is not None:
+            return made_in(form)
         return "images" if family in IMAGE_FORMS or image_form_of(model) else "text"
 
     @classmethod
@@ -103,12 +103,6 @@ class Bedrock:
         if given.get("api", "converse") == "converse":
             return ALL_MEDIA
         return _CARRIED.get(str(given.get("family") or family_of(str(given.get("model") or ""))), frozenset())
-
-    @staticmethod
-    def embeds(given: Mapping[str, Any]) -> bool:
-        """Whether the model answers with vectors."""
-        family = given.get("family")
-        return is_of_vectors(family if family in FORMS else form_of_model(str(given.get("model") or "")))
 
     @classmethod
     def from_spec(cls, spec: EndpointSpec) -> Bedrock | AwsInputs:

@@ -31,4 +31,4 @@ def _path(base: str, spec: EndpointSpec) -> str:
     return base if base.endswith(form.path) else (base or form.base) + form.path
 
 
-EMBEDDINGS = HttpProtocol(Options, _codec, _path, BASE_PATH="/v1", STREAMS=False, embeds=True, MAKES="vectors")
+EMBEDDINGS = HttpProtocol(Options, _codec, _path, BASE_PATH="/v1", STREAMS=False, MAKES="vectors")

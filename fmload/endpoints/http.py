@@ -110,7 +110,6 @@ class HttpProtocol:
     NEEDS_URL: bool = True  # the run file or a deployment gives its address
     STREAMS: bool = True  # else every answer comes whole, and has no tokens of its own
     WHOLE: bool = False  # answers come whole unless the run file asks for a stream
-    embeds: bool = False  # answers are vectors
     carries: Callable[[Mapping[str, Any]], frozenset[str]] = _no_media  # kinds of media (`config.media`), by its keys
     MAKES: Made = "text"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fmload.base.errors import FmloadError
+from fmload.endpoints.base import Made
 from fmload.endpoints.inputs_answer import read_results, read_vectors
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Expected, Reading
@@ -92,9 +93,9 @@ def form_of_model(model: str) -> str | None:
     return next((form for pattern, form in _OF_BEDROCK if re.search(rf"(^|[./:]){pattern}", model)), None)
 
 
-def is_of_vectors(form: object) -> bool:
-    """Whether a form, by its name, is one of embeddings."""
-    return isinstance(form, str) and form in FORMS and FORMS[form].what == "vectors"
+def made_in(form: str) -> Made:
+    """What the answers in a form, by its name, are."""
+    return "vectors" if FORMS[form].what == "vectors" else "rankings"
 
 
 class InputsCodec:

@@ -29,4 +29,4 @@ def _path(base: str, spec: EndpointSpec) -> str:
     return base if base.endswith(form.path) else (base or form.base) + form.path
 
 
-RERANK = HttpProtocol(Options, _codec, _path, BASE_PATH="/v1", STREAMS=False, MAKES="vectors")
+RERANK = HttpProtocol(Options, _codec, _path, BASE_PATH="/v1", STREAMS=False, MAKES="rankings")

@@ -19,7 +19,7 @@ from fmload.endpoints.aws_errors import http_failure
 from fmload.endpoints.aws_inputs import AwsInputs
 from fmload.endpoints.aws_sound import SOUND_FORMS, SoundForm, sound_codec
 from fmload.endpoints.base import ALL_MEDIA, Made
-from fmload.endpoints.input_forms import FORMS, InputForm, InputsCodec, is_of_vectors
+from fmload.endpoints.input_forms import FORMS, InputForm, InputsCodec, made_in
 from fmload.endpoints.reasoning_tags import Tag, split
 from fmload.endpoints.sagemaker_async import AsyncEndpoint
 from fmload.endpoints.sagemaker_images import format_of_endpoint
@@ -106,19 +106,16 @@ class SageMaker:
     @staticmethod
     def makes(given: Mapping[str, Any]) -> Made:
         """What the container's answers are, by its `payload_format`."""
-        form = given.get("payload_format")
-        return "vectors" if form in FORMS else "sound" if form == "openai_speech" else "text"
+        form = str(given.get("payload_format"))
+        if form in FORMS:
+            return made_in(form)
+        return "sound" if form == "openai_speech" else "text"
 
     @staticmethod
     def carries(given: Mapping[str, Any]) -> frozenset[str]:
         """The kinds of media that prompts may hold: those of OpenAI's chat, where the container takes that."""
         chat = given.get("payload_format", "auto") in ("auto", "openai", "template")
         return ALL_MEDIA if chat else frozenset()
-
-    @staticmethod
-    def embeds(given: Mapping[str, Any]) -> bool:
-        """Whether the container answers with vectors."""
-        return is_of_vectors(given.get("payload_format"))
 
     @classmethod
     def from_spec(cls, spec: EndpointSpec) -> SageMaker | AwsInputs | AsyncEndpoint:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fmload.base.errors import FmloadError
 from fmload.config import RunFile
-from fmload.config.embeds import embeds
+from fmload.config.abilities import embeds
 
 SOURCE = "scenario"
 _SET = "write `prompts: [{name: chat, source: scenario}]`"

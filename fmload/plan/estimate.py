@@ -299,7 +299,7 @@ def approve(found: Estimate, run: RunFile, yes: bool, ask: Callable[[str], bool]
 
 def _line(one: EndpointEstimate) -> str:
     tokens = f", {one.tokens_in:,.0f} tokens in and {one.tokens_out:,.0f} out" if (
-        one.makes in ("text", "vectors") and one.tokens_in + one.tokens_out) else ""
+        one.makes in ("text", "vectors", "rankings") and one.tokens_in + one.tokens_out) else ""
     what = (f"{one.requests:,.0f} requests{tokens}" if one.by_token or one.usd is None else
             format_duration(one.hours * 3600))
     price = f"n/a ({one.why})" if one.usd is None else f"about {_usd(one.usd)}"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from fmload.base.apportion import shares, spread
 from fmload.base.errors import FmloadError
-from fmload.config.embeds import embeds
+from fmload.config.abilities import embeds
 from fmload.config.objectives import searchable
 from fmload.config.schema import (
     ArrivalSpec,

@@ -15,9 +15,8 @@ from gevent.pool import Pool
 
 from fmload import arrivals
 from fmload.base.errors import FmloadError
-from fmload.config.abilities import carried_by
+from fmload.config.abilities import carried_by, embeds
 from fmload.config.control import TrialSpec
-from fmload.config.embeds import embeds
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.endpoints.base import Endpoint
 from fmload.endpoints.building import build
