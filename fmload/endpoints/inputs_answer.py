@@ -18,6 +18,7 @@ from fmload.model.outcome import Failure
 from fmload.model.reading import Batch, Expected, Reading
 from fmload.wire.exchange import Exchange
 
+IsVector = Callable[[Any], bool]
 _ERRORS = ("error", "detail", "errors", "message")
 _TOLD_IN = ("x-compute-tokens", "x-amzn-bedrock-input-token-count")  # headers: TEI's, and Bedrock's
 _NOTED = {"x-compute-time": "compute_ms", "x-queue-time": "queue_ms", "x-inference-time": "inference_ms",
@@ -36,18 +37,7 @@ def read_vectors(exchange: Exchange, number_bytes: int = 4) -> Reading:
 def numbers_of(body: bytes) -> list[list[float]]:
     """The vectors of an answer that was read, in the order of their inputs; of base64 those of 32-bit numbers. Raises
     ValueError for another form."""
-    return [_numbers(entry) for entry in sorted(_vectors_in(loads(body)), key=_place)]
-
-
-def _vectors_in(document: Any) -> list[Any]:
-    """One entry a vector: the vector, or what holds it."""
-    found = document
-    if isinstance(document, Mapping):
-        found = document.get("data", document.get("embeddings", document.get("embeddingsByType", document)))
-    while isinstance(found, Mapping):  # by type; one alone
-        found = found["embedding"] if "embedding" in found else next(iter(found.values()))
-    alone = isinstance(found, str) or not found or isinstance(found[0], int | float)
-    return [found] if alone else found
+    return [_numbers(entry) for entry in sorted(_entries(loads(body), _is_list_of_numbers), key=_place)]
 
 
 def _place(entry: Any) -> int:
@@ -55,13 +45,12 @@ def _place(entry: Any) -> int:
 
 
 def _numbers(entry: Any) -> list[float]:
-    while isinstance(entry, Mapping) or (isinstance(entry, list) and len(entry) == 1 and isinstance(entry[0], list)):
-        entry = entry["embedding"] if isinstance(entry, Mapping) else entry[0]
-    if isinstance(entry, str):
-        return floats_of(entry)
-    if not isinstance(entry, list):
-        raise ValueError(f"{str(entry)[:40]!r} where a vector should be")
-    return [float(number) for number in entry]
+    found = _in_entry(entry, _is_list_of_numbers)
+    if isinstance(found, str):
+        return floats_of(found)
+    if not isinstance(found, list):
+        raise ValueError(f"{str(found)[:40]!r} where a vector should be")
+    return [float(number) for number in found]
 
 
 def read_results(exchange: Exchange) -> Reading:
@@ -125,44 +114,50 @@ def _complaint(document: Any) -> str:
 
 def _vectors(document: Any, strange: Sequence[str], number_bytes: int) -> Batch:
     """Raises one of MALFORMED_OR_DEEP for what has no known form."""
-    entries = _entries(document)
+    entries = _entries(document, _is_vector)
     indices = [entry["index"] for entry in entries if isinstance(entry, Mapping) and _is_index(entry.get("index"))]
     return Batch(len(entries), indices if len(indices) == len(entries) else (),
                  [_dimension(one, strange, number_bytes) for one in entries])
 
 
-def _entries(document: Any) -> Sequence[Any]:
+def _entries(document: Any, is_vector: IsVector) -> Sequence[Any]:
     """One entry a vector: the vector, or what holds it."""
-    if _is_vector(document):
+    if is_vector(document):
         return [document]
     if isinstance(document, list):
         return document
     if "data" in document:
-        return _listed(document["data"])
+        return _listed(document["data"], is_vector)
     if "embeddings" in document or "embeddingsByType" in document:
         found = document.get("embeddings", document.get("embeddingsByType"))
-        return _of_type(found) if isinstance(found, Mapping) else _listed(found)
-    return _listed(document["embedding"])
+        return _listed(_of_type(found) if isinstance(found, Mapping) else found, is_vector)
+    return _listed(document["embedding"], is_vector)
 
 
-def _of_type(by_type: Mapping[str, Any]) -> Sequence[Any]:
-    """Of several encodings of the same vectors (Cohere, Titan), the first."""
-    return _listed(next((found for found in by_type.values() if found), []))
+def _of_type(by_type: Mapping[str, Any]) -> Any:
+    """Of several encodings of the same vectors (Cohere, Titan), the first that is there."""
+    return next((found for found in by_type.values() if found), [])
 
 
-def _listed(found: Any) -> Sequence[Any]:
-    if _is_vector(found):
+def _listed(found: Any, is_vector: IsVector) -> Sequence[Any]:
+    if is_vector(found):
         return [found]
     if not isinstance(found, list):
         raise ValueError("no list of vectors")
     return found
 
 
-def _dimension(entry: Any, strange: Sequence[str], number_bytes: int) -> int:
+def _in_entry(entry: Any, is_vector: IsVector) -> Any:
+    """The vector, where it has a known form."""
     if isinstance(entry, Mapping):
         entry = entry["embedding"]
-    if isinstance(entry, list) and len(entry) == 1:  # llama.cpp's own form: vectors by token, or one in all
-        entry = entry[0]
+    if isinstance(entry, list) and len(entry) == 1 and not is_vector(entry):
+        return entry[0]  # llama.cpp's own form: vectors by token, or one in all
+    return entry
+
+
+def _dimension(entry: Any, strange: Sequence[str], number_bytes: int) -> int:
+    entry = _in_entry(entry, _is_vector)
     if isinstance(entry, str):
         try:
             return base64_dimension(entry, number_bytes)
@@ -178,6 +173,10 @@ def _dimension(entry: Any, strange: Sequence[str], number_bytes: int) -> int:
 def _is_vector(value: Any) -> bool:
     """Whether a value stands for a vector in a skeleton."""
     return isinstance(value, int | float) and not isinstance(value, bool) and value < 0
+
+
+def _is_list_of_numbers(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], int | float)
 
 
 def _is_index(value: Any) -> bool:

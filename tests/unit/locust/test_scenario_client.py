@@ -185,7 +185,10 @@ def test_a_turn_names_the_answer_that_it_goes_on_from_where_it_begins_with_all_t
 
 @pytest.mark.parametrize(("body", "vectors"), [
     (b'[[1,2],[3,4]]', [[1, 2], [3, 4]]), (b'[1,2]', [[1, 2]]), (b'{"embedding":[1,2]}', [[1, 2]]),
-    (b'{"embeddings":[[1,2]]}', [[1, 2]]), (b'{"embeddings":{"float":[[1,2],[3,4]]}}', [[1, 2], [3, 4]]),
+    (b'{"embeddings":{"float":null,"int8":[[1,2]]}}', [[1, 2]]), (b'{"embeddingsByType":{"float":[1,2]}}', [[1, 2]]),
+    (b'[{"index":1,"embedding":[[3,4]]},{"index":0,"embedding":[[1,2]]}]', [[1, 2], [3, 4]]),
+    (b'[[1],[2]]', [[1], [2]]), (b'{"embeddings":[[1,2]]}', [[1, 2]]),
+    (b'{"embeddings":{"float":[[1,2],[3,4]]}}', [[1, 2], [3, 4]]),
     (b'{"data":[{"embedding":"AACAPwAAAEA="}]}', [[1, 2]]), (b'{"embeddings":{"base64":["AACAPwAAAEA="]}}', [[1, 2]])])
 def test_vectors_are_read_in_the_form_of_each_server(body: bytes, vectors: list[list[float]]) -> None:
     assert numbers_of(body) == vectors
