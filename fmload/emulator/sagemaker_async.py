@@ -20,11 +20,6 @@ _INPUT = "x-amzn-sagemaker-inputlocation"
 _OUTPUTS, _FAILURES = "emulated-output", "emulated-failures"  # buckets
 
 
-def is_asynchronous(path: str) -> bool:
-    """Whether a POST to this path is answered later."""
-    return _PATH.match(path) is not None
-
-
 def with_input(request: Request, objects: Objects) -> Request:
     """The request with its input, from wherever that lies. Raises Refusal for one that has none, or too long a one."""
     place = request.headers.get(_INPUT)
@@ -77,5 +72,5 @@ class Deposit:
         self._finish(answer)
 
 
-PLANE = Plane("sagemaker_async", is_asynchronous, _open, sagemaker.PLANE.refuse,
+PLANE = Plane("sagemaker_async", lambda path: _PATH.match(path) is not None, _open, sagemaker.PLANE.refuse,
               request_id_header=sagemaker.PLANE.request_id_header)

@@ -85,7 +85,7 @@ class Service:
     def _generate(self, connection: Connection, request: Request, plane: Plane) -> None:
         number = next(self._numbers)
         truth = Truth(_request_id(request, number), number, request.path, request.received_ns)
-        later = sagemaker_async.is_asynchronous(request.path)
+        later = plane is sagemaker_async.PLANE
         try:
             fault = self._fault(request, number)
             truth.fault = fault.kind if fault else None
