@@ -40,13 +40,13 @@ def http_failure(exchange: Exchange) -> Failure | None:
         return Failure("timeout_total", f"{words} (the service's own time limit)"[:_MESSAGE_LIMIT])
     if exchange.status == 408 or code.lower() in _TIME_LIMITS:
         return Failure("timeout_total", words)
-    return Failure(_outcome(code, original or exchange.status), words)
+    return Failure(outcome_of(code, original or exchange.status), words)
 
 
 def failure_of_model(body: bytes) -> Failure:
     """The failure of which an asynchronous endpoint wrote this; by the model's own status, where it is told."""
     words = error_message(body) or "it says nothing"
-    return Failure(_outcome("", _original_status(_fields(body)) or 500), f"the endpoint failed the request: {words}")
+    return Failure(outcome_of("", _original_status(_fields(body)) or 500), f"the endpoint failed the request: {words}")
 
 
 def frame_failure(frame: Frame) -> Failure:
@@ -58,7 +58,8 @@ def frame_failure(frame: Frame) -> Failure:
     return Failure("throttled" if throttled else "stream_error", _describe(code, message, fields))
 
 
-def _outcome(code: str, status: int) -> Outcome:
+def outcome_of(code: str, status: int) -> Outcome:
+    """What an error of this code and status is."""
     if status == 429 or code.lower() in _THROTTLED:
         return "throttled"
     return "http_5xx" if status >= 500 else "http_4xx"

@@ -8,13 +8,14 @@ from typing import Any
 
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints import aws
-from fmload.model.outcome import Failure, Outcome
+from fmload.endpoints.aws_errors import outcome_of
+from fmload.model.outcome import Failure
 from fmload.wire import botocore_transport
 from fmload.wire.exchange import Exchange, Wire
 
 _LOCATION = re.compile(r"s3://([^/]+)/(.+)", re.DOTALL)
 _CODE, _MESSAGE = (re.compile(rf"<{name}>(.*?)</{name}>".encode(), re.DOTALL) for name in ("Code", "Message"))
-_BUSY = ("SlowDown", "ServiceUnavailable", "RequestLimitExceeded", "ThrottlingException")
+_BUSY = ("SlowDown", "ServiceUnavailable")  # S3 is asked too often
 _MOST_WORDS = 300
 
 
@@ -58,15 +59,10 @@ def refusal(exchange: Exchange, place: str) -> Failure | None:
         return None
     code, message = (_first(pattern, exchange.body) for pattern in (_CODE, _MESSAGE))
     words = ": ".join(filter(None, (code or f"HTTP {exchange.status}", message)))
-    return Failure(_outcome(exchange.status or 0, code), f"{place}: {words}"[:_MOST_WORDS])
+    outcome = "throttled" if code in _BUSY else outcome_of(code, exchange.status or 0)
+    return Failure(outcome, f"{place}: {words}"[:_MOST_WORDS])
 
 
 def _first(pattern: re.Pattern[bytes], body: bytes) -> str:
     found = pattern.search(body)
     return found[1].decode("utf-8", "replace") if found else ""
-
-
-def _outcome(status: int, code: str) -> Outcome:
-    if code in _BUSY or status == 429:
-        return "throttled"
-    return "http_5xx" if status >= 500 else "http_4xx"
