@@ -13,7 +13,6 @@ import boto3
 import pytest
 import yaml
 from conftest import Start
-from moto.server import ThreadedMotoServer
 
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.building import build
@@ -79,6 +78,8 @@ def one(spec: EndpointSpec) -> Any:
 
 def test_motos_runtime_and_its_s3_take_what_is_sent() -> None:
     """moto answers every invocation at once, with a JSON of its own."""
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(port=0)
     server.start()
     try:
