@@ -12,7 +12,6 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from conftest import Start
 
 from fmload.config.schema import EndpointSpec
 from fmload.endpoints.building import build
@@ -20,6 +19,7 @@ from fmload.model.prompt import Prompt
 from fmload.wire.exchange import Timeouts
 from fmload.wire.http1 import Http1Wire
 from fmload.worker.measure import measure
+from tests.integration.aws_endpoints.conftest import Start
 from tests.load_rig import emulator, fmload_run
 
 NEAR_NS = 1_000_000  # the kernel's stamps are of another clock, and put on this one
