@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
+from fmload.base.base64_text import decoded
 from fmload.base.errors import FmloadError
-from fmload.endpoints.base64_text import decoded
 from fmload.model.prompt import Prompt
 
 Json = Mapping[str, Any]

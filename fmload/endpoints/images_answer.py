@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
+from fmload.base.base64_text import decoded
 from fmload.endpoints import usage
 from fmload.endpoints.answer import MALFORMED_OR_DEEP, Strange, malformed
-from fmload.endpoints.base64_text import decoded
 from fmload.endpoints.failures import error_text, failure_of_error
 from fmload.endpoints.filters import is_filters
 from fmload.endpoints.lenient_json import loads

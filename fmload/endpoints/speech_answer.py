@@ -13,10 +13,10 @@ import orjson
 
 from fmload.audio import framed, lengths, played, wav
 from fmload.audio.played import NotSound, Played, Short
+from fmload.base.base64_text import decoded
 from fmload.base.redaction import shortened
 from fmload.endpoints import usage
 from fmload.endpoints.answer import MALFORMED_OR_DEEP, note_told
-from fmload.endpoints.base64_text import decoded
 from fmload.endpoints.failures import error_text, failure_of_error
 from fmload.endpoints.lenient_json import loads
 from fmload.endpoints.streams import DONE, PINGS

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fmload.endpoints.base64_text import decoded
+from fmload.base.base64_text import decoded
 
 _NUMERIC = b"0123456789+-.eE, \t\r\n"
 _BEGINS = (b"-", b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9", b"NaN", b"nan", b"null", b"Inf", b"inf")

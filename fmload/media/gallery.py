@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from fmload.audio import noise
+from fmload.base.base64_text import decoded
 from fmload.base.errors import FmloadError
 from fmload.media import films, pictures
 from fmload.media.headers import Header, header_of
@@ -151,7 +152,7 @@ def _seen(part: Any) -> tuple[Header, int] | None:
 
 def _of_text(kind: Any, text: str) -> tuple[Header, int]:
     try:
-        data = base64.b64decode(text)
+        data = decoded(text)
     except ValueError:
         data = b""
     return header_of(data) or Header(kind, ""), len(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,16 @@ def test_images_that_a_prompt_came_with_are_noticed() -> None:
     assert noticed(Prompt("p", "s", text="x")).carried is None
     by_address: Any = [{"role": "user", "content": [{"type": "image_url", "image_url": "https://h/a.png"}]}]
     assert noticed(Prompt("p", "s", messages=by_address)).carried == Carried(1, None, None, 0)
+
+
+@pytest.mark.parametrize("written", [lambda data: base64.urlsafe_b64encode(data).decode().rstrip("="),
+                                     lambda data: base64.encodebytes(data).decode()])
+def test_an_image_that_a_prompt_came_with_counts_its_bytes_however_its_base64_is_written(
+        written: Callable[[bytes], str]) -> None:
+    data = by_pillow("PNG")
+    url = f"data:image/png;base64,{written(data)}"
+    own: Any = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]
+    assert noticed(Prompt("p", "s", messages=own)).carried == Carried(1, 37 * 21, None, len(data))
 
 
 @pytest.mark.parametrize(("protocol", "media", "told"), [

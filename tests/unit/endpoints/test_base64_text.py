@@ -8,8 +8,8 @@ import struct
 import orjson
 import pytest
 
+from fmload.base.base64_text import decoded
 from fmload.endpoints import speech_answer
-from fmload.endpoints.base64_text import decoded
 from fmload.endpoints.images_answer import mismatch as other_images
 from fmload.endpoints.images_answer import read as read_images
 from fmload.endpoints.input_forms import InputsCodec

@@ -1,4 +1,4 @@
-"""Base64 as servers write it: in lines, in the URL's alphabet, without its padding; and what is none of it. Pure."""
+"""Base64 as it is met: in lines, in the URL's alphabet, without its padding; and what is none of it. Pure."""
 
 from __future__ import annotations
 
