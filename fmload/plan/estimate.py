@@ -189,28 +189,29 @@ def estimate(run: RunFile, stages: Sequence[Stage], prompts: Mapping[str, Sequen
     each = {(spec.name, name): _dearest_usd(price, size)
             for spec in run.endpoints if isinstance(price := prices[spec.name], Pricing) and price.by_token
             for name, size in sizes[spec.name].items()}
-    found = tuple(replace(_endpoint(spec.name, [stage for stage in pending if stage.endpoint == spec.name],
-                                    sizes[spec.name], prices[spec.name], bool(spec.emulated), more),
-                          makes=made_by(spec)) for spec in run.endpoints)
+    found = tuple(_endpoint(spec, [stage for stage in pending if stage.endpoint == spec.name], sizes[spec.name],
+                            prices[spec.name], more) for spec in run.endpoints)
     assumed = list(_assumptions(pending, sizes, more))
     if any(isinstance(price, Pricing) and price.of_tenants for price in prices.values()):
         assumed.append("every request is of the tenant that pays most")
     return Estimate(found, tuple(assumed), each)
 
 
-def _endpoint(name: str, stages: Sequence[Stage], sizes: Mapping[str, Size], price: Pricing | Unpriced, emulated: bool,
+def _endpoint(spec: EndpointSpec, stages: Sequence[Stage], sizes: Mapping[str, Size], price: Pricing | Unpriced,
               more: float) -> EndpointEstimate:
     counts = [(stage, requests_of(stage, sizes[stage.prompt_set]) * more) for stage in stages]
     tokens_in = math.fsum(count * sizes[stage.prompt_set].tokens_in for stage, count in counts)
     tokens_out = math.fsum(count * sizes[stage.prompt_set].tokens_out for stage, count in counts)
     hours = math.fsum(duration_s(stage, sizes[stage.prompt_set]) for stage in stages) * more / 3600
-    numbers = (name, math.fsum(count for _, count in counts), tokens_in, tokens_out, hours)
+    usd, by_token, why = None, isinstance(price, Pricing) and price.by_token, ""
     if isinstance(price, Unpriced):
-        return EndpointEstimate(*numbers, None, False, emulated, str(price))
-    if not price.by_token:
-        return EndpointEstimate(*numbers, (price.usd_per_hour or 0.0) * hours, False, emulated)
-    usd = math.fsum(count * _dearest_usd(price, sizes[stage.prompt_set]) for stage, count in counts)
-    return EndpointEstimate(*numbers, usd, True, emulated)
+        why = str(price)
+    elif by_token:
+        usd = math.fsum(count * _dearest_usd(price, sizes[stage.prompt_set]) for stage, count in counts)
+    else:
+        usd = (price.usd_per_hour or 0.0) * hours
+    return EndpointEstimate(spec.name, math.fsum(count for _, count in counts), tokens_in, tokens_out, hours, usd,
+                            by_token, bool(spec.emulated), why, made_by(spec))
 
 
 def _dearest_usd(price: Pricing, size: Size) -> float:
