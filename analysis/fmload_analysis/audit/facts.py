@@ -40,6 +40,12 @@ class Facts:
         first = self.value("ttft_p50")
         return first if first is not None else self.value("e2e_p50")
 
+    @property
+    def counted_by_input(self) -> bool:
+        """Whether the server may count each input as a request: vLLM does with the texts, or pairs, of embeddings and
+        rankings."""
+        return self.summary is not None and self.summary.totals.completed_inputs is not None
+
 
 CheckFunction = Callable[[Facts], Check | None]
 

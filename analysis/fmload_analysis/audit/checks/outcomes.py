@@ -71,8 +71,8 @@ def every_record(facts: Facts) -> Check | None:
     """No request without a record: the server finished no more than there are (what our own workers lost is told by
     `all_recorded`)."""
     theirs, window_s = facts.server.tokens.get("requests_per_s"), facts.summary.totals.window_s
-    if theirs is None or not window_s or facts.summary.totals.completed_inputs is not None:
-        return None  # vLLM counts each text of a batch as a request
+    if theirs is None or not window_s or facts.counted_by_input:
+        return None
     finished, ended = theirs * window_s, facts.summary.evidence.ended
     more = finished - ended * facts.summary.evidence.choices  # vLLM counts each answer of `n` as a request
     result = FAIL if more > max(2.0, (CLOSE + facts.edges) * finished) else PASS

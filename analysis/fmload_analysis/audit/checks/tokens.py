@@ -174,7 +174,7 @@ def server_counters(facts: Facts) -> Check | None:
         return None
     if given_up:
         return _not_checkable(given_up)
-    if facts.summary.totals.completed_inputs is not None:
+    if facts.counted_by_input:
         return Check(2, "server's counters = ours", NOT_APPLICABLE, "Not checked: servers of embeddings and rankings "
                      "(vLLM) count each text, or pair, as a request.", {})
     name, (ours, theirs) = max(known.items(), key=lambda item: abs(relative(item[1][0], item[1][1])))
