@@ -66,8 +66,7 @@ class Sessions:
 
 def sessions_of(run: Run, stage: Stage, seen: Iterable[str] = ()) -> Sessions | None:
     """The sessions of one stage; None where it has none. `seen`: the sessions that its requests name."""
-    rows, ended = _rows(run, stage)
-    lost = set(seen) - ended
+    rows, lost = _rows(run, stage, seen)
     if not rows and not lost:
         return None
     window = stage.window_ns
@@ -95,16 +94,18 @@ def _under_way(rows: list[dict[str, Any]], window: int) -> float | None:
     return float(np.nansum(np.clip(np.minimum(ended, window) - np.maximum(begun, 0), 0, None))) / window
 
 
-def _rows(run: Run, stage: Stage) -> tuple[list[dict[str, Any]], set[str]]:
+def _rows(run: Run, stage: Stage, seen: Iterable[str]) -> tuple[list[dict[str, Any]], set[str]]:
     """The stage's rows of sessions.parquet, their instants on the master's line, after the window's start; and the
-    names of all sessions of the run that have ended."""
+    names of those `seen` that no stage has."""
     path = run.results.sessions_parquet
     if not path.exists():
-        return [], set()
+        return [], set(seen)
     try:
         table = pq.read_table(path)
-        ended = set(table["session"].to_pylist())
         rows: list[dict[str, Any]] = table.filter(pc.equal(table["stage"], stage.stage)).to_pylist()
+        others = set(seen) - {row["session"] for row in rows}
+        elsewhere = pc.is_in(table["session"], pa.array(others, table["session"].type))
+        lost = others - set(table["session"].filter(elsewhere).to_pylist())
     except (OSError, KeyError, pa.ArrowException) as error:
         raise FmloadError(f"{path} cannot be read: {first_line(error)}",
                           hint="move it away: 'fmload report' makes it anew from journal/") from error
@@ -113,7 +114,7 @@ def _rows(run: Run, stage: Stage) -> tuple[list[dict[str, Any]], set[str]]:
         shift = stage.window_start_ns + (worker.offset_ns if worker else 0)
         for name in ("begin_ns", "end_ns"):
             row[name] = np.nan if row[name] is None else row[name] - shift
-    return rows, ended
+    return rows, lost
 
 
 def _summary(name: str, rows: list[dict[str, Any]], window: int) -> SessionSummary:
