@@ -143,12 +143,10 @@ def _requests(steps: list[StepSpec]) -> int:
 def _walk(steps: object, path: _Path) -> Iterator[tuple[_Path, Mapping[str, Any]]]:
     """All steps with the path to each, as they are written."""
     for place, step in enumerate(steps if isinstance(steps, list) else []):
-        if isinstance(step, list):
-            yield from _walk(step, (*path, place))
-        elif isinstance(step, Mapping):
+        if isinstance(step, Mapping):
             yield (*path, place), step
-            for key in ("steps", "parallel"):
-                yield from _walk(step.get(key), (*path, place, key))
+        for below, there in _within(step, (*path, place)):
+            yield from _walk(below, there)
 
 
 def _steps_in(steps: object) -> int:
