@@ -16,7 +16,7 @@ from fmload.prompts.tokenizer import Tokenizer
 _ROLES = {"system": "system", **dict.fromkeys(("gpt", "chatgpt", "assistant", "model", "bing", "bard"), "assistant")}
 
 
-def said_in(turns: Sequence[Any]) -> list[dict[str, str]]:
+def said_in(turns: Sequence[Any]) -> list[dict[str, Any]]:
     """The messages of a conversation; who is no model is a user. What says nothing is left out."""
     return [{"role": _ROLES.get(str(turn.get("from")), "user"), "content": str(turn["value"])}
             for turn in turns if isinstance(turn, dict) and turn.get("value")]

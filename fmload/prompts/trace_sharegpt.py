@@ -21,7 +21,7 @@ def sessions(rows: Sequence[Row]) -> list[TracedSession]:
 
 
 def _session(row: Row) -> TracedSession:
-    said: list[dict[str, Any]] = [dict(one) for one in said_in(row.values.get("conversations") or ())]
+    said = said_in(row.values.get("conversations") or ())
     session = TracedSession(str(row.values.get("id") or row.where), row.where)
     for place, message in enumerate(said):
         if message["role"] == "user":
