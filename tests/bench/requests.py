@@ -21,10 +21,8 @@ import pyarrow.parquet as pq
 import yaml
 from rich.console import Console
 
-from tests.bench.wire import cores, watched
-from tests.load_rig import Run, emulator, started, wait_until
-
-LIMIT_S = 180.0
+from tests.bench.wire import LIMIT_S, awaited, cores, pinned, watched
+from tests.load_rig import emulator, started
 
 
 def measure(users: int, seconds: float, profile: str | None) -> dict[str, Any]:
@@ -36,8 +34,8 @@ def measure(users: int, seconds: float, profile: str | None) -> dict[str, Any]:
         psutil.Process(server.process.pid).cpu_affinity([server_core])
         path = _run_file(folder, server.url, users, seconds)
         with started(["-m", "fmload", "run", str(path), "--out", str(folder / "out")], folder) as run:
-            wait_until(lambda: run.process.poll() is not None or run.in_window(), LIMIT_S, "the window")
-            worker = _pinned(run, server_core, client_core)
+            awaited(run, run.in_window, "the window")
+            worker = pinned(run, server_core, client_core)
             spy = _spied(worker, seconds, profile) if profile else None
             load = watched(worker, seconds)
             if spy is not None:
@@ -58,16 +56,6 @@ def _run_file(folder: Path, url: str, users: int, seconds: float) -> Path:
         "load": {"concurrency": [users], "ramp": "1s", "warmup": "2s", "window": f"{seconds + 2}s", "drain": "10s",
                  "workers": 1}}))
     return path
-
-
-def _pinned(run: Run, server_core: int, client_core: int) -> psutil.Process:
-    """The worker, on the client's core; what else there is of the run goes to the server's."""
-    top = psutil.Process(run.process.pid)
-    worker = next(one for one in top.children(recursive=True) if "--worker" in one.cmdline())
-    for process in (top, *top.children(recursive=True)):
-        for thread in process.threads():
-            psutil.Process(thread.id).cpu_affinity([client_core if process == worker else server_core])
-    return worker
 
 
 def _spied(worker: psutil.Process, seconds: float, profile: str) -> subprocess.Popen[bytes]:

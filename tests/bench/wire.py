@@ -120,10 +120,10 @@ def product(server: Server, streams: int, seconds: float, folder: Path, ca_file:
     server_core, client_core = cores()
     users = ["--locustfile", str(SCENARIO)] if scenario else []
     with started(["-m", "fmload", "run", str(path), "--out", str(folder / "out"), *users], folder) as run:
-        _await(run, lambda: bool(run.stages() and run.stages()[0]["ramp_start_ns"]), "the ramp")
-        worker = _pinned(run, server_core, client_core)
+        awaited(run, lambda: bool(run.stages() and run.stages()[0]["ramp_start_ns"]), "the ramp")
+        worker = pinned(run, server_core, client_core)
         _prefer(worker, nice)
-        _await(run, run.in_window, "the window")
+        awaited(run, run.in_window, "the window")
         load = watched(worker, seconds)
         run.wait(LIMIT_S)
     files = sorted((folder / "out" / "records").glob("*.parquet"))
@@ -134,14 +134,14 @@ def product(server: Server, streams: int, seconds: float, folder: Path, ca_file:
     return Load(seen, load.start_ns, load.end_ns, load.cpu_s, load.rss_mb)
 
 
-def _await(run: Run, condition: Callable[[], bool], what: str) -> None:
+def awaited(run: Run, condition: Callable[[], bool], what: str) -> None:
     """Wait for it; a run that has ended before is told with its last words."""
     wait_until(lambda: run.process.poll() is not None or condition(), LIMIT_S, what)
     if run.process.poll() is not None:
         raise SystemExit(f"the run ended before {what}:\n{run.output()[-2000:]}")
 
 
-def _pinned(run: Run, server_core: int, client_core: int) -> psutil.Process:
+def pinned(run: Run, server_core: int, client_core: int) -> psutil.Process:
     """The worker, on the client's core; everything else of the run is put on the server's."""
     top = psutil.Process(run.process.pid)
     workers = [process for process in top.children(recursive=True) if "--worker" in process.cmdline()]
