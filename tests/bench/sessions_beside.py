@@ -25,7 +25,8 @@ import yaml
 from fmload.emulator import truth
 from fmload.emulator.truth import Truth
 from fmload.model.request_id import is_trial
-from tests.bench.peers.servers import Server, emulated
+from tests.bench.peers.servers import emulated
+from tests.bench.peers.tool import Place
 from tests.bench.peers.tools import aiperf as peer
 
 CONVERSATIONS, TURNS, AT_A_TIME, ANSWER_TOKENS = 12, 4, 3, 12
@@ -78,35 +79,32 @@ def _turn(number: int, by_talk: dict[str, list[Truth]], known: dict[str, Sequenc
                 sum(one.input_tokens for one in mine) / len(mine), repeated, served, asked)
 
 
-def aiperf(server: Server, talks: Talks, folder: Path, programs: Path) -> Sequence[str]:
+def aiperf(place: Place, talks: Talks) -> Sequence[str]:
     """`aiperf profile` on a data set of conversations of several turns."""
-    path = folder / "talks.jsonl"
-    path.write_text("".join(json.dumps({"session_id": f"s{place}", "turns": [{"text": text} for text in talk]}) + "\n"
-                            for place, talk in enumerate(talks)))
-    return [str(programs / "aiperf"), "profile", "--model", server.model, "--url", server.url, "--endpoint-type",
-            "chat", "--streaming", "--tokenizer", str(server.tokenizer), "--custom-dataset-type", "multi_turn",
-            "--input-file", str(path), "--conversation-num", str(len(talks)), "--concurrency", str(AT_A_TIME),
-            "--extra-inputs", f"max_completion_tokens:{ANSWER_TOKENS}", "--extra-inputs", "ignore_eos:true",
-            "--use-server-token-count", "--ui", "none", "--artifact-dir", str(folder / "aiperf")]
+    path = place.folder / "talks.jsonl"
+    path.write_text("".join(json.dumps({"session_id": f"s{number}", "turns": [{"text": text} for text in talk]}) + "\n"
+                            for number, talk in enumerate(talks)))
+    return [*peer.profile(place, AT_A_TIME), "--custom-dataset-type", "multi_turn", "--input-file", str(path),
+            "--conversation-num", str(len(talks)), "--extra-inputs", f"max_completion_tokens:{ANSWER_TOKENS}"]
 
 
-def fmload(server: Server, talks: Talks, folder: Path, programs: Path) -> Sequence[str]:
+def fmload(place: Place, talks: Talks) -> Sequence[str]:
     """`fmload run` on ShareGPT's form, each turn with the answers that the server gave."""
-    path = folder / "talks.json"
-    path.write_text(json.dumps([{"id": f"s{place}", "conversations": [
+    path = place.folder / "talks.json"
+    path.write_text(json.dumps([{"id": f"s{number}", "conversations": [
         said for text in talk for said in ({"from": "human", "value": text}, {"from": "gpt", "value": "none"})]}
-        for place, talk in enumerate(talks)]))
-    run = folder / "run.yml"
+        for number, talk in enumerate(talks)]))
+    run = place.folder / "run.yml"
     run.write_text(yaml.safe_dump({
-        "name": "beside", "endpoints": [{"name": "server", "protocol": "openai", "url": f"{server.url}/v1",
-                                         "model": server.model}],
+        "name": "beside", "endpoints": [{"name": "server", "protocol": "openai", "url": f"{place.url}/v1",
+                                         "model": place.model}],
         "prompts": [{"name": "talks", "source": "sharegpt", "files": [str(path)], "turns": TURNS, "answers": "served",
                      "answer_lengths": False, "output_tokens": ANSWER_TOKENS, "exact_output": True}],
         "load": {"concurrency": [AT_A_TIME], "requests": {"exactly": len(talks) * TURNS}, "ramp": 0, "trial": False}}))
-    return [sys.executable, "-m", "fmload", "run", str(run), "--out", str(folder / "out")]
+    return [sys.executable, "-m", "fmload", "run", str(run), "--out", str(place.folder / "out")]
 
 
-TOOLS: dict[str, Callable[[Server, Talks, Path, Path], Sequence[str]]] = {"AIPerf": aiperf, "fmload": fmload}
+TOOLS: dict[str, Callable[[Place, Talks], Sequence[str]]] = {"AIPerf": aiperf, "fmload": fmload}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -124,11 +122,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = Path(name)
         with emulated(folder, SERVER) as server:
             for tool, command in TOOLS.items():
-                place = folder / tool
-                place.mkdir()
+                (own := folder / tool).mkdir()
+                place = Place(server.url, server.model, server.tokenizer, server.counts, programs, own)
                 before = len(_log(folder))
-                done = subprocess.run(command(server, talks, place, programs), cwd=place, capture_output=True,
-                                      text=True, check=False)
+                done = subprocess.run(command(place, talks), cwd=own, capture_output=True, text=True, check=False)
                 _tell(tool, done.returncode, _log(folder)[before:], talks)
                 if done.returncode not in (0, 4):  # 4: the audit of a run on a busy machine
                     print(f"{done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -10,9 +10,14 @@ from tests.bench.peers.tool import Load, Place, Seen, Tool
 
 
 def command(load: Load, place: Place) -> Sequence[str]:
+    return [*profile(place, load.streams), "--request-count", str(load.requests), "--isl", str(load.input_tokens),
+            "--osl", str(load.output_tokens)]
+
+
+def profile(place: Place, concurrency: int) -> list[str]:
+    """`aiperf profile` of a chat whose answers are as long as they are asked to be; what is sent comes behind."""
     return [str(place.programs / "aiperf"), "profile", "--model", place.model, "--url", place.url, "--endpoint-type",
-            "chat", "--streaming", "--tokenizer", str(place.tokenizer), "--concurrency", str(load.streams),
-            "--request-count", str(load.requests), "--isl", str(load.input_tokens), "--osl", str(load.output_tokens),
+            "chat", "--streaming", "--tokenizer", str(place.tokenizer), "--concurrency", str(concurrency),
             "--extra-inputs", "ignore_eos:true", "--use-server-token-count", "--ui", "none", "--artifact-dir",
             str(place.folder / "aiperf")]
 
