@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from handmade import back_to_back, stage, write
 
 from fmload_analysis.pipeline import analyse_run
@@ -12,9 +13,9 @@ from fmload_analysis.run import open_run
 from fmload_analysis.verdict.table import Check
 
 
-def check_of(folder: Path, asynchronous: dict[str, Any] | None) -> Check | None:
-    """Of a stage whose requests take some 100 ms."""
-    write(folder, [stage(window_ms=20_000)], back_to_back(),
+def check_of(folder: Path, asynchronous: dict[str, Any] | None, length_ms: int = 100) -> Check | None:
+    """Of a stage whose requests take so long."""
+    write(folder, [stage(window_ms=20_000)], back_to_back(20_000 // length_ms, length_ms=length_ms),
           spec={"endpoints": [{"name": "a", "asynchronous": asynchronous}]})
     result, = analyse_run(open_run(folder)).results
     return next((check for check in result.checks if check.name == "answers are looked for often enough"), None)
@@ -31,6 +32,6 @@ def test_a_pause_between_looks_that_is_much_of_the_latency_is_a_warning(tmp_path
 
 
 def test_a_short_one_is_told_and_passes(tmp_path: Path) -> None:
-    found = check_of(tmp_path, {"poll": "10ms"})
-    assert found is not None and found.result == ("PASS" if found.figures["share"] <= 0.05 else "WARN")
+    found = check_of(tmp_path, {"poll": "10ms"}, length_ms=400)
+    assert found is not None and found.result == "PASS" and found.figures["share"] == pytest.approx(0.025, rel=0.05)
     assert f"{found.figures['share']:.1%} of the median" in found.sentence
