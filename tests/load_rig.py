@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ os.environ.setdefault(admission.TOKEN_VARIABLE, admission.made_token())
 
 START_LIMIT_S = 180.0  # on a machine that other work keeps busy; a wait ends as soon as what it is for is there
 RUN_LIMIT_S = 120.0
+HOLDS_SESSIONS = {"protocol": "responses", "session_state": "server"}  # an endpoint that keeps what was said
 RELAY = Path(__file__).parent / "distributed" / "relay.py"
 
 
@@ -77,9 +78,11 @@ def wait_until(done: Callable[[], Any], limit_s: float, what: str) -> None:
         time.sleep(0.02)
 
 
-def run_file(folder: Path, urls: dict[str, str], load: dict[str, Any], **keys: Any) -> Path:
-    """A run file on these endpoints (name → address), with one small prompt set."""
-    endpoints = [{"name": name, "protocol": "openai", "model": "m", "url": f"{url}/v1"} for name, url in urls.items()]
+def run_file(folder: Path, urls: dict[str, str], load: dict[str, Any], endpoint: Mapping[str, Any] | None = None,
+             **keys: Any) -> Path:
+    """A run file on these endpoints (name → address), with one small prompt set; `endpoint`: further keys of each."""
+    endpoints = [{"name": name, "protocol": "openai", "model": "m", "url": f"{url}/v1", **(endpoint or {})}
+                 for name, url in urls.items()]
     text = {"name": "test", "endpoints": endpoints, "load": load,
             "prompts": [{"name": "short", "source": "synthetic", "input_tokens": 20, "output_tokens": 5, "count": 400}],
             **keys}

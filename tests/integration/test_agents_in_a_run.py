@@ -8,13 +8,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from fmload.emulator.truth import Truth
 from fmload.model.record import Record, scenario_of
 from fmload.prompts import store
 from fmload_analysis.pipeline import analyse
-from tests.load_rig import emulator, ids, run_file, sweep
+from tests.load_rig import HOLDS_SESSIONS, emulator, ids, run_file, sweep
 
 TTFT_S, GAP_S, SEARCH_S, CALC_S = 0.1, 0.01, 0.3, 0.06
 SERVER = ("--ttft", "100ms", "--gap", "10ms", "--truth-texts")
@@ -106,8 +105,7 @@ def _took_its_closed_form(steps: dict[str, tuple[Record, Truth]], row: dict[str,
 @pytest.mark.parametrize("calls", ["simulated", "forced"])
 def test_a_server_that_holds_sessions_is_sent_what_is_new_alone_and_reads_all_of_it(calls: str, tmp_path: Path) -> None:
     with emulator(tmp_path, *SERVER) as server:
-        path = run_file(tmp_path, {"a": server.url}, LOAD, prompts=[{**AGENT, "tool_calls": calls}])
-        at_the_server(path)
+        path = run_file(tmp_path, {"a": server.url}, LOAD, HOLDS_SESSIONS, prompts=[{**AGENT, "tool_calls": calls}])
         with sweep(tmp_path, path) as run:
             assert run.wait() == 0, run.output()
         records, truths = run.records(), server.requests()
@@ -128,8 +126,7 @@ def test_a_server_that_holds_sessions_is_sent_what_is_new_alone_and_reads_all_of
 
 def test_what_a_cache_could_hold_of_sessions_at_the_server_is_what_was_read_before(tmp_path: Path) -> None:
     with emulator(tmp_path, *SERVER) as server:
-        path = run_file(tmp_path, {"a": server.url}, LOAD, prompts=[AGENT])
-        at_the_server(path)
+        path = run_file(tmp_path, {"a": server.url}, LOAD, HOLDS_SESSIONS, prompts=[AGENT])
         with sweep(tmp_path, path) as run:
             assert run.wait() == 0, run.output()
         found = of_sessions(run.records(), server.requests())
@@ -142,13 +139,6 @@ def test_what_a_cache_could_hold_of_sessions_at_the_server_is_what_was_read_befo
     assert known and result.summary.cache is not None
     assert result.summary.cache.whole.possible == pytest.approx(
         sum(before // 16 * 16 for before, _ in known) / sum(whole for _, whole in known), rel=0.02)
-
-
-def at_the_server(path: Path) -> None:
-    """The run file's endpoint as one of Responses that holds conversations."""
-    run = yaml.safe_load(path.read_text())
-    run["endpoints"][0] |= {"protocol": "responses", "session_state": "server"}
-    path.write_text(yaml.safe_dump(run))
 
 
 def test_arrivals_are_sessions_at_the_instants_of_their_process(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import yaml
 from fmload.emulator.truth import Truth
 from fmload.model.record import Record, scenario_of
 from fmload_analysis.pipeline import analyse
-from tests.load_rig import emulator, ids, run_file, sweep
+from tests.load_rig import HOLDS_SESSIONS, emulator, ids, run_file, sweep
 
 FAST = ("--ttft", "20ms", "--gap", "3ms")
 LOAD = {"concurrency": [4], "ramp": 0, "warmup": "1s", "window": "6s"}
@@ -95,7 +95,7 @@ def test_a_conversation_that_the_server_holds_goes_on_by_what_is_new_and_it_read
     """Responses with `session_state: server`: by the server's own log each turn goes on from the one before, and the
     input that it tells is that of the whole conversation."""
     with emulator(tmp_path, *FAST, "--truth-texts") as server:
-        path = at_the_server(run_file(tmp_path, {"a": server.url}, {**LOAD, "sessions": whole}, prompts=[HELD]))
+        path = run_file(tmp_path, {"a": server.url}, {**LOAD, "sessions": whole}, HOLDS_SESSIONS, prompts=[HELD])
         with sweep(tmp_path, path) as run:
             assert run.wait() == 0, run.output()
         found = talks(run.records(), server.requests())
@@ -114,7 +114,7 @@ def test_a_turn_that_asks_a_server_without_its_conversation_fails_and_the_next_o
     """Two servers by turns, and neither holds what the other one was told."""
     with (emulator(tmp_path, *FAST, "--truth-texts") as one,
           emulator(tmp_path, *FAST, "--truth-texts", name="other") as other):
-        path = at_the_server(run_file(tmp_path, {"a": one.url}, {**LOAD, "concurrency": [1]}, prompts=[HELD]))
+        path = run_file(tmp_path, {"a": one.url}, {**LOAD, "concurrency": [1]}, HOLDS_SESSIONS, prompts=[HELD])
         run_data = yaml.safe_load(path.read_text())
         del run_data["endpoints"][0]["url"]
         run_data["endpoints"][0]["urls"] = [f"{one.url}/v1", f"{other.url}/v1"]
@@ -129,11 +129,3 @@ def test_a_turn_that_asks_a_server_without_its_conversation_fails_and_the_next_o
         for (before, _), (after, truth) in itertools.pairwise(turns):
             if before.outcome != "ok":
                 assert after.outcome == "ok" and truth.held_texts == 0
-
-
-def at_the_server(path: Path) -> Path:
-    """The run file's endpoint as one of Responses that holds conversations."""
-    run = yaml.safe_load(path.read_text())
-    run["endpoints"][0] |= {"protocol": "responses", "session_state": "server"}
-    path.write_text(yaml.safe_dump(run))
-    return path

@@ -15,7 +15,7 @@ import requests
 from fmload.base.resources import resource
 from fmload.model.record import Record, scenario_of
 from fmload_analysis.pipeline import analyse
-from tests.load_rig import Run, Server, emulator, free_port, ids, locust, run_file, started, wait_until
+from tests.load_rig import HOLDS_SESSIONS, Run, Server, emulator, free_port, ids, locust, run_file, started, wait_until
 
 EXAMPLES = {"chat_with_memory": {"ask"}, "retrieval": {"index", "embed", "answer"},
             "agent_with_tools": {"plan", "check", "write"},
@@ -325,9 +325,8 @@ def test_a_locustfile_that_embeds_where_nothing_does_is_told_how(tmp_path: Path)
 def test_a_scenarios_turns_name_the_answer_that_the_server_holds_and_send_what_is_new(tmp_path: Path) -> None:
     with emulator(tmp_path, *FAST, "--truth-texts") as server:
         load = {"concurrency": [3], "ramp": 0, "warmup": "1s", "window": "4s"}
-        endpoint = {"name": "a", "protocol": "responses", "model": "m", "url": f"{server.url}/v1",
-                    "session_state": "server"}
-        path = run_file(tmp_path, {}, load, endpoints=[endpoint], prompts=[{"name": "talk", "source": "scenario"}])
+        path = run_file(tmp_path, {"a": server.url}, load, HOLDS_SESSIONS,
+                        prompts=[{"name": "talk", "source": "scenario"}])
         with locust(tmp_path, "--headless", "--fmload-config", str(path), file=example("agent_with_tools")) as run:
             assert run.wait() == 0, run.output()
         records, truths = run.records(), {one.request_id: one for one in server.requests()}
