@@ -194,18 +194,25 @@ def fmload_run(folder: Path, path: Path, *options: str, out: str = "out") -> Any
     return started(["-m", "fmload", "run", str(path), "--out", str(folder / out), *options], folder, out)
 
 
+def finished(folder: Path, limit_s: float, keys: dict[str, Any]) -> Run:
+    """A run of a run file with these keys, once it has ended; its code is the audit's, which a busy client fails."""
+    path = folder / "run.yml"
+    path.write_text(yaml.safe_dump(keys))
+    run: Run
+    with fmload_run(folder, path) as run:
+        run.wait(limit_s)
+    return run
+
+
 def measured(folder: Path, ways: dict[str, dict[str, Any]], prompts: dict[str, Any], load: dict[str, Any],
              *options: str, **keys: Any) -> tuple[Run, list[truth.Truth]]:
     """A finished run, side by side at one emulator with these options, of one prompt set and endpoints with these keys
     (`ways`, by name); and what the emulator knows of its requests."""
     with emulator(folder, *options) as server:
-        path = folder / "run.yml"
-        path.write_text(yaml.safe_dump({
+        run = finished(folder, RUN_LIMIT_S, {
             "name": "measured", "endpoints": [{"name": name, "url": server.url, **own} for name, own in ways.items()],
             "prompts": [{"name": "p", **prompts}],
-            "load": {"ramp": 0, "warmup": 0, "side_by_side": True, **load}, **keys}))
-        with fmload_run(folder, path) as run:
-            run.wait()  # its code is the audit's, which a busy client fails
+            "load": {"ramp": 0, "warmup": 0, "side_by_side": True, **load}, **keys})
         assert run.results.summary_csv.exists(), run.output()
         return run, server.requests()
 

@@ -41,6 +41,11 @@ def kept(folder: Path | None) -> Iterator[Path]:
         yield folder.resolve()
 
 
+def counted(counts: Mapping[str, int]) -> str:
+    """`3 cancelled, 8 ok`."""
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+
+
 def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:

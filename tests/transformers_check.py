@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import openai
-import yaml
 
 from fmload.model.prompt import Prompt
 from fmload.model.record import Record
 from fmload.prompts import store
-from tests.load_rig import Run, fmload_run, free_port
-from tests.real_servers import kept, serving
+from tests.load_rig import Run, finished, free_port
+from tests.real_servers import counted, kept, serving
 from tests.vllm_check import write_model
 
 TOKENS, REQUESTS = 40, 8
@@ -79,18 +78,13 @@ def server(transformers: Path, folder: Path) -> Iterator[str]:
 
 def measured(scenario: Scenario, url: str, model: str, folder: Path) -> Run:
     """The finished run of a scenario."""
-    path = folder / "run.yml"
-    path.write_text(yaml.safe_dump({
+    return finished(folder, _RUN_LIMIT_S, {
         "name": "transformers",
         "endpoints": [{"name": "transformers", "protocol": scenario.protocol, "url": f"{url}/v1", "model": model,
                        "stream": scenario.streamed}],
         "prompts": [{"name": "p", "source": "synthetic", "input_tokens": 30, "count": 50, "output_tokens": TOKENS}],
         "load": {"concurrency": [scenario.users], "requests": {"exactly": REQUESTS}, "workers": 1, "trial": False,
-                 "drain": "120s"}}))
-    with fmload_run(folder, path) as started:
-        run: Run = started
-        run.wait(_RUN_LIMIT_S)
-    return run
+                 "drain": "120s"}})
 
 
 def told_here(record: Record) -> Told:
@@ -130,14 +124,10 @@ def row(scenario: Scenario, run: Run, client: openai.OpenAI, model: str) -> str:
             f"{sum(getattr(there, name) or 0 for _, there in pairs):,}"
             for name in ("input_tokens", "output_tokens", "pieces"))
     audit = json.loads(run.results.audit_json.read_text())["stages"][0]["audit"]
-    cells = [scenario.name, _counted(record.outcome for record in records),
-             _counted(str(record.finish_reason) for record in records), *sums,
+    cells = [scenario.name, counted(Counter(record.outcome for record in records)),
+             counted(Counter(str(record.finish_reason) for record in records)), *sums,
              f"{sum(here == there for here, there in pairs)} of {len(pairs)}", audit]
     return f"| {' | '.join(cells)} |"
-
-
-def _counted(names: Any) -> str:
-    return ", ".join(f"{count} {name}" for name, count in sorted(Counter(names).items()))
 
 
 HEAD = ("| scenario | requests here | ended | tokens in | tokens out | pieces | all three equal | audit |\n"

@@ -21,11 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tests.integration.random_llama import SPECIAL, TEMPLATE, vocabulary
-from tests.load_rig import Run, fmload_run, free_port, wait_until
-from tests.real_servers import kept, serving
+from tests.load_rig import Run, finished, free_port, wait_until
+from tests.real_servers import counted, kept, serving
 
 CONTEXT, SLOTS = 1024, 4  # tokens; requests at once
 _RUN_LIMIT_S = 400.0
@@ -160,8 +158,7 @@ def settled(url: str) -> Counter[str]:
 
 def measured(scenario: Scenario, url: str, folder: Path) -> Run:
     """The finished run of a scenario."""
-    path = folder / "run.yml"
-    path.write_text(yaml.safe_dump({
+    return finished(folder, _RUN_LIMIT_S, {
         "name": "vllm",
         "endpoints": [{"name": "vllm", "url": f"{url}/v1", "model": "random",
                        "parameters": dict(scenario.parameters), **scenario.endpoint}],
@@ -170,11 +167,7 @@ def measured(scenario: Scenario, url: str, folder: Path) -> Run:
                      **({"output_tokens": scenario.output_tokens} if scenario.output_tokens else {}),
                      **scenario.prompts}],
         "load": {"concurrency": [scenario.users], "requests": {"exactly": scenario.requests}, "workers": 1,
-                 "trial": False, "drain": "120s", **scenario.load}}))
-    with fmload_run(folder, path) as started:
-        run: Run = started
-        run.wait(_RUN_LIMIT_S)
-    return run
+                 "trial": False, "drain": "120s", **scenario.load}})
 
 
 def row(scenario: Scenario, run: Run, grown: Counter[str]) -> str:
@@ -188,17 +181,13 @@ def row(scenario: Scenario, run: Run, grown: Counter[str]) -> str:
     tokens = sum(record.output_tokens or 0 for record in records)
     asked = sum(record.input_tokens or 0 for record in records)
     cached = sum(record.cached_tokens or 0 for record in records)
-    cells = [scenario.name, scenario.engine, _counted(outcomes), _counted(ended) or "none",
+    cells = [scenario.name, scenario.engine, counted(outcomes), counted(ended) or "none",
              f"{asked:,} / {int(grown['vllm:prompt_tokens_total']):,}",
              f"{cached:,} / {int(grown['vllm:prefix_cache_hits_total']):,}",
              f"{tokens:,} / {int(grown['vllm:generation_tokens_total']):,}",
              *(f"{_ms(ours[_COLUMNS[name]])} / {_mean(grown, f'vllm:{_MEANS[name]}')}" for name in _MEANS),
              _audit(run)]
     return f"| {' | '.join(cells)} |"
-
-
-def _counted(counts: Mapping[Any, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
 
 
 def _ms(seconds: str) -> str:
