@@ -58,9 +58,10 @@ def several(number: int, thing: str) -> str:
 
 
 def first(told: Sequence[str], between: str = " ", most: int = 3) -> str:
-    """The first few, and how many more there are."""
+    """The first few sentences, and how many more there are; with another `between`, parts of one sentence."""
     more = len(told) - most
-    return between.join(told[:most]) + (f"{between}And {more} more below." if more > 0 else "")
+    rest = f"And {more} more below." if between == " " else f"and {more} more below"
+    return between.join([*told[:most], rest] if more > 0 else told)
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:

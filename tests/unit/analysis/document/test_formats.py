@@ -46,3 +46,9 @@ def test_what_is_absent_is_not_a_number(absent: float | None) -> None:
     assert formats.text(absent, formats.seconds) == "n/a"
     assert formats.cell(absent, formats.seconds, "bad").text == "n/a"
     assert formats.cell(absent, formats.seconds, "bad").mark is None
+
+
+def test_the_first_few_are_sentences_or_parts_of_one() -> None:
+    assert formats.first(["One.", "Two."]) == "One. Two."
+    assert formats.first(["One.", "Two.", "Three.", "Four."]) == "One. Two. Three. And 1 more below."
+    assert formats.first(["a", "b", "c", "d", "e"], "; ") == "a; b; c; and 2 more below"
