@@ -21,12 +21,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from fmload.base.errors import EXIT_INVALID, FmloadError
 
 POLL_S = 0.02
 LOG_TAIL_LINES = 8
+_INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_CHILD_SUBREAPER = 36
 _ERROR = re.compile(r"\[[^]]*\] \S*/(ERROR|CRITICAL)/\S*: ")
 
@@ -86,7 +87,8 @@ class Command:
         return [sys.executable, "-P", "-m", "fmload.locust", *self.words]
 
 
-Start = Callable[[Sequence[Command], Mapping[str, str]], list[Process]]  # with more of the environment: the secrets
+# With more of the environment: the secrets. Each process is put into the list once it runs, whatever comes after.
+Start = Callable[[Sequence[Command], Mapping[str, str], list[Process]], None]
 
 
 @contextmanager
@@ -110,29 +112,28 @@ def started(longest: Command, environment: Mapping[str, str], run_file: int) -> 
             server.kill()
 
 
-def _forked(server: subprocess.Popen[bytes], commands: Sequence[Command], secrets: Mapping[str, str]) -> list[Process]:
+def _forked(server: subprocess.Popen[bytes], commands: Sequence[Command], secrets: Mapping[str, str],
+            processes: list[Process]) -> None:
     assert server.stdout is not None
     told = json.dumps({"environment": dict(secrets),
                        "processes": [[command.line, str(command.log)] for command in commands]})
     ready = server.stdout.readline()
-    with undisturbed(), _subreaper():
+    with interrupted_after(), _subreaper():
         pids, _ = server.communicate(told.encode())
+        processes += map(Child, json.loads(pids or b"[]"))
     if not ready or server.returncode:
         raise FmloadError(f"Locust cannot be started:\n{last_words(commands[0].log)}",
                           hint=f"the whole log: {commands[0].log}", exit_code=EXIT_INVALID)
-    return [Child(pid) for pid in json.loads(pids)]
 
 
 def _each_by_itself(environment: Mapping[str, str], run_file: int, commands: Sequence[Command],
-                    secrets: Mapping[str, str]) -> list[Process]:
+                    secrets: Mapping[str, str], processes: list[Process]) -> None:
     """In sessions of their own: Ctrl-C reaches this process alone, which passes it on in order."""
-    processes: list[Process] = []
     for command in commands:
-        with command.log.open("ab") as output:
+        with command.log.open("ab") as output, interrupted_after():
             processes.append(subprocess.Popen(
                 command.line, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
                 env={**environment, **secrets}, pass_fds=(run_file,)))
-    return processes
 
 
 @contextmanager
@@ -153,12 +154,32 @@ def _set_subreaper(on: bool) -> bool:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Ctrl-C does nothing inside: what is done here is soon over, and must not stop half-way."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """What interrupts a run (Ctrl-C, SIGTERM, SIGHUP) does nothing inside: a run ends here, and must not stop half-way."""
+    with _handled(signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def interrupted_after() -> Iterator[None]:
+    """What interrupts a run inside does so at the end of the block: what is begun here is soon done, and known then."""
+    came: list[int] = []
+    with _handled(lambda number, frame: came.append(number)):
+        yield
+    if came:
+        signal.raise_signal(came[0])
+
+
+@contextmanager
+def _handled(handler: Any) -> Iterator[None]:
+    """A signal that the process ignores, as `nohup` has it, stays ignored."""
+    before = {number: kept for number in _INTERRUPTING if (kept := signal.getsignal(number)) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, kept in before.items():
+            signal.signal(number, kept)
 
 
 def last_words(log: Path) -> str:

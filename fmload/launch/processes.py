@@ -41,13 +41,13 @@ _LARGEST_PORT = 65535
 
 @dataclass(slots=True)
 class Fleet:
-    """The processes of one run."""
+    """The processes of one run: the master, and the workers of this host."""
 
-    master: Process
-    workers: list[Process]
+    processes: list[Process]
 
-    def all(self) -> list[Process]:
-        return [self.master, *self.workers]
+    @property
+    def master(self) -> Process:
+        return self.processes[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,9 +266,9 @@ def _fleet(locust: Locust, secrets: Mapping[str, str]) -> Iterator[Fleet]:
     wanted, results = locust.wanted, locust.wanted.results
     port = wanted.remote.port if wanted.remote else _free_port()
     _live(results).unlink(missing_ok=True)
-    master, *workers = locust.start(wanted.commands(locust.run_file, port), secrets)
-    fleet = Fleet(master, workers)
+    fleet = Fleet([])
     try:
+        locust.start(wanted.commands(locust.run_file, port), secrets, fleet.processes)
         yield fleet
     finally:
         with undisturbed():
@@ -294,11 +294,11 @@ def _environment(token: str) -> dict[str, str]:
 def _end(fleet: Fleet, leave_s: float) -> None:
     """End what still runs: workers have time to leave a master that ended; then ask, wait, and kill. A frozen process
     is woken first, so that it can end."""
-    limit = time.monotonic() + (leave_s if fleet.master.poll() is not None else 0.0)
-    while any(process.poll() is None for process in fleet.workers) and time.monotonic() < limit:
+    limit = time.monotonic() + (leave_s if fleet.processes and fleet.master.poll() is not None else 0.0)
+    while any(process.poll() is None for process in fleet.processes) and time.monotonic() < limit:
         time.sleep(0.05)
     for sent in (signal.SIGTERM, signal.SIGKILL):
-        for process in fleet.all():
+        for process in fleet.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
                 process.send_signal(sent)
@@ -307,7 +307,7 @@ def _end(fleet: Fleet, leave_s: float) -> None:
 
 def _await_all(fleet: Fleet, limit_s: float) -> None:
     limit = time.monotonic() + limit_s
-    for process in fleet.all():
+    for process in fleet.processes:
         try:
             process.wait(max(0.01, limit - time.monotonic()))
         except subprocess.TimeoutExpired:

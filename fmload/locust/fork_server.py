@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from time import sleep  # the system's own, before gevent has its way
 
@@ -32,21 +33,36 @@ def main() -> None:
     document = _read_all(0)
     if not document:
         return
-    told, own = json.loads(document), os.getpid()
+    told = json.loads(document)
     os.environ.update(told["environment"])
     gc.collect()
     gc.freeze()  # what is shared stays shared: the collector writes into what it looks at
-    pids = []
-    for command, log in told["processes"]:
+    pids: list[int] = []
+    code = 0
+    try:
+        _fork_each(told["processes"], pids)
+    except OSError as error:  # those that were forked before are told, too: somebody has to end them
+        os.write(2, f"the system lets no more processes be forked: {error.strerror}\n".encode())
+        code = 1
+    os.write(1, json.dumps(pids).encode())
+    os._exit(code)  # at once: the forked processes wait for it
+
+
+def _fork_each(processes: Sequence[tuple[Sequence[str], str]], pids: list[int]) -> None:
+    own = os.getpid()
+    for command, log in processes:
         pid = fork_gevent()
         if not pid:
-            while os.getppid() == own:
-                sleep(0.001)
-            _become(command, log)
-            ended_by(locust_main)
+            ended_by(partial(_be, own, command, log))
         pids.append(pid)
-    os.write(1, json.dumps(pids).encode())
-    os._exit(0)  # at once: the forked processes wait for it
+
+
+def _be(forked_from: int, command: Sequence[str], log: str) -> None:
+    """A forked process, to its end."""
+    while os.getppid() == forked_from:
+        sleep(0.001)
+    _become(command, log)
+    locust_main()
 
 
 def _read_all(descriptor: int) -> bytes:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import pytest
 
 from fmload.base.errors import FmloadError
 from fmload.launch import forks
-from fmload.launch.forks import Command
+from fmload.launch.forks import Command, Process
 
 # A locustfile that tells of its process, and ends it.
 PROBE = """
@@ -55,7 +58,7 @@ def test_a_process_has_its_command_its_log_the_run_file_and_the_secrets_and_is_a
         master = Command(["-f", str(probe), "--master", "--master-bind-port", "5557", words[-1]], tmp_path / "a.log")
         commands = [master, Command(words, tmp_path / "b.log")]
         with forks.started(master, environment(tmp_path), file.fileno()) as start:
-            processes = start(commands, {"SECRET": "s3cret"})
+            start(commands, {"SECRET": "s3cret"}, processes := [])
             assert [process.wait(60) for process in processes] == [7, 7]
     for command, process in zip(commands, processes, strict=True):
         found = told(tmp_path, process.pid)
@@ -80,10 +83,10 @@ def test_a_locust_that_cannot_be_imported_is_told_with_its_last_words(way: str, 
     with forks.started(command, broken, os.open(os.devnull, os.O_RDONLY)) as start:
         if way == "forked":
             with pytest.raises(FmloadError, match="no such thing as Locust"):
-                start([command], {})
+                start([command], {}, [])
         else:
-            process, = start([command], {})
-            assert process.wait(60) == 1
+            start([command], {}, processes := [])
+            assert processes[0].wait(60) == 1
 
 
 def test_a_wait_that_is_over_is_told_as_subprocess_does(tmp_path: Path) -> None:
@@ -91,7 +94,8 @@ def test_a_wait_that_is_over_is_told_as_subprocess_does(tmp_path: Path) -> None:
     probe.write_text("import time; time.sleep(600)")
     command = Command(["-f", str(probe)], tmp_path / "a.log")
     with forks.started(command, environment(tmp_path), os.open(os.devnull, os.O_RDONLY)) as start:
-        process, = start([command], {})
+        start([command], {}, processes := [])
+        process, = processes
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.05)
     assert process.poll() is None
@@ -104,3 +108,62 @@ def test_the_import_of_locust_ends_with_the_process_that_wanted_it(tmp_path: Pat
                               stdout=subprocess.PIPE)
     server.communicate(b"")
     assert server.returncode == 0
+
+
+@contextmanager
+def idle_processes(folder: Path, **more: str) -> Iterator[tuple[forks.Start, list[Command]]]:
+    """What starts a master and two workers that do nothing for ten minutes."""
+    probe = folder / "probe.py"
+    probe.write_text("import time; time.sleep(600)")
+    commands = [Command(["-f", str(probe)], folder / f"{name}.log") for name in "abc"]
+    with forks.started(commands[0], {**environment(folder), **more}, os.open(os.devnull, os.O_RDONLY)) as start:
+        yield start, commands
+
+
+def end(processes: list[Process]) -> None:
+    for process in processes:
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(10) == -9
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_interrupts_while_processes_start_does_so_once_they_are_known(
+        way: str, number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def as_ctrl_c(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+    before = signal.signal(number, as_ctrl_c)
+    processes: list[Process] = []
+    try:
+        with idle_processes(tmp_path) as (start, commands):
+            fork = subprocess.Popen.communicate if way == "forked" else subprocess.Popen.__init__
+
+            def disturbed(*arguments: Any, **more: Any) -> Any:
+                os.kill(os.getpid(), number)
+                return fork(*arguments, **more)
+            monkeypatch.setattr(subprocess.Popen, fork.__name__, disturbed)
+            with pytest.raises(KeyboardInterrupt):
+                start(commands, {}, processes)
+    finally:
+        signal.signal(number, before)
+        monkeypatch.undo()
+    assert len(processes) == (3 if way == "forked" else 1)
+    end(processes)
+
+
+def test_a_fork_that_the_system_refuses_is_told_in_a_line_and_those_before_it_are_known(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("""
+import os
+fork, forked = os.fork, []
+def limited():
+    if len(forked) == 2:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    forked.append(1)
+    return fork()
+os.fork = limited
+""")
+    processes: list[Process] = []
+    with (idle_processes(tmp_path, PYTHONPATH=str(tmp_path)) as (start, commands),
+          pytest.raises(FmloadError, match="no more processes be forked: Resource temporarily") as told):
+        start(commands, {}, processes)
+    assert "Traceback" not in str(told.value) and len(processes) == 2
+    end(processes)
