@@ -12,6 +12,7 @@ import ctypes
 import gc
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -73,6 +74,7 @@ def _read_all(descriptor: int) -> bytes:
 def _become(command: Sequence[str], log: str) -> None:
     """Be the process of a command (`python … -m fmload.locust …`), in a session of its own, as if started anew."""
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # by which a run is ended: a script's `&` has it ignored
     said = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, descriptor in ((nothing, 0), (said, 1), (said, 2)):

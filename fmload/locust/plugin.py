@@ -260,6 +260,8 @@ class Plugin:
         try:
             session = self._session = self._open()
             prices = self._prices(session)
+            if self._interrupts:
+                raise FmloadError("interrupted before the load began", exit_code=EXIT_INTERRUPTED)
             self.collector = Collector(session.results, uuid4().hex, self.link)
         except OSError as error:
             return self._cannot_begin(refused_by_disk(error, f"{error.filename or 'the results'} cannot be written"))

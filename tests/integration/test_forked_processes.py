@@ -70,6 +70,21 @@ def test_a_process_has_its_command_its_log_the_run_file_and_the_secrets_and_is_a
         process.send_signal(9)  # it has ended: nothing
 
 
+def test_a_process_can_be_interrupted_where_a_script_has_started_the_run_in_its_background(
+        way: str, tmp_path: Path) -> None:
+    probe, told_in = tmp_path / "probe.py", tmp_path / "told"
+    probe.write_text(f"import signal; open({str(told_in)!r}, 'w').write(repr(signal.getsignal(signal.SIGINT)))")
+    command = Command(["-f", str(probe)], tmp_path / "a.log")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with forks.started(command, environment(tmp_path), os.open(os.devnull, os.O_RDONLY)) as start:
+            start([command], {}, processes := [])
+            processes[0].wait(60)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "default_int_handler" in told_in.read_text()
+
+
 def test_without_a_word_nothing_is_forked_and_the_import_ends(tmp_path: Path) -> None:
     with forks.started(Command([], tmp_path / "a.log"), environment(tmp_path), os.open(os.devnull, os.O_RDONLY)):
         pass

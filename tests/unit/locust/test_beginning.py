@@ -7,9 +7,11 @@ import os
 from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from fmload.base.errors import EXIT_INTERRUPTED, FmloadError
 from fmload.launch import parent
 from fmload.locust import beginning
 from fmload.locust.beginning import Arrival
@@ -72,6 +74,15 @@ def test_a_worker_that_is_lost_after_the_first_run_is_not_waited_for(monkeypatch
 def test_a_master_with_a_page_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch, 0)
     assert Arrival(options(headless=False), lambda: clock.greeted).wait() is None
+
+
+def test_no_load_begins_after_ctrl_c() -> None:
+    """Not even where it came while the master still opened its run: Locust asks for the first users all the same."""
+    told: list[FmloadError] = []
+    master: Any = SimpleNamespace(runner=None, collector=None, _open=SimpleNamespace, _prices=lambda session: {},
+                                  _interrupts=1, _cannot_begin=told.append)
+    assert not Plugin._begin_run(master)
+    assert master.collector is None and told[0].exit_code == EXIT_INTERRUPTED
 
 
 @pytest.mark.parametrize(("told", "by_the_master"), [(None, True), (os.getppid(), False), (1 << 30, True)])
