@@ -40,6 +40,7 @@ _CREDENTIAL = re.compile(
     r"|(?<=://)[^/\s@:'\"]{1,256}:[^/\s@'\"]{1,256}(?=@)")
 _PUBLIC_START = re.compile(
     r"(?:bedrock|sagemaker)-api-key-|(?:sk|pk|rk)-(?:(?:ant|proj|or|live|test)-)?|hf_|gsk_|xai-|nvapi-")
+_HOST = re.compile(r"(?:[^:@]+|\[[^]@]*\])(?::[0-9]*)?")  # with its port
 _PERCENT = re.compile("%[0-9A-F]{2}")
 _PLACEHOLDERS = {"empty", "none", "null", "test", "dummy", "fake", "local", "localhost", "ollama", "lm-studio",
                  "openai", "vllm", "no-key", "not-needed", "token-abc123"}  # of servers that ask for no key
@@ -169,12 +170,15 @@ def shortened(text: str, limit: int) -> str:
 
 
 def masked_url(url: str) -> str:
-    """A URL without user, password and the values of its query."""
+    """A URL without user, password and the values of its query. Of what is no URL, but a word like one, all up to the
+    last `@` is masked: a password that is not %-encoded may hold `/`, `?` and `#`."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        return redacted(url)
+        return _masked_before_host(url) or redacted(url)
     netloc = parts.netloc
+    if "@" not in netloc and not _HOST.fullmatch(netloc) and (masked := _masked_before_host(url)):
+        return masked
     if "@" in netloc:
         netloc = f"{MASKED}@{netloc.rpartition('@')[2]}"
     query = parts.query
@@ -183,6 +187,14 @@ def masked_url(url: str) -> str:
                  for name, value in parse_qsl(query, keep_blank_values=True)]
         query = urlencode(pairs, safe="()${}") if pairs else MASKED
     return urlunsplit(parts._replace(netloc=netloc, query=query))
+
+
+def _masked_before_host(word: str) -> str | None:
+    """None where nothing can be a login: there is no `@`, or it is in a text of several words."""
+    if "@" not in word or len(word.split()) > 1:
+        return None
+    scheme = re.match(r"[\w+.-]*://", word)
+    return f"{scheme[0] if scheme else ''}{MASKED}@{word.rpartition('@')[2]}"
 
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}

@@ -1,7 +1,8 @@
 """Proxies: the key `proxy` of an endpoint, and the variables that other programs obey.
 
 HTTP_PROXY, HTTPS_PROXY and ALL_PROXY name one, in capitals or not; NO_PROXY the hosts that are asked directly: names,
-with all names below them, addresses, networks (`10.0.0.0/8`), `*`. What is on this host is never asked through them.
+with all names below them, and addresses, at every port or at one (`name:8443`); networks (`10.0.0.0/8`); `*`. What is
+on this host is never asked through them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from fmload.base.errors import FmloadError
 from fmload.base.redaction import masked_url
+from fmload.wire.url import split_proxy
 
 DIRECT = "none"  # as a value of `proxy`: not through a proxy, whatever the variables say
 
@@ -44,17 +47,27 @@ def _found(spec: Any, environment: Mapping[str, str]) -> str | None:
 
 
 def of_environment(url: str, environment: Mapping[str, str] = os.environ) -> str | None:
-    """The proxy that the variables name for a URL; None when there is none, or the host is asked directly."""
+    """The proxy that the variables name for a URL; None when there is none, or the host is asked directly.
+
+    Raises FmloadError naming the variable whose value is the URL of no proxy.
+    """
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
     names = [f"{parts.scheme}_proxy", f"{parts.scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY"]
     if parts.scheme not in ("http", "https") or _is_here(host):
         return None
-    proxy = next((environment[name].strip() for name in names if environment.get(name, "").strip()), None)
+    name = next((name for name in names if environment.get(name, "").strip()), None)
     excepted = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
-    if proxy is None or any(_covers(entry, host, parts.port) for entry in excepted.lower().replace(",", " ").split()):
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if name is None or any(_covers(entry, host, port) for entry in excepted.lower().replace(",", " ").split()):
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    proxy = environment[name].strip()
+    proxy = proxy if ":/" in proxy else f"http://{proxy}"
+    try:
+        split_proxy(proxy)
+    except FmloadError as error:
+        raise FmloadError(f"the environment variable {name}: {error.message}", error.hint) from error
+    return proxy
 
 
 def _is_here(host: str) -> bool:
@@ -64,7 +77,7 @@ def _is_here(host: str) -> bool:
     return address is not None and address.is_loopback
 
 
-def _covers(entry: str, host: str, port: int | None) -> bool:
+def _covers(entry: str, host: str, port: int) -> bool:
     """Whether an entry of NO_PROXY means this host."""
     if entry == "*":
         return True
@@ -74,11 +87,18 @@ def _covers(entry: str, host: str, port: int | None) -> bool:
             return address is not None and address in ipaddress.ip_network(entry, strict=False)
         except ValueError:
             return False
+    name, only = (entry, "") if _address(entry) else _split_port(entry)
+    if only and only != str(port):
+        return False
     if address is not None:
-        return _address(entry.strip("[]")) == address
-    name, _, only = entry.partition(":")
-    name = name.removeprefix("*").lstrip(".")
-    return bool(name) and (not only or only == str(port)) and (host == name or host.endswith(f".{name}"))
+        return _address(name.strip("[]")) == address
+    name = name.removeprefix("*").strip(".")
+    return bool(name) and (host == name or host.endswith(f".{name}"))
+
+
+def _split_port(entry: str) -> tuple[str, str]:
+    name, colon, port = entry.rpartition(":")
+    return (name, port) if colon and port.isdigit() else (entry, "")
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

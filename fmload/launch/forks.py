@@ -154,7 +154,7 @@ def _set_subreaper(on: bool) -> bool:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """What interrupts a run (Ctrl-C, SIGTERM, SIGHUP) does nothing inside: a run ends here, and must not stop half-way."""
+    """What interrupts a run (Ctrl-C, SIGTERM, SIGHUP) does nothing inside: a run ends here, not half-way."""
     with _handled(signal.SIG_IGN):
         yield
 

@@ -25,7 +25,7 @@ from fmload.endpoints.failures import error_message
 from fmload.launch import proxied
 from fmload.model.request_id import new_trial_id
 from fmload.wire.tls import client_context
-from fmload.wire.url import Way
+from fmload.wire.url import Way, shown
 
 LIMIT_S = 5.0
 DEFAULT_KEY = "OPENAI_API_KEY"  # the variable that every client of this protocol reads
@@ -71,17 +71,18 @@ def base_url(given: str) -> str:
 
     Raises FmloadError for what is no http or https URL.
     """
-    parts = urlsplit(given)
     if "://" not in given:
         rest = re.sub(r"^https?:/*", "", given)
         wrong = "has no scheme" if rest == given else "lacks the // after its scheme"
-        raise FmloadError(f"'{given}' {wrong}", hint=f"write http://{rest}, or https://{rest}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise FmloadError(f"'{given}' is no http or https URL", hint="for example http://10.0.0.5:8000/v1")
+        raise FmloadError(f"'{shown(given)}' {wrong}", hint=f"write http://{shown(rest)}, or https://{shown(rest)}")
     try:
+        parts = urlsplit(given)
         parts.port  # noqa: B018 (raises for a port that is none)
     except ValueError as error:
-        raise FmloadError(f"'{given}': {error}", hint="for example http://10.0.0.5:8000/v1") from error
+        why = "is not a URL: is the password %-encoded?" if "@" in given else str(error)
+        raise FmloadError(f"'{shown(given)}': {why}", hint="for example http://10.0.0.5:8000/v1") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise FmloadError(f"'{shown(given)}' is no http or https URL", hint="for example http://10.0.0.5:8000/v1")
     path = parts.path.rstrip("/")
     for call in _CALLS:
         path = path.removesuffix(call)

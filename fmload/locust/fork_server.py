@@ -63,7 +63,7 @@ def _be(forked_from: int, command: Sequence[str], log: str) -> None:
     while os.getppid() == forked_from:
         sleep(0.001)
     _become(command, log)
-    locust_main()
+    locust_main()  # type: ignore[no-untyped-call]
 
 
 def _read_all(descriptor: int) -> bytes:

@@ -13,7 +13,8 @@ from fmload.wire.exchange import MAX_SOCKS_LOGIN_BYTES, Address, Login, Proxy, P
 _UNFIT = re.compile(r"[^\x21-\x7e]")
 _EXAMPLE = "write http://host:port/v1"
 _PROXY = ("write http://host:port, https:// for a proxy that is spoken to under TLS, socks5:// or socks5h:// (which "
-          "resolves names itself) for SOCKS 5; with user:password@ before the host where the proxy asks for them")
+          "resolves names itself) for SOCKS 5; with user:password@ before the host where the proxy asks for them, "
+          "%-encoded (%2F for /)")
 _PROXY_PORTS: dict[str, tuple[ProxyKind, int]] = {
     "http": ("http", 80), "https": ("https", 443), "socks5": ("socks5", 1080), "socks5h": ("socks5h", 1080)}
 _UNIX = "http+unix"
@@ -78,10 +79,11 @@ def _parts(url: str) -> SplitResult:
 
 
 def shown(url: str) -> str:
-    """The URL for messages: without user and password, without query, and of a length for people."""
-    scheme, separator, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    plain = f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}" if separator else url
+    """What is no URL, for messages: without user and password, without query, and of a length for people. All up to the
+    last `@` goes: a password may hold whatever makes it no URL."""
+    scheme, separator, _ = url.partition("://")
+    rest = url.removeprefix(f"{scheme}://").rpartition("@")[2]
+    plain = f"{scheme}{separator}{rest}" if separator and "@" not in scheme else rest
     plain = plain.partition("?")[0]
     return plain if len(plain) <= 100 else f"{plain[:97]}..."
 

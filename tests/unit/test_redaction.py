@@ -13,6 +13,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from fmload.base import redaction
+from fmload.base.errors import FmloadError
 from fmload.base.redaction import (
     blanked,
     masked_url,
@@ -24,6 +25,9 @@ from fmload.base.redaction import (
     shortened,
     without_secrets,
 )
+from fmload.launch.server import base_url
+from fmload.wire.url import shown as unfit_url
+from fmload.wire.url import split_proxy, split_url
 
 KEY = 'zq7/Kx+9"Lm&2pQ w8vN~tR5yUe3'
 
@@ -145,6 +149,27 @@ def test_a_working_folder_and_a_path_to_a_key_are_no_secrets(tmp_path: Path) -> 
 ])
 def test_a_url_is_shown_without_user_password_and_query_values(url: str, shown: str) -> None:
     assert masked_url(url) == shown
+
+
+@pytest.mark.parametrize("url", [
+    "http://me:pa/ssw0rd@h:1", "http://me:pa?ssw0rd@h:1", "http://me:pa#ssw0rd@h:1", "http://me:p[ssw0rd@h:1",
+    "http://me:ssw0rd://pa/ss@h:1", "me:ssw0rd@h:1", "http:/me:ssw0rd@h:1", "http:me:ssw0rd@h:1",
+    "http://me:pa/ssw0rd@[::1]:1"])
+def test_a_password_that_makes_an_address_no_url_is_not_shown(url: str) -> None:
+    assert "ssw0rd" not in masked_url(url) and masked_url(url).endswith(":1")
+    assert "ssw0rd" not in unfit_url(url)
+    for read in (split_url, split_proxy, base_url):
+        with pytest.raises(FmloadError) as told:
+            read(url)
+        assert "ssw0rd" not in str(told.value)
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("http://h:80/models/claude@2024?x=a@b", "http://h:80/models/claude@2024?x=(masked)"),
+    ("http://h/claude@2024", "http://h/claude@2024"),
+    ("Read https://h/x, and ask me@example.org.", "Read https://h/x, and ask me@example.org.")])
+def test_an_at_sign_behind_the_host_or_in_a_sentence_stays(text: str, told: str) -> None:
+    assert masked_url(text) == told
 
 
 def test_control_characters_are_written_as_escapes_and_lines_stay() -> None:

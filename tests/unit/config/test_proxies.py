@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fmload.base.errors import FmloadError
 from fmload.config import parse
 from fmload.config.proxies import of_environment, proxy_of, told, with_proxies
 
@@ -41,6 +42,11 @@ load: {concurrency: [1]}
     ("http://11.1.2.3/v1", {"HTTP_PROXY": "http://p:1", "NO_PROXY": "10.0.0.0/8,no/net"}, "http://p:1"),
     ("http://[fd00::1]/v1", {"HTTP_PROXY": "http://p:1", "NO_PROXY": "[fd00::1]"}, None),
     ("http://far/v1", {"HTTP_PROXY": "http://p:1", "NO_PROXY": "*"}, None),
+    ("http://10.1.2.3:81/v1", {"HTTP_PROXY": "http://p:1", "NO_PROXY": "10.1.2.3:81"}, None),
+    ("http://10.1.2.3:82/v1", {"HTTP_PROXY": "http://p:1", "NO_PROXY": "10.1.2.3:81"}, "http://p:1"),
+    ("http://[fd00::1]:81/v1", {"HTTP_PROXY": "http://p:1", "NO_PROXY": "[fd00::1]:81"}, None),
+    ("https://far/v1", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "far:443"}, None),
+    ("http://x.far./v1", {"HTTP_PROXY": "http://p:1", "NO_PROXY": "far."}, None),
 ])
 def test_the_usual_variables_are_obeyed_and_this_host_is_asked_directly(
         url: str, environment: dict[str, str], proxy: str | None) -> None:
@@ -54,6 +60,14 @@ def test_the_key_comes_before_the_variables_and_every_proxy_is_told_without_its_
     words = list(told(run))
     assert len(words) == 2 and "(masked)@proxy:3128" in words[0] and "(masked)@own:1" in words[1]
     assert "hunter2" not in str(words) and "secret" not in str(words)
+
+
+@pytest.mark.parametrize("proxy", [
+    "http://me:pa/ssw0rd@p:1", "socks4://me:ssw0rd@p:1", "http:/me:ssw0rd@p:1", "me:ssw0rd@p:x"])
+def test_a_variable_that_names_no_proxy_is_told_by_its_name_and_without_its_password(proxy: str) -> None:
+    with pytest.raises(FmloadError, match="the environment variable HTTP_PROXY: ") as told:
+        of_environment("http://far/v1", {"HTTP_PROXY": proxy})
+    assert "ssw0rd" not in str(told.value)
 
 
 @pytest.mark.parametrize("proxy", ["http://p", "https://u:p@p:1", "socks5://p", "socks5h://u:p@p:1"])
