@@ -35,7 +35,6 @@ from tests.emulators import Emulator
 # Masters and workers that a test starts one by one are of one run.
 os.environ.setdefault(admission.TOKEN_VARIABLE, admission.made_token())
 
-START_LIMIT_S = 180.0  # on a machine that other work keeps busy; a wait ends as soon as what it is for is there
 RUN_LIMIT_S = 120.0
 HOLDS_SESSIONS = {"protocol": "responses", "session_state": "server"}  # an endpoint that keeps what was said
 RELAY = Path(__file__).parent / "distributed" / "relay.py"
@@ -57,14 +56,10 @@ class Server:
 @contextmanager
 def emulator(folder: Path, *options: str, name: str = "emulator") -> Iterator[Server]:
     """An emulator on a free port, ended by its handle."""
-    ready, log = folder / f"{name}.ready", folder / f"{name}.truth"
-    process = emulators.start(["--port", "0", "--ready-file", str(ready), "--truth", str(log), *options],
-                              folder / f"{name}.log")
+    ready, log, output = (folder / f"{name}.{kind}" for kind in ("ready", "truth", "log"))
+    process = emulators.start(["--port", "0", "--ready-file", str(ready), "--truth", str(log), *options], output)
     try:
-        wait_until(lambda: process.poll() is not None or (ready.exists() and ready.read_text().endswith("}")),
-                   START_LIMIT_S, "the emulator")
-        assert process.poll() is None, f"the emulator ended: {(folder / f'{name}.log').read_text()}"
-        yield Server(json.loads(ready.read_text())["url"], log, process)
+        yield Server(emulators.ready(process, ready, output)["url"], log, process)
     finally:
         process.kill()
         process.wait(10)

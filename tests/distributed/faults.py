@@ -28,7 +28,8 @@ from fmload.base.resources import resource
 from fmload.model.record import Record, pack
 from fmload.results.journal import compact
 from tests.distributed.rogue import MAY_HEAR, Rogue
-from tests.load_rig import START_LIMIT_S, Cluster, Run, Server, cluster, emulator, grow_disk, ids, run_file, wait_until
+from tests.emulators import START_LIMIT_S
+from tests.load_rig import Cluster, Run, Server, cluster, emulator, grow_disk, ids, run_file, wait_until
 from tests.one_record import record
 
 UNREAD_S = 0.25

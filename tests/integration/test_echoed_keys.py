@@ -12,7 +12,8 @@ import requests
 
 from fmload.base.resources import resource
 from tests.distributed.test_who_takes_part import KEY, Echo, echoing
-from tests.load_rig import START_LIMIT_S, free_port, wait_until
+from tests.emulators import START_LIMIT_S
+from tests.load_rig import free_port, wait_until
 
 PAGES = ("/", "/stats/requests", "/stats/requests/csv", "/stats/failures/csv", "/stats/requests_full_history/csv",
          "/exceptions", "/exceptions/csv", "/tasks", "/logs", "/stats/report", "/stats/report?download=1",

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +13,6 @@ from tests.emulators import Emulator
 
 Server = dict[str, Any]
 Start = Callable[..., Server]
-_START_LIMIT_S = 60
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -43,20 +39,9 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
         ready, log, truth = (folder / name for name in ("ready.json", "log", "truth"))
         running.append(emulators.start(["--port", "0", "--ready-file", str(ready), "--truth", str(truth), *options],
                                        log))
-        return {**_ready(running[-1], ready, log), "truth": truth}
+        return {**emulators.ready(running[-1], ready, log), "truth": truth}
     yield start_one
     for process in running:
         process.terminate()
     for process in running:
         process.wait(30)
-
-
-def _ready(process: Emulator, ready: Path, log: Path) -> Server:
-    limit = time.monotonic() + _START_LIMIT_S
-    while time.monotonic() < limit:
-        if ready.exists() and ready.stat().st_size:
-            server: Server = json.loads(ready.read_text())
-            return server
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.05)
-    raise AssertionError(f"the emulator was not ready within {_START_LIMIT_S} s: {log.read_text()}")

@@ -101,9 +101,7 @@ def _starter(tmp_path: Path) -> Iterator[Emulate]:
         ready, log, output = folder / "ready.json", folder / "truth", folder / "output"
         process = emulators.start(["--port", "0", "--ready-file", str(ready), "--truth", str(log), *options], output)
         running.append(process)
-        wait_until(lambda: ready.exists() or process.poll() is not None, "the emulator")
-        assert ready.exists(), output.read_text()
-        told = json.loads(ready.read_text())
+        told = emulators.ready(process, ready, output)
         assert told["pid"] == process.pid
         return Emulated(told["url"], told["ca_file"], process, log, output)
 

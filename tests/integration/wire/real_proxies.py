@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.load_rig import START_LIMIT_S, free_port, wait_until
+from tests.emulators import START_LIMIT_S
+from tests.load_rig import free_port, wait_until
 
 SQUID = """
 {listens}
