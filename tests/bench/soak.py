@@ -53,10 +53,11 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=5, help="output tokens of a request (%(default)s)")
     given = parser.parse_args()
     seconds = given.hours * 3600 / given.shorten
+    prompts = [{"name": "p", "source": "synthetic", "input_tokens": 20, "output_tokens": given.tokens, "count": 400}]
     load = {"rate": [given.rate], "warmup": "2s", "window": f"{seconds:.0f}s", "drain": "10s"}
     with tempfile.TemporaryDirectory(prefix="fmload-soak-") as folder, \
             emulator(Path(folder), "--ttft", "20ms", "--gap", "5ms") as server, \
-            cluster(Path(folder), run_file(Path(folder), {"a": server.url}, load)) as all:
+            cluster(Path(folder), run_file(Path(folder), {"a": server.url}, load, prompts=prompts)) as all:
         wait_until(all.master.in_window, 60, "the window")
         samples = sampled(all, seconds)
         assert all.master.wait(120) == 0, all.master.output()
