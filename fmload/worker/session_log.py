@@ -24,7 +24,7 @@ class SessionLog:
         self.user = user
         self.steps = 0  # requests begun so far
         self._first: Record | None = None
-        self._first_beside = False
+        self._first_beside: Record | None = None
         self._requests_made = 0
         self._failed = 0
         self._cut = False
@@ -38,8 +38,10 @@ class SessionLog:
             made_good: bool = False, beside: bool = False) -> None:
         """A request of the session has ended. `step` and `after` as a span has them; `made_good`: it failed, and is
         sent again. `beside`: it went to another endpoint than its user's, whose stage is not the session's."""
-        if self._first is None or (self._first_beside and not beside):
-            self._first, self._first_beside = record, beside
+        if beside:
+            self._first_beside = self._first_beside or record
+        else:
+            self._first = self._first or record
         self._requests_made += 1
         cut = record.outcome in ("censored", "cancelled")
         self._cut |= cut
@@ -87,12 +89,12 @@ class SessionLog:
     def ended(self, outcome: SessionOutcome) -> Session | None:
         """The session, as its script left it; one that lost a request has failed, even where its stage closed first.
         None where nothing was sent in it, and where it has ended before."""
-        if self._first is None or self._over:
+        first = self._first or self._first_beside
+        if first is None or self._over:
             return None
         self._over = True
         if outcome in ("finished", "cut") and (self._lost or self._cut):
             outcome = "failed" if self._lost else "cut"
-        first = self._first
         session = Session(self.session, self.name, self.user, first.worker, first.stage, first.endpoint,
                           first.prompt_set, None, None, outcome, self._requests_made, self._failed,
                           context_tokens=self._context)
