@@ -184,7 +184,11 @@ class Collector:
         """Something befell a worker."""
         self.event(event.kind, worker, event.detail, event.stage)
         if event.kind == "trial_refused":
-            self.live.run.setdefault("warnings", []).append(event.detail)
+            self.warn(event.detail)
+
+    def warn(self, told: str) -> None:
+        """Say something of the run to whoever watches it."""
+        self.live.run.setdefault("warnings", []).append(told)
 
     def on_report(self, worker: str, data: dict[str, Any]) -> None:
         """A worker's live counts and health, once a second."""

@@ -177,7 +177,7 @@ class Controller:
         for why in self._refused.values():
             told = f"{why}. The other endpoints are measured without it"
             self._collector.event(refused.REFUSED, None, told)
-            self._collector.live.run.setdefault("warnings", []).append(told)
+            self._collector.warn(told)
 
     def _is_ready(self, worker: str) -> bool:
         entry = self._collector.workers[worker]
