@@ -283,7 +283,7 @@ class Plugin:
     @staticmethod
     def _compact(root: Path) -> None:
         """Journals to Parquet. `fmload run` does it itself, where there is one: it has what that takes in memory."""
-        if parent() is None or os.getppid() != parent():
+        if os.getppid() != parent():
             flush.compact(root)
 
     def _cannot_begin(self, error: FmloadError) -> bool:

@@ -20,8 +20,8 @@ class Segments:
     def __init__(self, path: Path, at_most: int, closed: Closed) -> None:
         self._path, self._at_most, self._closed = path, at_most, closed
         self._number, self._count = 0, 0
-        self._is_ours = not (path.exists() and path.stat().st_size)
-        self._size = 0 if self._is_ours else path.stat().st_size
+        self._size = path.stat().st_size if path.exists() else 0
+        self._is_ours = not self._size
         self._journal = Journal(path)
 
     def append(self, packed: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from pathlib import Path
 
 from fmload.protocol.delivery import Outbox
@@ -22,7 +23,7 @@ class Spool:
 
     def __init__(self, path: Path, outbox: Outbox) -> None:
         self._outbox = outbox
-        self._full: list[tuple[Path, int]] = []
+        self._full: deque[tuple[Path, int]] = deque()  # and how many frames were appended up to its end
         self._segments = Segments(path, SEGMENT_BYTES, self._keep_newest)
 
     def append(self, packed: bytes) -> None:
@@ -34,10 +35,13 @@ class Spool:
         self._segments.close()
 
     def _keep_newest(self, path: Path, count: int) -> None:
-        older = [one for one in self._full if one[1] <= self._outbox.acknowledged]
-        self._full = [*(one for one in self._full if one not in older), (path, count)]
-        for acknowledged, _ in older:
-            try:
-                acknowledged.unlink(missing_ok=True)
-            except OSError as error:
-                logger.warning("%s, which the master has, could not be removed: %s", acknowledged, error)
+        while self._full and self._full[0][1] <= self._outbox.acknowledged:
+            _remove(self._full.popleft()[0])
+        self._full.append((path, count))
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("%s, which the master has, could not be removed: %s", path, error)

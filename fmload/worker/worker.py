@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import gevent
@@ -182,9 +181,9 @@ class Worker:
         return [beside_the_loop(LARGE_BYTES, self._gallery.dressed if prompt.media else noticed, prompt)
                 if prompt.media or _has_parts(prompt) else prompt for prompt in prompts]
 
-    def _say_ready(self, plan: Plan, problem: str | None, refused: Mapping[str, str] = MappingProxyType({})) -> None:
+    def _say_ready(self, plan: Plan, problem: str | None, refused: Mapping[str, str] | None = None) -> None:
         self._send(Ready(plan.run_id, socket.gethostname(), os.getpid(), boot_id(),
-                         time.time_ns() - time.monotonic_ns(), problem, dict(refused)))
+                         time.time_ns() - time.monotonic_ns(), problem, dict(refused or {})))
 
     def _tell_of_trials(self, trials: list[Trial]) -> dict[str, str]:
         """By endpoint, why the load would fare no better; a refusal that it may not meet is told, and the load goes
