@@ -114,10 +114,19 @@ def scan(data: bytes | mmap) -> Iterator[bytes | Gap]:
 def _begin(data: bytes | mmap) -> int:
     if data[:len(MAGIC)] != MAGIC or len(data) < len(HEADER):
         return 0
-    version, first = data[len(MAGIC)], data[len(HEADER):len(HEADER) + len(MARK)]
-    if version > VERSION and first not in _MARKS:  # with a frame of ours behind it, it is this byte that is damaged
+    version = data[len(MAGIC)]
+    if version > VERSION and not _are_ours(data):
         raise NewerFrames(f"a journal of version {version}; this fmload reads up to {VERSION}")
     return len(HEADER)
+
+
+def _are_ours(data: bytes | mmap) -> bool:
+    """Whether the frames are of a version that is read, so that it is the header that is damaged: by the first one's
+    mark; where that is none of any version, by whether there is a sound one."""
+    first = data[len(HEADER):len(HEADER) + len(MARK)]
+    if first[:-1] == MARK[:-1]:
+        return first in _MARKS
+    return _Search(data).next_sound(len(HEADER)) < len(data)
 
 
 def _at(data: bytes | mmap, offset: int) -> tuple[list[bytes], int] | None:

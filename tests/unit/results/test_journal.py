@@ -168,6 +168,7 @@ def test_damage_in_the_middle_costs_what_it_hits_and_no_more(tmp_path: Path, for
 
 
 @given(at=st.integers(0, 10_000), length=st.integers(1, 300), fill=st.sampled_from([0, 255, 0xc1]))
+@example(at=len(frames.MAGIC), length=2, fill=255)  # the version in the file's header, and the first frame's mark
 def test_a_damaged_stretch_costs_the_frames_that_it_touches(tmp_path_factory: pytest.TempPathFactory, at: int,
                                                            length: int, fill: int) -> None:
     packed = [pack(record(number)) for number in range(20)]
@@ -206,6 +207,13 @@ def test_a_journal_of_a_later_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_bytes(frames.MAGIC + b"\x63" + b"whatever")
     with pytest.raises(FmloadError, match="journal of version 99; this fmload reads up to 3"):
+        list(read(path))
+
+
+def test_a_journal_whose_first_frame_is_of_a_later_version_is_refused_though_others_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(frames.MAGIC + b"\x63" + frames.MARK[:-1] + b"\x63whatever" + frames.framed(pack(record(1))))
+    with pytest.raises(FmloadError, match="journal of version 99"):
         list(read(path))
 
 
