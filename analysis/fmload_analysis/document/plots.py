@@ -11,12 +11,14 @@ from typing import Any, Literal
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from fmload_analysis.document.document import Axis, Chart, Point, Series
 from fmload_analysis.document.formats import significant
+from fmload_analysis.document.layout import PAD_IN, axes_height_in, figure_of, lay_out
 
 # Okabe & Ito, "Color Universal Design" (2008); the yellow darkened to stand on white, black made grey.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B", "#B8A900")
@@ -26,8 +28,11 @@ DASHES: tuple[Dash, ...] = ("-", "--", ":", "-.")
 LIMIT = "#B3261E"
 DPI = 150
 SMALL_MARGIN = 0.06
-LABEL_GAP_PX = 20.0
+LABEL_GAP_IN = 0.2
 NARROW = 5  # 1, 2 and 5 of so short a logarithmic axis may be two ticks
+# Without a date: the same chart is the same file. Higher levels take twice the time for a fifth less.
+_WRITTEN: Any = {"png": {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 2}},
+                 "svg": {"metadata": {"Date": None}}}
 _STYLE: Any = {
     "font.size": 13, "axes.titlesize": 14, "axes.labelsize": 13, "legend.fontsize": 12, "axes.edgecolor": "#59626e",
     "axes.labelcolor": "#1b2027", "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
@@ -42,9 +47,8 @@ def save(chart: Chart, folder: Path, form: str = "png") -> Path | None:
         return None
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{chart.name}.{form}"
-    undated = {"Software": None} if form == "png" else {"Date": None}  # the same chart is the same file
     with mpl.rc_context({**_STYLE, "svg.hashsalt": chart.name}):
-        draw(chart).savefig(path, dpi=DPI, metadata=undated)
+        draw(chart).savefig(path, **_WRITTEN[form])
     return path
 
 
@@ -54,8 +58,7 @@ def draw(chart: Chart) -> Figure:
     columns = min(len(panels), 2 if len(panels) == 4 else 3)
     rows = math.ceil(len(panels) / columns)
     width, height = (11.0, 5.6) if len(panels) == 1 else (6.2 * columns, 3.9 * rows + 1.1)
-    figure = Figure(figsize=(width, height), layout="constrained")
-    grid = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    figure, grid = figure_of(width, height, rows, columns, DPI)
     for axes, panel in zip(grid, panels, strict=False):
         _panel(axes, chart, panel)
     _set_ranges(grid[0], chart)
@@ -65,9 +68,9 @@ def draw(chart: Chart) -> Figure:
     for axes in grid[len(panels):]:
         axes.set_visible(False)
     labelled = _label_ends(figure, grid[0], chart) if len(panels) == 1 else False
-    figure.suptitle(chart.title, fontsize=15, fontweight="bold", x=0.01, ha="left")
-    if not labelled:
-        _legend(figure, chart, width)
+    figure.suptitle(chart.title, fontsize=15, fontweight="bold", x=0.01, ha="left", y=1 - PAD_IN / height)
+    legend = None if labelled else _legend(figure, chart, width)
+    lay_out(figure, grid[0], rows, columns, legend)
     return figure
 
 
@@ -268,14 +271,12 @@ def _label_ends(figure: Figure, axes: Axes, chart: Chart) -> bool:
             not series.joined or not series.points for series in chart.series):
         return False
     bottom, top = axes.get_ylim()
-    figure.draw_without_rendering()
-    height = axes.get_window_extent().height
-    at = sorted((axes.transData.transform((series.points[-1].x, series.points[-1].y))[1], place)
-                for place, series in enumerate(chart.series))
-    low = axes.get_window_extent().y0
-    for (pixel, place) in spread_out([(pixel - low, place) for pixel, place in at], LABEL_GAP_PX, height):
+    within = axes.transData - axes.transAxes
+    ends = sorted((within.transform((series.points[-1].x, series.points[-1].y))[1], place)
+                  for place, series in enumerate(chart.series))
+    for height, place in spread_out(ends, LABEL_GAP_IN / axes_height_in(figure), 1.0):
         series = chart.series[place]
-        axes.annotate(series.name, (1, pixel / height), xycoords="axes fraction", xytext=(8, 0), va="center",
+        axes.annotate(series.name, (1, height), xycoords="axes fraction", xytext=(8, 0), va="center",
                       textcoords="offset points", color=_color(series), fontsize=12, annotation_clip=False)
     axes.set_ylim(bottom, top)
     return True
@@ -293,14 +294,14 @@ def spread_out(at: Sequence[tuple[float, int]], gap: float, most: float) -> list
     return moved
 
 
-def _legend(figure: Figure, chart: Chart, width: float) -> None:
+def _legend(figure: Figure, chart: Chart, width: float) -> Legend | None:
     named = {series.name: series for series in reversed(chart.series)}
     if len(named) < 2:
-        return
+        return None
     handles = [_handle(chart, series) for series in reversed(named.values())]
     longest = max(map(len, named))
     columns = max(1, min(len(handles), int(width * 10 / (longest + 7))))
-    figure.legend(handles=handles, loc="outside lower left", ncols=columns, columnspacing=1.4, handletextpad=0.5)
+    return figure.legend(handles=handles, loc="lower left", ncols=columns, columnspacing=1.4, handletextpad=0.5)
 
 
 def _handle(chart: Chart, series: Series) -> Line2D:

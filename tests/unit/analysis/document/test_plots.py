@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,28 @@ def test_a_logarithmic_axis_leaves_out_what_it_cannot_hold() -> None:
     spec = Chart("c", "t", "xy", Axis("x"), Axis("y", log=True), [Series("s", [Point(1, 0), Point(2, 10)])])
     low, high = plots.draw(spec).axes[0].get_ylim()
     assert 0 < low < 10 < high
+
+
+WIDE = Axis("Y", "s", ticks=(1_234_567.0, 2_345_678.0))
+LONG = Axis("X", categories=tuple(f"inf2.xlarge {k} × {k} users" for k in range(6)))
+
+
+@pytest.mark.parametrize("spec", [
+    Chart("c", "Title", "xy", Axis("X", "u"), WIDE, [Series(f"endpoint-{k}", [Point(1, 1e6), Point(2, k * 1e6)], k,
+                                                            joined=True) for k in range(1, 5)]),
+    *(Chart("c", "Title", "bar", LONG, Axis("Y", "s"), [
+        Series(f"s{k}", [Point(x, 1 + k) for x in range(6)], k, panel=panel)
+        for panel in panels for k in range(names)]) for panels in (("",), tuple("abcde")) for names in (1, 3, 30))])
+def test_nothing_of_a_chart_is_cut_off_or_stands_over_another_part(spec: Chart) -> None:
+    figure = plots.draw(spec)
+    whole, shown = figure.bbox, [axes for axes in figure.axes if axes.get_visible()]
+    parts = [axes.get_tightbbox() for axes in shown] + [legend.get_window_extent() for legend in figure.legends]
+    if figure._suptitle is not None:  # type: ignore[attr-defined]
+        parts.append(figure._suptitle.get_window_extent())  # type: ignore[attr-defined]
+    assert all(part.x0 >= whole.x0 and part.x1 <= whole.x1 and part.y0 >= whole.y0 and part.y1 <= whole.y1
+               for part in parts)
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(parts, 2))
+    assert all(axes.get_window_extent().height > 0.2 * whole.height for axes in shown)
 
 
 def test_axes_name_their_units() -> None:
