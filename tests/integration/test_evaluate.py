@@ -29,10 +29,11 @@ PROMPTS = 10
 WRONG = {"cheap": 4, "dear": 1}  # the first so many answers of an endpoint are wrong
 
 
-def answered_run(root: Path, **prompts: Any) -> Results:
+def answered_run(root: Path, *, text: str = "{}", finish_reason: str | None = None, cut: bool = False,
+                 reasoning: str | None = None, **prompts: Any) -> Results:
     """Ten questions with ground truths; `cheap` answers 6 of them right, `dear` 9, at 3.60 and 36 USD an hour."""
     records = [request(f"{name}-{k}", 90 * k, [90 * k + 50, 90 * k + 80], stage=number, endpoint=name,
-                       prompt_set="qa", prompt_id=f"qa-{k}")
+                       prompt_set="qa", prompt_id=f"qa-{k}", finish_reason=finish_reason)
                for number, name in enumerate(WRONG) for k in range(PROMPTS)]
     endpoints = [{"name": "cheap", "price": {"hourly": 3.6}}, {"name": "dear", "price": {"hourly": 36.0}}]
     results = write(root, [stage(number, endpoint=name, prompt_set="qa") for number, name in enumerate(WRONG)],
@@ -40,8 +41,8 @@ def answered_run(root: Path, **prompts: Any) -> Results:
     store.write(results.prompts / "qa.jsonl", [Prompt(f"qa-{k}", "qa", text=f"What is {k} + {k}?",
                                                       reference=str(2 * k)) for k in range(PROMPTS)])
     rows = [{"request_id": record.request_id, "stage": record.stage, "endpoint": record.endpoint, "prompt_set": "qa",
-             "prompt_id": record.prompt_id, "text": said(record.endpoint, int(record.prompt_id[3:])),
-             "reasoning": None, "cut": False} for record in records]
+             "prompt_id": record.prompt_id, "text": text.format(said(record.endpoint, int(record.prompt_id[3:]))),
+             "reasoning": reasoning, "cut": cut} for record in records]
     pq.write_table(pa.Table.from_pylist(rows, schema=answers.SCHEMA), results.answers_parquet)
     return results
 
@@ -302,6 +303,17 @@ def test_without_judges_an_answer_is_right_by_the_rule_of_its_source(tmp_path: P
     found = evaluated(code)["quality"]
     assert [(group["correct"], group["scores"]) for group in found] == [(None, {}), (None, {})]
     assert "the answers to 'qa' are code, which is run only with --run-code" in capsys.readouterr().out
+
+
+def test_answers_cut_off_by_the_endpoint_are_wrong_and_those_not_kept_whole_are_not_judged(tmp_path: Path) -> None:
+    results = answered_run(tmp_path / "run", source="gsm8k", text="first {}, then", finish_reason="length")
+    assert [group["correct"]["share"] for group in evaluated(results)["quality"]] == [0.0, 0.0]
+    told = answered_run(tmp_path / "told", source="gsm8k", finish_reason="MAX_TOKENS")
+    assert [group["correct"]["share"] for group in evaluated(told)["quality"]] == [0.6, 0.9]  # the number alone
+    parts = answered_run(tmp_path / "parts", source="gsm8k", cut=True)
+    assert [group["correct"] for group in evaluated(parts)["quality"]] == [None, None]
+    thought = answered_run(tmp_path / "thought", source="gsm8k", cut=True, reasoning="Let me think about it. " * 9)
+    assert [group["correct"]["share"] for group in evaluated(thought)["quality"]] == [0.6, 0.9]
 
 
 def test_code_that_may_be_run_is_right_by_its_tests(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from fmload.base.errors import FmloadError
 from fmload.model.prompt import Prompt
 from fmload.prompts import formats, store
 from fmload.results.folder import Results
+from fmload_analysis.stage.evidence import LENGTH_REASONS
 
 References = Mapping[tuple[str, str], tuple[str, ...]]  # by prompt set and prompt id
 
@@ -23,7 +24,9 @@ References = Mapping[tuple[str, str], tuple[str, ...]]  # by prompt set and prom
 class Case:
     """One endpoint's answer to one prompt. `references` is empty where no ground truth is known.
 
-    `question` is the prompt's text: prompts of different ids with the same text are the same question.
+    `question` is the prompt's text: prompts of different ids with the same text are the same question. `cut`: of
+    its text, reasoning or calls of tools not all was kept; `whole`: all of its text was. `cut_off`: the endpoint ended
+    it at the limit of tokens.
     """
 
     endpoint: str
@@ -34,6 +37,8 @@ class Case:
     answer: str
     references: tuple[str, ...] = ()
     cut: bool = False
+    whole: bool = True
+    cut_off: bool = False
 
 
 def load_cases(results: Results, references: Path | None = None, limit: int | None = None) -> list[Case]:
@@ -50,7 +55,7 @@ def load_cases(results: Results, references: Path | None = None, limit: int | No
     truths = dict(_own(prompts)) | (_given(references, prompts) if references else {})
     ended_well = _ended_well(results)
     rows = pq.read_table(results.answers_parquet).to_pylist()
-    cases = [_case(row, prompts[row["prompt_set"], row["prompt_id"]], truths) for row in rows
+    cases = [_case(row, prompts[row["prompt_set"], row["prompt_id"]], truths, ended_well) for row in rows
              if row["request_id"] in ended_well and (row["prompt_set"], row["prompt_id"]) in prompts]
     return _limited(sorted(cases, key=lambda case: (case.stage, case.prompt_id)), limit)
 
@@ -97,17 +102,26 @@ def _truth(line: str, where: str) -> tuple[tuple[str, str], tuple[str, ...]]:
 _FORM = 'one line a prompt: {"prompt_set": "qa", "prompt_id": "qa-000001", "reference": "Paris"}'
 
 
-def _ended_well(results: Results) -> set[str]:
-    found: set[str] = set()
+def _ended_well(results: Results) -> dict[str, str | None]:
+    """The finish reasons of the requests that did."""
+    found: dict[str, str | None] = {}
     for path in results.records.glob("*.parquet"):
-        for batch in pq.ParquetFile(path).iter_batches(columns=["request_id", "outcome"]):
-            found |= {row["request_id"] for row in batch.to_pylist() if row["outcome"] == "ok"}
+        for batch in pq.ParquetFile(path).iter_batches(columns=["request_id", "outcome", "finish_reason"]):
+            found |= {row["request_id"]: row["finish_reason"] for row in batch.to_pylist() if row["outcome"] == "ok"}
     return found
 
 
-def _case(row: Mapping[str, Any], prompt: Prompt, truths: References) -> Case:
+def _case(row: Mapping[str, Any], prompt: Prompt, truths: References, reasons: Mapping[str, str | None]) -> Case:
     key = (row["prompt_set"], row["prompt_id"])
-    return Case(row["endpoint"], *key, row["stage"], prompt.as_text(), row["text"], truths.get(key, ()), row["cut"])
+    return Case(row["endpoint"], *key, row["stage"], prompt.as_text(), row["text"], truths.get(key, ()), row["cut"],
+                not row["cut"] or _is_whole(row), (reasons[row["request_id"]] or "").lower() in LENGTH_REASONS)
+
+
+def _is_whole(row: Mapping[str, Any]) -> bool:
+    """Whether the text of a cut answer was kept whole: of text, reasoning and calls those that were cut are as long as
+    the limit, give or take three bytes of a character, so a text that is shorter was not."""
+    text, *others = (len((row.get(name) or "").encode()) for name in ("text", "reasoning", "tools"))
+    return text < max(others) - 3
 
 
 def _limited(cases: list[Case], limit: int | None) -> list[Case]:

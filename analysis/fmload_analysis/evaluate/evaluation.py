@@ -6,7 +6,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -28,7 +27,7 @@ SCHEMA_VERSION = 1
 
 Entries = Mapping[str, Entry]
 Json = dict[str, Any]
-BestScore = Callable[[str, tuple[str, ...]], float]  # answer, ground truths
+CaseScore = Callable[[Case], float]
 
 
 def all_scores(cosine: Score | None = None) -> dict[str, Score]:
@@ -70,28 +69,28 @@ def _quality(key: tuple[str, str], cases: Sequence[Case], scores: Mapping[str, S
 
 def _score(name: str, score: Score, cases: Sequence[Case]) -> Json:
     """Each prompt counts once."""
-    means = list(_by_prompt(partial(best, score), cases).values())
+    means = list(_by_prompt(lambda case: best(score, case.answer, case.references), cases).values())
     mean = math.fsum(means) / len(means)
     interval = wilson(mean, len(means)) if name == "exact_match" else bootstrap(means)
     return {"mean": mean, "n": len(means), **_ends(interval)}
 
 
-def _by_prompt(score: BestScore, cases: Sequence[Case]) -> dict[str, float]:
+def _by_prompt(score: CaseScore, cases: Sequence[Case]) -> dict[str, float]:
     """By question the mean over its answers."""
-    known: dict[tuple[str, tuple[str, ...]], float] = {}
+    known: dict[tuple[str, tuple[str, ...], bool], float] = {}
     prompts: dict[str, list[float]] = defaultdict(list)
     for case in cases:
-        key = (case.answer, case.references)
+        key = (case.answer, case.references, case.cut_off)
         if key not in known:
-            known[key] = score(*key)
+            known[key] = score(case)
         prompts[case.question].append(known[key])
     return {question: math.fsum(values) / len(values) for question, values in prompts.items()}
 
 
 def _matched(cases: Sequence[Case], rules: Rules) -> dict[tuple[str, str], Correct]:
     """By endpoint and prompt set, what is right by a ground truth and the rule of its prompt set."""
-    with_truth = by_endpoint(case for case in cases if case.references)
-    return {key: _by_prompt(rule.share, group) for key, group in with_truth.items()
+    judged = by_endpoint(case for case in cases if (rule := rule_for(rules, case.prompt_set)) and rule.judges(case))
+    return {key: _by_prompt(rule.share, group) for key, group in judged.items()
             if (rule := rule_for(rules, key[1])) is not None}
 
 

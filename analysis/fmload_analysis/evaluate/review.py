@@ -40,6 +40,6 @@ def _verdict(case: Case, judges: Mapping[str, Mapping[str, str | None]], rules: 
     if votes:
         return majority(votes) or "undecided"
     rule = rule_for(rules, case.prompt_set)
-    if rule is None or not case.references:
+    if rule is None or not rule.judges(case):
         return None
-    return "correct" if rule.share(case.answer, case.references) else "incorrect"
+    return "correct" if rule.share(case) else "incorrect"

@@ -50,8 +50,8 @@ def graded(run: Run, stage: int | None) -> dict[str, Any]:
     rules = rules_of(run.spec.get("prompts") or [])
     for case in load_cases(run.results):
         rule = rule_for(rules, case.prompt_set)
-        if case.stage == stage and case.references and rule is not None:
-            found[case.prompt_id].append(rule.share(case.answer, case.references))
+        if case.stage == stage and rule is not None and rule.judges(case):
+            found[case.prompt_id].append(rule.share(case))
     return {"graded": {name: sum(each) / len(each) for name, each in sorted(found.items())}} if found else {}
 
 

@@ -113,14 +113,14 @@ def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, ch
 
 
 BUSY = (503, 529)  # statuses of servers that have too much to do
-_LENGTH = ("length", "limit", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded")
+LENGTH_REASONS = ("length", "limit", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded")
 
 
 def _told_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
     """What the server told of its answers, against what came."""
     made, chunks, source = table["output_tokens"][good], table["chunks"][good], table["tokens_source"][good]
     reasons = table["finish_reason"][good]
-    ended = reasons.isin([reason for reason in reasons.names if str(reason).lower() in _LENGTH])
+    ended = reasons.isin([reason for reason in reasons.names if str(reason).lower() in LENGTH_REASONS])
     several = table["streamed"][good] & (chunks > 1)
     decode_s = (table["e2e"] - table["ttft"])[good]
     length, asked = table["tokens_of_choice"][good], table["max_output_tokens"][good]

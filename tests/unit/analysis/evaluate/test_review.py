@@ -45,3 +45,8 @@ def test_a_verdict_without_a_vote_is_by_the_rule_of_the_prompt_set() -> None:
         return [told["verdict"] for told in reviewed([said], {}, None, {}, rules)]
 
     assert (verdict("gsm8k"), verdict("csv"), verdict("humaneval")) == (["correct"], ["incorrect"], [None])
+
+
+def test_an_answer_that_was_not_kept_whole_has_no_verdict_by_a_ground_truth() -> None:
+    told, = reviewed([replace(CASE, cut=True, whole=False)], {}, None, {})
+    assert told["verdict"] is None
