@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
-# Bytecode by all processors at once, where pip would make it one file after the other; a model of transformers when used.
+# Bytecode by all processors at once, where pip would make it one file after the other, a minute; a model of transformers
+# when it is used.
 BYTECODE := $(BIN)/python -m compileall -qq -j 0 -x transformers/models/ $(VENV)/lib || true
 
 # Without bytecode every process of every run would compile all of the checkout anew, a third of its CPU.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: quickstart test unit lint bench docs site wheel wheels clean help
+.PHONY: quickstart test unit lint bench docs site wheel installed wheels clean help
 
 help:  ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -67,6 +68,11 @@ site: $(VENV)/.dev  ## build the documentation's pages into site/, links checked
 # Pure Python, for every system; FMLOAD_NATIVE=yes make wheel: with the native reader, for this one.
 wheel: $(VENV)/.dev  ## build the wheel into dist/
 	@rm -rf dist && FMLOAD_NATIVE=$${FMLOAD_NATIVE:-no} $(BIN)/python -m build --wheel --outdir dist . >/dev/null && ls dist
+
+# VENV=DIR: the wheel of dist/ in an environment of its own, with nothing of the checkout.
+installed: $(VENV)/.python
+	@$(PIP) dist/*.whl
+	@$(BYTECODE)
 
 wheels: $(VENV)/.core  ## whether every dependency has a wheel, for Python 3.11 to 3.14 on Linux and macOS
 	@$(BIN)/python -m tests.wheels
