@@ -47,6 +47,7 @@ class Server:
     url: str
     truth_log: Path
     process: Emulator
+    ca_file: str | None = None  # of one that speaks TLS
 
     def requests(self) -> list[truth.Truth]:
         """The requests that have ended at the server; the first requests before the load left out."""
@@ -59,7 +60,8 @@ def emulator(folder: Path, *options: str, name: str = "emulator") -> Iterator[Se
     ready, log, output = (folder / f"{name}.{kind}" for kind in ("ready", "truth", "log"))
     process = emulators.start(["--port", "0", "--ready-file", str(ready), "--truth", str(log), *options], output)
     try:
-        yield Server(emulators.ready(process, ready, output)["url"], log, process)
+        told = emulators.ready(process, ready, output)
+        yield Server(told["url"], log, process, told["ca_file"])
     finally:
         process.kill()
         process.wait(10)

@@ -29,7 +29,7 @@ from rich.table import Table
 
 from fmload.emulator import truth
 from tests.bench.wire import cores
-from tests.load_rig import emulator
+from tests.load_rig import Server, emulator
 
 TTFT_S, TOKENS = 0.2, 64
 BLOCK_S, PAUSE_S = 0.03, 0.12
@@ -80,14 +80,13 @@ def run(case: Case, streams: int, seconds: float) -> Result:
         folder = Path(name)
         with emulator(folder, *options) as server:
             os.sched_setaffinity(server.process.pid, {cores()[0]})
-            ready = json.loads((folder / "emulator.ready").read_text())
-            seen = _client(case, streams, seconds, ready, folder / "seen")
+            seen = _client(case, streams, seconds, server, folder / "seen")
         return judge(seen, truth.read(server.truth_log))
 
 
-def _client(case: Case, streams: int, seconds: float, server: dict[str, Any], out: Path) -> dict[str, Any]:
+def _client(case: Case, streams: int, seconds: float, server: Server, out: Path) -> dict[str, Any]:
     cycle_s = TTFT_S + case.gap_s * TOKENS
-    plan = {"client": case.client, "url": server["url"], "ca_file": server.get("ca_file"), "streams": streams,
+    plan = {"client": case.client, "url": server.url, "ca_file": server.ca_file, "streams": streams,
             "tokens": TOKENS, "seconds": seconds, "cycle_s": cycle_s, "out": str(out),
             "block_s": BLOCK_S if case.held else 0, "pause_s": PAUSE_S}
     core = cores()[1]

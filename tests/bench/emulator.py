@@ -12,8 +12,6 @@ import select
 import socket
 import ssl
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -24,6 +22,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from fmload.emulator import truth
+from tests.load_rig import Server, emulator
 
 
 @dataclass
@@ -58,22 +57,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 def measure(load: Load, seconds: float) -> str:
     """One line of figures."""
     with tempfile.TemporaryDirectory() as folder:
-        ready, log = Path(folder, "ready.json"), Path(folder, "truth")
-        command = [sys.executable, "-m", "fmload.emulator", "--port", "0", "--ready-file", str(ready), "--truth",
-                   str(log), *load.options]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            url, ca_file = _wait(ready, server)
-            process = psutil.Process(server.pid)
+        with emulator(Path(folder), *load.options) as server:
+            process = psutil.Process(server.process.pid)
             before = process.cpu_times()
             started = time.monotonic()
-            _drain(url, ca_file, load, seconds)
+            _drain(server, load, seconds)
             wall = time.monotonic() - started
             after = process.cpu_times()
-        finally:
-            server.terminate()
-            server.wait(10)
-        records = truth.read(log)
+            server.process.terminate()  # what is in flight is logged
+            server.process.wait(10)
+        records = truth.read(server.truth_log)
     tokens = sum(sum(record.token_counts) for record in records)
     cpu = after.user + after.system - before.user - before.system
     gaps = sorted(b - a for r in records for a, b in zip(r.token_ns[:-1], r.token_ns[1:], strict=True))
@@ -81,20 +74,9 @@ def measure(load: Load, seconds: float) -> str:
             f"  {statistics.median(gaps) / 1e6:.2f} / {gaps[int(len(gaps) * 0.99)] / 1e6:.2f}")
 
 
-def _wait(ready: Path, server: subprocess.Popen[bytes]) -> tuple[str, str | None]:
-    for _ in range(200):
-        if ready.exists():
-            told = json.loads(ready.read_text())
-            return told["url"], told["ca_file"]
-        if server.poll() is not None:
-            break
-        time.sleep(0.05)
-    raise SystemExit("the emulator did not start")
-
-
-def _drain(url: str, ca_file: str | None, load: Load, seconds: float) -> None:
+def _drain(server: Server, load: Load, seconds: float) -> None:
     """Keeps `load.streams` requests in flight until the time is over, reading and discarding."""
-    parts = urlsplit(url)
+    parts = urlsplit(server.url)
     body = json.dumps({"model": "m", "stream": True, "max_tokens": load.tokens,
                        "messages": [{"role": "user", "content": "word " * 64}]}).encode()
     request = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
@@ -102,8 +84,8 @@ def _drain(url: str, ca_file: str | None, load: Load, seconds: float) -> None:
     sockets: dict[int, socket.socket] = {}
     for _ in range(load.streams):
         sock = socket.create_connection((parts.hostname, parts.port))
-        if ca_file is not None:
-            sock = ssl.create_default_context(cafile=ca_file).wrap_socket(sock, server_hostname=parts.hostname)
+        if server.ca_file is not None:
+            sock = ssl.create_default_context(cafile=server.ca_file).wrap_socket(sock, server_hostname=parts.hostname)
         sock.setblocking(False)
         sockets[sock.fileno()] = sock
         poll.register(sock.fileno(), select.EPOLLIN)

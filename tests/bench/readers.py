@@ -146,8 +146,7 @@ def measured(name: str, reader: ReaderChoice, seconds: float, nice: int) -> list
                       *(["--tls"] if case.tls else [])) as server:
             os.sched_setaffinity(server.process.pid, {server_core})
             _prefer(psutil.Process(server.process.pid), nice)
-            ca_file = json.loads((folder / "emulator.ready").read_text()).get("ca_file")
-            job = Job(server.url, ca_file, asdict(case), reader, seconds)
+            job = Job(server.url, server.ca_file, asdict(case), reader, seconds)
             command = [sys.executable, "-m", "tests.bench.readers", "--client", json.dumps(asdict(job))]
             process = subprocess.Popen(command, stdout=subprocess.PIPE,
                                        preexec_fn=lambda: os.sched_setaffinity(0, {client_core}))

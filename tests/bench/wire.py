@@ -15,7 +15,6 @@ censored ones included. CPU is the worker process's own, user and system.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -104,8 +103,8 @@ def watched(process: psutil.Process, seconds: float) -> Load:
     return watch.load([])
 
 
-def product(server: Server, streams: int, seconds: float, folder: Path, ca_file: str | None, nice: int,
-            scenario: bool = False, reader: str = "auto", protocol: str = "openai") -> Load:
+def product(server: Server, streams: int, seconds: float, folder: Path, nice: int, scenario: bool = False,
+            reader: str = "auto", protocol: str = "openai") -> Load:
     """`fmload run` with one worker on the client's core; `scenario`: the same requests, written in a locustfile."""
     prompts = ({"source": "scenario"} if scenario else
                {"source": "synthetic", "input_tokens": 64, "output_tokens": TOKENS, "count": 4000})
@@ -113,7 +112,7 @@ def product(server: Server, streams: int, seconds: float, folder: Path, ca_file:
     path.write_text(yaml.safe_dump({
         "name": "bench",
         "endpoints": [{"name": "steady", "protocol": protocol, "url": server.url, "model": "emulated",
-                       **({"ca_file": ca_file} if ca_file else {})}],
+                       **({"ca_file": server.ca_file} if server.ca_file else {})}],
         "prompts": [{"name": "p", **prompts}], "reader": reader,
         "load": {"concurrency": [streams], "ramp": f"{CYCLE_S}s", "warmup": "4s", "window": f"{seconds + 1}s",
                  "drain": "30s", "workers": 1}}))
@@ -226,9 +225,8 @@ def measure_one(client: str, streams: int, seconds: float, nice: int = 0) -> Res
         with emulator(folder, *options) as server:
             _pin(psutil.Process(server.process.pid), cores()[0])
             _prefer(psutil.Process(server.process.pid), nice)
-            ca_file = json.loads((folder / "emulator.ready").read_text()).get("ca_file")
             load = (written(client, server, streams, seconds, folder, nice) if client in CLIENTS
-                    else product(server, streams, seconds, folder, ca_file, nice, client == "scenario",
+                    else product(server, streams, seconds, folder, nice, client == "scenario",
                                  READERS.get(base, "auto"), protocol or "openai"))
             return judge(client, streams, load, server.requests())
 
