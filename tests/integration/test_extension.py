@@ -15,8 +15,8 @@ import pytest
 from handmade import pages
 
 from fmload.results.folder import Results
+from tests import emulators
 from tests.extending import EXAMPLE, PAGE, page, tables
-from tests.load_rig import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -42,13 +42,13 @@ def environment(installed: Path) -> dict[str, str]:
 @pytest.fixture
 def url(installed: Path, tmp_path: Path) -> Iterator[str]:
     """The emulator, which speaks the example's protocol by the example's plane: five tokens to every prompt."""
-    ready = tmp_path / "ready.json"
-    server = subprocess.Popen([sys.executable, "-m", "fmload.emulator", "--port", "0", "--ready-file", str(ready),
-                               "--ttft", "5ms", "--gap", "5ms", "--default-tokens", "5"],
-                              env=environment(installed), stdout=subprocess.DEVNULL)
+    ready, output = tmp_path / "ready.json", tmp_path / "emulator.log"
+    with output.open("wb") as log:
+        server = subprocess.Popen([sys.executable, "-m", "fmload.emulator", "--port", "0", "--ready-file",
+                                   str(ready), "--ttft", "5ms", "--gap", "5ms", "--default-tokens", "5"],
+                                  env=environment(installed), stdout=log, stderr=log)
     try:
-        wait_until(ready.exists, 60, "the emulator")
-        yield json.loads(ready.read_text())["url"] + "/lines"
+        yield emulators.ready(server, ready, output)["url"] + "/lines"
     finally:
         server.terminate()
         server.wait(30)

@@ -3,7 +3,6 @@ space's. The calls are taken away from every process of the run, the emulator's 
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,7 +13,8 @@ from handmade import pages
 
 from fmload.results.folder import Results
 from fmload.wire.reader import reader_of
-from tests.load_rig import Run, run_file, wait_until
+from tests import emulators
+from tests.load_rig import Run, run_file
 
 WITHOUT = '''
 import ctypes, errno, os, pathlib, platform, select, socket, struct, sys
@@ -60,13 +60,12 @@ def test_a_run_works_and_says_that_its_stamps_are_user_spaces(tmp_path: Path) ->
     (tmp_path / "sitecustomize.py").write_text(WITHOUT)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
                    "WITHOUT_LOG": str(tmp_path / "processes"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    ready = tmp_path / "ready"
-    with (tmp_path / "emulator.log").open("wb") as log:
+    ready, output = tmp_path / "ready", tmp_path / "emulator.log"
+    with output.open("wb") as log:
         server = subprocess.Popen([sys.executable, "-m", "fmload", "emulate", "--port", "0", "--ready-file", str(ready),
                                    "--ttft", "20ms", "--gap", "5ms"], env=environment, stdout=log, stderr=log)
     try:
-        wait_until(lambda: ready.exists() and ready.read_text().endswith("}"), 60, "the emulator")
-        path = run_file(tmp_path, {"a": json.loads(ready.read_text())["url"]}, SHORT)
+        path = run_file(tmp_path, {"a": emulators.ready(server, ready, output)["url"]}, SHORT)
         began = time.monotonic()
         done = subprocess.run([sys.executable, "-m", "fmload", "run", str(path), "--out", str(tmp_path / "out")],
                               env=environment, capture_output=True, text=True, timeout=180, check=False)
