@@ -44,7 +44,7 @@ class Facts:
     def counted_by_input(self) -> bool:
         """Whether the server may count each input as a request: vLLM does with the texts, or pairs, of embeddings and
         rankings."""
-        return self.summary is not None and self.summary.totals.completed_inputs is not None
+        return self.summary.totals.completed_inputs is not None
 
 
 CheckFunction = Callable[[Facts], Check | None]

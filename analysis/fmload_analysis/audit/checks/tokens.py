@@ -166,8 +166,7 @@ def tokens_per_chunk(facts: Facts) -> Check | None:
 
 def server_counters(facts: Facts) -> Check | None:
     """The server's own counters over the window against ours, where telemetry was collected."""
-    given_up = facts.summary.outcomes.get("cancelled", 0) if facts.summary else 0
-    several = facts.summary is not None and facts.summary.evidence.choices > 1
+    given_up, several = facts.summary.outcomes.get("cancelled", 0), facts.summary.evidence.choices > 1
     known = {name: (ours, theirs) for name, theirs in facts.server.tokens.items()
              if (ours := _ours(facts, name)) is not None and not (several and name in _OF_REQUESTS)}
     if not known:

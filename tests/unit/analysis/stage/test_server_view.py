@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -41,7 +42,9 @@ def test_a_counter_that_went_down_or_began_late_says_nothing() -> None:
 
 
 def _facts(server: ServerView, **ours: float) -> Facts:
-    return Facts(ours.get, None, server=server)  # type: ignore[arg-type]
+    summary: Any = SimpleNamespace(outcomes={}, evidence=SimpleNamespace(choices=1),
+                                   totals=SimpleNamespace(completed_inputs=None))
+    return Facts(ours.get, summary, server=server)
 
 
 @pytest.mark.parametrize(("theirs_s", "result"), [(0.100, "PASS"), (0.115, "PASS"), (0.122, "WARN"), (0.200, "FAIL")])
