@@ -146,6 +146,7 @@ PLANES = Registry("emulator plane", {
     "sagemaker_async": "fmload.emulator.sagemaker_async:PLANE",
     "bedrock": "fmload.emulator.bedrock:PLANE",
     "inputs": "fmload.emulator.inputs:PLANE",
+    "cohere": "fmload.emulator.inputs:COHERE",
     "transcription": "fmload.emulator.transcription:PLANE",
     "speech": "fmload.emulator.speech:PLANE",
     "images": "fmload.emulator.images:PLANE",

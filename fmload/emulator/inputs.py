@@ -19,11 +19,12 @@ import orjson
 from fmload.emulator import openai
 from fmload.emulator.dialect import Ask, Usage, Whole
 from fmload.emulator.forms import odd_of
-from fmload.emulator.http import Request, Unfit
+from fmload.emulator.http import Refusal, Request, Unfit, json_refusal
 from fmload.emulator.plane import Opened, Plane, bearer_key
 from fmload.emulator.settings import Settings
 
-_PATHS = re.compile(r"(?:/v1/embeddings|/openai/deployments/[^/]+/embeddings|/(?:v[12]/)?embed|/(?:v[12]/)?rerank)$")
+_PATHS = re.compile(r"(?:/v1/embeddings|/openai/deployments/[^/]+/embeddings|/embed|/(?:v1/)?rerank)$")
+_COHERES_PATHS = re.compile(r"(?:/v[12]/embed|/v2/rerank)$")
 _POOL = 64  # vectors of each length: as many as tell texts apart, and quick to write
 _OWN_LENGTH = ("dimensions", "output_dimension", "output_dimensionality")
 
@@ -68,7 +69,9 @@ class Answered:
 
 
 def opened(asked: Asked, body: Mapping[str, Any], request: Request, settings: Settings) -> Opened:
-    """The request of any plane. A ranking reads its query with every document."""
+    """The request of any plane. A ranking reads its query with every document. Raises Unfit."""
+    if unknown := set(body.get("embedding_types") or ()) - _TYPES.keys():
+        raise Unfit(f"embedding_types: {', '.join(sorted(map(str, unknown)))}: not one of {', '.join(_TYPES)}")
     texts = asked.texts if asked.query is None else [f"{asked.query}\n{text}" for text in asked.texts]
     ask = Ask(texts, model=str(body.get("model") or ""), max_tokens=1, inputs=len(asked.texts))
     return Opened(ask, odd_of(request, settings, Answered(asked, body, settings.dimension)))
@@ -108,39 +111,45 @@ def _document(value: Any) -> Any:
 # -- vectors --
 
 
-@lru_cache(8)
-def _pool(dimension: int) -> tuple[list[bytes], list[str]]:
-    """Unit vectors as JSON, and as base64 of 32-bit floats."""
+# Unit vectors in each of the types that Cohere has names for. `binary` and `ubinary` hold the signs, eight in a number.
+_TYPES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "float": lambda made: made,
+    "base64": lambda made: made,
+    "int8": lambda made: np.rint(127 * made).astype(np.int8),
+    "uint8": lambda made: np.rint(127 * made + 128).astype(np.uint8),
+    "ubinary": lambda made: np.packbits(made > 0, axis=1),
+    "binary": lambda made: (np.packbits(made > 0, axis=1).astype(np.int16) - 128).astype(np.int8),
+}
+
+
+@lru_cache(16)
+def _pool(dimension: int, kind: str) -> list[bytes]:
+    """Vectors of a type as JSON; those in base64 hold 32-bit floats."""
     made = np.random.default_rng(dimension).standard_normal((_POOL, dimension)).astype(np.float32)
-    made /= np.linalg.norm(made, axis=1, keepdims=True)
-    written = [orjson.dumps(one, option=orjson.OPT_SERIALIZE_NUMPY) for one in made]
-    return written, [base64.b64encode(one.tobytes()).decode() for one in made]
+    made = _TYPES[kind](made / np.linalg.norm(made, axis=1, keepdims=True))
+    if kind == "base64":
+        return [b'"%b"' % base64.b64encode(one.tobytes()) for one in made]
+    return [orjson.dumps(one, option=orjson.OPT_SERIALIZE_NUMPY) for one in made]
 
 
 def _place(text: str) -> int:
     return crc32(text.encode("utf-8", "replace")) % _POOL
 
 
-def _vectors(asked: Asked, dimension: int) -> list[orjson.Fragment]:
-    written = _pool(dimension)[0]
+def _vectors(asked: Asked, dimension: int, kind: str = "float") -> list[orjson.Fragment]:
+    written = _pool(dimension, kind)
     return [orjson.Fragment(written[_place(text)]) for text in asked.texts]
 
 
 def _openai(asked: Asked, body: Mapping[str, Any], dimension: int, usage: Usage) -> Whole:
-    vectors: list[Any] = (_base64(asked, dimension) if body.get("encoding_format") == "base64" else
-                          list(_vectors(asked, dimension)))
+    vectors = _vectors(asked, dimension, "base64" if body.get("encoding_format") == "base64" else "float")
     data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)]
     told = {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens}
     return Whole(orjson.dumps({"object": "list", "data": data, "model": body.get("model") or "", "usage": told}))
 
 
-def _base64(asked: Asked, dimension: int) -> list[Any]:
-    return [_pool(dimension)[1][_place(text)] for text in asked.texts]
-
-
 def _cohere(asked: Asked, body: Mapping[str, Any], dimension: int, usage: Usage) -> Whole:
-    kinds = body.get("embedding_types") or ["float"]
-    found = {kind: _base64(asked, dimension) if kind == "base64" else _vectors(asked, dimension) for kind in kinds}
+    found = {kind: _vectors(asked, dimension, kind) for kind in body.get("embedding_types") or ["float"]}
     return Whole(orjson.dumps({"id": "emulated", "texts": asked.texts, "embeddings": found, "meta": _meta(usage, 2),
                                "response_type": "embeddings_by_type"}))
 
@@ -212,3 +221,12 @@ def _open(request: Request, number: int, settings: Settings) -> Opened:
 
 
 PLANE = Plane("inputs", lambda path: _PATHS.match(path) is not None, _open, openai.refusal, bearer_key)
+
+
+def _coheres_refusal(status: int, message: str, code: str | None = None, headers: Mapping[str, str] | None = None,
+                     outcome: str = "rejected") -> Refusal:
+    """An error in Cohere's shape."""
+    return json_refusal(status, {"id": "emulated", "message": message}, headers, outcome)
+
+
+COHERE = Plane("cohere", lambda path: _COHERES_PATHS.match(path) is not None, _open, _coheres_refusal, bearer_key)

@@ -5,8 +5,10 @@ Each takes seconds to import: the tests that need it do so, and not every proces
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from huggingface_hub import InferenceClient
 
@@ -14,6 +16,8 @@ from tests.integration.emulator.conftest import Emulate
 
 if TYPE_CHECKING:
     import anthropic
+    import cohere
+    import httpx
     from google import genai
 
 HELLO: Any = [{"role": "user", "content": "hi"}]
@@ -124,3 +128,82 @@ def test_hugging_faces_client_takes_tgis_events(emulate: Emulate) -> None:
     assert last.generated_text is not None and len(last.generated_text.split()) == 7
     whole = client.text_generation("hi", max_new_tokens=7, details=True)
     assert whole.details is not None and whole.details.finish_reason == "length"
+
+
+class Kept:
+    """Cohere's client, of the version now or of the one before, and the bodies that it was answered with: it makes its
+    types of whatever comes, so that each body is held to the type besides."""
+
+    def __init__(self, url: str, older: bool = False, key: str = "none") -> None:
+        import cohere
+        import httpx
+
+        self._bodies: list[bytes] = []
+        reading = httpx.Client(event_hooks={"response": [self._keep]})
+        made = cohere.Client if older else cohere.ClientV2
+        self.client: cohere.Client | cohere.ClientV2 = made(key, base_url=url, httpx_client=reading, max_retries=0)
+
+    def _keep(self, response: httpx.Response) -> None:
+        self._bodies.append(response.read())
+
+    def of_its_type(self, found: Any) -> Any:
+        """The last body as the type that the client gave, to the letter; its numbers are those that the client has."""
+        strict = type(found).model_validate_json(self._bodies[-1], strict=True)
+        assert strict.model_dump(exclude={"meta"}) == found.model_dump(exclude={"meta"})
+        return strict
+
+
+COLOURS = ["red", "blue"]
+EVERY_TYPE = ("float", "int8", "uint8", "binary", "ubinary", "base64")
+
+
+def test_coheres_sdk_takes_vectors_of_every_type(emulate: Emulate) -> None:
+    kept = Kept(emulate("--profile", "instant", "--dimension", "32").url)
+    found = kept.of_its_type(kept.client.embed(model="m", input_type="search_query", texts=COLOURS,
+                                               embedding_types=EVERY_TYPE, output_dimension=16))  # type: ignore[call-arg]
+    assert (found.model_extra, found.embeddings.model_extra) == ({}, {})
+    assert (found.texts, found.meta.billed_units.input_tokens) == (COLOURS, 2)
+    made = np.array(found.embeddings.float_, "<f4")
+    assert made.shape == (2, 16)
+    assert [base64.b64decode(one) for one in found.embeddings.base64] == [one.tobytes() for one in made]
+    assert np.abs(np.array(found.embeddings.int8) / 127 - made).max() < 0.005
+    assert (np.array(found.embeddings.uint8) == np.array(found.embeddings.int8) + 128).all()
+    assert (np.unpackbits(np.array(found.embeddings.ubinary, np.uint8), axis=1) == (made > 0)).all()
+    assert (np.array(found.embeddings.ubinary) - 128 == np.array(found.embeddings.binary)).all()
+
+
+@pytest.mark.parametrize("types", [None, ["float"]])
+def test_coheres_older_client_takes_vectors_with_their_types_and_without(emulate: Emulate, types: Any) -> None:
+    kept = Kept(emulate("--profile", "instant", "--dimension", "16").url, older=True)
+    found = kept.of_its_type(kept.client.embed(texts=COLOURS, model="m", input_type="search_document",
+                                               **({"embedding_types": types} if types else {})))
+    assert found.response_type == ("embeddings_by_type" if types else "embeddings_floats")
+    assert np.shape(found.embeddings.float_ if types else found.embeddings) == (2, 16)
+    assert found.meta.billed_units.input_tokens == 2
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_coheres_sdk_takes_a_ranking(emulate: Emulate, older: bool) -> None:
+    kept = Kept(emulate("--profile", "instant").url, older)
+    documents = ["red", "seven", "blue"]
+    found = kept.of_its_type(kept.client.rerank(model="m", query="a colour?", documents=documents, top_n=2))
+    scores = [one.relevance_score for one in found.results]
+    assert len(scores) == 2 and scores == sorted(scores, reverse=True)
+    assert {one.index for one in found.results} < {0, 1, 2}
+    assert found.meta.billed_units.search_units == 1
+
+
+def test_coheres_sdk_reads_the_errors(emulate: Emulate) -> None:
+    from cohere import errors
+
+    url = emulate("--profile", "instant", "--api-key", "none").url
+    with pytest.raises(errors.BadRequestError) as refused:
+        Kept(url).client.rerank(model="m", query="q", documents=["red", ""])
+    assert refused.value.body["message"].endswith("none of them empty")
+    with pytest.raises(errors.BadRequestError, match="embedding_types: float16"):
+        Kept(url).client.embed(model="m", texts=COLOURS, input_type="search_query", embedding_types=["float16"])
+    with pytest.raises(errors.UnauthorizedError):
+        Kept(url, key="other").client.embed(model="m", texts=COLOURS, input_type="search_query")
+    with pytest.raises(errors.TooManyRequestsError):
+        Kept(url).client.embed(model="m", texts=COLOURS, input_type="search_query", request_options={
+            "additional_headers": {"X-Emulator-Fault": "429"}})
