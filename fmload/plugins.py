@@ -279,6 +279,7 @@ FORMS = Registry("emulator dialect", {
     "short-vector": "fmload.emulator.odd_inputs:short_vector",
     "nan-vector": "fmload.emulator.odd_inputs:nan_vector",
     "null-vector": "fmload.emulator.odd_inputs:null_vector",
+    "malformed-number": "fmload.emulator.odd_inputs:malformed_number",
     "error-with-200": "fmload.emulator.odd_inputs:error_with_200",
     "inputs-uncounted": "fmload.emulator.odd_inputs:inputs_uncounted",
     "indices-backwards": "fmload.emulator.odd_inputs:indices_backwards",

@@ -68,6 +68,15 @@ def null_vector(message: Message, part: Part) -> Iterable[Any]:
     yield message
 
 
+@form(of="inputs", outcome="decode")
+def malformed_number(message: Message, part: Part) -> Iterable[Any]:
+    """A number with two points."""
+    found = _listed(message)
+    vector = found[0]["embedding"] if isinstance(found[0], dict) else found[0]
+    vector[0] = 123454321
+    yield orjson.dumps(message).replace(b"123454321", b"1.2.3")
+
+
 @form(of="inputs", outcome="stream_error")
 def error_with_200(message: Message, part: Part) -> Iterable[Any]:
     """An error in a body of status 200."""

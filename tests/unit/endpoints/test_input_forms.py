@@ -160,7 +160,10 @@ WANTED = Expected("vectors", 2, 2, 3)
     (b"[[1,,2],[1,2,3]]", "decode: a vector holds nothing, which is no number"),
     (b"[[1.5, , 2],[1,2,3]]", "decode: a vector holds nothing, which is no number"),
     (b"[[1,2,3,],[1,2,3]]", "decode: a vector holds nothing, which is no number"),
-    (b"[[1, 2, 3],[1,\n2,\t3]]", ""),
+    (b"[[1, 2, 3],[1,\n2,\t3]]", ""), (b"[[ -0.5e-3,1E+2,0 ],[1,2,3]]", ""),
+    (b"[[-0,1.0,12345678901234567890123],[1,2,3]]", ""),
+    (b"[[1,2,true],[1,2,3]]", "decode: '[1, 2, True]' where a vector should be"),
+    (b"[[1,2,null],[1,2,\"3\"]]", "decode: a vector holds null, which is no number"),
     ({"data": [{"embedding": []}, {"embedding": []}]}, "decode: a vector without numbers"),
     ({"data": [{"embedding": "x?"}]}, "decode: a vector in base64"),
     ({"data": [{"embedding": 5}]}, "decode: '5' where a vector should be"),
@@ -180,6 +183,19 @@ WANTED = Expected("vectors", 2, 2, 3)
 def test_an_answer_that_is_not_one_to_its_request_has_failed(body: Any, told: str) -> None:
     found = failed(vectors(body), WANTED)
     assert found.startswith(told) if told else found == ""
+
+
+@pytest.mark.parametrize("word", [
+    "1.2.3", "1e", "--1", "1-2", "1e5.3", "1e-", "1e--5", "1e5e5", "+1", "-", ".", ".5", "5.", "-.5", "1 2", "01", "-01", "e5",
+    "1e999", "-1e999", "1" + 99 * ".1"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_vector_with_a_malformed_number_is_no_vector(word: str, place: int) -> None:
+    found = ["0.5", "-1e-5", "7"]
+    found[place] = word
+    told = failed(vectors(f"[[1,2,3],[{','.join(found)}]]".encode()), WANTED)
+    begins = word[0] in "-0123456789" or place
+    assert told == (f"decode: a vector holds {word[:40]}, which is no number" if begins else told)
+    assert told.startswith("decode: ")
 
 
 @pytest.mark.parametrize("text", ["[1af2a3f4a5f6] hexadecimal", "[nan]", "[NaN, 1], [null]", "a [1,2]"])
