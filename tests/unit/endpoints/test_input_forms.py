@@ -186,8 +186,8 @@ def test_an_answer_that_is_not_one_to_its_request_has_failed(body: Any, told: st
 
 
 @pytest.mark.parametrize("word", [
-    "1.2.3", "1e", "--1", "1-2", "1e5.3", "1e-", "1e--5", "1e5e5", "+1", "-", ".", ".5", "5.", "-.5", "1 2", "01", "-01", "e5",
-    "1e999", "-1e999", "1" + 99 * ".1"])
+    "1.2.3", "1e", "--1", "1-2", "1e5.3", "1e-", "1e--5", "1e5e5", "+1", "-", ".", ".5", "5.", "-.5", "1 2", "01",
+    "-01", "e5", "1e999", "-1e999", "1" + 99 * ".1"])
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_vector_with_a_malformed_number_is_no_vector(word: str, place: int) -> None:
     found = ["0.5", "-1e-5", "7"]
