@@ -1,17 +1,18 @@
-"""The same conversations by AIPerf's multi-turn mode and by fmload, compared by the server's own log.
+"""The same conversations by AIPerf's and GuideLLM's multi-turn modes and by fmload, compared by the server's own log.
 
-    python -m tests.bench peers --install DIR --only aiperf     # AIPerf, in an environment of its own
-    python -m tests.bench.sessions_beside --tools DIR           # a minute
+    python -m tests.bench peers --install DIR --only aiperf,guidellm     # in environments of their own
+    python -m tests.bench.sessions_beside --tools DIR                    # two minutes
 
-Both get the same questions, in a file of the form that each reads, and send each conversation once to the emulator,
-which logs what every request held. Prints what each sent: conversations, requests, and by turn the messages, their
-roles, the tokens, and whether they are the questions of the file and the answers that the server gave.
+All get the same questions, in a file of the form that each reads, and send each conversation once to the emulator,
+which logs what every request held. Prints what each sent: conversations, requests, how many at a time, and by turn the
+messages, their roles, the tokens, and whether they are the questions of the file and the answers that the server gave.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -25,9 +26,12 @@ import yaml
 from fmload.emulator import truth
 from fmload.emulator.truth import Truth
 from fmload.model.request_id import is_trial
-from tests.bench.peers.servers import emulated
-from tests.bench.peers.tool import Place
-from tests.bench.peers.tools import aiperf as peer
+from tests.bench.peers.install import programs_of, version
+from tests.bench.peers.servers import Server, emulated, served
+from tests.bench.peers.tool import Place, Tool
+from tests.bench.peers.tools import aiperf as aiperf_tool
+from tests.bench.peers.tools import guidellm as guidellm_tool
+from tests.bench.peers.tools import ours
 
 CONVERSATIONS, TURNS, AT_A_TIME, ANSWER_TOKENS = 12, 4, 3, 12
 SERVER = ("--ttft", "40ms", "--gap", "4ms", "--truth-texts")
@@ -84,8 +88,17 @@ def aiperf(place: Place, talks: Talks) -> Sequence[str]:
     path = place.folder / "talks.jsonl"
     path.write_text("".join(json.dumps({"session_id": f"s{number}", "turns": [{"text": text} for text in talk]}) + "\n"
                             for number, talk in enumerate(talks)))
-    return [*peer.profile(place, AT_A_TIME), "--custom-dataset-type", "multi_turn", "--input-file", str(path),
+    return [*aiperf_tool.profile(place, AT_A_TIME), "--custom-dataset-type", "multi_turn", "--input-file", str(path),
             "--conversation-num", str(len(talks)), "--extra-inputs", f"max_completion_tokens:{ANSWER_TOKENS}"]
+
+
+def guidellm(place: Place, talks: Talks) -> Sequence[str]:
+    """`guidellm run` on a table of conversations with a column a turn."""
+    path = place.folder / "talks.jsonl"
+    path.write_text("".join(json.dumps({f"prompt_{turn}": text for turn, text in enumerate(talk)}
+                                       | {f"output_tokens_count_{turn}": ANSWER_TOKENS for turn in range(len(talk))})
+                            + "\n" for talk in talks))
+    return guidellm_tool.run(place, AT_A_TIME, sum(map(len, talks)), f"kind=json_file,path={path}")
 
 
 def fmload(place: Place, talks: Talks) -> Sequence[str]:
@@ -104,42 +117,48 @@ def fmload(place: Place, talks: Talks) -> Sequence[str]:
     return [sys.executable, "-m", "fmload", "run", str(run), "--out", str(place.folder / "out")]
 
 
-TOOLS: dict[str, Callable[[Place, Talks], Sequence[str]]] = {"AIPerf": aiperf, "fmload": fmload}
+Command = Callable[[Place, Talks], Sequence[str]]
+TOOLS: Sequence[tuple[Tool, Command]] = ((aiperf_tool.TOOL, aiperf), (guidellm_tool.TOOL, guidellm),
+                                         (ours.TOOL, fmload))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Both loads on the same server, one after the other."""
+    """The loads on the same server, one after the other."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sessions_beside", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tools", type=Path, default=Path(".peers"), metavar="DIR", help="the tools' environments")
-    programs = parser.parse_args(argv).tools.absolute() / peer.TOOL.package / "bin"
-    if not (programs / "aiperf").exists():
-        print(f"{programs / 'aiperf'}: not there: python -m tests.bench peers --install DIR --only aiperf",
-              file=sys.stderr)
+    where = parser.parse_args(argv).tools.absolute()
+    versions = {tool.package: version(tool, where) for tool, _ in TOOLS}
+    if missing := [package for package, found in versions.items() if found is None]:
+        print(f"{where}: {', '.join(missing)} not there: python -m tests.bench peers --install DIR --only "
+              f"{','.join(missing)}", file=sys.stderr)
         return 2
-    talks = questions()
-    with tempfile.TemporaryDirectory(prefix="fmload-beside-") as name:
-        folder = Path(name)
-        with emulated(folder, SERVER) as server:
-            for tool, command in TOOLS.items():
-                (own := folder / tool).mkdir()
-                place = Place(server.url, server.model, server.tokenizer, server.counts, programs, own)
-                before = len(_log(folder))
-                done = subprocess.run(command(place, talks), cwd=own, capture_output=True, text=True, check=False)
-                _tell(tool, done.returncode, _log(folder)[before:], talks)
-                if done.returncode not in (0, 4):  # 4: the audit of a run on a busy machine
-                    print(f"{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    with tempfile.TemporaryDirectory(prefix="fmload-beside-") as name, emulated(Path(name), SERVER) as server:
+        for tool, command in TOOLS:
+            print(f"\n{tool.package} {versions[tool.package]}", end=" ", flush=True)
+            _send(tool, command, server, programs_of(tool, where), Path(name))
     return 0
+
+
+def _send(tool: Tool, command: Command, server: Server, programs: Path, folder: Path) -> None:
+    (own := folder / tool.package).mkdir()
+    place, talks = Place(server.url, server.model, server.tokenizer, server.counts, programs, own), questions()
+    before = len(_log(folder))
+    done = subprocess.run(command(place, talks), cwd=own, capture_output=True, text=True, check=False,
+                          env={**os.environ, **tool.environment})
+    _tell(done.returncode, _log(folder)[before:], talks)
+    if done.returncode not in (0, 4):  # 4: the audit of a run on a busy machine
+        print(f"{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
 def _log(folder: Path) -> list[Truth]:
     return [one for one in truth.read(folder / "emulator.truth") if not is_trial(one.request_id)]
 
 
-def _tell(tool: str, code: int, sent: Sequence[Truth], talks: Talks) -> None:
-    whole = [one for one in sent if one.outcome == "ok"]
-    print(f"\n{tool} (exit {code}): {len(sent)} requests, {len(whole)} answered; asked for "
-          f"{len(talks)} conversations of {TURNS} turns, {AT_A_TIME} at a time")
+def _tell(code: int, sent: Sequence[Truth], talks: Talks) -> None:
+    whole, done = [one for one in sent if one.outcome == "ok"], served(sent)
+    print(f"(exit {code}): {len(sent)} requests, {len(whole)} answered with {done.tokens} tokens, "
+          f"{done.in_flight} at a time; asked for {len(talks)} conversations of {TURNS} turns, {AT_A_TIME} at a time")
     print(f"{'turn':>4}{'requests':>10}{'tokens':>9}{'questions of the file':>23}{'answers of the server':>23}  roles")
     for number, turn in enumerate(turns_of(whole, talks)):
         roles = " ".join(role[0] for role in turn.roles)

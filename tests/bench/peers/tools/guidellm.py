@@ -11,12 +11,16 @@ from tests.bench.peers.tool import Load, Place, Seen, Tool
 
 
 def command(load: Load, place: Place) -> Sequence[str]:
+    return run(place, load.streams, load.requests,
+               f"kind=synthetic_text,prompt_tokens={load.input_tokens},output_tokens={load.output_tokens}")
+
+
+def run(place: Place, streams: int, requests: int, data: str) -> Sequence[str]:
+    """So many requests, so many at a time, on data of any kind."""
     return [str(place.programs / "guidellm"), "run",
             "--backend", f"kind=openai_http,target={place.url},model={place.model}",
-            "--profile", f"kind=concurrent,streams={load.streams}",
-            "--constraint", f"kind=max_requests,count={load.requests}",
-            "--tokenizer", f"kind=hf_auto,model={place.tokenizer}",
-            "--data", f"kind=synthetic_text,prompt_tokens={load.input_tokens},output_tokens={load.output_tokens}",
+            "--profile", f"kind=concurrent,streams={streams}", "--constraint", f"kind=max_requests,count={requests}",
+            "--tokenizer", f"kind=hf_auto,model={place.tokenizer}", "--data", data,
             "--disable-console", "--output", f"kind=json,path={place.folder / 'guidellm.json'}"]
 
 
