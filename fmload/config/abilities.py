@@ -19,11 +19,6 @@ def made_by(endpoint: Any) -> str:
     return str(_told("makes", endpoint) or "text")
 
 
-def embeds(endpoint: Any) -> bool:
-    """Whether the answers of an endpoint are vectors."""
-    return made_by(endpoint) == "vectors"
-
-
 def _told(ability: str, endpoint: Any) -> Any:
     protocol = endpoint.get("protocol") if isinstance(endpoint, Mapping) else getattr(endpoint, "protocol", None)
     if not isinstance(protocol, str) or protocol not in ENDPOINTS:

@@ -144,4 +144,5 @@ class InputsCodec:
             raise FmloadError(f"{where}: embeddings have no query", hint="leave out query_tokens; or use a reranker")
         if self._form.most is not None and len(prompt.texts) > self._form.most:
             raise FmloadError(f"{where}: {len(prompt.texts)} inputs in a request; it takes {self._form.most} at most",
-                              hint=f"set batch: {self._form.most}" if self._form.most > 1 else "leave out batch")
+                              hint=f"give it so many at a time (batch: {self._form.most})" if self._form.most > 1
+                              else "give it one at a time (without batch)")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fmload.endpoints import usage
@@ -24,6 +25,14 @@ _TOLD_IN = ("x-compute-tokens", "x-amzn-bedrock-input-token-count")  # headers: 
 _NOTED = {"x-compute-time": "compute_ms", "x-queue-time": "queue_ms", "x-inference-time": "inference_ms",
           "x-tokenization-time": "tokenization_ms", "x-amzn-requestid": "request_id",
           "x-amzn-invoked-production-variant": "variant", "x-amzn-bedrock-invocation-latency": "latencyMs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One result of a ranking: the place of a document in the request, from 0, and its score, in the server's unit."""
+
+    index: int
+    score: float
 
 
 def read_vectors(exchange: Exchange, number_bytes: int = 4) -> Reading:
@@ -55,7 +64,14 @@ def _numbers(entry: Any) -> list[float]:
 
 def read_results(exchange: Exchange) -> Reading:
     """An answer to a request for a ranking."""
-    return _read(exchange, exchange.body, _results)
+    reading = _read(exchange, exchange.body, _results)
+    reading.body = exchange.body
+    return reading
+
+
+def ranked_of(body: bytes) -> list[Ranked]:
+    """The results of an answer that was read, the best first."""
+    return sorted(map(_ranked, _listed_results(loads(body))), key=lambda ranked: -ranked.score)
 
 
 def mismatch(batch: Batch | None, expected: Expected) -> Failure | None:
@@ -188,19 +204,24 @@ def _is_index(value: Any) -> bool:
 
 def _results(document: Any) -> Batch:
     """Raises one of MALFORMED_OR_DEEP for what has no known form."""
+    found = _listed_results(document)
+    return Batch(len(found), [_ranked(result).index for result in found])
+
+
+def _listed_results(document: Any) -> list[Any]:
     found = document if isinstance(document, list) else document.get("results", document.get("data"))
     if not isinstance(found, list):
         raise ValueError("no list of results")
-    return Batch(len(found), [_index(one) for one in found])
+    return found
 
 
-def _index(result: Mapping[str, Any]) -> int:
+def _ranked(result: Mapping[str, Any]) -> Ranked:
     score = result.get("relevance_score", result.get("score"))
     if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
         raise Strange(f"a result's score is {str(score)[:40]}, which is no number")
     if not _is_index(result.get("index")):
         raise Strange(f"a result of input {str(result.get('index'))[:40]}, which is no number")
-    return int(result["index"])
+    return Ranked(int(result["index"]), float(score))
 
 
 # -- the server's account --

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from fmload.endpoints.inputs_answer import numbers_of
+from fmload.endpoints.inputs_answer import Ranked, numbers_of, ranked_of
 from fmload.metrics.per_record import e2e_ns, ttft_ns
 from fmload.model.outcome import Outcome
 from fmload.model.reading import Reading, ToolCall
@@ -34,7 +34,7 @@ class Answer:
     ttft_s: float | None
     e2e_s: float | None
     record: Record
-    body: bytes = field(default=b"", repr=False)  # of an answer of vectors
+    body: bytes = field(default=b"", repr=False)  # of an answer of vectors or a ranking
 
     @property
     def ok(self) -> bool:
@@ -51,6 +51,12 @@ class Answer:
         """Of a request for embeddings: one a text, in their order. Empty where it failed; raises ValueError for numbers
         in a form that is not read (base64 is taken for 32-bit ones)."""
         return numbers_of(self.body) if self.ok and self.body else []
+
+    @property
+    def ranking(self) -> list[Ranked]:
+        """Of a request for a ranking: the place of each document (from 0) and its score, the best first. Empty where it
+        failed."""
+        return ranked_of(self.body) if self.ok and self.body else []
 
 
 def answer_of(record: Record, reading: Reading) -> Answer:

@@ -13,6 +13,7 @@ import gevent
 import orjson
 from gevent import GreenletExit
 
+from fmload.endpoints.base import Made
 from fmload.locust.answer import Answer, answer_of
 from fmload.locust.inherited import Inherited
 from fmload.model.outcome import NEITHER
@@ -27,9 +28,10 @@ Messages = str | Sequence[Mapping[str, Any]]
 
 
 class Send(Protocol):
-    """Measures one prompt. `embeds`: it goes to an endpoint for embeddings, by its name where there are several."""
+    """Measures one prompt. `makes`: what is wanted; vectors and rankings of an endpoint that makes them, by its name
+    where there are several."""
 
-    def __call__(self, prompt: Prompt, note: dict[str, Any], embeds: bool = False,
+    def __call__(self, prompt: Prompt, note: dict[str, Any], makes: Made = "text",
                  endpoint: str | None = None) -> tuple[Record, Reading]: ...
 
 
@@ -82,7 +84,19 @@ class Client:
         """
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
         prompt = Prompt(id=_digest(texts), prompt_set="", inputs=texts, parameters=parameters)
-        return self._answered(prompt, name, raise_for_failure, tenant, partial(self._embedded, endpoint))
+        return self._answered(prompt, name, raise_for_failure, tenant,
+                              partial(self._beside, "vectors", endpoint))
+
+    def rerank(self, query: str, documents: Sequence[str], *, name: str = "rerank", endpoint: str | None = None,
+               raise_for_failure: bool | None = None, tenant: str | None = None, **parameters: Any) -> Answer:
+        """One measured request for a ranking of documents by a query: `answer.ranking`, the best first. Waits for it.
+
+        It goes to the run's endpoint for rankings, as `embed` does to that for embeddings. The rest as for `chat`.
+        """
+        prompt = Prompt(id=_digest([query, *documents]), prompt_set="", text=query, inputs=list(documents),
+                        parameters=parameters)
+        return self._answered(prompt, name, raise_for_failure, tenant,
+                              partial(self._beside, "rankings", endpoint))
 
     def _answered(self, prompt: Prompt, name: str, raise_for_failure: bool | None, tenant: str | None,
                   measured: Callable[[Prompt, str, Chat | None], tuple[Record, Reading]]) -> Answer:
@@ -108,10 +122,10 @@ class Client:
             chat.sent.append(Sent(note["step"], messages, served_answer(reading), reading.response_id))
         return record, reading
 
-    def _embedded(self, endpoint: str | None, prompt: Prompt, name: str,
-                  chat: Chat | None) -> tuple[Record, Reading]:
+    def _beside(self, makes: Made, endpoint: str | None, prompt: Prompt, name: str,
+                chat: Chat | None) -> tuple[Record, Reading]:
         note = {"name": name, "user": self.user} if chat is None else self._note(prompt, name, chat, None)
-        record, reading = self._send(prompt, note, embeds=True, endpoint=endpoint)
+        record, reading = self._send(prompt, note, makes, endpoint)
         if chat is not None:
             chat.log.add(record, beside=True)
         return record, reading

@@ -11,6 +11,7 @@ from typing import Any
 from fmload.base.errors import FmloadError
 from fmload.base.units import parse_duration_s
 from fmload.config import RunFile, load, parse, yaml_lines
+from fmload.config.beside import BESIDE
 from fmload.config.parameters import parameters_of
 from fmload.exposition import watching
 from fmload.launch.server import key_variable
@@ -37,6 +38,8 @@ def add_arguments(parser: Any) -> None:
     add("--fmload-model", default="", env_var="FMLOAD_MODEL", help="Model to ask for; asked of the server when empty")
     add("--fmload-embed-model", default="", env_var="FMLOAD_EMBED_MODEL",
         help="Model at the same host that a scenario's client.embed asks")
+    add("--fmload-rerank-model", default="", env_var="FMLOAD_RERANK_MODEL",
+        help="Model at the same host that a scenario's client.rerank asks")
     add("--fmload-api-key-env", include_in_web_ui=False, default="", env_var="FMLOAD_API_KEY_ENV",
         help="Name of the environment variable with the API key (on the workers); never the key itself")
     add("--fmload-prompts", include_in_web_ui=False, default="", env_var="FMLOAD_PROMPTS",
@@ -82,8 +85,7 @@ def run_file(options: argparse.Namespace, host: str | None, protocol: str, ask: 
             options = argparse.Namespace(**given)
         described = {**_described(options, host, protocol), **({"prompts": [_scenario(options)]} if scripted else {}),
                      **({"load": _followed(options, foreseen)} if foreseen else {})}
-        if options.fmload_embed_model:
-            described |= _with_embeddings(options, described, scripted)
+        described = _with_beside(options, described, scripted)
         run = parse(yaml_lines.write(described), "the options", Path.cwd())
     waiting = [spec.name for spec in run.endpoints if spec.deploy]
     if waiting:
@@ -133,15 +135,19 @@ def _prompts(options: argparse.Namespace) -> dict[str, Any]:
     return {"name": f"synthetic-{tokens}", "source": "synthetic", "input_tokens": tokens, **length}
 
 
-def _with_embeddings(options: argparse.Namespace, described: dict[str, Any], scripted: bool) -> dict[str, Any]:
-    """The endpoints and the load with an endpoint for embeddings beside the first, at the same host."""
-    first = described["endpoints"][0]
-    if not scripted or first["protocol"] not in ("openai", "responses"):
-        raise FmloadError(f"--fmload-embed-model {options.fmload_embed_model}: client.embed of an OpenAIUser asks it",
-                          hint="leave it out; or give a run file (--fmload-config)")
-    beside = {**first, "name": "embeddings", "protocol": "embeddings", "model": options.fmload_embed_model,
-              "parameters": {}}
-    return {"endpoints": [first, beside], "load": {**described["load"], "side_by_side": True}}
+def _with_beside(options: argparse.Namespace, described: dict[str, Any], scripted: bool) -> dict[str, Any]:
+    """What the options describe, with endpoints for embeddings and rankings beside the first, at the same host, where
+    their models are named."""
+    first, beside = described["endpoints"][0], []
+    for how in BESIDE.values():
+        if model := getattr(options, f"fmload_{how.call}_model"):
+            beside.append({**first, "name": how.what, "protocol": how.protocol, "model": model, "parameters": {}})
+            if not scripted or first["protocol"] not in ("openai", "responses"):
+                raise FmloadError(f"--fmload-{how.call}-model {model}: client.{how.call} of an OpenAIUser asks it",
+                                  hint="leave it out; or give a run file (--fmload-config)")
+    if not beside:
+        return described
+    return {**described, "endpoints": [first, *beside], "load": {**described["load"], "side_by_side": True}}
 
 
 def _scenario(options: argparse.Namespace) -> dict[str, Any]:

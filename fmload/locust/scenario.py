@@ -14,6 +14,7 @@ from locust.clients import HttpSession
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately
 from locust.user.task import LOCUST_STATE_STOPPING
 
+from fmload.endpoints.base import Made
 from fmload.locust.client import Chat, Client
 from fmload.locust.idle import idle
 from fmload.locust.inherited import Inherited
@@ -94,10 +95,10 @@ class ModelUser(User):
 
     # -- requests -------------------------------------------------------------------------------------------------
 
-    def _send(self, prompt: Prompt, note: dict[str, Any], embeds: bool = False,
+    def _send(self, prompt: Prompt, note: dict[str, Any], makes: Made = "text",
               endpoint: str | None = None) -> tuple[Record, Reading]:
         seat = self._take_seat()
-        ended = seat.ask(prompt, note, embeds, endpoint)
+        ended = seat.ask(prompt, note, makes, endpoint)
         if ended is None or (not seat.open and ended[0].outcome in ("censored", "cancelled")):
             raise self._over()
         return ended

@@ -7,7 +7,8 @@ from typing import Any
 
 from fmload.base.errors import FmloadError
 from fmload.config import RunFile
-from fmload.config.abilities import embeds
+from fmload.config.abilities import made_by
+from fmload.config.beside import BESIDE, is_beside
 
 SOURCE = "scenario"
 _SET = "write `prompts: [{name: chat, source: scenario}]`"
@@ -65,7 +66,7 @@ def _problems(run: RunFile, users: Sequence[Any]) -> Iterator[str]:
     for name in (name for name, written in sets.items() if not written):
         yield f"prompt set '{name}': these users write what they send; {_SET}, and no other set"
     yield from _load_problems(run)
-    yield from _embedding_problems(run)
+    yield from _beside_problems(run)
     known = {spec.name for spec in run.endpoints}
     for user in users:
         wanted = getattr(user, "endpoint", None)
@@ -74,19 +75,20 @@ def _problems(run: RunFile, users: Sequence[Any]) -> Iterator[str]:
                    f"it has {', '.join(sorted(known))}")
 
 
-def _embedding_problems(run: RunFile) -> Iterator[str]:
-    """Endpoints for embeddings are asked beside those at which the users are."""
-    beside = [spec.name for spec in run.endpoints if embeds(spec)]
+def _beside_problems(run: RunFile) -> Iterator[str]:
+    """Endpoints for embeddings and rankings are asked beside those at which the users are."""
+    beside = [spec for spec in run.endpoints if is_beside(spec)]
     if not beside:
         return
+    how, first = BESIDE[made_by(beside[0])], f"endpoint '{beside[0].name}'"
     if len(beside) == len(run.endpoints):
-        yield f"endpoint '{beside[0]}' embeds, and no other one generates text: users of a scenario need one that does"
+        yield f"{first} {how.does}, and no other one generates text: users of a scenario need one that does"
     elif not run.load.side_by_side:
-        yield (f"endpoint '{beside[0]}' embeds: users of a scenario ask it beside their own (client.embed); "
-               "write load: {side_by_side: true}")
+        yield (f"{first} {how.does}: users of a scenario ask it beside their own (client.{how.call}); write load: "
+               "{side_by_side: true}")
     for key in ("find", "requests"):
         if getattr(run.load, key) is not None:
-            yield f"load.{key}: does not go with an endpoint for embeddings; give levels (concurrency) and a window"
+            yield f"load.{key}: does not go with an endpoint that {how.does}; give levels (concurrency) and a window"
 
 
 def _load_problems(run: RunFile) -> Iterator[str]:

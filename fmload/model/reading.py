@@ -126,7 +126,7 @@ class Reading:
     response_id: str | None = None  # the server's name for the answer, where a later request may go on from it
     tool_calls: list[ToolCall] = field(default_factory=list)
     batch: Batch | None = None  # of an endpoint that embeds, ranks or makes images: it generates no text, no chunks
-    body: bytes = b""  # of an answer of vectors, whose numbers nobody has read
+    body: bytes = b""  # of an answer of vectors or a ranking, whose numbers nobody keeps
     transcript: Transcript | None = None  # of one that was sent sound; its text is in `chunks`
     speech: Speech | None = None  # of one that speaks
     deferred: bool = False  # the answer lay ready and was fetched whole: it has no first token of its own

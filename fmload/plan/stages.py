@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from fmload.base.apportion import shares, spread
 from fmload.base.errors import FmloadError
-from fmload.config.abilities import embeds
+from fmload.config.beside import is_beside
 from fmload.config.objectives import searchable
 from fmload.config.schema import (
     ArrivalSpec,
@@ -100,8 +100,8 @@ def _steps(run: RunFile, levels: list[Load]) -> Iterator[list[Combination]]:
 
 
 def _side_by_side(run: RunFile, prompts: PromptSpec, load: Load) -> list[Combination]:
-    """Each endpoint with users of its own; those of a scenario ask endpoints that embed beside their own."""
-    own = [one for one in run.endpoints if not (prompts.scripted and embeds(one))]
+    """Each endpoint with users of its own; those of a scenario ask endpoints that embed or rank beside their own."""
+    own = [one for one in run.endpoints if not (prompts.scripted and is_beside(one))]
     if not own or load.kind != "concurrency":
         return [Combination(endpoint, prompts, load) for endpoint in run.endpoints]
     all_users = Load("concurrency", int(load.value) * len(own))

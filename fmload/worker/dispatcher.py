@@ -15,10 +15,10 @@ from gevent.pool import Pool
 
 from fmload import arrivals
 from fmload.base.errors import FmloadError
-from fmload.config.abilities import carried_by, embeds
+from fmload.config.abilities import carried_by, made_by
 from fmload.config.control import TrialSpec
 from fmload.config.schema import EndpointSpec, RunFile
-from fmload.endpoints.base import Endpoint
+from fmload.endpoints.base import Endpoint, Made
 from fmload.endpoints.building import build
 from fmload.endpoints.remedies import remedy
 from fmload.live.state import Group
@@ -159,6 +159,7 @@ class Dispatcher:
             spec.name: LoadBalancer(self._endpoints[spec.name].addresses(), spec.balance or "round_robin", index)
             for spec in run.endpoints}
         self._specs = {spec.name: spec for spec in run.endpoints}
+        self._scripted = {spec.name for spec in run.prompts if spec.scripted}
         self._prompts = {(endpoint, name): of_endpoint(shard, spec)
                          for endpoint, spec in self._specs.items() for name, shard in prompts.items()}
         self._deals = deals_of(run.endpoints, prompts, begins)
@@ -189,9 +190,12 @@ class Dispatcher:
 
     def check_prompts(self) -> None:
         """Have the endpoints judge their prompts, where a protocol cannot say all that a prompt may hold. Raises
-        FmloadError with the first few that cannot be said, each once."""
+        FmloadError with the first few that cannot be said, each once. What users of a locustfile write is judged when
+        they send it."""
         problems: dict[str, None] = {}
-        for (name, _), prompts in self._prompts.items():
+        for (name, prompt_set), prompts in self._prompts.items():
+            if prompt_set in self._scripted:
+                continue
             endpoint = self._endpoints[name]
             for prompt in prompts:
                 try:
@@ -409,13 +413,16 @@ class Dispatcher:
         """A request of a prepared session, to its end."""
         return self.finished(self._spawn(lane, due_ns, prompt, note))
 
-    def embedding_lanes(self) -> list[Lane]:
-        """The lanes that are served now whose endpoint embeds."""
-        return [lane for lane in self.lanes if embeds(self._specs[lane.endpoint])]
+    def lanes_that_make(self, what: Made) -> list[Lane]:
+        """The lanes that are served now whose endpoint answers with such things."""
+        return [lane for lane in self.lanes if made_by(self._specs[lane.endpoint]) == what]
 
     def start(self, lane: Lane, prompt: Prompt, note: dict[str, Any]) -> gevent.Greenlet:
-        """Send a prompt of a scenario now; its record holds the note."""
-        return self._spawn(lane, time.monotonic_ns(), replace(prompt, prompt_set=lane.prompt_set), note)
+        """Send a prompt of a scenario now; its record holds the note. Raises FmloadError for one that its endpoint
+        cannot be asked."""
+        prompt = replace(prompt, prompt_set=lane.prompt_set)
+        _check(self._endpoints[lane.endpoint], prompt)
+        return self._spawn(lane, time.monotonic_ns(), prompt, note)
 
     def finished(self, request: gevent.Greenlet) -> tuple[Record, Reading] | None:
         """Wait for the end of a request, and a moment more where it failed at once. None where it was killed before

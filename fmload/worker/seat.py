@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gevent
 
 from fmload.base.errors import FmloadError
+from fmload.config.beside import BESIDE
+from fmload.endpoints.base import Made
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.model.record import Record
 from fmload.worker.dispatcher import Dispatcher
 from fmload.worker.slots import Lane
-
-_NONE_THERE = "embed: this run has no endpoint for embeddings beside that of its users"
-_SEVERAL = "embed: this run has several endpoints for embeddings; name one (endpoint=…)"
-_HOW = ("give --fmload-embed-model; or a run file with an endpoint of protocol embeddings, and load: {side_by_side: "
-        "true}")
 
 
 class Seat:
@@ -33,24 +31,25 @@ class Seat:
         """Whether a request may be sent: the stage is on."""
         return not self._left and self._dispatcher.lanes.serves(self.lane)
 
-    def ask(self, prompt: Prompt, note: dict[str, Any], embeds: bool = False,
+    def ask(self, prompt: Prompt, note: dict[str, Any], makes: Made = "text",
             endpoint: str | None = None) -> tuple[Record, Reading] | None:
         """Send a prompt now and wait for the end of its answer; its record holds the note. None where it was killed
-        before anything was sent. With `embeds` it goes to the endpoint for embeddings beside this one, by its name
-        where there are several: raises FmloadError where there is none."""
-        request = self._dispatcher.start(self._beside(endpoint) if embeds else self.lane, prompt, note)
+        before anything was sent. For vectors and rankings it goes to the endpoint beside this one that makes them, by
+        its name where there are several: raises FmloadError where there is none."""
+        request = self._dispatcher.start(self.lane if makes == "text" else self._beside(makes, endpoint), prompt, note)
         self._under_way.add(request)
         try:
             return self._dispatcher.finished(request)
         finally:
             self._under_way.discard(request)
 
-    def _beside(self, endpoint: str | None) -> Lane:
-        """The lane of an endpoint that embeds."""
-        there = [lane for lane in self._dispatcher.embedding_lanes() if endpoint in (None, lane.endpoint)]
-        if len(there) != 1:
-            raise FmloadError(_NONE_THERE if not there else _SEVERAL, hint=_HOW)
-        return there[0]
+    def _beside(self, makes: Made, endpoint: str | None) -> Lane:
+        """The lane of the endpoint that makes vectors or rankings."""
+        there = self._dispatcher.lanes_that_make(makes)
+        found = [lane for lane in there if endpoint in (None, lane.endpoint)]
+        if len(found) != 1:
+            raise _unclear(makes, endpoint, [lane.endpoint for lane in there])
+        return found[0]
 
     def leave(self) -> None:
         """Give the slot back, once; what is still under way is ended, and kept as cancelled."""
@@ -58,3 +57,14 @@ class Seat:
             self._left = True
             gevent.killall(list(self._under_way), block=False)
             self._dispatcher.release(self.lane)
+
+
+def _unclear(makes: Made, endpoint: str | None, there: Sequence[str]) -> FmloadError:
+    """Why a request cannot be sent to one endpoint, and how it could."""
+    how = BESIDE[makes]
+    if not there:
+        return FmloadError(f"{how.call}: this run has no endpoint for {how.what} beside that of its users",
+                           hint=f"give --fmload-{how.call}-model; or a run file with an endpoint of protocol "
+                                f"{how.protocol}, and load: {{side_by_side: true}}")
+    found = f"no endpoint '{endpoint}' for {how.what}" if endpoint else f"several endpoints for {how.what}"
+    return FmloadError(f"{how.call}: this run has {found}", hint=f"name one: endpoint={' or '.join(map(repr, there))}")

@@ -315,6 +315,42 @@ def test_embed_search_ask_are_records_of_both_kinds_in_one_session_and_both_have
     assert all(f"| {name} |" in told for name in ("answer", "embed", "question"))
 
 
+RERANK = """
+from locust import constant_pacing, task
+from fmload.locust import OpenAIUser
+
+COLOURS = ["red", "seven", "blue"]
+
+class Customer(OpenAIUser):
+    wait_time = constant_pacing(0.5)
+
+    @task
+    def ask(self):
+        with self.session("question") as chat:
+            ranked = self.client.rerank("a colour?", COLOURS, top_n=2)
+            scores = [one.score for one in ranked.ranking]
+            assert not ranked.ok or (len(scores) == 2 and scores == sorted(scores, reverse=True))
+            chat.ask("Why " + "".join(COLOURS[one.index] for one in ranked.ranking), name="answer", max_tokens=5)
+"""
+
+
+def test_rankings_are_records_of_their_endpoint_in_the_session_of_its_user_and_have_their_own_figures(
+        tmp_path: Path) -> None:
+    (file := tmp_path / "rerank.py").write_text(RERANK)
+    with (emulator(tmp_path, *FAST) as server,
+          alone(tmp_path, server, file, *SHORT, "--fmload-rerank-model", "r", users=3) as run):
+        assert run.wait() == 0 and "Traceback" not in run.output(), run.output()
+        records, asked = run.records(), {one.request_id: one for one in server.requests()}
+    assert ids(records) == set(asked) and {one.outcome for one in records} == {"ok"}
+    for record in records:
+        assert asked[record.request_id].path == {"m": "/v1/chat/completions", "rankings": "/v1/rerank"}[record.endpoint]
+    assert {one.inputs for one in records if one.endpoint == "rankings"} == {3}
+    assert {(row["endpoint"], row["requests"]) for row in sessions(run) if row["outcome"] == "finished"} == {("m", 2)}
+    chat, rankings = analyse(tmp_path / "out").results
+    assert chat.summary.sessions is not None and chat.summary.sessions.lost == 0
+    assert rankings.summary.sessions is None and (rankings.value("inputs_per_s") or 0) > 0
+
+
 def test_a_locustfile_that_embeds_where_nothing_does_is_told_how(tmp_path: Path) -> None:
     with (emulator(tmp_path, *FAST) as server,
           alone(tmp_path, server, example("retrieval"), *SHORT, users=1) as run):

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from fmload.config.abilities import embeds, made_by
+from fmload.config.abilities import made_by
+from fmload.config.beside import is_beside
 from fmload.config.schema import EndpointSpec
 
 SAGEMAKER = {"protocol": "sagemaker", "endpoint_name": "e", "region": "us-east-1"}
@@ -29,7 +30,8 @@ BEDROCK = {"protocol": "bedrock", "region": "us-east-1"}
 def test_what_answers_are_is_told_by_the_keys_of_an_endpoint(keys: dict[str, Any], made: str) -> None:
     entry = {"name": "e", "model": "m", **keys}
     spec = EndpointSpec.model_validate(entry)
-    assert (made_by(entry), made_by(spec), embeds(spec)) == (made, made, made == "vectors")
+    assert (made_by(entry), made_by(spec), is_beside(spec)) == (
+        made, made, made in ("vectors", "rankings"))
 
 
 def test_a_protocol_that_does_not_say_or_is_not_known_makes_text() -> None:

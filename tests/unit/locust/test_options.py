@@ -48,6 +48,17 @@ def test_model_key_lengths_and_parameters_reach_the_endpoint() -> None:
     assert run.prompts[0].output_tokens.mean == 7
 
 
+def test_models_for_embeddings_and_rankings_are_endpoints_beside_the_chats_at_the_same_host() -> None:
+    run = run_file(given("--fmload-model", "m", "--fmload-embed-model", "e", "--fmload-rerank-model", "r"), "http://h",
+                   "openai", scripted=True)
+    assert [(spec.name, spec.protocol, spec.model, spec.url) for spec in run.endpoints] == [
+        ("m", "openai", "m", "http://h"), ("embeddings", "embeddings", "e", "http://h"),
+        ("rankings", "rerank", "r", "http://h")]
+    assert run.load.side_by_side
+    with pytest.raises(FmloadError, match=r"--fmload-rerank-model r: client\.rerank of an OpenAIUser"):
+        run_file(given("--fmload-rerank-model", "r"), "http://h", "bedrock", scripted=True)
+
+
 def keyed(*options: str, protocol: str = "openai", **more: Any) -> str:
     parsed = given(*options)
     vars(parsed).update({"headless": True, "master": False, "worker": False, "host": "http://h", **more})

@@ -11,7 +11,8 @@ import gevent
 import pytest
 from gevent import GreenletExit
 
-from fmload.endpoints.inputs_answer import numbers_of
+from fmload.endpoints.base import Made
+from fmload.endpoints.inputs_answer import Ranked, numbers_of, ranked_of
 from fmload.locust.client import Client, RequestLost
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Chunk, Reading, ToolCall
@@ -26,6 +27,10 @@ class EndsItself(Exception):
 CALL = ToolCall("call_1", "search", '{"query":"x"}')
 
 
+BODIES = {"vectors": b'{"data":[{"index":1,"embedding":[3,4]},{"index":0,"embedding":[0.5,2]}]}',
+          "rankings": b'{"results":[{"index":1,"relevance_score":0.25},{"index":0,"relevance_score":0.5}]}'}
+
+
 class Server:
     """Answers every prompt as the test says; keeps what was sent and how sessions ended."""
 
@@ -38,14 +43,14 @@ class Server:
         return Client("Person", self.send, lambda session: self.sessions.append(session) if session else None, raises,
                       (EndsItself,))
 
-    def send(self, prompt: Prompt, note: dict[str, Any], embeds: bool = False,
+    def send(self, prompt: Prompt, note: dict[str, Any], makes: Made = "text",
              endpoint: str | None = None) -> tuple[Record, Reading]:
         self.sent.append((prompt, note))
         number = len(self.sent)
-        if embeds:
-            record = Record(f"r{number}", "w", 7, "vectors", "chat", prompt.id, 0, send_ns=number * 100,
+        if makes != "text":
+            record = Record(f"r{number}", "w", 7, makes, "chat", prompt.id, 0, send_ns=number * 100,
                             last_token_ns=number * 100 + 20, outcome="ok", input_tokens=3)
-            return record, Reading(body=b'{"data":[{"index":1,"embedding":[3,4]},{"index":0,"embedding":[0.5,2]}]}')
+            return record, Reading(body=BODIES[makes])
         outcome: Any = self._outcomes.pop(0) if self._outcomes else "ok"
         record = Record(f"r{number}", "w", 0, "e", "chat", prompt.id, 0, send_ns=number * 100,
                         first_token_ns=number * 100 + 10, last_token_ns=number * 100 + 50, outcome=outcome,
@@ -168,6 +173,29 @@ def test_vectors_are_in_the_order_of_their_texts_and_their_request_is_of_the_ses
     assert asked["step"] == 1
     session, = server.sessions
     assert (session.stage, session.endpoint, session.requests, session.begin_ns) == (0, "e", 2, 100)
+
+
+def test_a_ranking_is_best_first_and_its_request_holds_the_query_beside_the_documents() -> None:
+    server = Server()
+    client = server.client()
+    with client.session("question") as chat:
+        answer = client.rerank("A colour?", ["red", "seven"], top_n=2)
+        chat.ask("Which one?")
+    (ranked, note), (_, asked) = server.sent
+    assert (ranked.text, ranked.inputs, ranked.messages, ranked.parameters) == (
+        "A colour?", ["red", "seven"], None, {"top_n": 2})
+    assert answer.ok and answer.ranking == [Ranked(0, 0.5), Ranked(1, 0.25)]
+    assert (note["name"], note["step"], note["goes_on"], asked["step"]) == ("rerank", 0, None, 1)
+    session, = server.sessions
+    assert (session.stage, session.endpoint, session.requests) == (0, "e", 2)
+
+
+@pytest.mark.parametrize("body", [
+    b'{"results":[{"index":1,"relevance_score":0.5},{"index":0,"relevance_score":0.25}]}',
+    b'{"data":[{"index":0,"relevance_score":0.25},{"index":1,"relevance_score":0.5}]}',
+    b'[{"index":0,"score":0.25},{"index":1,"score":0.5}]'])
+def test_a_ranking_is_read_in_the_form_of_each_server(body: bytes) -> None:
+    assert ranked_of(body) == [Ranked(1, 0.5), Ranked(0, 0.25)]
 
 
 def test_a_turn_names_the_answer_that_it_goes_on_from_where_it_begins_with_all_that_was_said_up_to_it() -> None:

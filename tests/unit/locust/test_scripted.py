@@ -46,12 +46,15 @@ def test_users_of_a_scenario_go_with_a_set_of_a_scenario() -> None:
 
 
 VECTORS = {"name": "v", "protocol": "embeddings", "url": "http://h/v1", "model": "m"}
+RANKINGS = {**VECTORS, "name": "r", "protocol": "rerank"}
 CHAT = {"name": "a", "protocol": "openai", "url": "http://h/v1", "model": "m"}
 BESIDE = {"concurrency": [2], "window": "5s", "side_by_side": True}
 
 
-def test_an_endpoint_that_embeds_is_asked_by_the_users_of_the_others_and_has_none_of_its_own() -> None:
-    run = run_file(BESIDE, endpoints=[CHAT, {**CHAT, "name": "b"}, VECTORS])
+@pytest.mark.parametrize("beside", [VECTORS, {**RANKINGS, "name": "v"}])
+def test_an_endpoint_that_embeds_or_ranks_is_asked_by_the_users_of_the_others_and_has_none_of_its_own(
+        beside: dict[str, Any]) -> None:
+    run = run_file(BESIDE, endpoints=[CHAT, {**CHAT, "name": "b"}, beside])
     scripted.check(run, [Person])
     stages = plan(run)
     assert [(one.endpoint, one.load.value, one.slots, one.beside) for one in stages] == [
@@ -63,8 +66,11 @@ def test_an_endpoint_that_embeds_is_asked_by_the_users_of_the_others_and_has_non
 @pytest.mark.parametrize(("endpoints", "load", "words"), [
     ([CHAT, VECTORS], {"concurrency": [2], "window": "5s"}, ["endpoint 'v' embeds", "side_by_side: true"]),
     ([VECTORS], BESIDE, ["no other one generates text"]),
+    ([CHAT, RANKINGS], {"concurrency": [2], "window": "5s"}, ["endpoint 'r' ranks", "client.rerank"]),
+    ([RANKINGS, VECTORS], BESIDE, ["endpoint 'r' ranks", "no other one generates text"]),
     ([CHAT, VECTORS], {"concurrency": [2], "requests": 9, "side_by_side": True}, ["load.requests", "a window"])])
-def test_where_an_endpoint_that_embeds_does_not_fit_it_is_told(endpoints: Any, load: Any, words: list[str]) -> None:
+def test_where_an_endpoint_that_embeds_or_ranks_does_not_fit_it_is_told(endpoints: Any, load: Any,
+                                                                         words: list[str]) -> None:
     with pytest.raises(FmloadError) as told:
         scripted.check(run_file(load, endpoints=endpoints), [Person])
     assert all(word in str(told.value) for word in words)

@@ -8,6 +8,8 @@ import gevent
 import gevent.event
 import pytest
 
+from fmload.base.errors import FmloadError
+from fmload.endpoints.base import Made
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.model.record import Record
@@ -75,6 +77,37 @@ def test_a_seat_is_open_until_its_stage_closes_or_its_user_leaves(seated: tuple[
     seat.leave()
     seat.leave()
     assert lane.busy == 0
+
+
+class Endpoints(Dispatcher):
+    """Serves the lanes of some endpoints beside that of the users, by what they make."""
+
+    def __init__(self, **beside: list[str]) -> None:
+        super().__init__()
+        self.go.set()
+        self._beside = beside
+
+    def lanes_that_make(self, what: str) -> list[Lane]:
+        return [Lane(number, name, "p", 0, 0) for number, name in enumerate(self._beside.get(what, []), 1)]
+
+
+def test_vectors_and_rankings_are_asked_of_the_endpoint_that_makes_them_by_its_name_where_there_are_several() -> None:
+    seat = Seat(Endpoints(vectors=["v"], rankings=["r", "s"]), Lane(0, "e", "p", 1, 1))  # type: ignore[arg-type]
+    asked: list[tuple[Made, str | None]] = [("text", None), ("vectors", None), ("vectors", "v"), ("rankings", "s")]
+    answers = [seat.ask(PROMPT, {}, makes, endpoint) for makes, endpoint in asked]
+    assert [answer and answer[0].endpoint for answer in answers] == ["e", "v", "v", "s"]
+
+
+@pytest.mark.parametrize(("makes", "endpoint", "words"), [
+    ("rankings", None, ["rerank: this run has several endpoints for rankings", "endpoint='r' or 's'"]),
+    ("rankings", "t", ["rerank: this run has no endpoint 't' for rankings", "endpoint='r' or 's'"]),
+    ("vectors", None, ["embed: this run has no endpoint for embeddings", "--fmload-embed-model", "side_by_side"])])
+def test_where_no_one_endpoint_is_meant_it_is_told_which_there_are(makes: Made, endpoint: str | None,
+                                                                   words: list[str]) -> None:
+    seat = Seat(Endpoints(rankings=["r", "s"]), Lane(0, "e", "p", 1, 1))  # type: ignore[arg-type]
+    with pytest.raises(FmloadError) as told:
+        seat.ask(PROMPT, {}, makes, endpoint)
+    assert all(word in f"{told.value} {told.value.hint}" for word in words)
 
 
 def test_who_leaves_takes_the_requests_under_way_along(seated: tuple[Dispatcher, Lane, Seat]) -> None:
