@@ -21,7 +21,8 @@ _TOKEN_S = 60  # how long the signature of a token may be used to log in; EKS th
 def kube_client(where: Mapping[str, Any], region: str | None, context: Context) -> Client:
     """A client for `where`: `{"cluster"}` of EKS, or `{"kubeconfig", "kube_context"}`.
 
-    Made anew for every piece of work, because tokens end. Raises FmloadError when lightkube is not installed.
+    Made anew for every piece of work, because tokens end, and closed after it, by `with`: Python drops a Ctrl-C that
+    comes while it closes a forgotten socket. Raises FmloadError when lightkube is not installed.
     """
     try:
         from lightkube import Client, KubeConfig

@@ -90,13 +90,13 @@ class Kubernetes:
         return PodFolder(self._client, self.namespace, f"{LABEL}={self.name}", self.labels)
 
     def running(self) -> tuple[int, int]:
-        with kube_explained(f"fleet {self.fleet.name}"):
-            pods = list(self._client().list(_kind("Pod"), namespace=self.namespace, labels=self._selector()))
+        with kube_explained(f"fleet {self.fleet.name}"), self._client() as client:
+            pods = list(client.list(_kind("Pod"), namespace=self.namespace, labels=self._selector()))
         return sum(pod.status is not None and pod.status.phase == "Running" for pod in pods), self._pods
 
     def look(self) -> None:
-        with kube_explained(f"fleet {self.fleet.name}"):
-            look_at_pods(self._client(), self.namespace, self._selector())
+        with kube_explained(f"fleet {self.fleet.name}"), self._client() as client:
+            look_at_pods(client, self.namespace, self._selector())
 
     @property
     def _pods(self) -> int:
@@ -132,8 +132,8 @@ class Kubernetes:
         """Server-side apply of one object; its uid."""
         from lightkube import codecs
         made = next(one for one in self._manifests(suspended, secrets or {}, uid) if one["kind"] == kind)
-        with kube_explained(f"fleet {self.fleet.name}: {kind}"):
-            answer = self._client().apply(codecs.from_dict(made), field_manager="fmload", force=True)
+        with kube_explained(f"fleet {self.fleet.name}: {kind}"), self._client() as client:
+            answer = client.apply(codecs.from_dict(made), field_manager="fmload", force=True)
         return {"uid": str(answer.metadata.uid)}
 
     def _manifests(self, suspended: bool, secrets: Mapping[str, str], uid: str) -> list[dict[str, Any]]:
@@ -156,9 +156,9 @@ class PodFolder:
 
     def pod(self) -> str | None:
         """The name of the master's pod while it runs."""
-        with kube_explained(f"the master's pod ({self._said})"):
-            found = self._client().list(_kind("Pod"), namespace=self._namespace,
-                                        labels={LABEL: self._labels[LABEL], INDEX: "0"})
+        with kube_explained(f"the master's pod ({self._said})"), self._client() as client:
+            found = client.list(_kind("Pod"), namespace=self._namespace,
+                                labels={LABEL: self._labels[LABEL], INDEX: "0"})
             return next((str(pod.metadata.name) for pod in found if pod.status and pod.status.phase == "Running"), None)
 
     def send(self, name: str, path: Path) -> None:
@@ -195,9 +195,9 @@ class PodFolder:
             raise FmloadError(f"{name} could not be put into pod {pod}: {done.stderr}")
 
     def _run(self, pod: str, command: list[str], limit_s: float, **streams: Any) -> Any:
-        with kube_explained(f"pod {pod}: {command[0]}"):
-            return self._client().exec(pod, namespace=self._namespace, container="host", command=command,
-                                       timeout=limit_s, **streams)
+        with kube_explained(f"pod {pod}: {command[0]}"), self._client() as client:
+            return client.exec(pod, namespace=self._namespace, container="host", command=command, timeout=limit_s,
+                               **streams)
 
 
 class Object:
@@ -219,9 +219,9 @@ class Object:
     def _call(self, verb: str, resource: Resource, context: Context, **options: Any) -> Any:
         """What the call answers; None where there is no such object."""
         from lightkube import ApiError
-        with kube_explained(f"{verb} {resource}"):
+        with kube_explained(f"{verb} {resource}"), kube_client(resource.detail, resource.region, context) as client:
             try:
-                answer = getattr(kube_client(resource.detail, resource.region, context), verb)(
+                answer = getattr(client, verb)(
                     _kind(self.kind), resource.name, namespace=resource.detail["namespace"], **options)
             except ApiError as error:
                 if error.status.code == _NOT_FOUND:

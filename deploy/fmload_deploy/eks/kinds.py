@@ -37,9 +37,9 @@ class Namespace:
     def _call(self, verb: str, kind: Any, resource: Resource, context: Context) -> bool:
         """Whether the namespace was there to be called upon."""
         from lightkube import ApiError
-        with kube_explained(f"{verb} {resource}"):
+        with kube_explained(f"{verb} {resource}"), kube_client(resource.detail, resource.region, context) as client:
             try:
-                getattr(kube_client(resource.detail, resource.region, context), verb)(kind, resource.name)
+                getattr(client, verb)(kind, resource.name)
             except ApiError as error:
                 if error.status.code == _NOT_FOUND:
                     return False

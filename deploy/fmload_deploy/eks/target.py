@@ -115,8 +115,8 @@ class EKS:
         labels = {"node.kubernetes.io/instance-type": wanted} if wanted else None
 
         def look() -> bool | None:
-            with kube_explained(self.spec.name):
-                nodes = list(self._client().list(Node, labels=labels))
+            with kube_explained(self.spec.name), self._client() as client:
+                nodes = list(client.list(Node, labels=labels))
             offered = [int((node.status.allocatable or {}).get(kind, 0)) for node in nodes if node.status]
             if any(count >= self.options.devices for count in offered):
                 return True
@@ -131,9 +131,9 @@ class EKS:
     def _apply(self) -> None:
         """Server-side apply of every object: creates what is missing, and changes nothing that is right."""
         from lightkube import codecs
-        client = self._client()
-        for manifest in self._manifests():
-            client.apply(codecs.from_dict(manifest), field_manager="fmload", force=True)
+        with self._client() as client:
+            for manifest in self._manifests():
+                client.apply(codecs.from_dict(manifest), field_manager="fmload", force=True)
 
     def _manifests(self) -> list[dict[str, Any]]:
         options, serving = self.options, images.Serving(
@@ -150,8 +150,7 @@ class EKS:
         from lightkube.resources.apps_v1 import Deployment as KubeDeployment
 
         def look() -> bool | None:
-            with kube_explained(self.spec.name):
-                client = self._client()
+            with kube_explained(self.spec.name), self._client() as client:
                 status = client.get(KubeDeployment, "model", namespace=self.namespace.name).status
                 if status is not None and (status.availableReplicas or 0) >= self.options.replicas:
                     return True
@@ -167,8 +166,8 @@ class EKS:
             return f"http://model.{self.namespace.name}.svc"
 
         def look() -> str | None:
-            with kube_explained(self.spec.name):
-                status = self._client().get(Service, "model", namespace=self.namespace.name).status
+            with kube_explained(self.spec.name), self._client() as client:
+                status = client.get(Service, "model", namespace=self.namespace.name).status
             ingress = (status.loadBalancer.ingress if status and status.loadBalancer else None) or []
             return next((one.hostname or one.ip for one in ingress), None)
         return "http://" + wait_for(f"{self.spec.name}: the load balancer", look, self.context, 600.0, _LOOK_EVERY_S,
