@@ -13,6 +13,7 @@ from fmload.master.user_target import UserTarget
 from fmload.master.waits import POLL_S, Waits
 from fmload.master.worker_registry import WorkerRegistry
 from fmload.model.stage import Stage
+from fmload.protocol.lease import LEASE_S, MARGIN_S
 from fmload.protocol.messages import Censor, Close
 from fmload.search import judging, saturation
 
@@ -44,7 +45,7 @@ class StepRunner:
 
     def run(self, stages: list[Stage]) -> None:
         """The whole step. Raises Interrupted; `abort` then ends what is on."""
-        self.number += 1
+        self._outlast_the_lost(stages)
         self._ask_for_users(stages)
         for stage in stages:
             stage.become("running")
@@ -60,6 +61,12 @@ class StepRunner:
             stage.become("done")
         self._collector.running = []
         self._collector.write_stages()
+
+    def _outlast_the_lost(self, stages: list[Stage]) -> None:
+        """A worker that was lost may go on sending: this step begins when it cannot any more, or is back."""
+        if (left_s := self._registry.lease_left_s()) > 0:
+            self._say("waiting for a lost worker", stages, left_s)
+            self._waits.until(lambda: self._registry.lease_left_s() == 0, LEASE_S + MARGIN_S)
 
     def _conclude(self, stage: Stage) -> None:
         """What all requests of the stage say, for those that come after it; all records of it are here."""
@@ -126,6 +133,7 @@ class StepRunner:
         for stage in stages:
             stage.ramp_start_ns = start_ns
         self._dealing = True
+        self.number += 1
         self._deal(stages, [stage.ramp_s for stage in stages], start_ns)
         if stages[0].exact:
             return  # the window is open from the first request on

@@ -10,6 +10,7 @@ from typing import Protocol
 import gevent
 
 from fmload.master.collector import Collector
+from fmload.protocol.lease import Leases
 from fmload.protocol.link import Link
 from fmload.protocol.messages import Message, Ping, kind_of
 
@@ -48,6 +49,7 @@ class WorkerRegistry:
         self._on_lost, self._on_back, self._on_joined = lost, back, joined
         self._members: list[str] = []
         self._absent: set[str] = set()
+        self._leases = Leases()
 
     def muster(self) -> list[str]:
         """Take in the workers that are there now, in the order of their names; returns them."""
@@ -69,6 +71,10 @@ class WorkerRegistry:
         """The worker's clock minus the master's, as far as it is known now; None before the first ping came back."""
         offset = self._collector.workers[worker].clock.best()
         return offset.offset_ns if offset else None
+
+    def lease_left_s(self) -> float:
+        """How long a worker that is lost may still send: it may be frozen, or cut off, and not know that it is lost."""
+        return max(map(self._leases.left_s, self._absent), default=0.0)
 
     def send(self, message: Message, worker: str) -> None:
         """A message to one worker. One that does not get through is logged: what waits for an answer has a limit."""
@@ -120,6 +126,7 @@ class WorkerRegistry:
         pings = 0
         while True:
             for worker in self.living():
+                self._leases.say(worker)
                 self.send(Ping(time.monotonic_ns(), self.offset_ns(worker)), worker)
             pings += 1
             gevent.sleep(FIRST_PINGS_EVERY_S if pings < FIRST_PINGS else PING_EVERY_S)

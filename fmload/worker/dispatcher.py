@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 import gevent
+from gevent.event import Event
 from gevent.pool import Pool
 
 from fmload import arrivals
@@ -138,12 +139,13 @@ class Dispatcher:
     `offset_ns` (this worker's clock minus the master's) is kept up to date by its owner. Raises FmloadError for an
     endpoint that cannot be built here. `index` is the worker's number: workers begin at different addresses. `begins`:
     the prompt with which each endpoint (by name) begins each set, where it is not the first. `keep_session` gets each
-    conversation that has ended.
+    conversation that has ended. Nothing is sent while not `may_send`; whoever has it change calls `go_on`.
     """
 
     def __init__(self, run: RunFile, prompts: Mapping[str, list[Prompt]], worker: str, keep: Keep, dead: Dead,
                  index: int = 0, begins: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
-                 keep_session: Callable[[Session], None] = lambda _: None) -> None:
+                 keep_session: Callable[[Session], None] = lambda _: None,
+                 may_send: Callable[[], bool] = lambda: True) -> None:
         limits = run.timeouts
         self.lanes = Slots()
         self.protocols = {spec.name: spec.protocol for spec in run.endpoints}
@@ -175,6 +177,8 @@ class Dispatcher:
         self._seed = f"{run.seed}/{index}"
         self._cancel = Cancellation(run.load.cancel, self._seed)
         self._censoring = False
+        self._may_send = may_send
+        self._going_on = Event()
         self._when_idle: Callable[[], None] | None = None
         self._when_spent: Callable[[], None] | None = None  # all of exactly so many requests have ended
 
@@ -345,9 +349,22 @@ class Dispatcher:
             if schedule.next is None or schedule.next[0] > now_ns:
                 return
 
+    def go_on(self) -> None:
+        """What waits for `may_send` looks again."""
+        self._going_on.set()
+        self._going_on = Event()
+
+    def _wait_for_leave(self, lane: Lane) -> None:
+        """Until requests may be sent. Raises GreenletExit where the lane is no longer served by then."""
+        while not self._may_send():
+            self._going_on.wait()
+            if not self.lanes.serves(lane):
+                raise gevent.GreenletExit
+
     def stop(self, when_idle: Callable[[], None] | None = None) -> None:
         """Send nothing new; call `when_idle` once nothing is in flight any more."""
         self.lanes.close()
+        self.go_on()
         self._conversations.cut()
         self._sessions.close()
         self._paced = {}
@@ -474,6 +491,7 @@ class Dispatcher:
     def _request(self, lane: Lane, scheduled_ns: int, due: Prompt | None,
                  note: dict[str, Any] | None = None) -> tuple[Record, Reading]:
         """One request and its record: whatever is raised on the way, there is one."""
+        self._wait_for_leave(lane)
         prompt, record, reading = due, None, Reading()
         held: Callable[[tuple[Record, Reading]], None] | None = None
         try:

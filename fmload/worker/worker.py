@@ -34,6 +34,7 @@ from fmload.model.reading import Reading
 from fmload.model.record import Record, pack
 from fmload.model.session import Session
 from fmload.protocol.delivery import Outbox
+from fmload.protocol.lease import LEASE_S, Lease
 from fmload.protocol.link import Link
 from fmload.protocol.messages import (
     NO_STAGE,
@@ -73,7 +74,6 @@ SHIP_UNDER_BUDGET_S = 0.1  # the less the master has not heard of, the nearer to
 GC_THRESHOLD = 50_000  # objects made, less those that went
 RESEND_AFTER_S = 5.0
 SESSIONS_END_S = 0.1  # for a session whose last answer has just come to end by itself
-LEASE_S = 10.0  # a worker that has not heard of its master for so long stops sending
 
 
 Finished = Callable[[Record, Reading], None]
@@ -101,7 +101,8 @@ class Worker:
         self._prompts: dict[str, list[Prompt]] = {}
         self._gallery = Gallery()
         self._offset_ns = 0
-        self._heard = time.monotonic()
+        self._lease = Lease()
+        self._forsaken = False  # and it was told
         self._progress = time.monotonic()
         self._acked = Signal()
         self.messages: dict[type[Message], Callable[[Any], None]] = {
@@ -128,7 +129,7 @@ class Worker:
         self._answers = Keeper(**plan.answers) if plan.answers else None
         self._texts = TextKeeper(**plan.texts) if plan.texts else None
         self._journal = self._open_journal(plan)
-        self._heard = time.monotonic()
+        self._lease.renew()
         self._begin_if_complete()
 
     def _open_journal(self, plan: Plan) -> Spool | None:
@@ -160,7 +161,7 @@ class Worker:
             run = RunFile.model_validate(plan.run)
             self._prompts = {name: self._dressed(prompts) for name, prompts in self._prompts.items()}
             dispatcher = Dispatcher(run, self._prompts, self.identity, self._keep, self._tell_of_dead_endpoint,
-                                    plan.index, plan.begins, self.keep_session)
+                                    plan.index, plan.begins, self.keep_session, lambda: self._lease.holds)
             dispatcher.check_prompts()
             trials = dispatcher.try_endpoints(unsure_alone=not plan.trial)
             refused = self._tell_of_trials(trials) if plan.trial else {}
@@ -328,21 +329,21 @@ class Worker:
     # -- shipping, clocks, the end --------------------------------------------------------------------------------
 
     def ship_for_ever(self) -> None:
-        """Send batches, resend what is not acknowledged, stop when the master is silent. Runs in its own greenlet."""
+        """Send batches, resend what is not acknowledged, tell of a silent master. Runs in its own greenlet."""
         while True:
             gevent.sleep(self._ship_every_s())
             self.ship()
-            self._stop_if_forsaken()
+            self._tell_if_forsaken()
 
     def _ship_every_s(self) -> float:
         limited = self._plan is not None and self._plan.run.get("max_cost") is not None
         return SHIP_UNDER_BUDGET_S if limited else SHIP_EVERY_S
 
-    def _stop_if_forsaken(self) -> None:
+    def _tell_if_forsaken(self) -> None:
         sending = self._dispatcher is not None and any(True for _ in self._dispatcher.lanes)
-        if self._dispatcher is not None and sending and time.monotonic() - self._heard > LEASE_S:
-            logger.error("nothing heard of the master for %.0f s: sending stops", LEASE_S)
-            self._dispatcher.stop()
+        if sending and not self._lease.holds and not self._forsaken:
+            self._forsaken = True
+            logger.error("nothing heard of the master for %.0f s: nothing more is sent until it is heard", LEASE_S)
 
     def ship(self) -> None:
         """Send what was not sent yet. What does not get through is sent again later."""
@@ -376,8 +377,11 @@ class Worker:
     def on_ping(self, ping: Ping) -> None:
         """Answer at once; take over what the master knows of this worker's clock."""
         received_ns = time.monotonic_ns()
-        self._heard = time.monotonic()
         self._take_offset(ping.offset_ns)
+        self._lease.renew(None if ping.offset_ns is None else ping.sent_ns + ping.offset_ns)
+        self._forsaken = self._forsaken and not self._lease.holds
+        if self._dispatcher is not None:
+            self._dispatcher.go_on()
         self._send(Pong(ping.sent_ns, received_ns, time.monotonic_ns()))
 
     def _take_offset(self, offset_ns: int | None) -> None:

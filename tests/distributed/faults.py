@@ -170,6 +170,14 @@ def worker_frozen(all: Cluster, draw: random.Random) -> None:
     frozen.send_signal(signal.SIGCONT)
 
 
+def worker_frozen_long(all: Cluster, draw: random.Random) -> None:
+    """One worker stands still until the next stage is measured without it, and wakes up."""
+    frozen = all.workers[0].process
+    frozen.send_signal(signal.SIGSTOP)
+    wait_until(lambda: bool(all.master.stages()[1]["window_start_ns"]), 60, "the next stage's window")
+    frozen.send_signal(signal.SIGCONT)
+
+
 def worker_cut_off(all: Cluster, draw: random.Random) -> None:
     """Nothing passes between master and one worker any more; in every second run the way is mended after a while."""
     assert all.relay is not None
@@ -349,6 +357,7 @@ FAULTS: dict[str, Fault] = {
     "none": Fault(none),
     "worker_killed": Fault(worker_killed, {**LOAD, "concurrency": [4, 2]}, kills=("worker-0",)),
     "worker_frozen": Fault(worker_frozen, {**LOAD, "concurrency": [4, 2], "window": "5s", "drain": "3s"}),
+    "worker_frozen_long": Fault(worker_frozen_long, {**LOAD, "concurrency": [4, 2], "window": "5s", "drain": "3s"}),
     "worker_cut_off": Fault(worker_cut_off, {**LOAD, "window": "7s"}, options={"relayed": True}),
     "worker_late": Fault(worker_late, {**LOAD, "window": "6s"}),
     "master_killed": Fault(master_killed, {**LOAD, "window": "60s"}),

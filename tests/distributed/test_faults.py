@@ -9,7 +9,7 @@ import pytest
 from fmload.base.errors import EXIT_DISK_FULL, EXIT_INTERRUPTED, EXIT_INVALID
 from fmload.base.resources import resource
 from fmload.results.frames import PACKED_HEADER
-from tests.distributed.faults import FAULTS, LOAD, suffer
+from tests.distributed.faults import FAULTS, LOAD, kinds, suffer
 from tests.load_rig import cluster, emulator, ids, locust, may_mount, run_file
 
 PACE = ("--ttft", "20ms", "--gap", "10ms")
@@ -38,13 +38,17 @@ def test_users_of_a_lost_worker_are_given_to_the_others_when_asked(tmp_path: Pat
     assert peak == stage["users"] == 4
 
 
-def test_a_frozen_worker_is_marked_and_sends_nothing_into_a_later_stage(tmp_path: Path) -> None:
-    found = suffer(tmp_path, "worker_frozen", load={**LOAD, "concurrency": [4, 2], "window": "7s", "drain": "1s"})
+@pytest.mark.parametrize("fault", ["worker_frozen", "worker_frozen_long", "worker_cut_off"])
+def test_a_lost_worker_that_lives_is_marked_and_sends_nothing_into_a_later_stage(fault: str, tmp_path: Path) -> None:
+    """Frozen until the master has taken it for lost; until the next stage is measured; cut off from the master for
+    good, where a request of it in the next stage would be marked by nobody."""
+    found = suffer(tmp_path, fault, number=1, load={**LOAD, "concurrency": [4, 2], "window": "5s", "drain": "1s"})
     found.check()
     first, second = found.run.stages()
-    assert {mark["kind"] for mark in first["marks"]} >= {"worker_lost", "worker_frozen"}
+    assert "worker_lost" in {mark["kind"] for mark in first["marks"]}
+    assert ("worker_frozen" in kinds(found.run)) is (fault != "worker_cut_off"), "whether it is taken back"
     assert all((record.send_ns or 0) <= second["ramp_start_ns"] for record in found.records if record.stage == 0)
-    assert second["users"] == 2
+    assert (first["status"], second["status"], second["users"]) == ("done", "done", 2)
     assert set(found.exit_codes.values()) == {0}
 
 
@@ -60,7 +64,7 @@ def test_a_worker_cut_off_from_the_master_is_marked_stops_by_itself_and_its_jour
 
 
 def test_a_late_joiner_is_marked_and_takes_its_share(tmp_path: Path) -> None:
-    found = suffer(tmp_path, "worker_late", load={**LOAD, "window": "8s"})
+    found = suffer(tmp_path, "worker_late", load={**LOAD, "window": "16s"})
     found.check()
     assert found.marks == {"worker_joined_late"}
     assert len({record.worker for record in found.records}) == 3

@@ -51,6 +51,8 @@ class Sender:
     def serve(self, lanes: list[dict[str, Any]], when_spent: Any) -> None:
         self.served_with = self.offset_ns
 
+    def go_on(self) -> None: ...
+
 
 def test_the_step_carries_what_the_master_knows_of_the_clock(tmp_path: Path) -> None:
     results = Results(tmp_path).create()
