@@ -29,13 +29,14 @@ from fmload.model.request_id import is_trial
 from fmload.prompts import store
 from fmload.protocol import admission
 from fmload.results.folder import Results
-from tests import emulators
+from tests import emulators, forking
 from tests.emulators import Emulator
 
 # Masters and workers that a test starts one by one are of one run.
 os.environ.setdefault(admission.TOKEN_VARIABLE, admission.made_token())
 
 RUN_LIMIT_S = 120.0
+Process = subprocess.Popen[bytes] | forking.Forked
 HOLDS_SESSIONS = {"protocol": "responses", "session_state": "server"}  # an endpoint that keeps what was said
 RELAY = Path(__file__).parent / "distributed" / "relay.py"
 
@@ -92,7 +93,7 @@ def run_file(folder: Path, urls: dict[str, str], load: dict[str, Any], endpoint:
 class Run:
     """A finished or running process of `fmload run` or Locust, and its results folder."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     results: Results
     log: Path
 
@@ -152,6 +153,13 @@ class Run:
         return any(stage["window_start_ns"] and not stage["window_end_ns"] for stage in self.stages())
 
 
+def _limited(command: Sequence[str], limits: list[str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    limited = ["prlimit", *limits] if limits else []
+    with log.open("ab") as output:
+        return subprocess.Popen([*limited, sys.executable, *command], stdout=output, stderr=output,
+                                stdin=subprocess.DEVNULL, start_new_session=True, cwd=folder)
+
+
 @contextmanager
 def started(command: Sequence[str], folder: Path, out: str = "out", file_limit: int | None = None,
             descriptors: int | None = None) -> Iterator[Run]:
@@ -162,10 +170,10 @@ def started(command: Sequence[str], folder: Path, out: str = "out", file_limit: 
     """
     log = folder / f"{out}.log"
     limits = [f"--fsize={file_limit}"] * bool(file_limit) + [f"--nofile={descriptors}"] * bool(descriptors)
-    limited = ["prlimit", *limits] if limits else []
-    with (Path("/dev/null") if file_limit else log).open("ab") as output:
-        process = subprocess.Popen([*limited, sys.executable, *command], stdout=output, stderr=output,
-                                   stdin=subprocess.DEVNULL, start_new_session=True, cwd=folder)
+    if command[0] == "-m" and not limits:
+        process: Process = forking.start(command[1], command[2:], log, folder=folder, session=True)
+    else:
+        process = _limited(command, limits, folder, Path("/dev/null") if file_limit else log)
     try:
         yield Run(process, Results(folder / out), log)
     finally:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +13,7 @@ import yaml
 
 from fmload.base.resources import resource
 from fmload_deploy.ledger import NAME, Ledger
+from tests import forking
 
 if TYPE_CHECKING:
     from conftest import EmulatedAws
@@ -29,8 +28,7 @@ CONFIG = {
 
 
 def fmload(*arguments: str, cwd: Path, timeout_s: float = 200) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "fmload", *arguments], cwd=cwd, capture_output=True, text=True,
-                          timeout=timeout_s, env=os.environ, stdin=subprocess.DEVNULL, check=False)
+    return forking.run(arguments, cwd, timeout_s=timeout_s)
 
 
 @pytest.fixture

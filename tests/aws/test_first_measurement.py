@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +11,7 @@ import pytest
 
 from fmload.base.resources import resource
 from fmload.config.loading import load, shipped
+from tests import forking
 
 if TYPE_CHECKING:
     from conftest import EmulatedAws
@@ -25,8 +23,7 @@ TRUST = {"Version": "2012-10-17", "Statement": [
 
 def fmload(folder: Path, *arguments: str) -> str:
     """What a command says; the test fails when the command does."""
-    done = subprocess.run([sys.executable, "-m", "fmload", *arguments], cwd=folder, capture_output=True, text=True,
-                          timeout=200, env=os.environ, stdin=subprocess.DEVNULL, check=False)
+    done = forking.run(arguments, folder, timeout_s=200)
     assert done.returncode == 0, f"fmload {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 

@@ -27,6 +27,7 @@ from fmload.results.folder import Results
 from fmload_deploy.aws import Aws
 from fmload_deploy.ledger import NAME, Ledger
 from fmload_deploy.resource import Resource
+from tests.forking import Forked, start
 from tests.load_rig import emulator, free_port, ids, run_file, wait_until
 
 if TYPE_CHECKING:
@@ -134,9 +135,8 @@ def config_of(script: str) -> dict[str, Any]:
     return config
 
 
-def fleet(*arguments: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "fmload", "fleet", *arguments, "--region", "us-east-1", "--yes"],
-                            stdout=Path("out.txt").open("wb"), stderr=Path("err.txt").open("wb"))
+def fleet(*arguments: str) -> Forked:
+    return start("fmload", ["fleet", *arguments, "--region", "us-east-1", "--yes"], Path("out.txt"), Path("err.txt"))
 
 
 def test_a_run_on_instances_comes_back_by_itself_and_leaves_nothing(

@@ -6,8 +6,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from fmload.model.record import from_table
 from fmload.protocol import admission
 from fmload_deploy.eks.fleet import Kubernetes
 from fmload_deploy.ledger import NAME, Ledger
+from tests.forking import Forked, start
 from tests.load_rig import emulator, ids, run_file, wait_until
 
 KEY = "sk-pods-key-that-nobody-may-see"
@@ -59,9 +58,8 @@ def left(kubeconfig: Path) -> list[str]:
             for one in objects(kubeconfig, plural, group)]
 
 
-def up(path: str, *options: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "fmload", "fleet", "up", path, *ON, *options],
-                            stdout=Path("out.txt").open("wb"), stderr=Path("err.txt").open("wb"))
+def up(path: str, *options: str) -> Forked:
+    return start("fmload", ["fleet", "up", path, *ON, *options], Path("out.txt"), Path("err.txt"))
 
 
 def test_a_run_in_pods_comes_back_by_itself_and_leaves_nothing(kubeconfig: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import yaml
 
 from fmload.base.resources import resource
 from fmload_deploy.ledger import NAME, Ledger
+from tests import forking
 from tests.load_rig import wait_until
 
 
@@ -27,9 +28,8 @@ def run(folder: Path, recipe: str, rules: list[dict[str, Any]], *sets: str) -> s
             "prompts=[{name: chat, source: synthetic, input_tokens: 200, output_tokens: 10}]",
             "endpoints[0].deploy.emulator=steady", f"endpoints[0].deploy.scenario={folder / 'scenario.yml'}", *sets]
     options = [part for key in keys for part in ("--set", key)]
-    return subprocess.run([sys.executable, "-m", "fmload", "run", str(resource("configs", recipe)), "--out",
-                           str(folder / "r"), "--yes", *options], cwd=folder, capture_output=True, text=True,
-                          timeout=280, check=False, stdin=subprocess.DEVNULL, env=os.environ)
+    return forking.run(["run", str(resource("configs", recipe)), "--out", str(folder / "r"), "--yes", *options], folder,
+                       timeout_s=280)
 
 
 def assert_measured(folder: Path, done: subprocess.CompletedProcess[str]) -> None:

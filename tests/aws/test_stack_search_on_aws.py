@@ -6,8 +6,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pytest
 from fmload.model.stack import StackSearch
 from fmload.results import search_file
 from fmload_deploy.ledger import NAME, Ledger
+from tests.forking import Forked, start
 
 pytestmark = pytest.mark.timeout(1200)  # whole searches
 LIMIT_S = 900.0
@@ -60,19 +59,17 @@ OUT_OF_MEMORY = """\
 NO_ROOM = "- {call: RunInstances, code: InsufficientInstanceCapacity, message: no room, times: 1000}\n"
 
 
-def started(folder: Path, *more: str, at_once: int = 1) -> subprocess.Popen[bytes]:
+def started(folder: Path, *more: str, at_once: int = 1) -> Forked:
     (folder / "oom.yml").write_text(OUT_OF_MEMORY)
     (folder / "full.yml").write_text(NO_ROOM)
     (folder / "run.yml").write_text(RUN.replace("SCENARIO", str(folder / "oom.yml")).replace(
         "FULL", str(folder / "full.yml")).replace("AT_ONCE", str(at_once)))
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    with (folder / "said.log").open("ab") as said:
-        return subprocess.Popen([sys.executable, "-m", "fmload", "run", str(folder / "run.yml"), "--out",
-                                 str(folder / "out"), "--yes", *more], stdout=said, stderr=said,
-                                stdin=subprocess.DEVNULL, env=clean)
+    return start("fmload", ["run", str(folder / "run.yml"), "--out", str(folder / "out"), "--yes", *more],
+                 folder / "said.log", environment=clean)
 
 
-def ended(folder: Path, process: subprocess.Popen[bytes]) -> StackSearch:
+def ended(folder: Path, process: Forked) -> StackSearch:
     assert process.wait(LIMIT_S) == 0, (folder / "said.log").read_text()
     return search_file.read(folder / "out")
 

@@ -22,6 +22,7 @@ from fmload import config
 from fmload.base.resources import resource
 from fmload.cli import main as cli
 from fmload.prompts import read
+from tests import forking
 
 LIMIT_S = 120
 
@@ -58,9 +59,7 @@ def fmload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 def in_a_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "fmload", *arguments], capture_output=True, text=True, cwd=cwd,
-                          env={**os.environ, "XDG_CACHE_HOME": str(cwd / "cache")}, timeout=LIMIT_S, check=False,
-                          stdin=subprocess.DEVNULL)
+    return forking.run(arguments, cwd, {**os.environ, "XDG_CACHE_HOME": str(cwd / "cache")}, LIMIT_S)
 
 
 class _Models(BaseHTTPRequestHandler):

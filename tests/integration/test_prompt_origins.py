@@ -7,7 +7,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from fmload.plugins import SOURCES
 from fmload.prompts import files, read, selection
 from fmload.prompts.invented import Invented, Item
 from fmload.prompts.tokenizer import Tokenizer
+from tests import forking
 
 ROWS = "".join(json.dumps({"prompt": f"question {number} of the set"}) + "\n" for number in range(6))
 
@@ -129,8 +129,7 @@ def serve() -> Iterator[Serve]:
 
 
 def fmload(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "fmload", *arguments], capture_output=True, text=True,
-                          timeout=120, check=False, env={**os.environ, **environment})
+    return forking.run(arguments, environment={**os.environ, **environment})
 
 
 @pytest.mark.parametrize(("name", "code", "said"), [

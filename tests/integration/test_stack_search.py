@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +11,8 @@ import psutil
 import pytest
 
 from fmload.results import search_file
+from tests import forking
+from tests.forking import Forked, start
 
 RUN = """\
 name: stacks
@@ -35,14 +35,12 @@ stacks: grid
 LIMIT_S = 240.0
 
 
-def started(folder: Path, *more: str) -> subprocess.Popen[bytes]:
+def started(folder: Path, *more: str) -> Forked:
     (folder / "run.yml").write_text(RUN)
-    with (folder / "said.log").open("ab") as said:
-        return subprocess.Popen([sys.executable, "-m", "fmload", "run", str(folder / "run.yml"), "--out",
-                                 str(folder / "out"), *more], stdout=said, stderr=said, stdin=subprocess.DEVNULL)
+    return start("fmload", ["run", str(folder / "run.yml"), "--out", str(folder / "out"), *more], folder / "said.log")
 
 
-def below(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+def below(process: Forked) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
@@ -92,15 +90,14 @@ def test_every_trial_is_an_ordinary_results_folder(done: Path) -> None:
 def test_the_winner_is_a_run_file_that_is_valid(done: Path) -> None:
     text = (done / "winner.yml").read_text()
     assert "5ms" in text and "vary" not in text.replace("vary: {}", "")
-    found = subprocess.run([sys.executable, "-m", "fmload", "validate", str(done / "winner.yml")], capture_output=True,
-                           text=True)
+    found = forking.run(["validate", str(done / "winner.yml")])
     assert found.returncode == 0, found.stderr
     assert "fmload emulate --profile steady --ttft 20ms --gap 5ms" in (done / "report.md").read_text()
 
 
 def test_the_report_is_made_again_by_the_command(done: Path) -> None:
     (done / "report.html").unlink()
-    found = subprocess.run([sys.executable, "-m", "fmload", "report", str(done)], capture_output=True, text=True)
+    found = forking.run(["report", str(done)])
     assert found.returncode == 0 and "emu-2" in found.stdout and "cheaper than the default" in found.stdout
     assert (done / "report.html").exists()
 
@@ -112,8 +109,7 @@ def test_nothing_is_left_running(done: Path) -> None:
 
 
 def test_validate_shows_candidates_needs_and_the_most_that_the_search_takes() -> None:
-    found = subprocess.run([sys.executable, "-m", "fmload", "validate", "stacks-emulated"], capture_output=True,
-                           text=True)
+    found = forking.run(["validate", "stacks-emulated"])
     assert found.returncode == 0, found.stderr
     assert "llama-3" in found.stdout and "llama-5" not in found.stdout and "(default)" in found.stdout
     assert "5 candidates, strategy halving: 10 trials at most" in found.stdout
@@ -133,8 +129,7 @@ endpoints:
 prompts: [{name: p, source: synthetic, input_tokens: 20, output_tokens: 20, count: 100}]
 load: {find: {objective: {ttft_p90: 3s}}}
 """)
-    found = subprocess.run([sys.executable, "-m", "fmload", "validate", str(tmp_path / "run.yml")], capture_output=True,
-                           text=True, env={**os.environ, "COLUMNS": "300"})
+    found = forking.run(["validate", str(tmp_path / "run.yml")], environment={**os.environ, "COLUMNS": "300"})
     assert found.returncode == 0, found.stderr
     fits, too_long = (line for line in found.stdout.splitlines() if line.strip().startswith("llama-"))
     assert "memory" not in fits and "memory: weights 15 GiB" in too_long and "131072 tokens" in too_long
