@@ -39,7 +39,7 @@ def test_files_beside_a_run_that_are_called_like_the_packages_do_not_take_their_
         monkeypatch.chdir(tmp_path)
         path = run_file(tmp_path, {"a": server.url}, {"concurrency": [1], **SHORT, "window": "1s"})
         with started(["-P", "-m", "fmload", "run", str(path), "--out", str(tmp_path / "out")], tmp_path) as run:
-            assert run.wait() == 0, run.output()
+            assert run.wait() in (0, 4), run.output()  # 4: the audit of a busy machine
 
 
 def test_concurrency_is_exact_in_every_window_and_stages_do_not_mix(tmp_path: Path) -> None:
