@@ -136,10 +136,11 @@ OF_AWS = [
     _case("cached tokens above input tokens", "Converse counts them apart: added up",
           AWS + "test_converses_input_leaves_out_what_was_cached_and_more_cached_than_fresh_is_no_contradiction",
           END_TO_END),
-    _case("right answers of every protocol spoilt on their way: a byte a write or a chunk, gzip, other types, "
+    _case("right answers of every protocol, of vectors, rankings, transcripts, sound and images, and of AWS, "
+          "spoilt on their way: a byte a write or a chunk, gzip, other types, "
           "comments, false counts, unknown reasons, cuts, resets, errors inside and alone, pages, two answers to one "
           "request",
-          "the text and the tokens that were sent, or the failure; one request, 32 at once, and under TLS",
+          "what was sent (texts with their tokens), or the failure; one request, 32 at once, and under TLS",
           "integration/test_hostile_server.py::test_what_is_recorded_of_a_spoilt_answer_is_what_was_sent",
           "integration/test_hostile_server.py::test_it_is_so_for_32_at_once_on_shared_connections",
           "integration/test_hostile_server.py::test_a_tls_connection_that_is_cut_inside_an_answer_is_truncated"),

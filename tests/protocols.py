@@ -24,11 +24,11 @@ from fmload.emulator.truth import Truth
 from fmload.endpoints.http import HttpEndpoint
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
-from fmload.wire.exchange import Exchange, HttpRequest, ReadMark
+from fmload.wire.exchange import Address, CarriesToken, Exchange, HttpRequest, ReadMark
 from tests.kept_line import KeptLine
 from tests.spoken import spoken
 
-INPUT, TOKENS = 9, 6
+INPUT, TOKENS, DIMENSION = 9, 6, 16
 PLAIN = Shape()
 WORDS = [" one", " two", " three", " für", " five", " six"]  # one of them is longer than its characters
 CALL = {"tools": [{"type": "function", "function": {
@@ -88,8 +88,23 @@ class Answered:
     ends: list[int]
 
 
-def sent(endpoint: HttpEndpoint, prompt: Prompt = PROMPT) -> HttpRequest:
-    return endpoint.request(prompt, "r1", endpoint.addresses()[0])
+class KeepsRequest:
+    """A wire that sends nothing."""
+
+    def __init__(self) -> None:
+        self.requests: list[HttpRequest] = []
+
+    def exchange(self, address: Address, request: HttpRequest, carries_token: CarriesToken) -> Exchange:
+        self.requests.append(request)
+        return Exchange(str(address), status=200, complete=True)
+
+
+def sent(endpoint: Any, prompt: Prompt = PROMPT) -> HttpRequest:
+    """The request that an endpoint, over HTTP or of AWS, makes of a prompt."""
+    wire: Any = KeepsRequest()
+    endpoint.send(prompt, "r1", wire, endpoint.addresses()[0])
+    found: HttpRequest = wire.requests[0]
+    return found
 
 
 def received(request: HttpRequest) -> Request:
@@ -99,10 +114,10 @@ def received(request: HttpRequest) -> Request:
     return Request("POST", path, {"authorization": "Bearer x", **headers}, request.body, 0, query)
 
 
-def answered(endpoint: HttpEndpoint, prompt: Prompt = PROMPT, shape: Shape = PLAIN, fault: str | None = None,
+def answered(endpoint: Any, prompt: Prompt = PROMPT, shape: Shape = PLAIN, fault: str | None = None,
              tokens: int = TOKENS, cached: int = 0) -> Answered:
     """What the emulator answers to the endpoint's own request."""
-    settings = Settings(profile=PROFILES["instant"], shape=shape)
+    settings = Settings(profile=PROFILES["instant"], shape=shape, dimension=DIMENSION)
     request = received(sent(endpoint, prompt))
     plane = planes.plane_of(request.path)
     assert plane is not None, request.path

@@ -10,6 +10,7 @@ from fmload.endpoints import repetitions, usage
 from fmload.endpoints.aws_errors import frame_failure
 from fmload.endpoints.characters import is_whole, mended
 from fmload.endpoints.endings import failure_of, is_reason, reason_text
+from fmload.endpoints.failures import failure_in
 from fmload.endpoints.tool_calls import ToolCalls
 from fmload.model.outcome import Failure, Outcome
 from fmload.model.reading import Channel, Chunk, Reading
@@ -193,7 +194,9 @@ def read_events(answer: Answer, body: bytes, on_event: OnEvent) -> None:
                 failure = frame_failure(frame)
                 answer.fail(failure.outcome, failure.message)
     except FrameError as error:
-        answer.fail("decode", str(error))
+        told = None if answer.read_to else failure_in(body)
+        failure = told or Failure("decode", str(error))
+        answer.fail(failure.outcome, failure.message)
 
 
 def _pass_on(answer: Answer, on_event: OnEvent, kind: str, payload: bytes, end: int) -> None:

@@ -18,6 +18,7 @@ from fmload.endpoints.aws_errors import http_failure
 from fmload.endpoints.aws_inputs import AwsInputs
 from fmload.endpoints.base import ALL_MEDIA, Made
 from fmload.endpoints.bedrock_bodies import DIALECTS, Family, family_of, read_converse, read_converse_whole
+from fmload.endpoints.failures import failure_of_error
 from fmload.endpoints.image_forms import FORMS as IMAGE_FORMS
 from fmload.endpoints.image_forms import ImageForm, ImagesCodec, image_form_of
 from fmload.endpoints.input_forms import FORMS, InputForm, InputsCodec, form_of_model, made_in
@@ -165,7 +166,12 @@ class Bedrock:
         elif whole:
             answer.read_to = len(body)
             try:
-                self._read(answer, reader, loads(body), len(body))
+                document = loads(body)
+                if document.get("error"):
+                    failure = failure_of_error(document)
+                    answer.fail(failure.outcome, failure.message)
+                else:
+                    self._read(answer, reader, document, len(body))
             except MALFORMED:  # without the cause: it may quote the answer
                 answer.fail("decode", f"the response is not what {self.operation} returns")
         if reader.begun:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fmload.endpoints import anthropic, converse
+from fmload.endpoints import usage as counts
 from fmload.endpoints.answer import Answer
 from fmload.endpoints.converse import Json
 from fmload.model.prompt import Prompt
@@ -206,9 +207,9 @@ def _for_1h(details: Any) -> int | None:
 
 def _read_llama(answer: Answer, event: Json, end: int) -> None:
     """`generation_token_count` counts all tokens so far, so that its growth is this chunk's share, text or not."""
-    total = event.get("generation_token_count")
-    if isinstance(total, int) and not answer.add_running(end, total, event["generation"]):
-        answer.add(end, event["generation"])
+    total, text = counts.whole(event.get("generation_token_count")), event["generation"]
+    if total is None or not answer.add_running(end, total, text):
+        answer.add(end, text)
     answer.usage(event.get("prompt_token_count"), total)
     answer.finish(event.get("stop_reason"))
 

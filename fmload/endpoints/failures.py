@@ -13,6 +13,7 @@ from fmload.model.outcome import Failure
 from fmload.wire.exchange import Exchange
 
 _MESSAGE_LIMIT = 500
+_ERRORS = ("error", "errors", "message", "Message", "detail")
 _MAX_ERRORS = 8  # of a list of errors
 
 
@@ -42,6 +43,12 @@ def _decoded(body: bytes) -> Any:
 def failure_of_error(data: Any) -> Failure:
     """The failure that a decoded error inside an answer stands for."""
     return Failure("blocked" if is_filters(data) else "stream_error", error_text(data))
+
+
+def failure_in(body: bytes) -> Failure | None:
+    """The failure that a body tells of which is one JSON object with an error; None for any other."""
+    data = _decoded(body)
+    return failure_of_error(data) if isinstance(data, Mapping) and any(data.get(word) for word in _ERRORS) else None
 
 
 def error_message(body: bytes) -> str:

@@ -173,8 +173,9 @@ def _account(reading: Reading, document: Json) -> None:
 
 def _stream(reading: Reading, exchange: Exchange) -> None:
     held, parts, sizes, end = 0, list[int](), list[tuple[int, int]](), None
-    unknown: bytes | None = None
-    for offset, event, data in messages(exchange.body):
+    found, text = messages(exchange.body), exchange.body.strip()[:80]
+    unknown = None if found or text[:1] in (b"", b":") else text  # a comment is no message, and no stranger
+    for offset, event, data in found:
         if not data.strip() or data.strip()[:len(DONE)] == DONE or event in PINGS:
             continue
         try:

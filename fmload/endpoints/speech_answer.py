@@ -77,7 +77,7 @@ class _Heard:
 def read(exchange: Exchange, asked: Asked) -> Reading:
     """The reading of a response of status 2xx."""
     kind = exchange.headers.get("content-type", "")
-    heard, asked = _heard(exchange.body, kind, asked), asked.told(kind)
+    heard, asked = _heard(exchange.body, kind, asked, exchange.complete), asked.told(kind)
     reading = Reading(failure=heard.failure)
     note_told(reading, heard.told, len(exchange.body))
     if heard.sound:
@@ -85,7 +85,7 @@ def read(exchange: Exchange, asked: Asked) -> Reading:
     if exchange.failure is None and reading.failure is None:
         if not exchange.complete:
             reading.failure = Failure("truncated", "the connection closed inside the response")
-        elif not heard.ended:
+        elif not heard.ended and exchange.body:
             reading.failure = Failure("truncated", "the response ended without speech.audio.done")
     return reading
 
@@ -115,7 +115,7 @@ def _note_sound(reading: Reading, heard: _Heard, exchange: Exchange, asked: Aske
 
 def has_sound(body: bytes, asked: Asked) -> bool:
     """Whether sound has come in a partial body."""
-    heard = _heard(body, "", asked)
+    heard = _heard(body, "", asked, complete=False)
     try:
         return bool(heard.sound) and _played(heard.sound, "", asked, whole=False) is not None
     except NotSound:
@@ -125,10 +125,10 @@ def has_sound(body: bytes, asked: Asked) -> bool:
 # -- what the body holds --
 
 
-def _heard(body: bytes, kind: str, asked: Asked) -> _Heard:
-    """The sound of a body, however it is wrapped."""
+def _heard(body: bytes, kind: str, asked: Asked, complete: bool) -> _Heard:
+    """The sound of a body, however it is wrapped; the last event of one that is not complete may be a part."""
     if "event-stream" in kind or (not kind.startswith("audio/") and body[:6] in (b"data: ", b"event:", b"data:{")):
-        return _of_events(body)
+        return _of_events(body, complete)
     if "json" in kind or (body[:1] == b"{" and len(body) <= _MOST_JSON):
         found = _of_json(body, told="json" in kind)
         if found is not None:
@@ -146,7 +146,7 @@ def _is_text(body: bytes) -> bool:
     return len(body) >= _WORDS_FROM and _PRINTABLE.issuperset(body[:_TAIL])
 
 
-def _of_events(body: bytes) -> _Heard:
+def _of_events(body: bytes, complete: bool) -> _Heard:
     """OpenAI's: `speech.audio.delta` with base64, `speech.audio.done` with usage."""
     parts, heard, length = list[bytes](), _Heard(b"", ended=False), 0
     for end, event, data in events(body):
@@ -165,8 +165,9 @@ def _of_events(body: bytes) -> _Heard:
             if isinstance(message.get("usage"), Mapping):
                 heard.told.append(usage.read(message["usage"]))
         except MALFORMED_OR_DEEP:
-            heard.failure = heard.failure or Failure(
-                "decode", f"the event that ends at byte {end} is not of a known form")
+            if complete or end < len(body):
+                heard.failure = heard.failure or Failure(
+                    "decode", f"the event that ends at byte {end} is not of a known form")
     heard.sound = b"".join(parts)
     return heard
 

@@ -24,6 +24,7 @@ from fmload.wire.sse import events
 # Lines of subtitles that are no text: a time, with the number of its cue before it, and the first line of all.
 _CUES = re.compile(r"^[^\S\n]*(?:(?:\d+[^\S\n]*\r?\n[^\S\n]*)?[\d:.,]+ --> [\d:.,]+.*|WEBVTT.*)$", re.MULTILINE)
 _CUE_IN_STREAM = re.compile(rb"^(?:data:[ ]?)?[\d:.,]+ --> [\d:.,]+", re.MULTILINE)
+_BEGINS_AS_STREAM = re.compile(rb"\s*(?:event:[^\n]*\n)?data: ?\{").match
 _MOST_S = 1e7
 
 
@@ -52,7 +53,7 @@ class _Said:
 def read(exchange: Exchange) -> Reading:
     """The reading of a response of status 2xx."""
     if _is_stream(exchange.headers.get("content-type", ""), exchange.body):
-        said = _stream(exchange.body)
+        said = _stream(exchange.body, exchange.complete)
         return _settled(said, exchange, streamed=True)
     if not exchange.complete:
         cut = Failure("truncated", "the connection closed inside the response")
@@ -67,18 +68,22 @@ def read(exchange: Exchange) -> Reading:
 
 def has_text(body: bytes) -> bool:
     """Whether a text has come in a partial body of a stream."""
-    said = _stream(body)
+    said = _stream(body, complete=False)
     return bool(said.pieces or said.segments or (said.final and said.final[1]))
 
 
 def _is_stream(kind: str, body: bytes) -> bool:
-    return "event-stream" in kind or ("text/plain" not in kind and body.lstrip()[:5] in (b"data:", b"event"))
+    """Also one that is sent with another type; a plain text may begin with the word, and no object behind it."""
+    if "event-stream" in kind or "text/plain" not in kind:
+        return "event-stream" in kind or body.lstrip()[:5] in (b"data:", b"event")
+    return _BEGINS_AS_STREAM(body) is not None
 
 
 # -- streams --
 
 
-def _stream(body: bytes) -> _Said:
+def _stream(body: bytes, complete: bool) -> _Said:
+    """What stands in the events; of a body that is not complete the last may be a part of one."""
     said = _Said()
     for end, event, data in _subtitles(body) if _CUE_IN_STREAM.search(body) else events(body):
         if data == DONE:
@@ -87,8 +92,9 @@ def _stream(body: bytes) -> _Said:
             try:
                 _message(said, end, event, data)
             except MALFORMED_OR_DEEP:
-                said.failure = said.failure or Failure(
-                    "decode", f"the event that ends at byte {end} is not of a known form")
+                if complete or end < len(body):
+                    said.failure = said.failure or Failure(
+                        "decode", f"the event that ends at byte {end} is not of a known form")
     return said
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from typing import NamedTuple
 
 from fmload.wire.framing import MAX_BODY_BYTES, FramingError, too_large
 
@@ -11,14 +12,21 @@ _SLICE_BYTES = 4096  # fed at once: what is left of a slice after a member's end
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
-def decode_content(encoding: str, body: bytes, ends: list[int],
-                   max_body_bytes: int = MAX_BODY_BYTES) -> tuple[bytes, list[int]]:
+class Plain(NamedTuple):
+    """A body with its read ends, and whether its coding came to its own end."""
+
+    body: bytes
+    ends: list[int]
+    ended: bool = True
+
+
+def decode_content(encoding: str, body: bytes, ends: list[int], max_body_bytes: int = MAX_BODY_BYTES) -> Plain:
     """Body and read ends with a content coding undone. Raises FramingError for one that is not known.
 
     A gzip body may have several members, one after the other; zeros after the last one are padding.
     """
     if encoding in ("", "identity"):
-        return body, ends
+        return Plain(body, ends)
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise FramingError(f"the response is encoded as {encoding[:60]!r}, which was not asked for")
     inflater, lengths, before = _Inflater(encoding, body[:1], max_body_bytes), [], 0
@@ -30,7 +38,7 @@ def decode_content(encoding: str, body: bytes, ends: list[int],
             before = end
     except zlib.error as error:
         raise FramingError(f"the {encoding} body cannot be decoded: {error}") from error
-    return bytes(inflater.plain), lengths
+    return Plain(bytes(inflater.plain), lengths, inflater.ended or not body)
 
 
 class _Inflater:
@@ -45,6 +53,11 @@ class _Inflater:
         self._bits = -zlib.MAX_WBITS if raw_deflate else _GZIP_OR_ZLIB
         self._member = zlib.decompressobj(self._bits)
         self._members = 1
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last member that was begun has ended."""
+        return self._member.eof
 
     def feed(self, data: bytes) -> None:
         """Take the next slice. Raises FramingError beyond a limit, zlib.error for what is not this coding."""

@@ -16,7 +16,7 @@ from gevent.hub import Waiter, get_hub
 from fmload.base.offload import beside_the_loop
 from fmload.model.outcome import Failure
 from fmload.wire.clock import NO_STAMP
-from fmload.wire.content_coding import decode_content
+from fmload.wire.content_coding import Plain, decode_content
 from fmload.wire.exchange import CarriesToken, Exchange, GivesUp, ReadMark, Timeouts
 from fmload.wire.framing import FramingError, ResponseParser
 
@@ -125,7 +125,8 @@ class Flight:
             return
         try:
             self._parser.settle()
-            self._first_token = self._place_of_token(*self._body(), looked)
+            body, ends, _ = self._body()
+            self._first_token = self._place_of_token(body, ends, looked)
         except Exception:  # the request's own reading tells of it
             return
 
@@ -242,7 +243,7 @@ class Flight:
         self._parser.settle()
         return self._body()[0]
 
-    def _body(self) -> tuple[bytes, list[int]]:
+    def _body(self) -> Plain:
         head = self._parser.head
         body, ends = self._parser.body(self._ends)
         encoding = head.headers.get("content-encoding", "").strip().lower() if head is not None else ""
@@ -262,7 +263,9 @@ class Flight:
         ends = [0] * len(self._ends)
         try:
             self._parser.settle()
-            exchange.body, ends = self._body()
+            exchange.body, ends, ended = self._body()
+            if self._parser.complete and not ended:
+                exchange.failure = exchange.failure or Failure("truncated", "the compressed body ended early")
         except FramingError as error:
             exchange.failure = exchange.failure or Failure("decode", str(error))
         exchange.complete = self._parser.complete

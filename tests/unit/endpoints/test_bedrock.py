@@ -298,6 +298,19 @@ def test_llama_s_running_count_tells_the_tokens_of_each_chunk() -> None:
     assert [c.tokens for c in read(STREAMS["llama"], "llama").chunks] == [1, 2]
 
 
+@pytest.mark.parametrize("counts", [(None, None), ("1", "3"), (1.0, 3.0), (10 ** 20, 10 ** 20), (-1, -3)])
+def test_llama_s_text_is_kept_whatever_its_count_says(counts: tuple[Any, Any]) -> None:
+    stream = [{"generation": text, "generation_token_count": count, "stop_reason": None}
+              for text, count in zip(("Hm", "AB"), counts, strict=True)]
+    assert [c.text for c in read(b"".join(map(chunk, stream)), "llama").chunks] == ["Hm", "AB"]
+
+
+@pytest.mark.parametrize("body", [b'{"error":{"message":"no room"}}', b'{"message":"no room"}'])
+def test_an_error_of_status_200_in_place_of_a_stream_is_told_in_its_words(body: bytes) -> None:
+    failure = read(body, "llama").failure
+    assert failure is not None and (failure.outcome, failure.message) == ("stream_error", "no room")
+
+
 def test_anthropic_s_first_guess_of_the_output_is_not_taken_for_a_count() -> None:
     cut = chunk({"type": "message_start", "message": {"usage": {"input_tokens": 5, "output_tokens": 1}}})
     assert read(cut, "anthropic").output_tokens is None

@@ -166,7 +166,8 @@ def test_a_compressed_body_is_undone_and_keeps_its_reads(payload: bytes, offsets
     deflater = zlib.compressobj(wbits={"gzip": 31, "deflate": 15, "raw": -15}[encoding])
     packed = deflater.compress(payload) + deflater.flush()
     ends = sorted({offset % (len(packed) + 1) for offset in offsets} | {len(packed)})
-    body, lengths = decode_content("deflate" if encoding == "raw" else encoding, packed, ends)
+    body, lengths, ended = decode_content("deflate" if encoding == "raw" else encoding, packed, ends)
+    assert ended
     assert body == payload and lengths == sorted(lengths) and lengths[-1] == len(payload)
 
 
@@ -176,6 +177,15 @@ def test_a_gzip_stream_that_is_flushed_event_by_event_keeps_each_event_with_its_
         packed += deflater.compress(b"data: %d\n\n" % number) + deflater.flush(zlib.Z_SYNC_FLUSH)
         ends.append(len(packed))
     assert decode_content("gzip", packed, ends)[1] == [9, 18, 27, 36, 45]
+
+
+@pytest.mark.parametrize("missing", [1, 8, 12])
+def test_a_body_whose_coding_ends_early_has_not_ended(missing: int) -> None:
+    packed = gzip.compress(b"one two three " * 9)
+    body, _, ended = decode_content("gzip", packed[:-missing], [len(packed) - missing])
+    assert not ended and (b"one two three " * 9).startswith(body)
+    assert decode_content("gzip", b"", []).ended and decode_content("", b"x", [1]).ended
+
 
 
 @pytest.mark.parametrize(("encoding", "body", "words"), [
@@ -358,7 +368,7 @@ def test_every_member_of_a_gzip_body_is_read() -> None:
     body = b"".join(map(gzip.compress, pieces)) + b"\0" * 7  # padding, as tape archives have it
     for read in (1, 7, 4096, len(body)):
         ends = [*range(read, len(body), read), len(body)]
-        plain, lengths = decode_content("gzip", body, ends)
+        plain, lengths, _ = decode_content("gzip", body, ends)
         assert plain == BODY and lengths == sorted(lengths) and lengths[-1] == len(BODY)
 
 
