@@ -10,6 +10,7 @@ import json
 import mmap
 import os
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -26,6 +27,7 @@ from fmload.model.record import SCHEMA, Record, to_table, unpack
 from fmload.results import answers, counts, frames, sessions, texts
 from fmload.results.counts import Count
 from fmload.results.folder import Results
+from fmload.results.lock import compacting
 from fmload.results.once import Once
 
 _ROWS_IN_MEMORY = 4096
@@ -155,13 +157,14 @@ def compact(results: Results) -> Compaction:
     """Make `records/stage-NNNN.parquet` (and `answers.parquet`) from all journals of the folder; may be repeated.
 
     Streams: memory holds 16 bytes a request and a few thousand records, whatever the size of the run. A file appears
-    under its name only when it is whole. A record that a file cannot hold is set aside alone. Raises FmloadError for a
-    journal that cannot be read, and when the disk is full.
+    under its name only when it is whole, as old as when its reading began: what is journaled meanwhile is newer. A
+    record that a file cannot hold is set aside alone. Raises FmloadError for a journal that cannot be read, and when the
+    disk is full.
     """
     done = Compaction()
     try:
         counted = counts.read(results.counts_parquet)
-        with _Files(done.put_aside) as files:
+        with compacting(results), _Files(done.put_aside) as files:
             for packed in _frames(results, done):
                 try:
                     _add(files, results, packed, done, counted)
@@ -230,6 +233,7 @@ Row = Record | dict[str, Any]
 
 
 _STAMPS = "chunk_ns.list.element"
+_TICK_NS = 10**7  # the clock of a file system may be so coarse
 
 
 def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
@@ -253,6 +257,7 @@ class _Files:
         self._schemas: dict[Path, pa.Schema] = {}
         self._writers: dict[Path, pq.ParquetWriter] = {}
         self._buffered = 0
+        self._begun_ns = time.time_ns() - _TICK_NS
 
     def __enter__(self) -> _Files:
         return self
@@ -299,6 +304,7 @@ class _Files:
             raise
         if kind is None:
             for path in self._writers:
+                os.utime(_part(path), ns=(self._begun_ns, self._begun_ns))
                 _part(path).replace(path)
         else:
             self._discard()

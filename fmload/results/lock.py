@@ -1,9 +1,12 @@
-"""One master a results folder: two at once would load the endpoints twice, and write over each other."""
+"""One master a results folder: two at once would load the endpoints twice, and write over each other. And one
+compaction at a time."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import IO
 
 from fmload.base.errors import FmloadError
@@ -31,3 +34,17 @@ def lock_folder(results: Results) -> IO[str]:
     file.write(f"{os.getpid()}\n")
     file.flush()
     return file
+
+
+@contextmanager
+def compacting(results: Results) -> Iterator[None]:
+    """Whoever makes records of a folder's journals waits here for another who does: each would take the other's file
+    in the making for its own, and the one that began first would have the last word. A file system without locks keeps
+    nobody out. Raises OSError where there is no folder."""
+    folder = os.open(results.root, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
