@@ -25,7 +25,7 @@ from fmload.endpoints.failures import error_message
 from fmload.launch import proxied
 from fmload.model.request_id import new_trial_id
 from fmload.wire.tls import client_context
-from fmload.wire.url import Way, shown
+from fmload.wire.url import Way, shown, split_url
 
 LIMIT_S = 5.0
 DEFAULT_KEY = "OPENAI_API_KEY"  # the variable that every client of this protocol reads
@@ -86,7 +86,9 @@ def base_url(given: str) -> str:
     path = parts.path.rstrip("/")
     for call in _CALLS:
         path = path.removesuffix(call)
-    return parts._replace(path=path or "/v1", query="", fragment="").geturl()
+    meant = parts._replace(path=path or "/v1", query="", fragment="").geturl()
+    split_url(meant)
+    return meant
 
 
 def key_variable(named: str | None) -> str | None:

@@ -73,9 +73,20 @@ def _parts(url: str) -> SplitResult:
         port = parts.port
     except ValueError as error:
         raise FmloadError(f"'{shown(url)}' is not a URL", hint=_EXAMPLE) from error
+    if parts.scheme != _UNIX and not _is_name(parts.hostname or ""):
+        raise FmloadError(f"'{shown(url)}' is not a URL: its host has an empty part, or one of more than 63 characters",
+                          hint=_EXAMPLE)
     if port == 0:
         raise FmloadError(f"'{shown(url)}' has port 0, where nothing can listen", hint=_EXAMPLE)
     return parts
+
+
+def _is_name(host: str) -> bool:
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def shown(url: str) -> str:

@@ -50,7 +50,8 @@ def test_where_the_proxy_connects_from_is_read_to_its_end(bound: bytes) -> None:
     (b"\x05\xff", Login("me", "pw"), "another way to log in"), (b"\x05\x01", Login("me", "pw"), "another way"),
     (b"\x05\x02\x01\x01", Login("me", "pw"), "refuses the user"),
     (b"\x05\x00\x05\x02\x00\x01", None, "far.example:443: its rules forbid it"),
-    (b"\x05\x00\x05\x63\x00\x01", None, "code 99")])
+    (b"\x05\x00\x05\x63\x00\x01", None, "code 99"), (b"\x05\x00HTTP", None, "does not speak SOCKS 5"),
+    (b"\x05\x00\x05\x00\x00\x02", None, "kind of address 2, which SOCKS 5 does not have")])
 def test_what_a_proxy_refuses_is_told(answers: bytes, login: Login | None, why: str) -> None:
     with pytest.raises(SocksError, match=why):
         said(answers, login=login)
