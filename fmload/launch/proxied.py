@@ -37,6 +37,8 @@ def fetch(url: str, way: Way, headers: Mapping[str, str], limit_s: float, body: 
 def _answer(url: str, exchange: Exchange) -> bytes:
     if failure := exchange.failure:
         raise (TimeoutError if failure.outcome.startswith("timeout") else OSError)(failure.message)
+    if not exchange.complete:
+        raise OSError("the connection was closed in the middle of its answer")
     status = exchange.status or 0
     if 300 <= status < 400:
         raise Redirected(exchange.headers.get("location", "nowhere"))

@@ -40,7 +40,7 @@ class Opened:
             self.sock.sendall(tls.pending_output())
             data = self.sock.recv(READ_BYTES)
             if not data:
-                raise ssl.SSLError("the server closed the connection during the TLS handshake")
+                raise _tls_error("the server closed the connection during the TLS handshake")
         self.sock.sendall(tls.pending_output())
         self.tls = tls
 
@@ -77,8 +77,10 @@ def opened(address: Address, limit_s: float | None = None) -> Opened:
             _socks_tunnel(way, address, address.proxy)
         elif address.tls:
             _http_tunnel(way, address, address.proxy)
-    except BaseException:
+    except BaseException as error:
         way.sock.close()
+        if isinstance(error, OSError) and not isinstance(error, ProxyRefused | ssl.SSLError):
+            raise _of_the_proxy(address.proxy, error) from error
         raise
     return way
 
@@ -88,17 +90,28 @@ def opened_proxy(proxy: Proxy, limit_s: float | None = None) -> Opened:
     try:
         way = Opened(_first_of(proxy.host, proxy.port, limit_s))
     except OSError as error:
-        raise OSError(error.errno, f"the proxy {proxy}: {error.strerror or error}") from error
+        raise _of_the_proxy(proxy, error) from error
     try:
         if proxy.address.tls:
             way.begin_tls(proxy.address)
-    except ssl.SSLError as error:
+    except BaseException as error:
         way.sock.close()
-        raise ssl.SSLError(f"the proxy {proxy}: {getattr(error, 'verify_message', '') or error}") from error
-    except BaseException:
-        way.sock.close()
+        if isinstance(error, OSError):
+            raise _of_the_proxy(proxy, error) from error
         raise
     return way
+
+
+def _of_the_proxy(proxy: Proxy, error: OSError) -> OSError:
+    """The same error, of the same class, that says whose it is."""
+    if isinstance(error, ssl.SSLError):
+        return _tls_error(f"the proxy {proxy}: {getattr(error, 'verify_message', '') or error}")
+    return OSError(error.errno, f"the proxy {proxy}: {error.strerror or error}")
+
+
+def _tls_error(words: str) -> ssl.SSLError:
+    """With the words alone it would read as a tuple."""
+    return ssl.SSLError(ssl.SSL_ERROR_SSL, words)
 
 
 def _unix(path: str) -> gevent.socket.socket:

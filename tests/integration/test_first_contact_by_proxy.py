@@ -81,6 +81,15 @@ def test_a_server_that_is_silent_behind_the_proxy_is_told_of_within_the_limit(mo
         assert try_answer(URL, "m", None, 0.2) is None
 
 
+def test_an_answer_that_breaks_off_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    half: list[Step] = [b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"data": []}', "close"]
+    with serving(half, half) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://localhost:{proxy.port}")
+        for contact in (lambda: ask(URL), lambda: try_answer(URL, "m", None, 10)):
+            with pytest.raises(Unreached, match="in the middle of its answer"):
+                contact()
+
+
 def test_a_proxy_that_is_not_there_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://me:a-password@localhost:{(port := free_port())}")
     with pytest.raises(Unreached, match=f"the proxy http://localhost:{port}: Connection refused") as told:

@@ -74,7 +74,8 @@ def test_every_piece_of_a_stream_is_stamped_by_the_kernel_as_it_comes(kind: str,
                 assert exchange.body == b"".join(b"%02d" % n for n in range(PIECES))
                 assert all(mark.kernel for mark in exchange.marks)
                 spread_ns = exchange.marks[-1].ns - exchange.marks[0].ns
-                assert len(exchange.marks) > 1 and spread_ns > 0.02e9 * (PIECES - 2)
+                # As they come, not all at once; a busy proxy passes some on together.
+                assert len(exchange.marks) > 1 and spread_ns > 0.02e9 * PIECES / 2
                 assert exchange.reused is (turn == 1)
             wire.close()
             assert len(server.requests) == 2 and b"proxy-" not in server.requests[0].lower()

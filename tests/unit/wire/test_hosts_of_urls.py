@@ -16,7 +16,7 @@ def test_a_name_that_is_none_is_refused(host: str) -> None:
             read(f"http://{host}")
 
 
-@pytest.mark.parametrize("host", ["a.b", "a.b.", "a" * 63, "_dmarc.my_host", "[::1]", "10.0.0.1", "xn--bcher-kva.example"])
+@pytest.mark.parametrize("host", ["a.b", "a.b.", "a" * 63, "_a.my_host", "[::1]", "10.0.0.1", "xn--bcher-kva.test"])
 def test_a_name_or_an_address_is_taken(host: str) -> None:
     assert split_url(f"http://{host}:80/v1")[0].port == 80 and split_proxy(f"http://{host}:80").port == 80
     assert base_url(f"http://{host}:80") == f"http://{host}:80/v1"
