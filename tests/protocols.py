@@ -254,8 +254,8 @@ is new.
 
 
 _BY_HAND = """
-vLLM (`openai`, `responses`, `anthropic`, `embeddings`, `rerank`) and `transformers serve` (`openai`, `responses`) are
-checks by hand, with what was seen: [Conformance](conformance.md).
+vLLM (`openai`, `responses`, `anthropic`, `embeddings`, `rerank`), infinity (`embeddings`, `rerank`) and
+`transformers serve` (`openai`, `responses`) are checks by hand, with what was seen: [Conformance](conformance.md).
 """
 _LITELLM = """
 ## LiteLLM's proxy, a check by hand
