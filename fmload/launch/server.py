@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fmload.base.errors import EXIT_INVALID, FmloadError
+from fmload.base.redaction import protect, redacted
 from fmload.base.registry import did_you_mean
 from fmload.config.proxies import of_environment
 from fmload.endpoints.failures import error_message
@@ -110,12 +111,12 @@ def ask(url: str, variable: str | None = None, headers: Mapping[str, str] | None
     A server without a list of models is one that serves none that are known. Raises FmloadError, with what to do, when
     it is not there, refuses the key, or is no such server.
     """
-    key = os.environ.get(variable, "").strip() if variable else ""
+    key = _key(variable)
     asked = {**({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
     try:
         return Served(url, _models(_get(f"{url}/models", asked, ca_file, limit_s)))
     except urllib.error.HTTPError as error:
-        return _refused(url, variable, key, error)
+        return _refused(url, variable, error)
     except (OSError, http.client.HTTPException) as error:
         raise _unreached(url, error, limit_s) from error
     except ValueError as error:
@@ -130,7 +131,7 @@ def answer_s(served: str, model: str, variable: str | None, ca_file: str | None,
     where the server refuses it (the trial before the load tells why)."""
     body = {"model": model, "messages": [{"role": "user", "content": "count on: " + "1 2 3 4 " * (prompt_tokens // 4)}],
             "max_tokens": tokens, "temperature": 0}
-    key = os.environ.get(variable, "").strip() if variable else ""
+    key = _key(variable)
     headers = {"content-type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
     begun = time.monotonic()
     try:
@@ -148,7 +149,7 @@ def try_answer(served: str, model: str, variable: str | None, limit_s: float) ->
     Raises FmloadError when the server is not there, refuses the key, or refuses the request: many servers check the key
     here alone, not where they list their models.
     """
-    key = os.environ.get(variable, "").strip() if variable else ""
+    key = _key(variable)
     headers = {"content-type": "application/json", "X-Request-Id": new_trial_id(),
                **({"Authorization": f"Bearer {key}"} if key else {})}
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}).encode()
@@ -156,7 +157,7 @@ def try_answer(served: str, model: str, variable: str | None, limit_s: float) ->
     try:
         _get(f"{served}/chat/completions", headers, None, limit_s, body)
     except urllib.error.HTTPError as error:
-        words = _words(error, key)
+        words = _words(error)
         _check_key(served, variable, words, error.code)
         raise FmloadError(f"{served}/chat/completions refuses a request to {model} ({words})",
                           hint="is the path right (…/v1), and is the model a chat model that it serves?",
@@ -168,6 +169,13 @@ def try_answer(served: str, model: str, variable: str | None, limit_s: float) ->
     except ValueError as error:
         raise FmloadError(f"{served}/chat/completions: {error}", exit_code=EXIT_INVALID) from error
     return time.monotonic() - begun
+
+
+def _key(variable: str | None) -> str:
+    """What the variable holds; servers and proxies that echo it are not quoted with it."""
+    key = os.environ.get(variable, "").strip() if variable else ""
+    protect(key)
+    return key
 
 
 def _get(url: str, headers: Mapping[str, str], ca_file: str | None, limit_s: float,
@@ -205,8 +213,8 @@ def _context(entry: Mapping[str, Any]) -> int | None:
     return next((value for value in found if isinstance(value, int) and value > 0), None)
 
 
-def _refused(url: str, variable: str | None, key: str, error: urllib.error.HTTPError) -> Served:
-    words = _words(error, key)
+def _refused(url: str, variable: str | None, error: urllib.error.HTTPError) -> Served:
+    words = _words(error)
     _check_key(url, variable, words, error.code)
     if error.code in (404, 405, 501):
         return Served(url)
@@ -214,8 +222,8 @@ def _refused(url: str, variable: str | None, key: str, error: urllib.error.HTTPE
                       exit_code=EXIT_INVALID)
 
 
-def _words(error: urllib.error.HTTPError, key: str) -> str:
-    said = error_message(error.read(4096)).replace(key or "\0", "[redacted]")
+def _words(error: urllib.error.HTTPError) -> str:
+    said = redacted(error_message(error.read(4096)))
     return f"HTTP {error.code}{f': {said}' if said else ''}"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fmload.base.errors import FmloadError
+from fmload.base.redaction import printable
 from fmload.base.units import format_duration
 from fmload.config import RunFile
 from fmload.launch import server
@@ -56,7 +57,7 @@ def tried(read: Callable[[], RunFile], host: str | None, remote: bool) -> Tried:
             return Tried(True, f"not tried: {variable} is set on the workers alone")
         return _asked(run, spec.model, variable, url)
     except FmloadError as error:
-        return Tried(False, _masked(told_of(error), host or ""))
+        return Tried(False, _masked(printable(told_of(error)), host or ""))
 
 
 def told_of(error: FmloadError) -> str:

@@ -81,6 +81,17 @@ def test_a_server_that_is_silent_behind_the_proxy_is_told_of_within_the_limit(mo
         assert try_answer(URL, "m", None, 0.2) is None
 
 
+def test_neither_key_nor_password_is_quoted_in_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    echo = b"no: the-key-of-mine, dGhlLWtleS1vZi1taW5l, a-password"
+    with serving(answer(echo, b"401 Unauthorized"), answer(echo, b"503 Busy"), answer(echo, b"400 Bad")) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://me:a-password@localhost:{proxy.port}")
+        monkeypatch.setenv("MINE", "the-key-of-mine")
+        for contact in (lambda: ask(URL, "MINE"), lambda: ask(URL, "MINE"), lambda: try_answer(URL, "m", "MINE", 10)):
+            with pytest.raises(FmloadError, match="no: ") as told:
+                contact()
+            assert not any(secret in str(told.value) for secret in ("-key-of", "a-password", "dGhlLWtleS1v"))
+
+
 def test_an_answer_that_breaks_off_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     half: list[Step] = [b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"data": []}', "close"]
     with serving(half, half) as proxy:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fmload.base.errors import FmloadError
+from fmload.base.redaction import protect
 from fmload.config import RunFile, parse
 from fmload.launch import server
 from fmload.locust import tried
@@ -78,6 +79,17 @@ def test_no_password_of_the_host_is_told() -> None:
 
     found = tried.tried(read, "http://me:pa55@good:8000/v1", remote=False)
     assert not found.good and "pa55" not in found.told and "me:" not in found.told
+
+
+def test_no_secret_that_a_server_or_proxy_echoes_is_told() -> None:
+    """The user of the page need not be who holds the key, or the proxy's password."""
+    protect("a-password-of-the-proxy")
+
+    def read() -> RunFile:
+        raise FmloadError("the proxy refuses: HTTP 407, a-password-of-the-proxy", hint="a-password-of-the-proxy?")
+
+    found = tried.tried(read, URL, remote=False)
+    assert not found.good and "password" not in found.told and "HTTP 407" in found.told
 
 
 def test_options_take_the_types_that_they_have() -> None:
