@@ -58,7 +58,8 @@ class PossibleCache:
 @dataclass(frozen=True, slots=True)
 class CacheShare:
     """Some requests that ended well in the window. Shares are of their input tokens; None where not known. `told_by`:
-    requests whose server told of cached tokens, `known`: those of which it is known what was possible. `billed`: 0
+    requests whose server told of cached tokens, `known`: those of which it is known what was possible, and
+    `told_of_known` what was told of those that are both. `billed`: 0
     where cached tokens cost what input costs; None: not paid by the token. `usd`, `usd_without`: what they cost, and
     would have without a cache. `written`: tokens that were written to a cache, `written_1h` those for an hour."""
 
@@ -70,6 +71,7 @@ class CacheShare:
     billed: float | None
     known: int
     told_by: int
+    told_of_known: float | None
     written: float
     written_1h: float
     usd: float | None
@@ -168,7 +170,8 @@ def _share(table: Mapping[str, Any], mine: Bools, possible: Floats, prices: Pric
         cheaper = pricing.cached_input_per_1m is not None
         billed = _of(read, tokens, told) if cheaper or not told.any() else 0.0
     return CacheShare(turn, int(mine.sum()), float(tokens[mine].sum()), _of(possible, tokens, known),
-                      _of(read, tokens, told), billed, int(known.sum()), int(told.sum()), float(written[mine].sum()),
+                      _of(read, tokens, told), billed, int(known.sum()), int(told.sum()),
+                      _of(read, tokens, known & told), float(written[mine].sum()),
                       float(np.nan_to_num(table["cache_write_1h_tokens"])[mine].sum()), usd, usd_without)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Block, Callout, Cell, Column, Paragraph, Section, Table
 from fmload_analysis.document.formats import cell
 from fmload_analysis.document.questions import STAGES
-from fmload_analysis.stage.cache_truth import CacheShare
+from fmload_analysis.stage.cache_truth import CacheShare, CacheTruth
 from fmload_analysis.verdict.analysis import Analysis
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
+from fmload_analysis.verdict.table import StageResult
 
 _FIGURES = (Column("Requests"), Column("Input", "tokens"), Column("Possible"), Column("Told"), Column("Billed"),
             Column("Written", "tokens"), Column("For 1 h", "tokens", detail=True), Column("Cost", "USD"),
@@ -20,6 +23,7 @@ _RULE = (
     "the server says came from its cache, **billed** what was paid at the price of cached input. Less told than "
     "possible is a cache that was full, cold, or spread over replicas; more told than possible is a server that keeps "
     "its own answers, too, or was asked by others, or before this run.")
+_SAME_REQUESTS = "What was possible is to be laid beside what was told of the same requests."
 _NO_PRICE_OF_1H = (
     "Some tokens were written for an hour, and no price for that is known (`cache_write_1h_per_1m`): they are counted "
     "at the price of other writes, which is lower where a service asks more for an hour.")
@@ -31,15 +35,30 @@ def render(analysis: Analysis) -> Section | None:
     if not found:
         return None
     blocks: list[Block] = [Paragraph(_RULE), Table([*STAGE_COLUMNS, *_FIGURES], [
-        [*stage_cells(result), *_cells(truth.whole)] for result, truth in found if truth], "**By stage**")]
-    if any(truth and truth.whole.written_1h and result.pricing and result.pricing.by_token
-           and result.pricing.cache_write_1h_per_1m is None for result, truth in found):
-        blocks.append(Callout("warn", "Writes for an hour", _NO_PRICE_OF_1H))
+        [*stage_cells(result), *_cells(truth.whole)] for result, truth in found if truth], "**By stage**"),
+        *_notes(found)]
     turns = [[*stage_cells(result), Cell(str((one.turn or 0) + 1), one.turn), *_cells(one)]
              for result, truth in found if truth for one in truth.turns]
     if turns:
         blocks.append(Table([*STAGE_COLUMNS, Column("Turn"), *_FIGURES], turns, "**By turn** of its session"))
     return Section("cache", "Prefix cache", blocks, STAGES)
+
+
+def _notes(found: Sequence[tuple[StageResult, CacheTruth | None]]) -> Iterator[Block]:
+    """What is to be known of the table by stage."""
+    if partly := [_partly(result, truth.whole) for result, truth in found
+                  if truth and 0 < truth.whole.known < truth.whole.requests]:
+        yield Paragraph(" ".join([_SAME_REQUESTS, *partly]))
+    if any(truth and truth.whole.written_1h and result.pricing and result.pricing.by_token
+           and result.pricing.cache_write_1h_per_1m is None for result, truth in found):
+        yield Callout("warn", "Writes for an hour", _NO_PRICE_OF_1H)
+
+
+def _partly(result: StageResult, one: CacheShare) -> str:
+    """Of a stage of which it is known of some requests alone what was possible."""
+    told = "nothing" if one.told_of_known is None else formats.percent(one.told_of_known)
+    return (f"Of stage {result.stage} it is known of {one.known} of {one.requests} requests: "
+            f"{formats.percent(one.possible or 0)} of their input was possible, {told} told.")
 
 
 def _cells(one: CacheShare) -> list[Cell]:

@@ -16,7 +16,7 @@ from fmload.model.prompt import Prompt
 from fmload.model.record import Record
 from fmload.prompts import store
 from fmload.prompts.preparation import prepare
-from fmload_analysis.document.document import Callout
+from fmload_analysis.document.document import Callout, Paragraph
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.report.sections import cache
 from fmload_analysis.run import open_run
@@ -77,6 +77,20 @@ def test_turns_with_served_answers_hold_the_prompt_before(tmp_path: Path) -> Non
     assert [one.possible for one in found.turns[1:]] == pytest.approx([96 / 150, 144 / 200])
     assert [one.told for one in found.turns] == pytest.approx([0, 96 / 150, 96 / 200])
     assert (found.whole.known, found.whole.requests) == (2, 3)
+
+
+def test_where_possible_is_known_of_some_requests_alone_the_report_says_what_was_told_of_those(tmp_path: Path) -> None:
+    def turn(number: int, tokens: int, cached: int) -> Record:
+        note = {"scenario": {"session": "s", "turn": number, "of": "p", "step": number}}
+        return sent(number, tokens, cached, prompt_id=f"s:{number}", output_tokens=20, detail=json.dumps(note))
+
+    analysis = analysed(tmp_path, [turn(0, 900, 0), turn(1, 1000, 800)], answers="served")
+    whole = truth(analysis).whole
+    assert (whole.possible, whole.told, whole.told_of_known) == (0.896, pytest.approx(800 / 1900), 0.8)
+    section = cache.render(analysis)
+    assert section is not None
+    said = " ".join(block.text for block in section.blocks if isinstance(block, Paragraph))
+    assert "Of stage 0 it is known of 1 of 2 requests: 90 % of their input was possible, 80 % told." in said
 
 
 def test_cached_written_and_hourly_tokens_are_each_paid_at_their_own_price(tmp_path: Path) -> None:
