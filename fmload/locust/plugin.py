@@ -86,6 +86,11 @@ class RequestFailed(Exception):
     """What Locust's statistics show of a failed request: outcome and message."""
 
 
+def _do_not_wait(environment: Any) -> None:
+    """Locust's `stop` sleeps for stop_timeout inside the greenlet that reads messages; nothing is in flight now."""
+    environment.stop_timeout = 0.0
+
+
 class Plugin:
     """The tie of one process. `worker` serves users (None on a master), `controller` and `collector` are of the run."""
 
@@ -133,6 +138,8 @@ class Plugin:
         if isinstance(self.runner, LocalRunner):
             gevent.spawn(self._report_to_self)
         else:
+            # As the flush does: a message to spawn users that came behind it (a worker joined) has set it anew.
+            self.environment.events.test_stop.add_listener(lambda environment, **_: _do_not_wait(environment))
             self.link.send(hello())
 
     def _on_refused(self, refused: Refused) -> None:
@@ -153,8 +160,7 @@ class Plugin:
         gevent.spawn(self.runner.quit)
 
     def _on_flush(self, environment: Any, msg: Any, **_: Any) -> None:
-        # Locust's `stop` sleeps for stop_timeout inside the greenlet that reads messages; nothing is in flight now.
-        environment.stop_timeout = 0.0
+        _do_not_wait(environment)
         assert self.worker is not None
         self.worker.on_flush(Flush())
 

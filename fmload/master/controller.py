@@ -139,11 +139,7 @@ class Controller:
         """Plan and prompts to every worker; then wait until all are ready and their clocks known."""
         self._say("preparing")
         self._collector.write_stages()
-        self._waits.until(lambda: not self._runner.strangers(), GREET_LIMIT_S)
-        if refused := self._runner.refused():
-            worker, reason = next(iter(refused.items()))
-            raise FmloadError(f"worker {worker} is refused: {reason}", exit_code=EXIT_INVALID)
-        members = self._registry.muster()
+        members = self._muster()
         run_id, results = self._collector.run_id, self._collector.results
         self._assignment = Assignment(self._run_file, run_id, results, len(members), self._stages)
         self._step_runner = StepRunner(self._registry, self._collector, self._assignment, self.user_target,
@@ -159,6 +155,18 @@ class Controller:
                               exit_code=EXIT_INVALID)
         self._leave_out_refused()
         return self._step_runner
+
+    def _muster(self) -> list[str]:
+        """The workers of the run: those that are there once all have greeted. Those of a run that has just been stopped
+        are about to come back. Raises FmloadError where none is there, or one is refused."""
+        self._waits.until(lambda: bool(self._runner.users()) and not self._runner.strangers(), GREET_LIMIT_S)
+        if refused := self._runner.refused():
+            worker, reason = next(iter(refused.items()))
+            raise FmloadError(f"worker {worker} is refused: {reason}", exit_code=EXIT_INVALID)
+        if not (members := self._registry.muster()):
+            raise FmloadError(f"no worker was there within {GREET_LIMIT_S:g} s",
+                              hint="start one, or look into their logs", exit_code=EXIT_INVALID)
+        return members
 
     @property
     def _open(self) -> list[Stage]:

@@ -8,6 +8,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.load_rig import Run, emulator, free_port, ids, locust, run_file, wait_until
 
 
@@ -63,6 +65,28 @@ def test_start_stop_and_start_again_leave_a_whole_results_folder_each(tmp_path: 
         second = newest(process)
         assert ids(second.records()) == {one.request_id for one in server.requests()} - served
     assert process.wait(30) is not None
+
+
+def test_a_start_right_after_a_stop_waits_for_the_workers_to_come_back(tmp_path: Path,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCUST_WORKER_ADDITIONAL_WAIT_BEFORE_READY_AFTER_STOP", "12")  # seconds
+    web = free_port()
+    base = f"http://127.0.0.1:{web}"
+    options = ("--processes", "2", "--web-host", "127.0.0.1", "--web-port", str(web), "--fmload-model", "m",
+               "--fmload-warmup", "200ms", "--fmload-output-tokens", "5", "--fmload-out", "")
+    with emulator(tmp_path, "--ttft", "20ms", "--gap", "10ms") as server, locust(tmp_path, *options) as process:
+        wait_until(lambda: reachable(base), 30, "the web UI")
+        wait_until(lambda: len(get(base, "/stats/requests")["workers"]) == 2, 30, "both workers")
+        form = {"user_count": "2", "spawn_rate": "30", "host": f"{server.url}/v1"}
+        assert post(base, "/swarm", **form, run_time="60s")["success"]
+        wait_until(lambda: (tmp_path / "results/latest").exists() and newest(process).in_window(), 60, "a window")
+        assert post(base, "/stop")["success"]
+        wait_until(lambda: get(base, "/stats/requests")["state"] == "stopped", 60, "the stop")
+        first = newest(process)
+        assert post(base, "/swarm", **form, run_time="2s")["success"]
+        wait_until(lambda: newest(process).results != first.results
+                   and [stage["status"] for stage in newest(process).stages()] == ["done"], 60, "the second run")
+    assert "Traceback" not in process.output()
 
 
 def test_a_start_that_failed_leaves_the_folder_to_the_next(tmp_path: Path) -> None:
