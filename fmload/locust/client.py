@@ -44,19 +44,21 @@ class RequestLost(Exception):
 
 
 class Client:
-    """`self.client` of a user. `send` measures one prompt; `keep` keeps a session that has ended, `begin` is
-    told of one that begins. `flow`: exceptions with which a task ends itself early, and which are no failure. `tenant`:
-    whose requests they are, where a request does not say."""
+    """`self.client` of a user. `send` measures one prompt; `keep` keeps a session that has ended, `begin` is told of one
+    that begins, `at` tells the stage and endpoint of the user. `flow`: exceptions with which a task ends itself early,
+    and which are no failure. `tenant`: whose requests they are, where a request does not say."""
 
     def __init__(self, user: str, send: Send, keep: Callable[[Session | None], None], raises: bool = False,
                  flow: tuple[type[BaseException], ...] = (),
-                 begin: Callable[[SessionLog], None] = lambda _: None, tenant: str | None = None) -> None:
+                 begin: Callable[[SessionLog], None] = lambda _: None, tenant: str | None = None,
+                 at: Callable[[], tuple[int, str] | None] = lambda: None) -> None:
         self.user = user
         self._tenant = tenant
         self.flow = flow
         self._send = send
         self._keep = keep
         self._begin = begin
+        self._at = at
         self._raises = raises
 
     def chat(self, messages: Messages, *, name: str = "chat", max_tokens: int | None = None,
@@ -127,7 +129,7 @@ class Client:
         note = {"name": name, "user": self.user} if chat is None else self._note(prompt, name, chat, None)
         record, reading = self._send(prompt, note, makes, endpoint)
         if chat is not None:
-            chat.log.add(record, beside=True)
+            chat.log.add(record, at=self._at())
         return record, reading
 
     def _note(self, prompt: Prompt, name: str, chat: Chat, goes_on: int | None) -> dict[str, Any]:

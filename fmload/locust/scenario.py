@@ -57,7 +57,7 @@ class ModelUser(User):
         self._task: object = _NO_TASK  # the one that is on
         self._seating = RLock()  # requests side by side take one seat
         self.client = Client(type(self).__name__, self._send, self._keep, self.raise_for_failure, _FLOW,
-                             begin=self._begin, tenant=self.tenant)
+                             begin=self._begin, tenant=self.tenant, at=self._at)
 
     @cached_property
     def http(self) -> HttpSession:
@@ -136,6 +136,10 @@ class ModelUser(User):
         if self._seat is not None:
             self._seat.leave()
             self._seat = None
+
+    def _at(self) -> tuple[int, str] | None:
+        """Stage and endpoint of the seat; None without one."""
+        return None if self._seat is None else (self._seat.lane.stage, self._seat.lane.endpoint)
 
     def _begin(self, log: SessionLog) -> None:
         self.environment.fmload.worker.begin_session(log)

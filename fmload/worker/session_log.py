@@ -24,7 +24,7 @@ class SessionLog:
         self.user = user
         self.steps = 0  # requests begun so far
         self._first: Record | None = None
-        self._first_beside: Record | None = None
+        self._at: tuple[int, str] | None = None  # stage and endpoint
         self._requests_made = 0
         self._failed = 0
         self._cut = False
@@ -35,13 +35,11 @@ class SessionLog:
         self._told = 0  # spans of which a request has told
 
     def add(self, record: Record, step: str | None = None, after: tuple[str, ...] | None = None,
-            made_good: bool = False, beside: bool = False) -> None:
+            made_good: bool = False, at: tuple[int, str] | None = None) -> None:
         """A request of the session has ended. `step` and `after` as a span has them; `made_good`: it failed, and is
-        sent again. `beside`: it went to another endpoint than its user's, whose stage is not the session's."""
-        if beside:
-            self._first_beside = self._first_beside or record
-        else:
-            self._first = self._first or record
+        sent again. `at`: stage and endpoint of its user, where it went to another one: those of the session."""
+        self._first = self._first or record
+        self._at = self._at or at or (record.stage, record.endpoint)
         self._requests_made += 1
         cut = record.outcome in ("censored", "cancelled")
         self._cut |= cut
@@ -89,14 +87,14 @@ class SessionLog:
     def ended(self, outcome: SessionOutcome) -> Session | None:
         """The session, as its script left it; one that lost a request has failed, even where its stage closed first.
         None where nothing was sent in it, and where it has ended before."""
-        first = self._first or self._first_beside
-        if first is None or self._over:
+        first = self._first
+        if first is None or self._at is None or self._over:
             return None
         self._over = True
         if outcome in ("finished", "cut") and (self._lost or self._cut):
             outcome = "failed" if self._lost else "cut"
-        session = Session(self.session, self.name, self.user, first.worker, first.stage, first.endpoint,
-                          first.prompt_set, None, None, outcome, self._requests_made, self._failed,
+        session = Session(self.session, self.name, self.user, first.worker, *self._at, first.prompt_set,
+                          None, None, outcome, self._requests_made, self._failed,
                           context_tokens=self._context)
         self._measure(session)
         return session

@@ -41,7 +41,7 @@ class Server:
 
     def client(self, raises: bool = False) -> Client:
         return Client("Person", self.send, lambda session: self.sessions.append(session) if session else None, raises,
-                      (EndsItself,))
+                      (EndsItself,), at=lambda: (0, "e"))
 
     def send(self, prompt: Prompt, note: dict[str, Any], makes: Made = "text",
              endpoint: str | None = None) -> tuple[Record, Reading]:
@@ -188,6 +188,15 @@ def test_a_ranking_is_best_first_and_its_request_holds_the_query_beside_the_docu
     assert (note["name"], note["step"], note["goes_on"], asked["step"]) == ("rerank", 0, None, 1)
     session, = server.sessions
     assert (session.stage, session.endpoint, session.requests) == (0, "e", 2)
+
+
+def test_a_session_that_has_asked_for_vectors_alone_is_of_the_stage_and_endpoint_of_its_user() -> None:
+    server = Server()
+    client = server.client()
+    with client.session("index"):
+        client.embed(["left", "right"])
+    session, = server.sessions
+    assert (session.stage, session.endpoint, session.worker, session.requests) == (0, "e", "w", 1)
 
 
 @pytest.mark.parametrize("body", [
