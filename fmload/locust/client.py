@@ -44,9 +44,9 @@ class RequestLost(Exception):
 
 
 class Client:
-    """`self.client` of a user. `send` measures one prompt; `keep` keeps a session that has ended, `begin` is told of one
-    that begins, `at` tells the stage and endpoint of the user. `flow`: exceptions with which a task ends itself early,
-    and which are no failure. `tenant`: whose requests they are, where a request does not say."""
+    """`self.client` of a user. `send` measures one prompt; `keep` keeps a session that has ended, `begin` is told of
+    one that begins, `at` tells the stage and endpoint of the user. `flow`: exceptions with which a task ends itself
+    early, and which are no failure. `tenant`: whose requests they are, where a request does not say."""
 
     def __init__(self, user: str, send: Send, keep: Callable[[Session | None], None], raises: bool = False,
                  flow: tuple[type[BaseException], ...] = (),
