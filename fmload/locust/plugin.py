@@ -424,7 +424,7 @@ class Plugin:
         if isinstance(self.runner, WorkerRunner) and self.worker is not None:
             self.worker.leave(LEAVE_LIMIT_S)
         self.end_run("Ctrl-C")
-        raise KeyboardInterrupt
+        gevent.get_hub().handle_system_error(KeyboardInterrupt, KeyboardInterrupt())  # raised, it would be printed, too
 
 
 def _guard(environment: Any) -> webui.Guard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -349,6 +350,15 @@ def test_rankings_are_records_of_their_endpoint_in_the_session_of_its_user_and_h
     chat, rankings = analyse(tmp_path / "out").results
     assert chat.summary.sessions is not None and chat.summary.sessions.lost == 0
     assert rankings.summary.sessions is None and (rankings.value("inputs_per_s") or 0) > 0
+
+
+def test_ctrl_c_ends_a_scenario_in_order_and_without_a_traceback(tmp_path: Path) -> None:
+    with (emulator(tmp_path, *FAST) as server,
+          alone(tmp_path, server, example("chat_with_memory"), "--fmload-model", "m", "-t", "60s", users=2) as run):
+        wait_until(run.in_window, 60.0, "the window")
+        run.process.send_signal(signal.SIGINT)
+        assert run.wait() == 130, run.output()
+    assert "Traceback" not in run.output() and ids(run.records()) == {one.request_id for one in server.requests()}
 
 
 def test_a_locustfile_that_embeds_where_nothing_does_is_told_how(tmp_path: Path) -> None:
