@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -12,7 +13,7 @@ def write_whole(path: Path, text: str, durable: bool = True) -> None:
 
     Raises OSError; the file under its name is then the old one, and nothing else is left.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = aside_of(path)
     try:
         with aside.open("w", encoding="utf-8") as file:
             file.write(text)
@@ -23,3 +24,17 @@ def write_whole(path: Path, text: str, durable: bool = True) -> None:
     except OSError:
         aside.unlink(missing_ok=True)
         raise
+
+
+def aside_of(path: Path) -> Path:
+    """Where this process writes a file until it is whole."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what processes that are no more have left aside in a folder."""
+    for aside in folder.glob(".*.part"):
+        writer = aside.name.split(".")[-2]
+        if writer.isdecimal() and not Path("/proc", writer).exists() and Path("/proc/self").exists():
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fmload.base.errors import FmloadError, first_line, refused_by_disk
-from fmload.base.files import write_whole
+from fmload.base.files import remove_abandoned, write_whole
 from fmload.model.record import SCHEMA, Record, to_table, unpack
 from fmload.results import answers, counts, frames, sessions, texts
 from fmload.results.counts import Count
@@ -165,6 +165,7 @@ def compact(results: Results) -> Compaction:
     try:
         counted = counts.read(results.counts_parquet)
         with compacting(results), _Files(done.put_aside) as files:
+            remove_abandoned(results.journal)
             for packed in _frames(results, done):
                 try:
                     _add(files, results, packed, done, counted)

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from fmload.base.files import aside_of
 from fmload.results import frames
 from fmload.results.journal import Torn, read
 
@@ -19,7 +20,7 @@ def pack(path: Path) -> bool:
     with path.open("rb") as file:
         if file.read(len(frames.PACKED_HEADER)) == frames.PACKED_HEADER:
             return False
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = aside_of(path)
     torn: list[Torn] = []
     try:
         with aside.open("wb") as file:
