@@ -24,10 +24,11 @@ import yaml
 from fmload.base.resources import resource
 from fmload.emulator import truth
 from fmload.model.prompt import Prompt
-from fmload.model.record import Record, from_table
+from fmload.model.record import Record, from_table, scenario_of, unpack
 from fmload.model.request_id import is_trial
 from fmload.prompts import store
 from fmload.protocol import admission
+from fmload.results import answers, journal, sessions
 from fmload.results.folder import Results
 from tests import emulators, forking
 from tests.emulators import Emulator
@@ -347,3 +348,29 @@ def three_workers(stack: ExitStack, folder: Path, file: str, path: Path) -> tupl
     return run, [stack.enter_context(started(
         ["-m", "locust", "-f", file, "--worker", "--master-host", "127.0.0.1", "--master-port", port], folder,
         f"w{number}")) for number in range(3)]
+
+
+def kill_inside_a_session(worker: Run) -> None:
+    """Kill a worker at an instant at which a session has a record and has not ended."""
+    def killed() -> bool:
+        worker.process.send_signal(signal.SIGSTOP)
+        if inside := bool(_open_sessions(worker.process.pid)):
+            worker.process.kill()
+        worker.process.send_signal(signal.SIGCONT)
+        return inside
+
+    wait_until(killed, 30.0, "a session that has begun")
+
+
+def _open_sessions(pid: int) -> set[str]:
+    """The sessions of a worker that have records and no end, by the journals that it has open."""
+    begun: set[str | None] = set()
+    ended: set[str | None] = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        if (path := link.readlink()).parent.name == "journal":
+            for packed in journal.read(path):
+                if not answers.is_answer(packed):
+                    begun.add((scenario_of(unpack(packed).detail) or {}).get("session"))
+                elif session := sessions.unpack(packed):
+                    ended.add(session.session)
+    return {name for name in begun - ended if name}

@@ -14,7 +14,7 @@ from fmload.model.record import scenario_of
 from fmload.model.step import session_of
 from fmload.prompts import store
 from fmload_analysis.pipeline import analyse
-from tests.load_rig import emulator, ids, run_file, three_workers, wait_until
+from tests.load_rig import emulator, ids, kill_inside_a_session, run_file, three_workers, wait_until
 
 AGENT = {"name": "job", "source": "agents", "count": 120, "tools": {"search": "150ms", "calc": "60ms"}, "steps": [
     {"ask": "plan", "input_tokens": 12, "output_tokens": 5},
@@ -31,7 +31,7 @@ def test_a_killed_workers_sessions_are_lost_and_the_others_are_whole_and_sent_on
         run, workers = three_workers(stack, tmp_path, file, path)
         wait_until(run.in_window, 60.0, "the window")
         wait_until(lambda: len(server.requests()) > 12, 30.0, "some requests")
-        workers[0].process.kill()
+        kill_inside_a_session(workers[0])
         run.wait()
         records = run.records()
         assert ids(records) <= {one.request_id for one in server.requests()}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fmload.base.resources import resource
 from fmload_analysis.pipeline import analyse
-from tests.load_rig import emulator, ids, run_file, three_workers, wait_until
+from tests.load_rig import emulator, ids, kill_inside_a_session, run_file, three_workers, wait_until
 
 
 def test_sessions_of_a_killed_worker_are_lost_and_those_of_the_others_are_finished(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_sessions_of_a_killed_worker_are_lost_and_those_of_the_others_are_finish
         run, workers = three_workers(stack, tmp_path, file, path)
         wait_until(run.in_window, 60.0, "the window")
         wait_until(lambda: len(server.requests()) > 20, 30.0, "some turns")
-        workers[0].process.kill()
+        kill_inside_a_session(workers[0])
         run.wait()
         records = run.records()
         assert ids(records) <= {one.request_id for one in server.requests()}
