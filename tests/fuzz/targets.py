@@ -52,7 +52,7 @@ def http(data: bytes) -> None:
         parser.eof()
     body, lengths = parser.body(ends)
     encoding = parser.head.headers.get("content-encoding", "") if parser.head else ""
-    plain, _ = decode_content(encoding.strip().lower(), body, lengths, 1 << 20)
+    plain, _, _ = decode_content(encoding.strip().lower(), body, lengths, 1 << 20)
     assert lengths == sorted(lengths) and len(plain) <= 1 << 20
 
 
