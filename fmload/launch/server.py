@@ -111,8 +111,7 @@ def ask(url: str, variable: str | None = None, headers: Mapping[str, str] | None
     A server without a list of models is one that serves none that are known. Raises FmloadError, with what to do, when
     it is not there, refuses the key, or is no such server.
     """
-    key = _key(variable)
-    asked = {**({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
+    asked = {**_authorization(variable), **(headers or {})}
     try:
         return Served(url, _models(_get(f"{url}/models", asked, ca_file, limit_s)))
     except urllib.error.HTTPError as error:
@@ -131,8 +130,7 @@ def answer_s(served: str, model: str, variable: str | None, ca_file: str | None,
     where the server refuses it (the trial before the load tells why)."""
     body = {"model": model, "messages": [{"role": "user", "content": "count on: " + "1 2 3 4 " * (prompt_tokens // 4)}],
             "max_tokens": tokens, "temperature": 0}
-    key = _key(variable)
-    headers = {"content-type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+    headers = {"content-type": "application/json", **_authorization(variable)}
     begun = time.monotonic()
     try:
         _get(f"{served}/chat/completions", headers, ca_file, limit_s, json.dumps(body).encode())
@@ -149,9 +147,7 @@ def try_answer(served: str, model: str, variable: str | None, limit_s: float) ->
     Raises FmloadError when the server is not there, refuses the key, or refuses the request: many servers check the key
     here alone, not where they list their models.
     """
-    key = _key(variable)
-    headers = {"content-type": "application/json", "X-Request-Id": new_trial_id(),
-               **({"Authorization": f"Bearer {key}"} if key else {})}
+    headers = {"content-type": "application/json", "X-Request-Id": new_trial_id(), **_authorization(variable)}
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}).encode()
     begun = time.monotonic()
     try:
@@ -171,11 +167,11 @@ def try_answer(served: str, model: str, variable: str | None, limit_s: float) ->
     return time.monotonic() - begun
 
 
-def _key(variable: str | None) -> str:
-    """What the variable holds; servers and proxies that echo it are not quoted with it."""
+def _authorization(variable: str | None) -> dict[str, str]:
+    """The header with the key that the variable holds; servers and proxies that echo the key are not quoted with it."""
     key = os.environ.get(variable, "").strip() if variable else ""
     protect(key)
-    return key
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _get(url: str, headers: Mapping[str, str], ca_file: str | None, limit_s: float,
