@@ -161,6 +161,7 @@ class Dispatcher:
             spec.name: LoadBalancer(self._endpoints[spec.name].addresses(), spec.balance or "round_robin", index)
             for spec in run.endpoints}
         self._specs = {spec.name: spec for spec in run.endpoints}
+        self._makes = {spec.name: made_by(spec) for spec in run.endpoints}
         self._scripted = {spec.name for spec in run.prompts if spec.scripted}
         self._prompts = {(endpoint, name): of_endpoint(shard, spec)
                          for endpoint, spec in self._specs.items() for name, shard in prompts.items()}
@@ -432,7 +433,7 @@ class Dispatcher:
 
     def lanes_that_make(self, what: Made) -> list[Lane]:
         """The lanes that are served now whose endpoint answers with such things."""
-        return [lane for lane in self.lanes if made_by(self._specs[lane.endpoint]) == what]
+        return [lane for lane in self.lanes if self._makes[lane.endpoint] == what]
 
     def start(self, lane: Lane, prompt: Prompt, note: dict[str, Any]) -> gevent.Greenlet:
         """Send a prompt of a scenario now; its record holds the note. Raises FmloadError for one that its endpoint
