@@ -18,6 +18,18 @@ def _listed(message: Any) -> list[Any]:
     return next(iter(found.values())) if isinstance(found, dict) else found
 
 
+def _first_vector(message: Any) -> list[Any]:
+    found = _listed(message)[0]
+    vector: list[Any] = found["embedding"] if isinstance(found, dict) else found
+    return vector
+
+
+def _with_word(message: Any, word: bytes) -> bytes:
+    """The answer with a word that JSON does not have in place of its first number."""
+    _first_vector(message)[0] = 123454321
+    return orjson.dumps(message).replace(b"123454321", word)
+
+
 @form(of="inputs", outcome="decode")
 def vector_missing(message: Message, part: Part) -> Iterable[Any]:
     """One less than there were inputs."""
@@ -53,28 +65,20 @@ def short_vector(message: Message, part: Part) -> Iterable[Any]:
 @form(of="inputs", outcome="decode")
 def nan_vector(message: Message, part: Part) -> Iterable[Any]:
     """NaN where a number should be: what half precision gives when it overflows."""
-    found = _listed(message)
-    vector = found[0]["embedding"] if isinstance(found[0], dict) else found[0]
-    vector[0] = 123454321
-    yield orjson.dumps(message).replace(b"123454321", b"NaN")
+    yield _with_word(message, b"NaN")
 
 
 @form(of="inputs", outcome="decode")
 def null_vector(message: Message, part: Part) -> Iterable[Any]:
     """null where a number should be, as writers of strict JSON put it."""
-    found = _listed(message)
-    vector = found[0]["embedding"] if isinstance(found[0], dict) else found[0]
-    vector[-1] = None
+    _first_vector(message)[-1] = None
     yield message
 
 
 @form(of="inputs", outcome="decode")
 def malformed_number(message: Message, part: Part) -> Iterable[Any]:
     """A number with two points."""
-    found = _listed(message)
-    vector = found[0]["embedding"] if isinstance(found[0], dict) else found[0]
-    vector[0] = 123454321
-    yield orjson.dumps(message).replace(b"123454321", b"1.2.3")
+    yield _with_word(message, b"1.2.3")
 
 
 @form(of="inputs", outcome="stream_error")
