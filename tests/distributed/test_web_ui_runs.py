@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.load_rig import Run, emulator, free_port, ids, locust, run_file, wait_until
+from tests.load_rig import Run, Server, emulator, free_port, ids, locust, run_file, wait_until
 
 
 def post(base: str, path: str, **form: str) -> dict[str, Any]:
@@ -38,29 +40,40 @@ def newest(process: Run) -> Run:
     return process.with_results(max((process.log.parent / "results").glob("locust-*")))
 
 
-def test_start_stop_and_start_again_leave_a_whole_results_folder_each(tmp_path: Path) -> None:
+@contextmanager
+def stopped_by_hand(folder: Path, users: int) -> Iterator[tuple[str, dict[str, str], Server, Run, Run]]:
+    """Locust with its page and two workers, whose first run was stopped in its window: the page's address, the form of
+    a start, the emulator, the process, and the first run."""
     web = free_port()
     base = f"http://127.0.0.1:{web}"
     options = ("--processes", "2", "--web-host", "127.0.0.1", "--web-port", str(web), "--fmload-model", "m",
                "--fmload-warmup", "200ms", "--fmload-output-tokens", "5", "--fmload-out", "")
-    with emulator(tmp_path, "--ttft", "20ms", "--gap", "10ms") as server, locust(tmp_path, *options) as process:
+    with emulator(folder, "--ttft", "20ms", "--gap", "10ms") as server, locust(folder, *options) as process:
         wait_until(lambda: reachable(base), 30, "the web UI")
         wait_until(lambda: len(get(base, "/stats/requests")["workers"]) == 2, 30, "both workers")
-        form = {"user_count": "3", "spawn_rate": "30", "host": f"{server.url}/v1"}
-
+        form = {"user_count": str(users), "spawn_rate": "30", "host": f"{server.url}/v1"}
         assert post(base, "/swarm", **form, run_time="60s")["success"]
-        wait_until(lambda: (tmp_path / "results/latest").exists() and newest(process).in_window(), 60, "a window")
+        wait_until(lambda: (folder / "results/latest").exists() and newest(process).in_window(), 60, "a window")
         assert post(base, "/stop")["success"]
         wait_until(lambda: get(base, "/stats/requests")["state"] == "stopped", 60, "the stop")
-        first = newest(process)
+        yield base, form, server, process, newest(process)
+
+
+def await_second(process: Run, first: Run) -> None:
+    """Until the run after the first one is done."""
+    wait_until(lambda: newest(process).results != first.results
+               and [stage["status"] for stage in newest(process).stages()] == ["done"], 60, "the second run")
+
+
+def test_start_stop_and_start_again_leave_a_whole_results_folder_each(tmp_path: Path) -> None:
+    with stopped_by_hand(tmp_path, users=3) as (base, form, server, process, first):
         stage = first.stages()[0]
         assert (stage["status"], stage["window_closed"]) == ("done", "ended by hand")
         served = {one.request_id for one in server.requests()}
         assert ids(first.records()) == served
 
         wait_until(lambda: post(base, "/swarm", **form, run_time="2s")["success"], 30, "a second start")
-        wait_until(lambda: newest(process).results != first.results
-                   and [stage["status"] for stage in newest(process).stages()] == ["done"], 60, "the second run")
+        await_second(process, first)
         wait_until(lambda: get(base, "/stats/requests")["state"] == "stopped", 60, "its end")
         second = newest(process)
         assert ids(second.records()) == {one.request_id for one in server.requests()} - served
@@ -70,22 +83,9 @@ def test_start_stop_and_start_again_leave_a_whole_results_folder_each(tmp_path: 
 def test_a_start_right_after_a_stop_waits_for_the_workers_to_come_back(tmp_path: Path,
                                                                        monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCUST_WORKER_ADDITIONAL_WAIT_BEFORE_READY_AFTER_STOP", "12")  # seconds
-    web = free_port()
-    base = f"http://127.0.0.1:{web}"
-    options = ("--processes", "2", "--web-host", "127.0.0.1", "--web-port", str(web), "--fmload-model", "m",
-               "--fmload-warmup", "200ms", "--fmload-output-tokens", "5", "--fmload-out", "")
-    with emulator(tmp_path, "--ttft", "20ms", "--gap", "10ms") as server, locust(tmp_path, *options) as process:
-        wait_until(lambda: reachable(base), 30, "the web UI")
-        wait_until(lambda: len(get(base, "/stats/requests")["workers"]) == 2, 30, "both workers")
-        form = {"user_count": "2", "spawn_rate": "30", "host": f"{server.url}/v1"}
-        assert post(base, "/swarm", **form, run_time="60s")["success"]
-        wait_until(lambda: (tmp_path / "results/latest").exists() and newest(process).in_window(), 60, "a window")
-        assert post(base, "/stop")["success"]
-        wait_until(lambda: get(base, "/stats/requests")["state"] == "stopped", 60, "the stop")
-        first = newest(process)
+    with stopped_by_hand(tmp_path, users=2) as (base, form, _, process, first):
         assert post(base, "/swarm", **form, run_time="2s")["success"]
-        wait_until(lambda: newest(process).results != first.results
-                   and [stage["status"] for stage in newest(process).stages()] == ["done"], 60, "the second run")
+        await_second(process, first)
     assert "Traceback" not in process.output()
 
 
