@@ -8,7 +8,6 @@ have to be the same. Too heavy for `make test`: the environment needs torch.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from fmload.wire.exchange import Timeouts
 from fmload.wire.http1 import Http1Wire
 from fmload.worker.measure import measure
 from tests.load_rig import Run, finished, free_port
-from tests.real_servers import counted, kept, serving
+from tests.real_servers import counted, kept, options, own_folder, serving
 from tests.spoken import spoken
 
 REQUESTS, WIDTH = 8, 64
@@ -157,18 +156,14 @@ HEAD = "| scenario | requests here | inputs | tokens in | the same numbers | aud
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run every scenario, or those that are named, and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m tests.infinity_check", description=__doc__)
-    parser.add_argument("--infinity", required=True, type=Path, help="the command of the server's own environment")
-    parser.add_argument("--only", nargs="*", help="names of scenarios")
-    parser.add_argument("--keep", type=Path, help="keep the runs and the server's log in this folder")
-    args = parser.parse_args(argv)
+    args = options("tests.infinity_check", __doc__, "infinity", argv)
     print(HEAD, flush=True)
     with kept(args.keep) as root:
-        subprocess.run([args.infinity.with_name("python"), "-c", _SAVE, str(root)], check=True)
-        with server(args.infinity, root) as url:
+        subprocess.run([args.server.with_name("python"), "-c", _SAVE, str(root)], check=True)
+        with server(args.server, root) as url:
             for scenario in (one for one in SCENARIOS if not args.only or one.name in args.only):
-                (folder := root / scenario.name.replace(" ", "-")).mkdir()
-                print(row(scenario, measured(scenario, url, folder), url), flush=True)
+                run = measured(scenario, url, own_folder(root, scenario.name))
+                print(row(scenario, run, url), flush=True)
     return 0
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -39,6 +41,22 @@ def kept(folder: Path | None) -> Iterator[Path]:
     else:
         folder.mkdir(parents=True)
         yield folder.resolve()
+
+
+def options(module: str, doc: str | None, server: str, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options of a check: `server`, the command of the server's own environment; `only`; `keep`."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=doc)
+    parser.add_argument(f"--{server}", dest="server", required=True, type=Path, metavar="COMMAND",
+                        help="the command of the server's own environment")
+    parser.add_argument("--only", nargs="*", help="names of scenarios")
+    parser.add_argument("--keep", type=Path, help="keep the runs and the server's log in this folder")
+    return parser.parse_args(argv)
+
+
+def own_folder(root: Path, scenario: str) -> Path:
+    """A new folder for the run of a scenario."""
+    (folder := root / re.sub(r"\W+", "-", scenario)).mkdir()
+    return folder
 
 
 def counted(counts: Mapping[str, int]) -> str:

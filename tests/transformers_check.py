@@ -8,7 +8,6 @@ needs torch, and a start takes a minute.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from fmload.model.prompt import Prompt
 from fmload.model.record import Record
 from fmload.prompts import store
 from tests.load_rig import Run, finished, free_port
-from tests.real_servers import counted, kept, serving
+from tests.real_servers import counted, kept, options, own_folder, serving
 from tests.vllm_check import write_model
 
 TOKENS, REQUESTS = 40, 8
@@ -136,21 +135,16 @@ HEAD = ("| scenario | requests here | ended | tokens in | tokens out | pieces | 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run every scenario, or those that are named, and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m tests.transformers_check", description=__doc__)
-    parser.add_argument("--transformers", required=True, type=Path, help="the command of the server's own environment")
-    parser.add_argument("--only", nargs="*", help="names of scenarios")
-    parser.add_argument("--keep", type=Path, help="keep the runs and the server's log in this folder")
-    args = parser.parse_args(argv)
+    args = options("tests.transformers_check", __doc__, "transformers", argv)
     print(HEAD, flush=True)
     with kept(args.keep) as root:
         (model := root / "model").mkdir()
         write_model(model)
-        subprocess.run([args.transformers.with_name("python"), "-c", _SAVE, str(model)], check=True)
-        with server(args.transformers, model) as url:
+        subprocess.run([args.server.with_name("python"), "-c", _SAVE, str(model)], check=True)
+        with server(args.server, model) as url:
             client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
             for scenario in (one for one in SCENARIOS if not args.only or one.name in args.only):
-                (folder := root / scenario.name.replace(" ", "-")).mkdir()
-                run = measured(scenario, url, str(model), folder)
+                run = measured(scenario, url, str(model), own_folder(root, scenario.name))
                 print(row(scenario, run, client, str(model)), flush=True)
     return 0
 

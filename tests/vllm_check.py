@@ -7,7 +7,6 @@ minutes.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import re
@@ -23,7 +22,7 @@ from typing import Any
 
 from tests.integration.random_llama import SPECIAL, TEMPLATE, vocabulary
 from tests.load_rig import Run, finished, free_port, wait_until
-from tests.real_servers import counted, kept, serving
+from tests.real_servers import counted, kept, options, own_folder, serving
 
 CONTEXT, SLOTS = 1024, 4  # tokens; requests at once
 _RUN_LIMIT_S = 400.0
@@ -126,10 +125,10 @@ def write_model(folder: Path) -> None:
 
 
 @contextmanager
-def engine(vllm: str, folder: Path, options: Sequence[str]) -> Iterator[str]:
+def engine(vllm: Path, folder: Path, options: Sequence[str]) -> Iterator[str]:
     """The engine's address while it runs."""
     url = f"http://127.0.0.1:{(port := free_port())}"
-    command = [vllm, "serve", str(folder), "--load-format", "dummy", "--served-model-name", "random",
+    command = [str(vllm), "serve", str(folder), "--load-format", "dummy", "--served-model-name", "random",
                "--max-model-len", str(CONTEXT), "--enforce-eager", "--host", "127.0.0.1", "--port", str(port),
                "--max-num-seqs", str(SLOTS), *options]
     own = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
@@ -213,21 +212,16 @@ HEAD = f"| {' | '.join(_CELLS)} |\n|{'---|' * len(_CELLS)}"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run every scenario, or those that are named, and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m tests.vllm_check", description=__doc__)
-    parser.add_argument("--vllm", required=True, help="the command `vllm` of the engine's own environment")
-    parser.add_argument("--only", nargs="*", help="names of scenarios")
-    parser.add_argument("--keep", type=Path, help="keep the runs and the engine's log in this folder")
-    args = parser.parse_args(argv)
+    args = options("tests.vllm_check", __doc__, "vllm", argv)
     chosen = [one for one in SCENARIOS if not args.only or one.name in args.only]
     print(HEAD, flush=True)
     with kept(args.keep) as model:
         write_model(model)
-        for options in dict.fromkeys(one.engine for one in chosen):
-            with engine(args.vllm, model, ENGINES[options]) as url:
-                for scenario in (one for one in chosen if one.engine == options):
-                    (folder := model / re.sub(r"\W+", "-", scenario.name)).mkdir()
+        for kind in dict.fromkeys(one.engine for one in chosen):
+            with engine(args.server, model, ENGINES[kind]) as url:
+                for scenario in (one for one in chosen if one.engine == kind):
                     before = settled(url)
-                    run = measured(scenario, url, folder)
+                    run = measured(scenario, url, own_folder(model, scenario.name))
                     grown = settled(url)
                     grown.subtract(before)
                     print(row(scenario, run, grown), flush=True)
