@@ -30,6 +30,10 @@ _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n\0"  # what the tolerant reading passes over
 _SERVERS_OWN = ("timings", "metrics")  # llama.cpp; vLLM
 _ERRORS = ("error", "detail", "errors")
 COMPLAINTS = ("message", "msg", "err_msg", "error_msg", "error_message")
+# Of messages and choices without text as nearly all streams have them: the role first, a reason to stop, counts last.
+_PLAIN_MESSAGE = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint"})
+_PLAIN_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs", "stop_reason"})
+_PLAIN_DELTA, _PLAIN_REASONS = frozenset({"role", "content"}), (None, "stop", "length")
 _chunk: Callable[[Any], Chunk] = partial(tuple.__new__, Chunk)  # Chunk._make in C: once a token
 _UNUSUAL = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError)  # orjson's errors are ValueErrors
@@ -104,9 +108,13 @@ class OpenAIAnswer:
 
     def add_all(self, exchange: Exchange) -> None:
         """Every message of a stream. Nearly all are a piece of one answer's text, maybe with a running total: those are
-        taken here at once, the others by `add`."""
+        taken here at once, the others by `_add_plain` or `add`."""
         chunks, strict, last_index, running = self._chunks, orjson.loads, -1, self._told
         for end, event, data in messages(exchange.body):
+            if data == DONE and not event:
+                self.done = True
+                continue
+            message = None
             try:
                 message = strict(data)
                 (choice,) = message["choices"]
@@ -133,7 +141,37 @@ class OpenAIAnswer:
             except _UNUSUAL:
                 pass
             last_index = -1
-            self._add_unusual(end, data, event, cut=end == len(exchange.body) and not exchange.complete)
+            if event or not self._add_plain(message):
+                self._add_unusual(end, data, event, cut=end == len(exchange.body) and not exchange.complete)
+
+    def _add_plain(self, message: Any) -> bool:
+        """Take a message that holds no text and nothing out of the ordinary, as `add` would. False for any other, of
+        which nothing was taken."""
+        if message.__class__ is not dict or not message.keys() <= _PLAIN_MESSAGE:
+            return False
+        choices, told = message.get("choices"), message.get("usage")
+        if choices == [] and told.__class__ is dict and told and "tokens" not in told:
+            self._usage_alone.append(told)
+            self._first_usage, self._last_usage = self._first_usage or told, told
+        elif told or not self._see_plain(choices):
+            return False
+        self._understood = True
+        return True
+
+    def _see_plain(self, choices: Any) -> bool:
+        """Whether it was one choice alone without text, which is noted, with its reason to stop."""
+        if choices.__class__ is not list or len(choices) != 1 or choices[0].__class__ is not dict:
+            return False
+        choice = choices[0]
+        index, delta, reason = choice.get("index"), choice.get("delta"), choice.get("finish_reason")
+        if (index.__class__ is not int or delta.__class__ is not dict or not choice.keys() <= _PLAIN_CHOICE
+                or not delta.keys() <= _PLAIN_DELTA or delta.get("content") not in ("", None)
+                or choice.get("logprobs") is not None or reason not in _PLAIN_REASONS):
+            return False
+        self._see(index)
+        if reason is not None:
+            self._finish_reasons[index] = reason
+        return True
 
     def _add_unusual(self, end: int, data: bytes, event: str, cut: bool) -> None:
         try:
@@ -279,8 +317,11 @@ class OpenAIAnswer:
         each = [usage.read(one) for one in totals] if 1 < len(totals) == len(self._choices) else []
         if each and all(counts.output for counts in each):
             return usage.added(each)
-        looked_at = {id(one): one for ranks in ranked for one in reversed(ranks[-_LOOKED_AT:])}  # each object once
-        told = [usage.read(one, choices) for one in looked_at.values()]
+        looked_at: list[Mapping[str, Any]] = []  # each account once: a later one often says the same
+        for one in (one for ranks in ranked for one in reversed(ranks[-_LOOKED_AT:])):
+            if one not in looked_at:
+                looked_at.append(one)
+        told = [usage.read(one, choices) for one in looked_at]
         if (own := usage.timings_usage(self.reading.detail.get("timings"))) is not None:
             told.append(usage.read(own))
         return usage.merge(told)

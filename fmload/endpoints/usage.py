@@ -33,6 +33,7 @@ _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "comple
                    "output_token_details")
 # Of a message: what it may hold a usage object under (`_places`).
 _INSIDE = ("x_groq", "metadata", "meta", "response", "message", "delta")
+_PLAIN = frozenset(("prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details"))
 _PLACES = frozenset((*_INSIDE, "usage", "usageMetadata", "usage_metadata", "details", "eval_count"))
 # Names under which the count of the input leaves out what was read from a cache or written to one.
 _FRESH_INPUT = ("input_tokens", "inputTokens", "inputTokenCount")
@@ -74,9 +75,11 @@ def output_of(usage: Json) -> int | None:
 
 def usages_of(message: Json) -> list[Json]:
     """The usage objects of a message, in whatever place its server puts them; the most usual place first."""
-    if _PLACES.isdisjoint(message):
+    held = _PLACES.intersection(message)
+    if not held:
         return []
-    return [usage for place in _places(message) if place and isinstance(usage := _unwrapped(place), dict) and usage]
+    return [usage for place in _places(message, held)
+            if place and isinstance(usage := _unwrapped(place), dict) and usage]
 
 
 def _unwrapped(usage: Any) -> Any:
@@ -87,11 +90,10 @@ def _unwrapped(usage: Any) -> Any:
     return inside if isinstance(inside, dict) and _first(inside, _OUTPUT) is not None else usage
 
 
-def _places(message: Json) -> Iterator[Any]:
+def _places(message: Json, held: frozenset[str]) -> Iterator[Any]:
     yield message.get("usage")
     for name in _INSIDE:
-        inside = message.get(name)
-        if isinstance(inside, dict):
+        if name in held and isinstance(inside := message[name], dict):
             yield inside.get("usage")
             yield inside.get("tokens")
     yield message.get("usageMetadata")
@@ -113,6 +115,25 @@ def timings_usage(timings: Any) -> Json | None:
 
 def read(usage: Json, choices: int = 1) -> Counts:
     """The counts of one usage object; of all `choices` together where it covers them."""
+    return _read_plain(usage) or _read_any(usage, choices)
+
+
+def _read_plain(usage: Json) -> Counts | None:
+    """Of what nearly all servers tell: prompt, completion and their sum, maybe what of the prompt was cached. None of
+    anything else."""
+    if not usage.keys() <= _PLAIN:
+        return None
+    fed, made, details = usage.get("prompt_tokens"), usage.get("completion_tokens"), usage.get("prompt_tokens_details")
+    if fed.__class__ is not int or made.__class__ is not int or not (
+            min(fed, made) >= 0 and usage.get("total_tokens") == fed + made):
+        return None
+    if details is None:
+        return Counts(fed, made)
+    cached = details.get("cached_tokens") if details.__class__ is dict and len(details) == 1 else None
+    return Counts(fed, made, cached) if cached.__class__ is int and 0 <= cached <= fed else None
+
+
+def _read_any(usage: Json, choices: int) -> Counts:
     counts = Counts(_first(usage, _INPUT), _first(usage, _OUTPUT), _detail(usage, _INPUT_DETAILS, _CACHED),
                     _detail(usage, _OUTPUT_DETAILS, _REASONING))
     apart = sum(_first(usage, (name,)) or 0 for name in _APART)

@@ -5,7 +5,7 @@ For the screen only; reports come from the records. Nothing here knows Locust.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 
 from fmload.live.counts import Counts
+from fmload.live.gathered import Gathered
 from fmload.live.seconds import KEPT_SECONDS, Seconds
-from fmload.metrics.histogram import Histogram, buckets, quantile_s
+from fmload.metrics.histogram import quantile_s
 from fmload.metrics.live import is_good, request_metrics_ns, scaled, watched
+from fmload.metrics.per_record import Ints
 from fmload.model.record import Record
 
 SECONDLY = ("ttft", "itl", "icl", "first_text", "first_audio", "e2e")  # of these, one point a second
+_SECONDLY = frozenset(SECONDLY)
 _FEW = 8  # chunks of an answer, for which numpy takes longer than Python
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 SETTLING_S = 3  # the newest seconds are still coming in from the workers
@@ -40,50 +43,56 @@ class Tally:
         self._limits = scaled(limits or {})
         self._of_tenants: dict[str | None, dict[str, float]] = {
             name: scaled(own) for name, own in (of_tenants or {}).items()}
-        self._groups: dict[Group, Counts] = {}
-        self._tenants: dict[TenantGroup, Counts] = {}
-        self._seconds: dict[int, Counts] = {}
+        self._groups: defaultdict[Group, Gathered] = defaultdict(Gathered)
+        self._tenants: defaultdict[TenantGroup, Gathered] = defaultdict(Gathered)
+        self._seconds: defaultdict[int, Gathered] = defaultdict(Gathered)
 
     def add(self, record: Record, offset_ns: int = 0) -> None:
         """Count one request. Seconds are of the master's monotonic clock: the worker's minus `offset_ns`."""
         metrics = request_metrics_ns(record) if record.outcome == "ok" else {}
         good = is_good(record, self._of_tenants.get(record.tenant, self._limits))
-        each = {id(values): values for values in metrics.values()}  # ITL is ICL where each read held one token
-        found = {key: buckets(values) for key, values in each.items()}
-        histograms = {metric: found[id(values)] for metric, values in metrics.items()}
-        output_tokens = record.output_tokens or sum(record.chunk_tokens)
-        images = (record.images or 0) if record.outcome == "ok" else 0
-        output_tokens = 0 if record.images is not None else output_tokens  # those that are told of images are no text
         group = record.stage, record.endpoint, record.prompt_set
-        counts = Counts(Counter([record.outcome]), output_tokens, record.input_tokens or 0, int(good), histograms,
-                        images)
-        self._groups.setdefault(group, Counts()).add(counts)
+        _add(self._groups[group], record, good, metrics)
         if record.tenant is not None:
-            self._tenants.setdefault((*group, record.tenant), Counts()).add(counts)
-        self._add_seconds(record, offset_ns, good, histograms)
+            _add(self._tenants[*group, record.tenant], record, good, metrics)
+        self._add_seconds(record, offset_ns, good, metrics)
 
-    def _add_seconds(self, record: Record, offset_ns: int, good: bool, histograms: dict[str, Histogram]) -> None:
+    def _add_seconds(self, record: Record, offset_ns: int, good: bool, metrics: Mapping[str, int | Ints]) -> None:
         if record.end_ns is not None:
-            screen = {metric: found for metric, found in histograms.items() if metric in SECONDLY}
-            done = Counts(Counter([record.outcome]), 0, 0, int(good), screen)
-            self._second((record.end_ns - offset_ns) // 10**9).add(done)
+            second = self._seconds[(record.end_ns - offset_ns) // 10**9]
+            second.counts.outcomes[record.outcome] += 1
+            second.counts.good += good
+            for metric in metrics.keys() & _SECONDLY:
+                second.add(metric, metrics[metric])
         if len(record.chunk_ns) <= _FEW:
             for ns, tokens in zip(record.chunk_ns, record.chunk_tokens, strict=True):
-                self._second((ns - offset_ns) // 10**9).output_tokens += tokens
+                self._seconds[(ns - offset_ns) // 10**9].counts.output_tokens += tokens
             return
         seconds, place = np.unique((np.frombuffer(record.chunk_ns, np.int64) - offset_ns) // 10**9, return_inverse=True)
-        for second, tokens in zip(seconds.tolist(), np.bincount(place, record.chunk_tokens).tolist(), strict=True):
-            self._second(second).output_tokens += int(tokens)
-
-    def _second(self, second: int) -> Counts:
-        return self._seconds.setdefault(second, Counts())
+        for at, tokens in zip(seconds.tolist(), np.bincount(place, record.chunk_tokens).tolist(), strict=True):
+            self._seconds[at].counts.output_tokens += int(tokens)
 
     def drain(self) -> Tallied:
         """What was counted since the last call, as plain values for a message."""
-        counted = plain(self._groups, self._seconds)
-        counted["tenants"] = [[*group, totals.dump()] for group, totals in self._tenants.items()]
-        self._groups, self._seconds, self._tenants = {}, {}, {}
+        groups, seconds, tenants = self._groups, self._seconds, self._tenants
+        self._groups, self._seconds, self._tenants = (defaultdict(Gathered) for _ in range(3))
+        counted = plain({group: found.all() for group, found in groups.items()},
+                        {second: found.all() for second, found in seconds.items()})
+        counted["tenants"] = [[*group, found.all().dump()] for group, found in tenants.items()]
         return counted
+
+
+def _add(gathered: Gathered, record: Record, good: bool, metrics: Mapping[str, int | Ints]) -> None:
+    counts = gathered.counts
+    counts.outcomes[record.outcome] += 1
+    counts.good += good
+    counts.input_tokens += record.input_tokens or 0
+    if record.images is None:  # the tokens that are told of images are no text
+        counts.output_tokens += record.output_tokens or sum(record.chunk_tokens)
+    elif record.outcome == "ok":
+        counts.images += record.images
+    for metric, found in metrics.items():
+        gathered.add(metric, found)
 
 
 def plain(groups: Mapping[Group, Counts], seconds: Mapping[int, Counts]) -> Tallied:

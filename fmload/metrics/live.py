@@ -14,6 +14,7 @@ from fmload.metrics.per_record import Ints, gaps_of
 from fmload.model.record import Record
 
 _log = logging.getLogger(__name__)
+_LONGEST_NS = 2**63 - 1  # what a histogram of any metric can hold
 _failed: set[str] = set()  # metrics of other distributions whose fast form raised: told once, then left to the report
 
 
@@ -23,21 +24,16 @@ def watched() -> tuple[Metric, ...]:
     return tuple(metric for metric in METRICS.values() if metric.family and metric.live is not None)
 
 
-def request_metrics_ns(record: Record) -> dict[str, Ints]:
-    """The watched metrics of one request in whole nanoseconds, as far as it has them."""
-    gaps, found = gaps_of(record), dict[str, Ints]()
+def request_metrics_ns(record: Record) -> dict[str, int | Ints]:
+    """The watched metrics of one request in whole nanoseconds, as far as it has them: most have one value a request,
+    those of its tokens an array."""
+    gaps, found = gaps_of(record), dict[str, int | Ints]()
     for metric in watched():
         values = _fast(metric, record if metric.level == "request" else gaps)
-        if isinstance(values, int):  # most have one value a request, and numpy takes its time for one
-            found[metric.name] = _one(values)
+        if isinstance(values, int):
+            found[metric.name] = max(-_LONGEST_NS, min(values, _LONGEST_NS))
         elif values is not None and np.size(values):
-            found[metric.name] = np.atleast_1d(values)
-    return found
-
-
-def _one(value: int) -> Ints:
-    found = np.empty(1, np.int64)
-    found[0] = value
+            found[metric.name] = np.atleast_1d(values).astype(np.int64, copy=False)
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Literal
 
 import msgpack
@@ -104,6 +105,8 @@ COLUMNS = tuple(column.name for column in fields(Record))
 _ADDED = ("chunk_tokens_known", "inputs", "audio_in_s", "images", "tenant")
 _WIDTHS = (*map(COLUMNS.index, _ADDED), len(COLUMNS))
 _LISTS = {"chunk_ns": "q", "chunk_tokens": "i", "chunk_censored": "b"}
+_LIST_PLACES = tuple(map(COLUMNS.index, _LISTS))
+_all_columns = attrgetter(*COLUMNS)
 _dictionary = pa.dictionary(pa.int32(), pa.string())
 _TYPES: dict[str, pa.DataType] = {
     "request_id": pa.string(), "prompt_id": pa.string(), "error": pa.string(), "detail": pa.string(),
@@ -139,8 +142,10 @@ def scenario_of(detail: str | None) -> dict[str, Any] | None:
 
 def pack(record: Record) -> bytes:
     """The record as one msgpack array in the order of COLUMNS; lists travel as native little-endian bytes."""
-    row = [getattr(record, name) for name in COLUMNS]
-    return msgpack.packb([value.tobytes() if isinstance(value, array) else value for value in row])  # type: ignore[no-any-return]
+    row = list(_all_columns(record))
+    for place in _LIST_PLACES:
+        row[place] = row[place].tobytes()
+    return msgpack.packb(row)  # type: ignore[no-any-return]
 
 
 def unpack(data: bytes) -> Record:

@@ -10,6 +10,7 @@ import re
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import ModuleType
 
 from fmload.base.units import write_size
@@ -68,14 +69,21 @@ def parse_head(data: bytes) -> Head:
     status = _status_line(first)
     if status is None:
         raise FramingError(f"not an HTTP/1.x status line: {first[:60]!r}")
-    headers: dict[str, list[str]] = {}
-    for line in lines:
-        name, value = _header(line)
-        headers.setdefault(name, []).append(value)
-    joined = {name: ", ".join(values) for name, values in headers.items()}
-    return Head(int(status[2]), (status[3] or b"").decode("latin-1"), joined, int(status[1]))
+    fields = [_header(line) for line in lines]
+    headers = dict(fields)
+    if len(headers) < len(fields):
+        headers = _joined(fields)
+    return Head(int(status[2]), (status[3] or b"").decode("latin-1"), headers, int(status[1]))
 
 
+def _joined(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    values: dict[str, list[str]] = {}
+    for name, value in fields:
+        values.setdefault(name, []).append(value)
+    return {name: ", ".join(each) for name, each in values.items()}
+
+
+@lru_cache(128)  # most of a server's lines come with each answer
 def _header(line: bytes) -> tuple[str, str]:
     name, colon, value = line.removesuffix(b"\r").partition(b":")
     if not colon or _header_name(name) is None or b"\r" in value:

@@ -44,7 +44,7 @@ def test_nothing_has_no_quantile() -> None:
 
 
 def test_metrics_follow_their_definitions() -> None:
-    found = {metric: values.tolist() for metric, values in request_metrics_ns(record()).items()}
+    found = {metric: np.atleast_1d(values).tolist() for metric, values in request_metrics_ns(record()).items()}
     # ITL: the gap of 40 ms holds two tokens, so it counts as two gaps of 20 ms. TPOT: 60 ms over 4 − 1 tokens.
     assert found == {"ttft": [100 * MS], "e2e": [160 * MS], "icl": [20 * MS, 40 * MS],
                      "itl": [20 * MS, 20 * MS, 20 * MS], "tpot": [20 * MS]}
@@ -56,7 +56,7 @@ def test_one_token_has_no_tpot_and_no_itl() -> None:
 
 def test_itl_has_no_value_and_icl_has_where_the_tokens_of_the_chunks_are_not_known() -> None:
     unknown = replace(record(tokens=(1, 1, 1)), output_tokens=12, chunk_tokens_known=False)
-    found = {metric: values.tolist() for metric, values in request_metrics_ns(unknown).items()}
+    found = {metric: np.atleast_1d(values).tolist() for metric, values in request_metrics_ns(unknown).items()}
     assert "itl" not in found
     assert found["icl"] == [20 * MS, 40 * MS]
     assert found["tpot"] == [60 * MS // 11]
@@ -189,3 +189,48 @@ def test_a_part_that_is_taken_out_takes_its_images_along() -> None:
     rest = Counts(Counter(ok=3), images=5)
     rest.take_out(Counts(Counter(ok=1), images=2))
     assert (rest.requests, rest.images) == (2, 3)
+
+
+@given(st.lists(st.tuples(st.lists(st.integers(0, 5000), min_size=1, max_size=12), st.sampled_from(["ok", "truncated"]),
+                          st.sampled_from([None, "gold"])), max_size=12), st.integers(0, 12))
+def test_what_is_gathered_is_the_sum_of_its_requests_however_often_it_is_looked_at(
+        told: list[tuple[list[int], str, str | None]], looked_at: int) -> None:
+    together, apart, live, one_by_one = Tally(), Tally(), LiveState(), LiveState()
+    for place, (chunks, outcome, tenant) in enumerate(told):
+        made = replace(record(outcome, chunks=tuple(sorted(chunks)), tokens=(1,) * len(chunks)),  # type: ignore[arg-type]
+                       tenant=tenant)
+        together.add(made)
+        apart.add(made)
+        one_by_one.merge("w", apart.drain())
+        if place == looked_at:
+            live.merge("w", together.drain())
+    live.merge("w", together.drain())
+    assert live.groups == one_by_one.groups and live.tenants == one_by_one.tenants
+    assert {at: live.seconds.at(at) for at in live.seconds} == {at: one_by_one.seconds.at(at)
+                                                                  for at in one_by_one.seconds}
+
+
+def test_a_value_that_no_histogram_holds_is_counted_as_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    huge = replace(record(), send_ns=-10**30)
+    tally, live = Tally(), LiveState()
+    tally.add(huge)
+    tally.add(record())
+    live.merge("w", tally.drain())
+    assert live.groups[0, "e", "p"].histograms["ttft"].total() == 2
+
+
+def test_what_is_gathered_holds_every_value_of_every_metric() -> None:
+    tally, live, one = Tally(), LiveState(), record()
+    for _ in range(2):
+        tally.add(one)
+    live.merge("w", tally.drain())
+    assert live.groups[0, "e", "p"].histograms == {
+        metric: buckets(np.tile(np.atleast_1d(values), 2)) for metric, values in request_metrics_ns(one).items()}
+
+
+def test_images_are_counted_of_what_ended_well_alone() -> None:
+    tally, live = Tally(), LiveState()
+    tally.add(replace(record(), images=2))
+    tally.add(replace(record("truncated"), images=4))
+    live.merge("w", tally.drain())
+    assert (live.groups[0, "e", "p"].images, live.groups[0, "e", "p"].output_tokens) == (2, 0)

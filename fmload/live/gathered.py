@@ -1,0 +1,44 @@
+"""What is counted of requests as they end: the values of their metrics lie side by side until somebody looks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fmload.live.counts import Counts
+from fmload.metrics.histogram import buckets
+from fmload.metrics.per_record import Ints
+
+
+def _lists() -> defaultdict[str, list[int]]:
+    return defaultdict(list)
+
+
+def _arrays() -> defaultdict[str, list[Ints]]:
+    return defaultdict(list)
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Counts of one group, or of one second, in the making. A histogram for each request would take ten times what
+    these lists do."""
+
+    counts: Counts = field(default_factory=Counts)  # without histograms
+    _values: defaultdict[str, list[int]] = field(default_factory=_lists)
+    _arrays: defaultdict[str, list[Ints]] = field(default_factory=_arrays)
+
+    def add(self, metric: str, found: int | Ints) -> None:
+        """One value of a metric, or several, in nanoseconds."""
+        if isinstance(found, int):
+            self._values[metric].append(found)
+        else:
+            self._arrays[metric].append(found)
+
+    def all(self) -> Counts:
+        """The counts with their histograms."""
+        for metric in (*self._values, *self._arrays):
+            values = np.array(self._values.get(metric, ()), np.int64)
+            self.counts.histograms[metric] = buckets(np.concatenate([values, *self._arrays.get(metric, ())]))
+        return self.counts
