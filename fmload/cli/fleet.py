@@ -116,7 +116,7 @@ def _results(args: argparse.Namespace) -> int:
     from fmload_deploy.fleet import lifecycle
     made = _named(args)
     last = lifecycle.follow(made) if made.up else None
-    results = None if lifecycle.brought(made) else lifecycle.bring_back(made)
+    results = None if lifecycle.brought(made) and _is_reported(made) else lifecycle.bring_back(made)
     return _reported(results, made, args, (last and last.exit_code) or 0, last.why if last else "")
 
 
@@ -221,11 +221,13 @@ def _prepare(run_file: RunFile, results: Results) -> None:
 
 def _run_file(args: argparse.Namespace) -> RunFile:
     """The run file. Raises FmloadError for what a fleet cannot run, all of it in one pass."""
-    from fmload.config.loading import find, load, refuse_missing_variables
+    from fmload.config.loading import find, load
     from fmload.config.secrets import refuse_inline_secrets
     from fmload.plan.stages import plan
     from fmload.prompts.checking import check
     from fmload.stacks.candidates import varies
+    from fmload_deploy.fleet.base import target_is_here
+    from fmload_deploy.fleet.belongings import refuse_unfit
     if args.what is None:
         raise FmloadError(f"'fmload fleet {args.action}' needs a CONFIG", hint="name a run file")
     path = find(args.what)
@@ -242,7 +244,7 @@ def _run_file(args: argparse.Namespace) -> RunFile:
     if varies(run_file):
         faults.add(FmloadError("a search over stacks deploys what it tries", hint="fmload run CONFIG"))
     faults.check()
-    refuse_missing_variables(run_file, path, args.set)
+    refuse_unfit(run_file, path, args.set, target_is_here(args.target))
     refuse_inline_secrets(run_file)
     plan(run_file)
     check(run_file, path, args.set)
@@ -250,13 +252,11 @@ def _run_file(args: argparse.Namespace) -> RunFile:
 
 
 def _fleet(args: argparse.Namespace, run_file: RunFile, results: str) -> Fleet:
-    from fmload.config.secrets import references
     from fmload_deploy.fleet.base import Fleet
-    names = dict.fromkeys(name for spec in run_file.endpoints
-                          for _, name in references(spec.model_dump(by_alias=True)))
+    from fmload_deploy.fleet.belongings import variables
     return Fleet(_name(args.name or run_file.name), args.target, args.workers or run_file.load.workers, args.lease,
                  args.start_timeout, results, _region(args, run_file.region), fleet_options.given(args),
-                 tuple(sorted({spec.protocol for spec in run_file.endpoints})), tuple(names))
+                 tuple(sorted({spec.protocol for spec in run_file.endpoints})), variables(run_file))
 
 
 def _name(text: str) -> str:
@@ -320,10 +320,10 @@ def _named(args: argparse.Namespace) -> Standing:
 def _reported(results: Results | None, made: Standing, args: argparse.Namespace, code: int, why: str) -> int:
     """The report of what has come back, made anew with the cost of the load; the exit code."""
     from fmload.results.folder import Results
+    if results is None and _is_reported(made):
+        print(f"the results are in {made.fleet.results}")
+        return code
     if results is None:
-        if (Path(made.fleet.results) / "report.md").exists():
-            print(f"the results are in {made.fleet.results}")
-            return code
         raise FmloadError(f"fleet {made.fleet.name} has no results" + (f": {why}" if why else ""),
                           hint=f"logs: {made.context.logs}", exit_code=code or EXIT_INVALID)
     from fmload_analysis.pipeline import analyse, exit_code
@@ -336,6 +336,10 @@ def _reported(results: Results | None, made: Standing, args: argparse.Namespace,
     console.print(headline(analysis))
     console.print(f"report: {Results(results.root).report_html}{_cost_text(made)}", highlight=False, soft_wrap=True)
     return code or exit_code(analysis, args.require_objectives)
+
+
+def _is_reported(made: Standing) -> bool:
+    return (Path(made.fleet.results) / "report.md").exists()
 
 
 def _cost_text(made: Standing) -> str:

@@ -142,6 +142,12 @@ class Extensible(BaseModel):
         """The further keys, as the chosen entry's own `Options` model."""
         return self._options
 
+    def with_options(self, changes: Mapping[str, Any]) -> Self:
+        """A copy with other values, which are not checked, in some of its further keys."""
+        made = self.model_copy()
+        made._options = self._options.model_copy(update=dict(changes))
+        return made
+
 
 def options_model(registry: Registry, name: str) -> type[BaseModel]:
     """The `Options` of a registry entry. Raises FmloadError for an unknown name, ImportError when it cannot load."""

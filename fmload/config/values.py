@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -65,18 +65,25 @@ Share = Annotated[float, BeforeValidator(_share), Field(gt=0, lt=1),
                                             {"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$"}]})]
 
 
+def _at_home(value: str) -> str:
+    return str(Path(value).expanduser()) if value.startswith("~/") else value
+
+
 def _from_run_file(value: str, info: ValidationInfo) -> str:
+    value = _at_home(value)
     if info.context is None or "://" in value or value.startswith("hf:") or PurePath(value).is_absolute():
         return value
     return str(info.context["folder"] / value)
 
 
 def _folder_of_run_file(value: str, info: ValidationInfo) -> str:
+    value = _at_home(value)
     folder = info.context and info.context["folder"] / value
     return str(folder) if folder and value != "bundled" and folder.is_dir() else value
 
 
-# A path in the run file: relative ones start from the run file's folder; s3:// and hf: stay as they are.
+# A path in the run file: relative ones start from the run file's folder, `~/` is the home folder; s3:// and hf: stay as
+# they are.
 RunPath = Annotated[str, AfterValidator(_from_run_file)]
 # The name of a model, or a folder: relative to the run file where there is such a folder.
 ModelName = Annotated[str, AfterValidator(_folder_of_run_file)]

@@ -16,7 +16,7 @@ from fmload.base.version import __version__
 from fmload.config.model import Strict
 from fmload.config.proxies import proxy_of
 from fmload.config.schema import EndpointSpec
-from fmload.config.values import Region
+from fmload.config.values import Region, RunPath
 from fmload.wire import botocore_transport
 from fmload.wire.exchange import Address
 from fmload.wire.url import Way, split_url
@@ -30,7 +30,7 @@ class AwsOptions(Strict):
     region: Region = Field(None, validate_default=True,
                            description="default: the run's, else AWS_REGION or the profile's region")
     profile: str | None = Field(None, description="a profile of ~/.aws; default: AWS_PROFILE or the default chain")
-    ca_file: str | None = Field(None, description="PEM file of the certificates to trust; default: AWS_CA_BUNDLE")
+    ca_file: RunPath | None = Field(None, description="PEM file of the certificates to trust; default: AWS_CA_BUNDLE")
     verify_tls: bool = Field(True, description="false for tests only")
 
 

@@ -49,7 +49,7 @@ class HttpOptions(Strict):
         None, description="header that names the session of each request, for routers that keep sessions together")
     session_field: str | None = Field(
         None, description="likewise a key of the body, such as prompt_cache_key or session_id")
-    ca_file: str | None = Field(None, description="PEM file of the certificates to trust")
+    ca_file: RunPath | None = Field(None, description="PEM file of the certificates to trust")
     verify_tls: bool = Field(True, description="false for tests only")
     client_certificate: RunPath | None = Field(
         None, description="PEM file with a certificate of the client's own, and its key")

@@ -21,6 +21,7 @@ import pytest
 from forks import Fork, die
 
 from fmload.cli.main import main
+from fmload.emulator.tls import make_certificate
 from fmload.model.record import from_table
 from fmload.protocol import admission
 from fmload.results.folder import Results
@@ -160,6 +161,36 @@ def test_a_run_on_instances_comes_back_by_itself_and_leaves_nothing(
     assert len(json.loads(Path("back/workers.json").read_text())["workers"]) == 3
     assert left(aws) == []
     assert not any(entry.up for entry in ledger(tmp_path).entries())
+
+
+def test_a_bucket_that_fails_while_results_are_sent_loses_nothing_and_files_of_tls_reach_the_hosts_as_secrets(
+        aws: EmulatedAws, instances: Instances, tmp_path: Path) -> None:
+    (home := tmp_path / "my runs").mkdir()
+    certificate = make_certificate(home, ["localhost"])
+    with emulator(tmp_path, "--ttft", "20ms", "--gap", "5ms", "--tls") as server:
+        assert server.ca_file is not None
+        (home / "server.pem").write_text("# padding\n" * 600 + Path(server.ca_file).read_text())  # of two parameters
+        path = run_file(home, {"a": server.url}, LOAD, {
+            "ca_file": "server.pem", "client_certificate": certificate.name, "client_key": "key.pem"})
+        command = fleet("run", str(path), "--target", "ec2", "--out", "back")
+        wait_until(lambda: made(tmp_path), 60, "the instance")
+        bucket = next(entry.resource.name for entry in ledger(tmp_path).entries() if entry.resource.kind == "s3-bucket")
+        aws.fail(f"PUT /{bucket}/results.0000", "AccessDenied", "not for now", times=2, status=403)
+        while command.poll() is None:
+            instances.boot()
+            time.sleep(0.2)
+        served = {one.request_id for one in server.requests() if one.outcome == "ok"}
+    assert command.returncode in (0, 4), Path("err.txt").read_text()  # 4: too few requests for the audit
+    back = Results(tmp_path / "back")
+    records = [record for file in back.records.glob("*.parquet") for record in from_table(pq.read_table(file))]
+    assert served and ids(records) == served
+    [known] = instances.processes
+    assert "results.0000" in (tmp_path / f"{known}.log").read_text()  # it was refused, and sent again
+    assert (tmp_path / known / "files/2.pem").read_text() == (home / "key.pem").read_text()
+    secret = (home / "key.pem").read_text().splitlines()[1]
+    holders = [path for path in tmp_path.rglob("*") if path.is_file() and secret in path.read_text(errors="replace")]
+    assert sorted(path.name for path in holders) == ["2.pem", "key.pem"]
+    assert left(aws) == []
 
 
 def test_neither_token_nor_key_stands_anywhere_but_in_the_encrypted_parameter(

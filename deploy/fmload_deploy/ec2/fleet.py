@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -102,12 +102,12 @@ class EC2:
         mailbox.send(RUN, run)
         if self._wheel is not None:
             mailbox.send(self._wheel.name, self._wheel)
-        self._make(parameter, "ssm", lambda ssm: self._create_parameter(ssm, parameter, secrets))
+        parameters = self._keep(parameter, secrets)
         self._role(role, profile)
         made = self._make(group, "ec2", lambda ec2: access.create_group(ec2, group, self.context, self.options.subnet))
         with explained(f"{group}"):
             access.open_to_itself(client_for(made, self.context, "ec2"), made, PORT)
-        self._start_hosts(made.detail["id"])
+        self._start_hosts(made.detail["id"], parameters)
 
     def mailbox(self) -> Bucket:
         return Bucket(self.context.aws.client("s3", self.fleet.region), self.name)
@@ -186,13 +186,20 @@ class EC2:
             return True
         retried(f"{bucket}", closed, self.context, poll_s(s3))
 
-    def _create_parameter(self, ssm: Any, parameter: Resource, secrets: Mapping[str, str]) -> None:
+    def _keep(self, first: Resource, secrets: Mapping[str, str]) -> list[str]:
+        """Lay the secrets into parameters, as many as they need; their names."""
         text = json.dumps(dict(secrets))
-        if len(text.encode()) > _LARGEST_PARAMETER:
-            raise FmloadError(f"the variables that the run file names have {len(text.encode())} bytes together; a "
-                              f"parameter takes {_LARGEST_PARAMETER}", hint="name fewer, or shorter ones")
-        ssm.put_parameter(Name=parameter.name, Value=text, Type="SecureString", Tags=tags(self.context, parameter),
-                          Description=f"fmload {self.context.run_id}: variables of its hosts")
+        parts = [text[start:start + _LARGEST_PARAMETER] for start in range(0, len(text), _LARGEST_PARAMETER)]
+        names = [first.name, *(f"{first.name}-{number}" for number in range(2, len(parts) + 1))]
+        for name, part in zip(names, parts, strict=True):
+            self._keep_part(replace(first, name=name), part)
+        return names
+
+    def _keep_part(self, parameter: Resource, text: str) -> None:
+        def create(ssm: Any) -> None:
+            ssm.put_parameter(Name=parameter.name, Value=text, Type="SecureString", Tags=tags(self.context, parameter),
+                              Description=f"fmload {self.context.run_id}: variables of its hosts")
+        self._make(parameter, "ssm", create)
 
     def _role(self, role: Resource, profile: Resource) -> None:
         """Role and profile, and what they allow: this bucket, this parameter, requests to the run's AWS endpoints."""
@@ -212,27 +219,27 @@ class EC2:
             {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": f"{bucket}/*"},
             {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket},
             {"Effect": "Allow", "Action": "ssm:GetParameter",
-             "Resource": f"arn:{where}:ssm:{region}:*:parameter/fmload/{self.name}"},
+             "Resource": f"arn:{where}:ssm:{region}:*:parameter/fmload/{self.name}*"},
             *({"Effect": "Allow", "Action": list(grant.also), "Resource": filled(grant.resource, region, "*")}
               for protocol in self.fleet.protocols for grant in REQUESTS.get(protocol, ()))]
 
-    def _start_hosts(self, group: str) -> None:
+    def _start_hosts(self, group: str, parameters: Sequence[str]) -> None:
         """The master first: the others are told its address. All of them in one zone, the first that has room."""
         first, *others = self._hosts()
         share = min(self._shape.vcpus - 1, self.fleet.workers)
         master = self._make(first, "ec2", lambda ec2: self._run_instance(
-            ec2, first, group, self._config(share, "127.0.0.1", self.fleet.workers), self._zones(ec2)))
+            ec2, first, group, self._config(parameters, share, "127.0.0.1", self.fleet.workers), self._zones(ec2)))
         address, zone = self._where(master)
         left = self.fleet.workers - share
         for host in others:
             count = min(self._shape.vcpus, left)
             left -= count
             self._make(host, "ec2", lambda ec2, host=host, count=count: self._run_instance(  # type: ignore[misc]
-                ec2, host, group, self._config(count, address, None), [zone]))
+                ec2, host, group, self._config(parameters, count, address, None), [zone]))
 
-    def _config(self, processes: int, master: str, workers: int | None) -> Config:
+    def _config(self, parameters: Sequence[str], processes: int, master: str, workers: int | None) -> Config:
         return Config(HOME, f"s3://{self.name}", PORT, processes, master, workers,
-                      parameter=f"/fmload/{self.name}", region=self.fleet.region)
+                      parameters=parameters, region=self.fleet.region)
 
     def _zones(self, ec2: Any) -> list[str | None]:
         return [self.options.subnet] if self.options.subnet else list(subnets_for(ec2, self.options.instance_type))

@@ -82,7 +82,8 @@ class FleetTarget(Protocol):
 
     `Options` declares its flags. `up` creates through `create.ensure` alone, so that each resource is in the ledger
     before it exists; `secrets` (variables to values, the run's token among them) must stand in no argument, manifest,
-    tag or script. `look` raises FmloadError with the reason where a host cannot start, or has ended too early.
+    tag or script. `look` raises FmloadError with the reason where a host cannot start, or has ended too early. A class
+    with `HERE = True` says that its hosts have this one's files: none travels.
     """
 
     Options: ClassVar[type[BaseModel]]
@@ -111,3 +112,8 @@ def target_of(fleet: Fleet, context: Context) -> FleetTarget:
     """The fleet's target."""
     made: FleetTarget = FLEETS.load(fleet.target)(fleet, context)
     return made
+
+
+def target_is_here(name: str) -> bool:
+    """Whether the hosts of a target have the files of this one."""
+    return bool(getattr(FLEETS.load(name), "HERE", False))

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError
 
 from fmload_deploy.account import client_for
-from fmload_deploy.aws import described, explained, gone
+from fmload_deploy.aws import Busy, described, explained, gone
 from fmload_deploy.base import Context
 from fmload_deploy.resource import Resource
 
@@ -23,8 +24,12 @@ class Bucket:
         self.client, self.name = client, name
 
     def send(self, name: str, path: Path) -> None:
-        with explained(f"sending {name} to s3://{self.name}"):
-            self.client.upload_file(str(path), self.name, name)
+        doing = f"sending {name} to s3://{self.name}"
+        with explained(doing):
+            try:
+                self.client.upload_file(str(path), self.name, name)
+            except S3UploadFailedError as error:  # in the middle of the file
+                raise Busy(f"{doing}: {error}") from error
 
     def write(self, name: str, text: str) -> None:
         with explained(f"writing {name} in s3://{self.name}"):

@@ -14,21 +14,25 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from fmload.base.errors import FmloadError
 from fmload.base.resources import resource
+from fmload_deploy.fleet import delivery
 from fmload_deploy.fleet.base import Told
-from fmload_deploy.fleet.mailbox import RESULTS, RUN, STATUS, STOP, TAKEN, Folder, Mailbox
+from fmload_deploy.fleet.belongings import put_files
+from fmload_deploy.fleet.mailbox import RUN, STATUS, STOP, TAKEN, Folder, Mailbox
 from fmload_deploy.fleet.parcel import RUN_FILE, pack_results, unpack
 
+Value = TypeVar("Value")
 LOOK_EVERY_S, LOOK_EVERY_AWS_S = 0.5, 5.0
 _POLITE_S, _TAKE_LIMIT_S = 20.0, 60.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0  # before the mailbox is tried again
 _NOT_CONNECTED = 1  # a worker's exit status before it has met a master; it says 0, 2 or 4 of a run
 
 
@@ -36,7 +40,8 @@ _NOT_CONNECTED = 1  # a worker's exit status before it has met a master; it says
 class Config:
     """`mailbox`: a folder, or `s3://bucket`. `workers`: how many the master waits for; None on the other hosts.
     `processes`: workers of this host. `until`: the end of the lease, seconds since 1970; None where the host itself
-    sees to that. `parameter`: of Systems Manager, with the secrets; None where the environment holds them.
+    sees to that. `parameters`: of Systems Manager, their values together the secrets as JSON; none where the
+    environment holds them.
     `waits`: the host stays until the results have been taken, since they go with it. `patience_s`: without a run or
     a master it ends after so long."""
 
@@ -47,7 +52,7 @@ class Config:
     master: str = ""
     workers: int | None = None
     until: float | None = None
-    parameter: str | None = None
+    parameters: Sequence[str] = ()
     region: str | None = None
     waits: bool = False
     patience_s: float = 1800.0
@@ -127,8 +132,9 @@ def _ended(host: Host, child: subprocess.Popen[bytes]) -> int:
 def measure(host: Host, mailbox: Mailbox, every_s: float) -> None:
     """The master's part: from the run in the mailbox to the results in it."""
     home = Path(host.config.home)
-    mailbox.write(STATUS, _status(Told("waiting")))
-    while not mailbox.fetch(RUN, home / RUN):
+    insist = Insistence(host)
+    insist(lambda: mailbox.write(STATUS, _status(Told("waiting"))))
+    while not insist(lambda: mailbox.fetch(RUN, home / RUN)):
         if host.pause(every_s) or host.impatient():
             return
     unpack(home / RUN, home)
@@ -138,15 +144,42 @@ def measure(host: Host, mailbox: Mailbox, every_s: float) -> None:
     if child is None:
         return
     _watch(host, child, mailbox, results, every_s)
-    mailbox.write(STATUS, _status(Told("packing", *_workers(results), _stage(results))))
+    insist(lambda: mailbox.write(STATUS, _status(Told("packing", *_workers(results), _stage(results)))))
     if any(results.rglob("*.log")):
-        pack_results(results, home / RESULTS)
-        mailbox.send(RESULTS, home / RESULTS)
+        pack_results(results, tar := home / "results.tar")
+        delivery.send(tar, mailbox, insist)
     code = child.returncode
-    mailbox.write(STATUS, _status(Told("ended", *_workers(results), exit_code=code, why=_why(log) if code else "",
-                                       ended_utc=time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()))))
+    insist(lambda: mailbox.write(STATUS, _status(Told(
+        "ended", *_workers(results), exit_code=code, why=_why(log) if code else "",
+        ended_utc=time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())))))
     if host.config.waits:
         _await_taken(host, mailbox, every_s if any(results.glob("journal/*.log")) else 0.0)
+
+
+class Insistence:
+    """Calls what needs the mailbox until it succeeds: a mailbox that fails for a while, or whose disk is full, loses
+    nothing that was measured. Once the host is to end, for a minute more; then the error is raised."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._until: float | None = None
+
+    def __call__(self, act: Callable[[], Value]) -> Value:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                return act()
+            except (OSError, FmloadError) as error:
+                print(f"the mailbox: {error}", file=sys.stderr, flush=True)
+                if self._is_late():
+                    raise
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _is_late(self) -> bool:
+        if self._until is None and (self._host.ending.is_set() or self._host.over()):
+            self._until = time.monotonic() + _TAKE_LIMIT_S
+        return self._until is not None and time.monotonic() > self._until
 
 
 def _await_taken(host: Host, mailbox: Mailbox, every_s: float) -> None:
@@ -228,13 +261,14 @@ def _mailbox(config: Config) -> Mailbox:
 
 
 def _take_secrets(config: Config) -> None:
-    """Put the fleet's secrets into this process's environment, for its children."""
-    if config.parameter is None:
-        return
-    import boto3
+    """Put the fleet's secrets into this process's environment, for its children; those that are files, into files."""
+    if config.parameters:
+        import boto3
 
-    answer = boto3.client("ssm", region_name=config.region).get_parameter(Name=config.parameter, WithDecryption=True)
-    os.environ.update(json.loads(answer["Parameter"]["Value"]))
+        ssm = boto3.client("ssm", region_name=config.region)
+        os.environ.update(json.loads("".join(
+            ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"] for name in config.parameters)))
+    put_files(os.environ, Path(config.home))
 
 
 @contextmanager

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +22,9 @@ from fmload.results.folder import Results
 from fmload_deploy import teardown
 from fmload_deploy.aws import Aws, Busy
 from fmload_deploy.base import Context
-from fmload_deploy.fleet import cost
-from fmload_deploy.fleet.base import Fleet, FleetTarget, Told, target_of, told
-from fmload_deploy.fleet.mailbox import RESULTS, RUN, STOP, TAKEN
+from fmload_deploy.fleet import belongings, cost, delivery
+from fmload_deploy.fleet.base import Fleet, FleetTarget, Told, target_is_here, target_of, told
+from fmload_deploy.fleet.mailbox import RUN, STOP, TAKEN, Mailbox
 from fmload_deploy.fleet.parcel import pack_run, unpack
 from fmload_deploy.ledger import NAME, Ledger
 from fmload_deploy.signals import as_interrupts
@@ -31,6 +34,7 @@ STOP_LIMIT_S = 300.0  # requests in flight may end, records are collected
 _LOOK_EVERY_S = 1.0
 SILENT_S = 60.0
 _NO_MASTER = "it was killed, and with it what it had not sent: fmload fleet down takes the rest down"
+BROUGHT = "brought"  # lies in the fleet's folder once the results are here
 _MISSED = 3  # looks in a row at which none of its hosts ran
 Say = Callable[[str], None]
 
@@ -105,8 +109,9 @@ def up(root: Path, fleet: Fleet, run: RunFile, results: Results, say: Say) -> St
     made = Standing(fleet, _context(fleet, folder, Ledger.begin(folder / NAME, f"fleet-{fleet.name}"), say, run.prices))
     with as_interrupts():
         try:
-            pack_run(run, results, folder / RUN)
-            made.target.up(folder / RUN, _secrets(fleet))
+            travelling = {} if target_is_here(fleet.target) else belongings.files(run)
+            pack_run(belongings.moved(run, travelling), results, folder / RUN)
+            made.target.up(folder / RUN, {**_secrets(fleet), **belongings.texts(travelling)})
             (folder / RUN).unlink()
             cost.write(results, fleet, made.context.ledger, None)
             _await_workers(made)
@@ -237,24 +242,53 @@ def _now(made: Standing) -> Told | None:
 
 
 def bring_back(made: Standing) -> Results | None:
-    """The results folder with what the fleet has put into its mailbox, and what the load has cost; None before."""
-    results, mailbox = Results(Path(made.fleet.results)), made.target.mailbox()
-    tar = folder_of_context(made) / f"{RESULTS}.{os.getpid()}"  # another command may be doing the same
-    try:
-        if not mailbox.fetch(RESULTS, tar):
+    """The results folder with what the fleet has put into its mailbox, and what the load has cost; None before. A
+    second command waits for the first.
+
+    Raises FmloadError where only a part of the results has come, which is kept for the next try.
+    """
+    folder, results, mailbox = folder_of_context(made), Results(Path(made.fleet.results)), made.target.mailbox()
+    with _one_at_a_time(folder):
+        if brought(made):
+            return results
+        parts = delivery.fetch(mailbox, folder / "parts")
+        if parts is None:
             return None
-        unpack(tar, results.create().root)
-    finally:
-        tar.unlink(missing_ok=True)
-    mailbox.write(TAKEN, "yes")
-    cost.write(results, made.fleet, made.context.ledger, told(mailbox))
-    (folder_of_context(made) / "brought").write_text(made.fleet.results, encoding="utf-8")
+        _unpacked(parts, folder / "results.tar", results)
+        (folder / BROUGHT).write_text(made.fleet.results, encoding="utf-8")
+        shutil.rmtree(folder / "parts")
+    _told_of_it(made, mailbox)
+    cost.write(results, made.fleet, made.context.ledger, _last_word(made))
     return results
 
 
+def _unpacked(parts: Sequence[Path], tar: Path, results: Results) -> None:
+    try:
+        unpack(delivery.joined(parts, tar), results.create().root)
+    except OSError as error:
+        raise FmloadError(f"the results cannot be written to {results.root}: {error.strerror or error}",
+                          hint=f"they are kept in {parts[0].parent}; the same command tries again") from error
+    finally:
+        tar.unlink(missing_ok=True)
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _told_of_it(made: Standing, mailbox: Mailbox) -> None:
+    try:
+        mailbox.write(TAKEN, "yes")
+    except FmloadError as error:  # the results are here; who waits to hear of it ends with the lease
+        made.context.say(f"fleet {made.fleet.name} could not be told that its results are here: {error.message}")
+
+
 def brought(made: Standing) -> bool:
-    """Whether the results are here already."""
-    return (folder_of_context(made) / "brought").exists()
+    """Whether the results are here already, and nobody has removed them."""
+    return (folder_of_context(made) / BROUGHT).exists() and Path(made.fleet.results, "run.yml").exists()
 
 
 def folder_of_context(made: Standing) -> Path:
@@ -297,7 +331,8 @@ def down(made: Standing, discard: bool = False) -> Results | None:
         except FmloadError as error:
             raise FmloadError(f"the results could not be brought back, and nothing was deleted: {error.message}",
                               hint=f"again: fmload fleet down {made.fleet.name}; without them: add --discard; the "
-                                   f"lease ends its hosts in {format_duration(max(0.0, made.lease_left_s))}") from error
+                                   f"lease ends its hosts in {format_duration(max(0.0, made.lease_left_s))}"
+                                   + (f"; {error.hint}" if error.hint else "")) from error
     last = _last_word(made)
     teardown.down(made.context)
     if Path(made.fleet.results).exists():

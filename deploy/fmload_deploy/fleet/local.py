@@ -37,6 +37,7 @@ class Local:
     """Processes on this host that outlive the command, and end with their lease."""
 
     Options = Options
+    HERE = True
     look_every_s = 0.5
 
     def __init__(self, fleet: Fleet, context: Context) -> None:

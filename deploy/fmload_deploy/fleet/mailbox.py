@@ -1,8 +1,9 @@
 """How a run goes to a fleet and its results come back: files by name, put and taken by either side.
 
-`run.tar` goes in; `status.json` and, once, `results.tar` come out; `stop` asks for an end in order, `taken` says that
-the results have arrived. On one host it is a folder, on EC2 a bucket, on Kubernetes a folder of the master's pod,
-reached through the API server. None of them needs a port that is open to the outside.
+`run.tar` goes in; `status.json` and, once, `results.json` and the parts that it lists (`delivery.py`) come out; `stop`
+asks for an end in order, `taken` says that the results have arrived. On one host it is a folder, on EC2 a bucket, on
+Kubernetes a folder of the master's pod, reached through the API server. None of them needs a port that is open to the
+outside.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Protocol
 
-RUN, STATUS, RESULTS, STOP, TAKEN = "run.tar", "status.json", "results.tar", "stop", "taken"
+RUN, STATUS, RESULTS, STOP, TAKEN = "run.tar", "status.json", "results.json", "stop", "taken"
 
 
 class Mailbox(Protocol):

@@ -43,3 +43,22 @@ def test_a_status_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, er
         child.kill()
     assert child.returncode == 0
     assert json.loads((tmp_path / STATUS).read_text())["beat"] == 3
+
+
+def test_what_the_mailbox_refuses_is_put_there_once_it_can_be(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "FIRST_PAUSE_S", 0.0)
+    box = Fickle(tmp_path, [OSError(28, "No space left on device"), FmloadError("S3 broke off in the middle")])
+    insist = host.Insistence(host.Host(host.Config(str(tmp_path), str(tmp_path), 1, 0)))
+    insist(lambda: box.write(STATUS, "ended"))
+    assert box.read(STATUS) == "ended"
+
+
+def test_a_host_that_is_to_end_does_not_insist_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(host, "_TAKE_LIMIT_S", 0.0)
+    errors: list[Exception] = [FmloadError("the bucket is gone") for _ in range(99)]
+    ending = host.Host(host.Config(str(tmp_path), str(tmp_path), 1, 0, until=1.0))
+    with pytest.raises(FmloadError, match="the bucket is gone"):
+        host.Insistence(ending)(lambda: Fickle(tmp_path, errors).write(STATUS, "ended"))
+    assert 90 < len(errors) < 99

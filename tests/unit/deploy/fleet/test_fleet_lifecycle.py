@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
+import shutil
+import threading
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,11 +17,12 @@ from fmload.config.model import Strict
 from fmload.config.schema import RunFile
 from fmload.plugins import FLEETS, KINDS
 from fmload.results.folder import Results
+from fmload_deploy.aws import Busy
 from fmload_deploy.base import Plan
 from fmload_deploy.create import ensure
-from fmload_deploy.fleet import lifecycle
+from fmload_deploy.fleet import delivery, lifecycle
 from fmload_deploy.fleet.base import Fleet, Told
-from fmload_deploy.fleet.mailbox import RESULTS, STATUS, STOP, Folder
+from fmload_deploy.fleet.mailbox import STATUS, STOP, Folder
 from fmload_deploy.fleet.parcel import pack_results
 from fmload_deploy.ledger import NAME, Ledger
 from fmload_deploy.resource import Resource
@@ -98,7 +102,7 @@ def a_fleet(folder: Path, **changes: Any) -> Fleet:
 
 def up(folder: Path, **changes: Any) -> lifecycle.Standing:
     results = Results(folder / "back").create()
-    return lifecycle.up(folder, a_fleet(folder, **changes), RunFile.model_construct(prices=None), results,
+    return lifecycle.up(folder, a_fleet(folder, **changes), RunFile.model_construct(prices=None, endpoints=[]), results,
                         lambda _: None)
 
 
@@ -193,10 +197,7 @@ def test_who_follows_does_not_wait_for_a_master_that_was_killed(
 
 def test_down_asks_the_run_to_end_brings_its_results_and_does_nothing_the_second_time(tmp_path: Path) -> None:
     made = up(tmp_path)
-    (there := tmp_path / "there").mkdir()
-    (there / "run.yml").write_text("name: x")
-    pack_results(there, tmp_path / "r.tar")
-    made.target.mailbox().send(RESULTS, tmp_path / "r.tar")
+    packed(made, tmp_path)
     Planned.says = [Told("measuring", 2), Told("measuring", 2),
                     Told("ended", 2, exit_code=130, ended_utc="2026-01-01T00:00:00+00:00")]
     back = lifecycle.down(made)
@@ -210,6 +211,7 @@ def test_down_asks_the_run_to_end_brings_its_results_and_does_nothing_the_second
 def test_down_deletes_nothing_while_the_results_cannot_be_had_unless_they_are_given_up(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = up(tmp_path)
+    packed(made, tmp_path)
     Planned.says = [Told("ended", 2, exit_code=0)]
 
     def fetch(self: Folder, name: str, path: Path) -> bool:
@@ -222,30 +224,126 @@ def test_down_deletes_nothing_while_the_results_cannot_be_had_unless_they_are_gi
     assert Things.there == []
 
 
-def packed(made: lifecycle.Standing, folder: Path) -> None:
-    """Lay results into the fleet's mailbox."""
+def packed(made: lifecycle.Standing, folder: Path) -> Folder:
+    """The fleet's mailbox, with results of more than one part in it."""
     (there := folder / "there").mkdir()
     (there / "run.yml").write_text("name: x")
+    (there / "z.bin").write_bytes(random.Random(7).randbytes(5000))
     pack_results(there, folder / "r.tar")
-    made.target.mailbox().send(RESULTS, folder / "r.tar")
+    mailbox = made.target.mailbox()
+    delivery.send(folder / "r.tar", mailbox, lambda act: act())
+    return mailbox
 
 
-def test_two_commands_may_bring_the_results_back_at_the_same_time(
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "PART_BYTES", 1000)
+
+
+def test_a_second_command_waits_for_the_one_that_brings_the_results_back(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = up(tmp_path)
     packed(made, tmp_path)
-    inner, others = lifecycle.unpack, []
+    inner, unpacked, both = lifecycle.unpack, [], []
+    second = threading.Thread(target=lambda: both.append(lifecycle.bring_back(made)))
 
     def unpack(tar: Path, folder: Path) -> None:
-        if not others:
-            others.append(tar)
-            monkeypatch.setattr("os.getpid", lambda: 1)  # the other command
-            assert lifecycle.bring_back(made) is not None
+        unpacked.append(tar)
+        if len(unpacked) == 1:
+            second.start()
         inner(tar, folder)
     monkeypatch.setattr(lifecycle, "unpack", unpack)
-    assert lifecycle.bring_back(made) is not None
+    both.append(lifecycle.bring_back(made))
+    second.join()
+    assert len(both) == 2 and None not in both and len(unpacked) == 1
     assert (tmp_path / "back/run.yml").read_text() == "name: x"
-    assert not list((tmp_path / "fleets/big").glob("results.tar*"))
+    assert not list((tmp_path / "fleets/big").glob("*results.*"))
+
+
+def test_results_whose_upload_ended_half_way_are_told_and_kept_and_the_rest_is_fetched_later(tmp_path: Path) -> None:
+    made = up(tmp_path)
+    mailbox = packed(made, tmp_path)
+    late = mailbox.root / "results.0003"
+    late.rename(mailbox.root / "late")
+    with pytest.raises(FmloadError, match=r"missing or damaged: results\.0003 \(1 of 6 parts\)") as caught:
+        lifecycle.bring_back(made)
+    kept = tmp_path / "fleets/big/parts"
+    assert str(kept) in str(caught.value) and len(list(kept.iterdir())) == 5
+    assert not (tmp_path / "back/run.yml").exists() and not lifecycle.brought(made)
+    assert not (mailbox.root / "taken").exists()
+    for came in kept.iterdir():
+        (mailbox.root / came.name).unlink()  # it must not be needed again
+    (mailbox.root / "late").rename(late)
+    assert lifecycle.bring_back(made) is not None
+    assert (tmp_path / "back/z.bin").read_bytes() == (tmp_path / "there/z.bin").read_bytes()
+    assert not kept.exists() and (mailbox.root / "taken").exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", b"x" * 1000])
+def test_a_part_that_is_empty_cut_or_damaged_is_not_taken_for_whole(tmp_path: Path, damage: bytes) -> None:
+    made = up(tmp_path)
+    (packed(made, tmp_path).root / "results.0001").write_bytes(damage)
+    with pytest.raises(FmloadError, match=r"results\.0001 \(1 of 6 parts\)"):
+        lifecycle.bring_back(made)
+    assert not (tmp_path / "back/run.yml").exists()
+
+
+def test_a_part_that_breaks_off_on_its_way_is_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = up(tmp_path)
+    packed(made, tmp_path)
+    inner, fetched = Folder.fetch, []
+
+    def fetch(self: Folder, name: str, path: Path) -> bool:
+        fetched.append(name)
+        if fetched.count(name) == 1:
+            path.write_bytes(b"the beginning")
+            raise Busy("the connection broke")
+        return inner(self, name, path)
+    monkeypatch.setattr(Folder, "fetch", fetch)
+    assert lifecycle.bring_back(made) is not None
+    assert fetched == [f"results.{number:04d}" for number in range(6) for _ in range(2)]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"parts": [{"name": 3}]}', '{"parts": [{"name": "x"}]}'])
+def test_a_list_of_parts_that_is_no_list_is_told(tmp_path: Path, text: str) -> None:
+    made = up(tmp_path)
+    made.target.mailbox().write("results.json", text)
+    with pytest.raises(FmloadError, match=r"results\.json\) cannot be read"):
+        lifecycle.bring_back(made)
+
+
+def test_results_that_are_here_count_as_brought_though_the_fleet_cannot_hear_of_it(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = up(tmp_path)
+    packed(made, tmp_path)
+
+    def write(self: Folder, name: str, text: str) -> None:
+        raise FmloadError("the master's pod does not run")
+    monkeypatch.setattr(Folder, "write", write)
+    assert lifecycle.bring_back(made) is not None and lifecycle.brought(made)
+
+
+def test_results_that_somebody_removed_are_fetched_again_while_the_fleet_has_them(tmp_path: Path) -> None:
+    made = up(tmp_path)
+    packed(made, tmp_path)
+    lifecycle.bring_back(made)
+    shutil.rmtree(tmp_path / "back")
+    assert not lifecycle.brought(made)
+    assert lifecycle.bring_back(made) is not None and (tmp_path / "back/run.yml").exists()
+
+
+def test_results_that_cannot_be_written_here_are_kept_for_the_next_try(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = up(tmp_path)
+    packed(made, tmp_path)
+
+    def unpack(tar: Path, folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+    with monkeypatch.context() as full, pytest.raises(FmloadError, match="No space left") as caught:
+        full.setattr(lifecycle, "unpack", unpack)
+        lifecycle.bring_back(made)
+    assert "the same command tries again" in str(caught.value)
+    assert lifecycle.bring_back(made) is not None
 
 
 def test_a_down_does_not_wait_for_a_run_that_another_down_has_deleted(
