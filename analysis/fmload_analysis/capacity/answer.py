@@ -191,7 +191,8 @@ def _option_json(option: Option) -> dict[str, Any]:
         "usd_per_month": option.month_usd, "price_source": option.price_source,
         "autoscaled": None if scaled is None else {
             "mean_replicas": option.plan.paid_replicas, "usd_per_month": option.scaled_month_usd,
-            "keeps": scaled.keeps, **_tried_json(scaled)},
+            "keeps": scaled.keeps, **_tried_json(scaled), "share": scaled.share,
+            "looks": [asdict(look) for look in scaled.looks]},
         "fleets": [{"keeps": one.keeps, **_tried_json(one)} for one in option.plan.tried],
         "window": asdict(option.plan.window), "share_error": option.plan.share_error,
         "model": asdict(option.fitted.model), "fit_error": option.fitted.error,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int_]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +37,32 @@ def leaving(replicas: int, target: int) -> int:
     return min(replicas - target, max(1, replicas // 10))
 
 
-def paid(rule: Autoscale, at_s: Floats, needed: Floats) -> float:
-    """Mean number of replicas paid for, where `needed` replicas (a real number each) are called for at `at_s`
-    (ascending, evenly spaced over a whole period, which repeats itself)."""
-    size = np.clip(np.ceil(needed - 1e-9), rule.least, rule.most).astype(int).tolist()
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the rule saw and did at one instant: replicas that it wants, that serve, and that are paid for then."""
+
+    at_s: float
+    wanted: int
+    serving: int
+    paid: int
+
+
+def over_period(rule: Autoscale, at_s: Floats, needed: Floats) -> Ints:
+    """Replicas paid for at each of `at_s` (ascending, evenly spaced over a whole period, which repeats itself), where
+    `needed` replicas (a real number each) are called for: the most at once, fewer one cooldown after the other."""
+    size = called_for(rule, needed).tolist()
     step_s = float(at_s[1] - at_s[0]) if len(at_s) > 1 else 1.0
-    now, quiet_s, whole = rule.least, 0.0, 0
-    for _day in range(2):  # the second begins as the first ended
-        whole = 0
-        for target in size:
-            quiet_s = 0.0 if target >= now else quiet_s + step_s
-            if target > now:
-                now = target
-            elif quiet_s > rule.cooldown_s:
-                now, quiet_s = now - leaving(now, target), step_s
-            whole += now
-    return whole / len(size)
+    now, quiet_s, found = rule.least, 0.0, []
+    for target in [*size, *size]:  # the second period begins as the first ended
+        quiet_s = 0.0 if target >= now else quiet_s + step_s
+        if target > now:
+            now = target
+        elif quiet_s > rule.cooldown_s:
+            now, quiet_s = now - leaving(now, target), step_s
+        found.append(now)
+    return np.array(found[len(size):], dtype=int)
+
+
+def called_for(rule: Autoscale, needed: Floats) -> Ints:
+    """Whole replicas, between the rule's least and most."""
+    return np.asarray(np.clip(np.ceil(needed - 1e-9), rule.least, rule.most).astype(int))

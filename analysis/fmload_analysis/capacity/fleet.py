@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from fmload_analysis.capacity.autoscale import Autoscale, leaving, wanted
+from fmload_analysis.capacity.autoscale import Autoscale, Look, leaving, wanted
 from fmload_analysis.capacity.model import ReplicaModel
 from fmload_analysis.capacity.replica import NEVER, Job, Replica
 from fmload_analysis.capacity.routing import Router
@@ -52,6 +52,7 @@ class Outcome:
     slot_s: float = 0.0
     largest: int = 0
     sizes: list[tuple[float, int]] = field(default_factory=list)  # (from, replicas that are paid for)
+    looks: list[Look] = field(default_factory=list)  # of autoscaling
 
 
 def simulate(fleet: Fleet, jobs: Sequence[Job], until_s: float, users: int | None = None) -> Outcome:
@@ -221,6 +222,7 @@ class _Simulation:
         if target < now and now_s - self.last_need_s >= rule.cooldown_s:
             self._let_go(leaving(now, target), serving, now_s)
             self.last_need_s = now_s
+        self.outcome.looks.append(Look(now_s, target, len(serving), len(self.paid_from)))
         self._plan(now_s + rule.look_s, _LOOK, -1)
 
     def _let_go(self, count: int, serving: Sequence[Replica], now_s: float) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from fmload.base.errors import EXIT_INVALID, FmloadError
 from fmload.base.units import format_duration
 from fmload.config.objectives import Objective
-from fmload_analysis.capacity.autoscale import Autoscale, paid
+from fmload_analysis.capacity.autoscale import Autoscale, Ints, Look, called_for, over_period
 from fmload_analysis.capacity.demand import Demand, Floats, Window
 from fmload_analysis.capacity.figures import Estimate, of_window, over_seeds
 from fmload_analysis.capacity.fleet import Fleet, simulate
@@ -47,14 +47,18 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A fleet of so many replicas as simulated: its figures over the seeds, and whether the objectives are kept."""
+    """A fleet of so many replicas as simulated: its figures over the seeds, and whether the objectives are kept.
+
+    `share` of the demand is simulated; `looks` are those of autoscaling in the first seed, of that share.
+    """
 
     replicas: int
     simulated: int
     figures: dict[str, Estimate]
     rows: tuple[Judged, ...]
-    sizes: tuple[tuple[float, int], ...] = ()
+    looks: tuple[Look, ...] = ()
     window: Window | None = None
+    share: float = 1.0
 
     @property
     def keeps(self) -> bool:
@@ -63,11 +67,23 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
+class Day:
+    """The demand from end to end under autoscaling: at each instant the rate, the replicas that it calls for at the
+    rule's target, and those that are paid for, which are let go one cooldown after the other."""
+
+    at_s: Floats
+    per_s: Floats
+    called_for: Ints
+    paid: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The answer: `best`, the fewest replicas that keep the objectives; None: no number does.
 
     `tried` are all fleets, ascending. `share_error`: figure → how far a quarter as many simulated replicas are off
-    those of `best`, where a share of the fleet was simulated. `paid_replicas`: the mean over the whole day.
+    those of `best`, where a share of the fleet was simulated. `paid_replicas`: the mean over the whole day, which with
+    autoscaling is `day`.
     """
 
     best: Tried | None
@@ -76,6 +92,7 @@ class Plan:
     share_error: dict[str, float] = field(default_factory=dict)
     scaled: Tried | None = None
     paid_replicas: float | None = None
+    day: Day | None = None
 
 
 def plan(model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], settings: Settings,
@@ -94,8 +111,9 @@ def plan(model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], s
     found = Plan(best, tuple(trial.found[count] for count in sorted(trial.found)), window, share_error)
     if settings.autoscale is None or best is None:
         return replace(found, paid_replicas=float(best.replicas) if best else None)
-    return replace(found, scaled=trial.scaled(settings.autoscale, best.replicas),
-                   paid_replicas=_paid(model, demand, settings.autoscale))
+    day = _day(model, demand, settings.autoscale)
+    return replace(found, scaled=trial.scaled(settings.autoscale, best.replicas), day=day,
+                   paid_replicas=float(day.paid.mean()))
 
 
 def _least(model: ReplicaModel, demand: Demand) -> int:
@@ -165,7 +183,7 @@ class Trial:
 
     def _tried(self, replicas: int, fleet: Fleet, share: float) -> Tried:
         found: list[dict[str, float]] = []
-        sizes: tuple[tuple[float, int], ...] = ()
+        looks: tuple[Look, ...] = ()
         for number in range(self.settings.seeds):
             self.tell(f"{replicas:,} replicas, seed {number + 1} of {self.settings.seeds}")
             seed = self.settings.first_seed + number
@@ -173,11 +191,12 @@ class Trial:
             length = self.window.end_s - self.window.begin_s
             outcome = simulate(replace(fleet, seed=seed), jobs, length)
             found.append(of_window(self.model, outcome, self.window.from_s, length))
-            sizes = sizes or tuple(outcome.sizes)
+            looks = looks or tuple(outcome.looks)
             if number == 1 and self._hopeless(found):
                 break
         figures = over_seeds(found)
-        return Tried(replicas, fleet.replicas, figures, judged(self.objectives, figures), sizes, self.window)
+        return Tried(replicas, fleet.replicas, figures, judged(self.objectives, figures), looks, self.window,
+                     share)
 
     def _hopeless(self, found: Sequence[Mapping[str, float]]) -> bool:
         """Whether every seed so far misses an objective by a half: more seeds would not change that."""
@@ -210,6 +229,8 @@ def _needed(model: ReplicaModel, demand: Demand, rule: Autoscale, per_s: Floats)
     return np.asarray(per_s / each)
 
 
-def _paid(model: ReplicaModel, demand: Demand, rule: Autoscale) -> float:
+def _day(model: ReplicaModel, demand: Demand, rule: Autoscale) -> Day:
     at_s = np.arange(0.0, demand.lasts_s, 10.0)
-    return paid(rule, at_s, _needed(model, demand, rule, np.interp(at_s, demand.at_s, demand.per_s)))
+    per_s = np.interp(at_s, demand.at_s, demand.per_s)
+    needed = _needed(model, demand, rule, per_s)
+    return Day(at_s, per_s, called_for(rule, needed), over_period(rule, at_s, needed))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 
+from fmload_analysis.capacity import scaling_section
 from fmload_analysis.capacity.answer import Answer, Option
 from fmload_analysis.capacity.figures import Estimate
 from fmload_analysis.capacity.plan import Tried
@@ -117,9 +117,11 @@ def _demand(found: Answer) -> Section:
 def _of_option(found: Answer, option: Option) -> Iterator[Section]:
     warnings = [*option.fitted.warnings, *option.remarks]
     blocks: list[Block] = [Callout("warn", "Mind", text[0].upper() + text[1:] + ".") for text in warnings]
-    blocks += [*_fleet_charts(found, option), _fleets(found, option), *_share(option), *_sizes(option)]
+    blocks += [*_fleet_charts(found, option), _fleets(found, option), *_share(option)]
     key = option.name.replace(" ", "-")
     yield Section(f"fleets-{key}", f"{option_name(option)}: fleets that were simulated", blocks)
+    if over_time := list(scaling_section.blocks(found.demand, option)):
+        yield Section(f"autoscaling-{key}", f"{option_name(option)}: autoscaling over time", over_time)
     yield Section(f"fit-{key}", f"{option_name(option)}: the model of one replica", [_model(option), _fit(option)])
 
 
@@ -172,18 +174,6 @@ def _share(option: Option) -> Iterator[Block]:
             f"Of {best.replicas:,} replicas {best.simulated} are simulated, with their share of the demand. With a "
             f"quarter as many the figures are at most {abs(off):.1%} off ({_title(name)}). As this error falls as 1 ÷ "
             f"replicas, about {abs(off) / 3:.1%} of it is left.")
-
-
-def _sizes(option: Option) -> Iterator[Chart]:
-    scaled = option.plan.scaled
-    if scaled is None or len(scaled.sizes) < 2:
-        return
-    last = dict(scaled.sizes)  # of several changes at one instant the last
-    steps = [(at_s, size) for (_, size), (at_s, _) in pairwise(last.items())]  # a line is level until the next change
-    points = [Point(at_s / 60, size) for at_s, size in sorted([*steps, *last.items()], key=lambda step: step[0])]
-    yield Chart(f"capacity_sizes_{option.name.replace(' ', '_')}", "Replicas under autoscaling, first seed", "xy",
-                Axis("Time in the simulated part", "min"), Axis("Replicas paid for"),
-                [Series("replicas", points, bare=True)])
 
 
 def _model(option: Option) -> Paragraph:

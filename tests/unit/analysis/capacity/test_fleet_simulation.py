@@ -13,7 +13,7 @@ import pytest
 from fmload.emulator.batching import BatchEngine, BatchModel
 from fmload.emulator.engine import SECOND_NS
 from fmload.emulator.engine import Job as EmulatedJob
-from fmload_analysis.capacity.autoscale import Autoscale, paid
+from fmload_analysis.capacity.autoscale import Autoscale, over_period
 from fmload_analysis.capacity.figures import latencies, of_window
 from fmload_analysis.capacity.fleet import Fleet, Outcome, simulate
 from fmload_analysis.capacity.model import ReplicaModel
@@ -178,6 +178,9 @@ def test_a_new_replica_serves_after_its_start_and_is_paid_from_then_on() -> None
     rule = Autoscale(1, 3, 0.5, startup_s=30.0, cooldown_s=1000.0, look_s=10.0)
     outcome = simulate(Fleet(model, 1, "least_busy", rule), jobs, 100.0)
     assert outcome.sizes == [(0.0, 1), (10.0, 2), (10.0, 3)]
+    looks = [(look.at_s, look.wanted, look.serving, look.paid) for look in outcome.looks]
+    assert looks[:3] == [(10.0, 3, 1, 3), (20.0, 3, 1, 3), (30.0, 3, 1, 3)]
+    assert looks[4] == (50.0, 3, 3, 3) and len(looks) == 10
     assert min(job.arrival_s for job in jobs if job.replica > 0) == pytest.approx(40.0, abs=0.26)
     assert outcome.paid_s == pytest.approx(100.0 + 2 * 90.0)
 
@@ -186,7 +189,7 @@ def test_a_day_of_autoscaling_pays_for_what_is_needed_and_lets_one_go_at_a_time(
     rule = Autoscale(1, 10, cooldown_s=2.0)
     needed = np.array([1, 1, 1, 4.2, 1, 1, 1, 1, 1, 1])
     paid_for = [2, 2, 1, 5, 5, 5, 4, 4, 3, 3]
-    assert paid(rule, np.arange(10.0), needed) == pytest.approx(sum(paid_for) / 10)
+    assert over_period(rule, np.arange(10.0), needed).tolist() == paid_for
 
 
 def test_replicas_that_are_not_needed_go_one_after_the_other() -> None:
