@@ -6,13 +6,16 @@ what was to be one and cannot be read fails the answer without costing it the re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import islice, repeat
+from operator import itemgetter
 from typing import Any
 
 import orjson
 
 from fmload.endpoints import chunk_tokens, repetitions, usage
+from fmload.endpoints.alike import Alike, like
 from fmload.endpoints.answer import note_counts
 from fmload.endpoints.channels import Piece, piece_of
 from fmload.endpoints.characters import is_whole, mended
@@ -24,7 +27,9 @@ from fmload.endpoints.tool_calls import ToolCalls
 from fmload.model.outcome import Failure
 from fmload.model.reading import Channel, Chunk, Reading
 from fmload.wire.exchange import Exchange
+from fmload.wire.sse import Event
 
+_TRIES = 2  # to find what messages have in common
 _LONG_WORDS = 64 * 1024  # bytes of a message: no server says more in words
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n\0"  # what the tolerant reading passes over
 _SERVERS_OWN = ("timings", "metrics")  # llama.cpp; vLLM
@@ -35,6 +40,7 @@ _PLAIN_MESSAGE = frozenset({"id", "object", "created", "model", "choices", "usag
 _PLAIN_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs", "stop_reason"})
 _PLAIN_DELTA, _PLAIN_REASONS = frozenset({"role", "content"}), (None, "stop", "length")
 _chunk: Callable[[Any], Chunk] = partial(tuple.__new__, Chunk)  # Chunk._make in C: once a token
+_end = itemgetter(0)
 _UNUSUAL = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError)  # orjson's errors are ValueErrors
 
@@ -84,6 +90,11 @@ class OpenAIAnswer:
         self._usage_at_end: list[Mapping[str, Any]] = []
         self._first_usage: Mapping[str, Any] = {}  # some tell the prompt's count at the start alone
         self._last_usage: Mapping[str, Any] = {}
+        self._turned_to: int | None = None  # the choice of the last piece of text, where nothing came after it
+        self._alike: Alike | None = None  # what the messages have in common, and of which choice they are
+        self._alike_index = 0
+        self._has_alike = False  # whether one was alike since
+        self._never_alike = 0
 
     @property
     def begun(self) -> bool:
@@ -108,41 +119,91 @@ class OpenAIAnswer:
 
     def add_all(self, exchange: Exchange) -> None:
         """Every message of a stream. Nearly all are a piece of one answer's text, maybe with a running total: those are
-        taken here at once, the others by `_add_plain` or `add`."""
-        chunks, strict, last_index, running = self._chunks, orjson.loads, -1, self._told
-        for end, event, data in messages(exchange.body):
-            if data == DONE and not event:
-                self.done = True
+        taken at once (`_add_alike`, `_add_text`), the others by `_add_plain` or `add`."""
+        found, place = list(messages(exchange.body)), 0
+        while place < len(found):
+            if taken := self._add_alike(found, place):
+                place += taken
                 continue
-            message = None
-            try:
-                message = strict(data)
-                (choice,) = message["choices"]
-                delta, index = choice["delta"], choice["index"]
-                text = delta["content"]
-                if (text and text.__class__ is str and len(delta) == 1 and choice["finish_reason"] is None and not event
-                        and choice.get("logprobs") is None and choice.get("token_ids") is None
-                        and index.__class__ is int and "error" not in choice and "error" not in message):
-                    if told := message.get("usage"):
-                        total = told["completion_tokens"]
-                        if (total.__class__ is int and total == running.steady + 1 == len(chunks) + 1
-                                and index == 0 and not running.totals):
-                            running.steady = total
-                        else:
-                            running.add(len(chunks), index, _whole(total), 0)
-                        self._last_usage = told
-                        if not self._first_usage:
-                            self._first_usage = told
-                    if index != last_index:
-                        self._see(index)
-                        last_index = index
-                    chunks.append(_chunk((end, 1, "answer", text, "")))
-                    continue
-            except _UNUSUAL:
-                pass
-            last_index = -1
-            if event or not self._add_plain(message):
-                self._add_unusual(end, data, event, cut=end == len(exchange.body) and not exchange.complete)
+            end, event, data = found[place]
+            self._add_message(end, event, data, cut=end == len(exchange.body) and not exchange.complete)
+            place += 1
+
+    def _add_alike(self, found: Sequence[Event], begin: int) -> int:
+        """Take the messages from this place on that differ from one before them in text and running total alone, and
+        say how many they were."""
+        alike, chunks, running = self._alike, self._chunks, self._told
+        if alike is None or (alike.beyond and running.steady != len(chunks)):
+            return 0
+        texts = alike.texts(found, begin, running.steady + 1)
+        if texts:
+            ends = map(_end, islice(found, begin, None))
+            chunks += map(_chunk, zip(ends, repeat(1), repeat("answer"), texts, repeat("")))
+            if alike.beyond:
+                running.steady += len(texts)
+                self._last_usage = orjson.loads(found[begin + len(texts) - 1][2])["usage"]
+            if self._alike_index != self._turned_to:
+                self._turn_to(self._alike_index)
+            self._has_alike = True
+        return len(texts)
+
+    def _add_message(self, end: int, event: str, data: bytes, cut: bool) -> None:
+        if data == DONE and not event:
+            self.done = True
+            return
+        message = None
+        try:
+            message = orjson.loads(data)
+            if not event and self._add_text(end, message):
+                self._note_alike(data, message)
+                return
+        except _UNUSUAL:
+            pass
+        self._turned_to = None
+        if event or not self._add_plain(message):
+            self._add_unusual(end, data, event, cut)
+
+    def _add_text(self, end: int, message: Any) -> bool:
+        """Take a message that is a piece of one choice's text, maybe with a running total, and nothing else. False, or
+        one of _UNUSUAL, for any other, of which nothing was taken."""
+        running, chunks = self._told, self._chunks
+        (choice,) = message["choices"]
+        delta, index = choice["delta"], choice["index"]
+        text = delta["content"]
+        if not (text and text.__class__ is str and len(delta) == 1 and choice["finish_reason"] is None
+                and choice.get("logprobs") is None and choice.get("token_ids") is None
+                and index.__class__ is int and "error" not in choice and "error" not in message):
+            return False
+        if told := message.get("usage"):
+            total = told["completion_tokens"]
+            if (total.__class__ is int and total == running.steady + 1 == len(chunks) + 1
+                    and index == 0 and not running.totals):
+                running.steady = total
+            else:
+                running.add(len(chunks), index, _whole(total), 0)
+            self._last_usage = told
+            self._first_usage = self._first_usage or told
+        if index != self._turned_to:
+            self._turn_to(index)
+        chunks.append(_chunk((end, 1, "answer", text, "")))
+        return True
+
+    def _note_alike(self, data: bytes, message: Mapping[str, Any]) -> None:
+        """From the second text on, the messages after it may be alike; where two times none was, they are not looked
+        at."""
+        if len(self._chunks) == 1:
+            return
+        if self._alike is not None and not self._has_alike:
+            self._never_alike += 1
+        if self._never_alike < _TRIES:
+            self._alike = like(data, message, self._told.steady) or self._alike
+            self._alike_index, self._has_alike = message["choices"][0]["index"], False
+        else:
+            self._alike = None
+
+    def _turn_to(self, index: int) -> None:
+        self._see(index)
+        self._turned_to = index
 
     def _add_plain(self, message: Any) -> bool:
         """Take a message that holds no text and nothing out of the ordinary, as `add` would. False for any other, of

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import deepcopy
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import orjson
 import pytest
 
-from fmload.endpoints import usage
+from fmload.endpoints import openai_answer, usage
+from fmload.endpoints.alike import like
 from fmload.endpoints.openai_answer import OpenAIAnswer, read_stream
 from fmload.model.reading import Reading
 from fmload.wire.exchange import Exchange
@@ -52,9 +54,36 @@ def streams() -> Iterator[list[Any]]:
                 yield from (stream, stream[:-1])
 
 
-def reading_of(told: list[Any], mark: bool, event: str) -> Reading:
+def counted(text: str, total: int, index: int = 0) -> dict[str, Any]:
+    """A piece of text with the running total."""
+    choice = {"index": index, "delta": {"content": text}, "finish_reason": None}
+    return {"id": "x", "choices": [choice],
+            "usage": {"prompt_tokens": 5, "total_tokens": 5 + total, "completion_tokens": total}}
+
+
+def of_text(text: str) -> dict[str, Any]:
+    return changed(TEXT, ("choices", 0, "delta", "content"), text)  # type: ignore[no-any-return]
+
+
+def texts() -> Iterator[list[Any]]:
+    """Streams of many texts, with running totals and without, of which one is odd in one place."""
+    for usual in ([counted(f" {n}", n) for n in range(1, 7)], [of_text(f" {n}") for n in range(6)]):
+        for place in (1, 3, 4):
+            for path, more in CHANGES.items():
+                for value in (*ODD, *more, "a\"b", "a\n", "\u00a0", "\u0007", "\ud83e\udd80", "5", 5, 10):
+                    yield [ROLE, *usual[:place], changed(usual[place], path, value), *usual[place + 1:], END]
+    yield [counted("a", n // 2 + 1, n % 2) for n in range(8)]  # two choices, in turn
+    yield [counted("a", 2 * n) for n in range(1, 8)]  # two tokens a message
+    yield [{**of_text("a"), "created": n} for n in range(9)]  # never alike
+    yield [{**of_text("a"), "created": n // 4} for n in range(30)]
+    yield [*(counted("a", n) for n in (1, 2, 3)), of_text("b"), *(counted("a", n) for n in (4, 5, 6)), END]
+    yield [of_text("a"), of_text("b"), LAST, of_text("c"), changed(END, ("choices", 0, "index"), 1)]  # 0 goes on
+    yield [of_text("chat"), of_text("chat"), *map(of_text, ("content", '"', "}", "0", "chat.completion.chunk"))]
+
+
+def reading_of(told: list[Any], mark: bool, event: str, dumps: Callable[[Any], bytes] = orjson.dumps) -> Reading:
     name = f"event: {event}\n".encode() if event else b""
-    datas = [*map(orjson.dumps, told), *[b"[DONE]"] * mark]
+    datas = [*map(dumps, told), *[b"[DONE]"] * mark]
     body = b"".join(name + b"data: " + data + b"\n\n" for data in datas)
     return read_stream(Exchange("", status=200, body=body, complete=True))
 
@@ -67,6 +96,76 @@ def test_a_stream_reads_the_same_in_the_quick_and_in_the_thorough_way(monkeypatc
     monkeypatch.setattr(usage, "_read_plain", lambda told: None)
     for one, found in zip(asked, quick, strict=True):
         assert reading_of(*one) == found, one
+
+
+def spaced(message: Any) -> bytes:
+    return json.dumps(message).encode()
+
+
+def compact(message: Any) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def raw(message: Any) -> bytes:
+    return json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+@pytest.mark.parametrize("dumps", [compact, spaced, raw])
+def test_messages_that_are_alike_are_read_as_each_by_itself(dumps: Callable[[Any], bytes],
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(openai_answer, "like", lambda *_: None)
+        apart = [reading_of(told, True, "", dumps) for told in texts()]
+    for told, found in zip(texts(), apart, strict=True):
+        assert reading_of(told, True, "", dumps) == found, told
+
+
+@pytest.mark.parametrize("event", ["error", "ping", "message"])
+def test_a_message_of_an_event_with_a_name_is_alike_to_none(event: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = b"".join(b"data: " + orjson.dumps(of_text(f" {n}")) + b"\n\n" for n in range(4))
+    body += f"event: {event}\n".encode() + body[:body.index(b"\n\n") + 2] + body
+    quick = read_stream(Exchange("", status=200, body=body, complete=True))
+    monkeypatch.setattr(openai_answer, "like", lambda *_: None)
+    assert read_stream(Exchange("", status=200, body=body, complete=True)) == quick
+
+
+def test_a_text_that_strict_json_refuses_ends_what_is_alike() -> None:
+    first = orjson.dumps(of_text("a"))
+    found = like(first, orjson.loads(first), 0)
+    assert found is not None
+    datas = [first.replace(b'"a"', text) for text in (b'"b"', '"é"'.encode(), b'"\x07"', b'"c"')]
+    assert found.texts([(0, "", data) for data in datas], 0, 1) == ["b", "é"]
+
+
+@pytest.mark.parametrize("usual", [[counted(f" {n}", n) for n in range(1, 10)], [of_text(f" {n}") for n in range(9)],
+                                   [{**counted("x", n), "usage": {"completion_tokens": n}} for n in range(1, 10)]])
+@pytest.mark.parametrize("dumps", [orjson.dumps, spaced])
+def test_the_third_text_and_all_after_it_are_not_parsed(usual: list[Any], dumps: Callable[[Any], bytes],
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[Any] = []
+    taken = OpenAIAnswer._add_text
+    monkeypatch.setattr(OpenAIAnswer, "_add_text",
+                        lambda self, end, message: parsed.append(message) or taken(self, end, message))
+    reading = reading_of([*usual, END], True, "", dumps)
+    assert len(reading.chunks) == 9 and parsed == [*usual[:2], END]
+
+
+def test_where_no_message_is_alike_it_is_tried_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[bytes] = []
+    monkeypatch.setattr(openai_answer, "like",
+                        lambda data, message, total: tried.append(data) or like(data, message, total))
+    assert len(reading_of([{**of_text("a"), "created": n} for n in range(50)], True, "").chunks) == 50
+    assert len(tried) == 2
+
+
+@pytest.mark.parametrize("data", [
+    b'{"choices":[{"index":0,"delta":{"content":"a","content":"a"},"finish_reason":null}]}',
+    b'{"content":"a","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}',
+    b'{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}],"usage":{"total_tokens":1,'
+    b'"total_tokens":1,"completion_tokens":1}}',
+    b'{"choices":[{"index":0,"delta":{"content":"\\u0061"},"finish_reason":null}]}'])
+def test_where_text_or_counts_stand_in_two_places_nothing_is_taken_for_alike(data: bytes) -> None:
+    assert like(data, orjson.loads(data), 1) is None
 
 
 @pytest.mark.parametrize("message", [
@@ -92,3 +191,9 @@ def test_counts_of_the_usual_form_are_read_in_the_quick_way() -> None:
     told = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7,
             "prompt_tokens_details": {"cached_tokens": 4}}
     assert usage._read_plain(told) == usage.Counts(5, 2, 4)
+
+
+def test_a_choice_that_goes_on_after_the_counts_has_to_come_to_its_end() -> None:
+    told = [of_text("a"), of_text("b"), LAST, of_text("c"), changed(END, ("choices", 0, "index"), 1)]
+    failure = reading_of(told, True, "").failure
+    assert failure is not None and "of some of its answers alone" in failure.message
