@@ -5,12 +5,11 @@ For the screen only; reports come from the records. Nothing here knows Locust.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from fmload.live.counts import Counts
 from fmload.live.gathered import Gathered
@@ -22,7 +21,6 @@ from fmload.model.record import Record
 
 SECONDLY = ("ttft", "itl", "icl", "first_text", "first_audio", "e2e")  # of these, one point a second
 _SECONDLY = frozenset(SECONDLY)
-_FEW = 8  # chunks of an answer, for which numpy takes longer than Python
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 SETTLING_S = 3  # the newest seconds are still coming in from the workers
 
@@ -64,13 +62,12 @@ class Tally:
             second.counts.good += good
             for metric in metrics.keys() & _SECONDLY:
                 second.add(metric, metrics[metric])
-        if len(record.chunk_ns) <= _FEW:
-            for ns, tokens in zip(record.chunk_ns, record.chunk_tokens, strict=True):
-                self._seconds[(ns - offset_ns) // 10**9].counts.output_tokens += tokens
-            return
-        seconds, place = np.unique((np.frombuffer(record.chunk_ns, np.int64) - offset_ns) // 10**9, return_inverse=True)
-        for at, tokens in zip(seconds.tolist(), np.bincount(place, record.chunk_tokens).tolist(), strict=True):
-            self._seconds[at].counts.output_tokens += int(tokens)
+        begin, instants = 0, record.chunk_ns
+        while begin < len(instants):
+            second = (instants[begin] - offset_ns) // 10**9
+            end = max(begin + 1, bisect_left(instants, (second + 1) * 10**9 + offset_ns, begin))
+            self._seconds[second].counts.output_tokens += sum(record.chunk_tokens[begin:end])
+            begin = end
 
     def drain(self) -> Tallied:
         """What was counted since the last call, as plain values for a message."""

@@ -234,3 +234,24 @@ def test_images_are_counted_of_what_ended_well_alone() -> None:
     tally.add(replace(record("truncated"), images=4))
     live.merge("w", tally.drain())
     assert (live.groups[0, "e", "p"].images, live.groups[0, "e", "p"].output_tokens) == (2, 0)
+
+
+@given(st.lists(st.integers(-3 * 10**9, 3 * 10**9), min_size=1, max_size=40), st.integers(-10**9, 10**9))
+def test_tokens_are_counted_in_the_second_in_which_they_came(instants: list[int], offset_ns: int) -> None:
+    instants.sort()
+    tokens = [place % 3 for place in range(len(instants))]
+    one = replace(record(), chunk_ns=array("q", instants), chunk_tokens=array("i", tokens),
+                  chunk_censored=array("b", [0] * len(instants)), end_ns=instants[-1])
+    tally, expected = Tally(), Counter[int]()
+    tally.add(one, offset_ns)
+    for ns, held in zip(instants, tokens, strict=True):
+        expected[(ns - offset_ns) // 10**9] += held
+    assert {second: totals[1] for second, totals in tally.drain()["seconds"] if totals[1]} == +expected
+
+
+def test_an_instant_before_the_last_costs_no_token() -> None:
+    one = replace(record(), chunk_ns=array("q", [5 * 10**9, 3 * 10**9, 4 * 10**9, 9 * 10**9]), end_ns=None,
+                  chunk_tokens=array("i", [1, 1, 1, 1]), chunk_censored=array("b", [0] * 4))
+    tally = Tally()
+    tally.add(one)
+    assert sum(totals[1] for _, totals in tally.drain()["seconds"]) == 4
