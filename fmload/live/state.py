@@ -57,11 +57,11 @@ class Tally:
 
     def _add_seconds(self, record: Record, offset_ns: int, good: bool, metrics: Mapping[str, int | Ints]) -> None:
         if record.end_ns is not None:
-            second = self._seconds[(record.end_ns - offset_ns) // 10**9]
-            second.counts.outcomes[record.outcome] += 1
-            second.counts.good += good
+            last = self._seconds[(record.end_ns - offset_ns) // 10**9]
+            last.counts.outcomes[record.outcome] += 1
+            last.counts.good += good
             for metric in metrics.keys() & _SECONDLY:
-                second.add(metric, metrics[metric])
+                last.add(metric, metrics[metric])
         begin, instants = 0, record.chunk_ns
         while begin < len(instants):
             second = (instants[begin] - offset_ns) // 10**9
