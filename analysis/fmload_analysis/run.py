@@ -28,7 +28,7 @@ from fmload.results import journal, stage_file, worker_file
 from fmload.results.counting import count_answers, silently
 from fmload.results.folder import Results
 from fmload.results.worker_file import WorkerFacts
-from fmload_analysis.records.batches import made, opened
+from fmload_analysis.records.batches import is_null, made, opened
 from fmload_analysis.records.columns import CHUNKS, READ, Batch, shifts, to_batch, to_chunks
 from fmload_analysis.records.words import Words
 
@@ -123,11 +123,13 @@ class Run:
     def _files(self, stage: Stage) -> list[Path]:
         return _records(self.results, stage)
 
-    def columns(self, stage: Stage, names: list[str]) -> Iterator[pa.RecordBatch]:
-        """Some columns of a stage's records as they are stored."""
+    def columns(self, stage: Stage, names: list[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
+        """Some columns of a stage's records as they are stored; of the files alone that have a value in one of them,
+        where that is named."""
         for path in self._files(stage):
             with opened(path) as file:
-                yield from file.iter_batches(BATCH_ROWS, columns=names)
+                if where is None or not is_null(file.metadata, where):
+                    yield from file.iter_batches(BATCH_ROWS, columns=names)
 
     def _noted(self, stage: Stage) -> bool:
         """Whether a worker may have noted something in the `detail` of the stage's records."""

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
@@ -72,11 +73,11 @@ def percentile_bounds(what: Objective, samples: Samples, confidence: float) -> E
     if not len(values):
         return None
     n, error, left = int(weights.sum()), 1 - confidence, 1 - what.percentile / 100
-    levels = np.unique(values)
+    levels, counted = np.unique(values), _of_each if _one_a_request(weights, rows) else partial(_of_all, weights, rows)
 
     def tails(level: float) -> tuple[float, float]:
-        above = values > level
-        return intervals.share_above(int(weights[above].sum()), n, left, effect_of(above, weights, rows))
+        above, effect = counted(values > level)
+        return intervals.share_above(above, n, left, effect)
 
     place = int(np.searchsorted(levels, what.limit, side="right"))
     below = _first(levels, place, lambda level: tails(level)[0] <= error)
@@ -85,7 +86,23 @@ def percentile_bounds(what: Objective, samples: Samples, confidence: float) -> E
     return Estimate(float(ordered[max(1, math.ceil(Fraction(str(what.percentile)) / 100 * n)) - 1]),
                     float(levels[above]) if above or tails(-math.inf)[1] <= error else None,
                     float(levels[below]) if below < len(levels) else None, n,
-                    effect_of(values > what.limit, weights, rows))
+                    counted(values > what.limit)[1])
+
+
+def _one_a_request(weights: Ints, rows: Ints) -> bool:
+    return bool((weights == 1).all()) and np.array_equal(rows, np.arange(len(rows)))
+
+
+def _of_each(above: Bools) -> tuple[int, float]:
+    """As `_of_all`, in a tenth of the time, of samples of which each is a request of its own."""
+    n, found = len(above), int(np.count_nonzero(above))
+    share = found / n
+    return found, intervals.design_effect(above.astype(np.float64) - share, n * share * (1 - share))
+
+
+def _of_all(weights: Ints, rows: Ints, above: Bools) -> tuple[int, float]:
+    """How many samples are above, and the design effect of their share."""
+    return int(weights[above].sum()), effect_of(above, weights, rows)
 
 
 def _first(levels: Floats, place: int, holds: Callable[[float], bool]) -> int:

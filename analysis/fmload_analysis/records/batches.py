@@ -1,13 +1,14 @@
 """Files of records read a batch at a time, the next one while the last one is worked on.
 
 A batch is as many requests as have some BATCH_CHUNKS chunks, so that memory is bounded whatever the lengths of the
-answers, and what is computed of it stays in the processor's cache.
+answers, and the columns of requests are worked on thousands of rows at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 
 from fmload.base.errors import FmloadError, first_line
 
-BATCH_CHUNKS = 100_000
+BATCH_CHUNKS = 1_000_000
 MOST_ROWS, FEWEST_ROWS = 4_096, 16
 _ANEW = "move the folder records/ away: it is made anew from journal/; else take the file from a copy"
 Made = TypeVar("Made")
@@ -92,13 +93,29 @@ def _is_all(chunk: pq.ColumnChunkMetaData, stamps: pq.ColumnChunkMetaData, value
                 and chunk.num_values == stamps.num_values)
 
 
+def is_null(metadata: pq.FileMetaData, name: str) -> bool:
+    """Whether the file says that all values of a column, which is no list, are null."""
+    names = metadata.schema.names
+    if name not in names:
+        return False
+    groups = [metadata.row_group(k) for k in range(metadata.num_row_groups)]
+    told = [(group.num_rows, group.column(names.index(name)).statistics) for group in groups]
+    return all(one is not None and one.null_count == rows for rows, one in told)
+
+
 def with_told(batch: pa.RecordBatch, told: dict[str, tuple[int, pa.DataType]]) -> pa.RecordBatch:
     """The batch with the lists that were not read."""
     for name, (value, kind) in told.items():
         offsets = batch.column("chunk_ns").offsets
-        flat = pa.array(np.full(offsets[-1].as_py(), value, kind.to_pandas_dtype()))
+        length = offsets[-1].as_py()
+        flat = _filled(value, kind, 1 << length.bit_length()).slice(0, length)
         batch = batch.append_column(name, pa.ListArray.from_arrays(offsets, flat))
     return batch
+
+
+@lru_cache(maxsize=4)
+def _filled(value: int, kind: pa.DataType, length: int) -> pa.Array:
+    return pa.array(np.full(length, value, kind.to_pandas_dtype()))
 
 
 def ahead(items: Iterator[Made]) -> Iterator[Made]:

@@ -23,14 +23,16 @@ from fmload.metrics.definitions import (
     per_token_s,
 )
 from fmload_analysis.records.columns import Batch
+from fmload_analysis.records.parts import parts
 from fmload_analysis.records.words import Words
 from fmload_analysis.stage import streams, tasks
 from fmload_analysis.stage.judging import above_of, gaps_of
+from fmload_analysis.stage.plain_gaps import PlainGaps, one_each, plain_gaps
 from fmload_analysis.stage.safe_checks import rows_of
 from fmload_analysis.stage.samples import Samples
 from fmload_analysis.stage.streams import Arrivals
 from fmload_analysis.stage.table import Table, kept_metrics
-from fmload_analysis.stage.windows import begun_ns, counted_tokens, delivered_tokens, inside, sums, tokens_inside
+from fmload_analysis.stage.windows import begun_ns, counted_tokens, delivered_tokens, inside, tokens_inside
 
 KINDS = ("itl", "icl")
 
@@ -48,22 +50,19 @@ class GapSamples:
         self.stamped_ns = dict.fromkeys(KINDS, 0)  # over all gaps, censored ones too
         self._seeking = False
 
-    def take(self, columns: Columns, good: Bools, ones: bool) -> None:
-        """More requests, of which the `good` ones count; `ones`: each chunk holds one token."""
-        if is_plain(columns, good, ones):
-            self._take_plain(columns, good)
+    def take(self, columns: Columns, good: Bools, plain: PlainGaps | None = None) -> None:
+        """More requests, of which the `good` ones count; `plain`: their gaps, where chunks are of one token each."""
+        if plain is not None and plain.hold(good):
+            self._take_plain(plain.of(good))
         else:
             self._take_any(gaps(columns), good)
 
-    def _take_plain(self, columns: Columns, good: Bools) -> None:
-        gap_ns = np.diff(columns.chunk_ns)
-        kept = np.ones(len(gap_ns), dtype=bool) if good.all() else np.repeat(good, columns.chunk_counts)[1:]
-        ends = columns.chunk_offsets[1:-1] - 1
-        kept[ends[(ends >= 0) & (ends < len(gap_ns))]] = False
-        gap_ns = gap_ns[kept]
+    def _take_plain(self, gap_ns: Ints) -> None:
         self._both.add(gap_ns / NS)
-        for name in KINDS:
-            self._stamped(name, gap_ns)
+        if not self._seeking:
+            total_ns = int(gap_ns.sum())
+            for name in KINDS:
+                self.stamped_ns[name] += total_ns
 
     def _take_any(self, found: Gaps, good: Bools) -> None:
         kept = good[found.row]
@@ -73,15 +72,12 @@ class GapSamples:
             values, weights = function(found)
             counted = ~np.isnan(values)
             self._own[name].add(values[known & counted], weights[known & counted])
-            self._stamped(name, found.gap_ns[kept & counted])
+            if not self._seeking:
+                self.stamped_ns[name] += int(found.gap_ns[kept & counted].sum())
             if any_unknown:
                 bounded = unknown & counted
                 self.low[name].add(per_token_s(found.low_ns[bounded], weights[bounded]), weights[bounded])
                 self.high[name].add(found.high_ns[bounded] / NS, weights[bounded])
-
-    def _stamped(self, name: str, gap_ns: Ints) -> None:
-        if not self._seeking:
-            self.stamped_ns[name] += int(gap_ns.sum())
 
     @property
     def _all(self) -> list[Samples]:
@@ -138,21 +134,28 @@ class Gathering:
     def take(self, batch: Batch) -> None:
         """One more batch."""
         columns = batch.columns
-        begun, ones = begun_ns(columns), one_each(columns)
-        good = counts_in(begun, batch.outcome, self.window_ns)
-        self.table.add(self._rows(batch, ones))
+        good = counts_in(begun_ns(columns), batch.outcome, self.window_ns)
+        against = [self._take_chunks(part, good[rows]) for rows, part in parts(columns)]
+        self.table.add({**self._rows(batch), **_joined(against)})
         self.sessions.update(str(note["session"]) for note in batch.notes or () if note and "session" in note)
-        self.gaps.take(columns, good, ones)
         self.chunks += int(columns.chunk_counts[good].sum())
+
+    def _take_chunks(self, columns: Columns, good: Bools) -> dict[str, Floats]:
+        ones = one_each(columns)
+        plain = plain_gaps(columns, ones)
+        self.gaps.take(columns, good, plain)
         self.arrivals.take(columns.chunk_ns, columns.chunk_tokens, ones)
+        return self._against_limits(columns, plain) if self.objectives else {}
 
     def take_again(self, columns: Columns, outcome: Words) -> None:
         """Chunks that were taken before, after `gaps.seek`."""
-        self.gaps.take(columns, counts_in(begun_ns(columns), outcome, self.window_ns), one_each(columns))
+        good = counts_in(begun_ns(columns), outcome, self.window_ns)
+        for rows, part in parts(columns):
+            self.gaps.take(part, good[rows], plain_gaps(part, one_each(part)))
 
-    def _rows(self, batch: Batch, ones: bool) -> dict[str, Any]:
+    def _rows(self, batch: Batch) -> dict[str, Any]:
         columns = batch.columns
-        counted = columns.chunk_counts.astype(np.float64) if ones else counted_tokens(columns)
+        counted = columns.chunk_counts.astype(np.float64) if one_each(columns) else counted_tokens(columns)
         return {
             **{metric.name: metric.function(columns) for metric in kept_metrics()},
             "due": columns.scheduled_ns, "sent": columns.send_ns, "first_token": columns.first_token_ns,
@@ -175,13 +178,12 @@ class Gathering:
             "prompt_tokens": batch.prompt_tokens, "server_input_tokens": batch.server_input_tokens,
             "max_output_tokens": batch.max_output_tokens, **batch.billed,
             **rows_of(batch.checks, columns.rows), **tasks.rows_of(batch.notes, columns.rows),
-            **(self._against_limits(columns, ones) if self.objectives else {}),
         }
 
-    def _against_limits(self, columns: Columns, ones: bool) -> dict[str, Floats]:
+    def _against_limits(self, columns: Columns, plain: PlainGaps | None) -> dict[str, Floats]:
         """Of each request, the gaps that each objective on tokens is about, and those above its limit."""
-        if is_plain(columns, np.ones(columns.rows, dtype=bool), ones):
-            return self._plain_against_limits(columns)
+        if plain is not None and plain.hold(np.ones(columns.rows, dtype=bool)):
+            return self._plain_against_limits(columns, plain)
         found, kept_of = gaps(columns), {}
         for objective in self.objectives:
             values, weights = METRICS[objective.metric].function(found)
@@ -192,14 +194,17 @@ class Gathering:
                 kept_of[name] = np.asarray(counted, np.float64)
         return kept_of
 
-    def _plain_against_limits(self, columns: Columns) -> dict[str, Floats]:
-        gap_s = np.diff(columns.chunk_ns, prepend=0) / NS
-        gap_s[columns.chunk_offsets[:-1][columns.chunk_counts > 0]] = -np.inf  # before a first chunk there is none
+    def _plain_against_limits(self, columns: Columns, plain: PlainGaps) -> dict[str, Floats]:
         kept_of = {}
         for objective in self.objectives:
             kept_of[gaps_of(objective)] = np.maximum(columns.chunk_counts - 1, 0).astype(np.float64)
-            kept_of[above_of(objective)] = sums((gap_s > objective.limit).view(np.int8), columns).astype(np.float64)
+            kept_of[above_of(objective)] = plain.above(objective.limit).astype(np.float64)
         return kept_of
+
+
+def _joined(parts_of_it: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+    """Columns of which each part has some rows."""
+    return {name: np.concatenate([part[name] for part in parts_of_it]) for name in parts_of_it[0]}
 
 
 def sound_rows(sound: Sound | None, rows: int) -> dict[str, Floats]:
@@ -207,13 +212,3 @@ def sound_rows(sound: Sound | None, rows: int) -> dict[str, Floats]:
     none = np.full(rows, np.nan)
     return {"audio_in_s": none, "audio_out_s": none} if sound is None else {
         "audio_in_s": sound.audio_in_s, "audio_out_s": sound.audio_out_s}
-
-
-def is_plain(columns: Columns, rows: Bools, ones: bool) -> bool:
-    """Whether all gaps of these requests are known, and of one token: ITL and ICL are the same then."""
-    return ones and not columns.chunk_censored.any() and bool((columns.chunk_tokens_known & columns.single)[rows].all())
-
-
-def one_each(columns: Columns) -> bool:
-    """Whether each chunk is told to hold one token."""
-    return bool((columns.chunk_tokens == 1).all())

@@ -32,7 +32,7 @@ def own_times_s(run: Run, stage: Stage) -> dict[str, float]:
 
 def _details(run: Run, stage: Stage) -> Iterator[Mapping[str, Any]]:
     left = MOST_REQUESTS
-    for batch in run.columns(stage, ["worker", "outcome", "send_ns", "detail"]):
+    for batch in run.columns(stage, ["worker", "outcome", "send_ns", "detail"], where="detail"):
         if batch.column("detail").null_count == batch.num_rows:
             continue
         sent_ns = pc.fill_null(batch.column("send_ns"), 0).to_numpy(zero_copy_only=False) - run.clocks_ns(batch)

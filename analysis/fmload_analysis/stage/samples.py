@@ -48,7 +48,7 @@ class Samples:
         counts = None if weights is None or (weights == 1).all() else weights.astype(np.float64)
         if self._sought is not None:
             if self._bins is not None:
-                self._find(values, counts, self._keys(values))
+                self._find(values, counts, *self._keys(values))
             return
         self._parts.append((values, counts))
         self._held += len(values)
@@ -68,26 +68,30 @@ class Samples:
         """The weighted mean; None when empty."""
         return self.total / self.n if self.n else None
 
-    def _keys(self, values: Floats) -> Ints:
+    def _keys(self, values: Floats) -> tuple[int, Ints]:
+        """The lowest bin in which values lie, and how far from it each one lies."""
         keys = values.view(np.int64) >> self._DROPPED
-        keys -= self._FIRST
-        return keys if keys.min() >= 0 and keys.max() < self.BINS else np.clip(keys, 0, self.BINS - 1)
+        ends = np.array([values.min(), values.max()]).view(np.int64) >> self._DROPPED
+        lowest, highest = (ends - self._FIRST).tolist()
+        first = min(max(lowest, 0), self.BINS - 1)
+        keys -= self._FIRST + first
+        if lowest < 0 or highest >= self.BINS:
+            np.clip(keys, 0, self.BINS - 1 - first, out=keys)
+        return first, keys
 
     def _fold(self) -> None:
         bins = np.zeros(self.BINS) if self._bins is None else self._bins
         for values, counts in self._parts:
-            keys = self._keys(values)
+            first, keys = self._keys(values)
             if self._sought is not None:
-                self._find(values, counts, keys)
-            first = int(keys.min())
-            keys -= first
+                self._find(values, counts, first, keys)
             counted = np.bincount(keys, weights=counts)
             bins[first:first + len(counted)] += counted
         self._bins, self._parts, self._held = bins, [], 0
 
-    def _find(self, values: Floats, counts: Floats | None, keys: Ints) -> None:
+    def _find(self, values: Floats, counts: Floats | None, first: int, keys: Ints) -> None:
         assert self._sought is not None
-        here = self._sought[keys]
+        here = self._sought[first:].take(keys)
         self._found.add(values[here], None if counts is None else counts[here])
 
     def bins_of(self, percentiles: Iterable[float], ranks: Iterable[float | None] = ()) -> Ints:

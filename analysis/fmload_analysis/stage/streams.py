@@ -16,8 +16,9 @@ from fmload_analysis.stage.timeline import BEYOND_S, Requests
 BIN_NS = 50_000_000  # the grain in which stalls are looked for
 STALL_S = 0.5  # a shorter silence of all streams is none
 STALL_GAPS = 10.0  # and none is shorter than so many median gaps between chunks
-_BINS_A_SECOND = 1_000_000_000 // BIN_NS
-_BEYOND_NS = (BEYOND_S + 1) * 1_000_000_000
+_SECOND_NS = 1_000_000_000
+_BINS_A_SECOND = _SECOND_NS // BIN_NS
+_BEYOND_NS = (BEYOND_S + 1) * _SECOND_NS
 LIKE_OTHERS = 1.2  # p95 of the other requests' TTFT: who waited longer through a silence did not wait for a prompt
 LEAST_USERS = 4
 LEAST_ROUNDS = 5  # requests a user, before lock-step is looked for
@@ -58,14 +59,15 @@ class Arrivals:
 
     def take(self, chunk_ns: Ints, tokens: Ints, ones: bool) -> None:
         """More chunks, in any order; `ones`: each holds one token."""
-        if len(chunk_ns) and (chunk_ns.min() < -_BEYOND_NS or chunk_ns.max() >= self.window_ns + _BEYOND_NS):
-            near = (chunk_ns >= -_BEYOND_NS) & (chunk_ns < self.window_ns + _BEYOND_NS)  # no plot reaches farther
-            chunk_ns, tokens = chunk_ns[near], tokens[near]
         if not len(chunk_ns):
             return
-        bins = chunk_ns // BIN_NS
-        first_s = int(bins.min()) // _BINS_A_SECOND
-        bins -= first_s * _BINS_A_SECOND
+        first_ns, last_ns = int(chunk_ns.min()), int(chunk_ns.max())
+        if first_ns < -_BEYOND_NS or last_ns >= self.window_ns + _BEYOND_NS:
+            near = (chunk_ns >= -_BEYOND_NS) & (chunk_ns < self.window_ns + _BEYOND_NS)  # no plot reaches farther
+            return self.take(chunk_ns[near], tokens[near], ones)
+        first_s = first_ns // _SECOND_NS
+        bins = chunk_ns - first_s * _SECOND_NS
+        bins //= BIN_NS
         counts = np.bincount(bins)
         self._count(counts, first_s * _BINS_A_SECOND, chunk_ns)
         sums = counts if ones else np.bincount(bins, weights=tokens)

@@ -65,11 +65,17 @@ def tokens_inside(columns: Columns, window_ns: int, counted: Floats | None = Non
     """Of each request, the output tokens whose chunk arrived inside the window. Chunks are weighted so that they add up
     to the request's own token count, where that is known; `counted` is what they add up to by themselves."""
     counted = counted_tokens(columns) if counted is None else counted
-    arrived = (columns.chunk_ns >= 0) & (columns.chunk_ns < window_ns)
     known = ~np.isnan(columns.output_tokens) & (counted > 0)
     scaled = known & (columns.output_tokens != counted)
-    found = counted if arrived.all() else sums(np.where(arrived, columns.chunk_tokens, 0), columns).astype(np.float64)
+    if not scaled.any() and _all_inside(columns.chunk_ns, window_ns):
+        return counted
+    arrived = (columns.chunk_ns >= 0) & (columns.chunk_ns < window_ns)
+    found = sums(np.where(arrived, columns.chunk_tokens, 0), columns).astype(np.float64)
     return np.where(scaled, _scaled(columns, arrived, scaled, counted), found) if scaled.any() else found
+
+
+def _all_inside(chunk_ns: Ints, window_ns: int) -> bool:
+    return not len(chunk_ns) or bool(chunk_ns.min() >= 0 and chunk_ns.max() < window_ns)
 
 
 def _scaled(columns: Columns, arrived: Bools, scaled: Bools, counted: Floats) -> Floats:

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from fmload.config.objectives import parse_objectives
 from fmload.search.verdicts import Judged, judge
+from fmload.statistics import estimates
+from fmload.statistics.estimates import percentile_bounds
 from fmload.statistics.intervals import share_above
 from fmload.statistics.observation import Seen
 from tests.handmade import request
@@ -43,6 +45,27 @@ def test_the_upper_bound_of_a_percentile_is_where_the_binomial_test_first_says_b
     assert found.value == pytest.approx(0.190)
     assert found.high == pytest.approx(0.196)  # 4 are above
     assert found.low == pytest.approx(0.185)  # 15 are above, and 16 are above 184
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 400), limit=st.floats(0.5, 2.0))
+def test_bounds_of_one_sample_a_request_are_those_of_the_rule_for_many(seed: int, n: int, limit: float) -> None:
+    values = np.random.default_rng(seed).lognormal(0, 0.3, n).round(2)
+    values[np.arange(n) % 7 == 6] = np.inf
+    samples = values, np.ones(n, dtype=np.int64), np.arange(n)
+    objective, = parse_objectives({"e2e_p90": f"{limit:.2f}s"})
+    found = percentile_bounds(objective, samples, 0.95)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(estimates, "_one_a_request", lambda *_: False)
+        assert found == percentile_bounds(objective, samples, 0.95)
+
+
+def test_a_sample_of_weight_two_bounds_as_two_samples_of_its_request_do() -> None:
+    values, rows = np.repeat(np.arange(200) * 123 % 200, 2) / 100.0, np.repeat(np.arange(200), 2)
+    objective, = parse_objectives({"itl_p90": "1.5s"})
+    many = percentile_bounds(objective, (values, np.ones(400, dtype=np.int64), rows), 0.95)
+    weighted = percentile_bounds(objective, (values[::2], np.full(200, 2), np.arange(200)), 0.95)
+    assert many == weighted and many is not None and many.n == 400
 
 
 def test_a_bound_is_open_where_the_samples_do_not_reach_or_a_failed_request_holds_it() -> None:

@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as arrays
 
 from fmload.base.errors import FmloadError
 from fmload.model.record import to_table
-from fmload_analysis.records import batches
+from fmload_analysis.records import batches, parts
 from fmload_analysis.records.words import Words
 from fmload_analysis.run import open_run
 from fmload_analysis.stage import gathering, samples, table
@@ -59,14 +59,15 @@ def without_curves(found: Any) -> Any:
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.sampled_from([1, 7, 64, 333]), block=st.integers(1, 1000), kept=st.sampled_from([0, 10**6]),
-       name=st.sampled_from(["first_schema", "resumed", "sessions"]))
+@given(rows=st.sampled_from([1, 7, 64, 333]), chunks=st.sampled_from([1, 29, 1000]), block=st.integers(1, 1000),
+       kept=st.sampled_from([0, 10**6]), name=st.sampled_from(["first_schema", "resumed", "sessions"]))
 def test_figures_do_not_depend_on_how_many_requests_are_read_or_kept_at_a_time(
-        rows: int, block: int, kept: int, name: str, folders: Callable[[str], Path], expected: dict[str, Any],
-) -> None:
+        rows: int, chunks: int, block: int, kept: int, name: str, folders: Callable[[str], Path],
+        expected: dict[str, Any]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batches, "MOST_ROWS", rows)
         patch.setattr(batches, "FEWEST_ROWS", rows)
+        patch.setattr(parts, "PART_CHUNKS", chunks)
         patch.setattr(table, "BLOCK_ROWS", block)
         patch.setattr(table, "KEPT_ROWS", kept)
         assert figures(folders(name)) == expected[name]
@@ -79,6 +80,7 @@ def test_percentiles_of_more_gaps_than_are_kept_are_exact_after_a_second_reading
         expected: dict[str, Any]) -> None:
     monkeypatch.setattr(samples, "MOST_KEPT", kept)
     monkeypatch.setattr(batches, "MOST_ROWS", 50)
+    monkeypatch.setattr(parts, "PART_CHUNKS", 333)
     assert without_curves(figures(folders(name))) == without_curves(expected[name])
 
 
@@ -86,7 +88,7 @@ def test_percentiles_of_more_gaps_than_are_kept_are_exact_after_a_second_reading
 def test_gaps_of_single_tokens_are_those_of_the_general_rule(
         name: str, monkeypatch: pytest.MonkeyPatch, folders: Callable[[str], Path], expected: dict[str, Any],
 ) -> None:
-    monkeypatch.setattr(gathering, "is_plain", lambda *_: False)
+    monkeypatch.setattr(gathering, "plain_gaps", lambda *_: None)
     assert figures(folders(name)) == expected[name]
 
 
@@ -106,6 +108,17 @@ def test_a_single_chunk_of_two_tokens_is_read(tmp_path: Path) -> None:
     assert found.distributions["itl"].n == 202 and found.distributions["icl"].n == 201
     assert found.distributions["itl"].percentiles == {50.0: 0.01, 90.0: 0.01, 95.0: 0.01, 99.0: 0.01}
     assert found.totals.tokens_out == 403
+
+
+@pytest.mark.parametrize(("details", "statistics", "empty"), [
+    ([None, None], True, True), ([None, "{}"], True, False), ([None, None], False, False)])
+def test_a_column_is_passed_over_only_where_the_file_says_that_it_is_empty(
+        tmp_path: Path, details: list[str | None], statistics: bool, empty: bool) -> None:
+    path = tmp_path / "records.parquet"
+    records = [request(f"r{i}", i, [i + 10], detail=detail) for i, detail in enumerate(details)]
+    pq.write_table(to_table(records), path, row_group_size=1, write_statistics=statistics)
+    assert batches.is_null(pq.read_metadata(path), "detail") is empty
+    assert not batches.is_null(pq.read_metadata(path), "a column of a later version")
 
 
 @pytest.mark.parametrize("statistics", [True, False])
