@@ -8,7 +8,7 @@ from functools import lru_cache
 from fmload.base.errors import FmloadError
 from fmload.wire.exchange import Address
 
-_RECORD_BYTES = 64 * 1024
+_MOST_BYTES = 64 * 1024  # of one read. So much is reserved for it, and given back: it is asked for what may be there
 
 
 @lru_cache(maxsize=64)
@@ -93,7 +93,7 @@ class TlsSession:
         parts: list[bytes] = []
         while incoming.pending or session.pending():
             try:
-                part = session.read(_RECORD_BYTES)
+                part = session.read(min(_MOST_BYTES, incoming.pending or session.pending()))
             except ssl.SSLWantReadError:
                 break
             except ssl.SSLZeroReturnError:
