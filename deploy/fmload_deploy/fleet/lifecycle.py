@@ -18,6 +18,7 @@ from fmload.base.redaction import protect
 from fmload.base.units import format_duration
 from fmload.config.schema import RunFile
 from fmload.protocol import admission
+from fmload.results import stage_file
 from fmload.results.folder import Results
 from fmload_deploy import teardown
 from fmload_deploy.aws import Aws, Busy
@@ -254,12 +255,22 @@ def bring_back(made: Standing) -> Results | None:
         parts = delivery.fetch(mailbox, folder / "parts")
         if parts is None:
             return None
+        _refuse_another_run(folder, results)
         _unpacked(parts, folder / "results.tar", results)
         (folder / BROUGHT).write_text(made.fleet.results, encoding="utf-8")
         shutil.rmtree(folder / "parts")
     _told_of_it(made, mailbox)
     cost.write(results, made.fleet, made.context.ledger, _last_word(made))
     return results
+
+
+def _refuse_another_run(folder: Path, results: Results) -> None:
+    """Raises FmloadError where the results folder has been used for another run since the fleet was made."""
+    begun = folder / "begun"  # lies there once these results are being unpacked
+    if not begun.exists() and not (folder / BROUGHT).exists() and stage_file.exists(results):
+        raise FmloadError(f"{results.root} holds another run meanwhile",
+                          hint=f"move that one away: mv {results.root} ELSEWHERE; the same command tries again")
+    begun.touch()
 
 
 def _unpacked(parts: Sequence[Path], tar: Path, results: Results) -> None:

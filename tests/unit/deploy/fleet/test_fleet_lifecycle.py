@@ -332,6 +332,17 @@ def test_results_that_somebody_removed_are_fetched_again_while_the_fleet_has_the
     assert lifecycle.bring_back(made) is not None and (tmp_path / "back/run.yml").exists()
 
 
+def test_results_are_not_laid_over_another_run_that_was_put_into_their_folder_meanwhile(tmp_path: Path) -> None:
+    made = up(tmp_path)
+    packed(made, tmp_path)
+    (tmp_path / "back/stages.json").write_text("another run's")
+    with pytest.raises(FmloadError, match="holds another run meanwhile"):
+        lifecycle.bring_back(made)
+    assert not (tmp_path / "back/run.yml").exists()
+    (tmp_path / "back").rename(tmp_path / "elsewhere")
+    assert lifecycle.bring_back(made) is not None and (tmp_path / "back/run.yml").exists()
+
+
 def test_results_that_cannot_be_written_here_are_kept_for_the_next_try(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = up(tmp_path)
