@@ -28,8 +28,9 @@ from typing import Any
 
 START_LIMIT_S = 180.0  # on a machine that other work keeps busy; a wait ends as soon as what it is for is there
 _IMPORTED = {
-    "fmload": ("fmload.__main__", "fmload.emulator.__main__", "fmload.cli.run", "fmload.cli.report",
-               "fmload_analysis.pipeline", "fmload_analysis.report.report", "fmload_deploy.lifecycle", "boto3"),
+    "fmload": ("fmload.__main__", "fmload.emulator.__main__", "fmload.cli.run", "fmload.cli.measuring",
+               "fmload.cli.report", "fmload_analysis.pipeline", "fmload_analysis.report.report",
+               "fmload_deploy.lifecycle", "boto3"),
     "locust": ("locust.main", "fmload.locust.plugin"),
 }
 _PARENTS = {"fmload": "fmload", "fmload.emulator": "fmload", "locust": "locust"}

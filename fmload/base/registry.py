@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import importlib.metadata
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, wraps
 from importlib import import_module
@@ -148,13 +150,24 @@ class Registry:
 @cache
 def _plugins(group: str, path: tuple[str, ...]) -> tuple[tuple[str, Entry], ...]:
     """The entries of other distributions on this path: reading what is installed takes 10 ms."""
-    return tuple((point.name, _entry(point)) for point in sorted(_installed(path).select(group=group)))
+    return tuple((point.name, _entry(point)) for point in sorted(installed(path).select(group=group)))
 
 
 @cache
-def _installed(path: tuple[str, ...]) -> Any:  # of Python 3.11 another type than of 3.12
+def installed(path: tuple[str, ...]) -> Any:  # of Python 3.11 another type than of 3.12
     """All entry points on this path, read once for all groups."""
     return entry_points()
+
+
+@contextmanager
+def installed_read_once() -> Iterator[None]:
+    """Whoever asks inside for the entry points of a group has them from one reading of all that is installed."""
+    asked = importlib.metadata.entry_points
+    importlib.metadata.entry_points = installed(tuple(sys.path)).select
+    try:
+        yield
+    finally:
+        importlib.metadata.entry_points = asked
 
 
 def _entry(point: EntryPoint) -> Entry:

@@ -1,4 +1,4 @@
-"""Flags that stand for a run file: of `fmload run` and `fmload init`. What they leave open is asked of the server."""
+"""The run file that flags stand for (`described_options`). What they leave open is asked of the server."""
 
 from __future__ import annotations
 
@@ -12,37 +12,13 @@ from fmload.base.units import format_duration
 from fmload.config.schema import EndpointSpec
 from fmload.launch import described, server
 from fmload.launch.described import Described
-from fmload.plugins import ENDPOINTS
+from fmload.launch.usual import WINDOW_S
 from fmload.prompts.aligned import server_counts
 
 Say = Callable[[str], object]
 
 _FLAGS = ("url", "protocol", "model", "endpoint_name", "region", "api_key_env", "ca_file", "tokenizer", "instance_type",
           "concurrency", "rate", "requests", "duration", "input_tokens", "output_tokens", "dataset")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags; none has a default, so that it is known which were given."""
-    add = parser.add_argument_group("a run without a run file").add_argument
-    add("--url", help="base URL of a server that speaks OpenAI's protocol, such as http://10.0.0.5:8000/v1")
-    add("--model", help="model name; asked of the server when it is not given")
-    add("--api-key-env", metavar="VARIABLE",
-        help=f"variable that holds the API key; default: {server.DEFAULT_KEY}, where it is set")
-    add("--concurrency", metavar="N,N,…",
-        help=f"users at the same time; default: {','.join(map(str, described.SWEEP))}")
-    add("--rate", metavar="R,R,…", help="arrivals a second (Poisson), in place of users")
-    add("--duration", "--window", metavar="TIME", help=f"measured time of each level; default: {described.WINDOW_S:g}s")
-    add("--requests", type=int, metavar="N", help="exactly so many requests at each level, all counted")
-    add("--input-tokens", type=int, metavar="N", help=f"prompt length; default: {described.INPUT_TOKENS}")
-    add("--output-tokens", type=int, metavar="N", help=f"answer length to ask for; default: {described.OUTPUT_TOKENS}")
-    add("--dataset", metavar="FILE|NAME",
-        help="prompts of a .jsonl, .json, .csv or .parquet file, of sharegpt=FILE, or of a set such as longbench")
-    add("--tokenizer", help="a Hugging Face name or a folder; default: the server's own /tokenize, else a bundled one")
-    add("--instance-type", help="what the endpoint runs on, for its price")
-    add("--ca-file", metavar="FILE", help="PEM file of the certificates to trust")
-    add("--protocol", choices=ENDPOINTS.names(), help="default: openai")
-    add("--endpoint-name", metavar="NAME", help="SageMaker's name of the endpoint")
-    add("--region", help="AWS region")
 
 
 def given(args: argparse.Namespace) -> list[str]:
@@ -77,7 +53,7 @@ def as_described(args: argparse.Namespace) -> Described:
         **plain, api_key_env=args.api_key_env,
         concurrency=described.users_of("--concurrency", args.concurrency) if args.concurrency else None,
         rate=described.levels_of("--rate", args.rate) if args.rate else None,
-        window_s=described.seconds_of("--duration", args.duration) if args.duration else described.WINDOW_S)
+        window_s=described.seconds_of("--duration", args.duration) if args.duration else WINDOW_S)
 
 
 def completed(asked: Described, say: Say) -> Described:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from fmload import config
 from fmload.base.errors import EXIT_OK, FmloadError
-from fmload.cli import flags
-from fmload.launch.described import SWEEP, run_file
+from fmload.cli import described_options, flags
+from fmload.launch.described import run_file
 from fmload.launch.server import Unreached, looks_like_url
+from fmload.launch.usual import SWEEP
 from fmload.plugins import ENDPOINTS
 
 
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options. What is not given is asked for when there is a terminal to ask at."""
     add = parser.add_argument
     add("server", nargs="?", metavar="URL", help="the same as --url URL")
-    flags.add_arguments(parser)
+    described_options.add_arguments(parser)
     add("--out", type=Path, default=Path("run.yml"), metavar="FILE", help="default: run.yml")
     add("--from", dest="recipe", metavar="RECIPE", help="a run file that ships, to be changed (fmload help recipes)")
     add("--force", action="store_true", help="replace the file when it is there")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fmload.master.collector import Collector
+if TYPE_CHECKING:
+    from fmload.master.collector import Collector
 
 
 def add_arguments(add: Callable[..., Any], prefix: str = "") -> None:

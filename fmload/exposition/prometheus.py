@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fmload.base.errors import FmloadError
-from fmload.master.collector import Collector
+
+if TYPE_CHECKING:
+    from fmload.master.collector import Collector
 
 DEFAULT_HOST = "127.0.0.1"
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fmload.master.collector import Collector
 from fmload.plugins import EXPORTERS
+
+if TYPE_CHECKING:
+    from fmload.master.collector import Collector
 
 
 def checked(args: argparse.Namespace) -> list[str]:

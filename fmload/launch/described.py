@@ -10,15 +10,13 @@ from fmload.base.errors import FmloadError
 from fmload.base.registry import did_you_mean
 from fmload.base.units import parse_duration_s, write_duration
 from fmload.config import yaml_lines
+from fmload.launch.usual import INPUT_TOKENS, OUTPUT_TOKENS, SWEEP, WINDOW_S
 from fmload.plugins import SOURCES
 
-SWEEP = (1, 4, 16)
 QUICK_S = 1.0  # of an answer: a window of the sweep holds ten, and 16 in a row are drained in a quarter of a minute
 PROBE_LIMIT_S = 6.0  # for the answer that is timed before the sweep
 LEVEL_S = 12.0  # of a level of a slow server, at one answer at a time
 FEWEST = 2  # requests of a level: of one alone the audit takes no figure
-WINDOW_S = 10.0
-INPUT_TOKENS, OUTPUT_TOKENS = 550, 150
 WARMUP_SHARE, SHORTEST_WARMUP_S, LONGEST_WARMUP_S = 0.2, 1.0, 10.0  # of the window
 COUNTED_BY_SERVER = 400  # prompts at most, where each is counted by asking the server some ten times
 

@@ -21,12 +21,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from tempfile import TemporaryFile
+from typing import IO, Any, Protocol
 
 from fmload.base.errors import EXIT_INVALID, FmloadError
 
 POLL_S = 0.02
 LOG_TAIL_LINES = 8
+LONGEST_COMMAND = 4096  # in bytes, of a process as `ps` shows it
 _INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_CHILD_SUBREAPER = 36
 _ERROR = re.compile(r"\[[^]]*\] \S*/(ERROR|CRITICAL)/\S*: ")
@@ -87,53 +89,62 @@ class Command:
         return [sys.executable, "-P", "-m", "fmload.locust", *self.words]
 
 
-# With more of the environment: the secrets. Each process is put into the list once it runs, whatever comes after.
+# With more of the environment: token and secrets. Each process is put into the list once it runs, whatever comes after.
 Start = Callable[[Sequence[Command], Mapping[str, str], list[Process]], None]
 
 
 @contextmanager
-def started(longest: Command, environment: Mapping[str, str], run_file: int) -> Iterator[Start]:
+def started(environment: Mapping[str, str], run_file: int) -> Iterator[Start]:
     """What starts the processes of a run, once, when it is called. Locust is imported from now on.
 
-    They have this environment and inherit the descriptor `run_file`; none has a longer command than `longest`. Raises
-    FmloadError where Locust cannot be imported.
+    They have this environment and inherit the descriptor `run_file`. Raises FmloadError where Locust cannot be
+    imported.
     """
     if not _set_subreaper(False):
         yield partial(_each_by_itself, environment, run_file)
         return
-    with longest.log.open("ab") as log:
+    with TemporaryFile(buffering=0) as said:
         server = subprocess.Popen(
-            [sys.executable, "-P", "-m", "fmload.locust.fork_server", " ".join(longest.words)], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=log, env=environment, pass_fds=(run_file,), start_new_session=True)
-    try:
-        yield partial(_forked, server)
-    finally:
-        with server:
-            server.kill()
+            [sys.executable, "-P", "-m", "fmload.locust.fork_server", " " * LONGEST_COMMAND], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=said, env=environment, pass_fds=(run_file,), start_new_session=True)
+        try:
+            yield partial(_forked, server, said)
+        finally:
+            with server:
+                server.kill()
 
 
-def _forked(server: subprocess.Popen[bytes], commands: Sequence[Command], secrets: Mapping[str, str],
-            processes: list[Process]) -> None:
+def _forked(server: subprocess.Popen[bytes], said: IO[bytes], commands: Sequence[Command],
+            environment: Mapping[str, str], processes: list[Process]) -> None:
     assert server.stdout is not None
-    told = json.dumps({"environment": dict(secrets),
+    told = json.dumps({"environment": dict(environment),
                        "processes": [[command.line, str(command.log)] for command in commands]})
     ready = server.stdout.readline()
     with interrupted_after(), _subreaper():
         pids, _ = server.communicate(told.encode())
         processes += map(Child, json.loads(pids or b"[]"))
+    _append(said, commands[0].log)
     if not ready or server.returncode:
         raise FmloadError(f"Locust cannot be started:\n{last_words(commands[0].log)}",
                           hint=f"the whole log: {commands[0].log}", exit_code=EXIT_INVALID)
 
 
+def _append(said: IO[bytes], log: Path) -> None:
+    """What the process that imported Locust said, of which there is little, goes to a log that it did not know yet."""
+    said.seek(0)
+    if words := said.read():
+        with log.open("ab") as file:
+            file.write(words)
+
+
 def _each_by_itself(environment: Mapping[str, str], run_file: int, commands: Sequence[Command],
-                    secrets: Mapping[str, str], processes: list[Process]) -> None:
+                    more: Mapping[str, str], processes: list[Process]) -> None:
     """In sessions of their own: Ctrl-C reaches this process alone, which passes it on in order."""
     for command in commands:
         with command.log.open("ab") as output, interrupted_after():
             processes.append(subprocess.Popen(
                 command.line, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-                env={**environment, **secrets}, pass_fds=(run_file,)))
+                env={**environment, **more}, pass_fds=(run_file,)))
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 from fmload.base.errors import EXIT_BUDGET, EXIT_DISK_FULL, EXIT_INTERRUPTED, EXIT_INVALID, FmloadError, refused_by_disk
@@ -20,8 +19,9 @@ from fmload.base.resources import resource
 from fmload.config import RunFile, yaml_lines
 from fmload.config.dumping import values
 from fmload.config.secrets import lift, refuse_inline_secrets
-from fmload.launch import forks, parent
 from fmload.launch.forks import Command, Process, last_words, undisturbed
+from fmload.launch.importing import Locust
+from fmload.launch.memory_file import memory_file
 from fmload.launch.progress import Progress, read_snapshot
 from fmload.protocol import admission
 from fmload.results import stage_file
@@ -36,7 +36,6 @@ SILENT_S = 60.0
 LEAVE_LIMIT_S = 15.0
 KILL_LIMIT_S = 5.0
 _CONNECTED = re.compile(r"(\d+) workers (?:connected|ready)")
-_LARGEST_PORT = 65535
 
 
 @dataclass(slots=True)
@@ -77,12 +76,13 @@ class Remote:
 class Wanted:
     """The processes of a run: everything but its run file, whose addresses may not be known yet.
 
-    `workers` are started on this host, unless there are `remote` ones; `watched` are more options of the master,
-    `locustfile` holds users with a scenario.
+    `workers` are started on this host, unless there are `remote` ones; `token` is the run's, by which the master knows
+    them; `watched` are more options of the master, `locustfile` holds users with a scenario.
     """
 
     results: Results
     workers: int
+    token: str
     resume: bool = False
     remote: Remote | None = None
     watched: Sequence[str] = ()
@@ -108,38 +108,18 @@ class Wanted:
                   for number in range(0 if self.remote else self.workers))]
 
 
-@dataclass(frozen=True, slots=True)
-class Locust:
-    """Locust on its way, by `coming`: `drive` has it run."""
-
-    wanted: Wanted
-    run_file: int  # the descriptor of a file that is empty yet
-    start: forks.Start
-
-
-@contextmanager
-def coming(wanted: Wanted) -> Iterator[Locust]:
-    """Locust is imported from now on; what is to be done before the load is done meanwhile. Raises FmloadError where
-    workers of other hosts need the run's token, and there is none."""
-    environment = _environment(_token(wanted.remote))
-    with memory_file() as run_file:
-        longest = wanted.commands(run_file, _LARGEST_PORT)[0]
-        with forks.started(longest, environment, run_file) as start:
-            yield Locust(wanted, run_file, start)
-
-
-def drive(run: RunFile, locust: Locust, progress: Progress) -> int:
+def drive(run: RunFile, wanted: Wanted, locust: Locust, progress: Progress) -> int:
     """Run the load to its end; returns 0, or the exit code of a run that did not end well (2, 4, 130).
 
     For the main thread only (signals), once. Every process that was started is gone on return. Raises FmloadError with
     the master's own words when it failed.
     """
-    wanted, results = locust.wanted, locust.wanted.results
+    results = wanted.results
     if wanted.remote is not None:
         refuse_inline_secrets(run)
     lifted, secrets = lift(run)
     write_run_file(lifted, locust.run_file)
-    with _fleet(locust, secrets) as fleet:
+    with _fleet(wanted, locust, secrets) as fleet:
         if remote := wanted.remote:
             progress.say(f"waiting for {_several(remote.workers)} at {remote.host}:{remote.port}, for at most "
                          f"{REMOTE_CONNECT_LIMIT_S // 60:g} minutes; start each with\n"
@@ -262,33 +242,27 @@ def _live(results: Results) -> Path:
 
 
 @contextmanager
-def _fleet(locust: Locust, secrets: Mapping[str, str]) -> Iterator[Fleet]:
-    wanted, results = locust.wanted, locust.wanted.results
+def _fleet(wanted: Wanted, locust: Locust, secrets: Mapping[str, str]) -> Iterator[Fleet]:
+    results = wanted.results
     port = wanted.remote.port if wanted.remote else _free_port()
     _live(results).unlink(missing_ok=True)
     fleet = Fleet([])
     try:
-        locust.start(wanted.commands(locust.run_file, port), secrets, fleet.processes)
+        locust.start(wanted.commands(locust.run_file, port), {**secrets, admission.TOKEN_VARIABLE: wanted.token},
+                     fleet.processes)
         yield fleet
     finally:
         with undisturbed():
             _end(fleet, LEAVE_LIMIT_S if _live(results).exists() else 0.0)  # before it, workers have nothing to tell
 
 
-def _token(remote: Remote | None) -> str:
+def token_of(remote: Remote | None) -> str:
     """The run's: the one in the environment, or a new one. Raises FmloadError where workers of other hosts need it."""
     token = admission.token()
     if token is None and remote is not None:
         raise FmloadError(f"workers of other hosts need this run's token, and {admission.TOKEN_VARIABLE} is not set",
                           hint=admission.HOW_TO_MAKE)
     return token or admission.made_token()
-
-
-def _environment(token: str) -> dict[str, str]:
-    """This process's environment without Locust's own settings, which would change the run, and with the run's token;
-    no module is taken from the working folder, which may hold an `http.py`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LOCUST_", "FMLOAD_OUT"))}
-    return {**kept, **parent.told_to_children(), "PYTHONSAFEPATH": "1", admission.TOKEN_VARIABLE: token}
 
 
 def _end(fleet: Fleet, leave_s: float) -> None:
@@ -320,15 +294,6 @@ def run_file_in_memory(run: RunFile) -> Iterator[int]:
     with memory_file() as file:
         write_run_file(run, file)
         yield file
-
-
-@contextmanager
-def memory_file() -> Iterator[int]:
-    """An empty file as a descriptor. It has no name on any disk: nothing is left of it, whatever ends this process.
-    Where there are no files in memory (macOS) it is one whose name is taken away at once."""
-    memory = getattr(os, "memfd_create", None)
-    with os.fdopen(memory("fmload-run-file"), "wb") if memory else TemporaryFile() as file:
-        yield file.fileno()
 
 
 def write_run_file(run: RunFile, file: int) -> None:

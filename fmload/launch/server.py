@@ -24,12 +24,12 @@ from fmload.base.registry import did_you_mean
 from fmload.config.proxies import of_environment
 from fmload.endpoints.failures import error_message
 from fmload.launch import proxied
+from fmload.launch.usual import DEFAULT_KEY
 from fmload.model.request_id import new_trial_id
 from fmload.wire.tls import client_context
 from fmload.wire.url import Way, shown, split_url
 
 LIMIT_S = 5.0
-DEFAULT_KEY = "OPENAI_API_KEY"  # the variable that every client of this protocol reads
 MOST_MODELS = 8  # of a server that lists more, the first is no sensible choice
 _CALLS = ("/chat/completions", "/completions", "/responses", "/embeddings", "/models")
 _HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d+(/.*)?")

@@ -19,11 +19,15 @@ from functools import partial
 from pathlib import Path
 from time import sleep  # the system's own, before gevent has its way
 
-from gevent.os import fork_gevent
-from locust.main import main as locust_main
-
-import fmload.locust.plugin  # noqa: F401  # with all that it needs
 from fmload.base.leaving import ended_by
+from fmload.base.registry import installed_read_once
+
+gc.disable()  # what imports make stays
+with installed_read_once():  # Locust has gevent patch the system's modules, and that asks 25 times who wants to be told
+    from gevent.os import fork_gevent
+    from locust.main import main as locust_main
+
+    import fmload.locust.plugin  # noqa: F401  # with all that it needs
 
 _ARGUMENTS = slice(45, 47)  # of /proc/self/stat behind the name: where the command line begins, and ends
 
@@ -36,7 +40,6 @@ def main() -> None:
         return
     told = json.loads(document)
     os.environ.update(told["environment"])
-    gc.collect()
     gc.freeze()  # what is shared stays shared: the collector writes into what it looks at
     pids: list[int] = []
     code = 0
@@ -63,6 +66,7 @@ def _be(forked_from: int, command: Sequence[str], log: str) -> None:
     while os.getppid() == forked_from:
         sleep(0.001)
     _become(command, log)
+    gc.enable()
     locust_main()  # type: ignore[no-untyped-call]
 
 

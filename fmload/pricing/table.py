@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +68,23 @@ class TokenQuote:
         return self.rates[0].cached_input_per_1m
 
 
-@dataclass(frozen=True, slots=True)
 class PriceTable:
     """Groups as they stand in the files; earlier groups win."""
 
-    instances: tuple[dict[str, Any], ...] = ()
-    token_groups: tuple[dict[str, Any], ...] = ()
+    def __init__(self, instances: Iterable[dict[str, Any]] = (), token_groups: Iterable[dict[str, Any]] = (),
+                 behind: Callable[[], Mapping[str, Any]] = dict) -> None:
+        """`behind` reads a file whose groups go behind these; it is called when a price is first looked for."""
+        self._instances, self._token_groups, self._behind = tuple(instances), tuple(token_groups), behind
+
+    @cached_property
+    def instances(self) -> tuple[dict[str, Any], ...]:
+        """Of prices by the hour."""
+        return (*self._instances, *(self._behind().get("instances") or ()))
+
+    @cached_property
+    def token_groups(self) -> tuple[dict[str, Any], ...]:
+        """Of prices by the token."""
+        return (*self._token_groups, *(self._behind().get("tokens") or ()))
 
     def hourly(self, instance_type: str, region: str | None = None, purchase: str = "on_demand") -> Quote | None:
         """The price of an instance type in a region; None when no group holds it. Never another region's price.
@@ -165,9 +176,8 @@ def load_prices(own: Path | None = None) -> PriceTable:
 
     Raises FmloadError for a file that is not such a table.
     """
-    tables = [*([read_table(own)] if own else []), _shipped()]
-    return PriceTable(tuple(group for table in tables for group in table.get("instances") or ()),
-                      tuple(group for table in tables for group in table.get("tokens") or ()))
+    given = read_table(own) if own else {}
+    return PriceTable(given.get("instances") or (), given.get("tokens") or (), _shipped)
 
 
 @cache

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from contextlib import suppress
+from typing import Any
 
 import gevent.socket
 
@@ -125,7 +127,7 @@ def _unix(path: str) -> gevent.socket.socket:
 
 
 def _first_of(host: str, port: int, limit_s: float | None) -> gevent.socket.socket:
-    found = gevent.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = _addresses(host, port)
     end = None if limit_s is None else time.monotonic() + limit_s
     for place, (family, kind, protocol, _, where) in enumerate(found):
         left = len(found) - place
@@ -145,6 +147,16 @@ def _first_of(host: str, port: int, limit_s: float | None) -> gevent.socket.sock
             sock.close()
             raise
     raise OSError(f"{host} has no address")
+
+
+def _addresses(host: str, port: int) -> list[Any]:
+    """As `getaddrinfo` has them. The resolver has a thread do its work, at every connection: what needs none is not
+    asked of it."""
+    for family, more in ((socket.AF_INET, ()), (socket.AF_INET6, (0, 0))):
+        with suppress(OSError, ValueError):
+            socket.inet_pton(family, host)
+            return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port, *more))]
+    return list(gevent.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
 def _http_tunnel(way: Opened, address: Address, proxy: Proxy) -> None:

@@ -25,6 +25,7 @@ BENCHES = {
     "search": "stages of a search beside those of a grid, against a known capacity",
     "capacity_plan": "fleets of 2, 4 and 8 measured, beside what a run of one predicts of them",
     "stacks": "a search over 48 candidates beside the grid: found, and in what part of the time",
+    "starting": "how soon a load begins: a small run, 1,024 and 10,000 users at once, a master of 50 workers",
     "scaling": "1, 2 and 4 workers, and what they cost the master",
     "analysis": "a million requests: time and peak memory",
 }

@@ -20,12 +20,13 @@ from fmload.launch.forks import Command, Process
 
 # A locustfile that tells of its process, and ends it.
 PROBE = """
-import json, os, sys
+import gc, json, os, sys
 print("said")
 with open(os.environ["FOLDER"] + f"/{os.getpid()}.json", "w") as file:
     json.dump({"parent": os.getppid(), "session": os.getsid(0), "argv": sys.argv[1:],
                "line": open("/proc/self/cmdline").read().rstrip(chr(0)).split(chr(0)),
                "secret": os.environ["SECRET"], "stdin": os.read(0, 1).decode(), "run_file": open(sys.argv[-1]).read(),
+               "collected": gc.isenabled(),
                "descriptors": sorted(os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")
                                      if os.path.exists(f"/proc/self/fd/{name}"))}, file)
 sys.exit(7)
@@ -57,7 +58,7 @@ def test_a_process_has_its_command_its_log_the_run_file_and_the_secrets_and_is_a
         words = ["-f", str(probe), "--worker", f"/dev/fd/{file.fileno()}"]
         master = Command(["-f", str(probe), "--master", "--master-bind-port", "5557", words[-1]], tmp_path / "a.log")
         commands = [master, Command(words, tmp_path / "b.log")]
-        with forks.started(master, environment(tmp_path), file.fileno()) as start:
+        with forks.started(environment(tmp_path), file.fileno()) as start:
             start(commands, {"SECRET": "s3cret"}, processes := [])
             assert [process.wait(60) for process in processes] == [7, 7]
     for command, process in zip(commands, processes, strict=True):
@@ -65,7 +66,7 @@ def test_a_process_has_its_command_its_log_the_run_file_and_the_secrets_and_is_a
         assert found["parent"] == os.getpid() and found["session"] == process.pid
         assert found["argv"] == list(command.words) and found["line"][1:] == command.line[1:]
         assert (found["secret"], found["stdin"], found["run_file"]) == ("s3cret", "", "hush")
-        assert command.log.read_text() == "said\n"
+        assert command.log.read_text() == "said\n" and found["collected"]
         assert process.returncode == 7 and process.poll() == 7
         process.send_signal(9)  # it has ended: nothing
 
@@ -77,7 +78,7 @@ def test_a_process_can_be_interrupted_where_a_script_has_started_the_run_in_its_
     command = Command(["-f", str(probe)], tmp_path / "a.log")
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with forks.started(command, environment(tmp_path), os.open(os.devnull, os.O_RDONLY)) as start:
+        with forks.started(environment(tmp_path), os.open(os.devnull, os.O_RDONLY)) as start:
             start([command], {}, processes := [])
             processes[0].wait(60)
     finally:
@@ -86,16 +87,16 @@ def test_a_process_can_be_interrupted_where_a_script_has_started_the_run_in_its_
 
 
 def test_without_a_word_nothing_is_forked_and_the_import_ends(tmp_path: Path) -> None:
-    with forks.started(Command([], tmp_path / "a.log"), environment(tmp_path), os.open(os.devnull, os.O_RDONLY)):
+    with forks.started(environment(tmp_path), os.open(os.devnull, os.O_RDONLY)):
         pass
-    assert (tmp_path / "a.log").read_text() == ""
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_locust_that_cannot_be_imported_is_told_with_its_last_words(way: str, tmp_path: Path) -> None:
     (tmp_path / "locust.py").write_text("raise ImportError('no such thing as Locust')")
     broken = {**environment(tmp_path), "PYTHONPATH": str(tmp_path)}
     command = Command(["-f", "x.py"], tmp_path / "a.log")
-    with forks.started(command, broken, os.open(os.devnull, os.O_RDONLY)) as start:
+    with forks.started(broken, os.open(os.devnull, os.O_RDONLY)) as start:
         if way == "forked":
             with pytest.raises(FmloadError, match="no such thing as Locust"):
                 start([command], {}, [])
@@ -104,11 +105,22 @@ def test_a_locust_that_cannot_be_imported_is_told_with_its_last_words(way: str, 
             assert processes[0].wait(60) == 1
 
 
+def test_what_is_said_while_locust_is_imported_goes_to_the_log_of_the_master(way: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.stderr.write('old glibc\\n')")
+    (tmp_path / "probe.py").write_text("raise SystemExit(7)")
+    command = Command(["-f", str(tmp_path / "probe.py")], tmp_path / "a.log")
+    warned = {**environment(tmp_path), "PYTHONPATH": str(tmp_path)}
+    with forks.started(warned, os.open(os.devnull, os.O_RDONLY)) as start:
+        start([command], {}, processes := [])
+        assert processes[0].wait(60) == 7
+    assert "old glibc" in command.log.read_text()
+
+
 def test_a_wait_that_is_over_is_told_as_subprocess_does(tmp_path: Path) -> None:
     probe = tmp_path / "probe.py"
     probe.write_text("import time; time.sleep(600)")
     command = Command(["-f", str(probe)], tmp_path / "a.log")
-    with forks.started(command, environment(tmp_path), os.open(os.devnull, os.O_RDONLY)) as start:
+    with forks.started(environment(tmp_path), os.open(os.devnull, os.O_RDONLY)) as start:
         start([command], {}, processes := [])
         process, = processes
     with pytest.raises(subprocess.TimeoutExpired):
@@ -131,7 +143,7 @@ def idle_processes(folder: Path, **more: str) -> Iterator[tuple[forks.Start, lis
     probe = folder / "probe.py"
     probe.write_text("import time; time.sleep(600)")
     commands = [Command(["-f", str(probe)], folder / f"{name}.log") for name in "abc"]
-    with forks.started(commands[0], {**environment(folder), **more}, os.open(os.devnull, os.O_RDONLY)) as start:
+    with forks.started({**environment(folder), **more}, os.open(os.devnull, os.O_RDONLY)) as start:
         yield start, commands
 
 

@@ -15,7 +15,7 @@ import fmload
 from fmload.base.errors import EXIT_INVALID, EXIT_OK, EXIT_USAGE, FmloadError, refused_by_disk
 from fmload.cli.main import main
 from fmload.config import RunFile
-from fmload.launch.processes import Locust
+from fmload.launch.processes import Wanted
 from fmload.launch.session import begin
 from fmload.model.prompt import Prompt
 from fmload.prompts import store
@@ -64,9 +64,9 @@ def by_resume(folder: Path, sound: Path) -> int:
     return main(["run", str(WHOLE / "run.yml"), "--out", str(folder), "--resume", "--yes"])
 
 
-def all_but_the_load(run: RunFile, locust: Locust, progress: Any) -> int:
+def all_but_the_load(run: RunFile, wanted: Wanted, *more: Any) -> int:
     """What the master reads of a folder before it goes on with its run, as Locust's plugin has it."""
-    results = locust.wanted.results
+    results = wanted.results
     try:
         begin(run, results, no_prompts, resume=True).lock.close()
         history_of(results)
@@ -96,7 +96,7 @@ def test_a_damaged_folder_is_read_as_far_as_it_goes_or_refused_in_words(
         tmp_path: Path, name: str, reader: Callable[[Path, Path], int], sound: Path,
         capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", not_drawn)
-    monkeypatch.setattr("fmload.cli.run.check_alive", lambda run: None)
+    monkeypatch.setattr("fmload.cli.measuring.check_alive", lambda run: None)
     monkeypatch.setattr("fmload.launch.forks.started", lambda *_: nullcontext())
     monkeypatch.setattr("fmload.launch.processes.drive", all_but_the_load)
     folder = whole(tmp_path / "r")

@@ -4,11 +4,14 @@ import math
 import re
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fmload import plugins
+from fmload.base import registry
 from fmload.base.errors import FmloadError
 from fmload.base.registry import Registry
 
@@ -122,3 +125,21 @@ def test_our_own_entries_have_what_their_tables_need() -> None:
     lacking = [(table.kind, name, word) for table in tables for name in table.own() for word in table.needs
                if not hasattr(table.load(name), word)]
     assert len(tables) > 10 and lacking == []
+
+
+def test_inside_what_is_installed_is_read_once_whoever_asks_and_all_have_what_they_asked_for(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = ("console_scripts", "pytest11", "no.such.group")
+    wanted = [set(metadata.entry_points(group=group)) for group in groups]
+    readings, read = [0], metadata.distributions
+
+    def counted() -> Any:
+        readings[0] += 1
+        return read()
+
+    monkeypatch.setattr(metadata, "distributions", counted)
+    before = metadata.entry_points
+    registry.installed.cache_clear()
+    with registry.installed_read_once():
+        assert [set(metadata.entry_points(group=group)) for group in groups] == wanted
+    assert readings == [1] and wanted[0] and metadata.entry_points is before

@@ -7,12 +7,13 @@ from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from fmload.base.errors import FmloadError
-from fmload.pricing import aws_price_list, bedrock_price_list
-from fmload.pricing.resolve import Unpriced, resolve, terms_of
+from fmload.pricing import aws_price_list, bedrock_price_list, table
+from fmload.pricing.resolve import Pricing, Unpriced, resolve, terms_of
 from fmload.pricing.table import PriceTable, accelerators_of, load_prices
 
 REGIONS = ("us-east-1", "us-east-2", "us-west-2", "eu-west-1", "eu-central-1", "ap-northeast-1", "ap-southeast-1",
@@ -145,3 +146,16 @@ def test_accelerators_of_sagemaker_types_are_those_of_their_ec2_kin() -> None:
     assert accelerators_of("inf2.48xlarge") == 12
     assert accelerators_of("ml.g5.12xlarge") == 4
     assert accelerators_of("m5.large") is None
+
+
+def test_the_shipped_table_is_read_when_a_price_is_looked_for_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = Mock(return_value={"instances": [GROUP]})
+    monkeypatch.setattr(table, "_shipped", shipped)
+    for entry in ({"price": {"hourly": 0}}, {"url": "http://10.0.0.5/v1"}):
+        resolve(terms_of(entry), load_prices())
+    assert not shipped.called
+    price = resolve(terms_of({"price": {"instance_type": "ml.x"}}), load_prices())
+    assert isinstance(price, Pricing) and price.usd_per_hour == 2.0 and shipped.called
+
+
+GROUP = {"region": "us-east-1", "date": "2026-01-01", "source": "of a test", "prices": {"ml.x": 2.0}}
