@@ -48,7 +48,7 @@ def measure(workers: int, streams: int, seconds: float) -> Result:
         with emulator(folder, "--profile", "steady", "--ttft", f"{TTFT_S}s", "--gap", f"{GAP_S}s") as server:
             path = _run_file(folder, server.url, workers, streams, seconds)
             with started(["-m", "fmload", "run", str(path), "--out", str(folder / "out")], folder) as run:
-                wait_until(run.in_window, 120, "the window")
+                wait_until(run.in_window, 300, "the window")
                 roles = _processes(run)
                 before = {role: _cpu_s(processes) for role, processes in roles.items()}
                 begun = time.monotonic()
