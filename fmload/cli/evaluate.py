@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rich.console import Console
 
 from fmload.base.errors import EXIT_INVALID, EXIT_OK
+from fmload.base.files import write_whole
 from fmload.cli.arguments import dollars, positive
 from fmload.results.folder import Results
 
@@ -97,7 +98,7 @@ def _write(results: Results, evaluation: dict[str, Any], answers: list[dict[str,
     """Both files. A judge's JSON can spell half a character; it stays spelt."""
     lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in answers)
     results.evaluated_jsonl.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
-    results.evaluation_json.write_text(json.dumps(evaluation, indent=1))
+    write_whole(results.evaluation_json, json.dumps(evaluation, indent=1))
 
 
 def _ask(panel: Panel, questions: list[Question], ledger: Ledger, pricing: dict[str, Pricing | None],

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from fmload.base.errors import FmloadError
+from fmload.base.files import write_whole
 from fmload.base.version import __version__
 from fmload.config import RunFile, dump
 from fmload.config.dumping import masked_argv
@@ -94,7 +95,7 @@ def begin(run: RunFile, results: Results, prepare: Prepare, *, resume: bool = Fa
     lock = lock_folder(results)
     try:
         stages = _stages(run, results, resume)
-        results.run_yml.write_text(dump(run))
+        write_whole(results.run_yml, dump(run))
         _write_environment(results, run)
         prepare_prompts(run, results, prepare)
         replay.bound_windows(stages, results)
@@ -178,7 +179,7 @@ def in_a_process(run: RunFile, results: Results) -> None:
 
 def _write_environment(results: Results, run: RunFile) -> None:
     packages = {name: importlib.metadata.version(name) for name in ("locust", "gevent", "pyarrow", "msgpack")}
-    results.environment_json.write_text(json.dumps({
+    write_whole(results.environment_json, json.dumps({
         "fmload": __version__, "python": platform.python_version(), "packages": packages, "host": platform.node(),
         "kernel": platform.release(), "cpus": os.cpu_count(), "argv": masked_argv(sys.argv),
         "emulated": {spec.name: spec.emulated for spec in run.endpoints if spec.emulated},

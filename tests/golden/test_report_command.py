@@ -46,3 +46,15 @@ def test_what_cannot_be_done_is_said_and_exits_with_2(
         arguments: list[str], said: str, folder: Results, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", *(each.format(run=folder.root) for each in arguments)]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_whoever_reads_a_report_while_it_is_made_anew_reads_the_old_one_to_its_end(folder: Results) -> None:
+    assert main(["report", str(folder.root)]) == 0
+    paths = [folder.report_html, folder.report_md, folder.summary_csv, folder.audit_json, *folder.figures.iterdir()]
+    before = {path: path.read_bytes() for path in paths}
+    readers = {path: path.open("rb") for path in paths}
+    assert main(["report", str(folder.root)]) == 0
+    for path, reader in readers.items():
+        with reader:
+            assert reader.read() == before[path] and not path.samefile(f"/proc/self/fd/{reader.fileno()}"), path
+    assert not list(folder.root.rglob("*.part"))

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fmload.base.files import write_whole
 from fmload.plugins import CHECKS
 from fmload_analysis.audit.facts import FAIL, NOT_APPLICABLE, Facts
 from fmload_analysis.verdict.table import Check, StageResult
@@ -61,4 +62,4 @@ def audit_json(results: Sequence[StageResult]) -> dict[str, Any]:
 
 def write_audit(path: Path, results: Sequence[StageResult]) -> None:
     """Writes audit.json."""
-    path.write_text(json.dumps(audit_json(results), indent=1, ensure_ascii=False) + "\n")
+    write_whole(path, json.dumps(audit_json(results), indent=1, ensure_ascii=False) + "\n", durable=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from fmload.base.files import write_whole
 from fmload.results.folder import Results
 from fmload_analysis.capacity.answer import Answer, as_json
 from fmload_analysis.capacity.sections import sections
@@ -18,6 +19,6 @@ def write(folder: Path, title: str, found: Answer) -> tuple[Path, Path]:
     settings = found.settings
     subtitle = (f"Capacity plan · {settings.routing.replace('_', ' ')} · {settings.seeds} seeds · "
                 "simulated from what was measured")
-    results.capacity_html.write_text(html.render(title, subtitle, sections(found)), encoding="utf-8")
-    results.capacity_json.write_text(json.dumps(as_json(found), indent=1, ensure_ascii=False), encoding="utf-8")
+    write_whole(results.capacity_html, html.render(title, subtitle, sections(found)), durable=False)
+    write_whole(results.capacity_json, json.dumps(as_json(found), indent=1, ensure_ascii=False), durable=False)
     return results.capacity_html, results.capacity_json

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from fmload.base.errors import FmloadError, first_line
+from fmload.base.files import write_whole
 from fmload.base.resources import read_yaml
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.results import counts
@@ -63,7 +64,7 @@ def main(argv: list[str]) -> int:
         counts.write(results.counts_parquet, counted)
         compact(results)
     told = {name: tally.to_json() for name, tally in tallies.items()}
-    results.counting_json.write_text(json.dumps({"schema": 1, "endpoints": told}, indent=1) + "\n")
+    write_whole(results.counting_json, json.dumps({"schema": 1, "endpoints": told}, indent=1) + "\n")
     for name, tally in tallies.items():
         if tally.counted:
             print(f"{name}: {tally.counted:,} answers counted by {tally.counter.name}"

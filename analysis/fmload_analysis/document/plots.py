@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from fmload.base.files import aside_of
 from fmload_analysis.document.document import Axis, Chart, Point, Series
 from fmload_analysis.document.formats import significant
 from fmload_analysis.document.layout import PAD_IN, axes_height_in, figure_of, lay_out
@@ -48,7 +49,8 @@ def save(chart: Chart, folder: Path, form: str = "png") -> Path | None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{chart.name}.{form}"
     with mpl.rc_context({**_STYLE, "svg.hashsalt": chart.name}):
-        draw(chart).savefig(path, **_WRITTEN[form])
+        draw(chart).savefig(aside := aside_of(path), format=form, **_WRITTEN[form])
+    aside.replace(path)
     return path
 
 

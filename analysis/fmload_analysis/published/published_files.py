@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fmload.base import neutral
-from fmload_analysis.document import markdown
+from fmload.base.files import write_whole
+from fmload_analysis.document import csv_table, markdown
 from fmload_analysis.published import page
 from fmload_analysis.published.rows.published import DERIVED, AuditedRow
 from fmload_analysis.published.rows.sweep import Sweep
@@ -28,15 +27,13 @@ def write_published(folder: Path, sweep: Sweep, rows: Sequence[AuditedRow]) -> t
     folder.mkdir(parents=True, exist_ok=True)
     table, report, site, audit = (folder / name for name in ("published.csv", "report.md", "report.html", "audit.json"))
     cells = [_cells(row) for row in rows]
-    columns = _columns(cells)
-    with table.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(map(neutral.row, cells))
-    audit.write_text(json.dumps(audit_content(sweep, rows), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     parts = page.sections(sweep, rows)
-    report.write_text(markdown.render(page.title(sweep), parts), encoding="utf-8")
-    site.write_text(html.render(page.title(sweep), f"published by {sweep.tool}", parts), encoding="utf-8")
+    csv_table.write(table, _columns(cells), cells)
+    for path, text in (
+            (audit, json.dumps(audit_content(sweep, rows), indent=1, ensure_ascii=False) + "\n"),
+            (report, markdown.render(page.title(sweep), parts)),
+            (site, html.render(page.title(sweep), f"published by {sweep.tool}", parts))):
+        write_whole(path, text, durable=False)
     return table, report, site, audit
 
 

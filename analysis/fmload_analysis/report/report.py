@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from fmload.base.files import write_whole
 from fmload.plugins import SECTIONS
 from fmload_analysis.document import formats, markdown, plots
 from fmload_analysis.document.document import Chart, Section
@@ -22,10 +23,10 @@ def render(analysis: Analysis) -> tuple[Path, Path]:
     returns the paths of the two reports."""
     results, sections = analysis.run.results, list(rendered(analysis))
     draw(sections, results.figures)
-    results.report_md.write_text(_short(analysis, sections), encoding="utf-8")
+    write_whole(results.report_md, _short(analysis, sections), durable=False)
     for path, held in _files(analysis, sections).items():
-        path.write_text(markdown.render(f"{title(analysis)}: {path.stem}", held), encoding="utf-8")
-    results.report_html.write_text(html.render(title(analysis), _subtitle(analysis), sections), encoding="utf-8")
+        write_whole(path, markdown.render(f"{title(analysis)}: {path.stem}", held), durable=False)
+    write_whole(results.report_html, html.render(title(analysis), _subtitle(analysis), sections), durable=False)
     return results.report_md, results.report_html
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fmload.base.files import write_whole
 from fmload.model.stack import StackSearch
 from fmload.results import search_file
 from fmload.results.folder import Results
@@ -27,16 +28,15 @@ def write(root: Path) -> tuple[Path, ...]:
     draw(found, results.figures)
     subtitle = _subtitle(search)
     head, _, rest = markdown.render(search.name, found).partition("\n\n")
-    results.report_md.write_text(f"{head}\n\n{subtitle} · [interactive report](report.html)\n\n{rest}",
-                                 encoding="utf-8")
-    results.report_html.write_text(html.render(search.name, subtitle, found), encoding="utf-8")
+    write_whole(results.report_md, f"{head}\n\n{subtitle} · [interactive report](report.html)\n\n{rest}", durable=False)
+    write_whole(results.report_html, html.render(search.name, subtitle, found), durable=False)
     if winner is None:
         return results.report_html, results.report_md
-    (root / WINNER).write_text(winner.run_file, encoding="utf-8")
+    write_whole(root / WINNER, winner.run_file, durable=False)
     if winner.after is None:
         (root / NEXT).unlink(missing_ok=True)  # of an earlier winner
     else:
-        (root / NEXT).write_text(winner.after, encoding="utf-8")
+        write_whole(root / NEXT, winner.after, durable=False)
     return results.report_html, results.report_md, root / WINNER
 
 

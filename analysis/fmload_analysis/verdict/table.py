@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fmload.base import neutral
 from fmload.metrics.definitions import METRICS, Totals
 from fmload.pricing.resolve import Pricing
+from fmload_analysis.document import csv_table
 from fmload_analysis.stage.summarize import StageSummary
 from fmload_analysis.stage.tenants import TenantSummary
 from fmload_analysis.verdict.cost import PRICES, Cost
@@ -248,10 +247,7 @@ def _measured(result: StageResult, column: str) -> float | None:
 
 def write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Rows of `summary_row` as CSV; None is an empty cell, infinity `inf`."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, SUMMARY_COLUMNS)
-        writer.writeheader()
-        writer.writerows({name: neutral.cell(_cell(value)) for name, value in row.items()} for row in rows)
+    csv_table.write(path, SUMMARY_COLUMNS, ({name: _cell(value) for name, value in row.items()} for row in rows))
 
 
 def _cell(value: Any) -> Any:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fmload.base import neutral
 from fmload.pricing.resolve import Pricing, Unpriced
+from fmload_analysis.document import csv_table
 from fmload_analysis.run import stage_s
 from fmload_analysis.stage.mixes import components
 from fmload_analysis.stage.spend import Prices
@@ -90,10 +89,7 @@ def write_tenants(path: Path, results: Sequence[StageResult]) -> None:
     if not rows:
         path.unlink(missing_ok=True)
         return
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, TENANT_COLUMNS)
-        writer.writeheader()
-        writer.writerows({name: neutral.cell(_cell(value)) for name, value in row.items()} for row in rows)
+    csv_table.write(path, TENANT_COLUMNS, ({name: _cell(value) for name, value in row.items()} for row in rows))
 
 
 def _cell(value: Any) -> Any:
