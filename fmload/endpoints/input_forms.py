@@ -20,6 +20,8 @@ RerankForm = Literal["cohere_rerank", "voyage_rerank", "tei_rerank", "bedrock_re
 InputForm = Literal[EmbeddingForm, RerankForm]
 _TOP = ("top_n", "top_k")
 _TYPE_NAMES = ("output_dtype", "embed_dtype")  # parameters that name the type of a vector's numbers: Voyage; vLLM
+_LENGTHS = ("dimensions", "output_dimension")  # OpenAI, Titan and TEI; Cohere and Voyage
+_BITS, _DIMENSIONS_A_BYTE = ("binary", "ubinary"), 8  # types of vectors that hold a dimension a bit
 _NUMBER_BYTES = {"int8": 1, "uint8": 1, "float16": 2, "bfloat16": 2, "fp8_e4m3": 1, "fp8_e5m2": 1}  # else 4
 
 
@@ -70,6 +72,17 @@ def _bedrock_rank(inputs: list[str], query: str, parameters: Json) -> Json:
 
 def _cohere_rank_on_bedrock(inputs: list[str], query: str, parameters: Json) -> Json:
     return {"api_version": 2, **_bedrock_rank(inputs, query, parameters)}
+
+
+def _asked_length(asked: Mapping[str, Any]) -> int | None:
+    """Numbers in each vector, by the parameters; None where they do not say, or ask for vectors of several lengths."""
+    told: int | None = next((asked[name] for name in _LENGTHS if isinstance(asked.get(name), int)), None)
+    listed = asked.get("embedding_types")
+    types = [asked.get(name) for name in _TYPE_NAMES] + (listed if isinstance(listed, list) else [])
+    packed = {kind in _BITS for kind in types if kind is not None}
+    if told is None or packed == {True, False}:
+        return None
+    return told // _DIMENSIONS_A_BYTE if packed == {True} else told
 
 
 FORMS: Mapping[str, Form] = {
@@ -127,8 +140,7 @@ class InputsCodec:
         if self._form.what == "results":
             limit = next((asked[name] for name in _TOP if isinstance(asked.get(name), int) and asked[name] > 0), inputs)
             return Expected("results", inputs, min(inputs, limit))
-        told = asked.get("dimensions")
-        return Expected("vectors", inputs, inputs, self._dimension or (told if isinstance(told, int) else None))
+        return Expected("vectors", inputs, inputs, self._dimension or _asked_length(asked))
 
     def carries_token(self, body: bytes) -> bool:
         """Never: a whole answer has no tokens on the way."""

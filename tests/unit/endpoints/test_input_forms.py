@@ -262,6 +262,19 @@ def test_asked_dimensions_are_those_that_an_answer_must_have() -> None:
     assert spoken("embeddings", dimension=64).expects(TWO).dimension == 64
 
 
+@pytest.mark.parametrize(("parameters", "numbers"), [
+    ({"output_dimension": 256}, 256), ({"output_dimension": 256, "output_dtype": "int8"}, 256),
+    ({"output_dimension": 256, "output_dtype": "binary"}, 32),
+    ({"output_dimension": 256, "output_dtype": "ubinary"}, 32),
+    ({"output_dimension": 256, "embedding_types": ["float"]}, 256),
+    ({"output_dimension": 256, "embedding_types": ["ubinary", "binary"]}, 32),
+    ({"output_dimension": 256, "embedding_types": ["float", "binary"]}, None),
+    ({"output_dtype": "binary"}, None), ({"output_dimension": "256"}, None)])
+def test_an_asked_output_dimension_is_held_to_the_numbers_of_its_type(parameters: dict[str, Any],
+                                                                      numbers: int | None) -> None:
+    assert spoken("embeddings", parameters=parameters).expects(TWO).dimension == numbers
+
+
 # -- vectors are counted, not parsed --
 
 NUMBERS = st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-9, 9), min_size=1, max_size=9)
