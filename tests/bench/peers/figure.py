@@ -28,6 +28,8 @@ def write(result: Result, path: Path) -> None:
             _panel(place, result, label, figure)
         for place in axes[:2]:
             place.axhline(LIMIT_MS, color="grey", linewidth=0.8, linestyle=":")
+            place.annotate(f"{LIMIT_MS:g} ms", (1, LIMIT_MS), xycoords=("axes fraction", "data"), xytext=(0, 2),
+                           textcoords="offset points", ha="right", va="bottom", color="dimgrey")
         lines, names = axes[0].get_legend_handles_labels()
         sheet.legend(lines, names, loc="lower center", ncols=len(names), frameon=False)
         sheet.tight_layout(rect=(0, 0.08, 1, 1))

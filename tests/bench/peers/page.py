@@ -17,6 +17,8 @@ PAGE = ROOT / "docs" / "peers.md"
 FIGURE = ROOT / "docs" / "images" / "peers.svg"
 KEPT = ROOT / "tests" / "recorded_peers" / "result.json"
 BEGIN, END = "<!-- from tests/recorded_peers/result.json -->", "<!-- end -->"
+ERRORS = "| TTFT error, ms | its percentile off by | ITL error, ms | its percentile off by |"
+COSTS = "| CPU µs/token | command s | CPU s of it | requests |"
 OURS = "fmload"
 LIMIT_MS = 1.0
 QUIET = 0.05  # of the tools' cores, had by others
@@ -34,7 +36,8 @@ def write(result: Result) -> None:
 
 def told(result: Result) -> str:
     """The generated part: where, highest loads, all figures, where ours is not the best, the engine, definitions."""
-    parts = [_where(result), _highest(result), "### Every load\n", _grid(result), "### Where fmload is not the best\n",
+    parts = [_where(result), _highest(result), "### Errors at every load\n", _grid(result, ERRORS, _errors),
+             "### What each load cost\n", _grid(result, COSTS, _costs), "### Where fmload is not the best\n",
              "\n".join(_worse(result)) or "Nowhere in this result.", "\n### A real engine\n", _engine(result),
              "### What the server got\n", _got(result), "### What each one measures\n", _definitions(result)]
     return "\n".join(parts).rstrip()
@@ -107,24 +110,28 @@ def _any(result: Result, tool: str, error: Callable[[Row], float | None]) -> boo
     return any(error(row) is not None for row in result.rows if (row.server, row.tool) == ("emulator", tool))
 
 
-def _grid(result: Result) -> str:
-    lines = ["| streams | tool | TTFT error, ms | its percentile off by | ITL error, ms | its percentile off by | "
-             "CPU µs/token | command s | CPU s of it | requests |", "|---:|---|---|---|---|---|---:|---:|---:|---|"]
+def _grid(result: Result, heading: str, cells: Callable[[Sequence[Row]], str]) -> str:
+    """A row a load and tool; what was not run says so in its first cell."""
+    columns = heading.count("|") - 1
+    lines = [f"| streams | tool {heading}", f"|---:|---{'|---' * columns}|"]
     for load in result.loads["emulator"]:
-        lines += [_cells(load.streams, tool, of(result, "emulator", tool, load.streams)) for tool in result.versions]
+        for tool in result.versions:
+            rows = of(result, "emulator", tool, load.streams)
+            good = [row for row in rows if row.status == "ok"]
+            told = cells(good) if good else f"{rows[0].status if rows else 'not run'}{' |' * (columns - 1)}"
+            lines.append(f"| {load.streams:,} | {tool} | {told} |")
     return "\n".join(lines) + "\n"
 
 
-def _cells(streams: int, tool: str, rows: Sequence[Row]) -> str:
-    good = [row for row in rows if row.status == "ok"]
-    if not good:
-        return f"| {streams:,} | {tool} | {rows[0].status if rows else 'not run'} | | | | | | | |"
-    mean = " (means)" if good[0].itl_of == "means" else ""
-    return (f"| {streams:,} | {tool} | {_pair(good, lambda row: row.ttft_ms)} | "
-            f"{_pair(good, lambda row: row.ttft_shift_ms, '+')} | {_pair(good, lambda row: row.itl_ms)}{mean} | "
-            f"{_pair(good, lambda row: row.itl_shift_ms, '+')} | {_number(good, lambda row: row.cpu_us_per_token)} | "
-            f"{_number(good, lambda row: row.command_s)} | {_number(good, lambda row: row.command_cpu_s)} | "
-            f"{_requests(good)} |")
+def _errors(rows: Sequence[Row]) -> str:
+    mean = " (means)" if rows[0].itl_of == "means" else ""
+    return (f"{_pair(rows, lambda row: row.ttft_ms)} | {_pair(rows, lambda row: row.ttft_shift_ms, '+')} | "
+            f"{_pair(rows, lambda row: row.itl_ms)}{mean} | {_pair(rows, lambda row: row.itl_shift_ms, '+')}")
+
+
+def _costs(rows: Sequence[Row]) -> str:
+    return (f"{_number(rows, lambda row: row.cpu_us_per_token)} | {_number(rows, lambda row: row.command_s)} | "
+            f"{_number(rows, lambda row: row.command_cpu_s)} | {_requests(rows)}")
 
 
 def _pair(rows: Sequence[Row], figure: Callable[[Row], Pair | None], sign: str = "") -> str:
