@@ -16,6 +16,7 @@ import yaml
 from forks import Fork, die
 
 from fmload.cli.main import main
+from fmload.emulator.tls import make_certificate
 from fmload.model.record import from_table
 from fmload.protocol import admission
 from fmload_deploy.eks.fleet import Kubernetes
@@ -97,12 +98,19 @@ def test_a_fleet_is_seen_and_taken_down_in_the_middle_of_its_run_with_what_it_me
     assert "nothing of it is up" in capsys.readouterr().out
 
 
-def test_key_and_token_are_in_the_secret_alone(kubeconfig: Path, tmp_path: Path) -> None:
-    command = up(a_run(tmp_path))
+def test_key_and_token_and_the_clients_private_key_are_in_the_secret_alone(kubeconfig: Path, tmp_path: Path) -> None:
+    (home := tmp_path / "home").mkdir()
+    certificate = make_certificate(home, ["localhost"])
+    path = Path(a_run(tmp_path))
+    path.write_text(path.read_text().replace(
+        "model: m", f"model: m\n  client_certificate: {certificate}\n  client_key: home/key.pem"))
+    command = up(str(path))
     wait_until(lambda: len(objects(kubeconfig, "pods")) == 3, 90, "the pods")
     [secret] = objects(kubeconfig, "secrets")
     [job] = objects(kubeconfig, "jobs", "apis/batch/v1")
     assert secret["stringData"]["PODS_KEY"] == KEY
+    private = (home / "key.pem").read_text()
+    assert secret["stringData"]["FMLOAD_FILE_1"] == private
     token = secret["stringData"][admission.TOKEN_VARIABLE]
     assert secret["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
     assert job["spec"]["activeDeadlineSeconds"] == 7200 and job["spec"]["ttlSecondsAfterFinished"] == 600
@@ -110,8 +118,9 @@ def test_key_and_token_are_in_the_secret_alone(kubeconfig: Path, tmp_path: Path)
             Path(f"/proc/{command.pid}/cmdline").read_text()]
     command.send_signal(signal.SIGTERM)
     assert command.wait(120) == 130
-    seen += [path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file()]
-    assert not [text for text in seen if KEY in text or token in text]
+    seen += [path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file() and home not in
+             path.parents]
+    assert not [text for text in seen if KEY in text or token in text or private.splitlines()[1] in text]
     assert left(kubeconfig) == []
 
 

@@ -1,13 +1,14 @@
 """What a run file needs of the host that it was written on: variables, and the files of TLS that its endpoints name.
 
 Both go to a fleet's hosts by the way of its secrets, since a private key is one: a file as the variable
-`FMLOAD_FILE_0`, which every host writes to `files/0.pem` of its home (mode 0600), and takes out of its environment.
-The run file that travels names them there, relative to itself.
+`FMLOAD_FILE_0`, which every host writes to `files/0.pem` of its home (mode 0600) for as long as it lives, and takes out
+of its environment. The run file that travels names them there, relative to itself.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,11 @@ def put_files(environment: MutableMapping[str, str], home: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
         path.write_text(environment.pop(name), encoding="utf-8")
+
+
+def remove_files(home: Path) -> None:
+    """On a host that ends: nothing of them stays."""
+    shutil.rmtree(home / _FOLDER, ignore_errors=True)
 
 
 def _place(variable: str) -> str:

@@ -25,7 +25,7 @@ from fmload.base.errors import FmloadError
 from fmload.base.resources import resource
 from fmload_deploy.fleet import delivery
 from fmload_deploy.fleet.base import Told
-from fmload_deploy.fleet.belongings import put_files
+from fmload_deploy.fleet.belongings import put_files, remove_files
 from fmload_deploy.fleet.mailbox import RUN, STATUS, STOP, TAKEN, Folder, Mailbox
 from fmload_deploy.fleet.parcel import RUN_FILE, pack_results, unpack
 
@@ -281,6 +281,7 @@ def _ended_in_order(host: Host) -> Iterator[None]:
         yield
     finally:
         host.end()
+        remove_files(Path(host.config.home))
         signal.signal(signal.SIGTERM, before)
 
 
