@@ -1,19 +1,23 @@
 """A capacity plan held to real fleets: predicted from a run of one replica, beside 2, 4 and 8 that are measured.
 
-    python -m tests.bench.capacity_plan [--fleets 2 4 8] [--window 40] [--keep FOLDER]
+    python -m tests.bench.capacity_plan [--engine emulator|llama] [--fleets 2 4 8] [--window 40] [--keep FOLDER]
 
-Every replica is an emulator process of its own with its engine's batching. The same arrivals and lengths are measured
-and simulated; beside it stands what is predicted from arrivals that are drawn anew, as a plan draws them. One replica
-of a fleet of four is killed, in both.
+Every replica is a process of its own: an emulator with its engine's batching, or llama.cpp's server with one thread on
+a core of its own (fleets of 2, below saturation; a quiet machine with two cores or more). The same arrivals and lengths
+are measured and simulated; beside it stands what is predicted from arrivals that are drawn anew, as a plan draws them.
+One replica of a fleet of four emulators is killed, in both.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +36,50 @@ from fmload_analysis.capacity.fit import Fitted, fit
 from fmload_analysis.capacity.fleet import Fleet, simulate
 from fmload_analysis.capacity.replica import Job
 from fmload_analysis.run import Run, open_run
-from tests.load_rig import Server, emulator, started, wait_until
+from tests.bench import llama_replicas
+from tests.load_rig import emulator, started, wait_until
 
 PROFILE = "llama3-8b-g5.2xlarge"
-PROMPTS = {"name": "mixed", "source": "synthetic", "input_tokens": {"kind": "lognormal", "mean": 200, "stddev": 150,
-           "max": 1500}, "output_tokens": {"mean": 40, "stddev": 20}, "count": 2000}
-ONE = (1, 4, 7, 9, 12)  # requests a second of the run that the model is fitted to
-LADDER = (0.4, 0.6, 0.8, 0.95, 1.1)  # shares of what a fleet holds for the most
+Kill = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What the replicas are: how so many are served (base URLs, and what kills the last one), and what is asked of
+    them. `one`: requests a second of the run that the model is fitted to; `ladder`: shares of what a fleet holds for
+    the most."""
+
+    serving: Callable[[Path, str, int], contextlib.AbstractContextManager[tuple[list[str], Kill]]]
+    endpoint: Mapping[str, Any]
+    prompts: Mapping[str, Any]
+    one: Sequence[float]
+    ladder: Sequence[float]
+    fleets: Sequence[int]
+    kills: bool
+
+
+@contextmanager
+def _emulators(folder: Path, name: str, count: int) -> Iterator[tuple[list[str], Kill]]:
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(emulator(folder, "--profile", PROFILE, "--seed", str(number),
+                                                name=f"{name}-{number}")) for number in range(count)]
+        yield [f"{server.url}/v1" for server in servers], servers[-1].process.kill
+
+
+@contextmanager
+def _llamas(folder: Path, name: str, count: int) -> Iterator[tuple[list[str], Kill]]:
+    with llama_replicas.serving(folder, name, count) as urls:
+        yield urls, lambda: None
+
+
+ENGINES = {
+    "emulator": Engine(_emulators, {"emulated": PROFILE}, {
+        "input_tokens": {"kind": "lognormal", "mean": 200, "stddev": 150, "max": 1500},
+        "output_tokens": {"mean": 40, "stddev": 20}}, (1, 4, 7, 9, 12), (0.4, 0.6, 0.8, 0.95, 1.1), (2, 4, 8), True),
+    "llama": Engine(_llamas, {}, {
+        "input_tokens": {"kind": "lognormal", "mean": 16, "stddev": 10, "max": 60},
+        "output_tokens": {"mean": 32, "stddev": 12}, "exact_output": True},
+        (0.5, 1.0, 1.6, 2.2), (0.4, 0.7), (2,), False)}
 BELOW = 0.9  # of it is below saturation
 FIGURES = ("ttft_p50", "ttft_p95", "e2e_p50", "e2e_p95", "requests_per_s")
 SEEDS = 5
@@ -48,7 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure one replica, fit, then measure and predict every fleet; 1 where a figure is more than 10 % off below
     saturation, or a knee more than a step."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.capacity_plan", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--fleets", type=int, nargs="*", default=[2, 4, 8])
+    parser.add_argument("--engine", choices=ENGINES, default="emulator")
+    parser.add_argument("--fleets", type=int, nargs="*", help="replicas; default: 2 4 8 emulators, 2 of llama.cpp")
+    parser.add_argument("--rates", type=float, nargs="*", help="requests a second of the run of one replica")
     parser.add_argument("--window", type=int, default=40, help="seconds of a stage")
     parser.add_argument("--keep", type=Path, help="results go here, and are used again where they are there")
     args = parser.parse_args(argv)
@@ -56,99 +99,120 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.ExitStack() as stack:
         folder = args.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        fitted = _one(folder, args.window, console)
-        wrong = [line for count in args.fleets for line in _fleet(folder, count, fitted, args.window, console)]
-        wrong += _killed(folder, fitted, args.window, console)
+        bench = Bench(ENGINES[args.engine], folder, args.window, console)
+        fitted = bench.one(args.rates)
+        fleets = bench.engine.fleets if args.fleets is None else args.fleets
+        wrong = [line for count in fleets for line in bench.fleet(count, fitted)]
+        wrong += bench.killed(fitted) if bench.engine.kills else []
+    console.print("load averages of the machine at the end: " + ", ".join(f"{load:.1f}" for load in os.getloadavg()))
     for line in wrong:
         console.print(f"[red]{line}")
     return 1 if wrong else 0
 
 
-def _one(folder: Path, window_s: int, console: Console) -> Fitted:
-    run = _measured(folder, "one", 1, list(ONE), window_s)
-    fitted = fit("fleet", seen(run, "fleet"))
-    console.print(f"one replica: {fitted.model}\nthe fit is {fitted.error:.1%} off on average; it answers "
-                  f"{fitted.most_per_s:.3g} requests/s at the most")
-    return fitted
+@dataclass(frozen=True)
+class Bench:
+    """Where it is measured, and how long a stage is."""
 
+    engine: Engine
+    folder: Path
+    window_s: int
+    console: Console
 
-def _measured(folder: Path, name: str, replicas: int, rates: Sequence[float], window_s: int,
-              kill_after_s: float | None = None) -> Run:
-    """A run over so many emulators, all addresses of one endpoint, in turn; `kill_after_s`: one of them is killed so
-    long after the first window's start."""
-    out = folder / name
-    if not (out / "stages.json").exists():
-        with contextlib.ExitStack() as stack:
-            servers = [stack.enter_context(emulator(folder, "--profile", PROFILE, "--seed", str(number),
-                                                    name=f"{name}-{number}")) for number in range(replicas)]
-            path = _run_file(folder, name, servers, rates, window_s)
-            run = stack.enter_context(started(["-m", "fmload", "run", str(path), "--out", str(out), "--yes"], folder,
-                                              name))
-            if kill_after_s is not None:
-                wait_until(run.in_window, 120, "the window")
-                time.sleep(kill_after_s)
-                (folder / f"{name}.killed").write_text(str(time.monotonic_ns()))
-                servers[-1].process.kill()
-            run.wait(3600)
-    return open_run(out)
+    def one(self, rates: Sequence[float] | None) -> Fitted:
+        """The model of one replica, fitted to its run."""
+        run = self._measured("one", 1, list(rates or self.engine.one))
+        fitted = fit("fleet", seen(run, "fleet"))
+        self.console.print(f"one replica: {fitted.model}\nthe fit is {fitted.error:.1%} off on average; it answers "
+                           f"{fitted.most_per_s:.3g} requests/s at the most")
+        self._tell_of_cores("one")
+        for row in fitted.rows:
+            self.console.print(f"  {row.load}: {row.figure} {row.measured:.3g}, refitted {row.refitted:.3g} "
+                               f"({row.error:+.1%})")
+        return fitted
 
+    def _measured(self, name: str, replicas: int, rates: Sequence[float], kill_after_s: float | None = None) -> Run:
+        """A run over so many replicas, all addresses of one endpoint, in turn; `kill_after_s`: one of them is killed
+        so long after the first window's start."""
+        out = self.folder / name
+        if not (out / "stages.json").exists():
+            with contextlib.ExitStack() as stack:
+                urls, kill = stack.enter_context(self.engine.serving(self.folder, name, replicas))
+                path = self._run_file(name, urls, rates)
+                run = stack.enter_context(started(["-m", "fmload", "run", str(path), "--out", str(out), "--yes"],
+                                                  self.folder, name))
+                if kill_after_s is not None:
+                    wait_until(run.in_window, 120, "the window")
+                    time.sleep(kill_after_s)
+                    (self.folder / f"{name}.killed").write_text(str(time.monotonic_ns()))
+                    kill()
+                run.wait(3600)
+        return open_run(out)
 
-def _run_file(folder: Path, name: str, servers: Sequence[Server], rates: Sequence[float], window_s: int) -> Path:
-    urls = [f"{server.url}/v1" for server in servers]
-    endpoint: dict[str, Any] = {"name": "fleet", "protocol": "openai", "model": "m", "emulated": PROFILE,
-                                **({"urls": urls} if len(urls) > 1 else {"url": urls[0]})}
-    load = {"rate": list(rates), "arrivals": "poisson", "ramp": "0s", "warmup": "8s", "window": f"{window_s}s",
-            "drain": "40s", "workers": 1}
-    path = folder / f"{name}.yml"
-    path.write_text(yaml.safe_dump({"name": name, "seed": 11, "endpoints": [endpoint], "prompts": [PROMPTS],
-                                    "load": load}))
-    return path
+    def _run_file(self, name: str, urls: Sequence[str], rates: Sequence[float]) -> Path:
+        endpoint = {"name": "fleet", "protocol": "openai", "model": "m", **self.engine.endpoint,
+                    **({"urls": list(urls)} if len(urls) > 1 else {"url": urls[0]})}
+        prompts = {"name": "mixed", "source": "synthetic", "count": 2000, **self.engine.prompts}
+        load = {"rate": list(rates), "arrivals": "poisson", "ramp": "0s", "warmup": "8s",
+                "window": f"{self.window_s}s", "drain": "40s", "workers": 1}
+        path = self.folder / f"{name}.yml"
+        path.write_text(yaml.safe_dump({"name": name, "seed": 11, "endpoints": [endpoint], "prompts": [prompts],
+                                        "load": load}))
+        return path
 
+    def fleet(self, count: int, fitted: Fitted) -> list[str]:
+        """A fleet of so many replicas, measured and predicted; what is wrong with the prediction."""
+        rates = [float(f"{share * count * fitted.most_per_s:.3g}") for share in self.engine.ladder]
+        run = self._measured(f"fleet-{count}", count, rates)
+        table, wrong = _table(f"{count} replicas, requests in turn"), []
+        late: list[str] = []
+        points: dict[str, list[Point]] = {"measured": [], "predicted": []}
+        for stage in run.stages:
+            jobs, measured = _stage(run, stage)
+            rate = float(stage.load.value)
+            predicted = _replayed(fitted, Fleet(fitted.model, count), jobs, self.window_s)
+            drawn = _drawn(fitted, count, rate, jobs)
+            for figure in FIGURES:
+                error = _add(table, f"{rate:g}/s", figure, measured[figure], predicted[figure], drawn[figure])
+                below = rate < BELOW * count * fitted.most_per_s
+                if below and figure in ("ttft_p95", "e2e_p95", "requests_per_s") and abs(error) > 0.1:
+                    wrong.append(f"{count} replicas at {rate:g}/s: {figure} is {error:+.1%} off")
+            for name, figures in (("measured", measured), ("predicted", predicted)):
+                points[name].append(Point(rate, figures["requests_per_s"], figures["e2e_mean"]))
+            table.add_section()
+            late.append(f"{rate:g}/s {measured['late_p95'] * 1e3:.0f} ms")
+        self.console.print(table)
+        self.console.print(f"sent late by the client, p95: {', '.join(late)}")
+        self._tell_of_cores(f"fleet-{count}")
+        return wrong + (self._knees(points) if len(points["measured"]) > 2 else [])
 
-def _fleet(folder: Path, count: int, fitted: Fitted, window_s: int, console: Console) -> list[str]:
-    rates = [float(f"{share * count * fitted.most_per_s:.3g}") for share in LADDER]
-    run = _measured(folder, f"fleet-{count}", count, rates, window_s)
-    rates = [float(stage.load.value) for stage in run.stages]
-    table, wrong = _table(f"{count} replicas, requests in turn"), []
-    late: list[str] = []
-    points: dict[str, list[Point]] = {"measured": [], "predicted": []}
-    for stage in run.stages:
+    def _tell_of_cores(self, name: str) -> None:
+        if (self.folder / f"{name}.cores.json").exists():
+            self.console.print(f"{name}: the replicas waited for a core {llama_replicas.waited(self.folder, name):.1%} "
+                               "of the time in which they had work; of that the model knows nothing")
+
+    def _knees(self, points: Mapping[str, Sequence[Point]]) -> list[str]:
+        rates = [point.load for point in points["measured"]]
+        knees = {name: rates.index(knee_of(some)[0].load) for name, some in points.items()}
+        self.console.print(f"knee: measured {rates[knees['measured']]:g}/s, predicted {rates[knees['predicted']]:g}/s")
+        return ["the knee is more than a step off"] * (abs(knees["measured"] - knees["predicted"]) > 1)
+
+    def killed(self, fitted: Fitted, count: int = 4) -> list[str]:
+        """One of four is killed in the middle of the window; its address goes on to get requests, which fail."""
+        run = self._measured("killed", count, [float(f"{0.55 * count * fitted.most_per_s:.3g}")], self.window_s / 2)
+        stage = run.stages[0]
+        rate = float(stage.load.value)
         jobs, measured = _stage(run, stage)
-        predicted = _replayed(fitted, Fleet(fitted.model, count), jobs, window_s)
-        drawn = _drawn(fitted, count, stage.load.value, jobs)
-        for figure in FIGURES:
-            error = _add(table, f"{stage.load.value:g}/s", figure, measured[figure], predicted[figure], drawn[figure])
-            below = stage.load.value < BELOW * count * fitted.most_per_s
-            if below and figure in ("ttft_p95", "e2e_p95", "requests_per_s") and abs(error) > 0.1:
-                wrong.append(f"{count} replicas at {stage.load.value:g}/s: {figure} is {error:+.1%} off")
-        for name, figures in (("measured", measured), ("predicted", predicted)):
-            points[name].append(Point(stage.load.value, figures["requests_per_s"], figures["e2e_mean"]))
-        table.add_section()
-        late.append(f"{stage.load.value:g}/s {measured['late_p95'] * 1e3:.0f} ms")
-    console.print(table)
-    console.print(f"sent late by the client, p95: {', '.join(late)}")
-    knees = {name: rates.index(knee_of(some)[0].load) for name, some in points.items()}
-    console.print(f"knee: measured {rates[knees['measured']]:g}/s, predicted {rates[knees['predicted']]:g}/s")
-    return wrong + ["the knee is more than a step off"] * (abs(knees["measured"] - knees["predicted"]) > 1)
-
-
-def _killed(folder: Path, fitted: Fitted, window_s: int, console: Console, count: int = 4) -> list[str]:
-    """One of four is killed in the middle of the window; its address goes on to get requests, which fail."""
-    rate = float(f"{0.55 * count * fitted.most_per_s:.3g}")
-    run = _measured(folder, "killed", count, [rate], window_s, window_s / 2)
-    stage = run.stages[0]
-    rate = float(stage.load.value)
-    jobs, measured = _stage(run, stage)
-    at_s = (int((folder / "killed.killed").read_text()) - stage.window_start_ns) / NS - _ORIGIN_S
-    fleet = Fleet(fitted.model, count, kill=((at_s, count - 1),), detect_s=1e9)
-    predicted = _replayed(fitted, fleet, jobs, window_s)
-    table = _table(f"{count} replicas, one killed {at_s + _ORIGIN_S:.1f} s into the window")
-    wrong = []
-    for figure in (*FIGURES, "error_rate"):
-        error = _add(table, f"{rate:g}/s", figure, measured[figure], predicted[figure], None)
-        wrong += [f"one killed: {figure} is {error:+.1%} off"] * (abs(error) > 0.1 and not figure.endswith("p50"))
-    console.print(table)
-    return wrong
+        at_s = (int((self.folder / "killed.killed").read_text()) - stage.window_start_ns) / NS - _ORIGIN_S
+        fleet = Fleet(fitted.model, count, kill=((at_s, count - 1),), detect_s=1e9)
+        predicted = _replayed(fitted, fleet, jobs, self.window_s)
+        table = _table(f"{count} replicas, one killed {at_s + _ORIGIN_S:.1f} s into the window")
+        wrong = []
+        for figure in (*FIGURES, "error_rate"):
+            error = _add(table, f"{rate:g}/s", figure, measured[figure], predicted[figure], None)
+            wrong += [f"one killed: {figure} is {error:+.1%} off"] * (abs(error) > 0.1 and not figure.endswith("p50"))
+        self.console.print(table)
+        return wrong
 
 
 _ORIGIN_S = -30.0  # of the simulation, on the window's line: before any load
