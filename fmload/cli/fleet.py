@@ -227,7 +227,8 @@ def _run_file(args: argparse.Namespace) -> RunFile:
     from fmload.prompts.checking import check
     from fmload.stacks.candidates import varies
     from fmload_deploy.fleet.base import target_is_here
-    from fmload_deploy.fleet.belongings import refuse_unfit
+    from fmload_deploy.fleet.belongings import asks_itself, refuse_unfit
+    from fmload_deploy.fleet.lifecycle import say_on_stderr
     if args.what is None:
         raise FmloadError(f"'fmload fleet {args.action}' needs a CONFIG", hint="name a run file")
     path = find(args.what)
@@ -244,7 +245,9 @@ def _run_file(args: argparse.Namespace) -> RunFile:
     if varies(run_file):
         faults.add(FmloadError("a search over stacks deploys what it tries", hint="fmload run CONFIG"))
     faults.check()
-    refuse_unfit(run_file, path, args.set, target_is_here(args.target))
+    refuse_unfit(run_file, path, args.set, here := target_is_here(args.target))
+    for words in () if here else asks_itself(run_file):
+        say_on_stderr(words)
     refuse_inline_secrets(run_file)
     plan(run_file)
     check(run_file, path, args.set)

@@ -54,7 +54,7 @@ def of_environment(url: str, environment: Mapping[str, str] = os.environ) -> str
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
     names = [f"{parts.scheme}_proxy", f"{parts.scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY"]
-    if parts.scheme not in ("http", "https") or _is_here(host):
+    if parts.scheme not in ("http", "https") or is_here(host):
         return None
     name = next((name for name in names if environment.get(name, "").strip()), None)
     excepted = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
@@ -70,7 +70,8 @@ def of_environment(url: str, environment: Mapping[str, str] = os.environ) -> str
     return proxy
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
+    """Whether a host name or address means the host itself, whichever that is."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     address = _address(host)

@@ -15,10 +15,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fmload.base.errors import FmloadError
-from fmload.base.redaction import protect
+from fmload.base.redaction import masked_url, protect
 from fmload.config import RunFile
 from fmload.config.loading import places
 from fmload.config.problems import Problem, RunFileError, written
+from fmload.config.proxies import is_here
 from fmload.config.secrets import missing, references
 from fmload.wire.tls import client_context
 
@@ -171,3 +172,12 @@ def _bound(run: RunFile) -> Iterator[tuple[Key, str]]:
             if _SOCKET in urlsplit(url).scheme:
                 yield ("endpoints", index, "url"), (
                     f"'{url}' is a Unix socket of this host, which the fleet's hosts cannot reach; name an address")
+
+
+def asks_itself(run: RunFile) -> Iterator[str]:
+    """A sentence for each endpoint whose address means, on every host, that host."""
+    for spec in run.endpoints:
+        for url in [*([spec.url] if spec.url else []), *(spec.urls or [])]:
+            if is_here(urlsplit(url).hostname or ""):
+                yield (f"warning: endpoint '{spec.name}' is at {masked_url(url)}: on each of the fleet's hosts that is "
+                       "the host itself. Name an address that they reach")

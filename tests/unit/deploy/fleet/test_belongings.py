@@ -151,3 +151,15 @@ def test_what_only_this_host_has_is_refused_for_hosts_elsewhere_and_taken_for_lo
     said = refusal(capsys, run, *ON_PODS)
     assert line_of(run, key) in said and told in said
     assert main(["fleet", "plan", str(run)]) == 0
+
+
+@pytest.mark.parametrize(("url", "itself"), [
+    ("http://127.0.0.1:8000/v1", True), ("http://localhost:8000/v1", True), ("http://[::1]:8000/v1", True),
+    ("http://10.0.0.4:8000/v1", False), ("https://api.example/v1", False)])
+def test_an_address_that_is_each_host_itself_is_told_for_hosts_elsewhere(
+        capsys: pytest.CaptureFixture[str], folder: Path, url: str, itself: bool) -> None:
+    run = a_run(folder, {"url": url})
+    assert main(["fleet", "plan", str(run), *ON_PODS]) == 0
+    assert (f"endpoint 'a' is at {url}" in capsys.readouterr().err) == itself
+    assert main(["fleet", "plan", str(run)]) == 0
+    assert "is at" not in capsys.readouterr().err
