@@ -32,7 +32,7 @@ def no_records(path: Path, error: Exception) -> FmloadError:
 def opened(path: Path) -> pq.ParquetFile:
     """Raises FmloadError when it cannot be read."""
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, pre_buffer=False)  # else what was read of it is kept until it is closed
     except (OSError, pa.ArrowInvalid) as error:
         raise FmloadError(f"{path} cannot be read: {error}", hint=_ANEW) from error
 
@@ -51,7 +51,7 @@ def made(paths: Iterable[Path], columns: Sequence[str], make: Callable[[pa.Recor
 
 def _made(file: pq.ParquetFile, columns: Sequence[str], make: Callable[[pa.RecordBatch], Made]) -> Iterator[Made]:
     told, rows = told_of(file.metadata), rows_of(file)
-    read = file.iter_batches(rows, columns=[name for name in columns if name not in told])
+    read = file.iter_batches(rows, columns=[name for name in columns if name not in told], use_threads=False)
     items = (make(with_told(batch, told)) for batch in read)
     return ahead(items) if file.metadata.num_rows > rows else items
 

@@ -234,6 +234,21 @@ def test_texts_of_several_batches_compare_and_count_as_they_are(parts: list[list
     assert list(words.counted().items()) == [(text, flat.count(text)) for text in dict.fromkeys(flat)]
 
 
+def test_what_was_read_of_a_file_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "BATCH_CHUNKS", 50_000)
+    monkeypatch.setattr(batches, "FEWEST_ROWS", 1)
+    path = tmp_path / "records.parquet"
+    stamps = np.random.default_rng(1).integers(0, 2**62, (20, 50_000))  # 8 MB
+    with pq.ParquetWriter(path, pa.schema([("chunk_ns", pa.list_(pa.int64()))])) as writer:
+        for some in stamps:
+            writer.write_table(pa.table({"chunk_ns": [some]}, writer.schema))
+    held, before = [], pa.total_allocated_bytes()
+    for rows in batches.made([path], ["chunk_ns"], lambda batch: batch.num_rows):
+        held.append(pa.total_allocated_bytes() - before)
+        assert rows == 1
+    assert len(held) == 20 and max(held) < path.stat().st_size / 4
+
+
 def items(broken_at: int) -> Iterator[int]:
     yield from range(broken_at)
     raise OSError("torn")
