@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -319,7 +320,11 @@ def test_what_the_hosts_may_do_is_their_bucket_and_their_parameter(aws: Emulated
     policy = iam.get_role_policy(RoleName=role, PolicyName="fleet")["PolicyDocument"]
     assert {action for one in policy["Statement"] for action in [one["Action"]] if isinstance(action, str)} == {
         "s3:ListBucket", "ssm:GetParameter"}
-    assert all(role in one["Resource"] for one in policy["Statement"])
+    resources = [resource for one in policy["Statement"] for resource in (
+        [one["Resource"]] if isinstance(one["Resource"], str) else one["Resource"])]
+    assert all(role in resource for resource in resources)
+    of_another = [f"arn:aws:ssm:us-east-1:123456789012:parameter/fmload/{role}-2", f"arn:aws:s3:::{role}-2/run.tar"]
+    assert not [resource for resource in resources for one in of_another if fnmatch(one, resource)]
     [group] = aws.client("ec2").describe_security_groups(
         Filters=[{"Name": "group-name", "Values": ["fmload-test*"]}])["SecurityGroups"]
     assert [rule["UserIdGroupPairs"][0]["GroupId"] for rule in group["IpPermissions"]] == [group["GroupId"]]

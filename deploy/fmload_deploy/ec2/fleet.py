@@ -190,7 +190,7 @@ class EC2:
         """Lay the secrets into parameters, as many as they need; their names."""
         text = json.dumps(dict(secrets))
         parts = [text[start:start + _LARGEST_PARAMETER] for start in range(0, len(text), _LARGEST_PARAMETER)]
-        names = [first.name, *(f"{first.name}-{number}" for number in range(2, len(parts) + 1))]
+        names = [first.name, *(f"{first.name}/{number}" for number in range(2, len(parts) + 1))]
         for name, part in zip(names, parts, strict=True):
             self._keep_part(replace(first, name=name), part)
         return names
@@ -214,12 +214,12 @@ class EC2:
 
     def _statements(self) -> list[dict[str, Any]]:
         where, region = partition(self.fleet.region), self.fleet.region or "*"
-        bucket = f"arn:{where}:s3:::{self.name}"
+        bucket, secrets = f"arn:{where}:s3:::{self.name}", f"arn:{where}:ssm:{region}:*:parameter/fmload"
         return [
             {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": f"{bucket}/*"},
             {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket},
             {"Effect": "Allow", "Action": "ssm:GetParameter",
-             "Resource": f"arn:{where}:ssm:{region}:*:parameter/fmload/{self.name}*"},
+             "Resource": [f"{secrets}/{self.name}", f"{secrets}/{self.name}/*"]},
             *({"Effect": "Allow", "Action": list(grant.also), "Resource": filled(grant.resource, region, "*")}
               for protocol in self.fleet.protocols for grant in REQUESTS.get(protocol, ()))]
 
