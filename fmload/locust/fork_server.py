@@ -28,6 +28,7 @@ with installed_read_once():  # Locust has gevent patch the system's modules, and
     from locust.main import main as locust_main
 
     import fmload.locust.plugin  # noqa: F401  # with all that it needs
+    from fmload.locust.master_first import MasterFirst
 
 _ARGUMENTS = slice(45, 47)  # of /proc/self/stat behind the name: where the command line begins, and ends
 
@@ -53,20 +54,24 @@ def main() -> None:
 
 
 def _fork_each(processes: Sequence[tuple[Sequence[str], str]], pids: list[int]) -> None:
-    own = os.getpid()
+    own, order = os.getpid(), MasterFirst()
     for command, log in processes:
         pid = fork_gevent()
         if not pid:
-            ended_by(partial(_be, own, command, log))
+            ended_by(partial(_be, own, order, command, log))
         pids.append(pid)
 
 
-def _be(forked_from: int, command: Sequence[str], log: str) -> None:
+def _be(forked_from: int, order: MasterFirst, command: Sequence[str], log: str) -> None:
     """A forked process, to its end."""
     while os.getppid() == forked_from:
         sleep(0.001)
     _become(command, log)
     gc.enable()
+    if "--master" in command:
+        order.as_master()
+    else:
+        order.as_worker()
     locust_main()  # type: ignore[no-untyped-call]
 
 

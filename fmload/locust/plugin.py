@@ -40,6 +40,7 @@ from fmload.locust.beginning import Arrival, expect_many_at_once
 from fmload.locust.foreseen import Foreseen, foresee
 from fmload.locust.link import RunnerLink
 from fmload.locust.listener import keep_listening
+from fmload.locust.master_first import listening
 from fmload.locust.shape import FollowedShape, StageShape
 from fmload.locust.user import PromptUser
 from fmload.locust.webui import LiveView
@@ -196,6 +197,7 @@ class Plugin:
             with _usage_errors():
                 door.Door(self.runner, self.environment.parsed_options.master_bind_host)
             keep_listening(self.runner, self._dropped)
+            listening()
         self.environment.events.worker_report.add_listener(self._on_worker_report)
         self.environment.events.test_stopping.add_listener(lambda **_: self._on_test_stopping())
         self.environment.events.quitting.add_listener(lambda **_: self.end_run("Locust is quitting"))

@@ -105,6 +105,29 @@ def test_a_locust_that_cannot_be_imported_is_told_with_its_last_words(way: str, 
             assert processes[0].wait(60) == 1
 
 
+@pytest.mark.parametrize("says", ["from fmload.locust.master_first import listening\nlistening()\ntime.sleep(600)", ""],
+                         ids=["it listens", "it ends"])
+def test_the_workers_of_a_host_begin_when_its_master_listens_or_is_gone(says: str, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    (tmp_path / "master.py").write_text(f"""
+import time
+time.sleep(0.5)
+open({str(seen)!r}, "a").write("the master is there\\n")
+{says}
+raise SystemExit(7)
+""")
+    (tmp_path / "worker.py").write_text(f"open({str(seen)!r}, 'a').write('a worker begins\\n')\nraise SystemExit(7)")
+    words = [["-f", str(tmp_path / "master.py"), "--master"], *[["-f", str(tmp_path / "worker.py"), "--worker"]] * 2]
+    commands = [Command(each, tmp_path / f"{number}.log") for number, each in enumerate(words)]
+    processes: list[Process] = []
+    with forks.started(environment(tmp_path), os.open(os.devnull, os.O_RDONLY)) as start:
+        start(commands, {}, processes)
+        assert [worker.wait(60) for worker in processes[1:]] == [7, 7]
+    assert seen.read_text().splitlines() == ["the master is there", *["a worker begins"] * 2]
+    processes[0].send_signal(signal.SIGKILL)
+    processes[0].wait(10)
+
+
 def test_what_is_said_while_locust_is_imported_goes_to_the_log_of_the_master(way: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.stderr.write('old glibc\\n')")
     (tmp_path / "probe.py").write_text("raise SystemExit(7)")
