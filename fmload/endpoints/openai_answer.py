@@ -195,11 +195,11 @@ class OpenAIAnswer:
             return
         if self._alike is not None and not self._has_alike:
             self._never_alike += 1
-        if self._never_alike < _TRIES:
-            self._alike = like(data, message, self._told.steady) or self._alike
-            self._alike_index, self._has_alike = message["choices"][0]["index"], False
-        else:
+        self._has_alike = False
+        if self._never_alike == _TRIES:
             self._alike = None
+        elif (found := like(data, message, self._told.steady)) is not None:
+            self._alike, self._alike_index = found, message["choices"][0]["index"]
 
     def _turn_to(self, index: int) -> None:
         self._see(index)

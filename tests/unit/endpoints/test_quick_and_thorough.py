@@ -78,6 +78,9 @@ def texts() -> Iterator[list[Any]]:
     yield [{**of_text("a"), "created": n // 4} for n in range(30)]
     yield [*(counted("a", n) for n in (1, 2, 3)), of_text("b"), *(counted("a", n) for n in (4, 5, 6)), END]
     yield [of_text("a"), of_text("b"), LAST, of_text("c"), changed(END, ("choices", 0, "index"), 1)]  # 0 goes on
+    for texts_of_0 in (1, 2, 3, 4):  # written with an escape, the text of 1 tells nothing of what is alike
+        yield [*(of_text(f" {n}") for n in range(3)), changed(of_text("é"), ("choices", 0, "index"), 1),
+               *(of_text(f" {n}") for n in range(texts_of_0)), changed(END, ("choices", 0, "index"), 1)]
     yield [of_text("chat"), of_text("chat"), *map(of_text, ("content", '"', "}", "0", "chat.completion.chunk"))]
 
 
