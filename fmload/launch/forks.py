@@ -21,13 +21,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from fmload.base.errors import EXIT_INVALID, FmloadError
+from fmload.launch.memory_file import memory_file
 
 POLL_S = 0.02
 LOG_TAIL_LINES = 8
+MOST_SAID_BYTES = 1 << 20
 LONGEST_COMMAND = 4096  # in bytes, of a process as `ps` shows it
 _INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_CHILD_SUBREAPER = 36
@@ -103,7 +104,7 @@ def started(environment: Mapping[str, str], run_file: int) -> Iterator[Start]:
     if not _set_subreaper(False):
         yield partial(_each_by_itself, environment, run_file)
         return
-    with TemporaryFile(buffering=0) as said:
+    with memory_file() as said:
         server = subprocess.Popen(
             [sys.executable, "-P", "-m", "fmload.locust.fork_server", " " * LONGEST_COMMAND], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=said, env=environment, pass_fds=(run_file,), start_new_session=True)
@@ -114,7 +115,7 @@ def started(environment: Mapping[str, str], run_file: int) -> Iterator[Start]:
                 server.kill()
 
 
-def _forked(server: subprocess.Popen[bytes], said: IO[bytes], commands: Sequence[Command],
+def _forked(server: subprocess.Popen[bytes], said: int, commands: Sequence[Command],
             environment: Mapping[str, str], processes: list[Process]) -> None:
     assert server.stdout is not None
     told = json.dumps({"environment": dict(environment),
@@ -129,10 +130,9 @@ def _forked(server: subprocess.Popen[bytes], said: IO[bytes], commands: Sequence
                           hint=f"the whole log: {commands[0].log}", exit_code=EXIT_INVALID)
 
 
-def _append(said: IO[bytes], log: Path) -> None:
-    """What the process that imported Locust said, of which there is little, goes to a log that it did not know yet."""
-    said.seek(0)
-    if words := said.read():
+def _append(said: int, log: Path) -> None:
+    """What the process that imported Locust said goes to a log that it did not know yet."""
+    if words := os.pread(said, MOST_SAID_BYTES, 0):
         with log.open("ab") as file:
             file.write(words)
 

@@ -122,10 +122,13 @@ raise SystemExit(7)
     processes: list[Process] = []
     with forks.started(environment(tmp_path), os.open(os.devnull, os.O_RDONLY)) as start:
         start(commands, {}, processes)
+    try:
         assert [worker.wait(60) for worker in processes[1:]] == [7, 7]
-    assert seen.read_text().splitlines() == ["the master is there", *["a worker begins"] * 2]
-    processes[0].send_signal(signal.SIGKILL)
-    processes[0].wait(10)
+        assert seen.read_text().splitlines() == ["the master is there", *["a worker begins"] * 2]
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
 
 
 def test_what_is_said_while_locust_is_imported_goes_to_the_log_of_the_master(way: str, tmp_path: Path) -> None:
