@@ -83,12 +83,13 @@ def warmed_up_at(instants: Floats, values: Floats, blocks: int = 20) -> float | 
     if len(values) < 3 * blocks:
         return None
     order = np.argsort(instants, kind="stable")
-    parts = np.array_split(values[order], blocks)
+    ordered = values[order]
+    parts = np.array_split(ordered, blocks)
     means = np.array([part.mean() for part in parts])
     errors = [means[cut:].var() / (blocks - cut) for cut in range(blocks // 2)]
     cut = int(np.argmin(errors))
     start = sum(len(part) for part in parts[:cut])
-    before, after = values[order][:start], values[order][start:]
+    before, after = ordered[:start], ordered[start:]
     test = mann_whitney(before, after)
     if test is None or test.p_value >= 0.01 or abs(float(before.mean() / after.mean()) - 1) <= 0.05:
         return 0.0

@@ -20,9 +20,8 @@ import orjson
 from fmload.metrics.definitions import Bools, Floats, ratio
 from fmload.model.prompt import Prompt
 from fmload.model.stage import Stage
-from fmload.pricing.spend import usd_of, without_cache
 from fmload_analysis.run import Run
-from fmload_analysis.stage.spend import Prices, billed_of
+from fmload_analysis.stage.spend import Prices, usd_of_each
 from fmload_analysis.stage.windows import inside
 
 BLOCK_TOKENS, BLOCK_CHARACTERS = 16, 64
@@ -164,9 +163,8 @@ def _share(table: Mapping[str, Any], mine: Bools, possible: Floats, prices: Pric
     one_price = pricing is not None and pricing.by_token and not prices.of_tenants
     usd = usd_without = billed = None
     if one_price and pricing is not None:
-        counts = billed_of(table)
-        usd = float(usd_of(pricing, counts)[mine].sum())
-        usd_without = float(usd_of(pricing, without_cache(counts))[mine].sum())
+        usd = float(usd_of_each(table, pricing)[mine].sum())
+        usd_without = float(usd_of_each(table, pricing, cached=False)[mine].sum())
         cheaper = pricing.cached_input_per_1m is not None
         billed = _of(read, tokens, told) if cheaper or not told.any() else 0.0
     return CacheShare(turn, int(mine.sum()), float(tokens[mine].sum()), _of(possible, tokens, known),

@@ -15,7 +15,7 @@ from fmload_analysis.records.words import Words
 from fmload_analysis.stage.reuse import Reuse, reuse_of
 from fmload_analysis.stage.stats import finite, nearest_rank
 from fmload_analysis.stage.streams import Stall, lock_step
-from fmload_analysis.stage.table import Table
+from fmload_analysis.stage.table import Table, in_blocks
 from fmload_analysis.stage.timeline import Requests
 from fmload_analysis.stage.windows import at_edges, inside
 
@@ -84,32 +84,40 @@ def evidence_of(table: Mapping[str, Any], requests: Requests, window: int, *, ch
     """The evidence in the columns of a stage's requests. `window` is in nanoseconds; `chunks` and gaps are counted
     over the requests that started inside it and succeeded; `earlier_prompts` as `reuse_of` takes them."""
     good = requests.succeeded
-    ended = inside(table["ended"], window) & np.isfinite(table["sent"])
-    residence_s = (table["ended"] - table["sent"]) / NS
-    at_edge = at_edges(table["sent"], table["ended"], window)
-    lateness = np.sort(finite(table["send_lateness"], requests.in_window))
-    lag = np.sort(finite(table["lag_max"], good))
-    e2e = table["e2e"]
     return Evidence(
-        ended=int(ended.sum()), residence_mean_s=float(residence_s[ended].mean()) if ended.any() else None,
-        edge_residence_s=float(residence_s[at_edge].sum()), edge_tokens=float(table["delivered"][at_edge].sum()),
-        tokens_out_of_ended=float(table["delivered"][ended].sum()),
+        **_residence(table, window), **_lateness(table, requests),
         chunks=chunks, chunk_tokens=float(np.nansum(table["output_tokens"][good])),
-        gaps=gaps, gaps_censored=gaps_censored, lag_max_p99_s=nearest_rank(lag, 99),
-        send_lateness_p50_s=nearest_rank(lateness, 50), send_lateness_p99_s=nearest_rank(lateness, 99),
+        gaps=gaps, gaps_censored=gaps_censored, lag_max_p99_s=nearest_rank(np.sort(finite(table["lag_max"], good)), 99),
         due=int(inside(table["due"] - np.nan_to_num(table["check_before"]) * NS, window).sum()),
-        late=int((requests.in_window & (table["send_lateness"] > LATE_S)).sum()),
-        drift=drift(table["begun"][good], e2e[good], window / 2),
-        warmed_up_s=_warmed_up_s(table["begun"][good] / NS, e2e[good]),
-        reuse=reuse_of(table, requests.in_window, earlier_prompts),
-        **_summed(_shape_of_streams, table, good), **_token_counts(table, good), **_told_counts(table, good),
+        drift=drift(table["begun"][good], table["e2e"][good], window / 2),
+        warmed_up_s=_warmed_up_s(table, good),
+        **_summed(_shape_of_streams, table, good), **_token_counts(table, good), **_prompt_counts(table, good),
+        **_told_counts(table, good),
         finish_reasons=_counted(table["finish_reason"][requests.in_window]),
         no_reason=_without_a_reason(table["finish_reason"][good]),
         turned_away=int((requests.in_window & ((table["outcome"] == "throttled") | (
             (table["outcome"] == "http_5xx") & np.isin(table["status"], BUSY)))).sum()),
         lock_step=lock_step(requests, users), stalls=stalls,
         tokens_source=_counted(table["tokens_source"][good]), finish_reason=_counted(table["finish_reason"][good]),
-        stamp=_counted(table["stamp"][good]))
+        stamp=_counted(table["stamp"][good]), reuse=reuse_of(table, requests.in_window, earlier_prompts))
+
+
+def _residence(table: Mapping[str, Any], window: int) -> dict[str, Any]:
+    """How long those were in flight that ended inside the window, and those at its edges; and their tokens."""
+    ended = in_blocks(table, lambda some: inside(some["ended"], window) & np.isfinite(some["sent"]))
+    at_edge = in_blocks(table, lambda some: at_edges(some["sent"], some["ended"], window))
+    residence_s = in_blocks(table, lambda some: (some["ended"] - some["sent"]) / NS)
+    return {"ended": int(ended.sum()), "residence_mean_s": float(residence_s[ended].mean()) if ended.any() else None,
+            "edge_residence_s": float(residence_s[at_edge].sum()),
+            "edge_tokens": float(table["delivered"][at_edge].sum()),
+            "tokens_out_of_ended": float(table["delivered"][ended].sum())}
+
+
+def _lateness(table: Mapping[str, Any], requests: Requests) -> dict[str, Any]:
+    lateness = finite(table["send_lateness"], requests.in_window)
+    late, ordered = int((lateness > LATE_S).sum()), np.sort(lateness)
+    return {"late": late, "send_lateness_p50_s": nearest_rank(ordered, 50),
+            "send_lateness_p99_s": nearest_rank(ordered, 99)}
 
 
 BUSY = (503, 529)  # statuses of servers that have too much to do
@@ -118,24 +126,33 @@ LENGTH_REASONS = ("length", "limit", "max_tokens", "max_output_tokens", "model_l
 
 def _told_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
     """What the server told of its answers, against what came."""
-    made, chunks, source = table["output_tokens"][good], table["chunks"][good], table["tokens_source"][good]
+    several = (table["streamed"] & (table["chunks"] > 1))[good]
+    decode_s = float(np.nansum(in_blocks(table, lambda some: some["e2e"] - some["ttft"])[good][several]))
+    return {"remarks": _counted(table["remark"][good]), **_cut_by_length(table, good), **_choices(table, good),
+            "several_chunks": int(several.sum()), "tokens_known": int((several & table["tokens_known"][good]).sum()),
+            "late_firsts": int((table["streamed"] & table["first_late"])[good].sum()),
+            "decode_s_per_token": ratio(decode_s, float(np.nansum(table["output_tokens"][good][several])))}
+
+
+def _cut_by_length(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
+    """Answers that ended at a limit, and those of them that are shorter than theirs."""
     reasons = table["finish_reason"][good]
     ended = reasons.isin([reason for reason in reasons.names if str(reason).lower() in LENGTH_REASONS])
-    several = table["streamed"][good] & (chunks > 1)
-    decode_s = (table["e2e"] - table["ttft"])[good]
     length, asked = table["tokens_of_choice"][good], table["max_output_tokens"][good]
     with np.errstate(invalid="ignore"):
-        tokens, short = float(np.nansum(made[several])), ended & (length < asked)
-        choices = made / length
-        return {"below_chunks": int(((source == "server") & (made < chunks)).sum()),
-                "remarks": _counted(table["remark"][good]), "cut": int(ended.sum()),
-                "choices": round(float(np.nanmax(choices, initial=1.0))), "cut_short": int(short.sum()),
-                "cut_short_got_mean": float(length[short].mean()) if short.any() else None,
-                "cut_short_asked_mean": float(asked[short].mean()) if short.any() else None,
-                "several_chunks": int(several.sum()),
-                "tokens_known": int((several & table["tokens_known"][good]).sum()),
-                "late_firsts": int((table["streamed"] & table["first_late"])[good].sum()),
-                "decode_s_per_token": ratio(float(np.nansum(decode_s[several])), tokens)}
+        short = ended & (length < asked)
+    return {"cut": int(ended.sum()), "cut_short": int(short.sum()),
+            "cut_short_got_mean": float(length[short].mean()) if short.any() else None,
+            "cut_short_asked_mean": float(asked[short].mean()) if short.any() else None}
+
+
+def _choices(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
+    """Answers a request at most, and requests of which the server counts fewer tokens than chunks came."""
+    made = table["output_tokens"][good]
+    with np.errstate(invalid="ignore"):
+        below = (table["tokens_source"][good] == "server") & (made < table["chunks"][good])
+        return {"below_chunks": int(below.sum()),
+                "choices": round(float(np.nanmax(made / table["tokens_of_choice"][good], initial=1.0)))}
 
 
 def _counted(values: Words) -> dict[str, int]:
@@ -147,9 +164,9 @@ def _without_a_reason(reasons: Words) -> int:
     return len(reasons) - told if told else 0
 
 
-def _warmed_up_s(begun_s: Floats, values: Floats) -> float | None:
-    kept = ~np.isnan(values)
-    return warmed_up_at(begun_s[kept], values[kept])
+def _warmed_up_s(table: Mapping[str, Any], good: Bools) -> float | None:
+    known = good & ~np.isnan(table["e2e"])
+    return warmed_up_at(table["begun"][known] / NS, table["e2e"][known])
 
 
 def _summed(counts: Callable[[Mapping[str, Any], Bools], dict[str, int]], table: Mapping[str, Any],
@@ -177,19 +194,23 @@ def _shape_of_streams(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
 
 
 def _token_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
-    given, made, limit, counted = (table[name][good] for name in ("input_tokens", "tokens_of_choice",
-                                                                  "max_output_tokens", "prompt_tokens"))
-    told = table["server_input_tokens"][good]
+    given, made = table["input_tokens"][good], table["tokens_of_choice"][good]
+    correlation, limit = _echo_correlation(given, made), table["max_output_tokens"][good]
+    with np.errstate(invalid="ignore"):
+        return {"over_max_tokens": int((made > limit).sum()), "with_max_tokens": int((~np.isnan(limit)).sum()),
+                "echo_like": _echo_like(given, made, limit), "echo_correlation": correlation}
+
+
+def _prompt_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
+    """The client's count of prompts against the server's."""
+    counted, told = table["prompt_tokens"][good], table["server_input_tokens"][good]
     of_text = np.isnan(table["media_bytes"][good])  # no tokenizer of ours counts images, sound and video
     compared = ~np.isnan(told) & (counted > 0) & of_text
     difference = told[compared] / counted[compared] - 1
-    with np.errstate(invalid="ignore"):
-        return {"over_max_tokens": int((made > limit).sum()), "with_max_tokens": int((~np.isnan(limit)).sum()),
-                "echo_like": _echo_like(given, made, limit), "echo_correlation": _echo_correlation(given, made),
-                "prompt_tokens_compared": int(compared.sum()), "with_media": int((~of_text).sum()),
-                "media_uncounted": int((~of_text & np.isnan(told)).sum()),
-                "prompt_tokens_difference_mean": float(difference.mean()) if len(difference) else None,
-                "template_tokens": _same_of_all(told[compared] - counted[compared], table["prompt"][good][compared])}
+    return {"prompt_tokens_compared": int(compared.sum()), "with_media": int((~of_text).sum()),
+            "media_uncounted": int((~of_text & np.isnan(told)).sum()),
+            "prompt_tokens_difference_mean": float(difference.mean()) if len(difference) else None,
+            "template_tokens": _same_of_all(told[compared] - counted[compared], table["prompt"][good][compared])}
 
 
 def _same_of_all(more: Floats, prompts: Ints) -> float | None:

@@ -16,6 +16,7 @@ from fmload.statistics import intervals
 from fmload.statistics.intervals import CONFIDENCE
 from fmload.statistics.limits import error_rate, of_samples
 from fmload_analysis.stage.samples import Samples
+from fmload_analysis.stage.stats import finite
 from fmload_analysis.stage.timeline import Requests
 
 
@@ -32,10 +33,8 @@ def judged(objectives: Iterable[Objective], requests: Requests, table: Mapping[s
         if objective.name == "error_rate":
             found[objective.name] = error_rate(objective, requests.failed[order], CONFIDENCE)
         elif objective.level == "request" and (objective.percentile is not None or objective.stat == "mean"):
-            values = _values(objective, requests)[order]
-            known = values[~np.isnan(values)]
-            found[objective.name] = of_samples(
-                objective, (known, np.ones(len(known), dtype=np.int64), np.arange(len(known))), CONFIDENCE)
+            found[objective.name] = of_samples(objective, _one_each(finite(_values(objective, requests)[order])),
+                                               CONFIDENCE)
         elif objective.level == "token" and objective.percentile is not None:
             found[objective.name] = _of_gaps(objective, _gaps(objective, requests, table, order), len(order),
                                              tokens[objective.metric])
@@ -45,9 +44,13 @@ def judged(objectives: Iterable[Objective], requests: Requests, table: Mapping[s
 def judged_sessions(objectives: Iterable[Objective], values_s: Floats) -> dict[str, Judged]:
     """By name, the objectives on percentiles and means of session metrics; `values_s` in order of the sessions' ends,
     +∞ for one that failed."""
-    samples = (values_s, np.ones(len(values_s), dtype=np.int64), np.arange(len(values_s)))
-    return {objective.name: of_samples(objective, samples, CONFIDENCE) for objective in objectives
+    return {objective.name: of_samples(objective, _one_each(values_s), CONFIDENCE) for objective in objectives
             if objective.level == "session" and (objective.percentile is not None or objective.stat == "mean")}
+
+
+def _one_each(values: Floats) -> tuple[Floats, Ints, Ints]:
+    """Samples of which each is a request, or a session, of its own."""
+    return values, np.broadcast_to(np.int64(1), len(values)), np.arange(len(values))
 
 
 def _values(objective: Objective, requests: Requests) -> Floats:
@@ -79,14 +82,15 @@ class _Gaps:
 
 def _gaps(objective: Objective, requests: Requests, table: Mapping[str, Any], order: Ints) -> _Gaps | None:
     """None without a gap."""
-    ok, lost = requests.ok[order], requests.failed[order].astype(np.float64)
-    above = np.where(ok, table[above_of(objective)][order], 0) + lost
-    gaps = np.where(ok, table[gaps_of(objective)][order], 0) + lost
+    above, gaps = ((np.where(requests.ok, table[name], 0) + requests.failed)[order]
+                   for name in (above_of(objective), gaps_of(objective)))
     n = int(gaps.sum())
     if not n:
         return None
     k = int(above.sum())
-    return _Gaps(objective, n, k, intervals.design_effect(above - k / n * gaps, n * k / n * (1 - k / n)))
+    gaps *= k / n
+    above -= gaps
+    return _Gaps(objective, n, k, intervals.design_effect(above, n * k / n * (1 - k / n)))
 
 
 def ranks_of(objectives: Iterable[Objective], requests: Requests, table: Mapping[str, Any]) -> dict[str, list[float]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fmload.metrics.definitions import Bools, Ints
+from fmload.metrics.definitions import Bools, Floats, Ints
 
 MOST_ROWS = 1_000_000  # of which prompts are looked up at a time
 NO_PROMPTS: Ints = np.array([], dtype=np.int64)
@@ -42,8 +42,17 @@ class Reuse:
 
 def reuse_of(table: Mapping[str, Any], in_window: Bools, earlier: Ints) -> Reuse:
     """`earlier`: the prompts, hashed, that earlier stages sent to the same server, in ascending order."""
-    hashed, sent_ns = table["prompt"], table["sent"]
-    sent = np.isfinite(sent_ns)
+    sent = np.isfinite(table["sent"])
+    again, before, prompts = _seen(table["prompt"], table["sent"], sent, earlier)
+    counted = in_window & sent
+    cached = table["cached_tokens"][counted & (again | before)]
+    told = cached[~np.isnan(cached)]
+    return Reuse(int(counted.sum()), int((counted & again).sum()), int((counted & before).sum()),
+                 int((told > 0).sum()) if len(told) else None, np.concatenate(prompts) if prompts else NO_PROMPTS)
+
+
+def _seen(hashed: Ints, sent_ns: Floats, sent: Bools, earlier: Ints) -> tuple[Bools, Bools, list[Ints]]:
+    """Which prompts had been sent in the stage, or else before it; and the different ones, in ascending order."""
     again, before = np.zeros(len(hashed), dtype=bool), np.zeros(len(hashed), dtype=bool)
     prompts = []
     for rows in _parts(hashed, sent):
@@ -53,11 +62,7 @@ def reuse_of(table: Mapping[str, Any], in_window: Bools, earlier: Ints) -> Reuse
         repeated[first] = False
         again[order], before[order] = repeated, ~repeated & _among(hashed[order], earlier)
         prompts.append(found)
-    counted = in_window & sent
-    cached = table["cached_tokens"][counted & (again | before)]
-    told = cached[~np.isnan(cached)]
-    return Reuse(int(counted.sum()), int((counted & again).sum()), int((counted & before).sum()),
-                 int((told > 0).sum()) if len(told) else None, np.concatenate(prompts) if prompts else NO_PROMPTS)
+    return again, before, prompts
 
 
 def _parts(hashed: Ints, sent: Bools) -> Iterator[Ints]:

@@ -12,7 +12,7 @@ from fmload.metrics.definitions import Bools, Floats
 from fmload.model.outcome import NEITHER
 from fmload.pricing.resolve import Pricing
 from fmload.pricing.spend import Billed, billed, usd_of, without_cache
-from fmload_analysis.stage.table import Part
+from fmload_analysis.stage.table import Part, in_blocks
 from fmload_analysis.stage.windows import inside
 
 
@@ -62,15 +62,15 @@ def spend_of(table: Mapping[str, Any], completed: Bools, prices: Prices, window_
     outcome = table["outcome"]
     cancelled, ok = outcome.isin(NEITHER), outcome == "ok"
     failed = ~ok & ~cancelled
-    counts = billed_of(table)
-    lost = _sum(counts.tokens_out, failed), _sum(counts.tokens_out, cancelled)
+    made = in_blocks(table, lambda some: billed_of(some).tokens_out)
+    lost = _sum(made, failed), _sum(made, cancelled)
     if prices.pricing is None or not prices.pricing.by_token:
         return Spend(tokens_failed=lost[0], tokens_cancelled=lost[1])
-    usd = usd_of(prices.pricing, counts)
+    usd = usd_of_each(table, prices.pricing)
     return Spend(_sum(usd, completed), _sum(usd, ok & ~completed), _sum(usd, failed), _sum(usd, cancelled), *lost,
                  wasted_inside=_sum(usd, ~ok & inside(table["ended"], window_ns)),
-                 uncached=_sum(usd_of(prices.pricing, without_cache(counts)), completed),
-                 options={name: _sum(usd_of(other, counts), completed) for name, other in prices.options.items()})
+                 uncached=_sum(usd_of_each(table, prices.pricing, cached=False), completed),
+                 options={name: _sum(usd_of_each(table, other), completed) for name, other in prices.options.items()})
 
 
 def spend_of_all(table: Mapping[str, Any], completed: Bools, prices: Prices, window_ns: int) -> Spend:
@@ -98,6 +98,15 @@ def billed_of(table: Mapping[str, Any]) -> Billed:
                   written_1h=table["cache_write_1h_tokens"], audio_in_s=table["audio_in_s"],
                   audio_out_s=table["audio_out_s"], characters=table["characters"], images=table["images"],
                   inputs=table["inputs"])
+
+
+def usd_of_each(table: Mapping[str, Any], pricing: Pricing, cached: bool = True) -> Floats:
+    """What each request costs in USD; not `cached`: had no cache been there."""
+    def usd(some: Mapping[str, Any]) -> Floats:
+        counts = billed_of(some)
+        return usd_of(pricing, counts if cached else without_cache(counts))  # type: ignore[no-any-return]
+
+    return in_blocks(table, usd)
 
 
 def _sum(values: Floats, rows: Bools) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 
 from fmload.metrics.definitions import NS, Bools, Columns, Floats, Ints
 from fmload_analysis.stage.stats import nearest_rank
+from fmload_analysis.stage.table import in_blocks
 from fmload_analysis.stage.timeline import BEYOND_S, Requests
 
 BIN_NS = 50_000_000  # the grain in which stalls are looked for
@@ -97,18 +98,30 @@ def stalls(came: Ints, table: Mapping[str, Any], gap_s: float | None) -> tuple[S
     Streams between their first and their last token would have brought some: a silence of 0.5 s, and of ten gaps."""
     if not len(came):
         return ()
-    first, last = table["first_token"], table["sent"] + table["e2e"] * NS
-    streamed = table["streamed"] & np.isfinite(first) & (last > first)
     edges = np.arange(len(came)) * BIN_NS
-    under_way = (np.searchsorted(np.sort(first[streamed]), edges, side="left")
-                 - np.searchsorted(np.sort(last[streamed]), edges + BIN_NS, side="left"))
+    begun, over = (np.searchsorted(np.sort(_of_streams(table, end)), edges + after, side="left")
+                   for end, after in ((0, 0), (1, BIN_NS)))
+    under_way = begun - over
     silent = np.concatenate([[False], (came == 0) & (under_way > 0), [False]])
     begins, ends = np.flatnonzero(~silent[:-1] & silent[1:]), np.flatnonzero(silent[:-1] & ~silent[1:])
     least = max(STALL_S, STALL_GAPS * (gap_s or 0.0)) * NS / BIN_NS
-    sent = table["sent"][streamed]
+    long = ends - begins >= least
+    if not long.any():
+        return ()
+    sent, first = table["sent"], _of_streams(table, 0)
+    sent, first = sent[np.isfinite(first)], first[np.isfinite(first)]
     return tuple(Stall(begin * BIN_NS / NS, (end - begin) * BIN_NS / NS,
-                       _reads_prompt(begin * BIN_NS, end * BIN_NS, sent, first[streamed]))
-                 for begin, end in zip(begins.tolist(), ends.tolist(), strict=True) if end - begin >= least)
+                       _reads_prompt(begin * BIN_NS, end * BIN_NS, sent, first))
+                 for begin, end in zip(begins[long].tolist(), ends[long].tolist(), strict=True))
+
+
+def _of_streams(table: Mapping[str, Any], end: int) -> Floats:
+    """When the first token of each stream came, or its last one (`end` 1); NaN where no later one came, or no token."""
+    def instants_ns(some: Mapping[str, Any]) -> Floats:
+        first, last = some["first_token"], some["sent"] + some["e2e"] * NS
+        return np.where(some["streamed"] & np.isfinite(first) & (last > first), (first, last)[end], np.nan)
+
+    return in_blocks(table, instants_ns)
 
 
 def _reads_prompt(begin_ns: float, end_ns: float, sent_ns: Floats, first_ns: Floats) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -154,6 +154,23 @@ class Table(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+Made = TypeVar("Made", bound=Values)
+
+
+def in_blocks(table: Mapping[str, Any], make: Callable[[Mapping[str, Any]], Made]) -> Made:
+    """What is made, row by row, of columns of a table: of a large one block by block, so that none of them is there
+    whole beside it."""
+    if not isinstance(table, Table) or table.rows <= BLOCK_ROWS:
+        return make(table)
+    whole, end = None, 0
+    for block in table.blocks():
+        found = make(block)
+        whole = np.empty(table.rows, found.dtype) if whole is None else whole
+        whole[end:end + len(found)] = found
+        end += len(found)
+    return whole  # type: ignore[return-value]
 
 
 class Part(Mapping[str, Any]):
