@@ -124,7 +124,7 @@ def _asked(args: argparse.Namespace) -> tuple[list[Run], Asked]:
 
 def _autoscale(text: str | None) -> Autoscale | None:
     """`2-40,target=0.6,startup=3m,cooldown=5m`."""
-    from fmload_analysis.capacity.autoscale import Autoscale
+    from fmload_analysis.capacity.autoscale import MOST_REPLICAS, Autoscale
 
     if text is None:
         return None
@@ -132,8 +132,12 @@ def _autoscale(text: str | None) -> Autoscale | None:
     least, _, most = limits.partition("-")
     faults = Faults()
     given: dict[str, float] = {}
-    if not (least.isdecimal() and most.isdecimal() and 0 < int(least) <= int(most)):
-        faults.add(_wrong(text, f"'{limits}' is not MIN-MAX, two numbers of replicas from 1 on"))
+    if not (least.isdecimal() and most.isdecimal() and 0 < int(least) <= int(most) <= MOST_REPLICAS):
+        faults.add(_wrong(text, f"'{limits}' is not MIN-MAX, two numbers of replicas from 1 to {MOST_REPLICAS:,}, the "
+                                "smaller one first"))
+    keys = [pair.partition("=")[0] for pair in pairs]
+    for key in dict.fromkeys(key for key in keys if keys.count(key) > 1):
+        faults.add(_wrong(text, f"'{key}' stands twice; keep one"))
     for pair in pairs:
         key, _, value = pair.partition("=")
         with faults.kept():
@@ -143,14 +147,19 @@ def _autoscale(text: str | None) -> Autoscale | None:
 
 
 def _setting(text: str, key: str, value: str) -> dict[str, float]:
+    from fmload_analysis.capacity.autoscale import LEAST_LOOK_S
+
     if key not in ("target", "startup", "cooldown", "look"):
         raise _wrong(text, f"unknown key '{key}'; known: target, startup, cooldown, look")
     try:
         number = float(value) if key == "target" else parse_duration_s(value)
     except ValueError as error:
-        raise _wrong(text, f"{key}={value}: {error}") from error
-    if (key == "target" and not 0 < number <= 1) or (key == "look" and number <= 0):
-        raise _wrong(text, f"{key}={value}: must be above 0" + (", and 1 at most" if key == "target" else ""))
+        why = f"'{value}' is not a share of the slots, such as 0.6" if key == "target" else str(error)
+        raise _wrong(text, f"{key}={value}: {why}") from error
+    if key == "target" and not 0 < number <= 1:
+        raise _wrong(text, f"{key}={value}: must be above 0, and 1 at most")
+    if key == "look" and number < LEAST_LOOK_S:
+        raise _wrong(text, f"{key}={value}: must be {LEAST_LOOK_S:g}s at least")
     return {key if key == "target" else f"{key}_s": number}
 
 
@@ -221,12 +230,12 @@ _ROWS = ("replicas", "a month", *(name.upper().replace("_P", " p") for name in _
 
 
 def _cells(tried: Tried | None, usd: float | None, replicas: float | None) -> list[str]:
-    from fmload_analysis.capacity.words import kept, shown
+    from fmload_analysis.capacity.words import count, kept, shown
     from fmload_analysis.document import formats
 
     if tried is None:
         return ["n/a", "n/a", *["n/a"] * len(_STATISTICS), "n/a", "no number keeps them"]
-    return [formats.text(replicas, lambda value: f"{value:,.4g}"), _usd(usd),
+    return [formats.text(replicas, count), _usd(usd),
             *(shown(tried.figures[name], formats.duration) for name in _STATISTICS),
             formats.text(tried.figures["utilisation"].value, formats.percent), kept(tried)]
 

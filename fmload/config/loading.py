@@ -140,7 +140,7 @@ def _document(text: str, source: str, hint: str) -> yaml_lines.Document:
         raise RunFileError([Problem(f"{source}:{problem.line}", "", str(problem))], hint=hint) from problem
     if not isinstance(document.value, dict):
         what = "the file is empty" if document.value is None else (
-            f"the run file must be a mapping of keys, not {problems.shown(document.value)}")
+            f"the file must be a mapping of keys, not {problems.shown(document.value)}")
         raise RunFileError([Problem(f"{source}:1", "", what)], hint=hint)
     return document
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from fmload_analysis.capacity.fit import Fitted, fit
 from fmload_analysis.capacity.money import ByToken, by_model, by_pricing, month_usd, requests_per_month
 from fmload_analysis.capacity.plan import Plan, Settings, plan
 from fmload_analysis.run import Run
+
+_BEYOND = 0.05  # of what the rate calls for: more than that is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,8 @@ def _option(title: str, run: Run, name: str, stages: Sequence[Seen], priced: Pri
     hourly = None if usd_per_hour is None else usd_per_hour / addresses
     source = priced.source if isinstance(priced, Pricing) else str(priced)
     return Option(title, endpoint.instance_type, endpoint.emulated or _emulator(run, name), fitted, found, hourly,
-                  source, tuple(_remarks(fitted, demand, found)))
+                  source, tuple([*_remarks(fitted, demand, found), *_of_failures(found, asked.settings),
+                                           *_of_autoscaling(found)]))
 
 
 def _emulator(run: Run, name: str) -> str | None:
@@ -165,6 +168,26 @@ def _remarks(fitted: Fitted, demand: Demand, found: Plan) -> list[str]:
                     f"may be "
                     "left of the error of simulating a share: simulate more (--simulate)")
     return told
+
+
+def _of_failures(found: Plan, settings: Settings) -> Iterator[str]:
+    if settings.mtbf_s and found.best and not found.best.figures["failures"].value:
+        yield ("no replica failed in what was simulated, which is short beside --mtbf: the figures hold no failure. "
+               "--lose 1 shows what one does")
+
+
+def _of_autoscaling(found: Plan) -> Iterator[str]:
+    """What the rule pays for beyond what the rate calls for, as arrivals come by chance; a share of a fleet overstates
+    it."""
+    scaled, day = found.scaled, found.day
+    if scaled is None or day is None or scaled.window is None or scaled.share < 1:
+        return
+    inside = (day.at_s >= scaled.window.begin_s) & (day.at_s <= scaled.window.end_s)
+    paid, called_for = scaled.figures["paid_replicas"].value, float(day.paid[inside].mean())
+    if paid > (1 + _BEYOND) * called_for:
+        yield (f"with autoscaling {paid:.3g} replicas were paid for in the simulated part, where the rate calls for "
+               f"{called_for:.3g}: arrivals by chance call for more, and a month may cost {paid / called_for - 1:.0%} "
+               "more than is told")
 
 
 def as_json(found: Answer) -> dict[str, Any]:

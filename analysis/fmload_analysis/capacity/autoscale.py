@@ -11,6 +11,9 @@ import numpy as np
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int_]]
 
+MOST_REPLICAS = 10_000_000
+LEAST_LOOK_S = 1.0  # no rule looks more often
+
 
 @dataclass(frozen=True, slots=True)
 class Autoscale:

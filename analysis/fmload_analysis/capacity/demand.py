@@ -111,16 +111,21 @@ class Demand:
         """Arrivals of one a second through the inverse of the integrated rate (the time-rescaling theorem)."""
         sums = self._integrated() * share
         first, last = np.interp([window.begin_s, window.end_s], self.at_s, sums)
-        units = self._units(int((last - first) * 1.2 + 10 * np.sqrt(last - first) + 50), seed)
+        rarest = min(self.burstiness, 1.0) if self.spread == "gamma" else 1.0
+        units = self._units(int((last - first) * 1.2 + 10 * np.sqrt((last - first) / rarest) + 50 / rarest), share, seed)
         units = units[units < last - first] + first
         return np.asarray(np.interp(units, sums, self.at_s) - window.begin_s)
 
-    def _units(self, count: int, seed: int) -> Floats:
+    def _units(self, count: int, share: float, seed: int) -> Floats:
+        """Instants with a mean gap of 1. Of bursts a share is what chance picks of all requests: a gap is then as many
+        of the whole as a geometric distribution says, and their sum is again gamma."""
         draw = np.random.default_rng([seed, 0])
         if self.spread == "constant":
             return np.arange(count, dtype=float)
-        shape = self.burstiness if self.spread == "gamma" else 1.0
-        return np.cumsum(draw.gamma(shape, 1 / shape, count))
+        if self.spread == "gamma":
+            gaps = draw.geometric(share, count) if share < 1 else np.ones(count)
+            return np.cumsum(draw.gamma(self.burstiness * gaps, share / self.burstiness))
+        return np.cumsum(draw.gamma(1.0, 1.0, count))
 
     def _thinned(self, instants: Floats, window: Window, share: float, seed: int) -> tuple[Floats, list[int]]:
         """Each request of the trace `scale × share` times: the whole part of that always, the rest by chance; further

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from fmload.base.errors import Faults, FmloadError
+from fmload.base.units import parse_duration_s
 from fmload.config import limits
 from fmload.config.loading import load_as
 from fmload.config.model import Rule, Strict
@@ -43,6 +44,22 @@ Rate = Annotated[float, BeforeValidator(_rate), WithJsonSchema({"type": "string"
 Level = Annotated[float, Field(ge=0, le=limits.FACTOR)]
 
 
+def _levels(value: object) -> object:
+    """A day's rates, of which the first that is none is told with its place."""
+    for place, level in enumerate(value if isinstance(value, list) else (), 1):
+        if isinstance(level, bool) or not isinstance(level, int | float) or not 0 <= level <= limits.FACTOR:
+            raise ValueError(f"its value {place} must be a number from 0 to {limits.FACTOR:,.0f}, not {level!r}")
+    return value
+
+
+def _seconds(value: object) -> float:
+    """Of a duration; 0 where it cannot be read, which is told elsewhere."""
+    try:
+        return parse_duration_s(value) if isinstance(value, str) else 0.0
+    except ValueError:
+        return 0.0
+
+
 class Flash(Strict):
     """A crowd that comes at once: the rate times `times`."""
 
@@ -50,6 +67,12 @@ class Flash(Strict):
     times: float = Field(gt=1, le=limits.FACTOR, description="its rate ÷ the ordinary one at that time")
     rise_s: Seconds = Field(60.0, alias="rise", description="until all are there, and until all have gone")
     lasts_s: Seconds = Field(alias="lasts", description="for how long all are there")
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[Rule]:
+        at_s, rise_s, lasts_s = (_seconds(given.get(key, "1m")) for key in ("at_s", "rise_s", "lasts_s"))
+        if at_s < DAY_S < at_s + 2 * rise_s + lasts_s:
+            yield "lasts", "the crowd has gone (at + rise + lasts + rise) after the end of the day; 24h are the most"
 
 
 class Wave(Strict):
@@ -79,7 +102,8 @@ class DemandFile(Strict):
     rate: Rate | None = Field(None, description="the mean over the day")
     users: int | None = Field(None, ge=1, le=100_000_000_000, description="people, with requests_per_user_per_day")
     requests_per_user_per_day: float | None = Field(None, gt=0, le=limits.FACTOR)
-    day: Wave | Annotated[list[Level], Field(min_length=2, max_length=1440)] | None = Field(
+    day: Annotated[Wave | Annotated[list[Level], Field(min_length=2, max_length=1440)] | None,
+                   BeforeValidator(_levels)] = Field(
         None, description="a curve {low: 0.2}, or rates at even times over the day, of any scale")
     flash: Flash | None = Field(None, description="a crowd that comes at once")
     spread: Literal["poisson", "constant", "gamma"] = Field(
@@ -124,12 +148,13 @@ def read_demand(text: str) -> DemandFile:
     Raises FmloadError with everything that is wrong.
     """
     path = Path(text)
-    if not path.exists() and not text.endswith((".yml", ".yaml", ".csv", ".jsonl", ".parquet")):
+    if not text or not path.exists() and not text.endswith((".yml", ".yaml", ".csv", ".jsonl", ".parquet")):
         try:
             return DemandFile(rate=text)  # type: ignore[arg-type]
         except ValueError as error:
             raise FmloadError(f"--demand {text}: neither a file nor a rate",
-                              hint="write a rate such as 20/s, 10M/day or 1e9/day, or name a file") from error
+                              hint="write a rate such as 20/s, 10M/day or 1e9/day (units: s, min, h, day, month; above 0, at "
+                                   f"most {limits.REQUESTS_PER_S:,.0f}/s), or name a file") from error
     if path.suffix in (".yml", ".yaml"):
         return load_as(DemandFile, path, HINT)
     if not path.is_file():

@@ -58,7 +58,8 @@ def of_window(model: ReplicaModel, outcome: Outcome, from_s: float, to_s: float)
     paid_s = outcome.paid_s or math.nan
     found["utilisation"] = found["requests_per_s"] / (_most_per_s(model, jobs) * paid_s / outcome.until_s)
     found |= {"busy": outcome.busy_s / paid_s, "slots_used": outcome.slot_s / paid_s / model.slots,
-              "largest_batch": float(outcome.largest), "paid_replicas": outcome.paid_s / outcome.until_s}
+              "largest_batch": float(outcome.largest), "failures": float(outcome.failures),
+              "paid_replicas": outcome.paid_s / outcome.until_s}
     return found
 
 

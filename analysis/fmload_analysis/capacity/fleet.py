@@ -51,6 +51,7 @@ class Outcome:
     busy_s: float = 0.0
     slot_s: float = 0.0
     largest: int = 0
+    failures: int = 0
     sizes: list[tuple[float, int]] = field(default_factory=list)  # (from, replicas that are paid for)
     looks: list[Look] = field(default_factory=list)  # of autoscaling
 
@@ -179,6 +180,8 @@ class _Simulation:
         if number in self.dead:
             self.ready = [one for one in self.ready if one.number != number]
             return
+        if number not in self.paid_from:  # let go while it started
+            return
         self.starting.discard(number)
         self.ready.append(self.all[number])
         if self.fleet.mtbf_s:
@@ -226,8 +229,13 @@ class _Simulation:
         self._plan(now_s + rule.look_s, _LOOK, -1)
 
     def _let_go(self, count: int, serving: Sequence[Replica], now_s: float) -> None:
-        """The emptiest take no more requests, and are stopped when they hold none; one always goes on."""
-        for one in sorted(serving, key=lambda one: (one.in_flight, -one.number))[:min(count, len(serving) - 1)]:
+        """Those that are starting go first, the newest of them before others. Then the emptiest take no more requests,
+        and are stopped when they hold none; one always goes on."""
+        early = sorted(self.starting, reverse=True)[:count]
+        for number in early:
+            self._stop(number, now_s)
+        late = min(count - len(early), len(serving) - 1)
+        for one in sorted(serving, key=lambda one: (one.in_flight, -one.number))[:late]:
             self.ready.remove(one)
             self.leaving.add(one.number)
             if not one.in_flight:
@@ -238,6 +246,7 @@ class _Simulation:
         outcome.paid_s += sum(max(0.0, self.until_s - from_s) for from_s in self.paid_from.values())
         outcome.busy_s = sum(one.busy_s for one in replicas)
         outcome.slot_s = sum(one.slot_s for one in replicas)
+        outcome.failures = len(self.dead)
         outcome.largest = max((one.largest for one in replicas), default=0)
         outcome.end_s = max((job.end_s for job in self.jobs if job.end_s == job.end_s), default=0.0)
         return outcome

@@ -11,17 +11,17 @@ import numpy as np
 from fmload.base.errors import EXIT_INVALID, FmloadError
 from fmload.base.units import format_duration
 from fmload.config.objectives import Objective
-from fmload_analysis.capacity.autoscale import Autoscale, Ints, Look, called_for, over_period
+from fmload_analysis.capacity.autoscale import MOST_REPLICAS, Autoscale, Ints, Look, called_for, over_period
 from fmload_analysis.capacity.demand import Demand, Floats, Window
 from fmload_analysis.capacity.figures import Estimate, of_window, over_seeds
 from fmload_analysis.capacity.fleet import Fleet, simulate
 from fmload_analysis.capacity.limits import Judged, judged, keeps
 from fmload_analysis.capacity.model import ReplicaModel
 
-MOST_REPLICAS = 10_000_000
 WIDER = 4  # times as many replicas are simulated to confirm what a share says
 _CONFIRMED = 8
-_ROOM = 4.0  # times the least that could serve the demand: more replicas than that never help
+_ROOM = 4.0  # times the least that could serve the peak: from there on the search ends where more do not help
+_HELPS = 0.98  # of a figure: twice as many replicas that bring it no lower do not help
 _FAR = 1.5  # times its limit: such a fleet needs no more seeds
 _FINE = 0.005  # the number of replicas is found to half a percent
 
@@ -127,18 +127,25 @@ def _least(model: ReplicaModel, demand: Demand) -> int:
 
 
 def _fewest(trial: Trial, least: int) -> Tried | None:
-    """Doubling the excess until the objectives are kept, then halving."""
+    """Doubling the excess until the objectives are kept, then halving. Bursts may need far more than the peak's rate
+    does, so that it goes on as long as that helps."""
     peak = max(least, math.ceil(least * trial.demand.peak_per_s / trial.demand.mean_per_s))
     most = max(least + 4, math.ceil(peak * _ROOM))
     low, high, step = least - 1, least, max(1, (peak - least) // 2, least // 20)
     while not trial.of(high).keeps:
-        if high >= most:
+        if high >= most and not (2 * high <= MOST_REPLICAS and _helped(trial.of(low), trial.of(high))):
             return None
-        low, high, step = high, min(high + step, most), step * 2
+        low, high, step = high, min(high + step, most) if high < most else 2 * high, step * 2
     while high - low > max(1, int(high * _FINE)):
         middle = (low + high) // 2
         low, high = (low, middle) if trial.of(middle).keeps else (middle, high)
     return trial.of(high)
+
+
+def _helped(few: Tried, many: Tried) -> bool:
+    """Whether more replicas brought an objective that is not kept nearer to its limit."""
+    return any(now.found.value < _HELPS * before.found.value
+               for before, now in zip(few.rows, many.rows, strict=True) if now.result != "kept" and now.name != "kept_up")
 
 
 class Trial:

@@ -11,7 +11,7 @@ from fmload_analysis.capacity.answer import Answer, Option
 from fmload_analysis.capacity.figures import Estimate
 from fmload_analysis.capacity.plan import Tried
 from fmload_analysis.capacity.refit import FIGURES
-from fmload_analysis.capacity.words import MARKS, headline, kept, meaning, option_name, shown
+from fmload_analysis.capacity.words import MARKS, count, headline, kept, meaning, option_name, shown
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import (
     Axis,
@@ -73,7 +73,7 @@ def _row(title: str, tried: Tried | None, usd: float | None, replicas: float | N
         return [name(title), *[Cell("n/a", None)] * 7, Cell("no number keeps them", "missed", "bad")]
     figures = tried.figures
     state = kept(tried)
-    return [name(title), cell(replicas, formats.significant if replicas != round(replicas or 0) else formats.count),
+    return [name(title), cell(replicas, count),
             cell(usd, formats.usd),
             *(_estimate(figures[key]) for key in ("ttft_p95", "ttft_p99", "e2e_p95", "e2e_p99")),
             cell(figures["utilisation"].value, formats.percent), Cell(state, state, MARKS[state])]

@@ -34,6 +34,11 @@ def shown(found: Estimate, form: formats.Format) -> str:
     return f"{form(found.value)} ({form(max(found.low, 0.0))} to {form(found.high)})"
 
 
+def count(replicas: float) -> str:
+    """Replicas: whole ones to the last, a mean of them to three digits."""
+    return formats.count(replicas) if replicas == round(replicas) else formats.significant(replicas)
+
+
 def headline(found: Answer) -> list[str]:
     """One sentence an option."""
     limits = ", ".join(f"{one.name} ≤ {formats.of_unit(one.unit)(one.limit)}" for one in found.objectives)
@@ -62,12 +67,12 @@ def _sentence(found: Answer, option: Option, goal: str) -> str:
                 f"that were tried: {wrong}.")
     usd = formats.usd(option.month_usd) if option.month_usd is not None else "a price that is not known"
     lost = f", with {found.settings.lose} of them lost" if found.settings.lose else ""
-    text = (f"**{plain(option_name(option))}**: **{formats.several(best.replicas, 'replica')}** keep {goal}{lost}, for "
-            f"**{usd}** a month.")
+    text = (f"**{plain(option_name(option))}**: **{formats.several(best.replicas, 'replica')}** "
+            f"{'keeps' if best.replicas == 1 else 'keep'} {goal}{lost}, for **{usd}** a month.")
     if option.plan.scaled is None:
         return text
     scaled = option.scaled_month_usd
-    return text + (f" With autoscaling {option.plan.paid_replicas:.3g} are paid for on average"
+    return text + (f" With autoscaling {count(option.plan.paid_replicas or 0.0)} are paid for on average"
                    + (f", {formats.usd(scaled)} a month" if scaled is not None else "")
                    + f"; objectives {kept(option.plan.scaled)}.")
 

@@ -143,8 +143,8 @@ def test_an_openai_endpoint_needs_an_address() -> None:
 @pytest.mark.parametrize(("text", "expected"), [
     ("", "x.yml:1: the file is empty"),
     ("# nothing\n", "x.yml:1: the file is empty"),
-    ("- a\n- b\n", "x.yml:1: the run file must be a mapping of keys, not a list"),
-    ("just text", "x.yml:1: the run file must be a mapping of keys, not 'just text'"),
+    ("- a\n- b\n", "x.yml:1: the file must be a mapping of keys, not a list"),
+    ("just text", "x.yml:1: the file must be a mapping of keys, not 'just text'"),
     ("name: x\nload:\n\tramp: 5s\n", "x.yml:3: a tab; indent with spaces"),
     ("name: [1, 2\nload: {}\n", "x.yml:2: "),
     ("name: a: b\n", "x.yml:1: a ':' where none can stand"),

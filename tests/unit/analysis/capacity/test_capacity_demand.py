@@ -10,7 +10,7 @@ import pytest
 
 from fmload.base.errors import FmloadError
 from fmload_analysis.capacity.demand import Demand, Window, demand_of
-from fmload_analysis.capacity.demand_file import parse_rate, read_demand
+from fmload_analysis.capacity.demand_file import DemandFile, parse_rate, read_demand
 from fmload_analysis.capacity.model import ReplicaModel
 
 MODEL = ReplicaModel(0.02, slots=8)
@@ -51,6 +51,37 @@ def test_all_that_is_wrong_in_a_demand_file_is_told_with_its_line(tmp_path: Path
 def test_a_crowd_that_comes_after_the_day_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FmloadError, match=r"demand.yml:2: flash\.at"):
         read_demand(written(tmp_path, "rate: 20/s\nflash: {at: 30h, times: 3, lasts: 5m}\n"))
+
+
+@pytest.mark.parametrize("flash", ["{at: 23h, times: 3, lasts: 2h}", "{at: 1h, times: 3, lasts: 30h}",
+                                   "{at: 23h59m, times: 3, lasts: 10s, rise: 30s}"])
+def test_a_crowd_that_has_not_gone_by_the_end_of_the_day_is_refused(tmp_path: Path, flash: str) -> None:
+    with pytest.raises(FmloadError, match=r"demand.yml:2: flash.lasts: the crowd has gone .* after the end of the day"):
+        read_demand(written(tmp_path, f"rate: 5/s\nflash: {flash}\n"))
+
+
+def test_a_crowd_may_last_to_the_end_of_the_day(tmp_path: Path) -> None:
+    assert read_demand(written(tmp_path, "rate: 5/s\nflash: {at: 23h, times: 3, lasts: 58m}\n")).flash is not None
+
+
+@pytest.mark.parametrize("level", ["-1", ".nan", ".inf", "many", "true", "[1]"])
+def test_a_level_of_the_day_that_is_no_rate_is_told_with_its_place(tmp_path: Path, level: str) -> None:
+    with pytest.raises(FmloadError) as error:
+        read_demand(written(tmp_path, f"rate: 5/s\nday: [1, {level}, 2]\n"))
+    assert "demand.yml:2: day: its value 2 must be a number from 0 to 1,000,000" in str(error.value)
+    assert "mapping" not in str(error.value)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.1])
+@pytest.mark.parametrize("burstiness", [0.01, 0.1, 4.0])
+def test_bursts_come_at_their_rate_and_a_share_of_them_is_what_chance_picks(share: float, burstiness: float) -> None:
+    whole = demand_of(DemandFile(rate="50/s", spread="gamma", burstiness=burstiness), "", np.ones(1), np.ones(1))
+    arrivals = [whole._arrivals(Window(0.0, 3600.0), share, seed) for seed in range(20)]
+    counts = [len(one) for one in arrivals]
+    assert np.mean(counts) == pytest.approx(180_000 * share, rel=0.1)
+    gaps = np.diff(np.concatenate([one + 3600 * place for place, one in enumerate(arrivals)]))
+    variation = float(np.var(gaps) / np.mean(gaps) ** 2)
+    assert variation == pytest.approx(1 - share + share / burstiness, rel=0.1)  # of a thinned renewal process
 
 
 def test_users_and_a_days_curve_keep_the_mean(tmp_path: Path) -> None:

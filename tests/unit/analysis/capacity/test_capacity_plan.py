@@ -81,6 +81,50 @@ def test_limits_that_no_replica_keeps_alone_have_no_plan() -> None:
     assert len(found.tried) > 1
 
 
+def test_bursts_that_many_replicas_would_serve_are_not_called_hopeless() -> None:
+    demand = replace(steady(2), spread="gamma", burstiness=0.01)
+    found = plan(MODEL, demand, parse_objectives({"ttft_p95": "1s"}), Settings("least_busy", seeds=2, requests=400))
+    assert found.best is not None
+    assert found.best.replicas > 8
+
+
+def test_failures_that_none_of_the_simulated_part_saw_are_told(tmp_path: Path,
+                                                               capsys: pytest.CaptureFixture[str]) -> None:
+    measured(tmp_path / "run", rates=(0.5, 3, 12), window_s=30)
+    asked = ["capacity", str(tmp_path / "run"), "--demand", "3/s", "--seeds", "2", "--requests", "200", "--mtbf"]
+    told = "no replica failed in what was simulated"
+    assert main([*asked, "1000h"]) == 0 and told in capsys.readouterr().out
+    main([*asked, "10s"])
+    assert told not in capsys.readouterr().out
+
+
+def test_what_autoscaling_pays_for_beyond_the_rates_call_is_told(tmp_path: Path,
+                                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    measured(tmp_path / "run", rates=(0.5, 3, 12), window_s=30)
+    main(["capacity", str(tmp_path / "run"), "--demand", "10/s", "--seeds", "2", "--requests", "2000",
+          "--routing", "least_busy", "--autoscale", "1-40,target=0.4,startup=0s"])
+    found = json.loads((tmp_path / "run" / "capacity.json").read_text())["options"][0]
+    paid, month = found["autoscaled"]["figures"]["paid_replicas"]["value"], found["autoscaled"]["mean_replicas"]
+    assert paid > 1.05 * month
+    assert f"a month may cost {paid / month - 1:.0%} more than is told" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("text", "why"), [
+    ("5-3", "from 1 to 10,000,000, the smaller one first"), ("2-99999999999", "from 1 to 10,000,000"),
+    ("2-9,target=", "is not a share of the slots"), ("2-9,target=2", "1 at most"), ("2-9,look=1ms", "1s at least"),
+    ("2-9,look=2s,look=3s", "'look' stands twice"), ("2-9,startup=0", "is not a duration")])
+def test_a_rule_of_autoscaling_that_cannot_be_is_refused_with_why(text: str, why: str, tmp_path: Path,
+                                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["capacity", str(tmp_path), "--demand", "3/s", "--autoscale", text]) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_one_replica_keeps_and_many_are_told_to_the_last() -> None:
+    from fmload_analysis.capacity.words import count
+
+    assert (count(18_067), count(4.0), count(3.4567)) == ("18,067", "4", "3.46")
+
+
 @pytest.mark.parametrize("routing", ["round_robin", "least_busy"])
 def test_what_a_share_of_a_fleet_says_comes_near_to_the_whole_fleet(routing: str) -> None:
     replicas = 48

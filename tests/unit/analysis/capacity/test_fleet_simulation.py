@@ -195,11 +195,20 @@ def test_a_day_of_autoscaling_pays_for_what_is_needed_and_lets_one_go_at_a_time(
 def test_replicas_that_are_not_needed_go_one_after_the_other() -> None:
     model = ReplicaModel(0.05, slots=4)
     jobs = [Job(number, 0.0, 0.0, 200) for number in range(24)]
-    rule = Autoscale(1, 6, 0.5, startup_s=5.0, cooldown_s=20.0, look_s=5.0)
+    rule = Autoscale(1, 6, 0.5, startup_s=5.0, cooldown_s=20.0, look_s=1.0)
     outcome = simulate(Fleet(model, 6, "least_busy", rule), jobs, 100.0)
     assert [size for _, size in outcome.sizes] == [1, 2, 3, 4, 5, 6, 5, 4, 3, 2]
     gone_s = [at_s for at_s, _ in outcome.sizes[6:]]
     assert all(after - before >= rule.cooldown_s for before, after in itertools.pairwise(gone_s))
+
+
+def test_what_is_starting_is_let_go_before_what_serves() -> None:
+    jobs = [Job(number, 10 + number * 0.001, 0.0, 200) for number in range(40)]
+    rule = Autoscale(2, 9, target=1.0, startup_s=600.0, cooldown_s=20.0, look_s=1.0)
+    outcome = simulate(Fleet(ReplicaModel(0.01, slots=4), 2, autoscale=rule), jobs, 2000.0)
+    assert max(look.paid for look in outcome.looks) == 9  # seven are starting
+    assert {look.serving for look in outcome.looks} == {2}
+    assert outcome.looks[-1].paid == 2
 
 
 def test_a_session_that_stays_with_its_replica_needs_less_prefill() -> None:
