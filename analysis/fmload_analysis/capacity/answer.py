@@ -128,11 +128,15 @@ def _priced(run: Run, name: str) -> Pricing | Unpriced:
 
 
 def _lengths(stages: Sequence[Sequence[Seen]]) -> tuple[Floats, Floats]:
-    """The lengths of all requests that were answered: input and output tokens."""
+    """The lengths of all requests that were answered, of those whose prompt was counted where there are any: input and
+    output tokens."""
     every = [one for some in stages for one in some]
     if not every:
         return np.array([1.0]), np.array([1.0])
-    return np.concatenate([one.input_tokens for one in every]), np.concatenate([one.output_tokens for one in every])
+    inputs, outputs = (np.concatenate([getattr(one, name) for one in every])
+                       for name in ("input_tokens", "output_tokens"))
+    counted = (inputs > 0) | (not inputs.any())
+    return inputs[counted], outputs[counted]
 
 
 def _option(title: str, run: Run, name: str, stages: Sequence[Seen], priced: Pricing | Unpriced, fitted: Fitted,
@@ -144,8 +148,8 @@ def _option(title: str, run: Run, name: str, stages: Sequence[Seen], priced: Pri
     hourly = None if usd_per_hour is None else usd_per_hour / addresses
     source = priced.source if isinstance(priced, Pricing) else str(priced)
     return Option(title, endpoint.instance_type, endpoint.emulated or _emulator(run, name), fitted, found, hourly,
-                  source, tuple([*_remarks(fitted, demand, found), *_of_failures(found, asked.settings),
-                                           *_of_autoscaling(found)]))
+                  source, (*_remarks(fitted, demand, found), *_of_failures(found, asked.settings),
+                           *_of_autoscaling(found)))
 
 
 def _emulator(run: Run, name: str) -> str | None:

@@ -112,7 +112,8 @@ class Demand:
         sums = self._integrated() * share
         first, last = np.interp([window.begin_s, window.end_s], self.at_s, sums)
         rarest = min(self.burstiness, 1.0) if self.spread == "gamma" else 1.0
-        units = self._units(int((last - first) * 1.2 + 10 * np.sqrt((last - first) / rarest) + 50 / rarest), share, seed)
+        enough = (last - first) * 1.2 + 10 * np.sqrt((last - first) / rarest) + 50 / rarest
+        units = self._units(int(enough), share, seed)
         units = units[units < last - first] + first
         return np.asarray(np.interp(units, sums, self.at_s) - window.begin_s)
 

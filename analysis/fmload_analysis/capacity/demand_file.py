@@ -148,13 +148,13 @@ def read_demand(text: str) -> DemandFile:
     Raises FmloadError with everything that is wrong.
     """
     path = Path(text)
-    if not text or not path.exists() and not text.endswith((".yml", ".yaml", ".csv", ".jsonl", ".parquet")):
+    if not text or not (path.exists() or text.endswith((".yml", ".yaml", ".csv", ".jsonl", ".parquet"))):
         try:
             return DemandFile(rate=text)  # type: ignore[arg-type]
         except ValueError as error:
             raise FmloadError(f"--demand {text}: neither a file nor a rate",
-                              hint="write a rate such as 20/s, 10M/day or 1e9/day (units: s, min, h, day, month; above 0, at "
-                                   f"most {limits.REQUESTS_PER_S:,.0f}/s), or name a file") from error
+                              hint="write a rate such as 20/s, 10M/day or 1e9/day (by s, min, h, day or month; above "
+                                   f"0, at most {limits.REQUESTS_PER_S:,.0f}/s), or name a file") from error
     if path.suffix in (".yml", ".yaml"):
         return load_as(DemandFile, path, HINT)
     if not path.is_file():

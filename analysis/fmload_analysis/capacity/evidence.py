@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ class Seen:
     largest: int  # most requests that got chunks at the same time
     full: bool  # whether others waited while so many did
     unanswered: int
+    uncounted: int = 0  # whose prompt nobody counted: it is taken as 0 tokens
 
     @property
     def users(self) -> int | None:
@@ -100,7 +101,7 @@ class _Part:
         columns = batch.columns
         inside = np.repeat(good, columns.chunk_counts)
         named = (columns.send_ns / NS, columns.first_token_ns / NS, columns.last_token_ns / NS, columns.end_ns / NS,
-                 np.nan_to_num(columns.input_tokens), np.nan_to_num(columns.cached_tokens), columns.output_tokens,
+                 columns.input_tokens, np.nan_to_num(columns.cached_tokens), columns.output_tokens,
                  columns.chunk_counts.astype(float))
         stamps = (columns.chunk_ns[inside] / NS, (~columns.chunk_censored[inside]).astype(float))
         return cls(*(*(one[good] for one in named), *stamps))
@@ -111,14 +112,17 @@ class _Part:
 
 
 def _seen(stage: Stage, address: str, part: _Part, unanswered: int) -> Seen:
+    uncounted = int(np.isnan(part.tokens_in).sum())
+    part = replace(part, tokens_in=np.nan_to_num(part.tokens_in))
     order = np.argsort(part.send, kind="stable")
     send, ends = part.send[order], np.sort(part.end)
     in_flight = np.arange(len(send)) - np.searchsorted(ends, send, "right")
-    output = np.where(np.isnan(part.tokens_out), part.counts, part.tokens_out)
+    output = np.where(part.tokens_out > 0, part.tokens_out, part.counts)  # some servers tell 0 beside an answer
     largest, full = _slots(part)
     return Seen(stage, address, (stage.window_end_ns - stage.window_start_ns) / NS, send, part.first[order],
                 part.end[order], part.tokens_in[order], np.maximum(part.tokens_in - part.cached, 0)[order],
-                output[order], part.counts[order], in_flight <= 0, _gaps(part), largest, full, unanswered)
+                output[order], part.counts[order], in_flight <= 0, _gaps(part), largest, full, unanswered,
+                uncounted)
 
 
 def _slots(part: _Part) -> tuple[int, bool]:

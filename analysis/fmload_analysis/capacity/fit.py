@@ -181,6 +181,10 @@ def _warnings(fitted: Fitted, found: Sequence[Seen]) -> Iterator[str]:
     if sum(int(one.alone.sum()) for one in found) < 5:
         yield ("no request was answered with nothing else in flight: what a first token takes beside the engine's work "
                "is taken as nothing. Add a stage with one user")
+    if uncounted := sum(one.uncounted for one in found):
+        yield (f"the prompts of {uncounted} requests were not counted, by the server nor by a tokenizer: they are "
+               "taken as of 0 tokens, so that what a prompt costs by its length is not known. Name a tokenizer: and "
+               "measure again")
     unanswered, answered = sum(one.unanswered for one in found), sum(len(one.send_s) for one in found)
     if unanswered > 0.01 * answered:
         yield (f"{unanswered} requests were not answered, or not as one stream ({answered} were): the model does not "

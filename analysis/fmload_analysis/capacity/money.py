@@ -42,5 +42,7 @@ def by_pricing(name: str, found: Pricing | Unpriced, demand: Demand) -> ByToken:
         return ByToken(name, None, "", str(found))
     if not found.by_token:
         return ByToken(name, None, found.source, "it is paid by the hour")
+    if not demand.inputs.any():
+        return ByToken(name, None, found.source, "no prompt of the run was counted; give lengths in the demand file")
     each = float(usd_of_tokens(found, demand.inputs, demand.outputs).mean())
     return ByToken(name, each * requests_per_month(demand), found.source)

@@ -144,8 +144,9 @@ def _fewest(trial: Trial, least: int) -> Tried | None:
 
 def _helped(few: Tried, many: Tried) -> bool:
     """Whether more replicas brought an objective that is not kept nearer to its limit."""
-    return any(now.found.value < _HELPS * before.found.value
-               for before, now in zip(few.rows, many.rows, strict=True) if now.result != "kept" and now.name != "kept_up")
+    rows = [(before.found.value, now.found.value) for before, now in zip(few.rows, many.rows, strict=True)
+            if now.result != "kept" and now.name != "kept_up"]
+    return any(now < _HELPS * before for before, now in rows)
 
 
 class Trial:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,16 @@ NETWORK_MS = 4.0
 
 
 def measured(root: Path, rates: tuple[float, ...] = (0.5, 3, 6, 12), window_s: int = 60, model: BatchModel = ENGINE,
-             **spec: Any) -> Results:
-    """The folder of a run over arrival rates; a first token comes 4 ms later than the engine made it."""
+             change: Mapping[str, Any] | None = None, **spec: Any) -> Results:
+    """The folder of a run over arrival rates; a first token comes 4 ms later than the engine made it. `change`: what
+    every record holds in another way."""
     stages, records = [], []
     for number, rate in enumerate(rates):
         start_ns = BASE_NS + number * (window_s + 400) * 1000 * MS
         stages.append(stage(number, window_s * 1000, start_ns=start_ns, load={
             "kind": "rate", "value": rate, "arrivals": {"process": "poisson"}}))
         records += _stage(number, rate, window_s, model, number * (window_s + 400) * 1000)
+    records = [replace(record, **change or {}) for record in records]
     spec = {"endpoints": [{"name": "a", "price": {"hourly": 1.2}}], "objectives": {"ttft_p95": "1s"}, **spec}
     return write(root, stages, records, spec=spec)
 

@@ -88,6 +88,26 @@ def test_bursts_that_many_replicas_would_serve_are_not_called_hopeless() -> None
     assert found.best.replicas > 8
 
 
+def test_prompts_that_nobody_counted_are_told_and_cost_no_made_up_month(tmp_path: Path,
+                                                                        capsys: pytest.CaptureFixture[str]) -> None:
+    measured(tmp_path / "run", rates=(0.5, 3, 12), window_s=30, change={"input_tokens": None})
+    assert main(["capacity", str(tmp_path / "run"), "--demand", "3/s", "--seeds", "2", "--requests", "200",
+                 "--per-token", "anthropic.claude-haiku-4-5-20251001-v1:0"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "were not counted, by the server nor by a tokenizer" in told and "no prompt of the run was counted" in told
+    found = json.loads((tmp_path / "run" / "capacity.json").read_text())
+    assert found["by_token"][0]["usd_per_month"] is None
+
+
+def test_an_answer_of_which_the_server_tells_no_token_is_as_long_as_its_chunks(tmp_path: Path) -> None:
+    for name, change in (("told", {}), ("zero", {"output_tokens": 0})):
+        measured(tmp_path / name, rates=(0.5, 3, 12), window_s=30, change=change)
+        assert main(["capacity", str(tmp_path / name), "--demand", "3/s", "--seeds", "2", "--requests", "200"]) == 0
+    told, zero = (json.loads((tmp_path / name / "capacity.json").read_text())["options"][0]
+                  for name in ("told", "zero"))
+    assert zero["replicas"] == told["replicas"] and zero["fleets"] == told["fleets"]
+
+
 def test_failures_that_none_of_the_simulated_part_saw_are_told(tmp_path: Path,
                                                                capsys: pytest.CaptureFixture[str]) -> None:
     measured(tmp_path / "run", rates=(0.5, 3, 12), window_s=30)
