@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from typing import get_args
 
@@ -22,10 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("--workers", default="", metavar="N,...",
                         help="client processes, such as 1,2,4; 1 and all cores but the emulator's when absent")
-    parser.add_argument("--limit-ms", type=float, default=1.0, help="error at p99 up to which a load counts")
-    parser.add_argument("--seconds", type=float, default=5.0, help="measured at each load")
+    parser.add_argument("--limit-ms", type=_above_0, default=1.0, metavar="MS",
+                        help="a load holds while the client's TTFT and ITL are less than so many milliseconds off the "
+                             "emulator's at p99 (%(default)g)")
+    parser.add_argument("--seconds", type=_above_0, default=5.0, metavar="S",
+                        help="for so long each load is measured (%(default)g)")
     parser.add_argument("--reader", choices=get_args(ReaderChoice), default="auto",
-                        help="who receives: native, python, or auto: native where it is installed")
+                        help="what receives the answers: native (C), python, or auto: native where it is installed")
     parser.add_argument("--only", choices=sorted(_LADDERS), help="tokens (long answers) or requests (of one token)")
 
 
@@ -47,6 +51,16 @@ def run(args: argparse.Namespace) -> int:
         console.print(*_conclusions(ladder, rungs, workers), sep="\n")
     console.print("A Locust worker does a little more for each request than these processes; see 'fmload help wire'.")
     return EXIT_OK
+
+
+def _above_0(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+    return value
 
 
 def _workers(given: str) -> list[int]:

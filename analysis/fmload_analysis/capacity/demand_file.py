@@ -16,6 +16,7 @@ from fmload.config.loading import load_as
 from fmload.config.model import Rule, Strict
 from fmload.config.schema import PromptSpec
 from fmload.config.values import Seconds
+from fmload.plugins import SOURCES
 
 _RATE = re.compile(r"(?P<number>\d+(?:\.\d+)?(?:e\d+)?)\s*(?P<many>[kMG]?)\s*/\s*(?P<unit>s|min|h|day|month)")
 _MANY = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
@@ -58,6 +59,15 @@ def _seconds(value: object) -> float:
         return parse_duration_s(value) if isinstance(value, str) else 0.0
     except ValueError:
         return 0.0
+
+
+def _has_arrivals(source: str) -> bool:
+    """Whether the source is a trace of requests. One that cannot be loaded is told elsewhere."""
+    try:
+        kind = SOURCES.load(source)
+    except (FmloadError, ImportError):
+        return True
+    return bool(getattr(kind, "timed", False)) and not getattr(kind, "sessions", False)
 
 
 class Flash(Strict):
@@ -128,6 +138,10 @@ class DemandFile(Strict):
             for key in ("day", "flash", "sessions"):
                 if key in given:
                     yield key, "a trace has its own instants; leave one of them out"
+        source = given["trace"].get("source") if isinstance(given.get("trace"), Mapping) else None
+        if isinstance(source, str) and not _has_arrivals(source):
+            yield ("trace", "source"), (f"'{source}' tells of no request when it came; use log for rows of your own, "
+                                        "or azure_trace, burstgpt or mooncake")
         if isinstance(given.get("day"), list) and not any(
                 isinstance(level, int | float) and level > 0 for level in given["day"]):
             yield "day", "must have a rate above 0"

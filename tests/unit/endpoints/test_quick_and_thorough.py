@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import deepcopy
@@ -121,6 +122,45 @@ def test_messages_that_are_alike_are_read_as_each_by_itself(dumps: Callable[[Any
         apart = [reading_of(told, True, "", dumps) for told in texts()]
     for told, found in zip(texts(), apart, strict=True):
         assert reading_of(told, True, "", dumps) == found, told
+
+
+ODD_TEXTS = ("a", " b", "é", "🦀", '"', "\\", "\n", "}", "0", "12", "content", "[DONE]", "\u00a0", '"content":"x"',
+             '"completion_tokens":3', '","finish_reason":"stop"', "")
+
+
+def by_chance(draw: random.Random) -> bytes:
+    """A stream of up to three choices whose texts look like what is around them, and whose totals jump, fall back, or
+    count each choice by itself; in one of several ways of writing, maybe cut."""
+    kind, choices, total = draw.choice(["none", "steady", "jumps", "falls", "apart"]), draw.choice([1, 1, 2, 3]), 0
+    prompt, each, told = draw.choice([0, 3, 12]), dict.fromkeys(range(3), 0), []
+    for _ in range(draw.randrange(1, 16)):
+        index = draw.randrange(choices)
+        each[index] += 1
+        total += draw.choice([1, 1, 1, {"jumps": 3, "falls": -1}.get(kind, 1)])
+        count = each[index] if kind == "apart" else total
+        message = counted(draw.choice(ODD_TEXTS), count, index)
+        fed = prompt + (draw.random() < 0.03)
+        message["usage"] |= {"prompt_tokens": fed, "total_tokens": fed + count}
+        if draw.random() < 0.1:
+            message = {"usage": message.pop("usage"), **message}
+        if kind == "none" or draw.random() < 0.03:
+            del message["usage"]
+        told.append(message)
+    told += [changed(END, ("choices", 0, "index"), index) for index in range(choices) if draw.random() < 0.8]
+    dumps = draw.choice([compact, spaced, raw, orjson.dumps])
+    end, begin = draw.choice([b"\n\n", b"\r\n\r\n", b"\n"]), draw.choice([b"data: ", b"data:", b""])
+    body = b"".join(begin + data + end for data in [*map(dumps, told), *[b"[DONE]"] * draw.randrange(2)])
+    return body if draw.random() < 0.8 else body[:draw.randrange(len(body))]
+
+
+def test_streams_by_chance_are_read_as_message_by_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies = [by_chance(random.Random(seed)) for seed in range(4000)]
+    quick = [read_stream(Exchange("", status=200, body=body, complete=True)) for body in bodies]
+    monkeypatch.setattr(openai_answer, "like", lambda *_: None)
+    monkeypatch.setattr(OpenAIAnswer, "_add_plain", lambda self, message: False)
+    monkeypatch.setattr(usage, "_read_plain", lambda told: None)
+    for body, found in zip(bodies, quick, strict=True):
+        assert read_stream(Exchange("", status=200, body=body, complete=True)) == found, body
 
 
 @pytest.mark.parametrize("event", ["error", "ping", "message"])

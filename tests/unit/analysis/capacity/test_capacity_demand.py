@@ -84,6 +84,12 @@ def test_bursts_come_at_their_rate_and_a_share_of_them_is_what_chance_picks(shar
     assert variation == pytest.approx(1 - share + share / burstiness, rel=0.1)  # of a thinned renewal process
 
 
+@pytest.mark.parametrize("source", ["synthetic, input_tokens: 50, output_tokens: 5", "agent_trace, files: [t.jsonl]"])
+def test_a_trace_of_a_source_without_arrivals_is_refused(tmp_path: Path, source: str) -> None:
+    with pytest.raises(FmloadError, match=r"demand.yml:1: trace.source: '\w+' tells of no request when it came"):
+        read_demand(written(tmp_path, f"trace: {{name: t, source: {source}}}\n"))
+
+
 def test_users_and_a_days_curve_keep_the_mean(tmp_path: Path) -> None:
     found = demand(written(tmp_path, "users: 1000000\nrequests_per_user_per_day: 8.64\nday: {low: 0.25}\n"))
     assert found.mean_per_s == pytest.approx(100)
