@@ -172,8 +172,9 @@ class Trial:
         return tried
 
     def scaled(self, rule: Autoscale, replicas: int) -> Tried:
-        """The fleet with autoscaling: its limits, and the demand, divided where a share is simulated."""
-        share = min(1.0, self.settings.most_simulated / 2 / replicas)
+        """The fleet with autoscaling: its limits, and the demand, divided where a share is simulated, of which one
+        replica is no more than the rule's most."""
+        share = min(1.0, max(self.settings.most_simulated / 2 / replicas, 1 / rule.most))
         own = replace(rule, least=max(1, round(rule.least * share)), most=max(1, round(rule.most * share)))
         window = self.demand.steepest(rule.startup_s, self.window.end_s - self.window.begin_s)
         at_s = np.array([window.begin_s])

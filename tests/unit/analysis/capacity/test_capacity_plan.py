@@ -190,6 +190,13 @@ def test_autoscaling_pays_for_less_than_the_peak_where_the_day_has_one() -> None
     assert found.paid_replicas < found.best.replicas
 
 
+def test_a_share_of_an_autoscaled_fleet_never_stands_for_more_replicas_than_the_rule_allows() -> None:
+    demand = steady(0.75 * 48 * MODEL.most_requests_per_s(310, 50))
+    found = plan(MODEL, demand, OBJECTIVES, Settings("least_busy", Autoscale(1, 2, 0.5), seeds=2, requests=400)).scaled
+    assert found is not None and not found.keeps
+    assert max(look.paid for look in found.looks) / found.share <= 2
+
+
 def test_kept_means_the_whole_interval_and_unclear_that_it_holds_the_limit() -> None:
     def result(low: float, high: float) -> str:
         figures = {"ttft_p95": Estimate((low + high) / 2, low, high), "kept_up": Estimate(1.0)}
