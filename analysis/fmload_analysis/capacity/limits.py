@@ -35,9 +35,10 @@ def objectives_of(run: Mapping[str, object], given: Sequence[str]) -> tuple[tupl
         faults, asked = Faults(), {}
         for text in given:
             name, equal, limit = text.partition("=")
+            wrong = "write it as NAME=LIMIT, such as ttft_p95=2s" if not equal else (
+                f"'{name}' stands twice; keep one" if name in asked else next(
+                    (said for _, said in broken({name: _number(limit)})), None))
             asked[name] = limit
-            wrong = "write it as NAME=LIMIT, such as ttft_p95=2s" if not equal else next(
-                (said for _, said in broken({name: _number(limit)})), None)
             if wrong:
                 faults.add(FmloadError(f"--objective {text}: {wrong}", hint="for example ttft_p95=2s, e2e_p99=10s"))
         faults.check()

@@ -42,7 +42,8 @@ def count(replicas: float) -> str:
 def headline(found: Answer) -> list[str]:
     """One sentence an option."""
     limits = ", ".join(f"{one.name} ≤ {formats.of_unit(one.unit)(one.limit)}" for one in found.objectives)
-    goal = limits or "no queue that grows, and a utilisation of 80 % at most (no objectives were given)"
+    why = "a simulation judges none of the objectives" if found.unjudged else "no objectives were given"
+    goal = limits or f"no queue that grows, and a utilisation of 80 % at most ({why})"
     told = [_sentence(found, option, goal) for option in found.options]
     return told + [_by_token(one) for one in found.by_token]
 

@@ -139,6 +139,20 @@ def test_a_rule_of_autoscaling_that_cannot_be_is_refused_with_why(text: str, why
     assert why in capsys.readouterr().err
 
 
+def test_an_objective_that_stands_twice_is_refused() -> None:
+    with pytest.raises(FmloadError, match="--objective ttft_p95=2s: 'ttft_p95' stands twice; keep one"):
+        objectives_of({}, ["ttft_p95=1s", "ttft_p95=2s"])
+
+
+def test_objectives_of_which_a_simulation_judges_none_are_not_called_absent(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measured(tmp_path / "run", rates=(0.5, 3, 12), window_s=30)
+    assert main(["capacity", str(tmp_path / "run"), "--demand", "3/s", "--seeds", "2", "--requests", "200",
+                 "--objective", "itl_p95=1s"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "a simulation judges none of the objectives" in told and "no objectives were given" not in told
+
+
 def test_one_replica_keeps_and_many_are_told_to_the_last() -> None:
     from fmload_analysis.capacity.words import count
 
