@@ -53,11 +53,13 @@ def format_users(users: float) -> str:
 
 
 def format_duration(seconds: float | None) -> str:
-    """`12 ms`, `3.46 s`, `2 m 05 s`; `n/a` for None."""
+    """`12 ms`, `3.46 s`, `2 m 05 s`, `3 h 07 m`; `n/a` for None."""
     if seconds is None or math.isnan(seconds):
         return "n/a"
     if seconds < 1:
         return f"{seconds * 1000:.3g} ms"
     if seconds < 60:
         return f"{seconds:.3g} s"
-    return f"{int(seconds // 60)} m {int(seconds % 60):02d} s"
+    if seconds < 2 * 3600:
+        return f"{int(seconds // 60)} m {int(seconds % 60):02d} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} m"

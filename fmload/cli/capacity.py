@@ -81,8 +81,9 @@ def run(args: argparse.Namespace) -> int:
     from fmload_analysis.capacity.page import write
 
     runs, asked = _asked(args)
+    folder = _folder(args)
     found = answer(runs, asked, Progress())
-    paths = write(_folder(args), runs[0].name, found)
+    paths = write(folder, runs[0].name, found)
     if args.json:
         print(json.dumps(as_json(found), indent=1, ensure_ascii=False))
     else:
@@ -91,8 +92,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _folder(args: argparse.Namespace) -> Path:
+    """Where the plan is written; made before the work begins. Raises FmloadError."""
     folder: Path = args.out or args.run[0]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FmloadError(f"cannot make the folder {folder}: {error.strerror}",
+                          hint="name another with --out") from error
     return folder
 
 

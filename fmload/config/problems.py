@@ -50,7 +50,8 @@ def shown(value: Any) -> str:
 
 
 def findings(error: ValidationError, data: Any) -> list[tuple[Path, str]]:
-    """(path, message) of each finding; the wrong types of one union are one finding."""
+    """(path, message) of each finding; the wrong types of one union are one finding, and none where the value is of a
+    type that the union takes, and something else is wrong with it."""
     wrong_types: dict[Path, list[Any]] = {}
     found: list[tuple[Path, str]] = []
     for line in error.errors(include_url=False):
@@ -59,7 +60,9 @@ def findings(error: ValidationError, data: Any) -> list[tuple[Path, str]]:
             wrong_types.setdefault(path, []).append(line)
         else:
             found.append((path, _message(line["type"], line["msg"], line["input"], line.get("ctx", {}), path)))
-    found += [(path, _type_message(lines)) for path, lines in wrong_types.items()]
+    explained = [path for path, _ in found] + [path[:-1] for path in wrong_types if path]
+    found += [(path, _type_message(lines)) for path, lines in wrong_types.items()
+              if not any(other[:len(path)] == path for other in explained)]
     return list(dict.fromkeys(found))
 
 
@@ -75,10 +78,11 @@ def _real_path(loc: tuple[int | str, ...], data: Any, missing: bool) -> Path:
     for index, part in enumerate(loc):
         inside = part in data if isinstance(data, Mapping) else (
             isinstance(data, list) and isinstance(part, int) and part < len(data))
-        if not inside:
-            return (*path, part) if missing and index == len(loc) - 1 else tuple(path)
-        path.append(part)
-        data = data[part]
+        if inside:
+            path.append(part)
+            data = data[part]
+        elif missing and index == len(loc) - 1:
+            path.append(part)
     return tuple(path)
 
 
@@ -98,7 +102,8 @@ def _message(kind: str, said: str, value: Any, context: Mapping[str, Any], path:
         word, key = _BOUNDS[kind]
         return f"must be {word} {context.get(key)}, not {shown(value)}"
     if kind == "too_short":
-        return f"needs at least {context.get('min_length')} entry; it has {context.get('actual_length')}"
+        least = context.get("min_length")
+        return f"needs at least {least} {'entry' if least == 1 else 'entries'}; it has {context.get('actual_length')}"
     if kind == "string_pattern_mismatch":
         return f"{shown(value)} may hold only letters, digits, '.', '_' and '-', and begins with a letter or digit"
     return said if kind == "rule" else f"{said[0].lower()}{said[1:]}, not {shown(value)}"

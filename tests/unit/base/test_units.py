@@ -46,6 +46,6 @@ def test_a_size_that_is_written_is_read_to_the_byte(size_bytes: int) -> None:
 
 @pytest.mark.parametrize(("seconds", "text"), [
     (None, "n/a"), (float("nan"), "n/a"), (0.0, "0 ms"), (0.0124, "12.4 ms"), (3.456, "3.46 s"), (125.0, "2 m 05 s"),
-    (3600.0, "60 m 00 s")])
+    (3600.0, "60 m 00 s"), (7199.0, "119 m 59 s"), (7200.0, "2 h 00 m"), (86_399.0, "23 h 59 m")])
 def test_people_read_three_digits(seconds: float | None, text: str) -> None:
     assert format_duration(seconds) == text

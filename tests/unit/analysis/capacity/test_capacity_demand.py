@@ -64,6 +64,17 @@ def test_a_crowd_may_last_to_the_end_of_the_day(tmp_path: Path) -> None:
     assert read_demand(written(tmp_path, "rate: 5/s\nflash: {at: 23h, times: 3, lasts: 58m}\n")).flash is not None
 
 
+@pytest.mark.parametrize(("day", "told"), [
+    ("{low: 2}", ["day.low: must be at most 1.0, not 2"]), ("{low: x}", ["day.low: must be a number, not 'x'"]),
+    ("{lo: 0.2}", ["day.low: is missing", "day.lo: unknown key 'lo'; did you mean 'low'?"]),
+    ("[1]", ["day: needs at least 2 entries; it has 1"]), ("5", ["day: must be a mapping or a list, not 5"])])
+def test_a_day_of_one_form_is_told_what_is_wrong_in_that_form_alone(tmp_path: Path, day: str, told: list[str]) -> None:
+    with pytest.raises(FmloadError) as error:
+        read_demand(written(tmp_path, f"rate: 5/s\nday: {day}\n"))
+    assert len(error.value.problems) == len(told)  # type: ignore[attr-defined]
+    assert all(f"demand.yml:2: {one}" in str(error.value) for one in told), str(error.value)
+
+
 @pytest.mark.parametrize("level", ["-1", ".nan", ".inf", "many", "true", "[1]"])
 def test_a_level_of_the_day_that_is_no_rate_is_told_with_its_place(tmp_path: Path, level: str) -> None:
     with pytest.raises(FmloadError) as error:

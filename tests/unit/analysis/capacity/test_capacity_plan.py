@@ -75,6 +75,16 @@ def test_no_time_between_failures_is_refused(capsys: pytest.CaptureFixture[str])
     assert "--mtbf: must be above 0" in capsys.readouterr().err
 
 
+def test_a_file_in_the_place_of_the_plans_folder_is_told_before_the_work(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    measured(tmp_path / "run", rates=(0.5, 3), window_s=30)
+    (tmp_path / "plan").write_text("mine")
+    monkeypatch.setattr("fmload_analysis.capacity.answer.answer", lambda *_: pytest.fail("worked for nothing"))
+    assert main(["capacity", str(tmp_path / "run"), "--demand", "3/s", "--out", str(tmp_path / "plan")]) == 2
+    told = capsys.readouterr().err
+    assert f"cannot make the folder {tmp_path / 'plan'}: File exists" in told and "--out" in told
+
+
 def test_limits_that_no_replica_keeps_alone_have_no_plan() -> None:
     found = plan(MODEL, steady(2), parse_objectives({"ttft_p95": "1ms"}), Settings(seeds=2, requests=500))
     assert found.best is None
