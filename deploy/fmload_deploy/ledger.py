@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from fmload.base.errors import FmloadError
+from fmload.base.files import aside_of
 from fmload_deploy.resource import Resource
 
 NAME = "ledger.jsonl"
@@ -53,12 +54,15 @@ class Ledger:
 
     @classmethod
     def begin(cls, path: Path, name: str, run_id: str | None = None) -> Ledger:
-        """The ledger at `path`; made when there is none yet, with a new run id unless one is given."""
+        """The ledger at `path`; made when there is none yet, with a new run id unless one is given. It has its name
+        once it names its run: others read it meanwhile."""
         if path.exists():
             return cls.open(path)
-        ledger = cls(path, run_id or f"{name}-{secrets.token_hex(3)}")
         path.parent.mkdir(parents=True, exist_ok=True)
+        ledger = cls(aside_of(path), run_id or f"{name}-{secrets.token_hex(3)}")
+        ledger.path.unlink(missing_ok=True)
         ledger._append({"event": "run", "run": ledger.run_id, "host": socket.gethostname(), "pid": os.getpid()})
+        ledger.path = ledger.path.replace(path)
         return ledger
 
     @classmethod

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,17 @@ def ledger_in(folder: Path) -> Ledger:
 
 def test_begin_twice_keeps_the_run(tmp_path: Path) -> None:
     assert ledger_in(tmp_path).run_id == ledger_in(tmp_path).run_id
+
+
+def test_whoever_looks_for_a_ledger_while_it_is_made_finds_none_or_a_whole_one(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+    synced = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: seen.append((tmp_path / NAME).exists()) or synced(file))
+    made = Ledger.begin(tmp_path / NAME, "r")
+    assert seen == [False] and Ledger.open(tmp_path / NAME).run_id == made.run_id
+    made.write("creating", Resource("k", "n", None), "e")
+    assert seen == [False, True] and [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
 def test_two_runs_of_one_name_have_different_ids(tmp_path: Path) -> None:
