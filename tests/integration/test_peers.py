@@ -29,7 +29,8 @@ def test_every_tool_told_of_every_request_that_the_server_answered(found: result
         assert (row.status, row.told, row.matched, row.answered, row.tokens, row.failed) == ("ok", 4, 4, 4, 32, 0)
         assert row.in_flight is not None and 1 <= row.in_flight <= 2
         assert row.itl_of == "gaps" and None not in (row.ttft_ms, row.itl_ms, row.ttft_shift_ms, row.itl_shift_ms)
-        assert row.cpu_us_per_token is not None and 0 < row.cpu_us_per_token * row.tokens / 1e6 <= row.command_cpu_s
+        # The kernel counts in ticks of 10 ms: 32 tokens may take none.
+        assert row.cpu_us_per_token is not None and 0 <= row.cpu_us_per_token * row.tokens / 1e6 <= row.command_cpu_s
     assert rows["AIPerf"].status == "not installed"
 
 
