@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fmload.base.errors import FmloadError
+from fmload.base.files import write_whole
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.results.folder import Results
 from fmload_deploy import bill
@@ -162,9 +163,7 @@ class Machines:
     def _new(self, key: str) -> _Machine:
         folder = self._root / f"{len(self._machines):02d}"
         folder.mkdir(parents=True, exist_ok=True)
-        aside = folder / f"{_KEY}.new"
-        aside.write_text(json.dumps({"key": key}), encoding="utf-8")
-        aside.replace(folder / _KEY)
+        write_whole(folder / _KEY, json.dumps({"key": key}), durable=False)
         self._machines.append(_Machine(folder, key))
         return self._machines[-1]
 

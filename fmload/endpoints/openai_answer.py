@@ -161,7 +161,7 @@ class OpenAIAnswer:
             pass
         self._turned_to = None
         if event or not self._add_plain(message):
-            self._add_unusual(end, data, event, cut)
+            self._add_unusual(end, data, message, event, cut)
 
     def _add_text(self, end: int, message: Any) -> bool:
         """Take a message that is a piece of one choice's text, maybe with a running total, and nothing else. False, or
@@ -234,9 +234,10 @@ class OpenAIAnswer:
             self._finish_reasons[index] = reason
         return True
 
-    def _add_unusual(self, end: int, data: bytes, event: str, cut: bool) -> None:
+    def _add_unusual(self, end: int, data: bytes, message: Any, event: str, cut: bool) -> None:
+        """A message of any form; None where it is not strictly JSON."""
         try:
-            self.add(end, orjson.loads(data), event)
+            self.add(end, message, event)
         except _MALFORMED:
             self.add_odd(end, data, event, cut)
 

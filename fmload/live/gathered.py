@@ -12,22 +12,14 @@ from fmload.metrics.histogram import buckets
 from fmload.metrics.per_record import Ints
 
 
-def _lists() -> defaultdict[str, list[int]]:
-    return defaultdict(list)
-
-
-def _arrays() -> defaultdict[str, list[Ints]]:
-    return defaultdict(list)
-
-
 @dataclass(slots=True)
 class Gathered:
     """Counts of one group, or of one second, in the making. A histogram for each request would take ten times what
     these lists do."""
 
     counts: Counts = field(default_factory=Counts)  # without histograms
-    _values: defaultdict[str, list[int]] = field(default_factory=_lists)
-    _arrays: defaultdict[str, list[Ints]] = field(default_factory=_arrays)
+    _values: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    _arrays: defaultdict[str, list[Ints]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, metric: str, found: int | Ints) -> None:
         """One value of a metric, or several, in nanoseconds."""

@@ -8,10 +8,11 @@ outside.
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Protocol
+
+from fmload.base.files import aside_of, write_whole
 
 RUN, STATUS, RESULTS, STOP, TAKEN = "run.tar", "status.json", "results.json", "stop", "taken"
 
@@ -40,13 +41,12 @@ class Folder:
 
     def send(self, name: str, path: Path) -> None:
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        shutil.copyfile(path, aside := self.root / f".{name}.{os.getpid()}")
+        shutil.copyfile(path, aside := aside_of(self.root / name))
         aside.replace(self.root / name)
 
     def write(self, name: str, text: str) -> None:
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (aside := self.root / f".{name}.{os.getpid()}").write_text(text, encoding="utf-8")
-        aside.replace(self.root / name)
+        write_whole(self.root / name, text, durable=False)
 
     def read(self, name: str) -> str | None:
         path = self.root / name
