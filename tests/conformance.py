@@ -22,6 +22,7 @@ OF_INPUTS = "unit/emulator/test_inputs.py::test_every_odd_form_of_vectors_is_rea
 END_TO_END = "integration/test_odd_forms.py::test_what_is_published_of_an_odd_form_is_the_truth"
 ANSWERS = "unit/endpoints/test_answers_of_servers.py::"
 AWS = "unit/endpoints/test_aws_answers.py::"
+TIMINGS = "unit/endpoints/test_llama_cpp_timings.py::"
 AUDIT = "unit/analysis/audit/test_real_servers.py::"
 ENGINES = "unit/analysis/audit/test_engines_own_counters.py::"
 LARGE = "integration/wire/test_large_answers.py::"
@@ -235,6 +236,12 @@ OF_VENDORS = [
     _case("Triton, Gemini: a reason that says that the answer goes on", "no end; `going-on`",
           ANSWERS + "test_a_reason_that_says_that_it_goes_on_is_no_end", END_TO_END),
     _case("llama.cpp: progress of the prompt as chunks", "no token; `prompt-progress`", END_TO_END),
+    _case("llama.cpp: `timings` with every message (`timings_per_token`), and the stream is cut",
+          "the count of the last one that came, as the server's; of several choices their sum",
+          TIMINGS + "test_a_stream_that_is_cut_keeps_the_servers_count_up_to_there",
+          TIMINGS + "test_of_two_choices_that_are_cut_the_counts_of_both_are_added"),
+    _case("llama.cpp: `timings` with every message, several tokens in one", "their growth is the chunk's tokens",
+          TIMINGS + "test_the_growth_of_the_timings_tells_the_tokens_of_each_chunk"),
     _case("Mistral: references among the parts of a text", "no token; `reference-parts`", END_TO_END),
     _case("counts behind `[DONE]`", "read; `usage-after-the-end-mark`", END_TO_END),
     _case("OpenAI: padding beside every chunk", "passed over; `obfuscated`", END_TO_END),

@@ -78,6 +78,14 @@ def settle(reading: Reading, told: Told) -> None:
         reading.chunk_tokens_known = bool(chunks) and total == sum(chunk.tokens for chunk in chunks)
 
 
+def so_far(told: Told) -> int | None:
+    """The tokens of all choices together by the last running totals; None where there are none, or they contradict
+    each other."""
+    told.spread()
+    growths = (_growth(told.totals, by_choice) for by_choice in (False, True))
+    return next((sum(growth) for growth in growths if growth), None)
+
+
 def _by_totals(chunks: list[Chunk], totals: list[Total], total: int | None, unseen: int) -> list[Chunk] | None:
     """The chunks with the growth of the running totals; None where not every chunk came with one that had grown, or
     more than `unseen` tokens were in none."""

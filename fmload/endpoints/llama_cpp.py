@@ -54,12 +54,12 @@ def _read(answer: Answer, event: Json, end: int) -> None:
     running = isinstance(made, int) and not event.get("stop")
     if not running or not answer.add_running(end, int(made or 0), text):
         answer.add(end, text)
+    timings = event.get("timings") or {}
+    answer.usage(event.get("tokens_evaluated"), made, timings.get("cache_n"))
+    answer.note("timings", timings or None)
     if event.get("stop"):
         answer.ended = True
         answer.finish(event.get("stop_type"))
-        timings = event.get("timings") or {}
-        answer.usage(event.get("tokens_evaluated"), made, timings.get("cache_n"))
-        answer.note("timings", timings or None)
 
 
 def _path(base: str, spec: EndpointSpec) -> str:

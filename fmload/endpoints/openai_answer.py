@@ -33,6 +33,7 @@ _TRIES = 2  # to find what messages have in common
 _LONG_WORDS = 64 * 1024  # bytes of a message: no server says more in words
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n\0"  # what the tolerant reading passes over
 _SERVERS_OWN = ("timings", "metrics")  # llama.cpp; vLLM
+_UNUSUAL_BESIDE = frozenset((*_SERVERS_OWN, "error"))  # of a piece of text
 _ERRORS = ("error", "detail", "errors")
 COMPLAINTS = ("message", "msg", "err_msg", "error_msg", "error_message")
 # Of messages and choices without text as nearly all streams have them: the role first, a reason to stop, counts last.
@@ -172,7 +173,7 @@ class OpenAIAnswer:
         text = delta["content"]
         if not (text and text.__class__ is str and len(delta) == 1 and choice["finish_reason"] is None
                 and choice.get("logprobs") is None and choice.get("token_ids") is None
-                and index.__class__ is int and "error" not in choice and "error" not in message):
+                and index.__class__ is int and "error" not in choice and _UNUSUAL_BESIDE.isdisjoint(message)):
             return False
         if told := message.get("usage"):
             total = told["completion_tokens"]
@@ -386,7 +387,10 @@ class OpenAIAnswer:
         told = [usage.read(one, choices) for one in looked_at]
         if (own := usage.timings_usage(self.reading.detail.get("timings"))) is not None:
             told.append(usage.read(own))
-        return usage.merge(told)
+        counts = usage.merge(told)
+        if choices > 1 and not self._usage_alone and (made := chunk_tokens.so_far(self._told)):
+            counts.output = max(made, counts.output or 0)
+        return counts
 
     def judge_end(self, exchange: Exchange) -> None:
         """A stream is whole when each of its choices gave a finish reason, or when none did and the end mark came."""

@@ -14,6 +14,7 @@ from fmload.endpoints.azure import azure_or_bearer, azure_path
 from fmload.endpoints.failures import error_text
 from fmload.endpoints.http import HttpOptions, HttpProtocol, images_alone
 from fmload.endpoints.json_answers import Json
+from fmload.endpoints.usage import timings_usage
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Channel, Reading
 from fmload.wire.exchange import Exchange
@@ -146,6 +147,8 @@ class _Reader:
 
     def add(self, answer: Answer, event: Json, end: int) -> None:
         kind = event.get("type")
+        answer.tell(timings_usage(timings := event.get("timings")))  # llama.cpp's: with any event, the last one, too
+        answer.note("timings", timings)
         if kind is None and event["object"] == "response":
             self._whole(answer, event, end)
             return

@@ -34,7 +34,7 @@ _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "comple
 # Of a message: what it may hold a usage object under (`_places`).
 _INSIDE = ("x_groq", "metadata", "meta", "response", "message", "delta")
 _PLAIN = frozenset(("prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details"))
-_PLACES = frozenset((*_INSIDE, "usage", "usageMetadata", "usage_metadata", "details", "eval_count"))
+_PLACES = frozenset((*_INSIDE, "usage", "usageMetadata", "usage_metadata", "details", "eval_count", "timings"))
 # Names under which the count of the input leaves out what was read from a cache or written to one.
 _FRESH_INPUT = ("input_tokens", "inputTokens", "inputTokenCount")
 _APART = ("cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount", *_WRITTEN)
@@ -74,12 +74,15 @@ def output_of(usage: Json) -> int | None:
 
 
 def usages_of(message: Json) -> list[Json]:
-    """The usage objects of a message, in whatever place its server puts them; the most usual place first."""
+    """The usage objects of a message, in whatever place its server puts them, the most usual place first; where it has
+    none, what the timings beside it tell."""
     held = _PLACES.intersection(message)
     if not held:
         return []
-    return [usage for place in _places(message, held)
-            if place and isinstance(usage := _unwrapped(place), dict) and usage]
+    found: list[Json] = [usage for place in _places(message, held)
+                         if place and isinstance(usage := _unwrapped(place), dict) and usage]
+    own = None if found else timings_usage(message.get("timings"))
+    return found if own is None else [own]
 
 
 def _unwrapped(usage: Any) -> Any:

@@ -29,7 +29,8 @@ COUNTS = [*USAGE, "tokens", "reasoning_tokens", "input_tokens", "cached_tokens"]
 CHOICE = ["index", "delta", "finish_reason", "logprobs", "stop_reason", "text", "error", "usage", "message"]
 # Where something may stand in place of what is usual, and what else than ODD.
 CHANGES: dict[tuple[Any, ...], tuple[Any, ...]] = {
-    **{(name,): () for name in ("object", "error", "timings", "message", "choices", "x_groq")}, ("usage",): (USAGE,),
+    **{(name,): () for name in ("object", "error", "message", "choices", "x_groq")}, ("usage",): (USAGE,),
+    ("timings",): ({"predicted_n": 3, "prompt_n": 5, "cache_n": 1}, {"predicted_n": 4}), ("metrics",): ({"a": 1},),
     **{("usage", name): (USAGE,) for name in COUNTS}, ("usage", "prompt_tokens_details", "cached_tokens"): (),
     ("choices", 0): (), **{("choices", 0, name): (USAGE, {"content": [1]}) for name in CHOICE},
     **{("choices", 0, "delta", name): () for name in ("content", "reasoning", "tool_calls", "role")},
