@@ -24,11 +24,12 @@ class Window:
 
     begin_s: float
     end_s: float
+    warmup: float = WARMUP
 
     @property
     def from_s(self) -> float:
         """When the figures begin, after `begin_s`."""
-        return (self.end_s - self.begin_s) * WARMUP
+        return (self.end_s - self.begin_s) * self.warmup
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +65,33 @@ class Demand:
         """The highest rate."""
         return float(self.per_s.max())
 
-    def window(self, requests: int, share: float) -> Window:
-        """The busiest part, long enough for so many requests of a share of the demand; the whole where that is less."""
-        length = max(requests / (share * self.peak_per_s), LEAST_WINDOW_S)
-        if length >= self.lasts_s:
-            return Window(0.0, self.lasts_s)
+    @property
+    def uncached(self) -> float:
+        """Tokens of a prompt on average that need a prefill, where every session stays with its replica."""
+        return float(self.inputs.mean()) * (1 - self.reuse * (self.turns - 1) / self.turns)
+
+    def window(self, requests: int, share: float, least_s: float = LEAST_WINDOW_S) -> Window:
+        """The busiest part, long enough for so many requests of a share of the demand; the whole where that is less.
+        From a trace's beginning on all requests count, those that find the fleet empty, too."""
+        length = max(requests / (share * self.peak_per_s), least_s)
+        few = self.instants is not None and float(self._integrated()[-1]) * share <= requests
+        if few or length >= self.lasts_s:
+            return self._from(0.0, self.lasts_s)
         if float(np.ptp(self.per_s)) < 1e-9 * self.peak_per_s:
             return Window(0.0, length)
         begin_s = self._busiest(length * (1 - _BEFORE)) - length * _BEFORE
-        begin_s = min(max(begin_s, 0.0), self.lasts_s - length)
-        return Window(begin_s, begin_s + length)
+        return self._from(begin_s, length)
 
     def steepest(self, startup_s: float, least_s: float) -> Window:
         """The part in which the rate grows the most while a replica starts: what autoscaling is tried by."""
         length = min(max(least_s, 2 * startup_s + 600.0), self.lasts_s)
         later = np.interp(np.minimum(self.at_s + startup_s, self.lasts_s), self.at_s, self.per_s)
         growth = later - self.per_s
-        begin_s = float(self.at_s[int(np.argmax(growth))]) - _BEFORE * length
+        return self._from(float(self.at_s[int(np.argmax(growth))]) - _BEFORE * length, length)
+
+    def _from(self, begin_s: float, length: float) -> Window:
         begin_s = min(max(begin_s, 0.0), self.lasts_s - length)
-        return Window(begin_s, begin_s + length)
+        return Window(begin_s, begin_s + length, 0.0 if self.instants is not None and not begin_s else WARMUP)
 
     def _busiest(self, length: float) -> float:
         sums = self._integrated()
@@ -103,9 +112,9 @@ class Demand:
         else:
             at_s = self._arrivals(window, share, seed)
             places = draw.integers(len(self.inputs), size=len(at_s)).tolist()
-        sessions = self._sessions(at_s, share, seed)
+        sessions, known = self._sessions(at_s, seed)
         return [Job(number, float(at_s[number]), float(self.inputs[place]), model.steps(float(self.outputs[place])),
-                    sessions[number]) for number, place in enumerate(places)]
+                    sessions[number], 0 <= sessions[number] < known) for number, place in enumerate(places)]
 
     def _arrivals(self, window: Window, share: float, seed: int) -> Floats:
         """Arrivals of one a second through the inverse of the integrated rate (the time-rescaling theorem)."""
@@ -142,21 +151,23 @@ class Demand:
         order = np.argsort(at_s, kind="stable")
         return at_s[order], places[order].tolist()
 
-    def _sessions(self, at_s: Floats, share: float, seed: int) -> list[int]:
+    def _sessions(self, at_s: Floats, seed: int) -> tuple[list[int], int]:
         """Which session each request is of, -1 without any: so many are under way that one asks again after its pause
-        on average, each for its turns."""
+        on average, each for its turns. At the beginning they are anywhere between their first turn and their last;
+        those below the second value have asked before."""
         if self.turns < 2 or not len(at_s):
-            return [-1] * len(at_s)
+            return [-1] * len(at_s), 0
         draw = np.random.default_rng([seed, 2])
         at_once = max(1, round(len(at_s) / max(float(at_s[-1]), 1e-9) * self.pause_s))
-        seats, left, new = list(range(at_once)), [self.turns] * at_once, at_once
-        found = []
+        left = sorted(draw.integers(1, self.turns + 1, at_once).tolist())
+        known = sum(turns < self.turns for turns in left)
+        seats, new, found = list(range(at_once)), at_once, []
         for seat in draw.integers(at_once, size=len(at_s)).tolist():
             found.append(seats[seat])
             left[seat] -= 1
             if not left[seat]:
                 seats[seat], left[seat], new = new, self.turns, new + 1
-        return found
+        return found, known
 
 
 def demand_of(spec: DemandFile, text: str, inputs: Floats, outputs: Floats) -> Demand:
@@ -214,7 +225,7 @@ def _of_trace(spec: DemandFile, text: str, inputs: Floats, outputs: Floats) -> D
         outputs = np.array([float(item.arrival.output_tokens or typical) for item in items])
     else:
         inputs, outputs = np.repeat(inputs, len(items)), np.repeat(outputs, len(items))
-    lasts_s = max(float(instants[-1]), 1.0)
+    lasts_s = max(float(instants[-1]) * len(items) / max(len(items) - 1, 1), 1.0)  # a mean gap after the last one
     scale = spec.mean_per_s * lasts_s / len(items) if spec.mean_per_s else 1.0
     bins = max(2, min(int(lasts_s / STEP_S), len(items) // 20))
     counts, edges = np.histogram(instants, bins, (0.0, lasts_s))

@@ -44,19 +44,22 @@ def latencies(model: ReplicaModel, jobs: Sequence[Job]) -> dict[str, Floats]:
 def of_window(model: ReplicaModel, outcome: Outcome, from_s: float, to_s: float) -> dict[str, float]:
     """The figures of the jobs that arrived in the window; those of the fleet are of the whole simulation.
 
-    `kept_up`: requests that ended in the window ÷ those that arrived in it. `utilisation`: of the requests a second
-    that the replicas paid for could answer at these lengths, all slots taken, the share that they did. `busy`:
-    share of the paid time in which a replica worked; `slots_used`: of its slots.
+    `kept_up`: requests that got a slot in the window (no more of them than the replicas paid for could answer in it
+    at these lengths, all slots taken) ÷ those that arrived in it: what is in its slot when the window ends waits for
+    nothing. `utilisation`: of the requests a second that they could answer, the share that they did. `busy`: share of
+    the paid time in which a replica worked; `slots_used`: of its slots.
     """
     jobs = [job for job in outcome.jobs if from_s <= job.arrival_s < to_s]
     ended = sum(from_s <= job.end_s < to_s and not job.lost for job in outcome.jobs)
     found: dict[str, float] = {"requests": float(len(jobs)), "requests_per_s": ended / (to_s - from_s)}
-    found["kept_up"] = ended / len(jobs) if jobs else math.nan
     found["error_rate"] = sum(job.lost for job in jobs) / len(jobs) if jobs else math.nan
     for name, values in latencies(model, jobs).items():
         found |= {f"{name}_{stat}": statistic(values, stat) for stat in STATISTICS}
     paid_s = outcome.paid_s or math.nan
-    found["utilisation"] = found["requests_per_s"] / (_most_per_s(model, jobs) * paid_s / outcome.until_s)
+    most_per_s = _most_per_s(model, jobs) * paid_s / outcome.until_s
+    begun = sum(from_s <= job.begun_s < to_s and not job.lost for job in outcome.jobs)
+    found["kept_up"] = min(begun, most_per_s * (to_s - from_s)) / len(jobs) if jobs else math.nan
+    found["utilisation"] = found["requests_per_s"] / most_per_s
     found |= {"busy": outcome.busy_s / paid_s, "slots_used": outcome.slot_s / paid_s / model.slots,
               "largest_batch": float(outcome.largest), "failures": float(outcome.failures),
               "paid_replicas": outcome.paid_s / outcome.until_s}
@@ -66,8 +69,9 @@ def of_window(model: ReplicaModel, outcome: Outcome, from_s: float, to_s: float)
 def _most_per_s(model: ReplicaModel, jobs: Sequence[Job]) -> float:
     if not jobs:
         return math.nan
-    steps = sum(job.steps for job in jobs) / len(jobs)
-    return model.most_requests_per_s(sum(job.input_tokens for job in jobs) / len(jobs), steps * model.tokens_per_step)
+    inputs, steps, uncached = (sum(getattr(job, name) for job in jobs) / len(jobs)
+                               for name in ("input_tokens", "steps", "uncached"))
+    return model.most_requests_per_s(inputs, steps * model.tokens_per_step, uncached)
 
 
 def statistic(values: Floats, stat: str) -> float:

@@ -152,11 +152,11 @@ def _delayed(model: ReplicaModel, found: Sequence[Seen]) -> ReplicaModel:
 
 
 def _judged(endpoint: str, model: ReplicaModel, rows: Sequence[Row], error: float, found: Sequence[Seen]) -> Fitted:
-    inputs, outputs = (np.concatenate([getattr(one, name) for one in found])
-                       for name in ("input_tokens", "output_tokens"))
+    inputs, outputs, uncached = (np.concatenate([getattr(one, name) for one in found])
+                                 for name in ("input_tokens", "output_tokens", "uncached"))
     full = any(one.full for one in found)
     highest = max((row.measured for row in rows if row.figure == "requests_per_s"), default=0.0)
-    most = model.most_requests_per_s(float(inputs.mean()), float(outputs.mean()))
+    most = model.most_requests_per_s(*(float(one.mean()) for one in (inputs, outputs, uncached)))
     fitted = Fitted(endpoint, model, tuple(rows), error, full, highest, most, _span(inputs), _span(outputs), ())
     return replace(fitted, warnings=tuple(_warnings(fitted, found)))
 

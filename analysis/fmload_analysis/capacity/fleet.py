@@ -25,7 +25,7 @@ class Fleet:
     `replicas` at the start. `kill`: (instant, place) of replicas that are lost for good; `mtbf_s`: mean time between
     the failures of one replica, drawn by `seed`, each replaced after `restart_s`. A lost replica loses what it holds,
     and for `detect_s` still gets requests, which fail at once. `reuse`: the share of a prompt that the replica which
-    served the session last needs no prefill for.
+    served the session last needs no prefill for; with `prefix_aware`, of a session that is `known`, the first one too.
     """
 
     model: ReplicaModel
@@ -138,13 +138,13 @@ class _Simulation:
         if not self.ready:
             self._lose([job], job.arrival_s)
             return
-        home = self.router.last.get(job.session, -1) if job.session >= 0 else -1
+        home = self.router.last.get(job.session)
         replica = self.router.choose(job, self.ready)
         job.replica = replica.number
         if replica.number in self.dead:
             self._lose([job], job.arrival_s)
             return
-        if home == replica.number:
+        if home == replica.number or (home is None and job.known and self.fleet.routing == "prefix_aware"):
             job.uncached = job.input_tokens * (1 - self.fleet.reuse)
         before_s = replica.due_s
         replica.offer(job, job.arrival_s)

@@ -10,7 +10,7 @@ from fmload.base.errors import Faults, FmloadError
 from fmload.config.objectives import Objective, broken, parse_objectives
 from fmload_analysis.capacity.figures import STATISTICS, Estimate
 
-KEEPS_UP = 0.97  # requests that end ÷ requests that come, over a window: less is a queue that grows
+KEEPS_UP = 0.97  # requests that get a slot ÷ requests that come, over a window: less is a queue that grows
 BUSY = 0.8  # without objectives: replicas do no more than this share of what they could
 _METRICS = ("ttft", "e2e", "tpot")
 Result = Literal["kept", "unclear", "missed"]

@@ -52,15 +52,19 @@ class ReplicaModel:
         """Steps of an answer, the one that ends the prefill among them; at least 1."""
         return max(1, round(output_tokens / self.tokens_per_step))
 
-    def requests_per_s(self, input_tokens: float, output_tokens: float, batch: float) -> float:
+    def requests_per_s(self, input_tokens: float, output_tokens: float, batch: float,
+                       uncached_tokens: float | None = None) -> float:
         """Throughput in closed form with `batch` requests always in the batch: they cost as many prefills and
-        `steps − 1` steps of the whole batch. Exact up to the waste at the batch's edges."""
+        `steps − 1` steps of the whole batch. Exact up to the waste at the batch's edges. `uncached_tokens`: of a
+        prompt; None: all of it."""
+        uncached = input_tokens if uncached_tokens is None else uncached_tokens
         steps = max(1.0, output_tokens / self.tokens_per_step) - 1.0
         held = batch * (input_tokens + output_tokens / 2)
-        steps += max(1.0, input_tokens / self.chunk_tokens) if self.batching == "chunked" else 0.0
-        cycle_s = batch * self.prefill_s(input_tokens) + steps * self.step_s(batch, held)
+        steps += max(1.0, uncached / self.chunk_tokens) if self.batching == "chunked" else 0.0
+        cycle_s = batch * self.prefill_s(uncached) + steps * self.step_s(batch, held)
         return batch / cycle_s if cycle_s > 0 else float("inf")
 
-    def most_requests_per_s(self, input_tokens: float, output_tokens: float) -> float:
+    def most_requests_per_s(self, input_tokens: float, output_tokens: float,
+                            uncached_tokens: float | None = None) -> float:
         """The throughput with all slots taken: more than that a replica cannot serve."""
-        return self.requests_per_s(input_tokens, output_tokens, self.slots)
+        return self.requests_per_s(input_tokens, output_tokens, self.slots, uncached_tokens)

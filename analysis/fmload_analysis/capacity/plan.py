@@ -12,7 +12,7 @@ from fmload.base.errors import EXIT_INVALID, FmloadError
 from fmload.base.units import format_duration
 from fmload.config.objectives import Objective
 from fmload_analysis.capacity.autoscale import MOST_REPLICAS, Autoscale, Ints, Look, called_for, over_period
-from fmload_analysis.capacity.demand import Demand, Floats, Window
+from fmload_analysis.capacity.demand import LEAST_WINDOW_S, Demand, Floats, Window
 from fmload_analysis.capacity.figures import Estimate, of_window, over_seeds
 from fmload_analysis.capacity.fleet import Fleet, simulate
 from fmload_analysis.capacity.limits import Judged, judged, keeps
@@ -23,6 +23,7 @@ _CONFIRMED = 8
 _ROOM = 4.0  # times the least that could serve the peak: from there on the search ends where more do not help
 _HELPS = 0.98  # of a figure: twice as many replicas that bring it no lower do not help
 _FAR = 1.5  # times its limit: such a fleet needs no more seeds
+_FILLS = 7.0  # times what a request takes with all slots taken is simulated at least: the first 15 % fill the fleet
 _FINE = 0.005  # the number of replicas is found to half a percent
 
 
@@ -101,7 +102,7 @@ def plan(model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], s
     beside, and what its day pays."""
     least = _least(model, demand)
     share = min(least, settings.most_simulated) / least
-    window = demand.window(settings.requests, share)
+    window = demand.window(settings.requests, share, max(LEAST_WINDOW_S, _FILLS * _longest_s(model, demand)))
     if all(job.arrival_s < window.from_s for job in demand.jobs(model, window, share, settings.first_seed)):
         raise FmloadError("no request comes in the part of the demand that is simulated, of "
                           f"{format_duration(window.end_s - window.begin_s)}: it has too few to plan with",
@@ -111,14 +112,24 @@ def plan(model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], s
     found = Plan(best, tuple(trial.found[count] for count in sorted(trial.found)), window, share_error)
     if settings.autoscale is None or best is None:
         return replace(found, paid_replicas=float(best.replicas) if best else None)
-    day = _day(model, demand, settings.autoscale)
+    day = _day(model, demand, settings.autoscale, settings.routing)
     return replace(found, scaled=trial.scaled(settings.autoscale, best.replicas), day=day,
                    paid_replicas=float(day.paid.mean()))
 
 
+def _longest_s(model: ReplicaModel, demand: Demand) -> float:
+    """What a request takes with all slots taken, by Little's law."""
+    return model.slots / _most(model, demand)
+
+
+def _most(model: ReplicaModel, demand: Demand) -> float:
+    """Requests a second of one replica at the most, prefixes reused as often as a session can."""
+    return model.most_requests_per_s(float(demand.inputs.mean()), float(demand.outputs.mean()), demand.uncached)
+
+
 def _least(model: ReplicaModel, demand: Demand) -> int:
     """Fewer replicas cannot serve the mean of the demand, whatever waits."""
-    each = model.most_requests_per_s(float(demand.inputs.mean()), float(demand.outputs.mean()))
+    each = _most(model, demand)
     least = max(1, math.ceil(demand.mean_per_s / each * 0.9))
     if least > MOST_REPLICAS:
         raise FmloadError(f"the demand needs more than {MOST_REPLICAS:,} replicas of {each:.3g} requests/s",
@@ -144,9 +155,14 @@ def _fewest(trial: Trial, least: int) -> Tried | None:
 
 def _helped(few: Tried, many: Tried) -> bool:
     """Whether more replicas brought an objective that is not kept nearer to its limit."""
-    rows = [(before.found.value, now.found.value) for before, now in zip(few.rows, many.rows, strict=True)
-            if now.result != "kept" and now.name != "kept_up"]
+    rows = [(_short(before), _short(now)) for before, now in zip(few.rows, many.rows, strict=True)
+            if now.result != "kept"]
     return any(now < _HELPS * before for before, now in rows)
+
+
+def _short(row: Judged) -> float:
+    """What more replicas bring down."""
+    return 1 - row.found.value if row.name == "kept_up" else row.found.value
 
 
 class Trial:
@@ -178,10 +194,12 @@ class Trial:
         own = replace(rule, least=max(1, round(rule.least * share)), most=max(1, round(rule.most * share)))
         window = self.demand.steepest(rule.startup_s, self.window.end_s - self.window.begin_s)
         at_s = np.array([window.begin_s])
-        first = _needed(self.model, self.demand, own, np.interp(at_s, self.demand.at_s, self.demand.per_s) * share)
+        per_s = np.interp(at_s, self.demand.at_s, self.demand.per_s) * share
+        first = _needed(self.model, self.demand, own, per_s, self.settings.routing)
         start = int(np.clip(math.ceil(float(first[0])), own.least, own.most))
         trial = Trial(self.model, self.demand, self.objectives, self.settings, window, self.tell)
-        return trial._tried(replicas, replace(trial._fleet(start, self.settings.lose), autoscale=own), share)
+        return trial._tried(replicas, replace(trial._fleet(start, round(self.settings.lose * share)), autoscale=own),
+                            share)
 
     def _fleet(self, count: int, lost: int) -> Fleet:
         settings = self.settings
@@ -232,14 +250,15 @@ def _confirmed(trial: Trial, best: Tried | None) -> tuple[Tried | None, dict[str
         name: narrow.figures[name].value / found.figures[name].value - 1 for name in names if found.figures[name].value}
 
 
-def _needed(model: ReplicaModel, demand: Demand, rule: Autoscale, per_s: Floats) -> Floats:
+def _needed(model: ReplicaModel, demand: Demand, rule: Autoscale, per_s: Floats, routing: str) -> Floats:
     """Replicas (a real number) that a rate calls for: each serves what it does with `target` of its slots taken."""
-    each = model.requests_per_s(float(demand.inputs.mean()), float(demand.outputs.mean()), rule.target * model.slots)
+    each = model.requests_per_s(float(demand.inputs.mean()), float(demand.outputs.mean()), rule.target * model.slots,
+                                demand.uncached if routing == "prefix_aware" else None)
     return np.asarray(per_s / each)
 
 
-def _day(model: ReplicaModel, demand: Demand, rule: Autoscale) -> Day:
+def _day(model: ReplicaModel, demand: Demand, rule: Autoscale, routing: str) -> Day:
     at_s = np.arange(0.0, demand.lasts_s, 10.0)
     per_s = np.interp(at_s, demand.at_s, demand.per_s)
-    needed = _needed(model, demand, rule, per_s)
+    needed = _needed(model, demand, rule, per_s, routing)
     return Day(at_s, per_s, called_for(rule, needed), over_period(rule, at_s, needed))

@@ -13,19 +13,22 @@ NEVER = math.inf
 
 
 class Job:
-    """One request: seconds of the simulation, tokens, and what became of it. `first_s`, `end_s` are NaN until then."""
+    """One request: seconds of the simulation, tokens, and what became of it. `begun_s` (it got a slot),
+    `first_s` and `end_s` are NaN until then. `known`: its session had asked before the simulation began."""
 
-    __slots__ = ("arrival_s", "end_s", "first_s", "input_tokens", "lost", "number", "replica", "session", "steps",
-                 "uncached")
+    __slots__ = ("arrival_s", "begun_s", "end_s", "first_s", "input_tokens", "known", "lost", "number", "replica",
+                 "session", "steps", "uncached")
 
-    def __init__(self, number: int, arrival_s: float, input_tokens: float, steps: int, session: int = -1) -> None:
+    def __init__(self, number: int, arrival_s: float, input_tokens: float, steps: int, session: int = -1,
+                 known: bool = False) -> None:
         self.number = number
         self.arrival_s = arrival_s
         self.input_tokens = input_tokens
         self.uncached = input_tokens
         self.steps = steps
         self.session = session
-        self.first_s = self.end_s = math.nan
+        self.known = known
+        self.begun_s = self.first_s = self.end_s = math.nan
         self.replica = -1
         self.lost = False
 
@@ -100,7 +103,7 @@ class Replica:
         return len(self._batch) + len(self._prefilling)
 
     def _begin(self, now_s: float) -> None:
-        self._admit()
+        self._admit(now_s)
         self._since_s = now_s
         self.largest = max(self.largest, self._running)
         if self._prefilling:
@@ -113,12 +116,13 @@ class Replica:
             return
         self.due_s = now_s + self._run_s
 
-    def _admit(self) -> None:
+    def _admit(self, now_s: float) -> None:
         model = self._model
         if not self.queue or (self._batch and not self._may_admit()):
             return
         while self.queue and self._running < model.slots:
             job = self.queue.popleft()
+            job.begun_s = now_s
             self._prefilling.append(job)
             self._left[job.number] = job.uncached
 

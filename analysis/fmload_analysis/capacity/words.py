@@ -86,12 +86,14 @@ def meaning(found: Answer) -> list[str]:
         "times between chunks and to first tokens of the run.",
         "**TTFT, E2E**: from a request's arrival to its first and last token, as in the report; p95 is over the "
         "requests "
-        "that arrive in the simulated window after its first 15 %, which fill the fleet.",
+        "that arrive in the simulated window after its first 15 %, which fill the fleet; of a trace that is simulated "
+        "from its beginning all count.",
         "**Intervals**: 95 %, Student's t over the seeds. They hold the chance of arrivals and lengths; not the "
         "error of "
         "the model, which its table tells, nor the noise of the run that it was fitted to.",
         "**Kept**: the whole interval is within the limit; unclear: the limit is inside it; missed: none of it is. "
-        f"Every plan must also keep up: {KEEPS_UP:.0%} as many requests end in the window as arrive.",
+        f"Every plan must also keep up: for {KEEPS_UP:.0%} of the requests that arrive in the window a slot is free "
+        "before it ends, and the replicas could answer as many in it.",
         "**Utilisation**: requests answered a second ÷ the most that the paid replicas could answer at these lengths "
         "with "
         "all slots taken. **Busy**: share of the paid time in which a replica worked on something. **Slots taken**: "

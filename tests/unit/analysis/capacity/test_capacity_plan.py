@@ -221,6 +221,14 @@ def test_a_share_of_an_autoscaled_fleet_never_stands_for_more_replicas_than_the_
     assert max(look.paid for look in found.looks) / found.share <= 2
 
 
+def test_a_share_of_an_autoscaled_fleet_loses_its_share_of_what_is_lost() -> None:
+    demand = steady(0.6 * 48 * MODEL.most_requests_per_s(310, 50))
+    settings = Settings("least_busy", Autoscale(1, 200, 0.5), lose=16, seeds=2, requests=400, most_simulated=8)
+    found = plan(MODEL, demand, OBJECTIVES, settings)
+    assert found.scaled is not None and found.best is not None
+    assert found.scaled.figures["failures"].value == round(16 * found.scaled.share) < 4
+
+
 def test_kept_means_the_whole_interval_and_unclear_that_it_holds_the_limit() -> None:
     def result(low: float, high: float) -> str:
         figures = {"ttft_p95": Estimate((low + high) / 2, low, high), "kept_up": Estimate(1.0)}
