@@ -3,7 +3,8 @@
 A file begins with `HEADER`, a frame with `MARK`; both end with the version. Then come length (u32), CRC-32 (u32) and the
 packed bytes. After damage the reader goes on at the next frame that is sound. A block is a frame with a mark of its own
 that holds several packed records, compressed. Files of version 1 have neither header nor mark: there the reader looks
-for the first bytes that every packed record and answer has.
+for the first bytes that every packed record and answer has. A file is of a later version where its header and its first
+mark both say so, and the same one: where they differ, it is damaged.
 """
 
 from __future__ import annotations
@@ -115,18 +116,9 @@ def _begin(data: bytes | mmap) -> int:
     if data[:len(MAGIC)] != MAGIC or len(data) < len(HEADER):
         return 0
     version = data[len(MAGIC)]
-    if version > VERSION and not _are_ours(data):
+    if version > VERSION and data[len(HEADER):len(HEADER) + len(MARK)] == MARK[:-1] + bytes([version]):
         raise NewerFrames(f"a journal of version {version}; this fmload reads up to {VERSION}")
     return len(HEADER)
-
-
-def _are_ours(data: bytes | mmap) -> bool:
-    """Whether the frames are of a version that is read, so that it is the header that is damaged: by the first one's
-    mark; where that is none of any version, by whether there is a sound one."""
-    first = data[len(HEADER):len(HEADER) + len(MARK)]
-    if first[:-1] == MARK[:-1]:
-        return first in _MARKS
-    return _Search(data).next_sound(len(HEADER)) < len(data)
 
 
 def _at(data: bytes | mmap, offset: int) -> tuple[list[bytes], int] | None:

@@ -33,16 +33,13 @@ _UNCHECKED = {
 }
 
 
-
 def audit(facts: Facts) -> tuple[Check, ...]:
     """All checks of one stage; a group in which none applies is there once, as NOT APPLICABLE.
 
-    A stage without a request gets one FAIL: nothing was measured.
+    Of a stage without a request: that nothing was measured, and what was lost.
     """
     if not facts.summary.totals.started:
-        why = "".join(f" {mark.detail}." for mark in facts.summary.stage.marks if mark.kind == "endpoint_refused")
-        return (Check(6, "enough requests", FAIL,
-                      f"No request started inside the window: nothing was measured.{why}", {}),)
+        return _of_nothing(facts)
     found = {name: CHECKS.use(name, facts, gives=Check) for name in CHECKS.in_order()}
     checks = [check for check in found.values() if check]
     checks += [Check(group, title, NOT_APPLICABLE, f"Not checked: {why}.", {})
@@ -50,6 +47,13 @@ def audit(facts: Facts) -> tuple[Check, ...]:
     missing = set(GROUPS) - {check.group for check in checks}
     checks += [Check(group, GROUPS[group], NOT_APPLICABLE, "Nothing to compare.", {}) for group in missing]
     return tuple(sorted(checks, key=lambda check: check.group))
+
+
+def _of_nothing(facts: Facts) -> tuple[Check, ...]:
+    why = "".join(f" {mark.detail}." for mark in facts.summary.stage.marks if mark.kind == "endpoint_refused")
+    lost = CHECKS.use("all_recorded", facts, gives=Check)
+    return (*([lost] if lost and lost.result == FAIL else []),
+            Check(6, "enough requests", FAIL, f"No request started inside the window: nothing was measured.{why}", {}))
 
 
 def audit_json(results: Sequence[StageResult]) -> dict[str, Any]:

@@ -120,10 +120,13 @@ def test_damaged_lines_are_told_among_the_events_of_the_run(tmp_path: Path) -> N
     assert told == "health.jsonl: 2 lines cannot be read, the first is line 3"
 
 
-@pytest.mark.parametrize("name", ["journals with a flipped bit", "journals cut off"])
+@pytest.mark.parametrize("name", ["journals with a flipped bit", "journals cut off",
+                                  "journals without a header and a mark"])
 def test_damage_to_the_only_journals_fails_the_audit(tmp_path: Path, name: str,
                                                      capsys: pytest.CaptureFixture[str]) -> None:
     folder = whole(tmp_path / "r")
     DAMAGES[name](folder)
     assert main(["audit", str(folder)]) == 4
-    assert "all records kept" in capsys.readouterr().out
+    told = " ".join(capsys.readouterr().out.split())
+    assert "all records kept" in told and "unreadable bytes at offset" in told
+    assert "put it in its place, remove records/ and run 'fmload report'" in told

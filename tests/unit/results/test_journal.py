@@ -205,9 +205,25 @@ def test_journals_of_the_first_version_are_read_and_gone_on_with(tmp_path: Path)
 
 def test_a_journal_of_a_later_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
-    path.write_bytes(frames.MAGIC + b"\x63" + b"whatever")
+    path.write_bytes(frames.MAGIC + b"\x63" + frames.MARK[:-1] + b"\x63whatever")
     with pytest.raises(FmloadError, match="journal of version 99; this fmload reads up to 3"):
         list(read(path))
+
+
+@pytest.mark.parametrize("records", [1, 20])
+@pytest.mark.parametrize("damage", [
+    b"\x63\xc1FM\x64", b"\x04\xc1FM\x05", b"\xff" * 5, b"\x63" + bytes(12), b"\xff" * 60,
+], ids=["both versions", "both to near ones", "version and mark", "and the length", "and the record"])
+def test_a_journal_whose_header_and_first_mark_are_destroyed_is_damaged_and_of_no_later_version(
+        tmp_path: Path, damage: bytes, records: int) -> None:
+    packed = [pack(record(number)) for number in range(records)]
+    path = written(tmp_path / "a.log", packed)
+    data, begin = path.read_bytes(), len(frames.MAGIC)
+    path.write_bytes(data[:begin] + damage + data[begin + len(damage):])
+    torn: list[Torn] = []
+    kept = list(read(path, torn))
+    assert kept in (packed, packed[1:])
+    assert [one.offset for one in torn] == [len(frames.HEADER)]
 
 
 def test_a_journal_whose_first_frame_is_of_a_later_version_is_refused_though_others_are_not(tmp_path: Path) -> None:

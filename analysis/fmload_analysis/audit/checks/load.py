@@ -123,9 +123,9 @@ def all_recorded(facts: Facts) -> Check | None:
     if made is None:
         return _losses(facts)
     lost = max(0, made - there)
-    why = f" ({'; '.join(facts.summary.losses[:3])})" if lost and facts.summary.losses else ""
+    why = f": {_told_losses(facts)}" if facts.summary.losses else "."
     return Check(4, "all records kept", FAIL if lost else PASS,
-                 f"{lost} of the {made} records that the workers made of this stage are lost{why}." if lost else
+                 f"{lost} of the {made} records that the workers made of this stage are lost{why}" if lost else
                  f"All {made} records that the workers made of this stage are there.",
                  {"made": made, "recorded": there, "lost": lost})
 
@@ -135,7 +135,12 @@ def _losses(facts: Facts) -> Check | None:
     if not facts.summary.losses:
         return None
     return Check(4, "all records kept", FAIL, "Records of this run are lost, how many is not known: "
-                 f"{'; '.join(facts.summary.losses[:3])}.", {"losses": len(facts.summary.losses)})
+                 f"{_told_losses(facts)}", {"losses": len(facts.summary.losses)})
+
+
+def _told_losses(facts: Facts) -> str:
+    return (f"{'; '.join(facts.summary.losses[:3])}. Where there is a sound copy of the journal, put it in its place, "
+            "remove records/ and run 'fmload report'; else measure the stage again.")
 
 
 def lock_step(facts: Facts) -> Check | None:
