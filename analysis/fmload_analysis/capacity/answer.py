@@ -20,8 +20,10 @@ from fmload_analysis.capacity.evidence import Floats, Seen, seen
 from fmload_analysis.capacity.fit import Fitted, fit
 from fmload_analysis.capacity.money import ByToken, by_model, by_pricing, month_usd, requests_per_month
 from fmload_analysis.capacity.plan import Plan, Settings, plan
+from fmload_analysis.document import formats
 from fmload_analysis.run import Run
 
+_FEWER = 0.5  # of the failures that there are in the long run: fewer are told
 _BEYOND = 0.05  # of what the rate calls for: more than that is told
 
 
@@ -175,9 +177,16 @@ def _remarks(fitted: Fitted, demand: Demand, found: Plan) -> list[str]:
 
 
 def _of_failures(found: Plan, settings: Settings) -> Iterator[str]:
-    if settings.mtbf_s and found.best and not found.best.figures["failures"].value:
-        yield ("no replica failed in what was simulated, which is short beside --mtbf: the figures hold no failure. "
-               "--lose 1 shows what one does")
+    """Where chance drew far fewer than there are in the long run."""
+    if not settings.mtbf_s or not found.best:
+        return
+    down, usual = found.best.figures["down"].value, 1 - settings.up
+    told = (f"by --mtbf and --restart it is {formats.percent(usual)} of the time. --lose 1 shows what one that fails "
+            "does; more --seeds see more of them")
+    if not down:
+        yield f"no replica was down in what was simulated, which is short beside --mtbf; {told}"
+    elif down < _FEWER * usual:
+        yield f"replicas were down for {formats.percent(down)} of what was simulated; {told}"
 
 
 def _of_autoscaling(found: Plan) -> Iterator[str]:

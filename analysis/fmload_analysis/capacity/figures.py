@@ -44,10 +44,11 @@ def latencies(model: ReplicaModel, jobs: Sequence[Job]) -> dict[str, Floats]:
 def of_window(model: ReplicaModel, outcome: Outcome, from_s: float, to_s: float) -> dict[str, float]:
     """The figures of the jobs that arrived in the window; those of the fleet are of the whole simulation.
 
-    `kept_up`: requests that got a slot in the window (no more of them than the replicas paid for could answer in it
-    at these lengths, all slots taken) ÷ those that arrived in it: what is in its slot when the window ends waits for
-    nothing. `utilisation`: of the requests a second that they could answer, the share that they did. `busy`: share of
-    the paid time in which a replica worked; `slots_used`: of its slots.
+    `kept_up`: requests that got a slot in the window ÷ those that arrived in it: what is in its slot when the window
+    ends waits for nothing. No more of them count than the replicas that were paid for, and not down, could answer in
+    it at these lengths, all slots taken. `utilisation`: of the requests a second that they could answer, the share
+    that they did. `busy`: share of the paid time in which a replica worked; `slots_used`: of its slots; `down`: in
+    which it was restarted.
     """
     jobs = [job for job in outcome.jobs if from_s <= job.arrival_s < to_s]
     ended = sum(from_s <= job.end_s < to_s and not job.lost for job in outcome.jobs)
@@ -56,13 +57,13 @@ def of_window(model: ReplicaModel, outcome: Outcome, from_s: float, to_s: float)
     for name, values in latencies(model, jobs).items():
         found |= {f"{name}_{stat}": statistic(values, stat) for stat in STATISTICS}
     paid_s = outcome.paid_s or math.nan
-    most_per_s = _most_per_s(model, jobs) * paid_s / outcome.until_s
+    most_per_s = _most_per_s(model, jobs) * ((paid_s - outcome.down_s) / outcome.until_s or math.nan)
     begun = sum(from_s <= job.begun_s < to_s and not job.lost for job in outcome.jobs)
     found["kept_up"] = min(begun, most_per_s * (to_s - from_s)) / len(jobs) if jobs else math.nan
     found["utilisation"] = found["requests_per_s"] / most_per_s
     found |= {"busy": outcome.busy_s / paid_s, "slots_used": outcome.slot_s / paid_s / model.slots,
-              "largest_batch": float(outcome.largest), "failures": float(outcome.failures),
-              "paid_replicas": outcome.paid_s / outcome.until_s}
+              "down": outcome.down_s / paid_s, "largest_batch": float(outcome.largest),
+              "failures": float(outcome.failures), "paid_replicas": outcome.paid_s / outcome.until_s}
     return found
 
 

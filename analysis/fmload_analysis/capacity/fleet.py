@@ -5,6 +5,7 @@ Deterministic: the same arrivals, lengths and seed give the same result.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from fmload_analysis.capacity.model import ReplicaModel
 from fmload_analysis.capacity.replica import NEVER, Job, Replica
 from fmload_analysis.capacity.routing import Router
 
+_COUNTED = 1000  # of more replicas the number that is up is as good as normal
 _ARRIVAL, _DUE, _LOOK, _READY, _FAIL = range(5)  # kinds of events, in the order in which they are taken at one instant
 
 
@@ -23,7 +25,9 @@ class Fleet:
     """What is simulated beside the arrivals. Times in seconds.
 
     `replicas` at the start. `kill`: (instant, place) of replicas that are lost for good; `mtbf_s`: mean time between
-    the failures of one replica, drawn by `seed`, each replaced after `restart_s`. A lost replica loses what it holds,
+    the failures of one replica, drawn by `seed`, each replaced after `restart_s`; as many as chance has
+    down in the long run are down at the start, each for what is left of its restart; of a fleet of `of` replicas, of
+    which these are a share, their share. A lost replica loses what it holds,
     and for `detect_s` still gets requests, which fail at once. `reuse`: the share of a prompt that the replica which
     served the session last needs no prefill for; with `prefix_aware`, of a session that is `known`, the first one too.
     """
@@ -38,11 +42,18 @@ class Fleet:
     detect_s: float = 0.0
     reuse: float = 0.0
     seed: int = 0
+    of: int = 0
+
+
+def availability(mtbf_s: float | None, restart_s: float) -> float:
+    """The share of the time in which a replica is up in the long run."""
+    return 1.0 if mtbf_s is None else mtbf_s / (mtbf_s + restart_s)
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the jobs, and of the fleet: seconds of replicas that were paid for, busy, and of slots taken."""
+    """What became of the jobs, and of the fleet: seconds of replicas that were paid for, busy, down by a failure, and
+    of slots taken."""
 
     jobs: list[Job]
     until_s: float
@@ -50,6 +61,7 @@ class Outcome:
     paid_s: float = 0.0
     busy_s: float = 0.0
     slot_s: float = 0.0
+    down_s: float = 0.0
     largest: int = 0
     failures: int = 0
     sizes: list[tuple[float, int]] = field(default_factory=list)  # (from, replicas that are paid for)
@@ -81,8 +93,9 @@ class _Simulation:
         self.next_job = 0
         self.ended = 0
         self.last_need_s = 0.0
-        for _ in range(fleet.replicas):
-            self._start(0.0, 0.0)
+        up = self._up_at_first()
+        for number in range(fleet.replicas):
+            self._restart(0.0, 0.0 if number < up else self.draw.random() * fleet.restart_s)
         for at_s, place in fleet.kill:
             self._plan(at_s, _FAIL, place)
         if fleet.autoscale:
@@ -198,7 +211,21 @@ class _Simulation:
         else:
             self._join(number, now_s)
         if self.fleet.mtbf_s:
-            self._start(now_s, self.fleet.restart_s)
+            self._restart(now_s, self.fleet.restart_s)
+
+    def _restart(self, now_s: float, lasts_s: float) -> None:
+        self.outcome.down_s += min(lasts_s, self.until_s - now_s)
+        self._start(now_s, lasts_s)
+
+    def _up_at_first(self) -> int:
+        """Replicas that are up at any time: chance as in the whole fleet, of which these have their share."""
+        fleet, many = self.fleet, max(self.fleet.replicas, self.fleet.of)
+        share = availability(fleet.mtbf_s, fleet.restart_s)
+        if many <= _COUNTED:
+            up = float(sum(self.draw.random() < share for _ in range(many)))
+        else:
+            up = min(max(self.draw.gauss(many * share, math.sqrt(many * share * (1 - share))), 0.0), many)
+        return int(up * fleet.replicas / many + (self.draw.random() if many > fleet.replicas else 0.0))
 
     def _stop(self, number: int, now_s: float) -> None:
         self.outcome.paid_s += now_s - self.paid_from.pop(number)

@@ -14,10 +14,11 @@ from fmload.config.objectives import Objective
 from fmload_analysis.capacity.autoscale import MOST_REPLICAS, Autoscale, Ints, Look, called_for, over_period
 from fmload_analysis.capacity.demand import LEAST_WINDOW_S, Demand, Floats, Window
 from fmload_analysis.capacity.figures import Estimate, of_window, over_seeds
-from fmload_analysis.capacity.fleet import Fleet, simulate
+from fmload_analysis.capacity.fleet import Fleet, availability, simulate
 from fmload_analysis.capacity.limits import Judged, judged, keeps
 from fmload_analysis.capacity.model import ReplicaModel
 
+LEAST_UP = 0.01  # of the time: a fleet of replicas that are hardly ever up is none
 WIDER = 4  # times as many replicas are simulated to confirm what a share says
 _CONFIRMED = 8
 _ROOM = 4.0  # times the least that could serve the peak: from there on the search ends where more do not help
@@ -31,7 +32,7 @@ _FINE = 0.005  # the number of replicas is found to half a percent
 class Settings:
     """What is simulated, beside model and demand. `lose`: replicas that fail half-way through and do not come back.
 
-    `most_simulated`: of a larger fleet so many replicas are simulated, with their share of the demand.
+    `most_simulated`: of a larger fleet so many replicas that are up are simulated, with their share of the demand.
     """
 
     routing: str = "round_robin"
@@ -44,6 +45,16 @@ class Settings:
     first_seed: int = 1
     requests: int = 6_000
     most_simulated: int = 16
+
+    @property
+    def up(self) -> float:
+        """The share of the time in which a replica is up in the long run."""
+        return availability(self.mtbf_s, self.restart_s)
+
+    @property
+    def most_drawn(self) -> int:
+        """Replicas that are simulated at the most, those that are down among them."""
+        return math.ceil(self.most_simulated / self.up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +111,8 @@ def plan(model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], s
          tell: Callable[[str], None] = lambda said: None) -> Plan:
     """Search by halving for the fewest replicas; `tell` hears of every fleet. With autoscaling that is simulated
     beside, and what its day pays."""
-    least = _least(model, demand)
-    share = min(least, settings.most_simulated) / least
+    least = _least(model, demand, settings.up)
+    share = min(least, settings.most_drawn) / least
     window = demand.window(settings.requests, share, max(LEAST_WINDOW_S, _FILLS * _longest_s(model, demand)))
     if all(job.arrival_s < window.from_s for job in demand.jobs(model, window, share, settings.first_seed)):
         raise FmloadError("no request comes in the part of the demand that is simulated, of "
@@ -127,9 +138,13 @@ def _most(model: ReplicaModel, demand: Demand) -> float:
     return model.most_requests_per_s(float(demand.inputs.mean()), float(demand.outputs.mean()), demand.uncached)
 
 
-def _least(model: ReplicaModel, demand: Demand) -> int:
-    """Fewer replicas cannot serve the mean of the demand, whatever waits."""
-    each = _most(model, demand)
+def _least(model: ReplicaModel, demand: Demand, up: float) -> int:
+    """Fewer replicas, which are up for a share of the time, cannot serve the mean of the demand, whatever waits."""
+    if up < LEAST_UP:
+        raise FmloadError(f"by --mtbf and --restart a replica would be up for {100 * up:.3g} % of the time: nothing "
+                          f"can be planned with less than {100 * LEAST_UP:g} %", exit_code=EXIT_INVALID,
+                          hint="--mtbf is the time between failures of one replica, --restart until it is replaced")
+    each = _most(model, demand) * up
     least = max(1, math.ceil(demand.mean_per_s / each * 0.9))
     if least > MOST_REPLICAS:
         raise FmloadError(f"the demand needs more than {MOST_REPLICAS:,} replicas of {each:.3g} requests/s",
@@ -178,11 +193,11 @@ class Trial:
         """A fleet of so many replicas, of which `simulated` are; by default as many as the settings say."""
         if simulated is None and replicas in self.found:
             return self.found[replicas]
-        count, lost, serving = simulated or min(replicas, self.settings.most_simulated), self.settings.lose, replicas
+        count, lost, serving = simulated or min(replicas, self.settings.most_drawn), self.settings.lose, replicas
         if count < replicas:  # of a share of a fleet none is killed: those that are lost are missing from the start
             lost, serving = 0, max(replicas - self.settings.lose, 1)
             count = min(count, serving)
-        tried = self._tried(replicas, self._fleet(count, lost), count / serving)
+        tried = self._tried(replicas, replace(self._fleet(count, lost), of=serving), count / serving)
         if simulated is None:
             self.found[replicas] = tried
         return tried
@@ -190,7 +205,7 @@ class Trial:
     def scaled(self, rule: Autoscale, replicas: int) -> Tried:
         """The fleet with autoscaling: its limits, and the demand, divided where a share is simulated, of which one
         replica is no more than the rule's most."""
-        share = min(1.0, max(self.settings.most_simulated / 2 / replicas, 1 / rule.most))
+        share = min(1.0, max(self.settings.most_drawn / 2 / replicas, 1 / rule.most))
         own = replace(rule, least=max(1, round(rule.least * share)), most=max(1, round(rule.most * share)))
         window = self.demand.steepest(rule.startup_s, self.window.end_s - self.window.begin_s)
         at_s = np.array([window.begin_s])

@@ -94,8 +94,8 @@ def meaning(found: Answer) -> list[str]:
         "**Kept**: the whole interval is within the limit; unclear: the limit is inside it; missed: none of it is. "
         f"Every plan must also keep up: for {KEEPS_UP:.0%} of the requests that arrive in the window a slot is free "
         "before it ends, and the replicas could answer as many in it.",
-        "**Utilisation**: requests answered a second ÷ the most that the paid replicas could answer at these lengths "
-        "with "
+        "**Utilisation**: requests answered a second ÷ the most that the replicas that are paid for, and not down "
+        "by a failure, could answer at these lengths with "
         "all slots taken. **Busy**: share of the paid time in which a replica worked on something. **Slots taken**: "
         "share "
         "of the paid time of its slots.",
