@@ -45,14 +45,6 @@ Rate = Annotated[float, BeforeValidator(_rate), WithJsonSchema({"type": "string"
 Level = Annotated[float, Field(ge=0, le=limits.FACTOR)]
 
 
-def _levels(value: object) -> object:
-    """A day's rates, of which the first that is none is told with its place."""
-    for place, level in enumerate(value if isinstance(value, list) else (), 1):
-        if isinstance(level, bool) or not isinstance(level, int | float) or not 0 <= level <= limits.FACTOR:
-            raise ValueError(f"its value {place} must be a number from 0 to {limits.FACTOR:,.0f}, not {level!r}")
-    return value
-
-
 def _seconds(value: object) -> float:
     """Of a duration; 0 where it cannot be read, which is told elsewhere."""
     try:
@@ -112,8 +104,7 @@ class DemandFile(Strict):
     rate: Rate | None = Field(None, description="the mean over the day")
     users: int | None = Field(None, ge=1, le=100_000_000_000, description="people, with requests_per_user_per_day")
     requests_per_user_per_day: float | None = Field(None, gt=0, le=limits.FACTOR)
-    day: Annotated[Wave | Annotated[list[Level], Field(min_length=2, max_length=1440)] | None,
-                   BeforeValidator(_levels)] = Field(
+    day: Wave | Annotated[list[Level], Field(min_length=2, max_length=1440)] | None = Field(
         None, description="a curve {low: 0.2}, or rates at even times over the day, of any scale")
     flash: Flash | None = Field(None, description="a crowd that comes at once")
     spread: Literal["poisson", "constant", "gamma"] = Field(
