@@ -97,10 +97,11 @@ class Http1Wire:
         the instant before connecting, so that the request pays for it. A kept-alive connection that the server
         was closing when the request went out is replaced by a new one, and only the second sending counts.
         """
-        payload = encode_request(address, request)
+        payload, method = encode_request(address, request), request.method
+        del request  # its body would be kept a second time for as long as the answer takes
+
         def new_flight() -> Flight:
-            return Flight(Exchange(str(address)), request.method, carries_token, self.timeouts, self._max_body_bytes,
-                          gives_up)
+            return Flight(Exchange(str(address)), method, carries_token, self.timeouts, self._max_body_bytes, gives_up)
 
         flight = self._fly(address, payload, new_flight(), self._send)
         if flight.met_closed_door(_CLOSED_DOOR_NS):

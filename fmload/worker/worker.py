@@ -168,6 +168,7 @@ class Worker:
             dispatcher.offset_ns = self._offset_ns
             self._dispatcher = dispatcher
             _calm_garbage_collection()
+            gevent.config.track_greenlet_tree = False  # each would keep ten frames of the one that started it
             self._sender_made.set()
         except FmloadError as error:
             problem = str(error)

@@ -255,6 +255,17 @@ def test_a_response_and_a_request_of_10_mb() -> None:
         assert exchange.complete and exchange.body == big and len(server.requests[0]) > len(big)
 
 
+def test_the_prompt_of_a_request_is_kept_once_while_its_answer_is_awaited() -> None:
+    body = bytes(bytearray(b"a prompt"))
+    ours = sys.getrefcount(body)
+    with serving([HEAD + piece(b"one"), 1.0, END]) as server:
+        wire, address = Http1Wire(), Address("127.0.0.1", server.port)
+        asking = gevent.spawn(lambda: wire.exchange(address, HttpRequest("POST", "/", {}, body), has_token))
+        until(lambda: bool(server.requests))
+        assert sys.getrefcount(body) == ours and not asking.ready()
+        assert asking.get().body == b"one"
+
+
 def test_an_early_answer_to_a_request_that_is_still_being_written() -> None:
     early = HttpRequest("POST", "/", {"X-Answer-Early": "1"}, b"x" * (50 * 1024 * 1024))
     with serving([b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", 0.5, "close"]) as server:
