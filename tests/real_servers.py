@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -34,23 +35,39 @@ def serving(command: Sequence[str], url: str, log: Path, own: Mapping[str, str])
 
 @contextmanager
 def kept(folder: Path | None) -> Iterator[Path]:
-    """A folder for a check: the one that is given, made new, or one that is gone at the end."""
+    """A folder for a check: the one that is given by the options, or one that is gone at the end."""
     if folder is None:
         with tempfile.TemporaryDirectory() as name:
             yield Path(name)
     else:
-        folder.mkdir(parents=True)
         yield folder.resolve()
 
 
 def options(module: str, doc: str | None, server: str, argv: Sequence[str] | None) -> argparse.Namespace:
     """The options of a check: `server`, the command of the server's own environment; `only`; `keep`."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=doc)
-    parser.add_argument(f"--{server}", dest="server", required=True, type=Path, metavar="COMMAND",
+    parser.add_argument(f"--{server}", dest="server", required=True, type=_command, metavar="COMMAND",
                         help="the command of the server's own environment")
     parser.add_argument("--only", nargs="*", help="names of scenarios")
-    parser.add_argument("--keep", type=Path, help="keep the runs and the server's log in this folder")
+    parser.add_argument("--keep", type=_new_folder, help="keep the runs and the server's log in this new folder")
     return parser.parse_args(argv)
+
+
+def _command(name: str) -> Path:
+    if (found := shutil.which(name)) is None:
+        raise argparse.ArgumentTypeError(f"{name} is not there: install the server into an environment of its own")
+    return Path(found)
+
+
+def _new_folder(name: str) -> Path:
+    path = Path(name)
+    try:
+        if path.exists() and any(path.iterdir()):
+            raise argparse.ArgumentTypeError(f"{name} is not empty: name a new folder, or remove it")
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{name} cannot be a folder ({error.strerror}): name another") from error
+    return path
 
 
 def own_folder(root: Path, scenario: str) -> Path:
