@@ -73,17 +73,20 @@ def completed(asked: Described, say: Say) -> Described:
 
 
 def paced(asked: Described, args: argparse.Namespace, say: Say) -> Described:
-    """With a sweep that suits the server's speed, where the flags leave the load open: one answer is timed for it."""
-    if asked.protocol != "openai" or asked.url is None or any(
-            getattr(args, name) for name in ("concurrency", "rate", "requests", "duration", "dataset")):
+    """With a load that suits the server's speed, where the flags leave its length open: one answer is timed for it.
+    Levels or a data set that were chosen stay as they are, and get longer windows."""
+    if asked.protocol != "openai" or asked.url is None or args.requests or args.duration:
         return asked
     found = server.answer_s(asked.url, asked.model or "", asked.api_key_env, asked.ca_file, asked.input_tokens,
                             asked.output_tokens, described.PROBE_LIMIT_S)
-    suited = asked.paced(found)
+    chosen = any((args.concurrency, args.rate, args.dataset))
+    suited = asked.lasting(found) if chosen else asked.paced(found)
     if found is not None and suited is not asked:
         took = f"takes {format_duration(found)}" if math.isfinite(found) else (
             f"takes longer than {format_duration(described.PROBE_LIMIT_S)}")
-        say(f"one answer {took}: few requests, for numbers within a minute; --concurrency and --duration ask for more")
+        say(f"one answer {took}: " + (
+            f"{format_duration(suited.window_s)} a level; --duration asks for more or less" if chosen else
+            "few requests, for numbers within a minute; --concurrency and --duration ask for more"))
     return suited
 
 

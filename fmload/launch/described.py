@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from math import ceil
 from urllib.parse import urlsplit
 
 from fmload.base.errors import FmloadError
@@ -17,6 +18,7 @@ QUICK_S = 1.0  # of an answer: a window of the sweep holds ten, and 16 in a row 
 PROBE_LIMIT_S = 6.0  # for the answer that is timed before the sweep
 LEVEL_S = 12.0  # of a level of a slow server, at one answer at a time
 FEWEST = 2  # requests of a level: of one alone the audit takes no figure
+ANSWERS_A_WINDOW, LONGEST_WINDOW_S = 4, 60.0  # one after the other, of levels that somebody chose
 WARMUP_SHARE, SHORTEST_WARMUP_S, LONGEST_WARMUP_S = 0.2, 1.0, 10.0  # of the window
 COUNTED_BY_SERVER = 400  # prompts at most, where each is counted by asking the server some ten times
 
@@ -78,6 +80,12 @@ class Described:
             return replace(self, concurrency=(1,), requests=FEWEST)
         requests = max(FEWEST, int(LEVEL_S / answer_s))
         return replace(self, concurrency=(1, min(SWEEP[1], requests)), requests=requests)
+
+    def lasting(self, answer_s: float | None) -> Described:
+        """With windows in which a user gets ANSWERS_A_WINDOW answers, where one takes so long (infinite: longer than
+        PROBE_LIMIT_S), but of LONGEST_WINDOW_S at most: in ten seconds a slow server may give none."""
+        window_s = min(ANSWERS_A_WINDOW * (answer_s or 0.0), LONGEST_WINDOW_S)
+        return self if window_s <= self.window_s else replace(self, window_s=float(ceil(window_s)))
 
     @property
     def levels(self) -> str:

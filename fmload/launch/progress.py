@@ -101,10 +101,10 @@ class Progress:
 
 
 def standing(snapshot: Snapshot, now_ns: int) -> str:
-    """How the stages that are on stand, in a line; empty before the first."""
+    """How the stages that are on stand, in a line; before the first, what is waited for, empty where it is nothing."""
     run = snapshot.get("run", {})
     if not run.get("labels"):
-        return ""
+        return f"{line(run)}: waits for {run['waits_for']}" if run.get("waits_for") else ""
     rows = [row for row in snapshot.get("groups", ()) if row["stage"] in run.get("stages", ())]
     waits = f"; waits for {run['waits_for']}" if run.get("waits_for") else ""
     left = _left(run, now_ns)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fmload.base.errors import FmloadError
+from fmload.cli import flags
 from fmload.config import RunFile
 from fmload.config.loading import parse
+from fmload.launch import server
 from fmload.launch.described import Described, dataset, levels_of, run_file, seconds_of, users_of
 from fmload.plan.stages import plan
 
@@ -88,5 +92,29 @@ def test_a_slow_server_gets_a_sweep_of_few_requests(
         assert min(answer_s, 6) + min(answer_s, 20) * requests * len(levels) <= 48
 
 
+@pytest.mark.parametrize(("answer_s", "window_s"), [
+    (None, 10), (0.4, 10), (2.5, 10), (2.6, 11), (5.9, 24), (float("inf"), 60)])
+def test_levels_that_were_chosen_last_for_four_answers_of_a_slow_server_and_a_minute_at_most(
+        answer_s: float | None, window_s: float) -> None:
+    asked = Described(url="http://h/v1", concurrency=(1, 2))
+    suited = asked.lasting(answer_s)
+    assert (suited.window_s, suited.concurrency, suited.requests) == (window_s, (1, 2), None)
+
+
 def test_a_bare_number_is_seconds() -> None:
     assert (seconds_of("--duration", "30"), seconds_of("--duration", "1m30s")) == (30.0, 90.0)
+
+
+@pytest.mark.parametrize(("flags_given", "words", "window_s", "requests"), [
+    ({}, "few requests", 10, 2), ({"concurrency": "1,2"}, "takes 5 s: 20 s a level", 20, None),
+    ({"rate": "2"}, "20 s a level", 20, None), ({"dataset": "a.jsonl"}, "20 s a level", 20, None),
+    ({"concurrency": "1", "duration": "3s"}, "", 10, None), ({"requests": 7}, "", 10, None)])
+def test_one_answer_is_timed_where_flags_leave_open_how_long_a_level_lasts(
+        flags_given: dict[str, Any], words: str, window_s: float, requests: int | None,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "answer_s", lambda *_: 5.0)
+    args = Namespace(**{**dict.fromkeys(("concurrency", "rate", "requests", "duration", "dataset")), **flags_given})
+    said: list[str] = []
+    suited = flags.paced(Described(url="http://h/v1"), args, said.append)
+    assert (suited.window_s, suited.requests) == (window_s, requests)
+    assert [words in line for line in said] == ([True] if words else [])

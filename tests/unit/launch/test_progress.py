@@ -87,3 +87,15 @@ def test_long_names_are_whole_in_80_columns() -> None:
     for name in long.values():
         assert name in column, text
     assert "…" not in text
+
+
+def test_before_the_first_stage_it_is_told_what_is_waited_for() -> None:
+    now_s = 0.0
+    console = Console(file=io.StringIO(), width=200)
+    with Progress(console, lambda: now_s) as progress:
+        while now_s < 25:
+            progress.show({"run": {"phase": "preparing", "waits_for": "an answer"}})
+            now_s += 1.0
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines() == ["preparing", *["preparing: waits for an answer"] * 2]
+    assert "an answer" in shown(render({"run": {"phase": "preparing", "waits_for": "an answer"}}, 0))
