@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--autoscale", metavar="MIN-MAX[,KEY=VALUE]", help="replicas by load: 2-40,target=0.6,startup=3m,cooldown=5m")
     add("--lose", type=_count, default=0, metavar="N", help="replicas that fail half-way and do not come back")
     add("--mtbf", type=_time, metavar="TIME", help="mean time between failures of one replica, such as 24h")
-    add("--restart", type=_seconds, default=180.0, metavar="TIME", help="until a failed replica is replaced (3m)")
-    add("--detect", type=_seconds, default=0.0, metavar="TIME", help="for so long a failed replica still gets requests")
+    add("--restart", type=_seconds, metavar="TIME", help="with --mtbf: until a failed replica is replaced (3m)")
+    add("--detect", type=_seconds, metavar="TIME", help="for so long a failed replica still gets requests (0)")
     add("--per-token", action="append", default=[], metavar="MODEL",
         help="a model of the price table, to show what the demand costs by the token; repeatable")
     add("--endpoint", action="append", default=[], metavar="NAME", help="plan with these alone; repeatable")
@@ -107,7 +107,7 @@ def _asked(args: argparse.Namespace) -> tuple[list[Run], Asked]:
     from fmload_analysis.capacity.answer import Asked
     from fmload_analysis.capacity.demand_file import read_demand
     from fmload_analysis.capacity.limits import objectives_of
-    from fmload_analysis.capacity.plan import Settings
+    from fmload_analysis.capacity.plan import RESTART_S, Settings
     from fmload_analysis.run import open_run
 
     faults, runs = Faults(), []
@@ -121,11 +121,23 @@ def _asked(args: argparse.Namespace) -> tuple[list[Run], Asked]:
         objectives = objectives_of((runs[0].spec.get("objectives") or {}) if runs else {}, args.objective)
     with faults.kept():
         autoscale = _autoscale(args.autoscale)
+    _alone(args, faults)
     faults.check()
     assert spec is not None and objectives is not None
-    settings = Settings(args.routing, autoscale, args.lose, args.mtbf, args.restart, args.detect, args.seeds, args.seed,
+    settings = Settings(args.routing, autoscale, args.lose, args.mtbf,
+                        RESTART_S if args.restart is None else args.restart, args.detect or 0.0, args.seeds, args.seed,
                         args.requests, args.simulate)
     return runs, Asked(spec, args.demand, *objectives, settings, tuple(args.endpoint), tuple(args.per_token))
+
+
+def _alone(args: argparse.Namespace, faults: Faults) -> None:
+    """Options that do nothing without another."""
+    if args.restart is not None and not args.mtbf:
+        faults.add(FmloadError("--restart: goes with --mtbf, which says how often a replica fails",
+                               hint="for example --mtbf 24h --restart 3m"))
+    if args.detect is not None and not args.mtbf and not args.lose:
+        faults.add(FmloadError("--detect: goes with --mtbf or --lose, by which replicas fail",
+                               hint="for example --lose 1 --detect 10s"))
 
 
 def _autoscale(text: str | None) -> Autoscale | None:

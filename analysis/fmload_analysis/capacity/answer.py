@@ -86,20 +86,19 @@ def answer(runs: Sequence[Run], asked: Asked, tell: Callable[[str], None] = lamb
     """Fit, plan and price every endpoint of the runs. Raises FmloadError for all that cannot be planned with, in one
     pass."""
     chosen = _chosen(runs, asked.endpoints)
-    found: dict[tuple[str, str], tuple[Run, list[Seen], Pricing | Unpriced, Fitted | None]] = {}
+    found: list[tuple[str, Run, str, list[Seen], Pricing | Unpriced, Fitted | None]] = []
     faults = Faults()
-    for run, name in chosen:
+    for title, (run, name) in zip(_titles(chosen), chosen, strict=True):
         with faults.kept():
             stages = seen(run, name)
             if not isinstance(priced := _priced(run, name), Pricing) or not priced.by_token:
-                found[run.name, name] = (run, stages, priced, fit(name, stages, tell))
+                found.append((title, run, name, stages, priced, fit(title, stages, tell)))
             else:
-                found[run.name, name] = (run, stages, priced, None)
+                found.append((title, run, name, stages, priced, None))
     faults.check()
-    demand = demand_of(asked.spec, asked.text, *_lengths([stages for _, stages, _, _ in found.values()]))
+    demand = demand_of(asked.spec, asked.text, *_lengths([stages for _, _, _, stages, _, _ in found]))
     options, tokens = [], []
-    for (of_run, name), (run, stages, priced, fitted) in found.items():
-        title = name if [of for _, of in found].count(name) == 1 else f"{of_run} · {name}"
+    for title, run, name, stages, priced, fitted in found:
         if fitted is None:
             tokens.append(by_pricing(title, priced, demand))
         else:
@@ -110,7 +109,8 @@ def answer(runs: Sequence[Run], asked: Asked, tell: Callable[[str], None] = lamb
 
 
 def _chosen(runs: Sequence[Run], endpoints: Sequence[str]) -> list[tuple[Run, str]]:
-    known = [(run, name) for run in runs for name in dict.fromkeys(stage.endpoint for stage in run.stages)]
+    once = {run.results.root.resolve(): run for run in runs}.values()
+    known = [(run, name) for run in once for name in dict.fromkeys(stage.endpoint for stage in run.stages)]
     faults = Faults()
     for name in endpoints:
         if name not in [of for _, of in known]:
@@ -118,6 +118,17 @@ def _chosen(runs: Sequence[Run], endpoints: Sequence[str]) -> list[tuple[Run, st
                                    hint=f"there are {', '.join(dict.fromkeys(of for _, of in known))}"))
     faults.check()
     return [(run, name) for run, name in known if not endpoints or name in endpoints]
+
+
+def _titles(chosen: Sequence[tuple[Run, str]]) -> list[str]:
+    """What tells each option from the others: its endpoint, with its run where several have one of that name, or with
+    its folder where runs are of one name, too."""
+    ways: list[Callable[[Run, str], str]] = [
+        lambda run, name: name, lambda run, name: f"{run.name} · {name}",
+        lambda run, name: f"{run.results.root.name} · {name}", lambda run, name: f"{run.results.root} · {name}"]
+    every = [[way(*one) for way in ways] for one in chosen]
+    return [next((title for place, title in enumerate(titles) if [one[place] for one in every].count(title) == 1),
+                 titles[-1]) for titles in every]
 
 
 def _table(run: Run) -> PriceTable:

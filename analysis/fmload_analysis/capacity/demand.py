@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fmload.base.errors import FmloadError
 from fmload_analysis.capacity.demand_file import DAY_S, DemandFile, Wave
 from fmload_analysis.capacity.model import ReplicaModel
 from fmload_analysis.capacity.replica import Job
@@ -182,7 +183,11 @@ def demand_of(spec: DemandFile, text: str, inputs: Floats, outputs: Floats) -> D
     at_s, shape = _curve(spec)
     per_s = shape * mean / (float(_sums(at_s, shape)[-1]) / DAY_S)
     if spec.flash:
-        per_s = per_s * _crowd(spec, at_s)
+        crowd = _crowd(spec, at_s)
+        if not per_s[crowd > 1].any():
+            raise FmloadError(f"{text}: flash.at: no request comes at that time of the day, and a multiple of none is "
+                              "none", hint="give the day a rate above 0 there, or move the flash")
+        per_s = per_s * crowd
     sessions = spec.sessions
     return Demand(text, at_s, per_s, inputs, outputs, spec.spread, spec.burstiness,
                   turns=sessions.turns if sessions else 1, pause_s=sessions.pause_s if sessions else 30.0,

@@ -26,6 +26,7 @@ class Gaps:
     held: Floats  # tokens that they held before it
     prompts: Floats  # whose first token came meanwhile
     prompt_tokens: Floats  # of those, uncached
+    following: Floats  # seconds of the next gap of the same answer; NaN where it is not known exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +146,13 @@ def _gaps(part: _Part) -> Gaps:
     places = np.flatnonzero(within)
     places = places[np.linspace(0, len(places) - 1, min(len(places), MOST_GAPS)).astype(int)] if len(places) else places
     before, after = part.chunks[places], part.chunks[places + 1]
+    lasting = np.where(within, np.diff(part.chunks), np.nan)
+    following = np.append(lasting[1:], np.nan)[places] if len(places) else np.array([])
     near = 0.25 * float(np.median(after - before)) if len(places) else 0.0  # chunks of one step come within this
-    return _meanwhile(part, before + near, after + near, after - before)
+    return _meanwhile(part, before + near, after + near, after - before, following)
 
 
-def _meanwhile(part: _Part, from_s: Floats, to_s: Floats, seconds: Floats) -> Gaps:
+def _meanwhile(part: _Part, from_s: Floats, to_s: Floats, seconds: Floats, following: Floats) -> Gaps:
     by_first, by_last = np.argsort(part.first), np.argsort(part.last)
     firsts, lasts, chunks = part.first[by_first], part.last[by_last], np.sort(part.chunks)
     begun, joined = np.searchsorted(firsts, from_s, "right"), np.searchsorted(firsts, to_s, "right")
@@ -158,7 +161,7 @@ def _meanwhile(part: _Part, from_s: Floats, to_s: Floats, seconds: Floats) -> Ga
     held = (_sums(part.tokens_in[by_first])[begun] - _sums((part.tokens_in + part.counts)[by_last])[gone]
             + np.searchsorted(chunks, from_s, "right"))
     return Gaps(seconds, (joined - gone).astype(float), np.maximum(held, 0.0), (joined - begun).astype(float),
-                uncached[joined] - uncached[begun])
+                uncached[joined] - uncached[begun], following)
 
 
 def _sums(values: Floats) -> Floats:

@@ -10,8 +10,8 @@ import numpy as np
 from fmload.base.errors import EXIT_INVALID, FmloadError
 from fmload_analysis.capacity.evidence import Floats, Gaps, Seen
 from fmload_analysis.capacity.model import ReplicaModel
-from fmload_analysis.capacity.refit import Row, error_of, refit
-from fmload_analysis.capacity.regression import non_negative, robust
+from fmload_analysis.capacity.refit import ENOUGH, Row, error_of, in_window, refit
+from fmload_analysis.capacity.regression import non_negative, robust, variation
 
 LEAST_GAPS = 200
 USABLE, GOOD = 0.35, 0.10  # mean errors above which a fit is refused, and told as a warning
@@ -20,6 +20,7 @@ GOOD_ENOUGH = 0.02  # errors that polishing does not go after: they are the nois
 _STEPS = (0.2, 0.1, 0.05, 0.025)
 _POLISHED = ("prefill_per_token_s", "step_fixed_s", "step_per_request_s", "prefill_fixed_s")
 CHUNKS = (256, 512, 1024, 2048, 8192)
+_VARIES = 0.03  # of a step's logarithm: less moves no percentile
 _TGI = (0.3, 20)  # its defaults
 
 
@@ -83,7 +84,11 @@ def _polished(error: float, model: ReplicaModel, rows: list[Row], found: Sequenc
 def _refuse_too_little(endpoint: str, found: Sequence[Seen], gaps: Gaps) -> None:
     hint = "measure streamed requests in several stages, from one at a time to beyond the knee: load: {find: knee}"
     if not found:
-        raise FmloadError(f"{endpoint}: no stage has a streamed answer", hint=hint, exit_code=EXIT_INVALID)
+        raise FmloadError(f"{endpoint}: no stage has a streamed answer that ended well", hint=hint,
+                          exit_code=EXIT_INVALID)
+    if not any(in_window(one).sum() >= ENOUGH for one in found):
+        raise FmloadError(f"{endpoint}: no stage has {ENOUGH} requests that were sent in its window and answered, the "
+                          "least that a model is held to", hint=hint, exit_code=EXIT_INVALID)
     if len(gaps.seconds) < LEAST_GAPS:
         raise FmloadError(f"{endpoint}: {len(gaps.seconds)} times between chunks are known exactly, and "
                           f"{LEAST_GAPS} are the least", hint=hint, exit_code=EXIT_INVALID)
@@ -104,8 +109,17 @@ def _base(found: Sequence[Seen], gaps: Gaps) -> ReplicaModel:
     fixed, each, token, prompt, prompt_token = map(float, robust(columns[sound], gaps.seconds[sound]))
     steps = sum(float(one.steps.sum()) for one in found)
     tokens = sum(float(one.output_tokens.sum()) for one in found)
+    jitter = _jitter(gaps, columns @ np.array([fixed, each, token, prompt, prompt_token]))
     return ReplicaModel(fixed, each, token, prompt, prompt_token, max(one.largest for one in found),
-                        tokens_per_step=max(tokens / steps, 1e-3))
+                        tokens_per_step=max(tokens / steps, 1e-3), jitter=jitter)
+
+
+def _jitter(gaps: Gaps, expected: Floats) -> float:
+    """How far steps vary, of those with no prompt beside them where there are enough; 0 where it is hardly at all."""
+    quiet = gaps.prompts == 0
+    used = quiet if quiet.sum() >= LEAST_GAPS else np.ones(len(quiet), dtype=bool)
+    found = variation(gaps.seconds[used], gaps.following[used], expected[used])
+    return found if found >= _VARIES else 0.0
 
 
 def _candidates(base: ReplicaModel, found: Sequence[Seen]) -> Iterator[ReplicaModel]:

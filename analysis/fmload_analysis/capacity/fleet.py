@@ -179,7 +179,7 @@ class _Simulation:
 
     def _start(self, now_s: float, startup_s: float) -> None:
         number = len(self.all)
-        self.all[number] = Replica(self.fleet.model, number, self.until_s)
+        self.all[number] = Replica(self.fleet.model, number, self.until_s, self.fleet.seed)
         self.paid_from[number] = now_s
         self._resized(now_s)
         if startup_s:

@@ -19,7 +19,8 @@ class ReplicaModel:
     until those that wait are `admit_share` of the batch, or for `admit_steps` steps (TGI's rules; 0: it does not wait).
 
     `delay_fixed_s + delay_per_token_s · tokens` come before a first token without occupying the engine: the
-    network, the HTTP server, a prefill on other hardware.
+    network, the HTTP server, a prefill on other hardware. Every time of the engine varies by chance, `jitter` is the
+    standard deviation of a step's logarithm; the times above are means.
     """
 
     step_fixed_s: float
@@ -35,6 +36,7 @@ class ReplicaModel:
     delay_fixed_s: float = 0.0
     delay_per_token_s: float = 0.0
     tokens_per_step: float = 1.0
+    jitter: float = 0.0
 
     def step_s(self, requests: float, held_tokens: float) -> float:
         """One step of so many requests that hold so many tokens in all."""

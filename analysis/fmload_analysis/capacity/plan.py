@@ -18,9 +18,9 @@ from fmload_analysis.capacity.fleet import Fleet, availability, simulate
 from fmload_analysis.capacity.limits import Judged, judged, keeps
 from fmload_analysis.capacity.model import ReplicaModel
 
+RESTART_S = 180.0
 LEAST_UP = 0.01  # of the time: a fleet of replicas that are hardly ever up is none
 WIDER = 4  # times as many replicas are simulated to confirm what a share says
-_CONFIRMED = 8
 _ROOM = 4.0  # times the least that could serve the peak: from there on the search ends where more do not help
 _HELPS = 0.98  # of a figure: twice as many replicas that bring it no lower do not help
 _FAR = 1.5  # times its limit: such a fleet needs no more seeds
@@ -39,7 +39,7 @@ class Settings:
     autoscale: Autoscale | None = None
     lose: int = 0
     mtbf_s: float | None = None
-    restart_s: float = 180.0
+    restart_s: float = RESTART_S
     detect_s: float = 0.0
     seeds: int = 5
     first_seed: int = 1
@@ -188,6 +188,7 @@ class Trial:
         self.model, self.demand, self.objectives, self.settings = model, demand, objectives, settings
         self.window, self.tell = window, tell
         self.found: dict[int, Tried] = {}
+        self.narrow: dict[int, Tried] = {}  # of which more were simulated since
 
     def of(self, replicas: int, simulated: int | None = None) -> Tried:
         """A fleet of so many replicas, of which `simulated` are; by default as many as the settings say."""
@@ -201,6 +202,13 @@ class Trial:
         if simulated is None:
             self.found[replicas] = tried
         return tried
+
+    def wide(self, replicas: int, simulated: int) -> Tried:
+        """The fleet with more of it simulated than the `simulated` of `of`, in whose place it is kept."""
+        if replicas not in self.narrow:
+            self.narrow[replicas] = self.of(replicas)
+            self.found[replicas] = self.of(replicas, min(replicas, WIDER * simulated))
+        return self.found[replicas]
 
     def scaled(self, rule: Autoscale, replicas: int) -> Tried:
         """The fleet with autoscaling: its limits, and the demand, divided where a share is simulated, of which one
@@ -248,20 +256,21 @@ class Trial:
 
 
 def _confirmed(trial: Trial, best: Tried | None) -> tuple[Tried | None, dict[str, float]]:
-    """The best fleet with a larger share of it simulated, one percent more replicas at a time until that keeps the
-    objectives, too; and how far the smaller share is off. All of a fleet needs no confirmation."""
+    """The best fleet with a larger share of it simulated, with more replicas until that keeps the objectives, too (None
+    where twice as many do not); and how far the smaller share is off. All of a fleet needs no confirmation."""
     if best is None or best.simulated == best.replicas:
         return best, {}
-    replicas, wide = best.replicas, min(best.replicas, WIDER * best.simulated)
-    for _ in range(_CONFIRMED):
-        narrow = trial.of(replicas)
-        found = trial.of(replicas, wide)
-        trial.found[replicas] = found
-        if found.keeps:
-            break
-        replicas += math.ceil(0.01 * replicas)
+    low, high, step = best.replicas - 1, best.replicas, math.ceil(0.01 * best.replicas)
+    while not trial.wide(high, best.simulated).keeps:
+        if high >= 2 * best.replicas:
+            return None, {}
+        low, high, step = high, min(high + step, 2 * best.replicas), step * 2
+    while high - low > max(1, math.ceil(0.01 * high)):
+        middle = (low + high) // 2
+        low, high = (low, middle) if trial.wide(middle, best.simulated).keeps else (middle, high)
+    narrow, found = trial.narrow[high], trial.found[high]
     names = ("ttft_p50", "ttft_p95", "ttft_p99", "e2e_p50", "e2e_p95", "e2e_p99", "utilisation")
-    return (found if found.keeps else None), {
+    return found, {
         name: narrow.figures[name].value / found.figures[name].value - 1 for name in names if found.figures[name].value}
 
 

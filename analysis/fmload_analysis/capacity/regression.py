@@ -10,6 +10,7 @@ import numpy as np
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 _FAR = 5.0  # a residual so many median ones away is none of the engine's
 _ROUNDS = 3
+_QUARTILES = 1.349  # standard deviations between the quartiles of a normal distribution
 
 
 def non_negative(columns: Floats, values: Floats) -> Floats:
@@ -41,3 +42,24 @@ def robust(columns: Floats, values: Floats) -> Floats:
         scale = 1 / expected[kept]
         found = non_negative(columns[kept] * scale[:, None], values[kept] * scale)
     return found
+
+
+def variation(seconds: Floats, following: Floats, expected: Floats) -> float:
+    """The standard deviation of the logarithm of a step's time, of the gaps between chunks, the gaps that follow them
+    (NaN: not known), and what is expected of each.
+
+    A chunk that is stamped late makes its gap longer and the next one as much shorter, a step that lasts long does
+    not: of two gaps together the variance is half of one's where steps vary, less where stamps do. By quartiles, so
+    that stalls, and the prompts beside a few of the gaps, have no part in it.
+    """
+    known = (following > 0) & (seconds > 0) & (expected > 0)
+    if known.sum() < 2:
+        return 0.0
+    one = _spread(np.log(seconds[known] / expected[known])) ** 2
+    two = _spread(np.log((seconds[known] + following[known]) / expected[known])) ** 2
+    return float(np.sqrt(np.clip(4 * two - one, 0.0, one)))
+
+
+def _spread(values: Floats) -> float:
+    low, high = np.percentile(values, [25, 75])
+    return float(high - low) / _QUARTILES

@@ -4,6 +4,7 @@ events whatever its answer's length."""
 from __future__ import annotations
 
 import math
+import random
 from collections import deque
 from heapq import heappop, heappush
 
@@ -36,11 +37,12 @@ class Job:
 class Replica:
     """A `ReplicaModel` at work. `offer` takes a request, `advance` does what is due at `due_s`."""
 
-    __slots__ = ("_ahead", "_batch", "_held", "_left", "_model", "_prefilling", "_run_s", "_since_s", "_steps",
-                 "_waited", "busy_s", "due_s", "largest", "number", "queue", "slot_s", "until_s")
+    __slots__ = ("_ahead", "_batch", "_draw", "_held", "_left", "_model", "_pace", "_prefilling", "_run_s", "_since_s",
+                 "_steps", "_waited", "busy_s", "due_s", "largest", "number", "queue", "slot_s", "until_s")
 
-    def __init__(self, model: ReplicaModel, number: int = 0, until_s: float = NEVER) -> None:
+    def __init__(self, model: ReplicaModel, number: int = 0, until_s: float = NEVER, seed: int = 0) -> None:
         self._model = model
+        self._draw = random.Random(f"{seed}/{number}/steps") if model.jitter else None
         self.until_s = until_s  # what is done later counts in neither busy_s nor slot_s
         self.number = number
         self.queue: deque[Job] = deque()
@@ -52,6 +54,7 @@ class Replica:
         self._held = 0.0  # tokens that the batch holds
         self._since_s = 0.0
         self._run_s = 0.0
+        self._pace = 1.0  # what is under way lasts ÷ its mean
         self._waited = 0  # steps since the last prefill
         self.due_s = NEVER
         self.busy_s = self.slot_s = 0.0
@@ -114,7 +117,16 @@ class Replica:
         else:
             self.due_s, self._ahead = NEVER, 0
             return
+        self._pace = self._varied(max(self._ahead, 1))
+        self._run_s *= self._pace
         self.due_s = now_s + self._run_s
+
+    def _varied(self, steps: int) -> float:
+        """Of so many steps together, by chance: lognormal, of mean 1 and the variance of their sum."""
+        if self._draw is None:
+            return 1.0
+        variance = math.log1p(math.expm1(self._model.jitter ** 2) / steps)
+        return math.exp(self._draw.gauss(-variance / 2, math.sqrt(variance)))
 
     def _admit(self, now_s: float) -> None:
         model = self._model
@@ -182,6 +194,7 @@ class Replica:
         low, high = 0, self._ahead
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if self._since_s + self._lasting(middle) >= now_s else (middle, high)
-        self._ahead, self._run_s = high, self._lasting(high)
+            low, high = (low, middle) if self._since_s + self._pace * self._lasting(middle) >= now_s else (
+                middle, high)
+        self._ahead, self._run_s = high, self._pace * self._lasting(high)
         self.due_s = self._since_s + self._run_s

@@ -180,11 +180,13 @@ def _model(option: Option) -> Paragraph:
     model = option.fitted.model
     way = (f"prompts ride on steps, {model.chunk_tokens:,} tokens each at most" if model.batching == "chunked" else
            "prompts stop the decoding")
+    varies = f", by chance some {formats.percent(model.jitter)} more or less" if model.jitter else ""
     late = (f", and wait for {model.admit_share:.0%} of the batch or {model.admit_steps} steps"
             if model.admit_steps else "")
     return Paragraph(
         f"A step lasts {model.step_fixed_s * 1e3:.3g} ms + {model.step_per_request_s * 1e3:.3g} ms a request + "
-        f"{model.step_per_token_s * 1e6:.3g} µs a token held; a prompt takes {model.prefill_fixed_s * 1e3:.3g} ms + "
+        f"{model.step_per_token_s * 1e6:.3g} µs a token held{varies}; a prompt takes "
+        f"{model.prefill_fixed_s * 1e3:.3g} ms + "
         f"{model.prefill_per_token_s * 1e3:.3g} ms a token; {way}{late}; {model.slots} requests at the same time at "
         f"most; "
         f"{model.delay_fixed_s * 1e3:.3g} ms before a first token occupy nothing. It answers "

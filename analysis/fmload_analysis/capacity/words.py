@@ -62,7 +62,7 @@ def _figure(row: Judged) -> str:
 def _sentence(found: Answer, option: Option, goal: str) -> str:
     best = option.plan.best
     if best is None:
-        last = option.plan.tried[-1]
+        last = next(one for one in reversed(option.plan.tried) if not one.keeps)
         wrong = ", ".join(f"{row.name} {_figure(row)} ({row.result})" for row in last.rows if row.result != "kept")
         return (f"**{plain(option_name(option))}**: no number of replicas keeps {goal}. Of {last.replicas:,}, the most "
                 f"that were tried: {wrong}.")

@@ -82,8 +82,31 @@ def test_a_replica_answers_each_request_when_the_emulators_engine_does(chunk_tok
         assert job.end_s == pytest.approx(end_s, abs=1e-4)
 
 
+@pytest.mark.parametrize("chunk_tokens", [None, 2048])
+@pytest.mark.parametrize("load", [0.3, 0.7])
+def test_steps_that_vary_by_chance_give_the_tails_that_they_give_the_emulators_engine(chunk_tokens: int | None,
+                                                                                      load: float) -> None:
+    jitter = 0.4
+    shape = math.exp(jitter ** 2 / 2)  # the emulator's times are medians
+    engine = BatchModel(4, 400.0, 0.004, 0.004, 0.0, 0.005, prefill_chunk_tokens=chunk_tokens, jitter=jitter)
+    model = ReplicaModel(0.004 * shape, 0.004 * shape, 0.0, 0.005 * shape, shape / 400, 4,
+                         "chunked" if chunk_tokens else "alone", jitter=jitter)
+    draw = random.Random(5)
+    jobs = poisson(load * model.most_requests_per_s(35.0, 32.0), 6000, 1)
+    for job in jobs:
+        job.input_tokens = job.uncached = float(draw.randint(20, 50))
+        job.steps = draw.randint(4, 60)
+    simulate(Fleet(model, 1), jobs, 1e9)
+    by_engine = by_emulator(engine, jobs)
+    for name, place in (("first_s", 0), ("end_s", 1)):
+        for share in (50, 95):
+            found = np.percentile([getattr(job, name) - job.arrival_s for job in jobs], share)
+            true = np.percentile([one[place] - job.arrival_s for one, job in zip(by_engine, jobs, strict=True)], share)
+            assert found == pytest.approx(true, rel=0.06), (name, share)
+
+
 def by_emulator(model: BatchModel, jobs: Sequence[Job]) -> list[tuple[float, float]]:
-    engine = BatchEngine(model)
+    engine = BatchEngine(model, 3)
     twins = [EmulatedJob(round(job.input_tokens), job.steps, owner=[math.nan, math.nan]) for job in jobs]
     left = list(zip(jobs, twins, strict=True))
     while left or engine.due_ns is not None:

@@ -13,7 +13,7 @@ from handmade import request, stage, write
 from fmload.base.errors import FmloadError
 from fmload_analysis.capacity.evidence import seen
 from fmload_analysis.capacity.fit import Fitted, fit
-from fmload_analysis.capacity.regression import non_negative, robust
+from fmload_analysis.capacity.regression import non_negative, robust, variation
 from fmload_analysis.run import open_run
 
 
@@ -56,6 +56,23 @@ def test_a_run_far_from_its_knee_is_told_and_holds_no_more_than_was_seen(tmp_pat
     assert found.model.slots < ENGINE.max_batch
     assert not found.full
     assert any("no request was seen waiting for a full batch" in text for text in found.warnings)
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.1, 0.4])
+def test_how_far_steps_vary_is_found(tmp_path: Path, jitter: float) -> None:
+    measured(tmp_path, model=replace(ENGINE, jitter=jitter))
+    found = fitted(tmp_path)
+    assert found.model.jitter == pytest.approx(jitter, rel=0.2, abs=0)
+    assert found.error < 0.07
+
+
+@pytest.mark.parametrize(("steps", "stamps"), [(0.0, 0.2), (0.3, 0.0), (0.3, 0.2)])
+def test_stamps_that_come_late_are_no_steps_that_vary(steps: float, stamps: float) -> None:
+    draw = np.random.default_rng(1)
+    lasting = np.exp(draw.normal(0, steps, 20_001))
+    gaps = np.diff(np.cumsum(lasting) + draw.exponential(stamps, 20_001))
+    found = variation(gaps[:-1], gaps[1:], np.ones(len(gaps) - 1))
+    assert found == pytest.approx(steps, rel=0.15, abs=0.08)
 
 
 def test_every_stage_is_compared_with_its_measurement(tmp_path: Path) -> None:

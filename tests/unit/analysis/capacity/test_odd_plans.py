@@ -1,0 +1,104 @@
+"""Demands, runs and options that are odd: a plan, or what is wrong in words; never another's plan, nor a traceback."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engines import ENGINE, measured
+
+from fmload.cli.main import main
+from fmload_analysis.capacity.figures import Estimate
+from fmload_analysis.capacity.limits import Judged
+from fmload_analysis.capacity.plan import Trial, Tried, _confirmed
+
+FEW = ["--seeds", "2", "--requests", "300", "--simulate", "4", "--objective", "ttft_p95=1s"]
+RATES = {"rates": (0.5, 3, 12), "window_s": 30}
+
+
+def planned(*args: str | Path) -> int:
+    return main(["capacity", *map(str, args), *FEW])
+
+
+def test_two_folders_of_one_run_file_are_two_options_named_by_their_folders(tmp_path: Path) -> None:
+    measured(tmp_path / "g5", **RATES)
+    measured(tmp_path / "inf2", **RATES, model=replace(ENGINE, decode_fixed_s=0.01), endpoints=[
+        {"name": "a", "price": {"hourly": 9.0}}])
+    assert planned(tmp_path / "g5", tmp_path / "inf2", "--demand", "3/s") == 0
+    options = json.loads((tmp_path / "g5" / "capacity.json").read_text())["options"]
+    assert [(one["name"], one["usd_per_hour"]) for one in options] == [("g5 · a", 1.2), ("inf2 · a", 9.0)]
+
+
+def test_a_folder_that_is_named_twice_is_one_option(tmp_path: Path) -> None:
+    measured(tmp_path / "run", **RATES)
+    (tmp_path / "g5").mkdir()
+    assert planned(tmp_path / "run", tmp_path / "g5" / ".." / "run", "--demand", "3/s") == 0
+    assert [one["name"] for one in json.loads((tmp_path / "run" / "capacity.json").read_text())["options"]] == ["a"]
+
+
+@pytest.mark.parametrize(("made", "told"), [
+    ({"rates": (0.2,)}, "a: no stage has 20 requests that were sent in its window and answered"),
+    ({"change": {"outcome": "http_error"}}, "a: no stage has a streamed answer that ended well")])
+def test_a_run_with_too_little_to_plan_with_is_refused_with_why(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                                                made: dict[str, Any], told: str) -> None:
+    measured(tmp_path / "run", **{**RATES, **made})
+    assert planned(tmp_path / "run", "--demand", "3/s") == 4
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("options", "told"), [
+    (["--restart", "10h"], "--restart: goes with --mtbf"), (["--detect", "5s"], "--detect: goes with --mtbf or --lose"),
+    (["--restart", "3m", "--lose", "1"], "--restart: goes with --mtbf")])
+def test_an_option_of_failures_without_failures_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                                           options: list[str], told: str) -> None:
+    measured(tmp_path / "run", **RATES)
+    assert planned(tmp_path / "run", "--demand", "3/s", *options) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_flash_at_an_hour_without_requests_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measured(tmp_path / "run", **RATES)
+    (tmp_path / "day.yml").write_text("rate: 5/s\nday: [0, 0, 10, 0, 0, 0]\nflash: {at: 20h, times: 9, lasts: 10m}\n")
+    assert planned(tmp_path / "run", "--demand", tmp_path / "day.yml") == 2
+    assert "day.yml: flash.at: no request comes at that time of the day" in capsys.readouterr().err
+
+
+def test_hours_without_requests_are_planned_by_the_others(tmp_path: Path) -> None:
+    measured(tmp_path / "run", **RATES)
+    (tmp_path / "day.yml").write_text("rate: 0.5/s\nday: [0, 0, 10, 0, 0, 0]\n")
+    assert planned(tmp_path / "run", "--demand", tmp_path / "day.yml", "--autoscale", "1-9") == 0
+    option = json.loads((tmp_path / "run" / "capacity.json").read_text())["options"][0]
+    assert option["replicas"] >= 2 and 1 <= option["autoscaled"]["mean_replicas"] < option["replicas"]
+
+
+class Widened(Trial):
+    """A trial in which a share of a fleet keeps its limit from `least` replicas on, and more of it from `true` on."""
+
+    def __init__(self, least: int, true: int) -> None:
+        self.found, self.narrow, self.least, self.true = {}, {}, least, true
+        self.tries = 0
+
+    def of(self, replicas: int, simulated: int | None = None) -> Tried:
+        self.tries += 1
+        kept = replicas >= (self.least if simulated is None else self.true)
+        row = Judged("ttft_p95", 1.0, "s", Estimate(1.0), "kept" if kept else "missed")
+        return Tried(replicas, simulated or 4, dict.fromkeys(_NAMES, Estimate(1.0)), (row,))
+
+
+_NAMES = ("ttft_p50", "ttft_p95", "ttft_p99", "e2e_p50", "e2e_p95", "e2e_p99", "utilisation")
+
+
+@pytest.mark.parametrize("true", [1000, 1001, 1234, 1999])
+def test_a_fleet_of_which_more_is_simulated_grows_until_that_keeps_the_objectives(true: int) -> None:
+    trial = Widened(1000, true)
+    best, off = _confirmed(trial, trial.of(1000))
+    assert best is not None and true <= best.replicas <= max(1000, 1.02 * true)
+    assert set(off) == set(_NAMES) and trial.tries < 40
+
+
+def test_a_fleet_of_which_more_is_simulated_is_given_up_at_twice_as_many() -> None:
+    trial = Widened(1000, 5000)
+    assert _confirmed(trial, trial.of(1000)) == (None, {})
