@@ -140,15 +140,19 @@ class Demand:
 
     def _thinned(self, instants: Floats, window: Window, share: float, seed: int) -> tuple[Floats, list[int]]:
         """Each request of the trace `scale × share` times: the whole part of that always, the rest by chance; further
-        copies come within the mean gap of ten requests."""
+        copies come within the mean gap of ten requests, those beyond the trace's end at its beginning."""
         draw = np.random.default_rng([seed, 0])
-        chosen = np.flatnonzero((instants >= window.begin_s) & (instants < window.end_s))
+        late_s = min(10 * self.lasts_s / max(len(instants), 1), self.lasts_s)
+        after_s = (window.end_s - instants) % self.lasts_s  # that each comes before the window's end
+        chosen = np.flatnonzero((after_s <= window.end_s - window.begin_s + late_s) | (instants < window.end_s)
+                                & (instants >= window.begin_s))
         many = self.scale * share
         copies = np.floor(many) + (draw.random(len(chosen)) < many % 1)
         places = np.repeat(chosen, copies.astype(int))
         again = np.concatenate([[False], places[1:] == places[:-1]]) if len(places) else np.array([], dtype=bool)
-        late = draw.random(len(places)) * 10 * self.lasts_s / max(len(instants), 1) * again
-        at_s = instants[places] + late - window.begin_s
+        at_s = (instants[places] + draw.random(len(places)) * late_s * again) % self.lasts_s - window.begin_s
+        inside = (at_s >= 0) & (at_s < window.end_s - window.begin_s)
+        at_s, places = at_s[inside], places[inside]
         order = np.argsort(at_s, kind="stable")
         return at_s[order], places[order].tolist()
 

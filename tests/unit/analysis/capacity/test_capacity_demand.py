@@ -161,6 +161,16 @@ def test_a_trace_may_be_thinned_and_multiplied(tmp_path: Path) -> None:
     assert len(found.jobs(MODEL, window, 0.1, 1)) == pytest.approx(0.4 * found.lasts_s, rel=0.15)
 
 
+@pytest.mark.parametrize(("count", "begin_s", "end_s"), [(3, 0.0, 3.0), (600, 0.0, 600.0), (600, 200.0, 260.0)])
+def test_a_trace_that_is_multiplied_comes_at_the_rate_that_is_asked_for(tmp_path: Path, count: int, begin_s: float,
+                                                                        end_s: float) -> None:
+    traced(tmp_path, count)
+    found = demand(written(tmp_path, "rate: 40/s\ntrace: {name: t, source: azure_trace, files: [azure.csv]}\n"))
+    jobs = found.jobs(MODEL, Window(begin_s, end_s), 1.0, 1)
+    assert len(jobs) == pytest.approx(40 * (end_s - begin_s), rel=0.1)
+    assert all(0 <= job.arrival_s < end_s - begin_s for job in jobs)
+
+
 def test_a_file_whose_columns_are_not_known_is_refused_with_them(tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_text("when,who\n1,2\n")
     with pytest.raises(FmloadError, match="who"):

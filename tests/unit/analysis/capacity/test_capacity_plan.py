@@ -203,6 +203,22 @@ def test_a_billion_requests_a_day_need_the_same_replicas_whatever_share_is_simul
     assert small.best.replicas == pytest.approx(large.best.replicas, rel=0.05)
 
 
+@pytest.mark.parametrize("routing", ["round_robin", "least_busy"])
+def test_a_million_requests_a_day_need_as_many_replicas_when_a_share_is_simulated_as_when_all_are(routing: str) -> None:
+    slow = replace(MODEL, step_fixed_s=0.3, slots=8)  # some 25 replicas for 11.6 a second
+    demand = steady(1e6 / 86400)
+    limits = parse_objectives({"ttft_p95": "1s"})
+
+    def planned(simulated: int) -> int:
+        found = plan(slow, demand, limits, Settings(routing, seeds=3, requests=80 * min(simulated, 20),
+                                                    most_simulated=simulated))
+        assert found.best is not None
+        return found.best.replicas
+
+    whole = planned(200)
+    assert 20 < whole <= planned(8) <= 1.15 * whole
+
+
 def test_autoscaling_pays_for_less_than_the_peak_where_the_day_has_one() -> None:
     day = steady(12)
     at_s = np.linspace(0, 86400, 8641)

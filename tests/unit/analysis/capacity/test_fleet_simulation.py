@@ -65,6 +65,58 @@ def test_one_slot_and_answers_of_one_length_wait_as_the_queue_md1_does() -> None
     assert waits(outcome, model) == pytest.approx(rho * service_s / (2 * (1 - rho)), rel=0.07)
 
 
+@pytest.mark.parametrize("load", [0.3, 0.7, 0.85])
+@pytest.mark.parametrize("exponential", [True, False])
+def test_a_step_that_costs_by_the_request_shares_the_processor(load: float, exponential: bool) -> None:
+    """M/G/1 with processor sharing: work ÷ (1 − load), whatever the lengths' distribution."""
+    mean_steps, count = 200, 20_000
+    steps = np.random.default_rng(1).geometric(1 / mean_steps, count) + 1 if exponential else np.full(count, mean_steps)
+    model = ReplicaModel(0.0, step_per_request_s=STEP_S, slots=count)
+    work_s = float(steps.mean() - 1) * STEP_S
+    jobs = poisson(load / work_s, count, steps.tolist())
+    simulate(Fleet(model, 1), jobs, 1e9)
+    real = work_s * count / jobs[-1].arrival_s
+    assert np.mean(latencies(model, jobs)["e2e"]) == pytest.approx(work_s / (1 - real), rel=0.08)
+
+
+def waited(routing: str, load: float) -> tuple[float, float, float]:
+    """Mean wait of two replicas with one slot each, for exponential work; requests a second and mean work as drawn."""
+    mean_steps, count = 400, 60_000
+    steps = np.random.default_rng(6).geometric(1 / mean_steps, count) + 1
+    model = ReplicaModel(STEP_S, slots=1)
+    jobs = poisson(load * 2 / (mean_steps * STEP_S), count, steps.tolist())
+    wait_s = waits(simulate(Fleet(model, 2, routing), jobs, 1e9), model)
+    return wait_s, count / jobs[-1].arrival_s, float(steps.mean() - 1) * STEP_S
+
+
+@pytest.mark.parametrize("load", [0.5, 0.8])
+def test_requests_in_turn_wait_as_arrivals_of_erlangs_distribution_do(load: float) -> None:
+    """E2/M/1: of two replicas each gets every second request."""
+    wait_s, per_s, work_s = waited("round_robin", load)
+    busy = 0.5
+    for _ in range(200):
+        busy = (per_s / (per_s + (1 - busy) / work_s)) ** 2
+    assert wait_s == pytest.approx(busy * work_s / (1 - busy), rel=0.05)
+
+
+@pytest.mark.parametrize("load", [0.5, 0.8])
+def test_the_least_busy_replica_is_better_than_turns_and_no_better_than_one_queue(load: float) -> None:
+    wait_s, per_s, work_s = waited("least_busy", load)
+    assert 0.95 * erlang_c_wait_s(per_s, work_s, 2) < wait_s < 0.9 * waited("round_robin", load)[0]
+
+
+@pytest.mark.parametrize(("per_s", "target"), [(2.0, 0.5), (7.0, 0.5), (7.0, 1.0)])
+def test_autoscaling_comes_to_rest_at_the_requests_in_flight_by_the_target(per_s: float, target: float) -> None:
+    """By Little's law as many are in flight as come in the time of one: steps cost the same whatever the batch."""
+    model, steps, lasts_s = ReplicaModel(0.05, slots=4), 101, 3000.0
+    jobs = [Job(number, number / per_s, 0.0, steps) for number in range(int(lasts_s * per_s))]
+    rule = Autoscale(1, 40, target, startup_s=10.0, cooldown_s=20.0, look_s=5.0)
+    outcome = simulate(Fleet(model, 1, "least_busy", rule), jobs, lasts_s)
+    in_flight = per_s * (steps - 1) * 0.05
+    late = [look.paid for look in outcome.looks if look.at_s > 2000.0]
+    assert np.mean(late) == pytest.approx(math.ceil(in_flight / (target * model.slots)), abs=0.6)
+
+
 @pytest.mark.parametrize("chunk_tokens", [None, 64, 2048])
 @pytest.mark.parametrize(("share", "most"), [(0.0, 0), (0.3, 20)])
 def test_a_replica_answers_each_request_when_the_emulators_engine_does(chunk_tokens: int | None, share: float,
