@@ -40,7 +40,8 @@ class Estimate:
         return (self.high - self.low) / 2 / self.value
 
 
-Samples = tuple[Floats, Ints, Ints]  # values in order of their requests' start, how often each counts, its request
+# values in order of their requests' start, how often each counts, its request (None: each is one of its own, once)
+Samples = tuple[Floats, Ints, Ints | None]
 
 
 def latency(what: Objective, seen: Seen, confidence: float, failed: float = math.nan) -> Estimate | None:
@@ -56,7 +57,7 @@ def latency(what: Objective, seen: Seen, confidence: float, failed: float = math
     return _percentile(what.percentile, values, weights, rows, confidence)
 
 
-def samples_of(what: Objective, seen: Seen, failed: float) -> Samples:
+def samples_of(what: Objective, seen: Seen, failed: float) -> tuple[Floats, Ints, Ints]:
     """The samples of a request or token metric; `failed` as in `latency`."""
     return (_tokens if what.level == "token" else _requests)(what.metric, seen, failed)
 
@@ -73,7 +74,11 @@ def percentile_bounds(what: Objective, samples: Samples, confidence: float) -> E
     if not len(values):
         return None
     n, error, left = int(weights.sum()), 1 - confidence, 1 - what.percentile / 100
-    levels, counted = np.unique(values), _of_each if _one_a_request(weights, rows) else partial(_of_all, weights, rows)
+    counted = of_each if rows is None or _one_a_request(weights, rows) else partial(_of_all, weights, rows)
+    ordered = np.sort(values if rows is None else np.repeat(values, weights))
+    value = float(ordered[max(1, math.ceil(Fraction(str(what.percentile)) / 100 * n)) - 1])
+    levels = _different(ordered) if rows is None else np.unique(values)
+    del ordered
 
     def tails(level: float) -> tuple[float, float]:
         above, effect = counted(values > level)
@@ -82,9 +87,7 @@ def percentile_bounds(what: Objective, samples: Samples, confidence: float) -> E
     place = int(np.searchsorted(levels, what.limit, side="right"))
     below = _first(levels, place, lambda level: tails(level)[0] <= error)
     above = _first(levels, place, lambda level: tails(level)[1] > error)
-    ordered = np.sort(np.repeat(values, weights))
-    return Estimate(float(ordered[max(1, math.ceil(Fraction(str(what.percentile)) / 100 * n)) - 1]),
-                    float(levels[above]) if above or tails(-math.inf)[1] <= error else None,
+    return Estimate(value, float(levels[above]) if above or tails(-math.inf)[1] <= error else None,
                     float(levels[below]) if below < len(levels) else None, n,
                     counted(values > what.limit)[1])
 
@@ -93,11 +96,19 @@ def _one_a_request(weights: Ints, rows: Ints) -> bool:
     return bool((weights == 1).all()) and np.array_equal(rows, np.arange(len(rows)))
 
 
-def _of_each(above: Bools) -> tuple[int, float]:
-    """As `_of_all`, in a tenth of the time, of samples of which each is a request of its own."""
+def _different(ordered: Floats) -> Floats:
+    """The values of ascending ones, each once."""
+    first = np.ones(len(ordered), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered if first.all() else ordered[first]
+
+
+def of_each(above: Bools) -> tuple[int, float]:
+    """How many samples are above, and the design effect of their share, of samples of which each is a request of its
+    own: as `effect_of`, in a tenth of the time."""
     n, found = len(above), int(np.count_nonzero(above))
     share = found / n
-    return found, intervals.design_effect(above.astype(np.float64) - share, n * share * (1 - share))
+    return found, intervals.design_effect(np.subtract(above, share, dtype=np.float64), n * share * (1 - share))
 
 
 def _of_all(weights: Ints, rows: Ints, above: Bools) -> tuple[int, float]:

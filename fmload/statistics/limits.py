@@ -37,7 +37,7 @@ def more_for_percentile(objective: Objective, samples: Samples, effect: float, c
     values, weights, rows = samples
     above, n = int(weights[values > objective.limit].sum()), int(weights.sum())
     more = intervals.more_for_share(above, n, 1 - (objective.percentile or 0.0) / 100, effect, 1 - confidence)
-    requests = len(np.unique(rows))
+    requests = n if rows is None else len(np.unique(rows))
     return None if more is None else math.ceil(more * requests / n)  # a request has many gaps
 
 
@@ -57,7 +57,7 @@ def error_rate(objective: Objective, failed: Bools, confidence: float) -> Judged
     if not n:
         return Judged(objective.name, objective.limit, "unclear")
     share, both_sides = float(failed.mean()), 2 * confidence - 1
-    effect = estimates.effect_of(failed, np.ones(n, dtype=np.int64), np.arange(n))
+    effect = estimates.of_each(failed)[1]
     found = intervals.wilson(share, n, both_sides, effect)
     judged = _against(objective, Estimate(share, found.low, found.high, n, effect))
     if not share or not objective.limit:

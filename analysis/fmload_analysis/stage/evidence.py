@@ -194,23 +194,27 @@ def _shape_of_streams(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
 
 
 def _token_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
-    given, made = table["input_tokens"][good], table["tokens_of_choice"][good]
-    correlation, limit = _echo_correlation(given, made), table["max_output_tokens"][good]
+    return {**_summed(_over_limits, table, good),
+            "echo_correlation": _echo_correlation(table["input_tokens"][good], table["tokens_of_choice"][good])}
+
+
+def _over_limits(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
+    given, made, limit = (table[name][good] for name in ("input_tokens", "tokens_of_choice", "max_output_tokens"))
     with np.errstate(invalid="ignore"):
         return {"over_max_tokens": int((made > limit).sum()), "with_max_tokens": int((~np.isnan(limit)).sum()),
-                "echo_like": _echo_like(given, made, limit), "echo_correlation": correlation}
+                "echo_like": _echo_like(given, made, limit)}
 
 
 def _prompt_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
     """The client's count of prompts against the server's."""
-    counted, told = table["prompt_tokens"][good], table["server_input_tokens"][good]
     of_text = np.isnan(table["media_bytes"][good])  # no tokenizer of ours counts images, sound and video
+    counted, told = table["prompt_tokens"][good], table["server_input_tokens"][good]
     compared = ~np.isnan(told) & (counted > 0) & of_text
-    difference = told[compared] / counted[compared] - 1
-    return {"prompt_tokens_compared": int(compared.sum()), "with_media": int((~of_text).sum()),
-            "media_uncounted": int((~of_text & np.isnan(told)).sum()),
-            "prompt_tokens_difference_mean": float(difference.mean()) if len(difference) else None,
-            "template_tokens": _same_of_all(told[compared] - counted[compared], table["prompt"][good][compared])}
+    uncounted = int((~of_text & np.isnan(told)).sum())
+    told, counted = told[compared], counted[compared]
+    return {"prompt_tokens_compared": len(told), "with_media": int((~of_text).sum()), "media_uncounted": uncounted,
+            "prompt_tokens_difference_mean": float((told / counted - 1).mean()) if len(told) else None,
+            "template_tokens": _same_of_all(told - counted, table["prompt"][good][compared])}
 
 
 def _same_of_all(more: Floats, prompts: Ints) -> float | None:
@@ -230,7 +234,8 @@ def _echo_correlation(given: Floats, made: Floats) -> float | None:
     """Correlation of output and input lengths; None unless 19 of 20 outputs are at least as long as their prompts,
     and prompts differ in length."""
     known = ~np.isnan(given) & ~np.isnan(made)
-    given, made = given[known], made[known]
+    if not known.all():
+        given, made = given[known], made[known]
     if len(given) < 20 or (made >= given).mean() < 0.95 or given.std() < 0.02 * given.mean() or not made.std():
         return None
     return float(np.corrcoef(given, made)[0, 1])

@@ -12,7 +12,7 @@ from fmload.base.units import DURATIONS
 from fmload.config.objectives import Objective
 from fmload.metrics.definitions import Floats, Ints
 from fmload.model.verdict import Judged
-from fmload.statistics import intervals
+from fmload.statistics import estimates, intervals
 from fmload.statistics.intervals import CONFIDENCE
 from fmload.statistics.limits import error_rate, of_samples
 from fmload_analysis.stage.samples import Samples
@@ -48,15 +48,17 @@ def judged_sessions(objectives: Iterable[Objective], values_s: Floats) -> dict[s
             if objective.level == "session" and (objective.percentile is not None or objective.stat == "mean")}
 
 
-def _one_each(values: Floats) -> tuple[Floats, Ints, Ints]:
+def _one_each(values: Floats) -> estimates.Samples:
     """Samples of which each is a request, or a session, of its own."""
-    return values, np.broadcast_to(np.int64(1), len(values)), np.arange(len(values))
+    return values, np.broadcast_to(np.int64(1), len(values)), None
 
 
 def _values(objective: Objective, requests: Requests) -> Floats:
     """A failed request counts as +∞ in what is measured in seconds."""
     lost = np.inf if objective.unit in DURATIONS else np.nan
-    return np.where(requests.failed, lost, np.where(requests.ok, requests.metrics[objective.metric], np.nan))
+    values = np.where(requests.ok, requests.metrics[objective.metric], np.nan)
+    values[requests.failed] = lost
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +84,22 @@ class _Gaps:
 
 def _gaps(objective: Objective, requests: Requests, table: Mapping[str, Any], order: Ints) -> _Gaps | None:
     """None without a gap."""
-    above, gaps = ((np.where(requests.ok, table[name], 0) + requests.failed)[order]
-                   for name in (above_of(objective), gaps_of(objective)))
+    above, gaps = (_counted(table[name], requests)[order] for name in (above_of(objective), gaps_of(objective)))
     n = int(gaps.sum())
     if not n:
         return None
     k = int(above.sum())
     gaps *= k / n
     above -= gaps
+    del gaps
     return _Gaps(objective, n, k, intervals.design_effect(above, n * k / n * (1 - k / n)))
+
+
+def _counted(gaps: Floats, requests: Requests) -> Floats:
+    """Of each request, its gaps if it ended well; one of a failed one."""
+    found = np.where(requests.ok, gaps, 0)
+    found += requests.failed
+    return found
 
 
 def ranks_of(objectives: Iterable[Objective], requests: Requests, table: Mapping[str, Any]) -> dict[str, list[float]]:

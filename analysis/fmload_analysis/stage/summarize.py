@@ -20,6 +20,7 @@ from fmload.metrics.definitions import (
 from fmload.model.stage import Stage
 from fmload.model.verdict import Judged
 from fmload.statistics.intervals import Interval, throughput_interval
+from fmload_analysis.records.memory import give_back
 from fmload_analysis.records.words import Words
 from fmload_analysis.run import MeasuredEndpoint, Run
 from fmload_analysis.stage import streams, tasks
@@ -37,6 +38,7 @@ from fmload_analysis.stage.samples import Samples
 from fmload_analysis.stage.sessions import Sessions, sessions_of
 from fmload_analysis.stage.spend import Prices, Spend, spend_of_all
 from fmload_analysis.stage.stats import finite
+from fmload_analysis.stage.table import KEPT_ROWS, in_blocks
 from fmload_analysis.stage.tasks import TaskSummary, by_context, by_task, by_turn
 from fmload_analysis.stage.tenants import Known, TenantSummary, by_tenant, good_of, of_stage, service_of
 from fmload_analysis.stage.timeline import Requests, Timeline, sample_of, timeline_of
@@ -110,12 +112,13 @@ def summarize(run: Run, stage: Stage, wanted: Wanted | None = None, earlier_prom
     """The summary of one stage. `earlier_prompts`: what earlier stages sent to the same server (`evidence.reuse`);
     `prices`: of its endpoint; `cache`: what its server was sent before, kept up to date.
 
-    Memory is bounded by a batch of records plus some 200 bytes a request.
+    Memory is bounded by a batch of records plus some 80 bytes a request.
     """
     wanted = wanted or Wanted()
     gathered = Gathering(stage.window_ns, token_objectives(wanted.objectives))
     for batch in run.batches(stage):
         gathered.take(batch)
+    _give_back(gathered)
     if not gathered.gaps.exact:
         _look_again(gathered, run, stage, wanted)
     summary = _summary(gathered, stage, run, wanted, earlier_prompts, prices or Prices())
@@ -125,6 +128,11 @@ def summarize(run: Run, stage: Stage, wanted: Wanted | None = None, earlier_prom
     return summary if sessions is None else _with_sessions(summary, sessions, wanted)
 
 
+def _give_back(gathered: Gathering) -> None:
+    if gathered.table.rows > KEPT_ROWS:  # of a small stage it is little
+        give_back()
+
+
 def _look_again(gathered: Gathering, run: Run, stage: Stage, wanted: Wanted) -> None:
     """Reads the chunks once more, for the exact percentiles of more gaps than were kept."""
     requests = Requests.of(gathered.table, gathered.window_ns)
@@ -132,6 +140,7 @@ def _look_again(gathered: Gathering, run: Run, stage: Stage, wanted: Wanted) -> 
     gathered.gaps.seek({50.0, *wanted.percentiles}, ranks)
     for columns, outcome in run.chunks(stage):
         gathered.take_again(columns, outcome)
+    _give_back(gathered)
 
 
 def _with_sessions(summary: StageSummary, sessions: Sessions, wanted: Wanted) -> StageSummary:
@@ -158,10 +167,6 @@ def _summary(gathered: Gathering, stage: Stage, run: Run, wanted: Wanted, earlie
     return StageSummary(
         stage=stage, endpoint=endpoint, totals=totals, distributions=_distributions(gathered, known, requests, wanted),
         outcomes=dict(requests.outcome[requests.in_window].counted().most_common()),
-        evidence=evidence_of(table, requests, gathered.window_ns, chunks=gathered.chunks, gaps=gathered.gaps.n,
-                             gaps_censored=gathered.gaps.censored, earlier_prompts=earlier_prompts,
-                             users=stage.concurrency, stalls=streams.stalls(
-                                 gathered.arrivals.came, table, known["icl"].percentiles((50.0,))[50.0])),
         intervals=_intervals(table, completed, window_s),
         timeline=timeline_of(requests, window_s, gathered.arrivals.tokens_by_second), sample=sample_of(requests),
         slower_than_threshold=None if slow is None else _slower(requests, slow),
@@ -173,7 +178,11 @@ def _summary(gathered: Gathering, stage: Stage, run: Run, wanted: Wanted, earlie
         addresses=by_address(table, requests, gathered.window_ns, endpoint, wanted),
         prompt_source=run.prompt_source(stage.prompt_set), answers=run.answers(stage.prompt_set),
         spend=spend_of_all(table, completed, prices, gathered.window_ns), tenants=tenants,
-        service=service_of(table, gathered.window_ns))
+        service=service_of(table, gathered.window_ns),
+        evidence=evidence_of(  # last: it holds all prompts
+            table, requests, gathered.window_ns, chunks=gathered.chunks, gaps=gathered.gaps.n,
+            gaps_censored=gathered.gaps.censored, earlier_prompts=earlier_prompts, users=stage.concurrency,
+            stalls=streams.stalls(gathered.arrivals.came, table, known["icl"].percentiles((50.0,))[50.0])))
 
 
 _EMPTY: dict[str, Any] = {
@@ -213,18 +222,29 @@ def _with_bounds(found: Mapping[str, Distribution], table: Mapping[str, Any], go
     """TTFT and TPOT with their bounds, where first tokens came in late reads: TTFT may be less, TPOT more."""
     if not good.any() or not table["first_late"][good].any():
         return {}
-    earlier_s = (table["first_token"] - table["first_earliest"]) / NS
-    rest = table["tokens_of_choice"] - table["first_chunk"]
-    ttft, tpot = table["ttft"] - earlier_s, table["tpot"] + earlier_s / np.where(rest > 0, rest, np.nan)
-    lows = of_requests(finite(ttft, good), 0, wanted).percentiles
-    highs = of_requests(finite(tpot, good), 0, wanted).percentiles
+    lows = of_requests(finite(in_blocks(table, _least_ttft), good), 0, wanted).percentiles
+    highs = of_requests(finite(in_blocks(table, _most_tpot), good), 0, wanted).percentiles
     return {"ttft": replace(found["ttft"], low=lows, high=found["ttft"].percentiles),
             "tpot": replace(found["tpot"], low=found["tpot"].percentiles, high=highs)}
 
 
+def _earlier_s(table: Mapping[str, Any]) -> Floats:
+    """By how much each first token may have come earlier than it was read."""
+    return (table["first_token"] - table["first_earliest"]) / NS  # type: ignore[no-any-return]
+
+
+def _least_ttft(table: Mapping[str, Any]) -> Floats:
+    return table["ttft"] - _earlier_s(table)  # type: ignore[no-any-return]
+
+
+def _most_tpot(table: Mapping[str, Any]) -> Floats:
+    rest = table["tokens_of_choice"] - table["first_chunk"]
+    return table["tpot"] + _earlier_s(table) / np.where(rest > 0, rest, np.nan)  # type: ignore[no-any-return]
+
+
 def _intervals(table: Mapping[str, Any], completed: Bools, window_s: float) -> dict[str, Interval]:
     ended = table["ended"][completed] / NS
-    found = {"requests_per_s": throughput_interval(ended, np.ones(len(ended)), window_s),
+    found = {"requests_per_s": throughput_interval(ended, np.broadcast_to(1.0, len(ended)), window_s),
              "output_tokens_per_s": throughput_interval(ended, np.nan_to_num(table["output_tokens"][completed]),
                                                         window_s)}
     return {name: interval for name, interval in found.items() if interval}

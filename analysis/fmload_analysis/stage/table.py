@@ -111,7 +111,7 @@ class Table(Mapping[str, Any]):
 
     def _coded(self, name: str, words: Words) -> Values:
         known = self._texts.setdefault(name, {})
-        places = np.array([known.setdefault(text, len(known)) for text in words.names] or [0])
+        places = np.array([known.setdefault(text, len(known)) for text in words.names] or [0], dtype=np.int32)
         return places[words.codes]  # type: ignore[no-any-return]
 
     def _close(self) -> None:
@@ -160,8 +160,8 @@ Made = TypeVar("Made", bound=Values)
 
 
 def in_blocks(table: Mapping[str, Any], make: Callable[[Mapping[str, Any]], Made]) -> Made:
-    """What is made, row by row, of columns of a table: of a large one block by block, so that none of them is there
-    whole beside it."""
+    """What is made, row by row or of some of the rows, of columns of a table: of a large one block by block, so that
+    none of them is there whole beside it."""
     if not isinstance(table, Table) or table.rows <= BLOCK_ROWS:
         return make(table)
     whole, end = None, 0
@@ -170,7 +170,7 @@ def in_blocks(table: Mapping[str, Any], make: Callable[[Mapping[str, Any]], Made
         whole = np.empty(table.rows, found.dtype) if whole is None else whole
         whole[end:end + len(found)] = found
         end += len(found)
-    return whole  # type: ignore[return-value]
+    return whole[:end]  # type: ignore[index, return-value]
 
 
 class Part(Mapping[str, Any]):

@@ -24,7 +24,7 @@ from fmload_analysis.stage.distribution import Distribution, Wanted, of_requests
 from fmload_analysis.stage.judging import judged
 from fmload_analysis.stage.spend import Prices, Spend, spend_of
 from fmload_analysis.stage.stats import finite
-from fmload_analysis.stage.table import Part
+from fmload_analysis.stage.table import Part, in_blocks
 from fmload_analysis.stage.timeline import Requests
 from fmload_analysis.stage.totals import totals_of
 from fmload_analysis.stage.windows import inside
@@ -148,8 +148,9 @@ def _summary(name: str | None, table: Mapping[str, Any], requests: Requests, com
 def service_of(table: Mapping[str, Any], window_ns: int) -> float:
     """Tokens that the server worked on inside the window: of the input, of requests whose first token came in it."""
     answered = inside(table["answered"], window_ns)
-    made = np.nan_to_num(table["input_tokens"]) - np.nan_to_num(table["cached_tokens"])
-    return float(INPUT_WEIGHT * np.maximum(made, 0.0)[answered].sum() + OUTPUT_WEIGHT * table["tokens_inside"].sum())
+    made = in_blocks(table, lambda some: np.maximum(
+        np.nan_to_num(some["input_tokens"]) - np.nan_to_num(some["cached_tokens"]), 0.0))
+    return float(INPUT_WEIGHT * made[answered].sum() + OUTPUT_WEIGHT * table["tokens_inside"].sum())
 
 
 def good_of(tenants: Sequence[TenantSummary], totals: Totals) -> int | None:

@@ -70,11 +70,12 @@ class Timeline:
 
 def timeline_of(requests: Requests, window_s: float, tokens_by_second: Mapping[int, float]) -> Timeline:
     """The timeline of all requests; one without an end counts as in flight to the window's end."""
-    if not len(requests.begun_s):
+    begun = requests.begun_s
+    if not len(begun):
         none = np.array([], dtype=np.int64)
         return Timeline(none, np.array([]), none, none, none, np.array([]))
-    begun = requests.begun_s
-    ended = np.where(np.isfinite(requests.ended_s), requests.ended_s, window_s)
+    ended = requests.ended_s
+    ended[~np.isfinite(ended)] = window_s
     first = max(math.floor(float(np.nanmin(begun))), -BEYOND_S)
     last = max(min(math.ceil(float(ended.max())), math.ceil(window_s) + BEYOND_S), first + 1)
     edges = np.arange(first, last + 1)
@@ -88,10 +89,12 @@ def timeline_of(requests: Requests, window_s: float, tokens_by_second: Mapping[i
 def _in_flight_by_second(begun: Floats, ended: Floats, edges: Ints) -> Floats:
     """Mean requests in flight in each second: the integral of arrivals minus departures, differenced."""
     def area(instants: Floats) -> Floats:
-        ordered = np.sort(instants[np.isfinite(instants)])
+        ordered = instants[np.isfinite(instants)]
+        ordered.sort()
         before = np.searchsorted(ordered, edges, side="right")
-        sums = np.concatenate([[0.0], np.cumsum(ordered)])[before]
-        return edges * before - sums  # type: ignore[no-any-return]
+        sums = np.zeros(len(ordered) + 1)
+        np.cumsum(ordered, out=sums[1:])
+        return edges * before - sums[before]
 
     return np.diff(area(begun) - area(ended))
 

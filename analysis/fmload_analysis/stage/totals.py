@@ -9,6 +9,7 @@ import numpy as np
 
 from fmload.metrics.definitions import NS, Bools, Floats, SoundTotals, Totals, meets
 from fmload_analysis.stage.stats import finite
+from fmload_analysis.stage.table import in_blocks
 from fmload_analysis.stage.timeline import Requests
 from fmload_analysis.stage.windows import inside, overlap_ns
 
@@ -20,8 +21,7 @@ def totals_of(window_ns: int, table: Mapping[str, Any], requests: Requests, comp
     first_inside = inside(table["answered"], window_ns)
     embeds = np.isfinite(table["inputs"])
     cached = finite(table["cached_tokens"], completed)
-    sent = np.isfinite(table["sent"])
-    area = overlap_ns(table["sent"][sent], table["ended"][sent], window_ns).sum()
+    area = in_blocks(table, lambda some: _in_flight_ns(some["sent"], some["ended"], window_ns)).sum()
     return Totals(
         window_s=window_ns / NS, started=int(started.sum()), succeeded=int(requests.succeeded.sum()),
         failed=int((started & requests.failed).sum()), completed=int(completed.sum()),
@@ -37,6 +37,12 @@ def totals_of(window_ns: int, table: Mapping[str, Any], requests: Requests, comp
         completed_images=float(np.nansum(table["images"][completed])) if np.isfinite(table["images"]).any() else None,
         images_in=_sent(table["images_in"], requests), media_bytes=_sent(table["media_bytes"], requests),
         sound=_sound(table, completed), in_flight_s=float(area) / NS, accelerators=accelerators)
+
+
+def _in_flight_ns(sent: Floats, ended: Floats, window_ns: int) -> Floats:
+    """Of those that were sent."""
+    known = np.isfinite(sent)
+    return overlap_ns(sent[known], ended[known], window_ns)
 
 
 def _sound(table: Mapping[str, Any], completed: Bools) -> SoundTotals | None:

@@ -58,6 +58,7 @@ def test_bounds_of_one_sample_a_request_are_those_of_the_rule_for_many(seed: int
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(estimates, "_one_a_request", lambda *_: False)
         assert found == percentile_bounds(objective, samples, 0.95)
+    assert found == percentile_bounds(objective, (values, samples[1], None), 0.95)  # told to be of a request each
 
 
 def test_a_sample_of_weight_two_bounds_as_two_samples_of_its_request_do() -> None:
