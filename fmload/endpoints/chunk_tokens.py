@@ -28,6 +28,14 @@ class Told:
     totals: list[Total] = field(default_factory=list)
     directly: int = 0  # chunks whose tokens were told by ids or log probabilities
     steady: int = 0  # the first chunks, each with a running total one above the last, of choice 0: in no `totals` yet
+    zero_end: int = 0  # of the message before them with a running total of 0, where there was one: not in there, either
+
+    def add_silent(self, place: int, choice: int, total: int, end: int) -> None:
+        """The running total of a message without text, which ends at byte `end`."""
+        if place == choice == total == self.zero_end == 0 and not self.totals:  # the role, as vLLM has it
+            self.zero_end = end
+        else:
+            self.add(place, choice, total, end)
 
     def add(self, place: int, choice: int, total: int, silent_end: int) -> None:
         """A running total of whatever kind."""
@@ -36,13 +44,15 @@ class Told:
 
     def forget(self) -> None:
         """The chunks are others than those of which something was told."""
-        self.totals, self.directly, self.steady = [], 0, 0
+        self.totals, self.directly, self.steady, self.zero_end = [], 0, 0, 0
 
     def spread(self) -> None:
-        """Put the steady ones among `totals`."""
+        """Put what is not yet there among `totals`."""
+        if self.zero_end:
+            self.totals.append((0, 0, 0, self.zero_end))
         if self.steady:
-            self.totals = [(at, 0, at + 1, 0) for at in range(self.steady)]
-            self.steady = 0
+            self.totals += [(at, 0, at + 1, 0) for at in range(self.steady)]
+        self.steady = self.zero_end = 0
 
 
 def of_choice(choice: Mapping[str, Any]) -> int | None:

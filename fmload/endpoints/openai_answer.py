@@ -33,7 +33,9 @@ _TRIES = 2  # to find what messages have in common
 _LONG_WORDS = 64 * 1024  # bytes of a message: no server says more in words
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n\0"  # what the tolerant reading passes over
 _SERVERS_OWN = ("timings", "metrics")  # llama.cpp; vLLM
-_UNUSUAL_BESIDE = frozenset((*_SERVERS_OWN, "error"))  # of a piece of text
+# Beside a piece of text, in its message and in its choice: an error, and counts in a place that is not the usual one.
+_UNUSUAL_BESIDE = usage.PLACES - {"usage"} | {*_SERVERS_OWN, "error"}
+_UNUSUAL_IN_CHOICE = usage.PLACES - {"delta"} | {"error"}
 _ERRORS = ("error", "detail", "errors")
 COMPLAINTS = ("message", "msg", "err_msg", "error_msg", "error_message")
 # Of messages and choices without text as nearly all streams have them: the role first, a reason to stop, counts last.
@@ -80,7 +82,7 @@ class OpenAIAnswer:
         self._chunks = self.reading.chunks
         self._understood = False  # a message of this protocol has come, besides chunks
         self._odd = False  # a message that the strict parser refused: its text may hold half a character
-        self._choices: dict[int, int] = {}  # how often the messages turned to each choice
+        self._choices: dict[int, int] = {}  # messages of each choice
         self._finish_reasons: dict[int, str] = {}
         self._complaint = ""
         self._told = chunk_tokens.Told()
@@ -91,7 +93,6 @@ class OpenAIAnswer:
         self._usage_at_end: list[Mapping[str, Any]] = []
         self._first_usage: Mapping[str, Any] = {}  # some tell the prompt's count at the start alone
         self._last_usage: Mapping[str, Any] = {}
-        self._turned_to: int | None = None  # the choice of the last piece of text, where nothing came after it
         self._alike: Alike | None = None  # what the messages have in common, and of which choice they are
         self._alike_index = 0
         self._has_alike = False  # whether one was alike since
@@ -134,7 +135,8 @@ class OpenAIAnswer:
         """Take the messages from this place on that differ from one before them in text and running total alone, and
         say how many they were."""
         alike, chunks, running = self._alike, self._chunks, self._told
-        if alike is None or (alike.beyond and running.steady != len(chunks)):
+        if alike is None or (alike.beyond and (
+                running.steady != len(chunks) or self._alike_index in self._finish_reasons)):
             return 0
         texts = alike.texts(found, begin, running.steady + 1)
         if texts:
@@ -143,8 +145,7 @@ class OpenAIAnswer:
             if alike.beyond:
                 running.steady += len(texts)
                 self._last_usage = orjson.loads(found[begin + len(texts) - 1][2])["usage"]
-            if self._alike_index != self._turned_to:
-                self._turn_to(self._alike_index)
+            self._see(self._alike_index, len(texts))
             self._has_alike = True
         return len(texts)
 
@@ -160,22 +161,24 @@ class OpenAIAnswer:
                 return
         except _UNUSUAL:
             pass
-        self._turned_to = None
-        if event or not self._add_plain(message):
+        if event or not self._add_plain(end, message):
             self._add_unusual(end, data, message, event, cut)
 
     def _add_text(self, end: int, message: Any) -> bool:
-        """Take a message that is a piece of one choice's text, maybe with a running total, and nothing else. False, or
-        one of _UNUSUAL, for any other, of which nothing was taken."""
+        """Take a message that is a piece of one choice's text, maybe with a running total and a reason to stop, and
+        nothing else. False, or one of _UNUSUAL, for any other, of which nothing was taken."""
         running, chunks = self._told, self._chunks
         (choice,) = message["choices"]
-        delta, index = choice["delta"], choice["index"]
+        delta, index, reason = choice["delta"], choice["index"], choice["finish_reason"]
         text = delta["content"]
-        if not (text and text.__class__ is str and len(delta) == 1 and choice["finish_reason"] is None
+        if not (text and text.__class__ is str and len(delta) == 1 and reason in _PLAIN_REASONS
                 and choice.get("logprobs") is None and choice.get("token_ids") is None
-                and index.__class__ is int and "error" not in choice and _UNUSUAL_BESIDE.isdisjoint(message)):
+                and index.__class__ is int and _UNUSUAL_IN_CHOICE.isdisjoint(choice)
+                and _UNUSUAL_BESIDE.isdisjoint(message)):
             return False
         if told := message.get("usage"):
+            if "tokens" in told:
+                return False
             total = told["completion_tokens"]
             if (total.__class__ is int and total == running.steady + 1 == len(chunks) + 1
                     and index == 0 and not running.totals):
@@ -184,15 +187,18 @@ class OpenAIAnswer:
                 running.add(len(chunks), index, _whole(total), 0)
             self._last_usage = told
             self._first_usage = self._first_usage or told
-        if index != self._turned_to:
-            self._turn_to(index)
+        self._see(index)
         chunks.append(_chunk((end, 1, "answer", text, "")))
+        if reason is not None:
+            self._finish_reasons[index] = reason
+        if told and index in self._finish_reasons:
+            self._usage_at_end.append(told)
         return True
 
     def _note_alike(self, data: bytes, message: Mapping[str, Any]) -> None:
         """From the second text on, the messages after it may be alike; where two times none was, they are not looked
         at."""
-        if len(self._chunks) == 1:
+        if len(self._chunks) == 1 or message["choices"][0]["finish_reason"] is not None:
             return
         if self._alike is not None and not self._has_alike:
             self._never_alike += 1
@@ -202,11 +208,7 @@ class OpenAIAnswer:
         elif (found := like(data, message, self._told.steady)) is not None:
             self._alike, self._alike_index = found, message["choices"][0]["index"]
 
-    def _turn_to(self, index: int) -> None:
-        self._see(index)
-        self._turned_to = index
-
-    def _add_plain(self, message: Any) -> bool:
+    def _add_plain(self, end: int, message: Any) -> bool:
         """Take a message that holds no text and nothing out of the ordinary, as `add` would. False for any other, of
         which nothing was taken."""
         if message.__class__ is not dict or not message.keys() <= _PLAIN_MESSAGE:
@@ -215,10 +217,19 @@ class OpenAIAnswer:
         if choices == [] and told.__class__ is dict and told and "tokens" not in told:
             self._usage_alone.append(told)
             self._first_usage, self._last_usage = self._first_usage or told, told
-        elif told or not self._see_plain(choices):
+        elif (told and usage.plain_output(told) is None) or not self._see_plain(choices):
             return False
+        elif told and choices:
+            self._note_silent(end, choices[0]["index"], told)
         self._understood = True
         return True
+
+    def _note_silent(self, end: int, index: int, told: Mapping[str, Any]) -> None:
+        """The running total of a message without text, which ends at byte `end`."""
+        self._told.add_silent(len(self._chunks), index, told["completion_tokens"], end)
+        if index in self._finish_reasons:
+            self._usage_at_end.append(told)
+        self._first_usage, self._last_usage = self._first_usage or told, told
 
     def _see_plain(self, choices: Any) -> bool:
         """Whether it was one choice alone without text, which is noted, with its reason to stop."""
@@ -242,8 +253,8 @@ class OpenAIAnswer:
         except _MALFORMED:
             self.add_odd(end, data, event, cut)
 
-    def _see(self, index: int) -> None:
-        self._choices[index] = self._choices.get(index, 0) + 1
+    def _see(self, index: int, messages: int = 1) -> None:
+        self._choices[index] = self._choices.get(index, 0) + messages
 
     def add(self, end: int, message: Any, event: str = "") -> None:
         """One message, complete at byte `end`. Raises one of _MALFORMED for what no server of this protocol sends."""
@@ -402,7 +413,7 @@ class OpenAIAnswer:
             self.fail("truncated", f"the stream ended after {len(reading.chunks)} chunks {how}")
         elif not reading.chunks and not exchange.complete:
             self.fail("truncated", "the connection closed before the first token")
-        elif exchange.body.strip() and not self._understood and not self.done:
+        elif exchange.body.strip() and not self._understood and not self.done and not reading.chunks:
             self.fail("decode", f"no event in the body: {exchange.body[:80]!r}")
 
 
@@ -436,7 +447,7 @@ def _complaint(message: Any) -> str:
 
 def _whole(total: Any) -> int:
     """A running total of the usual form; raises TypeError for another one."""
-    if total.__class__ is not int:
+    if total.__class__ is not int or total < 0:
         raise TypeError("a total that is no whole number")
     return int(total)
 

@@ -34,7 +34,7 @@ _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "comple
 # Of a message: what it may hold a usage object under (`_places`).
 _INSIDE = ("x_groq", "metadata", "meta", "response", "message", "delta")
 _PLAIN = frozenset(("prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details"))
-_PLACES = frozenset((*_INSIDE, "usage", "usageMetadata", "usage_metadata", "details", "eval_count", "timings"))
+PLACES = frozenset((*_INSIDE, "usage", "usageMetadata", "usage_metadata", "details", "eval_count", "timings"))
 # Names under which the count of the input leaves out what was read from a cache or written to one.
 _FRESH_INPUT = ("input_tokens", "inputTokens", "inputTokenCount")
 _APART = ("cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount", *_WRITTEN)
@@ -73,10 +73,18 @@ def output_of(usage: Json) -> int | None:
     return _first(usage, _OUTPUT)
 
 
+def plain_output(told: Any) -> int | None:
+    """The output tokens of a usage object of the usual form; None of any other."""
+    if told.__class__ is not dict or not told.keys() <= _PLAIN:
+        return None
+    made = told.get("completion_tokens")
+    return made if made.__class__ is int and made >= 0 else None
+
+
 def usages_of(message: Json) -> list[Json]:
     """The usage objects of a message, in whatever place its server puts them, the most usual place first; where it has
     none, what the timings beside it tell."""
-    held = _PLACES.intersection(message)
+    held = PLACES.intersection(message)
     if not held:
         return []
     found: list[Json] = [usage for place in _places(message, held)

@@ -52,15 +52,20 @@ class Head:
     headers: dict[str, str] = field(default_factory=dict)
     minor_version: int = 1
 
-    def tokens(self, name: str) -> list[str]:
+    def tokens(self, name: str) -> tuple[str, ...]:
         """The comma-separated values of a header, in lower case; empty when it is absent."""
-        return [token.strip().lower() for token in self.headers.get(name, "").split(",") if token.strip()]
+        return _tokens(self.headers.get(name, ""))
 
     @property
     def keep_alive(self) -> bool:
         """Whether the connection may carry another request."""
         tokens = self.tokens("connection")
         return "close" not in tokens and (self.minor_version == 1 or "keep-alive" in tokens)
+
+
+@lru_cache(128)  # a server's are the same with each answer
+def _tokens(value: str) -> tuple[str, ...]:
+    return tuple(token.strip().lower() for token in value.split(",") if token.strip())
 
 
 def parse_head(data: bytes) -> Head:

@@ -61,7 +61,7 @@ def encode_request(address: Address, request: HttpRequest) -> bytes:
     lines += [f"{name}: {value}" for name, value in request.headers.items()]
     if "content-length" not in given and (request.body or request.method in ("POST", "PUT", "PATCH")):
         lines.append(f"content-length: {len(request.body)}")
-    if any(map(_LINE_BREAK.search, lines)):
+    if _LINE_BREAK.search("".join(lines)):
         raise ValueError("a line break in the target or a header of a request")
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + request.body
 

@@ -35,6 +35,7 @@ CHANGES: dict[tuple[Any, ...], tuple[Any, ...]] = {
     ("choices", 0): (), **{("choices", 0, name): (USAGE, {"content": [1]}) for name in CHOICE},
     **{("choices", 0, "delta", name): () for name in ("content", "reasoning", "tool_calls", "role")},
     ("choices", 0, "finish_reason"): ("length", "content_filter", "null", {"type": "stop"})}
+REASON = ("choices", 0, "finish_reason")
 
 
 def changed(message: dict[str, Any], path: tuple[Any, ...], value: Any) -> Any:
@@ -48,19 +49,26 @@ def changed(message: dict[str, Any], path: tuple[Any, ...], value: Any) -> Any:
 
 
 def streams() -> Iterator[list[Any]]:
-    """Usual streams of which one message is odd in one place."""
-    for place, message in enumerate(USUAL):
-        for path, more in CHANGES.items():
-            for value in (*ODD, *more):
-                stream = [*USUAL[:place], changed(message, path, value), *USUAL[place + 1:]]
-                yield from (stream, stream[:-1])
+    """Usual streams, and vLLM's with counts in each message, of which one message is odd in one place."""
+    in_each = [{**ROLE, "usage": of_total(0)}, counted(" a", 1), counted(" b", 2), {**END, "usage": of_total(2)},
+               {**LAST, "usage": of_total(2)}]
+    for usual in (USUAL, in_each, [*in_each[:2], changed(counted(" b", 2), REASON, "stop"), in_each[-1]]):
+        for place, message in enumerate(usual):
+            for path, more in CHANGES.items():
+                for value in (*ODD, *more):
+                    stream = [*usual[:place], changed(message, path, value), *usual[place + 1:]]
+                    yield from (stream, stream[:-1])
+
+
+def of_total(total: int) -> dict[str, Any]:
+    """Counts with this running total."""
+    return {"prompt_tokens": 5, "total_tokens": 5 + total, "completion_tokens": total}
 
 
 def counted(text: str, total: int, index: int = 0) -> dict[str, Any]:
     """A piece of text with the running total."""
     choice = {"index": index, "delta": {"content": text}, "finish_reason": None}
-    return {"id": "x", "choices": [choice],
-            "usage": {"prompt_tokens": 5, "total_tokens": 5 + total, "completion_tokens": total}}
+    return {"id": "x", "choices": [choice], "usage": of_total(total)}
 
 
 def of_text(text: str) -> dict[str, Any]:
@@ -93,12 +101,18 @@ def reading_of(told: list[Any], mark: bool, event: str, dumps: Callable[[Any], b
     return read_stream(Exchange("", status=200, body=body, complete=True))
 
 
+def _take_no_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai_answer, "like", lambda *_: None)
+    for quick in ("_add_plain", "_add_text"):
+        monkeypatch.setattr(OpenAIAnswer, quick, lambda self, end, message: False)
+    monkeypatch.setattr(usage, "_read_plain", lambda told: None)
+
+
 def test_a_stream_reads_the_same_in_the_quick_and_in_the_thorough_way(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = [(told, mark, "") for told in streams() for mark in (True, False)]
     asked += [(USUAL, True, event) for event in ("message", "error", "ping")]
     quick = [reading_of(*one) for one in asked]
-    monkeypatch.setattr(OpenAIAnswer, "_add_plain", lambda self, message: False)
-    monkeypatch.setattr(usage, "_read_plain", lambda told: None)
+    _take_no_short_way(monkeypatch)
     for one, found in zip(asked, quick, strict=True):
         assert reading_of(*one) == found, one
 
@@ -147,7 +161,18 @@ def by_chance(draw: random.Random) -> bytes:
         if kind == "none" or draw.random() < 0.03:
             del message["usage"]
         told.append(message)
-    told += [changed(END, ("choices", 0, "index"), index) for index in range(choices) if draw.random() < 0.8]
+    if draw.random() < 0.3 and told:
+        told[-1] = changed(told[-1], REASON, draw.choice(["stop", "length"]))
+    for index in range(choices):
+        if draw.random() < 0.8:
+            told.append(changed(END, ("choices", 0, "index"), index))
+            if draw.random() < 0.3:
+                told[-1]["usage"] = of_total(draw.choice([0, total, total + 1]))
+        if draw.random() < 0.3:
+            told.insert(draw.randrange(2), changed({**ROLE, "usage": of_total(draw.choice([0, 0, 0, 1]))},
+                                                   ("choices", 0, "index"), index))
+    if draw.random() < 0.3:
+        told.append({**LAST, "usage": of_total(total)})
     dumps = draw.choice([compact, spaced, raw, orjson.dumps])
     end, begin = draw.choice([b"\n\n", b"\r\n\r\n", b"\n"]), draw.choice([b"data: ", b"data:", b""])
     body = b"".join(begin + data + end for data in [*map(dumps, told), *[b"[DONE]"] * draw.randrange(2)])
@@ -157,9 +182,7 @@ def by_chance(draw: random.Random) -> bytes:
 def test_streams_by_chance_are_read_as_message_by_message(monkeypatch: pytest.MonkeyPatch) -> None:
     bodies = [by_chance(random.Random(seed)) for seed in range(4000)]
     quick = [read_stream(Exchange("", status=200, body=body, complete=True)) for body in bodies]
-    monkeypatch.setattr(openai_answer, "like", lambda *_: None)
-    monkeypatch.setattr(OpenAIAnswer, "_add_plain", lambda self, message: False)
-    monkeypatch.setattr(usage, "_read_plain", lambda told: None)
+    _take_no_short_way(monkeypatch)
     for body, found in zip(bodies, quick, strict=True):
         assert read_stream(Exchange("", status=200, body=body, complete=True)) == found, body
 
@@ -192,6 +215,30 @@ def test_the_third_text_and_all_after_it_are_not_parsed(usual: list[Any], dumps:
                         lambda self, end, message: parsed.append(message) or taken(self, end, message))
     reading = reading_of([*usual, END], True, "", dumps)
     assert len(reading.chunks) == 9 and parsed == [*usual[:2], END]
+
+
+def test_counts_of_zero_with_the_role_as_vllm_tells_them_hinder_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[Any] = []
+    taken = OpenAIAnswer._add_text
+    monkeypatch.setattr(OpenAIAnswer, "_add_text",
+                        lambda self, end, message: parsed.append(message) or taken(self, end, message))
+    monkeypatch.setattr(OpenAIAnswer, "add", lambda *_: pytest.fail("the thorough way"))
+    role, last = {**ROLE, "usage": of_total(0)}, changed(counted(" 9", 9), REASON, "length")
+    usual, counts = [counted(f" {n}", n) for n in range(1, 9)], {**LAST, "usage": of_total(9)}
+    reading = reading_of([role, *usual, last, counts], True, "")
+    assert (len(reading.chunks), reading.output_tokens, reading.chunk_tokens_known) == (9, 9, True)
+    assert (reading.finish_reason, reading.failure) == ("length", None)
+    assert parsed == [role, *usual[:2], last, counts]
+
+
+def test_a_choice_whose_messages_come_in_a_row_has_to_come_to_its_end() -> None:
+    in_a_row = [changed(of_text(text), ("choices", 0, "index"), 1) for text in ("a", "b", "c")]
+    failure = reading_of([of_text("a"), of_text("b"), END, *in_a_row], True, "").failure
+    assert failure is not None and "of some of its answers alone" in failure.message
+
+
+def test_a_message_of_text_and_a_reason_to_stop_is_an_answer() -> None:
+    assert reading_of([changed(of_text("a"), REASON, "stop")], False, "").failure is None
 
 
 def test_where_no_message_is_alike_it_is_tried_twice(monkeypatch: pytest.MonkeyPatch) -> None:
