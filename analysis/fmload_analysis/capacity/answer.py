@@ -23,6 +23,7 @@ from fmload_analysis.capacity.plan import Plan, Settings, plan
 from fmload_analysis.document import formats
 from fmload_analysis.run import Run
 
+_SHARE_OFF = 0.033  # that may be left of simulating a share: more is told
 _FEWER = 0.5  # of the failures that there are in the long run: fewer are told
 _BEYOND = 0.05  # of what the rate calls for: more than that is told
 
@@ -179,11 +180,9 @@ def _remarks(fitted: Fitted, demand: Demand, found: Plan) -> list[str]:
         if beyond > 0.01:
             told.append(f"{beyond:.0%} of the demand's {what} are longer or shorter than any that was measured "
                         f"({least:.0f} to {most:.0f} tokens): their times are extrapolated")
-    worst = max((abs(off) for off in found.share_error.values()), default=0.0)
-    if worst > 0.1:
-        told.append(f"simulating a quarter as many replicas is up to {worst:.0%} off, so that some {worst / 3:.0%} "
-                    f"may be "
-                    "left of the error of simulating a share: simulate more (--simulate)")
+    if found.share_left > _SHARE_OFF:
+        told.append(f"figures may be some {found.share_left:.0%} off those of the whole fleet, as a share of it is "
+                    "simulated: simulate more (--simulate)")
     return told
 
 
@@ -192,8 +191,8 @@ def _of_failures(found: Plan, settings: Settings) -> Iterator[str]:
     if not settings.mtbf_s or not found.best:
         return
     down, usual = found.best.figures["down"].value, 1 - settings.up
-    told = (f"by --mtbf and --restart it is {formats.percent(usual)} of the time. --lose 1 shows what one that fails "
-            "does; more --seeds see more of them")
+    told = (f"in the long run each is down for {formats.percent(usual)} of the time. --lose 1 shows what one that "
+            "fails does; more --seeds see more of them")
     if not down:
         yield f"no replica was down in what was simulated, which is short beside --mtbf; {told}"
     elif down < _FEWER * usual:

@@ -93,8 +93,8 @@ class Day:
 class Plan:
     """The answer: `best`, the fewest replicas that keep the objectives; None: no number does.
 
-    `tried` are all fleets, ascending. `share_error`: figure → how far a quarter as many simulated replicas are off
-    those of `best`, where a share of the fleet was simulated. `paid_replicas`: the mean over the whole day, which with
+    `tried` are all fleets, ascending. `share_error`: figure → how far `searched` simulated replicas, as many as the
+    search takes, are off those of `best`, where that has more. `paid_replicas`: the mean over the whole day, which with
     autoscaling is `day`.
     """
 
@@ -105,6 +105,15 @@ class Plan:
     scaled: Tried | None = None
     paid_replicas: float | None = None
     day: Day | None = None
+    searched: int = 0
+
+    @property
+    def share_left(self) -> float:
+        """How far the worst figure of `best` may be off those of its whole fleet, as that error falls as 1 ÷ replicas
+        that are simulated; 0 where all are."""
+        if self.best is None or self.best.simulated == self.best.replicas or not self.share_error:
+            return 0.0
+        return max(map(abs, self.share_error.values())) * self.searched / (self.best.simulated - self.searched)
 
 
 def plan(model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], settings: Settings,
@@ -120,7 +129,8 @@ def plan(model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], s
                           hint="mind the unit of --demand", exit_code=EXIT_INVALID)
     trial = Trial(model, demand, objectives, settings, window, tell)
     best, share_error = _confirmed(trial, _fewest(trial, max(least, settings.lose + 1)))
-    found = Plan(best, tuple(trial.found[count] for count in sorted(trial.found)), window, share_error)
+    found = Plan(best, tuple(trial.found[count] for count in sorted(trial.found)), window, share_error,
+                 searched=trial.narrow[best.replicas].simulated if best and share_error else 0)
     if settings.autoscale is None or best is None:
         return replace(found, paid_replicas=float(best.replicas) if best else None)
     day = _day(model, demand, settings.autoscale, settings.routing)

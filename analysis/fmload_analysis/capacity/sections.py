@@ -170,10 +170,13 @@ def _share(option: Option) -> Iterator[Block]:
     best = option.plan.best
     if best and option.plan.share_error:
         name, off = max(option.plan.share_error.items(), key=lambda item: abs(item[1]))
-        yield Paragraph(
-            f"Of {best.replicas:,} replicas {best.simulated} are simulated, with their share of the demand. With a "
-            f"quarter as many the figures are at most {abs(off):.1%} off ({_title(name)}). As this error falls as 1 ÷ "
-            f"replicas, about {abs(off) / 3:.1%} of it is left.")
+        few = option.plan.searched
+        simulated = (f"All {best.replicas:,} replicas are simulated." if best.simulated == best.replicas else
+                     f"Of {best.replicas:,} replicas {best.simulated} are simulated, with their share of the demand.")
+        left = "" if best.simulated == best.replicas else (
+            f" As this error falls as 1 ÷ replicas, about {option.plan.share_left:.1%} of it is left.")
+        yield Paragraph(f"{simulated} With {few}, as many as the search simulates, the figures are at most "
+                        f"{abs(off):.1%} off ({_title(name)}).{left}")
 
 
 def _model(option: Option) -> Paragraph:

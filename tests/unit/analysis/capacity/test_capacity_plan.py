@@ -200,6 +200,7 @@ def test_a_billion_requests_a_day_need_the_same_replicas_whatever_share_is_simul
     assert small.best is not None
     assert large.best is not None
     assert (small.best.simulated, large.best.simulated) == (24, 48)
+    assert small.share_left == pytest.approx(max(map(abs, small.share_error.values())) / 3)
     assert small.best.replicas == pytest.approx(large.best.replicas, rel=0.05)
 
 

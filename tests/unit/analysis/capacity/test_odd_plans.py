@@ -102,3 +102,15 @@ def test_a_fleet_of_which_more_is_simulated_grows_until_that_keeps_the_objective
 def test_a_fleet_of_which_more_is_simulated_is_given_up_at_twice_as_many() -> None:
     trial = Widened(1000, 5000)
     assert _confirmed(trial, trial.of(1000)) == (None, {})
+
+
+def test_a_fleet_that_is_simulated_as_a_whole_has_nothing_left_of_the_error_of_a_share(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measured(tmp_path / "run", **RATES)
+    (tmp_path / "day.yml").write_text("rate: 2.5/s\nday: [0, 0, 0, 10, 0, 0, 0, 0, 0]\n")
+    assert planned(tmp_path / "run", "--demand", tmp_path / "day.yml") == 0
+    plan = json.loads((tmp_path / "run" / "capacity.json").read_text())["options"][0]
+    page = (tmp_path / "run" / "capacity.html").read_text()
+    assert 4 < plan["replicas"] <= 16 and plan["share_error"]
+    assert f"All {plan['replicas']} replicas are simulated. With 4, as many as the search simulates" in page
+    assert "figures may be some" not in capsys.readouterr().out
