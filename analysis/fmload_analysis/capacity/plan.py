@@ -128,9 +128,11 @@ def plan(model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], s
                           f"{format_duration(window.end_s - window.begin_s)}: it has too few to plan with",
                           hint="mind the unit of --demand", exit_code=EXIT_INVALID)
     trial = Trial(model, demand, objectives, settings, window, tell)
-    best, share_error = _confirmed(trial, _fewest(trial, max(least, settings.lose + 1)))
+    least = max(least, settings.lose + 1)
+    fewest = _fewest(trial, least)
+    best, share_error = _confirmed(trial, fewest, least)
     found = Plan(best, tuple(trial.found[count] for count in sorted(trial.found)), window, share_error,
-                 searched=trial.narrow[best.replicas].simulated if best and share_error else 0)
+                 searched=fewest.simulated if fewest and share_error else 0)
     if settings.autoscale is None or best is None:
         return replace(found, paid_replicas=float(best.replicas) if best else None)
     day = _day(model, demand, settings.autoscale, settings.routing)
@@ -198,7 +200,7 @@ class Trial:
         self.model, self.demand, self.objectives, self.settings = model, demand, objectives, settings
         self.window, self.tell = window, tell
         self.found: dict[int, Tried] = {}
-        self.narrow: dict[int, Tried] = {}  # of which more were simulated since
+        self.wider: dict[int, Tried] = {}  # with more of them simulated
 
     def of(self, replicas: int, simulated: int | None = None) -> Tried:
         """A fleet of so many replicas, of which `simulated` are; by default as many as the settings say."""
@@ -214,11 +216,10 @@ class Trial:
         return tried
 
     def wide(self, replicas: int, simulated: int) -> Tried:
-        """The fleet with more of it simulated than the `simulated` of `of`, in whose place it is kept."""
-        if replicas not in self.narrow:
-            self.narrow[replicas] = self.of(replicas)
-            self.found[replicas] = self.of(replicas, min(replicas, WIDER * simulated))
-        return self.found[replicas]
+        """The fleet with more of it simulated than the `simulated` of `of`."""
+        if replicas not in self.wider:
+            self.wider[replicas] = self.of(replicas, min(replicas, WIDER * simulated))
+        return self.wider[replicas]
 
     def scaled(self, rule: Autoscale, replicas: int) -> Tried:
         """The fleet with autoscaling: its limits, and the demand, divided where a share is simulated, of which one
@@ -265,23 +266,39 @@ class Trial:
                    if of_one[0].name != "kept_up")
 
 
-def _confirmed(trial: Trial, best: Tried | None) -> tuple[Tried | None, dict[str, float]]:
-    """The best fleet with a larger share of it simulated, with more replicas until that keeps the objectives, too (None
-    where twice as many do not); and how far the smaller share is off. All of a fleet needs no confirmation."""
+def _confirmed(trial: Trial, best: Tried | None, least: int) -> tuple[Tried | None, dict[str, float]]:
+    """The fewest replicas from `least` on, to a percent, that keep the objectives when more of the fleet is simulated
+    than the search took for `best` (None where twice as many do not); and how far the smaller share is off. All of a
+    fleet needs no confirmation."""
     if best is None or best.simulated == best.replicas:
         return best, {}
-    low, high, step = best.replicas - 1, best.replicas, math.ceil(0.01 * best.replicas)
-    while not trial.wide(high, best.simulated).keeps:
-        if high >= 2 * best.replicas:
-            return None, {}
-        low, high, step = high, min(high + step, 2 * best.replicas), step * 2
-    while high - low > max(1, math.ceil(0.01 * high)):
-        middle = (low + high) // 2
-        low, high = (low, middle) if trial.wide(middle, best.simulated).keeps else (middle, high)
-    narrow, found = trial.narrow[high], trial.found[high]
+    high = _widened(trial, best, least)
+    narrow = trial.of(high)
+    trial.found.update(trial.wider)
+    found = trial.found[high]
+    if not found.keeps:
+        return None, {}
     names = ("ttft_p50", "ttft_p95", "ttft_p99", "e2e_p50", "e2e_p95", "e2e_p99", "utilisation")
     return found, {
         name: narrow.figures[name].value / found.figures[name].value - 1 for name in names if found.figures[name].value}
+
+
+def _widened(trial: Trial, best: Tried, least: int) -> int:
+    """From the fleet that was found up or down, in growing steps and then by halving."""
+    def keeps(replicas: int) -> bool:
+        return trial.wide(replicas, best.simulated).keeps
+
+    most, step = 2 * best.replicas, math.ceil(0.01 * best.replicas)
+    low, high = (best.replicas - step, best.replicas) if keeps(best.replicas) else (best.replicas, best.replicas + step)
+    low = max(low, least - 1)
+    while low >= best.replicas and not keeps(high) and high < most:
+        low, high, step = high, min(high + 2 * step, most), 2 * step
+    while least <= low < best.replicas and keeps(low):
+        low, high, step = max(low - 2 * step, least - 1), low, 2 * step
+    while high - low > max(1, math.ceil(0.01 * high)):
+        middle = (low + high) // 2
+        low, high = (low, middle) if keeps(middle) else (middle, high)
+    return high
 
 
 def _needed(model: ReplicaModel, demand: Demand, rule: Autoscale, per_s: Floats, routing: str) -> Floats:
