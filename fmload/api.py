@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from html import escape
@@ -22,6 +23,7 @@ import yaml
 
 from fmload.base.child import apart
 from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK, FmloadError
+from fmload.base.signals import interrupted_after
 from fmload_analysis.pipeline import analyse, analyse_run
 from fmload_analysis.request_table import REQUEST_COLUMNS, requests_of
 from fmload_analysis.run import open_run as _open_results
@@ -149,24 +151,34 @@ def run(config: str | Path | Mapping[str, Any] | None = None, *, url: str | None
 
 
 def _call(command: Sequence[str], progress: bool) -> None:
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                               text=True, **apart())
-    assert process.stderr is not None
     said: list[str] = []
-    try:
+    with ExitStack() as end:
+        with interrupted_after():
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.PIPE, text=True, **apart())
+            end.enter_context(_to_its_end(process))
+        assert process.stderr is not None
         for line in process.stderr:
             said = [*said[-20:], line]
             if progress:
                 sys.stderr.write(line)
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
-        raise
-    finally:
-        code = process.wait()
+    code = process.returncode
     if code not in MEASURED:
         words = "".join(said).partition("error: ")[2] or "".join(said[-3:])
         message, _, hint = words.strip().partition("\nhint: ")
         raise FmloadError(message or f"fmload run ended with code {code}", hint or None, exit_code=code)
+
+
+@contextmanager
+def _to_its_end(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Wait for the process; a Ctrl-C meanwhile is its own, too."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        raise
+    finally:
+        process.wait()
 
 
 def _file_of(config: str | Path | Mapping[str, Any], scratch: Path) -> str | Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fmload.base.errors import FmloadError
+from fmload.base.signals import as_interrupts
 from fmload.config.schema import EndpointSpec, RunFile
 from fmload.plugins import TARGETS
 from fmload.results.folder import Results, spent_on_tokens
@@ -19,7 +20,6 @@ from fmload_deploy.check.check import before_creation
 from fmload_deploy.condition import watched
 from fmload_deploy.lease import KEPT_LEASE_S, LEASE_S, renewing
 from fmload_deploy.ledger import NAME, Ledger
-from fmload_deploy.signals import as_interrupts
 from fmload_deploy.teardown import all_down as all_down
 from fmload_deploy.teardown import down as down
 from fmload_deploy.teardown import exists as exists

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from fmload.base.errors import FmloadError
+from fmload.base.signals import interrupted_by_a_second
 from fmload.plugins import KINDS
 from fmload_deploy import bill
 from fmload_deploy.aws import pause_s, vanished
@@ -17,7 +18,6 @@ from fmload_deploy.base import Context, Kind
 from fmload_deploy.create import found_despite_lag
 from fmload_deploy.ledger import Entry
 from fmload_deploy.resource import sum_or_none
-from fmload_deploy.signals import undisturbed
 from fmload_deploy.wait import retried
 
 Item = TypeVar("Item")
@@ -29,7 +29,8 @@ def down(context: Context) -> None:
 
     Raises FmloadError with what could not be deleted, its price and the command that tries again.
     """
-    with undisturbed(context.say, removal(context)):
+    with interrupted_by_a_second(lambda: context.say(
+            f"still deleting; Ctrl-C again leaves the rest as it is: {removal(context)}")):
         _down(context)
 
 

@@ -11,8 +11,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def apart() -> dict[str, Any]:
-    """Keywords for `subprocess.Popen`. The parent sends the child SIGINT when it is interrupted itself; when the parent
-    is gone, however it went, Linux sends it (elsewhere the child goes on)."""
+    """Keywords for `subprocess.Popen`, to be called inside `signals.interrupted_after`: Python drops what interrupts a
+    fork. The parent sends the child SIGINT when it is interrupted itself; when the parent is gone, however it went,
+    Linux sends it (elsewhere the child goes on)."""
     if sys.platform != "linux":
         return {"start_new_session": True}
     libc = ctypes.CDLL(None)  # before the fork: the child may load nothing

@@ -97,8 +97,8 @@ def _up(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from fmload.base.signals import as_interrupts
     from fmload_deploy.fleet import lifecycle
-    from fmload_deploy.signals import as_interrupts
     made = _made(args)
     with as_interrupts():
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -11,12 +10,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from fmload import config
 from fmload.base.errors import EXIT_INTERRUPTED, EXIT_INVALID, FmloadError, refused_by_disk
+from fmload.base.signals import as_interrupts
 from fmload.cli import flags, stacks
 from fmload.config import RunFile, proxies
 from fmload.config.loading import refuse_missing_variables
@@ -83,6 +83,7 @@ def searched(asked: Asked) -> int:
     return stacks.run(asked.args, asked.run_file, asked.progress.say)
 
 
+@as_interrupts()
 def measured(asked: Asked, locust: Locust) -> int:
     """The run, from its folder to its report; the exit code."""
     args, run_file = asked.args, asked.run_file
@@ -128,9 +129,6 @@ def _load(asked: Asked, results: Results, locust: Locust, told: list[Analysis]) 
     """Deploy, measure, take down; the exit code. `told` gets the analysis of a report that came before the teardown."""
     args, run_file, progress = asked.args, asked.run_file, asked.progress
     watched = watching.checked(args)
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
-        signal.signal(signal.SIGHUP, _as_ctrl_c)
     workers = args.workers or run_file.load.workers
     remote = orchestrate.Remote.parse(args.remote_workers, args.bind) if args.remote_workers else None
     wanted = orchestrate.Wanted(results, workers, orchestrate.token_of(remote), args.resume, remote, watched,
@@ -180,10 +178,6 @@ def _agrees() -> Callable[[str], bool] | None:
         return input("Start this load? [y/N] ").strip().lower() in ("y", "yes")
 
     return ask
-
-
-def _as_ctrl_c(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def _reach(hop: tuple[str, int] | str, limit_s: float) -> None:

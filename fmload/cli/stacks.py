@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fmload.base.errors import EXIT_INVALID, EXIT_OBJECTIVES, EXIT_OK, FmloadError
+from fmload.base.signals import as_interrupts
 from fmload.base.units import format_duration
 from fmload.config import RunFile, dump
 from fmload.config.stacks import StacksSpec, default
@@ -56,16 +56,16 @@ def run(args: argparse.Namespace, run_file: RunFile, say: Callable[[str], None])
         bench = Trials(results.root, run_file, stacks, partial(_read, by=spec.by), startup_s, billed_usd, machines)
         bench.settled(search.trials)
         limits = Limits(spec.at_once, run_file.max_cost, spec.max_time_s)
-        signal.signal(signal.SIGTERM, _as_ctrl_c)
-        try:
-            Driver(search, strategy, bench, limits, partial(_saved, results, say, machines)).run()
-        finally:
+        with as_interrupts():
             try:
-                bench.end()
+                Driver(search, strategy, bench, limits, partial(_saved, results, say, machines)).run()
             finally:
-                _settle(search, machines)
-                search_file.write(results.root, search)
-                _report(results)
+                try:
+                    bench.end()
+                finally:
+                    _settle(search, machines)
+                    search_file.write(results.root, search)
+                    _report(results)
     return _told(results, search, args.require_objectives)
 
 
@@ -92,10 +92,6 @@ def _settle(search: StackSearch, machines: Machines) -> None:
     spent = machines.spent_usd()
     if spent is not None and not running:
         search.idle_usd = max(0.0, spent - charged)
-
-
-def _as_ctrl_c(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def _folder(run_file: RunFile, args: argparse.Namespace) -> Results:

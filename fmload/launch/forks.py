@@ -12,7 +12,6 @@ import itertools
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -21,16 +20,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from fmload.base.errors import EXIT_INVALID, FmloadError
+from fmload.base.signals import interrupted_after
 from fmload.launch.memory_file import memory_file
 
 POLL_S = 0.02
 LOG_TAIL_LINES = 8
 MOST_SAID_BYTES = 1 << 20
 LONGEST_COMMAND = 4096  # in bytes, of a process as `ps` shows it
-_INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_CHILD_SUBREAPER = 36
 _ERROR = re.compile(r"\[[^]]*\] \S*/(ERROR|CRITICAL)/\S*: ")
 
@@ -161,36 +160,6 @@ def _set_subreaper(on: bool) -> bool:
     """Whether the system knows of such a thing."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     return sys.platform == "linux" and prctl is not None and prctl(_PR_SET_CHILD_SUBREAPER, int(on), 0, 0, 0) == 0
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """What interrupts a run (Ctrl-C, SIGTERM, SIGHUP) does nothing inside: a run ends here, not half-way."""
-    with _handled(signal.SIG_IGN):
-        yield
-
-
-@contextmanager
-def interrupted_after() -> Iterator[None]:
-    """What interrupts a run inside does so at the end of the block: what is begun here is soon done, and known then."""
-    came: list[int] = []
-    with _handled(lambda number, frame: came.append(number)):
-        yield
-    if came:
-        signal.raise_signal(came[0])
-
-
-@contextmanager
-def _handled(handler: Any) -> Iterator[None]:
-    """A signal that the process ignores, as `nohup` has it, stays ignored."""
-    before = {number: kept for number in _INTERRUPTING if (kept := signal.getsignal(number)) != signal.SIG_IGN}
-    for number in before:
-        signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number, kept in before.items():
-            signal.signal(number, kept)
 
 
 def last_words(log: Path) -> str:

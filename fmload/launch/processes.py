@@ -16,10 +16,11 @@ from typing import Any
 
 from fmload.base.errors import EXIT_BUDGET, EXIT_DISK_FULL, EXIT_INTERRUPTED, EXIT_INVALID, FmloadError, refused_by_disk
 from fmload.base.resources import resource
+from fmload.base.signals import undisturbed
 from fmload.config import RunFile, yaml_lines
 from fmload.config.dumping import values
 from fmload.config.secrets import lift, refuse_inline_secrets
-from fmload.launch.forks import Command, Process, last_words, undisturbed
+from fmload.launch.forks import Command, Process, last_words
 from fmload.launch.importing import Locust
 from fmload.launch.memory_file import memory_file
 from fmload.launch.progress import Progress, read_snapshot

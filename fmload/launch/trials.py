@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from fmload.base.child import apart
 from fmload.base.errors import EXIT_BUDGET, EXIT_DISK_FULL, EXIT_INTERRUPTED, FmloadError
+from fmload.base.signals import interrupted_after
 from fmload.config.schema import RunFile
 from fmload.config.secrets import lift
 from fmload.launch.processes import run_file_in_memory
@@ -128,7 +129,8 @@ class Trials:
         if begun and _is_whole(run, folder):
             return
         if self.machine_of(trial.candidate) is None:
-            child.process = _started(run, folder, log, begun)
+            with interrupted_after():
+                child.process = _started(run, folder, log, begun)
             return
         child.thread = threading.Thread(target=self._on_a_machine, args=(child, run, folder, begun), daemon=True)
         child.thread.start()

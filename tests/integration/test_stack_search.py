@@ -10,9 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fmload.base.errors import EXIT_INTERRUPTED
 from fmload.results import search_file
 from tests import forking
 from tests.forking import Forked, start
+from tests.load_rig import wait_until
 
 RUN = """\
 name: stacks
@@ -133,3 +135,11 @@ load: {find: {objective: {ttft_p90: 3s}}}
     assert found.returncode == 0, found.stderr
     fits, too_long = (line for line in found.stdout.splitlines() if line.strip().startswith("llama-"))
     assert "memory" not in fits and "memory: weights 15 GiB" in too_long and "131072 tokens" in too_long
+
+
+def test_a_closed_terminal_ends_a_search_in_order(tmp_path: Path) -> None:
+    process, out = started(tmp_path), tmp_path / "out"
+    wait_until(lambda: search_file.exists(out) and search_file.read(out).trials, LIMIT_S, "the first trial")
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(LIMIT_S) == EXIT_INTERRUPTED, (tmp_path / "said.log").read_text()
+    assert (out / "report.html").exists()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fmload.base.errors import EXIT_INTERRUPTED, FmloadError
 from fmload.base.redaction import protect
+from fmload.base.signals import as_interrupts
 from fmload.base.units import format_duration
 from fmload.config.schema import RunFile
 from fmload.protocol import admission
@@ -28,7 +29,6 @@ from fmload_deploy.fleet.base import Fleet, FleetTarget, Told, target_is_here, t
 from fmload_deploy.fleet.mailbox import RUN, STOP, TAKEN, Mailbox
 from fmload_deploy.fleet.parcel import pack_run, unpack
 from fmload_deploy.ledger import NAME, Ledger
-from fmload_deploy.signals import as_interrupts
 from fmload_deploy.wait import wait_for
 
 STOP_LIMIT_S = 300.0  # requests in flight may end, records are collected

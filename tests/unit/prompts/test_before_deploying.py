@@ -54,7 +54,6 @@ def test_prompts_that_can_be_made_are_there_when_the_deployment_begins(
 
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, align: str, prompts: str) -> int:
     """`fmload run` in the folder; what is deployed writes down which prompt sets there are, and never answers."""
-    monkeypatch.setattr("signal.signal", lambda *handler: None)  # it would stay for the other tests
     monkeypatch.chdir(folder)
     (folder / "p.jsonl").write_text('{"prompt": "x"}\n')
     deploy = "sh, -c, 'ls results/latest/prompts > deployed'"
