@@ -388,6 +388,15 @@ On 2026-11-30, with 5.19.0 on a CPU, here / by the SDK:
 The server streams Responses unless it is told not to (a chat it does not), so that `stream: false` of the run file,
 which left the key out, got a stream: it is said by word now. It tells `completed` for a response that came to its
 limit, and `length` for such a chat.
+
+The audit fails `chat` where the machine is busy, and is right. On 2026-12-01 (5.24.0, two cores, all of loopback
+recorded by tcpdump) the same scenario ran beside 0, 2, 6, 10, 6 and 10 processes that only compute. The audit's only
+FAIL was "no stall of all streams", beside 6 and 10 (24, 46, 44 and 67 % of the window; FAIL is above 10 %), with a WARN
+below. The wire says the same: beside 6, the server's packets stopped for more than half a second 54 times, and the
+client's chunks 52 times; the other two were before a first token. Torch computes each token on all cores, and waits for
+the slowest. Of 48 first tokens one came in a read with the second (a WARN): the two packets were 0.09 ms apart, so the
+server wrote both at once. Run it where nothing else computes: three times of three there were warnings alone (a full
+host, 8 requests, a template). The table says which check fails, and why.
 """
 
 

@@ -26,7 +26,7 @@ from fmload.wire.exchange import Timeouts
 from fmload.wire.http1 import Http1Wire
 from fmload.worker.measure import measure
 from tests.load_rig import Run, finished, free_port
-from tests.real_servers import counted, kept, options, own_folder, serving
+from tests.real_servers import audited, counted, kept, options, own_folder, serving
 from tests.spoken import spoken
 
 REQUESTS, WIDTH = 8, 64
@@ -142,12 +142,11 @@ def row(scenario: Scenario, run: Run, url: str) -> str:
     records, prompts = run.records(), {one.id: one for one in store.read(run.results.prompts / "p.jsonl")}
     asked = [prompts[record.prompt_id] for record in records]
     pairs = [(told_here(scenario, url, one), told_there(scenario, url, one)) for one in asked]
-    audit = json.loads(run.results.audit_json.read_text())["stages"][0]["audit"]
     cells = [scenario.name, counted(Counter(record.outcome for record in records)),
              f"{sum(record.inputs or 0 for record in records)} / {sum(len(one.texts) for one in asked)}",
              f"{sum(record.input_tokens or 0 for record in records):,} / "
              f"{sum(there.tokens or 0 for _, there in pairs):,}",
-             f"{sum(here == there for here, there in pairs)} of {len(pairs)}", audit]
+             f"{sum(here == there for here, there in pairs)} of {len(pairs)}", audited(run)]
     return f"| {' | '.join(cells)} |"
 
 

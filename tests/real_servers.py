@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.load_rig import wait_until
+from tests.load_rig import Run, wait_until
 
 _START_LIMIT_S = 900.0
 
@@ -79,6 +80,13 @@ def own_folder(root: Path, scenario: str) -> Path:
 def counted(counts: Mapping[str, int]) -> str:
     """`3 cancelled, 8 ok`."""
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+
+
+def audited(run: Run) -> str:
+    """The verdict on the run's one stage, with what the checks that failed say."""
+    stage = json.loads(run.results.audit_json.read_text())["stages"][0]
+    failed = [f"{check['name']} ({check['sentence']})" for check in stage["checks"] if check["result"] == "FAIL"]
+    return f"{stage['audit']}{': ' + '; '.join(failed) if failed else ''}"
 
 
 def _answers(url: str) -> bool:

@@ -8,7 +8,6 @@ needs torch, and a start takes a minute.
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections import Counter
@@ -24,7 +23,7 @@ from fmload.model.prompt import Prompt
 from fmload.model.record import Record
 from fmload.prompts import store
 from tests.load_rig import Run, finished, free_port
-from tests.real_servers import counted, kept, options, own_folder, serving
+from tests.real_servers import audited, counted, kept, options, own_folder, serving
 from tests.vllm_check import write_model
 
 TOKENS, REQUESTS = 40, 8
@@ -122,10 +121,9 @@ def row(scenario: Scenario, run: Run, client: openai.OpenAI, model: str) -> str:
     sums = (f"{sum(getattr(here, name) or 0 for here, _ in pairs):,} / "
             f"{sum(getattr(there, name) or 0 for _, there in pairs):,}"
             for name in ("input_tokens", "output_tokens", "pieces"))
-    audit = json.loads(run.results.audit_json.read_text())["stages"][0]["audit"]
     cells = [scenario.name, counted(Counter(record.outcome for record in records)),
              counted(Counter(str(record.finish_reason) for record in records)), *sums,
-             f"{sum(here == there for here, there in pairs)} of {len(pairs)}", audit]
+             f"{sum(here == there for here, there in pairs)} of {len(pairs)}", audited(run)]
     return f"| {' | '.join(cells)} |"
 
 

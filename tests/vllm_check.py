@@ -22,7 +22,7 @@ from typing import Any
 
 from tests.integration.random_llama import SPECIAL, TEMPLATE, vocabulary
 from tests.load_rig import Run, finished, free_port, wait_until
-from tests.real_servers import counted, kept, options, own_folder, serving
+from tests.real_servers import audited, counted, kept, options, own_folder, serving
 
 CONTEXT, SLOTS = 1024, 4  # tokens; requests at once
 _RUN_LIMIT_S = 400.0
@@ -185,7 +185,7 @@ def row(scenario: Scenario, run: Run, grown: Counter[str]) -> str:
              f"{cached:,} / {int(grown['vllm:prefix_cache_hits_total']):,}",
              f"{tokens:,} / {int(grown['vllm:generation_tokens_total']):,}",
              *(f"{_ms(ours[_COLUMNS[name]])} / {_mean(grown, f'vllm:{_MEANS[name]}')}" for name in _MEANS),
-             _audit(run)]
+             audited(run)]
     return f"| {' | '.join(cells)} |"
 
 
@@ -196,13 +196,6 @@ def _ms(seconds: str) -> str:
 def _mean(grown: Counter[str], name: str) -> str:
     count = grown[f"{name}_count"]
     return f"{1e3 * grown[f'{name}_sum'] / count:.1f}" if count else "–"
-
-
-def _audit(run: Run) -> str:
-    """The stage's verdict, with the names of the checks that failed."""
-    stage = json.loads(run.results.audit_json.read_text())["stages"][0]
-    failed = [check["name"] for check in stage["checks"] if check["result"] == "FAIL"]
-    return f"{stage['audit']}{': ' + '; '.join(failed) if failed else ''}"
 
 
 _CELLS = ("scenario", "engine", "requests here", "finished there", "tokens in", "of them cached", "tokens out",
