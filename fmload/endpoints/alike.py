@@ -22,9 +22,11 @@ _PROBE_TEXT, _PROBE_TOTAL = "probe", 987_654_321
 @dataclass(frozen=True, slots=True)
 class Alike:
     """What such messages are made of: `before` stands before their text, `parts` behind it and around their counts,
-    each of which is the running total and so much (`beyond`)."""
+    each of which is the running total and so much (`beyond`). `between`: where the text stands twice, what is from the
+    first to the second."""
 
     before: bytes
+    between: bytes | None
     parts: tuple[bytes, ...]
     beyond: tuple[int, ...]
 
@@ -35,9 +37,10 @@ class Alike:
         with suppress(UnicodeDecodeError):
             for _, event, data in islice(found, begin, None):
                 end = data.find(b'"', length)
-                if event or not data.startswith(before) or data[end:] != after(total):
+                written = data[length:end]
+                if event or not data.startswith(before) or data[end:] != after(written, total):
                     break
-                text = data[length:end].decode()
+                text = written.decode()
                 if not text or "\\" in text or not text.isprintable():
                     break
                 texts.append(text)
@@ -46,25 +49,28 @@ class Alike:
 
     def made(self, text: str, total: int) -> bytes:
         """The message with this text and this running total."""
-        return self.before + text.encode() + self._after(total)
+        return self.before + text.encode() + self._after(text.encode(), total)
 
-    def _after(self, total: int) -> bytes:
+    def _after(self, text: bytes, total: int) -> bytes:
+        again = b"" if self.between is None else self.between + text
         parts, beyond = self.parts, self.beyond
         if len(beyond) == 2:
-            return b"%b%d%b%d%b" % (parts[0], total + beyond[0], parts[1], total + beyond[1], parts[2])
-        return b"%b%d%b" % (parts[0], total + beyond[0], parts[1]) if beyond else parts[0]
+            return b"%b%b%d%b%d%b" % (again, parts[0], total + beyond[0], parts[1], total + beyond[1], parts[2])
+        return b"%b%b%d%b" % (again, parts[0], total + beyond[0], parts[1]) if beyond else again + parts[0]
 
 
-def like(data: bytes, message: Mapping[str, Any], total: int) -> Alike | None:
-    """What messages have in common with this one, which has one choice, a text, and, where it has counts, this running
-    total. None where text and counts cannot be told from the rest."""
-    literal = orjson.dumps(message["choices"][0]["delta"]["content"])
-    at = data.find(literal, data.find(b'"content"'))
-    if at < 0:
+def like(data: bytes, message: Mapping[str, Any], total: int, names: Sequence[str]) -> Alike | None:
+    """What messages have in common with this one, which has one choice, a text under one or two names of its delta,
+    and, where it has counts, this running total. None where text and counts cannot be told from the rest."""
+    literal = orjson.dumps(message["choices"][0]["delta"][names[0]])
+    places = sorted(data.find(literal, data.find(b'"%b"' % name.encode())) for name in names)
+    if places[0] < 0 or len(places) > 2:
         return None
-    parts, beyond = _around(_counts(message), data[at + len(literal) - 1:], total)
-    found = Alike(data[:at + 1], parts, beyond)
-    return found if _stands(found, data, total) else None
+    first, last = places[0], places[-1]
+    between = data[first + len(literal) - 1:last + 1] if last > first else None
+    parts, beyond = _around(_counts(message), data[last + len(literal) - 1:], total)
+    found = Alike(data[:first + 1], between, parts, beyond)
+    return found if _stands(found, data, total, names) else None
 
 
 def _counts(message: Mapping[str, Any]) -> dict[str, int]:
@@ -83,10 +89,10 @@ def _around(counts: Mapping[str, int], rest: bytes, total: int) -> tuple[tuple[b
     return (*parts, rest[begin:]), tuple(count - total for _, count in places)
 
 
-def _stands(found: Alike, data: bytes, total: int) -> bool:
+def _stands(found: Alike, data: bytes, total: int, names: Sequence[str]) -> bool:
     """Whether another text and another total come out where they were put, and nothing else is another."""
     expected = orjson.loads(data)
-    expected["choices"][0]["delta"]["content"] = _PROBE_TEXT
+    expected["choices"][0]["delta"] |= dict.fromkeys(names, _PROBE_TEXT)
     for name, count in _counts(expected).items():
         expected["usage"][name] = count + _PROBE_TOTAL - total
     try:

@@ -26,6 +26,7 @@ NOTHING = Piece()
 # since gateways send the same text under several.
 _REASONING = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "thought", "thinking_content",
               "reasoning_details", "thinking_blocks")
+_IS_REASONING = frozenset(_REASONING)
 _REASONING_PARTS = ("thinking", "reasoning", "thought")
 _UNREADABLE = ("data", "audio", "image_url", "redacted", "b64_json", "encrypted_content")
 _TEXTS = ("text", "content", "thinking", "reasoning", "summary", "value", "transcript", "refusal", "output_text")
@@ -39,6 +40,19 @@ def piece_of(choice: Json) -> Piece:
     if not isinstance(delta, Mapping):
         return Piece(_text(delta))
     return _answer(delta) or _reasoning(delta) or _calls(delta) or _sound(delta) or Piece(str(choice.get("text") or ""))
+
+
+def text_alone(delta: Json) -> tuple[str, Channel, tuple[str, ...]] | None:
+    """Of a delta that holds nothing but one text: the text, its channel, and the one or more names that it stands
+    under. None of any other."""
+    names = tuple([name for name, value in delta.items() if value and name != "role"])
+    channel: Channel = "answer" if names == ("content",) else "reasoning"
+    if not names or (channel == "reasoning" and not _IS_REASONING.issuperset(names)):
+        return None
+    text = delta[names[0]]
+    if text.__class__ is not str or any(delta[name] != text for name in names[1:]):
+        return None
+    return text, channel, names
 
 
 def _answer(delta: Json) -> Piece | None:

@@ -17,7 +17,7 @@ import orjson
 from fmload.endpoints import chunk_tokens, repetitions, usage
 from fmload.endpoints.alike import Alike, like
 from fmload.endpoints.answer import note_counts
-from fmload.endpoints.channels import Piece, piece_of
+from fmload.endpoints.channels import Piece, piece_of, text_alone
 from fmload.endpoints.characters import is_whole, mended
 from fmload.endpoints.endings import failure_of, is_reason, reason_text
 from fmload.endpoints.failures import error_text, failure_of_error
@@ -95,6 +95,7 @@ class OpenAIAnswer:
         self._last_usage: Mapping[str, Any] = {}
         self._alike: Alike | None = None  # what the messages have in common, and of which choice they are
         self._alike_index = 0
+        self._alike_channel: Channel = "answer"
         self._has_alike = False  # whether one was alike since
         self._never_alike = 0
 
@@ -141,7 +142,7 @@ class OpenAIAnswer:
         texts = alike.texts(found, begin, running.steady + 1)
         if texts:
             ends = map(_end, islice(found, begin, None))
-            chunks += map(_chunk, zip(ends, repeat(1), repeat("answer"), texts, repeat("")))
+            chunks += map(_chunk, zip(ends, repeat(1), repeat(self._alike_channel), texts, repeat("")))
             if alike.beyond:
                 running.steady += len(texts)
                 self._last_usage = orjson.loads(found[begin + len(texts) - 1][2])["usage"]
@@ -167,46 +168,46 @@ class OpenAIAnswer:
     def _add_text(self, end: int, message: Any) -> bool:
         """Take a message that is a piece of one choice's text, maybe with a running total and a reason to stop, and
         nothing else. False, or one of _UNUSUAL, for any other, of which nothing was taken."""
-        running, chunks = self._told, self._chunks
         (choice,) = message["choices"]
-        delta, index, reason = choice["delta"], choice["index"], choice["finish_reason"]
-        text = delta["content"]
-        if not (text and text.__class__ is str and len(delta) == 1 and reason in _PLAIN_REASONS
-                and choice.get("logprobs") is None and choice.get("token_ids") is None
-                and index.__class__ is int and _UNUSUAL_IN_CHOICE.isdisjoint(choice)
-                and _UNUSUAL_BESIDE.isdisjoint(message)):
+        alone, told = text_alone(choice["delta"]), message.get("usage")
+        if alone is None or not _is_usual(choice, message) or (told and "tokens" in told):
             return False
-        if told := message.get("usage"):
-            if "tokens" in told:
-                return False
-            total = told["completion_tokens"]
-            if (total.__class__ is int and total == running.steady + 1 == len(chunks) + 1
-                    and index == 0 and not running.totals):
-                running.steady = total
-            else:
-                running.add(len(chunks), index, _whole(total), 0)
-            self._last_usage = told
-            self._first_usage = self._first_usage or told
+        index, reason, (text, channel, _) = choice["index"], choice.get("finish_reason"), alone
+        if told:
+            self._note_total(index, told)
         self._see(index)
-        chunks.append(_chunk((end, 1, "answer", text, "")))
+        self._chunks.append(_chunk((end, 1, channel, text, "")))
         if reason is not None:
             self._finish_reasons[index] = reason
         if told and index in self._finish_reasons:
             self._usage_at_end.append(told)
         return True
 
+    def _note_total(self, index: int, told: Mapping[str, Any]) -> None:
+        """The running total of a message with text, before its chunk. Raises one of _UNUSUAL for none of usual form."""
+        running, chunks, total = self._told, len(self._chunks), told["completion_tokens"]
+        if (total.__class__ is int and total == running.steady + 1 == chunks + 1
+                and index == 0 and not running.totals):
+            running.steady = total
+        else:
+            running.add(chunks, index, _whole(total), 0)
+        self._first_usage, self._last_usage = self._first_usage or told, told
+
     def _note_alike(self, data: bytes, message: Mapping[str, Any]) -> None:
         """From the second text on, the messages after it may be alike; where two times none was, they are not looked
         at."""
-        if len(self._chunks) == 1 or message["choices"][0]["finish_reason"] is not None:
+        choice = message["choices"][0]
+        if len(self._chunks) == 1 or choice.get("finish_reason") is not None:
             return
         if self._alike is not None and not self._has_alike:
             self._never_alike += 1
         self._has_alike = False
         if self._never_alike == _TRIES:
             self._alike = None
-        elif (found := like(data, message, self._told.steady)) is not None:
-            self._alike, self._alike_index = found, message["choices"][0]["index"]
+            return
+        alone = text_alone(choice["delta"])
+        if alone and (found := like(data, message, self._told.steady, alone[2])) is not None:
+            self._alike, self._alike_index, self._alike_channel = found, choice["index"], alone[1]
 
     def _add_plain(self, end: int, message: Any) -> bool:
         """Take a message that holds no text and nothing out of the ordinary, as `add` would. False for any other, of
@@ -443,6 +444,13 @@ def _complaint(message: Any) -> str:
     if isinstance(status, Mapping) and status.get("status_code"):
         return error_text(status)
     return error_text(message) if any(isinstance(message.get(name), str) for name in COMPLAINTS) else ""
+
+
+def _is_usual(choice: Any, message: Any) -> bool:
+    """Whether neither says more than a text, maybe with a reason to stop and counts in their usual place."""
+    return (choice["index"].__class__ is int and choice.get("finish_reason") in _PLAIN_REASONS
+            and choice.get("logprobs") is None and choice.get("token_ids") is None
+            and _UNUSUAL_IN_CHOICE.isdisjoint(choice) and _UNUSUAL_BESIDE.isdisjoint(message))
 
 
 def _whole(total: Any) -> int:

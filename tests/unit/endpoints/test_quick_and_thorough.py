@@ -33,7 +33,8 @@ CHANGES: dict[tuple[Any, ...], tuple[Any, ...]] = {
     ("timings",): ({"predicted_n": 3, "prompt_n": 5, "cache_n": 1}, {"predicted_n": 4}), ("metrics",): ({"a": 1},),
     **{("usage", name): (USAGE,) for name in COUNTS}, ("usage", "prompt_tokens_details", "cached_tokens"): (),
     ("choices", 0): (), **{("choices", 0, name): (USAGE, {"content": [1]}) for name in CHOICE},
-    **{("choices", 0, "delta", name): () for name in ("content", "reasoning", "tool_calls", "role")},
+    **{("choices", 0, "delta", name): () for name in ("content", "reasoning", "tool_calls", "role", "reasoning_content",
+                                                      "thinking", "refusal", "audio", "error")},
     ("choices", 0, "finish_reason"): ("length", "content_filter", "null", {"type": "stop"})}
 REASON = ("choices", 0, "finish_reason")
 
@@ -71,13 +72,29 @@ def counted(text: str, total: int, index: int = 0) -> dict[str, Any]:
     return {"id": "x", "choices": [choice], "usage": of_total(total)}
 
 
+# Deltas of a text as servers write them, {} for it: TGI and Ollama, SGLang, DeepSeek, vLLM, LMDeploy.
+DELTAS: tuple[dict[str, Any], ...] = (
+    {"content": {}}, {"role": "assistant", "content": {}}, {"role": None, "content": {}, "reasoning_content": None},
+    {"content": None, "reasoning_content": {}}, {"reasoning": {}, "reasoning_content": {}},
+    {"role": "assistant", "content": {}, "gen_tokens": None, "tool_calls": []}, {"content": "", "thinking": {}})
+
+
+def in_form(message: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
+    """The message with its text in another form."""
+    text = message["choices"][0]["delta"].get("content")
+    written = {name: text if value == {} else value for name, value in delta.items()}
+    return changed(message, ("choices", 0, "delta"), written)  # type: ignore[no-any-return]
+
+
 def of_text(text: str) -> dict[str, Any]:
     return changed(TEXT, ("choices", 0, "delta", "content"), text)  # type: ignore[no-any-return]
 
 
 def texts() -> Iterator[list[Any]]:
     """Streams of many texts, with running totals and without, of which one is odd in one place."""
-    for usual in ([counted(f" {n}", n) for n in range(1, 7)], [of_text(f" {n}") for n in range(6)]):
+    for usual in ([counted(f" {n}", n) for n in range(1, 7)], [of_text(f" {n}") for n in range(6)],
+                  [in_form(counted(f" {n}", n), DELTAS[4]) for n in range(1, 7)],
+                  [in_form(of_text(f" {n}"), DELTAS[2 + n // 3]) for n in range(6)]):
         for place in (1, 3, 4):
             for path, more in CHANGES.items():
                 for value in (*ODD, *more, "a\"b", "a\n", "\u00a0", "\u0007", "\ud83e\udd80", "5", 5, 10):
@@ -148,12 +165,14 @@ def by_chance(draw: random.Random) -> bytes:
     count each choice by itself; in one of several ways of writing, maybe cut."""
     kind, choices, total = draw.choice(["none", "steady", "jumps", "falls", "apart"]), draw.choice([1, 1, 2, 3]), 0
     prompt, each, told = draw.choice([0, 3, 12]), dict.fromkeys(range(3), 0), []
+    form = draw.choice(DELTAS) if draw.random() < 0.6 else DELTAS[0]
     for _ in range(draw.randrange(1, 16)):
         index = draw.randrange(choices)
         each[index] += 1
         total += draw.choice([1, 1, 1, {"jumps": 3, "falls": -1}.get(kind, 1)])
         count = each[index] if kind == "apart" else total
-        message = counted(draw.choice(ODD_TEXTS), count, index)
+        message = in_form(counted(draw.choice(ODD_TEXTS), count, index), form)
+        form = draw.choice(DELTAS) if draw.random() < 0.1 else form
         fed = prompt + (draw.random() < 0.03)
         message["usage"] |= {"prompt_tokens": fed, "total_tokens": fed + count}
         if draw.random() < 0.1:
@@ -198,14 +217,15 @@ def test_a_message_of_an_event_with_a_name_is_alike_to_none(event: str, monkeypa
 
 def test_a_text_that_strict_json_refuses_ends_what_is_alike() -> None:
     first = orjson.dumps(of_text("a"))
-    found = like(first, orjson.loads(first), 0)
+    found = like(first, orjson.loads(first), 0, ["content"])
     assert found is not None
     datas = [first.replace(b'"a"', text) for text in (b'"b"', '"é"'.encode(), b'"\x07"', b'"c"')]
     assert found.texts([(0, "", data) for data in datas], 0, 1) == ["b", "é"]
 
 
 @pytest.mark.parametrize("usual", [[counted(f" {n}", n) for n in range(1, 10)], [of_text(f" {n}") for n in range(9)],
-                                   [{**counted("x", n), "usage": {"completion_tokens": n}} for n in range(1, 10)]])
+                                   [{**counted("x", n), "usage": {"completion_tokens": n}} for n in range(1, 10)],
+                                   *([in_form(counted(f" {n}", n), delta) for n in range(1, 10)] for delta in DELTAS)])
 @pytest.mark.parametrize("dumps", [orjson.dumps, spaced])
 def test_the_third_text_and_all_after_it_are_not_parsed(usual: list[Any], dumps: Callable[[Any], bytes],
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +264,7 @@ def test_a_message_of_text_and_a_reason_to_stop_is_an_answer() -> None:
 def test_where_no_message_is_alike_it_is_tried_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[bytes] = []
     monkeypatch.setattr(openai_answer, "like",
-                        lambda data, message, total: tried.append(data) or like(data, message, total))
+                        lambda data, *more: tried.append(data) or like(data, *more))
     assert len(reading_of([{**of_text("a"), "created": n} for n in range(50)], True, "").chunks) == 50
     assert len(tried) == 2
 
@@ -256,7 +276,7 @@ def test_where_no_message_is_alike_it_is_tried_twice(monkeypatch: pytest.MonkeyP
     b'"total_tokens":1,"completion_tokens":1}}',
     b'{"choices":[{"index":0,"delta":{"content":"\\u0061"},"finish_reason":null}]}'])
 def test_where_text_or_counts_stand_in_two_places_nothing_is_taken_for_alike(data: bytes) -> None:
-    assert like(data, orjson.loads(data), 1) is None
+    assert like(data, orjson.loads(data), 1, ["content"]) is None
 
 
 @pytest.mark.parametrize("message", [
