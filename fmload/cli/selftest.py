@@ -13,6 +13,7 @@ from rich.table import Table
 from fmload.base.cpus import usable_cpus
 from fmload.base.errors import EXIT_OK, FmloadError
 from fmload.selftest.ladder import REQUESTS, TOKENS, Ladder, Rung, climb
+from fmload.selftest.whole_worker import cpu_us_per_token
 from fmload.wire.exchange import ReaderChoice
 from fmload.wire.reader import told
 
@@ -49,8 +50,20 @@ def run(args: argparse.Namespace) -> int:
                 rungs += climb(ladder, count, args.limit_ms, args.seconds, show, args.reader)
         console.print(_table(ladder, rungs, args.limit_ms))
         console.print(*_conclusions(ladder, rungs, workers), sep="\n")
-    console.print("A Locust worker does a little more for each request than these processes; see 'fmload help wire'.")
+        alone = [rung for rung in rungs if rung.workers == workers[0]]
+        rung = next((one for one in reversed(alone) if one.held), alone[0])
+        with console.status(f"{ladder.name}: a whole worker, {rung.users // rung.workers} users"):
+            whole_us = cpu_us_per_token(ladder, rung.users // rung.workers, args.seconds, args.reader)
+        console.print(besides(ladder, rung, whole_us), soft_wrap=True)
     return EXIT_OK
+
+
+def besides(ladder: Ladder, rung: Rung, whole_us: float) -> str:
+    """What a worker of a run takes beside one of these processes: `whole_us` of CPU a token."""
+    ours_us, theirs_us = ladder.tokens * rung.cpu_us_per_token, ladder.tokens * whole_us
+    return (f"a worker of 'fmload run', {rung.users // rung.workers} users: {theirs_us:,.0f} µs of CPU a request "
+            f"({ours_us:,.0f} in the process above, which does not journal, tell a master, count, or fire Locust's "
+            f"events): a core of it is full at {1e6 / theirs_us:,.0f} requests/s")
 
 
 def _above_0(text: str) -> float:

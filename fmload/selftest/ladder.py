@@ -106,7 +106,7 @@ def step(ladder: Ladder, workers: int, users: int, limit_ms: float, seconds: flo
     """One load on a fresh emulator and fresh client processes."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with _emulator(folder, ladder) as url:
+        with emulator(folder, ladder) as url:
             start_ns = time.monotonic_ns() + int((3.0 + ladder.cycle_s) * 1e9)
             end_ns = start_ns + int(seconds * 1e9)
             jobs = [Job(url, share, ladder.tokens, ladder.cycle_s, start_ns, end_ns, str(folder / f"{index}.out"),
@@ -133,7 +133,8 @@ def _shares(users: int, workers: int) -> list[int]:
 
 
 @contextmanager
-def _emulator(folder: Path, ladder: Ladder) -> Iterator[str]:
+def emulator(folder: Path, ladder: Ladder) -> Iterator[str]:
+    """The address of an emulator that answers as the ladder has it; its truth log is `truth` in the folder."""
     ready = folder / "ready"
     command = [sys.executable, "-P", "-m", "fmload.emulator", "--port", "0", "--profile", "steady", "--ttft",
                f"{ladder.ttft_s}s", "--gap", f"{ladder.gap_s}s", "--truth", str(folder / "truth"), "--ready-file",

@@ -6,6 +6,7 @@ import pytest
 
 from fmload.cli.main import main
 from fmload.selftest.ladder import Ladder, Rung, climb, step
+from fmload.selftest.whole_worker import cpu_us_per_token
 
 pytestmark = pytest.mark.alone
 
@@ -27,3 +28,8 @@ def test_the_climb_ends_with_the_first_load_that_does_not_hold() -> None:
 def test_a_number_of_workers_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["selftest", "--workers", "0"]) == 2
     assert "not numbers of processes" in capsys.readouterr().err
+
+
+def test_a_whole_worker_of_a_run_tells_what_the_same_load_costs_it() -> None:
+    ladder = Ladder("requests", ttft_s=0.05, gap_s=0.02, tokens=1, first=2)
+    assert 50 < cpu_us_per_token(ladder, users=4, seconds=2.0, reader="auto") < 1e6
