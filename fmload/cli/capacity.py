@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seeds", type=_some, default=5, metavar="N", help="simulations of each fleet (%(default)s)")
     add("--seed", type=_count, default=1, metavar="N", help="the first of them (%(default)s)")
     add("--requests", type=_some, default=6000, metavar="N", help="of one simulation, about (%(default)s)")
-    add("--simulate", type=_some, default=16, metavar="N", help="replicas that are simulated at most (%(default)s)")
+    add("--simulate", type=_some, default=16, metavar="N",
+        help="replicas that are simulated of the least fleet; of larger ones the same share (%(default)s)")
     add("--json", action="store_true", help="print capacity.json's content instead")
     add("--out", type=Path, metavar="FOLDER", help="where capacity.html and capacity.json go (the first RUN)")
 

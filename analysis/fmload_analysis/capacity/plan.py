@@ -32,7 +32,8 @@ _FINE = 0.005  # the number of replicas is found to half a percent
 class Settings:
     """What is simulated, beside model and demand. `lose`: replicas that fail half-way through and do not come back.
 
-    `most_simulated`: of a larger fleet so many replicas that are up are simulated, with their share of the demand.
+    `most_simulated`: of a larger fleet so many replicas that are up are simulated, with their share of the demand; of
+    more replicas than can just serve the demand the same share of it, so that as many requests judge them.
     """
 
     routing: str = "round_robin"
@@ -127,7 +128,7 @@ def plan(model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], s
         raise FmloadError("no request comes in the part of the demand that is simulated, of "
                           f"{format_duration(window.end_s - window.begin_s)}: it has too few to plan with",
                           hint="mind the unit of --demand", exit_code=EXIT_INVALID)
-    trial = Trial(model, demand, objectives, settings, window, tell)
+    trial = Trial(model, demand, objectives, settings, window, tell, share)
     least = max(least, settings.lose + 1)
     fewest = _fewest(trial, least)
     best, share_error = _confirmed(trial, fewest, least)
@@ -193,12 +194,13 @@ def _short(row: Judged) -> float:
 
 
 class Trial:
-    """Simulates fleets of this demand, each number of replicas once."""
+    """Simulates fleets of this demand, each number of replicas once. `share` of the demand is simulated at least, so
+    that many replicas have as many requests to be judged by as few."""
 
     def __init__(self, model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], settings: Settings,
-                 window: Window, tell: Callable[[str], None]) -> None:
+                 window: Window, tell: Callable[[str], None], share: float = 0.0) -> None:
         self.model, self.demand, self.objectives, self.settings = model, demand, objectives, settings
-        self.window, self.tell = window, tell
+        self.window, self.tell, self.share = window, tell, share
         self.found: dict[int, Tried] = {}
         self.wider: dict[int, Tried] = {}  # with more of them simulated
 
@@ -206,7 +208,8 @@ class Trial:
         """A fleet of so many replicas, of which `simulated` are; by default as many as the settings say."""
         if simulated is None and replicas in self.found:
             return self.found[replicas]
-        count, lost, serving = simulated or min(replicas, self.settings.most_drawn), self.settings.lose, replicas
+        usual = min(replicas, max(self.settings.most_drawn, math.ceil(replicas * self.share)))
+        count, lost, serving = simulated or usual, self.settings.lose, replicas
         if count < replicas:  # of a share of a fleet none is killed: those that are lost are missing from the start
             lost, serving = 0, max(replicas - self.settings.lose, 1)
             count = min(count, serving)

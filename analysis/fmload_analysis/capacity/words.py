@@ -54,6 +54,14 @@ def _by_token(one: ByToken) -> str:
     return f"By the token, **{plain(one.name)}**: {formats.usd(one.usd_per_month)} a month."
 
 
+def _lost(tried: Tried) -> str:
+    """What keeps a fleet of any size from keeping up: requests that are lost with replicas."""
+    share = tried.figures["error_rate"].value
+    if not share > 1 - KEEPS_UP:
+        return ""
+    return f"; {formats.percent(share)} of the requests are lost with replicas that fail"
+
+
 def _figure(row: Judged) -> str:
     """As it is shown; where no request was answered there is none."""
     return "n/a" if math.isnan(row.found.value) else formats.of_unit(row.unit)(row.found.value)
@@ -65,7 +73,7 @@ def _sentence(found: Answer, option: Option, goal: str) -> str:
         last = next(one for one in reversed(option.plan.tried) if not one.keeps)
         wrong = ", ".join(f"{row.name} {_figure(row)} ({row.result})" for row in last.rows if row.result != "kept")
         return (f"**{plain(option_name(option))}**: no number of replicas keeps {goal}. Of {last.replicas:,}, the most "
-                f"that were tried: {wrong}.")
+                f"that were tried: {wrong}{_lost(last)}.")
     usd = formats.usd(option.month_usd) if option.month_usd is not None else "a price that is not known"
     lost = f", with {found.settings.lose} of them lost" if found.settings.lose else ""
     text = (f"**{plain(option_name(option))}**: **{formats.several(best.replicas, 'replica')}** "
@@ -103,7 +111,8 @@ def meaning(found: Answer) -> list[str]:
         "**A month**: replicas × USD an hour × 730 h. With autoscaling: the mean over the day of the replicas that "
         "the rate calls for at the target, let go one cooldown after the other. By the token: requests of 730 h × the "
         "mean price of one.",
-        f"**Simulated**: {found.settings.most_simulated} replicas at most, with their share of the demand, and four "
-        "times as many of the fleet that is found; the page tells how far the two are apart. The same seed gives the "
+        f"**Simulated**: {found.settings.most_simulated} replicas of the least fleet that could serve the demand, and "
+        "the same share of larger ones; four times as many to find the fleet that is told. The page tells "
+        "how far the two are apart. The same seed gives the "
         "same plan.",
     ]

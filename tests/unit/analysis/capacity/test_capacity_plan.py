@@ -199,7 +199,8 @@ def test_a_billion_requests_a_day_need_the_same_replicas_whatever_share_is_simul
         assert set(found.share_error) >= {"ttft_p95", "e2e_p95"}
     assert small.best is not None
     assert large.best is not None
-    assert (small.best.simulated, large.best.simulated) == (24, 48)
+    assert 24 <= small.best.simulated < large.best.simulated < 72
+    assert small.best.simulated == 4 * small.searched
     assert small.share_left == pytest.approx(max(map(abs, small.share_error.values())) / 3)
     assert small.best.replicas == pytest.approx(large.best.replicas, rel=0.05)
 

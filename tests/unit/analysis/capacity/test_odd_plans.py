@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,10 +108,17 @@ def test_a_fleet_of_which_more_is_simulated_is_given_up_at_twice_as_many() -> No
 def test_a_fleet_that_is_simulated_as_a_whole_has_nothing_left_of_the_error_of_a_share(
         tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     measured(tmp_path / "run", **RATES)
-    (tmp_path / "day.yml").write_text("rate: 2.5/s\nday: [0, 0, 0, 10, 0, 0, 0, 0, 0]\n")
-    assert planned(tmp_path / "run", "--demand", tmp_path / "day.yml") == 0
+    assert planned(tmp_path / "run", "--demand", "30/s") == 0
     plan = json.loads((tmp_path / "run" / "capacity.json").read_text())["options"][0]
     page = (tmp_path / "run" / "capacity.html").read_text()
     assert 4 < plan["replicas"] <= 16 and plan["share_error"]
-    assert f"All {plan['replicas']} replicas are simulated. With 4, as many as the search simulates" in page
+    assert re.search(rf"All {plan['replicas']} replicas are simulated\. With \d, as many as the search simulates", page)
     assert "figures may be some" not in capsys.readouterr().out
+
+
+def test_a_fleet_that_cannot_keep_up_as_requests_are_lost_with_replicas_is_told_so(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measured(tmp_path / "run", **RATES)
+    assert planned(tmp_path / "run", "--demand", "3/s", "--mtbf", "60s", "--restart", "30s", "--detect", "20s") == 3
+    told = " ".join(capsys.readouterr().out.split())
+    assert "kept_up" in told and "of the requests are lost with replicas that fail" in told

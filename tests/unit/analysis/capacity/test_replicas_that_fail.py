@@ -94,3 +94,14 @@ def test_replicas_that_were_down_for_less_than_they_are_in_the_long_run_are_told
                  "480h", "--restart", "48h", "--seed", "3"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "no replica was down in what was simulated" in told and "each is down for 9.1 % of the time" in told
+
+
+def test_failures_that_no_number_of_replicas_makes_rarer_have_no_plan() -> None:
+    """A request is lost where its replica fails while it is answered: 1 − exp(−E2E ÷ mtbf) of them, however many."""
+    demand = Demand("", np.array([0.0, 86400.0]), np.array([3.0, 3.0]), np.full(5, 300.0), np.full(5, 50.0))
+    settings = Settings("least_busy", mtbf_s=60.0, restart_s=10.0, seeds=2, requests=400, most_simulated=4)
+    found = plan(MODEL, demand, parse_objectives({"error_rate": 0.001}), settings)
+    assert found.best is None
+    most = found.tried[-1].figures
+    assert most["requests"].value > 300
+    assert most["error_rate"].value == pytest.approx(1 - math.exp(-most["e2e_mean"].value / 60.0), rel=0.6)
