@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -35,6 +37,7 @@ from fmload_analysis.records.words import Words
 _SPOILT = "it was cut off or edited: take it from a copy; the records of the folder are as they were"
 DEGRADED = "endpoint_degraded"
 BATCH_ROWS = 4_096
+_STAGE = re.compile(r"stage-(\d{4,})")
 
 
 # What later requests repeat, by source, where the run file does not say.
@@ -73,6 +76,7 @@ class Run:
     run_id: str = ""
     started_utc: str | None = None
     losses: tuple[str, ...] = ()  # what could not be read of the journals, or not be stored, in words
+    files: Mapping[int, list[Path]] = field(default_factory=dict)  # of records, by the number of their stage
 
     @property
     def name(self) -> str:
@@ -121,7 +125,7 @@ class Run:
         return sum(int(opened(path).metadata.num_rows) for path in self._files(stage))
 
     def _files(self, stage: Stage) -> list[Path]:
-        return _records(self.results, stage)
+        return self.files.get(stage.stage, [])
 
     def columns(self, stage: Stage, names: list[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
         """Some columns of a stage's records as they are stored; of the files alone that have a value in one of them,
@@ -187,14 +191,15 @@ def open_run(root: Path) -> Run:
     count_answers(results, silently)
     _telemetry_if_needed(results)
     events = _events(results)
-    stages = (_degraded(_closed(stage, results, workers), events) for stage in told.stages)
+    files = _records(results)
+    stages = (_degraded(_closed(stage, files.get(stage.stage, []), workers), events) for stage in told.stages)
     damaged: list[int] = []
     health = [on_line for line in read_json_lines(results.health_jsonl, damaged)
               for on_line in _on_master_line(line, workers)]
     return Run(results=results, spec=_spec(results.run_yml), stages=tuple(stages), workers=workers,
                environment=_json(results.environment_json, {}), health=tuple(health),
                events=(*events, *_told(results.health_jsonl, damaged)),
-               run_id=told.run_id, started_utc=told.started_utc, losses=tuple(journal.losses(results)))
+               run_id=told.run_id, started_utc=told.started_utc, losses=tuple(journal.losses(results)), files=files)
 
 
 def _events(results: Results) -> tuple[Mapping[str, Any], ...]:
@@ -210,7 +215,7 @@ def _told(path: Path, damaged: list[int]) -> list[dict[str, Any]]:
                                                 f"{damaged[0]}"}] if damaged else []
 
 
-def _closed(stage: Stage, results: Results, workers: Mapping[str, WorkerFacts]) -> Stage:
+def _closed(stage: Stage, files: Sequence[Path], workers: Mapping[str, WorkerFacts]) -> Stage:
     """A stage that nobody closed, for its run was killed or goes on, as one interrupted when its last request ended.
 
     `fmload run` calls it interrupted in the plan, too; where that was killed as well, its window is still open.
@@ -218,17 +223,17 @@ def _closed(stage: Stage, results: Results, workers: Mapping[str, WorkerFacts]) 
     if stage.status != "running" and not (stage.status == "interrupted" and stage.window_start_ns
                                           and not stage.window_end_ns):
         return stage
-    end_ns = stage.window_end_ns or (max(_last_end_ns(results, stage, workers), stage.window_start_ns)
+    end_ns = stage.window_end_ns or (max(_last_end_ns(files, workers), stage.window_start_ns)
                                      if stage.window_start_ns else 0)
     told = StageMark("interrupted", end_ns, None, "the run was killed in this stage, or goes on")
     return replace(stage, status="interrupted", marks=[*stage.marks, told], window_end_ns=end_ns,
                    window_closed=stage.window_closed or "interrupted")
 
 
-def _last_end_ns(results: Results, stage: Stage, workers: Mapping[str, WorkerFacts]) -> int:
+def _last_end_ns(files: Sequence[Path], workers: Mapping[str, WorkerFacts]) -> int:
     """When the last of the stage's requests ended, on the master's clock; 0 when none did."""
     last, offsets = 0, {name: worker.offset_ns for name, worker in workers.items()}
-    for path in _records(results, stage):
+    for path in files:
         with opened(path) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=["worker", "end_ns"]):
                 ended = batch.filter(pc.not_equal(batch.column("end_ns"), 0))
@@ -237,8 +242,13 @@ def _last_end_ns(results: Results, stage: Stage, workers: Mapping[str, WorkerFac
     return last
 
 
-def _records(results: Results, stage: Stage) -> list[Path]:
-    return sorted(results.records.glob(f"stage-{stage.stage:04d}*.parquet"))
+def _records(results: Results) -> dict[int, list[Path]]:
+    """The files of records by stage, in order: one look at a folder that may hold thousands."""
+    found: defaultdict[int, list[Path]] = defaultdict(list)
+    for path in sorted(results.records.glob("stage-*.parquet")):
+        if number := _STAGE.match(path.name):
+            found[int(number[1])].append(path)
+    return dict(found)
 
 
 def _compact_if_needed(results: Results) -> None:

@@ -117,7 +117,8 @@ class Table(Mapping[str, Any]):
     def _close(self) -> None:
         if self._waiting_rows:
             whole = {name: np.concatenate(parts) for name, parts in self._waiting.items()}
-            self._blocks.append(Block(whole, self._waiting_rows))
+            large = bool(self._blocks) or self._waiting_rows >= BLOCK_ROWS
+            self._blocks.append(Block(whole, self._waiting_rows, large))
             self._waiting, self._waiting_rows = {}, 0
 
     def blocks(self) -> Iterator[Mapping[str, Any]]:
@@ -194,8 +195,11 @@ class Block:
 
     __slots__ = ("kept", "rows")
 
-    def __init__(self, whole: Mapping[str, Values], rows: int) -> None:
+    def __init__(self, whole: Mapping[str, Values], rows: int, small_forms: bool = True) -> None:
         self.rows = rows
+        if not small_forms:  # of a small stage they save little, and take time
+            self.kept = {name: Form(values, values.dtype) for name, values in whole.items()}
+            return
         self.kept = {name: smallest(values, _NEAR.get(name) if _NEAR.get(name) in whole else None, whole)
                      for name, values in whole.items()}
 

@@ -143,3 +143,10 @@ def test_audit_of_a_run_prints_what_did_not_pass_and_exits_with_4_on_failure(
     assert Results(tmp_path).audit_json.exists()
     assert main(["audit", str(tmp_path), "--all"]) == 4
     assert "concurrency = throughput" in capsys.readouterr().out
+
+
+def test_a_stage_has_none_of_the_records_of_one_whose_number_begins_with_its_own(tmp_path: Path) -> None:
+    write(tmp_path, [stage(1000), stage(10_000)],
+          [request("a", 0, [5], stage=1000), request("b", 0, [5], stage=10_000), request("c", 10, [15], stage=10_000)])
+    run = open_run(tmp_path)
+    assert [run.count(one) for one in run.stages] == [1, 2]

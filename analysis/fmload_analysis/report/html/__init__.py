@@ -62,8 +62,8 @@ def _class(column: Column) -> str:
 
 def _inner(cell: Cell) -> Markup:
     """What stands in a cell."""
-    symbol = Markup('<span class="symbol">{}</span> ').format(SYMBOLS[cell.mark]) if cell.mark else Markup()
-    return symbol + inline(cell.text)
+    text = inline(cell.text)
+    return Markup('<span class="symbol">{}</span> ').format(SYMBOLS[cell.mark]) + text if cell.mark else text
 
 
 def _held(table: Table) -> Markup:
@@ -87,6 +87,8 @@ def _asset(name: str) -> str:
 
 def inline(text: str) -> Markup:
     """Escaped text with its bold, code and links as HTML; no link but https, http and # is made."""
+    if not _INLINE.search(text):  # of most cells of a large table
+        return escape(text)
     parts, end = [], 0
     for match in _INLINE.finditer(text):
         parts += [escape(text[end:match.start()]), _span(match)]
