@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from fmload.endpoints.channels import said_in
 from fmload.wire.sse import Event
 
 _COUNTS = ("completion_tokens", "total_tokens")
@@ -60,9 +61,9 @@ class Alike:
 
 
 def like(data: bytes, message: Mapping[str, Any], total: int, names: Sequence[str]) -> Alike | None:
-    """What messages have in common with this one, which has one choice, a text under one or two names of its delta,
-    and, where it has counts, this running total. None where text and counts cannot be told from the rest."""
-    literal = orjson.dumps(message["choices"][0]["delta"][names[0]])
+    """What messages have in common with this one, which has one choice, a text under one or two names, and, where it
+    has counts, this running total. None where text and counts cannot be told from the rest."""
+    literal = orjson.dumps(said_in(message["choices"][0])[names[0]])
     places = sorted(data.find(literal, data.find(b'"%b"' % name.encode())) for name in names)
     if places[0] < 0 or len(places) > 2:
         return None
@@ -92,7 +93,7 @@ def _around(counts: Mapping[str, int], rest: bytes, total: int) -> tuple[tuple[b
 def _stands(found: Alike, data: bytes, total: int, names: Sequence[str]) -> bool:
     """Whether another text and another total come out where they were put, and nothing else is another."""
     expected = orjson.loads(data)
-    expected["choices"][0]["delta"] |= dict.fromkeys(names, _PROBE_TEXT)
+    said_in(expected["choices"][0]).update(dict.fromkeys(names, _PROBE_TEXT))
     for name, count in _counts(expected).items():
         expected["usage"][name] = count + _PROBE_TOTAL - total
     try:

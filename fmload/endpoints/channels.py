@@ -42,17 +42,27 @@ def piece_of(choice: Json) -> Piece:
     return _answer(delta) or _reasoning(delta) or _calls(delta) or _sound(delta) or Piece(str(choice.get("text") or ""))
 
 
-def text_alone(delta: Json) -> tuple[str, Channel, tuple[str, ...]] | None:
-    """Of a delta that holds nothing but one text: the text, its channel, and the one or more names that it stands
-    under. None of any other."""
-    names = tuple([name for name, value in delta.items() if value and name != "role"])
-    channel: Channel = "answer" if names == ("content",) else "reasoning"
-    if not names or (channel == "reasoning" and not _IS_REASONING.issuperset(names)):
+def text_alone(choice: dict[str, Any]) -> tuple[str, Channel, tuple[str, ...]] | None:
+    """Of a choice that adds nothing but one text: the text, its channel, and the one or more names that it stands under
+    (`said_in`). None of any other, and where a text completion tells why it stopped."""
+    said = said_in(choice)
+    if said is choice:
+        names: tuple[str, ...] = ("text",) if choice.get("text") and not choice.get("stop_reason") else ()
+    else:
+        names = tuple([name for name, value in said.items() if value and name != "role"])
+    channel: Channel = "reasoning" if _IS_REASONING.issuperset(names) else "answer"
+    if not names or (channel == "answer" and names not in (("content",), ("text",))):
         return None
-    text = delta[names[0]]
-    if text.__class__ is not str or any(delta[name] != text for name in names[1:]):
+    text = said[names[0]]
+    if text.__class__ is not str or any(said[name] != text for name in names[1:]):
         return None
     return text, channel, names
+
+
+def said_in(choice: dict[str, Any]) -> dict[str, Any]:
+    """What holds the texts of a choice: its delta, or the choice itself of a text completion."""
+    found: dict[str, Any] = choice.get("delta", choice)
+    return found
 
 
 def _answer(delta: Json) -> Piece | None:

@@ -35,7 +35,7 @@ _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n\0"  # what the tolerant reading passes over
 _SERVERS_OWN = ("timings", "metrics")  # llama.cpp; vLLM
 # Beside a piece of text, in its message and in its choice: an error, and counts in a place that is not the usual one.
 _UNUSUAL_BESIDE = usage.PLACES - {"usage"} | {*_SERVERS_OWN, "error"}
-_UNUSUAL_IN_CHOICE = usage.PLACES - {"delta"} | {"error"}
+_UNUSUAL_IN_CHOICE = usage.PLACES - {"delta"} | {"error", "finish_details"}
 _ERRORS = ("error", "detail", "errors")
 COMPLAINTS = ("message", "msg", "err_msg", "error_msg", "error_message")
 # Of messages and choices without text as nearly all streams have them: the role first, a reason to stop, counts last.
@@ -169,7 +169,7 @@ class OpenAIAnswer:
         """Take a message that is a piece of one choice's text, maybe with a running total and a reason to stop, and
         nothing else. False, or one of _UNUSUAL, for any other, of which nothing was taken."""
         (choice,) = message["choices"]
-        alone, told = text_alone(choice["delta"]), message.get("usage")
+        alone, told = text_alone(choice), message.get("usage")
         if alone is None or not _is_usual(choice, message) or (told and "tokens" in told):
             return False
         index, reason, (text, channel, _) = choice["index"], choice.get("finish_reason"), alone
@@ -205,7 +205,7 @@ class OpenAIAnswer:
         if self._never_alike == _TRIES:
             self._alike = None
             return
-        alone = text_alone(choice["delta"])
+        alone = text_alone(choice)
         if alone and (found := like(data, message, self._told.steady, alone[2])) is not None:
             self._alike, self._alike_index, self._alike_channel = found, choice["index"], alone[1]
 

@@ -26,13 +26,15 @@ END = {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, 
 LAST = {"object": "chat.completion.chunk", "choices": [], "usage": USAGE}
 USUAL = [ROLE, TEXT, TEXT, END, LAST]
 COUNTS = [*USAGE, "tokens", "reasoning_tokens", "input_tokens", "cached_tokens"]
-CHOICE = ["index", "delta", "finish_reason", "logprobs", "stop_reason", "text", "error", "usage", "message"]
+CHOICE = ["index", "delta", "finish_reason", "logprobs", "stop_reason", "text", "error", "usage", "message",
+          "finish_details", "token_ids"]
 # Where something may stand in place of what is usual, and what else than ODD.
 CHANGES: dict[tuple[Any, ...], tuple[Any, ...]] = {
     **{(name,): () for name in ("object", "error", "message", "choices", "x_groq")}, ("usage",): (USAGE,),
     ("timings",): ({"predicted_n": 3, "prompt_n": 5, "cache_n": 1}, {"predicted_n": 4}), ("metrics",): ({"a": 1},),
     **{("usage", name): (USAGE,) for name in COUNTS}, ("usage", "prompt_tokens_details", "cached_tokens"): (),
-    ("choices", 0): (), **{("choices", 0, name): (USAGE, {"content": [1]}) for name in CHOICE},
+    ("choices", 0): (),
+    **{("choices", 0, name): (USAGE, {"content": [1, 2]}, {"type": "stop"}, "stop", [1, 2]) for name in CHOICE},
     **{("choices", 0, "delta", name): () for name in ("content", "reasoning", "tool_calls", "role", "reasoning_content",
                                                       "thinking", "refusal", "audio", "error")},
     ("choices", 0, "finish_reason"): ("length", "content_filter", "null", {"type": "stop"})}
@@ -53,12 +55,13 @@ def streams() -> Iterator[list[Any]]:
     """Usual streams, and vLLM's with counts in each message, of which one message is odd in one place."""
     in_each = [{**ROLE, "usage": of_total(0)}, counted(" a", 1), counted(" b", 2), {**END, "usage": of_total(2)},
                {**LAST, "usage": of_total(2)}]
-    for usual in (USUAL, in_each, [*in_each[:2], changed(counted(" b", 2), REASON, "stop"), in_each[-1]]):
+    for usual in (USUAL, in_each, [*in_each[:2], changed(counted(" b", 2), REASON, "stop"), in_each[-1]],
+                  [*map(completion, in_each)]):
         for place, message in enumerate(usual):
             for path, more in CHANGES.items():
                 for value in (*ODD, *more):
                     stream = [*usual[:place], changed(message, path, value), *usual[place + 1:]]
-                    yield from (stream, stream[:-1])
+                    yield from (stream, stream[:-1], stream[:-2])
 
 
 def of_total(total: int) -> dict[str, Any]:
@@ -86,6 +89,13 @@ def in_form(message: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
     return changed(message, ("choices", 0, "delta"), written)  # type: ignore[no-any-return]
 
 
+def completion(message: dict[str, Any]) -> dict[str, Any]:
+    """The message as text completions have it; one without a choice as it is."""
+    for choice in (made := deepcopy(message))["choices"]:
+        choice["text"] = choice.pop("delta").get("content") or ""
+    return made
+
+
 def of_text(text: str) -> dict[str, Any]:
     return changed(TEXT, ("choices", 0, "delta", "content"), text)  # type: ignore[no-any-return]
 
@@ -94,7 +104,8 @@ def texts() -> Iterator[list[Any]]:
     """Streams of many texts, with running totals and without, of which one is odd in one place."""
     for usual in ([counted(f" {n}", n) for n in range(1, 7)], [of_text(f" {n}") for n in range(6)],
                   [in_form(counted(f" {n}", n), DELTAS[4]) for n in range(1, 7)],
-                  [in_form(of_text(f" {n}"), DELTAS[2 + n // 3]) for n in range(6)]):
+                  [in_form(of_text(f" {n}"), DELTAS[2 + n // 3]) for n in range(6)],
+                  [completion(counted(f" {n}", n)) for n in range(1, 7)]):
         for place in (1, 3, 4):
             for path, more in CHANGES.items():
                 for value in (*ODD, *more, "a\"b", "a\n", "\u00a0", "\u0007", "\ud83e\udd80", "5", 5, 10):
@@ -150,7 +161,7 @@ def raw(message: Any) -> bytes:
 def test_messages_that_are_alike_are_read_as_each_by_itself(dumps: Callable[[Any], bytes],
                                                             monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(openai_answer, "like", lambda *_: None)
+        _take_no_short_way(patch)
         apart = [reading_of(told, True, "", dumps) for told in texts()]
     for told, found in zip(texts(), apart, strict=True):
         assert reading_of(told, True, "", dumps) == found, told
@@ -192,6 +203,8 @@ def by_chance(draw: random.Random) -> bytes:
                                                    ("choices", 0, "index"), index))
     if draw.random() < 0.3:
         told.append({**LAST, "usage": of_total(total)})
+    if draw.random() < 0.15:
+        told = [*map(completion, told)]
     dumps = draw.choice([compact, spaced, raw, orjson.dumps])
     end, begin = draw.choice([b"\n\n", b"\r\n\r\n", b"\n"]), draw.choice([b"data: ", b"data:", b""])
     body = b"".join(begin + data + end for data in [*map(dumps, told), *[b"[DONE]"] * draw.randrange(2)])
@@ -225,7 +238,8 @@ def test_a_text_that_strict_json_refuses_ends_what_is_alike() -> None:
 
 @pytest.mark.parametrize("usual", [[counted(f" {n}", n) for n in range(1, 10)], [of_text(f" {n}") for n in range(9)],
                                    [{**counted("x", n), "usage": {"completion_tokens": n}} for n in range(1, 10)],
-                                   *([in_form(counted(f" {n}", n), delta) for n in range(1, 10)] for delta in DELTAS)])
+                                   *([in_form(counted(f" {n}", n), delta) for n in range(1, 10)] for delta in DELTAS),
+                                   [completion(of_text(f" {n}")) for n in range(9)]])
 @pytest.mark.parametrize("dumps", [orjson.dumps, spaced])
 def test_the_third_text_and_all_after_it_are_not_parsed(usual: list[Any], dumps: Callable[[Any], bytes],
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
