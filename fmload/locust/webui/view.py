@@ -10,9 +10,9 @@ from fmload.live.counts import Counts
 from fmload.live.seconds import KEPT_SECONDS
 from fmload.live.state import SECONDLY, SETTLING_S, spend_line, stages_in_all
 from fmload.master.collector import Collector
+from fmload.master.spend import lasted_s
 from fmload.metrics.histogram import quantile_s
 from fmload.metrics.live import watched
-from fmload.model.stage import Stage
 
 NS = 1_000_000_000
 
@@ -115,12 +115,12 @@ def _windows(collector: Collector) -> Iterable[dict[str, Any]]:
     """One band a step: stages side by side share their window."""
     shown: set[int] = set()
     for stage in collector.stages:
-        if stage.window_start_ns is None or stage.step in shown:
+        if not stage.window_start_ns or stage.step in shown:
             continue
         shown.add(stage.step)
         yield {"label": stage.label, "short": f"{stage.load.value:g}{'' if stage.load.kind == 'concurrency' else '/s'}",
                "from_s": (stage.window_start_ns + collector.wall_anchor_ns) / NS,
-               "to_s": None if stage.window_end_ns is None else (stage.window_end_ns + collector.wall_anchor_ns) / NS}
+               "to_s": (stage.window_end_ns + collector.wall_anchor_ns) / NS if stage.window_end_ns else None}
 
 
 def _worker(collector: Collector, row: dict[str, Any]) -> dict[str, Any]:
@@ -150,18 +150,9 @@ def _tenants(collector: Collector) -> Iterable[dict[str, Any]]:
 
 def _served_s(collector: Collector, endpoint: str, prompt_set: str) -> float:
     """Seconds for which stages of this endpoint and prompt set have been on."""
-    begun = {stage.ramp_start_ns: stage for stage in _of(collector, endpoint, prompt_set)}
-    return sum(_lasted_ns(stage) for stage in begun.values()) / NS
-
-
-def _of(collector: Collector, endpoint: str, prompt_set: str) -> list[Stage]:
-    return [stage for stage in collector.stages
-            if (stage.endpoint, stage.prompt_set) == (endpoint, prompt_set) and stage.ramp_start_ns is not None]
-
-
-def _lasted_ns(stage: Stage) -> int:
-    end_ns = stage.drain_end_ns if stage.drain_end_ns is not None else time.monotonic_ns()
-    return end_ns - (stage.ramp_start_ns or end_ns)
+    begun = {stage.ramp_start_ns: stage for stage in collector.stages
+             if (stage.endpoint, stage.prompt_set) == (endpoint, prompt_set)}
+    return sum(lasted_s(stage) for stage in begun.values())
 
 
 def _row(endpoint: str, prompt_set: str, totals: Counts, served_s: float,

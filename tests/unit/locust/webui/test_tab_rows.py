@@ -106,3 +106,24 @@ def test_the_tab_tells_each_tenant_apart_and_nothing_where_there_are_none() -> N
     live.tenants = {(0, "e", "p", "gold"): Counts(Counter(ok=3, http_5xx=1), good=3)}
     assert [(row["tenant"], row["requests"], row["errors"], row["good_percent"]) for row in _tenants(collector)] == [
         ("", 2, 0, 50.0), ("gold", 4, 1, 75.0)]
+
+
+def test_rates_of_a_stage_that_is_on_are_over_the_time_since_its_ramp(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = stages()
+    made[0].status, made[0].drain_end_ns = "running", 0
+    made[1].ramp_start_ns = made[1].drain_end_ns = 0
+    live = LiveState()
+    live.groups = {(0, "e", "p"): Counts(Counter(ok=5), output_tokens=500, images=30)}
+    monkeypatch.setattr("time.monotonic_ns", lambda: made[0].ramp_start_ns + 10 * 10**9)
+    collector: Any = SimpleNamespace(stages=made, live=live, spend=Spend({}, made))
+    [row] = LiveView(lambda: collector).rows()
+    assert (row["output_tokens_per_s"], row["images_per_minute"]) == (50.0, 180.0)
+
+
+def test_windows_are_shaded_once_they_are_open_and_to_the_end_of_those_that_closed() -> None:
+    from fmload.locust.webui.view import _windows
+
+    made = stages(concurrency=[1, 2])
+    made[0].window_start_ns, made[0].window_end_ns, made[1].window_start_ns = 10 * 10**9, 20 * 10**9, 30 * 10**9
+    collector: Any = SimpleNamespace(stages=made, wall_anchor_ns=10**9)
+    assert [(band["from_s"], band["to_s"]) for band in _windows(collector)] == [(11.0, 21.0), (31.0, None)]
