@@ -19,7 +19,7 @@ from fmload.model.outcome import NEITHER
 from fmload.model.record import COLUMNS
 from fmload.model.stage import Stage
 from fmload.pricing.resolve import Pricing, Unpriced
-from fmload.pricing.spend import billed, usd_of
+from fmload.pricing.spend import billed, part_of_hours, usd_of
 from fmload.results import answers
 
 NS = 1e9
@@ -35,11 +35,12 @@ Row = Sequence[Any]
 class StageSpend:
     """USD for the tokens of one stage. `useful` ended well inside the window; the rest is waste: `outside` it (ramp,
     warm-up, drain), `failed`, and `cancelled`. Nothing for an endpoint that is paid by the hour. `squares`: the sum of
-    the squares of what each request cost."""
+    the squares of what each request cost. `busy_s`: for how long its requests were in flight inside the window."""
 
     requests: int = 0
     squares: float = 0.0
     longest_s: float = 0.0
+    busy_s: float = 0.0
     usd: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -74,6 +75,7 @@ class Spend:
         lasted = (end - sent for row in rows
                   if (end := row[_PLACE["end_ns"]]) is not None and (sent := row[_PLACE["send_ns"]]) is not None)
         spent.longest_s = max(spent.longest_s, max(lasted, default=0) / NS)
+        spent.busy_s += math.fsum(_busy_s(row, stage, offset_ns) for row in rows)
         pricing = self.prices.get(stage.endpoint)
         if not isinstance(pricing, Pricing) or not pricing.by_token:
             return
@@ -101,9 +103,13 @@ class Spend:
             return None
         if pricing.by_token:
             return None if stage.endpoint in self._unpriced_tenants else self._by_stage[stage.stage].total
-        beside = sum(other.ramp_start_ns == stage.ramp_start_ns and other.endpoint == stage.endpoint
-                     for other in self._stages)
-        return (pricing.usd_per_hour or 0.0) / 3600 * lasted_s(stage, now_ns) / max(1, beside)
+        return (pricing.usd_per_hour or 0.0) / 3600 * lasted_s(stage, now_ns) * self._part(stage)
+
+    def _part(self, stage: Stage) -> float:
+        """Of its endpoint's hours, which the components of a mix share."""
+        beside = [self._by_stage[other.stage].busy_s for other in self._stages
+                  if other.ramp_start_ns == stage.ramp_start_ns and other.endpoint == stage.endpoint]
+        return part_of_hours(self._by_stage[stage.stage].busy_s, beside)
 
     def usd_of(self, endpoint: str, prompt_set: str) -> float | None:
         """What the stages of an endpoint and prompt set have cost together; None where the price is unknown."""
@@ -171,6 +177,16 @@ def _arrived(row: Row) -> float:
     if row[_PLACE["output_tokens"]] is not None:
         return 0.0
     return float(np.frombuffer(row[_PLACE["chunk_tokens"]], dtype=np.int32).sum())
+
+
+def _busy_s(row: Row, stage: Stage, offset_ns: int) -> float:
+    """For how long the request was in flight inside the window; one of which no end was seen, until its end."""
+    sent, ended = row[_PLACE["send_ns"]], row[_PLACE["end_ns"]] or row[_PLACE["last_token_ns"]]
+    if sent is None or not stage.window_start_ns:
+        return 0.0
+    opened, closed = stage.window_start_ns + offset_ns, (stage.window_end_ns or math.inf) + offset_ns
+    until = min(ended or math.inf, closed)
+    return max(0.0, until - max(sent, opened)) / NS if math.isfinite(until) else 0.0
 
 
 def _kind(row: Row, stage: Stage, offset_ns: int) -> str:

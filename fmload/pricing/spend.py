@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +93,13 @@ def usd_of(pricing: Pricing, counts: Billed) -> Any:
             + counts.characters * (pricing.per_1m_characters or 0.0) / 1e6
             + counts.images * (pricing.per_image or 0.0)
             + counts.searches * (pricing.per_1k_searches or 0.0) / 1e3)
+
+
+def part_of_hours(busy: float, every: Collection[float]) -> float:
+    """The share that a component of a mix bears of its endpoint's price by the hour: of the time that requests of
+    `every` component there, its own among them, were in flight in the window. Even parts where none was."""
+    whole = math.fsum(every)
+    return busy / whole if whole else 1 / max(1, len(every))
 
 
 def without_cache(counts: Billed) -> Billed:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fmload.metrics.definitions import ratio
+from fmload.pricing.spend import part_of_hours
 
 if TYPE_CHECKING:
     from fmload_analysis.stage.summarize import StageSummary
@@ -34,9 +35,8 @@ def part_of(summary: StageSummary, summaries: Iterable[StageSummary]) -> Part | 
         return None
     mix = components(summary, summaries)
     here = [one for one in mix if one.stage.endpoint == summary.stage.endpoint]
-    busy_s = sum(one.totals.in_flight_s for one in here)
     return Part(summary.stage.mix.share, arrived(summary), sum(map(arrived, mix)),
-                summary.totals.in_flight_s / busy_s if busy_s else 1 / len(here),
+                part_of_hours(summary.totals.in_flight_s, [one.totals.in_flight_s for one in here]),
                 any(one.stage.load.sessions for one in mix))
 
 
