@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from fmload.base.errors import Faults, FmloadError
 from fmload.config.objectives import Objective
+from fmload.plan.tenant_prices import tenant_prices
 from fmload.pricing.resolve import Pricing, Unpriced, resolve
 from fmload.pricing.table import PriceTable, load_prices
 from fmload_analysis.capacity.demand import Demand, demand_of
@@ -138,7 +139,10 @@ def _table(run: Run) -> PriceTable:
 
 
 def _priced(run: Run, name: str) -> Pricing | Unpriced:
-    return resolve(run.endpoint(name).terms, _table(run))
+    table = _table(run)
+    found = resolve(run.endpoint(name).terms, table)
+    return found if isinstance(found, Unpriced) else replace(found, of_tenants=tenant_prices(
+        run.entry(name), run.tenants, found, table, run.spec.get("region")))
 
 
 def _lengths(stages: Sequence[Sequence[Seen]]) -> tuple[Floats, Floats]:

@@ -37,12 +37,28 @@ def by_model(model: str, region: str | None, demand: Demand, table: PriceTable) 
 
 
 def by_pricing(name: str, found: Pricing | Unpriced, demand: Demand) -> ByToken:
-    """The demand by a price; the mean over its lengths, nothing cached."""
+    """The demand by a price; the mean over its lengths, nothing cached. No price where more than tokens decides it."""
     if isinstance(found, Unpriced):
         return ByToken(name, None, "", str(found))
-    if not found.by_token:
-        return ByToken(name, None, found.source, "it is paid by the hour")
-    if not demand.inputs.any():
-        return ByToken(name, None, found.source, "no prompt of the run was counted; give lengths in the demand file")
+    reason = _not_by_tokens(found) or ("" if demand.inputs.any() else _UNCOUNTED)
+    if reason:
+        return ByToken(name, None, found.source, reason)
     each = float(usd_of_tokens(found, demand.inputs, demand.outputs).mean())
     return ByToken(name, each * requests_per_month(demand), found.source)
+
+
+_UNCOUNTED = "no prompt of the run was counted; give lengths in the demand file"
+_UNITS = {"per_audio_minute": "minute of sound", "per_1m_characters": "character", "per_image": "image",
+          "per_1k_searches": "search"}
+
+
+def _not_by_tokens(found: Pricing) -> str:
+    """Why lengths in tokens do not tell what a request costs; empty where they do."""
+    if not found.by_token:
+        return "it is paid by the hour"
+    units = [unit for key, unit in _UNITS.items() if getattr(found, key) is not None]
+    if units:
+        return f"it is paid by the {' and the '.join(units)}, and a demand tells tokens alone"
+    if found.of_tenants:
+        return f"the price of {', '.join(found.of_tenants)} is another, and a demand does not tell whose a request is"
+    return ""

@@ -51,7 +51,7 @@ def headline(found: Answer) -> list[str]:
 def _by_token(one: ByToken) -> str:
     if one.usd_per_month is None:
         return f"By the token, {plain(one.name)}: no price ({plain(one.reason)})."
-    return f"By the token, **{plain(one.name)}**: {formats.usd(one.usd_per_month)} a month."
+    return f"By the token, **{plain(one.name)}**: {formats.usd(one.usd_per_month)} a month, nothing cached."
 
 
 def _lost(tried: Tried) -> str:
@@ -110,7 +110,7 @@ def meaning(found: Answer) -> list[str]:
         "**Lost**: requests of replicas that failed ÷ requests.",
         "**A month**: replicas × USD an hour × 730 h. With autoscaling: the mean over the day of the replicas that "
         "the rate calls for at the target, let go one cooldown after the other. By the token: requests of 730 h × the "
-        "mean price of one.",
+        "mean price of one, nothing cached.",
         f"**Simulated**: {found.settings.most_simulated} replicas of the least fleet that could serve the demand, and "
         "the same share of larger ones; four times as many to find the fleet that is told. The page tells "
         "how far the two are apart. The same seed gives the "
