@@ -593,7 +593,10 @@ def price_per_transaction(totals: Totals) -> float | None:
 def price_per_1m_output_tokens(totals: Totals) -> float | None:
     """Of the output tokens of requests that ended well; those of failed ones are waste. Hourly: price per hour ×
     instances ÷ 3600 ÷ such tokens that arrived per second × 10⁶. Token-priced: the price of the requests that ended
-    well inside the window over their output tokens."""
+    well inside the window over their output tokens. Null where output token throughput is: of images, sound,
+    transcripts, embeddings and rankings."""
+    if not totals.makes_text:
+        return None
     if totals.usd_for_tokens is not None:
         return ratio(totals.usd_for_tokens * 1e6, totals.completed_tokens_out)
     per_second = ratio(totals.tokens_out - totals.tokens_out_failed, totals.window_s)

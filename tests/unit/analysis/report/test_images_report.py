@@ -79,6 +79,7 @@ def test_tokens_that_are_told_of_images_are_paid_for_and_are_no_throughput(tmp_p
     assert found.value("price_per_1k_images") == pytest.approx(40)
     assert found.value("output_tokens_per_s") is None
     assert found.value("output_tokens_mean") == 1000
+    assert found.value("price_per_1m_output_tokens") is found.cost.price_per_1m_output_tokens is None
 
 
 def test_the_report_of_images_has_no_word_of_first_tokens(tmp_path: Path) -> None:

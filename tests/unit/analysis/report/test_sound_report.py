@@ -99,6 +99,14 @@ def test_minutes_and_characters_have_prices_of_their_own(tmp_path: Path) -> None
     assert said.value("price_per_transaction") == pytest.approx(40 * 15 / 1e6)
 
 
+@pytest.mark.parametrize("price", [{"per_audio_minute": 0.006}, {"input_per_1m": 3, "output_per_1m": 5}])
+def test_transcripts_have_no_price_of_output_tokens_however_they_are_paid_for(tmp_path: Path,
+                                                                              price: dict[str, float]) -> None:
+    [result] = transcribed(tmp_path / "r", price, output_tokens=12).results
+    assert result.value("price_per_1m_output_tokens") is None
+    assert result.value("price_per_transaction") is not None
+
+
 def test_a_transcript_is_not_billed_by_the_character(tmp_path: Path) -> None:
     [result] = transcribed(tmp_path / "r", {"per_1m_characters": 15, "per_audio_minute": 0}).results
     assert result.cost.stage_usd == 0
