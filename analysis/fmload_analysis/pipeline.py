@@ -84,7 +84,8 @@ def analyse_run(run: Run) -> Analysis:
                              tenant_results(summary, prices[summary.stage.endpoint], summaries)))
                for summary in summaries]
     unknown = {name: one for name, one in found.items() if isinstance(one, Unpriced)}
-    return Analysis(run, tuple(results), objectives, per_prompt_set(results), per_instance(results), health, pricing,
+    told = {name: one and replace(one, of_tenants=of_tenants[name]) for name, one in pricing.items()}
+    return Analysis(run, tuple(results), objectives, per_prompt_set(results), per_instance(results), health, told,
                     unknown | unpriced_tenants(of_tenants, summaries),
                     {name: one.options for name, one in prices.items()}, _repeated_usd(again, prices))
 

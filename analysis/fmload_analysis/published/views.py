@@ -279,7 +279,7 @@ def _table(run: Run, results: Sequence[StageResult], tool: str) -> Table:
     table = Table(title=f"as {tool}", box=None, title_justify="left")
     table.add_column("", no_wrap=True)
     for result in results:
-        table.add_column(Text(printable(f"{result.endpoint}\n{result.prompt_set}\n{result.summary.stage.load_label}")),
+        table.add_column(Text(printable(f"{result.endpoint}\n{result.prompt_set}\n{result.load}")),
                          justify="right")
     for name in dict.fromkeys(name for figures in columns for name in figures):
         table.add_row(name, *(_cell(figures.get(name)) for figures in columns))

@@ -64,7 +64,8 @@ def _failed_requests(analysis: Analysis) -> list[str]:
     if not any(result.totals.failed for result in analysis.results):
         return []
     return _most([f"{formats.several(one.count, 'request')} of {one.endpoint} failed ({one.outcome})"
-                  f"{f': {_plain(one.message)}' if one.message else ''}" for one in failures(analysis.run)])
+                  f"{f': {_plain(one.message)}' if one.message else ''}" for one in failures(analysis.run)],
+                 "warm-up and drain included")
 
 
 def _plain(message: str) -> str:
@@ -88,9 +89,11 @@ def _stages(numbers: list[int]) -> str:
     return f"stages {', '.join(others)} and {last}" if others else f"stage {last}"
 
 
-def _most(lines: list[str]) -> list[str]:
+def _most(lines: list[str], what: str = "") -> list[str]:
+    """The first lines and how many more there are; `what` they count stands behind the last."""
     more = len(lines) - MOST_LINES
-    return [*lines[:MOST_LINES], *([f"and {more} more, in the report"] if more > 0 else [])]
+    told = [*lines[:MOST_LINES], *([f"and {more} more, in the report"] if more > 0 else [])]
+    return [*told[:-1], f"{told[-1]} ({what})"] if told and what else told
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +184,7 @@ def _met(result: StageResult) -> RenderableType:
 
 
 _NAMES = (Column("endpoint", lambda result: result.endpoint), Column("prompts", lambda result: result.prompt_set),
-          Column("load", lambda result: result.summary.stage.load_label))
+          Column("load", lambda result: result.load))
 _METRICS = {"TTFT": "ttft", "ITL": "itl", "TPOT": "tpot", "first text": "first_text", "first audio": "first_audio",
             "E2E": "e2e"}
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from fmload_analysis.run import BATCH_ROWS, Run
 
 MOST_KINDS = 500  # distinct messages that are told apart; further ones are counted without their text
+_COLUMNS = ("endpoint", "outcome", "status", "error")
 LONGEST = 300  # characters of a message that are shown
 
 
@@ -28,14 +29,16 @@ class FailureGroup:
 
 def failures(run: Run) -> list[FailureGroup]:
     """All failures of the run, the client's own among them (not what it cancelled), warm-up and drain included, the
-    most frequent first."""
+    most frequent first. Those of superseded stages are in no figure, and not here."""
     counted: Counter[tuple[str, str, int | None, str | None]] = Counter()
     no_failures = pa.array(["ok", "cancelled"])  # what the client gave up did not fail
+    superseded = pa.array([stage.stage for stage in run.stages if stage.status == "superseded"], pa.int32())
     for path in sorted(run.results.records.glob("*.parquet")):
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=["endpoint", "outcome", "status", "error"]):
+            for batch in file.iter_batches(BATCH_ROWS, columns=["stage", *_COLUMNS]):
                 failed = batch.filter(pc.invert(pc.is_in(batch.column("outcome").cast("string"), no_failures)))
-                _count(counted, zip(*(failed.column(name).to_pylist() for name in failed.schema.names), strict=True))
+                told = failed.filter(pc.invert(pc.is_in(failed.column("stage"), superseded)))
+                _count(counted, zip(*(told.column(name).to_pylist() for name in _COLUMNS), strict=True))
     return [FailureGroup(*kind, count) for kind, count in counted.most_common()]
 
 

@@ -25,7 +25,7 @@ class Analysis:
     best: tuple[Recommendation, ...]  # one a prompt set
     per_instance: tuple[Recommendation, ...]  # one an instance type and prompt set
     health: Mapping[int, tuple[WorkerHealth, ...]]  # by stage
-    pricing: Mapping[str, Pricing | None]  # by endpoint
+    pricing: Mapping[str, Pricing | None]  # by endpoint, with those of its tenants
     unpriced: Mapping[str, Unpriced] = field(default_factory=dict)  # why an endpoint has no price
     options: Mapping[str, Mapping[str, Pricing]] = field(default_factory=dict)  # other prices of an endpoint, by name
     repeated_usd: float | None = None  # of stages that were broken off and run again

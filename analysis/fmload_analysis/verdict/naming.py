@@ -88,12 +88,11 @@ def load_axis(kind: str, found: Sequence[Line]) -> Axis:
 def stage_cells(result: StageResult) -> list[Cell]:
     """The cells below STAGE_COLUMNS."""
     stage = result.summary.stage
-    label = stage.load_label + (f" (run {stage.repeat + 1})" if stage.repeat else "")
     return [Cell(str(stage.stage), stage.stage), name(stage.endpoint), name(stage.prompt_set),
-            Cell(label, load_value(result))]
+            Cell(result.load, load_value(result))]
 
 
 def stage_name(result: StageResult) -> str:
     """`stage 3: inf2 · mean_550 · 16 users`."""
     stage = result.summary.stage
-    return f"stage {stage.stage}: {stage.endpoint} · {stage.prompt_set} · {stage.load_label}"
+    return f"stage {stage.stage}: {stage.endpoint} · {stage.prompt_set} · {result.load}"

@@ -62,7 +62,7 @@ def _saving(best: StageResult, other: StageResult | None) -> float | None:
 def describe(result: StageResult) -> str:
     """`inf2-tgi on inf2.xlarge at 4 users`."""
     where = f" on {result.instance_type}" if result.instance_type else ""
-    return f"{result.endpoint}{where} at {result.summary.stage.load_label}"
+    return f"{result.endpoint}{where} at {result.load}"
 
 
 def _sentence(best: StageResult, other: StageResult | None, saving: float | None, scope: str) -> str:

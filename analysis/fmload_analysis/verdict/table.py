@@ -58,6 +58,12 @@ class StageResult:
         return self.summary.stage.prompt_set
 
     @property
+    def load(self) -> str:
+        """The load, and which of the runs of one stage it is: `4 users (run 2)`."""
+        stage = self.summary.stage
+        return stage.load_label + (f" (run {stage.repeat + 1})" if stage.repeat else "")
+
+    @property
     def instance_type(self) -> str | None:
         """What serves the endpoint; None when the run file does not tell."""
         return self.pricing.instance_type if self.pricing and self.pricing.instance_type else (

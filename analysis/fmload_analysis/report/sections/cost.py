@@ -110,13 +110,13 @@ def _unpriced(analysis: Analysis) -> Iterator[Bullets]:
 def _prices(analysis: Analysis) -> Table:
     columns = [Column("Endpoint", numeric=False), Column("Instance", numeric=False), Column("Count"),
                Column("All instances", "USD/h"), Column("Input", "USD per 1M"), Column("Cached", "USD per 1M"),
-               Column("Cache write", "USD per 1M"), Column("Output", "USD per 1M"), Column("Image", "USD"),
-               Column("Search", "USD per 1k"),
-               Column("Tier", numeric=False),
+               Column("Cache write", "USD per 1M"), Column("Cache write, 1 h", "USD per 1M"),
+               Column("Output", "USD per 1M"), Column("Image", "USD"), Column("Sound", "USD a minute"),
+               Column("Characters", "USD per 1M"), Column("Search", "USD per 1k"), Column("Tier", numeric=False),
                Column("Purchase", numeric=False), Column("Region", numeric=False),
                Column("Date", numeric=False), Column("Source", numeric=False, wide=True)]
     rows = []
-    for endpoint, price in analysis.pricing.items():
+    for endpoint, price in _each_price(analysis):
         if price is None:
             rows.append([name(endpoint), *([Cell("")] * (len(columns) - 2)), Cell(formats.ABSENT)])
             continue
@@ -124,10 +124,19 @@ def _prices(analysis: Analysis) -> Table:
         rows.append([
             name(endpoint), name(price.instance_type), Cell("" if price.by_token else str(price.count), price.count),
             *map(_usd, (price.usd_per_hour, price.input_per_1m, price.cached_input_per_1m, price.cache_write_per_1m,
-                        price.output_per_1m, price.per_image, price.per_1k_searches)), name(_tier(price)),
+                        price.cache_write_1h_per_1m, price.output_per_1m, price.per_image, price.per_audio_minute,
+                        price.per_1m_characters, price.per_1k_searches)), name(_tier(price)),
             name("" if price.by_token else price.purchase.replace("_", " ")), name(price.region), name(price.date),
             name(source)])
     return _without_blanks(Table(columns, rows, "**Prices**"))
+
+
+def _each_price(analysis: Analysis) -> Iterator[tuple[str, Pricing | None]]:
+    """Of each endpoint, and behind it those of its tenants whose price is another."""
+    for endpoint, price in analysis.pricing.items():
+        yield endpoint, price
+        for tenant, own in (price.of_tenants if price else {}).items():
+            yield f"{endpoint}: {tenant}", own if isinstance(own, Pricing) else None
 
 
 def _tier(price: Pricing) -> str:

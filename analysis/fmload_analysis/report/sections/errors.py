@@ -99,7 +99,8 @@ def _chart(found: list[Line], ranked: list[str]) -> Chart:
         Point(order[load_value(result)], 100 * result.summary.outcomes.get(outcome, 0) / requests,
               tip=f"stage {result.stage}: {result.summary.outcomes.get(outcome, 0):,} of {requests:,} requests")
         for result in line.results if result.summary.stage.repeat == 0
-        and (requests := sum(result.summary.outcomes.values()))], _COLORS[place % len(_COLORS)], panel=line.name)
+        and (requests := result.totals.failed + result.totals.succeeded)],
+        _COLORS[place % len(_COLORS)], panel=line.name)
         for line in found for place, outcome in enumerate(ranked)]
     named = Axis(axis.label, axis.unit, categories=[f"{level:g}" for level in levels])
     return Chart("errors", "Requests that failed, by outcome", "bar", named,
@@ -118,7 +119,7 @@ def _messages(analysis: Analysis) -> Table:
 
 
 def _table(analysis: Analysis, ranked: list[str]) -> Table:
-    columns = [*STAGE_COLUMNS, Column("Requests"), Column("Error rate"), Column("ok"),
+    columns = [*STAGE_COLUMNS, Column("Started", title="Requests of all outcomes"), Column("Error rate"), Column("ok"),
                *(Column(outcome, title=MEANINGS.get(outcome, "")) for outcome in ranked)]
     rows = []
     for result in analysis.results:

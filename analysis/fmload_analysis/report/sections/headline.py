@@ -143,7 +143,7 @@ def _table(best: Sequence[Recommendation]) -> Table:
                          *[Cell("")] * 4])
             continue
         rows.append([Cell(found.scope), Cell(one.endpoint, None, None, found.sentence),
-                     Cell(one.summary.stage.load_label),
+                     Cell(one.load),
                      *(Cell("") if usd is None else formats.cell(usd, formats.usd) for usd in (
                          one.cost.price_per_10k_transactions, one.cost.price_per_1m_output_tokens)),
                      Cell(one.audit, one.audit, AUDIT_MARKS[one.audit])])

@@ -34,8 +34,9 @@ def test_what_is_not_paid_by_the_token_alone_has_no_month(base: Pricing, key: st
 
 def test_tenants_with_prices_of_their_own_leave_the_month_unknown(tmp_path: Path,
                                                                   capsys: pytest.CaptureFixture[str]) -> None:
-    measured(tmp_path / "run", rates=(0.5, 3), window_s=30, endpoints=[{"name": "a", "price": {"input_per_1m": 1, "output_per_1m": 2}}],
-             tenants=[{"name": "gold", "price": {"input_per_1m": 10, "output_per_1m": 20}}, {"name": "free"}])
+    endpoint = {"name": "a", "price": {"input_per_1m": 1, "output_per_1m": 2}}
+    tenants = [{"name": "gold", "price": {"input_per_1m": 10, "output_per_1m": 20}}, {"name": "free"}]
+    measured(tmp_path / "run", rates=(0.5, 3), window_s=30, endpoints=[endpoint], tenants=tenants)
     assert main(["capacity", str(tmp_path / "run"), "--demand", "3/s"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "the price of gold is another" in told

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fmload.pricing.resolve import Price
 from fmload_analysis.document.document import Bullets, Paragraph, Table
 from fmload_analysis.pipeline import analyse_run
 from fmload_analysis.report.sections import cost
@@ -51,6 +53,29 @@ def test_a_stream_that_broke_off_having_read_from_a_cache_costs_no_less_than_not
     each = (1500 * 0.11 + 500 * 1.375 + 2 * 5.5) / 1e6  # what it had read, written and sent
     assert float(row["Paid"].replace("$", "")) == pytest.approx(80 * each, rel=0.01)
     assert "-" not in row["Failed"]
+
+
+UNITS = [column.name for column in fields(Price) if column.name.endswith(("_per_1m", "_minute", "_image"))
+         or column.name.startswith("per_1")]
+
+
+@pytest.mark.parametrize("key", UNITS)
+def test_every_price_that_the_run_file_gives_stands_in_the_table_of_prices(tmp_path: Path, key: str) -> None:
+    price = {"input_per_1m": 3, "output_per_1m": 15, key: 7.25}
+    [row] = table(blocks(tmp_path, {"price": price}), "**Prices**")
+    assert "7.25" in row.values()
+
+
+def test_prices_of_tenants_stand_below_that_of_their_endpoint(tmp_path: Path) -> None:
+    tenants = [{"name": "gold", "price": {"input_per_1m": 30, "output_per_1m": 150}}, {"name": "free"},
+               {"name": "slow", "service_tier": "flex"}]
+    write(tmp_path, [stage(0, 1000)], [request("r", 0, [4, 16], tenant="gold")], spec={
+        "endpoints": [{"name": "a", "price": {"input_per_1m": 3, "output_per_1m": 15}}], "tenants": tenants})
+    section = cost.render(analyse_run(open_run(tmp_path)))
+    assert section is not None
+    rows = table(list(section.blocks), "**Prices**")
+    assert [(row["Endpoint"], row["Output"]) for row in rows] == [("a", "15"), ("a: gold", "150"), ("a: slow", "")]
+    assert rows[2]["Source"] == "n/a"
 
 
 def test_purchase_options_stand_side_by_side(tmp_path: Path) -> None:

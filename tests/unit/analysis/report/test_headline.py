@@ -80,9 +80,24 @@ def test_it_says_what_failed_and_why_an_audit_failed(tmp_path: Path) -> None:
                        error="HTTP 503: no\x1broom") for k in range(12)]
     results = write(tmp_path, [stage(0), stage(1, start_ns=BASE_NS + 10**12)], records)
     text = " ".join("\n".join(shown(analyse_run(open_run(results.root)), 160)).split())
-    assert "12 requests of a failed (http_5xx): HTTP 503: no room" in text
+    assert "12 requests of a failed (http_5xx): HTTP 503: no room (warm-up and drain included)" in text
     assert "audit FAIL at stages 0 and 1, enough requests: 0 requests succeeded" in text
     assert "For p, nothing was measured: all 10 requests failed." in text
+
+
+def test_what_failed_in_a_superseded_stage_is_in_no_count(tmp_path: Path) -> None:
+    failed = [request(f"r{number}{k}", 100 * k, outcome="http_5xx", status=503, end_ms=100 * k + 5, stage=number,
+                      error="no room") for number in (0, 1) for k in range(3)]
+    stages = [stage(0, status="superseded"), stage(1)]
+    text = " ".join(" ".join(shown(analyse_run(open_run(write(tmp_path, stages, failed).root)), 160)).split())
+    assert "3 requests of a failed (http_5xx): no room" in text
+
+
+def test_each_run_of_a_stage_is_told_from_the_others(tmp_path: Path) -> None:
+    records = [request(f"r{number}{k}", 100 * k, [100 * k + 50], stage=number) for number in (0, 1) for k in range(10)]
+    lines = shown(analyse_run(open_run(write(tmp_path, [stage(0), stage(1, repeat=1)], records).root)), 160)
+    assert [line.strip().split("  ")[0] for line in lines if line.strip().startswith("1 user")] == [
+        "1 user", "1 user (run 2)"]
 
 
 def test_a_run_without_a_failure_says_nothing_of_failures(analysis: Analysis) -> None:
