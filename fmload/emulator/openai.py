@@ -165,7 +165,8 @@ class OpenAIDialect:
     def opening(self, usage: Usage) -> bytes:
         if not self._chat or self._shape.role == "none":
             return b""
-        return self._event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
+        return self._event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}],
+                           usage if self.usage_each else None)  # of zero tokens, as vLLM has it
 
     def token(self, text: str, reasoning: bool, finish: str | None, usage: Usage | None) -> bytes:
         if self._calls is not None and not reasoning:
@@ -179,7 +180,7 @@ class OpenAIDialect:
         events, own = b"", self._usage_wanted and self._shape.usage == "own"
         if finish is not None:
             choice = self._choice(None if self._chat else "", False, finish)
-            events = self._event([choice], usage if self._usage_wanted and not own else None)
+            events = self._event([choice], usage if self.usage_each or (self._usage_wanted and not own) else None)
         return events + self._event([], usage) if own else events
 
     def trailer(self) -> bytes:
