@@ -21,6 +21,8 @@ _BY_STATUS = {
     403: "check the key (api_key_env) or the credentials, and what they may use",
     404: "check the endpoint's url, which ends in /v1 as a rule, and its model",
     405: "check the endpoint's url: it is the base, without /chat/completions",
+    413: "a proxy or the server takes no request of this size: shorter prompts, or a higher limit there",
+    **dict.fromkeys((301, 302, 303, 307, 308), "make the address that it redirects to the endpoint's url"),
 }
 
 

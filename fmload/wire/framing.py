@@ -32,6 +32,7 @@ _head_end = re.compile(rb"\r?\n\r?\n").search
 _status_line = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: ([^\r\n]*))?\r?").fullmatch
 _header_name = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _chunk_line = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n").match
+_FOLD = re.compile(rb"\r?\n[ \t]+")  # a header that goes on in the next line (obsolete)
 
 
 class FramingError(ValueError):
@@ -70,7 +71,7 @@ def _tokens(value: str) -> tuple[str, ...]:
 
 def parse_head(data: bytes) -> Head:
     """The head from its bytes, without the empty line. Raises FramingError."""
-    first, *lines = data.split(b"\n")
+    first, *lines = (_FOLD.sub(b" ", data) if b"\n " in data or b"\n\t" in data else data).split(b"\n")
     status = _status_line(first)
     if status is None:
         raise FramingError(f"not an HTTP/1.x status line: {first[:60]!r}")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from fmload.wire import framing
 from fmload.wire.content_coding import decode_content
-from fmload.wire.framing import FramingError, ResponseParser
+from fmload.wire.framing import FramingError, ResponseParser, parse_head
 
 ROUNDS = int(os.environ.get("FMLOAD_FUZZ", "3000"))
 BODY = b'data: {"a": 1}\n\ndata: 0\r\n\r\ndata: [DONE]\n\n'
@@ -379,3 +379,10 @@ def test_what_follows_a_gzip_member_and_is_none_is_refused() -> None:
     many = gzip.compress(b"") * 10_001
     with pytest.raises(FramingError, match="more than 10000 members"):
         decode_content("gzip", many, [len(many)])
+
+
+@pytest.mark.parametrize("fold", [b"\r\n ", b"\r\n\t \t", b"\n  "])
+def test_a_header_that_goes_on_in_the_next_line_is_read_as_one(fold: bytes) -> None:
+    """Obsolete; RFC 9112 (5.2) has a client replace it by a space."""
+    head = parse_head(b"HTTP/1.1 200 OK\r\nX-Long: one" + fold + b"two\r\nTransfer-Encoding:" + fold + b"chunked")
+    assert head.headers == {"x-long": "one two", "transfer-encoding": "chunked"}

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from fmload.config import parse
+from fmload.model.outcome import Outcome
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.model.record import Record, unpack
-from fmload.worker.dispatcher import FAILURE_PAUSE_S, Dispatcher
+from fmload.worker.dispatcher import FAILURE_PAUSE_S, Dispatcher, pause_s
 from fmload.worker.slots import Lane
 from fmload.worker.worker import _packed
 from tests.one_record import record
@@ -55,3 +56,16 @@ def test_a_record_that_cannot_travel_is_kept_as_what_is_known_beside_that(poison
     kept = unpack(_packed(bad))
     assert (kept.request_id, kept.stage, kept.outcome) == (bad.request_id, bad.stage, "client")
     assert "cannot be kept whole" in str(kept.error)
+
+
+@pytest.mark.parametrize("outcome", ["stream_error", "truncated", "http_5xx", "empty"])
+def test_a_user_waits_after_a_failure_before_the_first_token(outcome: Outcome) -> None:
+    """A server that answers 200 with an error at once would be asked without end."""
+    failed = record(outcome)
+    failed.first_token_ns = None
+    assert pause_s(failed) > 0
+
+
+@pytest.mark.parametrize("outcome", ["ok", "stream_error", "truncated"])
+def test_no_user_waits_after_an_answer_or_a_part_of_one(outcome: Outcome) -> None:
+    assert pause_s(record(outcome)) == 0
