@@ -40,7 +40,7 @@ def test_the_run_file_of_the_page_is_sound(folder: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize("line", typed("capacity"))
 def test_a_command_of_the_page_plans(folder: Path, line: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = shlex.split(line)[1:]
-    short = ["--seeds", "2", "--requests", "300", "--simulate", "3"]
+    short = ["--seeds", "1", "--requests", "200", "--simulate", "2"]
     limit = [] if "--objective" in words else ["--objective", "ttft_p95=2s"]
     assert main([*words, *short, *limit]) == 0, capsys.readouterr().err
     assert "replicas" in capsys.readouterr().out

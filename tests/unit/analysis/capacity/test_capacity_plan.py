@@ -191,7 +191,7 @@ def test_a_billion_requests_a_day_need_the_same_replicas_whatever_share_is_simul
     demand = steady(1e9 / 86400)
     demand = replace(demand, outputs=demand.outputs * 4)  # fewer requests a replica: a test of a few seconds
     each = MODEL.most_requests_per_s(310, 200)
-    small, large = planned(6), planned(12)
+    small, large = planned(4), planned(8)
     for found in (small, large):
         assert found.best is not None
         assert found.best.keeps
@@ -199,10 +199,10 @@ def test_a_billion_requests_a_day_need_the_same_replicas_whatever_share_is_simul
         assert set(found.share_error) >= {"ttft_p95", "e2e_p95"}
     assert small.best is not None
     assert large.best is not None
-    assert 24 <= small.best.simulated < large.best.simulated < 72
+    assert 16 <= small.best.simulated < large.best.simulated < 48
     assert small.best.simulated == 4 * small.searched
     assert small.share_left == pytest.approx(max(map(abs, small.share_error.values())) / 3)
-    assert small.best.replicas == pytest.approx(large.best.replicas, rel=0.05)
+    assert small.best.replicas == pytest.approx(large.best.replicas, rel=0.06)
 
 
 @pytest.mark.parametrize("routing", ["round_robin", "least_busy"])
@@ -234,14 +234,15 @@ def test_autoscaling_pays_for_less_than_the_peak_where_the_day_has_one() -> None
 
 def test_a_share_of_an_autoscaled_fleet_never_stands_for_more_replicas_than_the_rule_allows() -> None:
     demand = steady(0.75 * 48 * MODEL.most_requests_per_s(310, 50))
-    found = plan(MODEL, demand, OBJECTIVES, Settings("least_busy", Autoscale(1, 2, 0.5), seeds=2, requests=400)).scaled
+    found = plan(MODEL, demand, OBJECTIVES, Settings("least_busy", Autoscale(1, 2, 0.5), seeds=1, requests=400,
+                                                        most_simulated=3)).scaled
     assert found is not None and not found.keeps
     assert max(look.paid for look in found.looks) / found.share <= 2
 
 
 def test_a_share_of_an_autoscaled_fleet_loses_its_share_of_what_is_lost() -> None:
     demand = steady(0.6 * 48 * MODEL.most_requests_per_s(310, 50))
-    settings = Settings("least_busy", Autoscale(1, 200, 0.5), lose=16, seeds=2, requests=400, most_simulated=8)
+    settings = Settings("least_busy", Autoscale(1, 200, 0.5), lose=16, seeds=1, requests=400, most_simulated=6)
     found = plan(MODEL, demand, OBJECTIVES, settings)
     assert found.scaled is not None and found.best is not None
     assert found.scaled.figures["failures"].value == round(16 * found.scaled.share) < 4

@@ -70,11 +70,11 @@ OBJECTIVES = parse_objectives({"ttft_p95": "2s"})
 
 def planned(mtbf_s: float | None, restart_s: float = 180.0, most_simulated: int = 16, per_s: float = 15.0) -> Plan:
     demand = Demand("", np.array([0.0, 86400.0]), np.array([per_s, per_s]), np.full(5, 300.0), np.full(5, 50.0))
-    return plan(MODEL, demand, OBJECTIVES, Settings("least_busy", mtbf_s=mtbf_s, restart_s=restart_s, seeds=5,
+    return plan(MODEL, demand, OBJECTIVES, Settings("least_busy", mtbf_s=mtbf_s, restart_s=restart_s, seeds=4,
                                                     requests=400, most_simulated=most_simulated))
 
 
-@pytest.mark.parametrize(("per_s", "most_simulated"), [(15.0, 1000), (60.0, 6), (60.0, 1000)])
+@pytest.mark.parametrize(("per_s", "most_simulated"), [(15.0, 1000), (50.0, 4)])
 def test_replicas_that_are_up_a_tenth_of_the_time_are_about_ten_times_as_many(per_s: float,
                                                                               most_simulated: int) -> None:
     up, tenth = (planned(mtbf_s, 9 * 86400.0, most_simulated, per_s).best for mtbf_s in (None, 86400.0))
