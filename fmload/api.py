@@ -94,13 +94,13 @@ class Run:
         """How many replicas a demand needs and what they cost: the content of capacity.json; writes nothing.
 
         `demand`: a rate such as "20/s" or "10M/day", a demand file or a trace. `objectives`: {"ttft_p95": "2s"}, in the
-        place of the run's own. `settings`: those of `fmload_analysis.capacity.plan.Settings`, such as
+        place of the run's own. `settings`: those of `fmload_analysis.capacity.trial.Settings`, such as
         routing="least_busy", lose=1, seeds=5. Raises FmloadError where the run or the demand cannot be planned with.
         """
         from fmload_analysis.capacity.answer import Asked, answer, as_json
         from fmload_analysis.capacity.demand_file import read_demand
         from fmload_analysis.capacity.limits import objectives_of
-        from fmload_analysis.capacity.plan import Settings
+        from fmload_analysis.capacity.trial import Settings
 
         own = objectives if objectives is not None else self._run.spec.get("objectives") or {}
         asked = Asked(read_demand(str(demand)), str(demand), *objectives_of(own, ()), Settings(**settings))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from fmload_analysis.capacity.answer import Answer, Asked
     from fmload_analysis.capacity.autoscale import Autoscale
-    from fmload_analysis.capacity.plan import Tried
+    from fmload_analysis.capacity.trial import Tried
     from fmload_analysis.run import Run
 
 TOLD_EVERY_S = 2.0
@@ -108,7 +108,7 @@ def _asked(args: argparse.Namespace) -> tuple[list[Run], Asked]:
     from fmload_analysis.capacity.answer import Asked
     from fmload_analysis.capacity.demand_file import read_demand
     from fmload_analysis.capacity.limits import objectives_of
-    from fmload_analysis.capacity.plan import RESTART_S, Settings
+    from fmload_analysis.capacity.trial import RESTART_S, Settings
     from fmload_analysis.run import open_run
 
     faults, runs = Faults(), []

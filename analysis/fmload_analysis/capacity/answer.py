@@ -20,7 +20,8 @@ from fmload_analysis.capacity.demand_file import DemandFile
 from fmload_analysis.capacity.evidence import Floats, Seen, seen
 from fmload_analysis.capacity.fit import Fitted, fit
 from fmload_analysis.capacity.money import ByToken, by_model, by_pricing, month_usd, requests_per_month
-from fmload_analysis.capacity.plan import Plan, Settings, plan
+from fmload_analysis.capacity.plan import Plan, plan
+from fmload_analysis.capacity.trial import Settings
 from fmload_analysis.document import formats
 from fmload_analysis.run import Run
 

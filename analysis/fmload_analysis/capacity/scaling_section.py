@@ -10,7 +10,8 @@ import numpy as np
 from fmload_analysis.capacity.answer import Option
 from fmload_analysis.capacity.autoscale import Look
 from fmload_analysis.capacity.demand import Demand
-from fmload_analysis.capacity.plan import Day, Plan, Tried
+from fmload_analysis.capacity.plan import Day, Plan
+from fmload_analysis.capacity.trial import Tried
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Axis, Block, Cell, Chart, Column, Paragraph, Point, Rule, Series, Table
 from fmload_analysis.document.formats import cell, name

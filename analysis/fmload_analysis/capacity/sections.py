@@ -9,8 +9,8 @@ import numpy as np
 from fmload_analysis.capacity import scaling_section
 from fmload_analysis.capacity.answer import Answer, Option
 from fmload_analysis.capacity.figures import Estimate
-from fmload_analysis.capacity.plan import Tried
 from fmload_analysis.capacity.refit import FIGURES
+from fmload_analysis.capacity.trial import Tried
 from fmload_analysis.capacity.words import MARKS, count, headline, kept, meaning, option_name, shown
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import (

@@ -9,7 +9,7 @@ from fmload_analysis.capacity.answer import Answer, Option
 from fmload_analysis.capacity.figures import Estimate
 from fmload_analysis.capacity.limits import KEEPS_UP, Judged
 from fmload_analysis.capacity.money import ByToken
-from fmload_analysis.capacity.plan import Tried
+from fmload_analysis.capacity.trial import Tried
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Mark, plain
 

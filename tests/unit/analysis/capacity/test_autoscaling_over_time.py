@@ -14,7 +14,8 @@ from fmload_analysis.capacity import scaling_section
 from fmload_analysis.capacity.answer import Option
 from fmload_analysis.capacity.autoscale import Look
 from fmload_analysis.capacity.demand import Demand, Window
-from fmload_analysis.capacity.plan import Day, Plan, Tried
+from fmload_analysis.capacity.plan import Day, Plan
+from fmload_analysis.capacity.trial import Tried
 from fmload_analysis.document.document import Chart, Table
 
 WINDOW = Window(3600.0, 3660.0)

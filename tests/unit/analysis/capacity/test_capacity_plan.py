@@ -18,7 +18,8 @@ from fmload_analysis.capacity.demand import Demand
 from fmload_analysis.capacity.figures import Estimate, estimate
 from fmload_analysis.capacity.limits import judged, objectives_of
 from fmload_analysis.capacity.model import ReplicaModel
-from fmload_analysis.capacity.plan import Plan, Settings, Trial, plan
+from fmload_analysis.capacity.plan import Plan, plan
+from fmload_analysis.capacity.trial import Settings, Trial
 
 MODEL = ReplicaModel(0.03, 0.0005, 2e-7, 0.01, 2e-4, 32)
 OBJECTIVES = parse_objectives({"ttft_p95": "500ms"})

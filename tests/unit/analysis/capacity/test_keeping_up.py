@@ -15,8 +15,9 @@ from fmload_analysis.capacity.demand_file import read_demand
 from fmload_analysis.capacity.figures import of_window
 from fmload_analysis.capacity.fleet import Fleet, simulate
 from fmload_analysis.capacity.model import ReplicaModel
-from fmload_analysis.capacity.plan import Plan, Settings, plan
+from fmload_analysis.capacity.plan import Plan, plan
 from fmload_analysis.capacity.replica import Job
+from fmload_analysis.capacity.trial import Settings
 
 MODEL = ReplicaModel(0.03, 0.0005, 2e-7, 0.01, 2e-4, 32)
 OBJECTIVES = parse_objectives({"ttft_p95": "2s", "e2e_p95": "30s"})

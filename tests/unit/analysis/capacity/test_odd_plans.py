@@ -14,7 +14,8 @@ from engines import ENGINE, measured
 from fmload.cli.main import main
 from fmload_analysis.capacity.figures import Estimate
 from fmload_analysis.capacity.limits import Judged
-from fmload_analysis.capacity.plan import Trial, Tried, _confirmed
+from fmload_analysis.capacity.plan import _confirmed
+from fmload_analysis.capacity.trial import Trial, Tried
 
 FEW = ["--seeds", "2", "--requests", "300", "--simulate", "4", "--objective", "ttft_p95=1s"]
 RATES = {"rates": (0.5, 3, 12), "window_s": 30}

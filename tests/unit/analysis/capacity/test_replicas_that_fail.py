@@ -16,8 +16,9 @@ from fmload_analysis.capacity.demand import Demand
 from fmload_analysis.capacity.figures import of_window
 from fmload_analysis.capacity.fleet import Fleet, simulate
 from fmload_analysis.capacity.model import ReplicaModel
-from fmload_analysis.capacity.plan import Plan, Settings, plan
+from fmload_analysis.capacity.plan import Plan, plan
 from fmload_analysis.capacity.replica import Job
+from fmload_analysis.capacity.trial import Settings
 
 QUICK = ReplicaModel(0.001, slots=64)  # an answer of 2 chunks is a few milliseconds
 
