@@ -25,11 +25,11 @@ class Fleet:
     """What is simulated beside the arrivals. Times in seconds.
 
     `replicas` at the start. `kill`: (instant, place) of replicas that are lost for good; `mtbf_s`: mean time between
-    the failures of one replica, drawn by `seed`, each replaced after `restart_s`; as many as chance has
-    down in the long run are down at the start, each for what is left of its restart; of a fleet of `of` replicas, of
-    which these are a share, their share. A lost replica loses what it holds,
-    and for `detect_s` still gets requests, which fail at once. `reuse`: the share of a prompt that the replica which
-    served the session last needs no prefill for; with `prefix_aware`, of a session that is `known`, the first one too.
+    the failures of one replica, drawn by `seed`, each replaced after `restart_s`; as many as chance has down in the
+    long run are down at the start, each for what is left of its restart; of a fleet of `of` replicas, of which these
+    are a share, their share. A lost replica loses what it holds, and for `detect_s` still gets requests, which fail at
+    once. `reuse`: the share of a prompt that the replica which served the session last needs no prefill for; where a
+    session has but one place to go (`prefix_aware`, a single replica), of one that is `known` the first one too.
     """
 
     model: ReplicaModel
@@ -157,12 +157,16 @@ class _Simulation:
         if replica.number in self.dead:
             self._lose([job], job.arrival_s)
             return
-        if home == replica.number or (home is None and job.known and self.fleet.routing == "prefix_aware"):
+        if home == replica.number or (home is None and job.known and self._keeps_sessions):
             job.uncached = job.input_tokens * (1 - self.fleet.reuse)
         before_s = replica.due_s
         replica.offer(job, job.arrival_s)
         if replica.due_s != before_s:
             self._plan(replica.due_s, _DUE, replica.number)
+
+    @property
+    def _keeps_sessions(self) -> bool:
+        return self.fleet.routing == "prefix_aware" or len(self.ready) == 1
 
     def _count(self, ended: Sequence[Job], now_s: float) -> None:
         self.ended += len(ended)

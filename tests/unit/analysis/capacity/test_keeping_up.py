@@ -87,11 +87,13 @@ def test_prompts_that_sessions_share_need_no_replicas_for_what_is_reused() -> No
     assert found.best is not None and found.best.figures["utilisation"].value < 1
 
 
+@pytest.mark.parametrize(("replicas", "routing"), [(40, "prefix_aware"), (1, "round_robin")])
 @pytest.mark.parametrize("pause_s", [10.0, 120.0])
-def test_sessions_that_are_under_way_when_the_simulated_part_begins_have_their_replica(pause_s: float) -> None:
+def test_sessions_that_are_under_way_when_the_simulated_part_begins_have_their_replica(
+        pause_s: float, replicas: int, routing: str) -> None:
     demand = replace(steady(20.0, (4000.0, 20.0)), turns=20, reuse=0.95, pause_s=pause_s)
     jobs = demand.jobs(MODEL, Window(0.0, 60.0), 1.0, 1)
-    simulate(Fleet(MODEL, 40, "prefix_aware", reuse=demand.reuse), jobs, 60.0)
+    simulate(Fleet(MODEL, replicas, routing, reuse=demand.reuse), jobs, 60.0)
     assert np.mean([job.uncached for job in jobs]) == pytest.approx(demand.uncached, rel=0.1)
 
 
