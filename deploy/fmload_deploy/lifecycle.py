@@ -11,6 +11,7 @@ from typing import Any
 from fmload.base.errors import FmloadError
 from fmload.base.signals import as_interrupts
 from fmload.config.schema import EndpointSpec, RunFile
+from fmload.plan.estimate import terms_of_spec
 from fmload.plugins import TARGETS
 from fmload.results.folder import Results, spent_on_tokens
 from fmload_deploy import bill
@@ -142,7 +143,15 @@ def _targets(run_file: RunFile, context: Context) -> list[Target]:
 def _with_address(spec: EndpointSpec, deployment: Deployment) -> EndpointSpec:
     said: dict[str, Any] = spec.model_dump(mode="json", by_alias=True, exclude={"deploy"})
     defaults = {key: value for key, value in deployment.defaults.items() if key not in spec.model_fields_set}
-    if spec.price is not None and spec.price.model is None:  # what was deployed fills the gaps of a price that is given
-        given = spec.price.model_dump(exclude_unset=True)
-        said["price"] = {**deployment.defaults.get("price", {}), **given}
+    given = {} if spec.price is None else spec.price.model_dump(exclude_none=True)
+    # What was deployed fills the gaps of a price that is given, or of an instance type's.
+    made = {**_made(spec), **deployment.defaults.get("price", {})}
+    if "model" not in given and (given or (made and spec.instance_type)):
+        said["price"] = {**made, **given}
     return EndpointSpec.model_validate({**said, **defaults, **deployment.settings})
+
+
+def _made(spec: EndpointSpec) -> dict[str, Any]:
+    """What was deployed, for the gaps of a price: how many instances, where they are several."""
+    count = terms_of_spec(spec).count
+    return {"count": count} if count > 1 else {}

@@ -40,9 +40,11 @@ class PriceSpec(Strict):
     image."""
 
     instance_type: str | None = None
-    count: int = Field(1, ge=1, le=limits.ENTRIES, description="instances that serve this endpoint")
+    count: int | None = Field(None, ge=1, le=limits.ENTRIES,
+                              description="instances that serve this endpoint; all that `deploy` makes, else 1")
     region: str | None = None
-    purchase: str = Field("on_demand", description="on_demand, spot, or a rate named in the price table")
+    purchase: str | None = Field(
+        None, description="on_demand, spot, or a rate named in the price table; as `deploy` buys, else on_demand")
     hourly: float | None = Field(None, ge=0, le=limits.USD, description="USD per hour and instance")
     input_per_1m: float | None = Field(None, ge=0, le=limits.USD, description="USD per million input tokens")
     output_per_1m: float | None = Field(None, ge=0, le=limits.USD, description="USD per million output tokens")

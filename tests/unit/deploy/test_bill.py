@@ -116,6 +116,27 @@ def test_a_given_price_is_of_all_that_was_deployed(given: dict[str, Any], usd: f
     assert isinstance(found, Pricing) and found.usd_per_hour == (usd and pytest.approx(usd))
 
 
+@pytest.mark.parametrize(("given", "usd"), [
+    ({"price": {"hourly": 2.0}}, 4.0), ({"price": {"hourly": 2.0, "count": 1}}, 2.0),
+    ({"price": {"instance_type": "g5.xlarge"}}, 2 * 1.006), ({"instance_type": "g5.xlarge"}, 2 * 1.006),
+    ({"price": {"input_per_1m": 1.0, "output_per_1m": 2.0}}, None)])
+def test_every_process_of_a_local_deployment_is_an_instance_that_is_paid_for(given: dict[str, Any],
+                                                                             usd: float | None) -> None:
+    made = Deployment("e", {"urls": ["http://h:1/v1", "http://h:2/v1"]}, ())
+    spec = {"name": "e", "protocol": "openai", "model": "m", **given,
+            "deploy": {"target": "local", "emulator": "steady", "instance_count": 2}}
+    ready = lifecycle.with_addresses(run_file(endpoints=[spec]), {"e": made})
+    found = prices_of(ready, load_prices())["e"]
+    assert isinstance(found, Pricing) and found.usd_per_hour == (usd and pytest.approx(usd))
+
+
+def test_a_local_deployment_that_names_no_price_has_none() -> None:
+    spec = {"name": "e", "protocol": "openai", "model": "m",
+            "deploy": {"target": "local", "emulator": "steady", "instance_count": 2}}
+    ready = lifecycle.with_addresses(run_file(endpoints=[spec]), {"e": Deployment("e", {"url": "http://h/v1"}, ())})
+    assert ready.endpoints[0].price is None
+
+
 def test_names_differ_by_run_and_by_endpoint_and_stay_within_the_limit() -> None:
     names = {name_for(run, endpoint, 40) for run in ("a", "b") for endpoint in ("x" * 80, "y" * 80, "Ä.b_c")}
     assert len(names) == 6

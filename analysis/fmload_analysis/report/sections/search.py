@@ -66,7 +66,7 @@ def _highest(found: list[Search]) -> list[Block]:
                Column("Load", numeric=False),
                *(Column(one.name, _unit(one), f"limit {one.limit:g}") for one in objectives),
                Column("Samples", title="Requests, or tokens of a token metric"),
-               Column("LoadVerdict", numeric=False), Column("Closed by", numeric=False)]
+               Column("Verdict", numeric=False), Column("Closed by", numeric=False)]
     rows = [_row(stage, objectives) for search in found for stage in search.stages]
     return [Table(columns, rows, _caption(found)), *(_chart(found, one) for one in objectives)]
 
