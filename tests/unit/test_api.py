@@ -71,6 +71,15 @@ def test_a_notebook_shows_figures_a_chart_and_no_html_of_others(tmp_path: Path) 
     assert "<svg" in shown and "TTFT" in shown and "<i>a</i>" not in shown and "&lt;i&gt;a&lt;/i&gt;" in shown
 
 
+def test_a_notebook_shows_what_the_terminal_does_of_prices_and_repeats(tmp_path: Path) -> None:
+    write(tmp_path / "r", [stage(0), stage(1, repeat=1)],
+          [request(f"{level}{k}", 100 * k, [100 * k + 50, 100 * k + 70], stage=level) for level in (0, 1)
+           for k in range(9)], spec={"endpoints": [{"name": "a", "price": {"hourly": 3.6}}]})
+    shown = fmload.open_run(tmp_path / "r")._repr_html_()
+    assert "<td>1 user</td>" in shown and "<td>1 user (run 2)</td>" in shown
+    assert "<th>$/10k</th>" in shown and "<td>$1.11</td>" in shown
+
+
 def test_a_folder_that_holds_no_run_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(fmload.FmloadError, match="is not a results folder"):
         fmload.open_run(tmp_path)

@@ -19,6 +19,7 @@ from fmload.base.redaction import printable
 from fmload.metrics.definitions import NS, Floats, gaps
 from fmload.model.stage import Stage
 from fmload.plugins import VIEWS
+from fmload.pricing.spend import usd_of_tokens
 from fmload_analysis.run import Run
 from fmload_analysis.stage.samples import Samples
 from fmload_analysis.stage.stats import nearest_rank
@@ -242,8 +243,7 @@ def fmbench(facts: ViewFacts) -> Figures:
     e2e, n = facts.end - facts.send, len(facts.send)
     per_minute = int(_over(60 * n, facts.duration) or 0)
     given, made = (int(np.nanmean(tokens)) if n else 0 for tokens in (facts.tokens_in, facts.tokens_out))
-    hourly = facts.result.totals.usd_per_hour
-    price = hourly / 60 / per_minute if hourly is not None and per_minute else None
+    price = _fmbench_price(facts.result, per_minute, given, made)
     return {
         "concurrency": float(facts.result.summary.stage.concurrency or 0),
         "error_rate": round(facts.failed / (n + facts.failed), 2) if n + facts.failed else None,
@@ -260,6 +260,15 @@ def fmbench(facts: ViewFacts) -> Figures:
         "price_per_token": round(price / (given + made), 8) if price is not None and given + made else None}
 
 
+
+def _fmbench_price(result: StageResult, per_minute: int, given: int, made: int) -> float | None:
+    """By the hour over whole transactions a minute; by the token of the mean lengths, nothing cached."""
+    hourly, pricing = result.totals.usd_per_hour, result.pricing
+    if hourly is not None:
+        return hourly / 60 / per_minute if per_minute else None
+    if pricing is None or pricing.output_per_1m is None or not given + made:
+        return None
+    return float(usd_of_tokens(pricing, given, made))
 
 
 def view(run: Run, result: StageResult, tool: str) -> Figures:

@@ -14,20 +14,24 @@ from fmload_analysis.verdict.table import StageResult
 _FIGURES = (("TTFT p50", "ttft_p50", "s"), ("TPOT p50", "tpot_p50", "s"), ("E2E p50", "e2e_p50", "s"),
             ("requests/s", "requests_per_s", ""), ("tokens/s", "output_tokens_per_s", ""))
 
+_PRICE = "$/10k"
+
 
 def headline_html(analysis: Analysis) -> str:
     """A table, one row a stage; every text from outside is escaped."""
-    heads = ["endpoint", "prompts", "load", *(title for title, _, _ in _FIGURES), "errors", "audit"]
-    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _row(result)) + "</tr>"
+    priced = [_PRICE] if any(result.cost.price_per_10k_transactions is not None for result in analysis.results) else []
+    heads = ["endpoint", "prompts", "load", *(title for title, _, _ in _FIGURES), "errors", *priced, "audit"]
+    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _row(result, bool(priced))) + "</tr>"
                    for result in analysis.results)
     return "<table><thead><tr>" + "".join(f"<th>{escape(head)}</th>" for head in heads) + f"</tr></thead>{rows}</table>"
 
 
-def _row(result: StageResult) -> list[str]:
+def _row(result: StageResult, priced: bool) -> list[str]:
     figures = [_figure(result.value(name), unit) for _, name, unit in _FIGURES]
     errors = result.value("error_rate")
-    return [result.endpoint, result.prompt_set, result.summary.stage.load_label, *figures,
-            "n/a" if errors is None else formats.percent(errors), result.audit]
+    return [result.endpoint, result.prompt_set, result.load, *figures,
+            formats.text(errors, formats.percent),
+            *([formats.text(result.cost.price_per_10k_transactions, formats.usd)] if priced else []), result.audit]
 
 
 def _figure(value: float | None, unit: str) -> str:

@@ -50,6 +50,15 @@ def test_a_figure_follows_the_tools_definition(figures: dict[str, dict[str, floa
     assert figures[tool][name] == pytest.approx(value)
 
 
+def test_fmbench_prices_mean_lengths_where_tokens_are_paid_for(tmp_path: Path) -> None:
+    write(tmp_path, [stage()], [request("a", 10, [110, 130, 170], end_ms=180, input_tokens=10)],
+          spec={"endpoints": [{"name": "a", "price": {"input_per_1m": 3, "output_per_1m": 15}}]})
+    analysis = analyse_run(open_run(tmp_path))
+    shown = view(analysis.run, analysis.results[0], "fmbench")
+    assert shown["price_per_txn"] == pytest.approx((10 * 3 + 3 * 15) / 1e6)
+    assert shown["price_per_token"] == pytest.approx((10 * 3 + 3 * 15) / 1e6 / 13, abs=1e-8)
+
+
 def test_a_stage_without_requests_has_blanks_in_every_view(tmp_path: Path) -> None:
     write(tmp_path, [stage()])
     analysis = analyse_run(open_run(tmp_path))
