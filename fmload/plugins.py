@@ -392,6 +392,7 @@ CHECKS = Registry("audit check", {
     "throttles": "fmload_analysis.audit.checks.server:throttles",
     "few_errors": "fmload_analysis.audit.checks.outcomes:few_errors",
     "finish_reasons": "fmload_analysis.audit.checks.outcomes:finish_reasons",
+    "sent_again": "fmload_analysis.audit.checks.outcomes:sent_again",
     "every_record": "fmload_analysis.audit.checks.outcomes:every_record",
 }, about="Checks of the audit, in the order in which they are told: a function of a stage's `Facts` that "
          "gives a Check or None.")

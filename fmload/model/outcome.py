@@ -15,6 +15,10 @@ Outcome = Literal[
 NEITHER: tuple[Outcome, ...] = ("cancelled", "client")
 
 
+# A record's remark of a request that went out twice; the record is of the second sending.
+SENT_AGAIN = "sent a second time: its kept-alive connection was closed without a byte"
+
+
 @dataclass(slots=True)
 class Failure:
     """Why an exchange did not end well: an outcome of measurement.md and a message fit for people."""

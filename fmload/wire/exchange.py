@@ -162,6 +162,7 @@ class Exchange:
     marks: list[ReadMark] = field(default_factory=list)
     complete: bool = False
     reused: bool = False
+    again: bool = False  # the second sending: the first was closed without a byte, with its kept-alive connection
     failure: Failure | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 

@@ -100,12 +100,13 @@ class Http1Wire:
         payload, method = encode_request(address, request), request.method
         del request  # its body would be kept a second time for as long as the answer takes
 
-        def new_flight() -> Flight:
-            return Flight(Exchange(str(address)), method, carries_token, self.timeouts, self._max_body_bytes, gives_up)
+        def new_flight(again: bool = False) -> Flight:
+            return Flight(Exchange(str(address), again=again), method, carries_token, self.timeouts,
+                          self._max_body_bytes, gives_up)
 
         flight = self._fly(address, payload, new_flight(), self._send)
         if flight.met_closed_door(_CLOSED_DOOR_NS):
-            flight = self._fly(address, payload, new_flight(), self._send_anew)
+            flight = self._fly(address, payload, new_flight(again=True), self._send_anew)
         return flight.exchange
 
     def _fly(self, address: Address, payload: bytes, flight: Flight,

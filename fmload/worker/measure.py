@@ -26,7 +26,7 @@ from fmload.base.redaction import printable
 from fmload.endpoints.base import Endpoint
 from fmload.endpoints.failures import http_failure
 from fmload.endpoints.usage import Counts, bound
-from fmload.model.outcome import Failure
+from fmload.model.outcome import SENT_AGAIN, Failure
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Batch, Chunk, Reading
 from fmload.model.record import Record
@@ -119,6 +119,8 @@ def _read_into(record: Record, endpoint: Endpoint, exchange: Exchange, wanted: W
         _set_aside(record, len(exchange.body))
     except Exception as unkept:
         error = error or unkept
+    if exchange.again:
+        record.remark = "; ".join(filter(None, (record.remark, SENT_AGAIN)))
     failure = outcome(exchange, reading, wanted)
     if failure is not None:
         record.outcome, record.error = failure.outcome, redact(failure.message)

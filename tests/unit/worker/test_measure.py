@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmload.base.redaction import redacted
-from fmload.model.outcome import Failure
+from fmload.model.outcome import SENT_AGAIN, Failure
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Chunk, Reading
 from fmload.wire.exchange import Address, CarriesToken, Exchange, HttpRequest, ReadMark
@@ -97,6 +97,12 @@ def test_ttft_is_from_send_not_from_schedule() -> None:
     )
     assert (record.headers_ns, record.end_ns, record.connected_ns) == (1500, 2600, None)
     assert record.chunk_ns == array("q", [2000, 2100, 2500])
+
+
+def test_a_second_sending_is_told_beside_what_else_was_strange() -> None:
+    assert timed(good(), Reading(CHUNKS)).remark is None
+    assert timed(good(again=True), Reading(CHUNKS)).remark == SENT_AGAIN
+    assert timed(good(again=True), Reading(CHUNKS, remark="odd")).remark == f"odd; {SENT_AGAIN}"
 
 
 def test_the_first_answer_token_comes_after_reasoning() -> None:

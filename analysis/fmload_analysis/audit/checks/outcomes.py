@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fmload.model.outcome import SENT_AGAIN
 from fmload_analysis.audit.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts
 from fmload_analysis.document.formats import percent, several
 from fmload_analysis.stage.evidence import Evidence
@@ -65,6 +66,22 @@ def _cut_short(evidence: Evidence) -> str:
         return text
     return (f"{text}, {evidence.cut_short_got_mean:.4g} tokens on average of {evidence.cut_short_asked_mean:.4g}: the "
             "server's own limit, or its context is full")
+
+
+def sent_again(facts: Facts) -> Check | None:
+    """Requests that went out a second time, because the server closed their kept-alive connections without a byte. It
+    closes idle ones so; one that fails under a request does the same."""
+    again = sum(count for words, count in facts.summary.evidence.remarks.items() if SENT_AGAIN in words)
+    if not again:
+        return None
+    share = again / max(facts.summary.totals.succeeded, 1)
+    text = (f"{again:,} of {several(facts.summary.totals.succeeded, 'answer')} ({percent(share)}) came to a second "
+            "sending: the server had closed the kept-alive connection of the first, without a byte and within half a "
+            "second.")
+    if share > MOST_ERRORS:
+        text += (" One that fails under its requests looks the same, and these are no failures here: see its log, or "
+                 "raise its keep-alive time above the pauses between requests.")
+    return Check(8, "requests are sent once", WARN if share > MOST_ERRORS else PASS, text, {"sent_again": again})
 
 
 def every_record(facts: Facts) -> Check | None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from handmade import BASE_NS, back_to_back, health, request, stage, write
 
+from fmload.model.outcome import SENT_AGAIN
 from fmload.model.record import Record
 from fmload_analysis.audit.audit import GROUPS
 from fmload_analysis.audit.checks.tokens import server_counters
@@ -47,6 +48,19 @@ def test_long_requests_at_the_edges_of_the_window_are_no_contradiction(tmp_path:
 def test_a_group_without_data_is_not_applicable(tmp_path: Path) -> None:
     found = judged(tmp_path, back_to_back(stamp="user"))
     assert [check.result for check in found.checks if check.group == 5] == ["NOT APPLICABLE"]
+
+
+@pytest.mark.parametrize(("again", "result"), [(1, "PASS"), (20, "WARN")])
+def test_requests_that_were_sent_twice_are_told(tmp_path: Path, again: int, result: str) -> None:
+    records = back_to_back(remark="a count of 0")[:2] + back_to_back()[2:]
+    for record in records[3:3 + again]:
+        record.remark = SENT_AGAIN
+    records[3].remark = f"another; {SENT_AGAIN}"
+    found = judged(tmp_path, records)
+    check = next(check for check in found.checks if check.name == "requests are sent once")
+    assert check.result == result and f"{again} of " in check.sentence and check.figures == {"sent_again": again}
+    counts = next(check for check in found.checks if check.name == "counts can be true")
+    assert "3 counts were strange" in counts.sentence
 
 
 def test_load_that_was_not_reached_fails(tmp_path: Path) -> None:
