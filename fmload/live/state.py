@@ -16,7 +16,7 @@ from fmload.live.gathered import Gathered
 from fmload.live.seconds import KEPT_SECONDS, Seconds
 from fmload.metrics.histogram import quantile_s
 from fmload.metrics.live import is_good, request_metrics_ns, scaled, watched
-from fmload.metrics.per_record import Ints
+from fmload.metrics.per_record import Ints, input_tokens
 from fmload.model.record import Record
 
 SECONDLY = ("ttft", "itl", "icl", "first_text", "first_audio", "e2e")  # of these, one point a second
@@ -83,7 +83,8 @@ def _add(gathered: Gathered, record: Record, good: bool, metrics: Mapping[str, i
     counts = gathered.counts
     counts.outcomes[record.outcome] += 1
     counts.good += good
-    counts.input_tokens += record.input_tokens or 0
+    answered = record.outcome == "ok" or record.first_token_ns is not None
+    counts.input_tokens += (input_tokens(record) if answered else record.input_tokens) or 0
     if record.images is None:  # the tokens that are told of images are no text
         counts.output_tokens += record.output_tokens or sum(record.chunk_tokens)
     elif record.outcome == "ok":

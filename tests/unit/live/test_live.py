@@ -255,3 +255,16 @@ def test_an_instant_before_the_last_costs_no_token() -> None:
     tally = Tally()
     tally.add(one)
     assert sum(totals[1] for _, totals in tally.drain()["seconds"]) == 4
+
+
+@pytest.mark.parametrize(("change", "counted"), [
+    ({"input_tokens": 12, "prompt_tokens": 9}, 12), ({"input_tokens": None, "prompt_tokens": 9}, 9),
+    ({"input_tokens": None, "prompt_tokens": 9, "outcome": "truncated"}, 9),
+    ({"input_tokens": None, "prompt_tokens": 9, "outcome": "http_5xx", "first_token_ns": None}, 0),
+    ({"input_tokens": None, "prompt_tokens": 9, "media_bytes": 100}, 0)])
+def test_prompts_that_the_server_does_not_count_are_counted_as_the_report_does(change: dict[str, object],
+                                                                               counted: int) -> None:
+    tally, live = Tally(), LiveState()
+    tally.add(replace(record(), **change))  # type: ignore[arg-type]
+    live.merge("w", tally.drain())
+    assert live.groups[0, "e", "p"].input_tokens == counted
