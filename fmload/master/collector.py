@@ -170,6 +170,8 @@ class Collector:
     def on_idle(self, worker: str, told: Idle) -> None:
         """A worker has nothing in flight any more."""
         entry = self.admit(worker)
+        if told.report:
+            self.on_report(worker, told.report)
         entry.idle_step = told.step
         entry.made.update(told.made)
 

@@ -13,12 +13,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from fmload.base.version import __version__
 
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 # 1  first version, of fmload 0.1; its greeting says no version
 # 2  greeting and plan carry the version; records, idle and flushed say how many records were made, by stage
 # 3  the lanes of a step are `LaneShare`s
 # 4  prompts hold recipes of sound and media; records and counts know images
 # 5  a worker that is ready says which endpoints refused their first request
+# 6  idle carries what the live view counts
 
 Made = dict[int, int]  # records that a worker has made since the run began, by number of the stage
 
@@ -158,10 +159,11 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Worker: nothing is in flight any more."""
+    """Worker: nothing is in flight any more; `report`: what the live view has not been told of yet."""
 
     step: int
     made: Made = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,7 @@ class Worker:
             self.keep_session(log.ended("cut"))
         self._sessions_on.clear()
         self.ship()  # the stage's records are there before the master goes on
-        self._send(Idle(step, dict(self._made)))
+        self._send(Idle(step, dict(self._made), self.report()))
 
     def on_censor(self, censor: Censor) -> None:
         """The drain's limit has come: end what is still in flight, and keep it."""
