@@ -13,8 +13,6 @@ from fmload.search.knee import Point, knee_of
 from fmload.search.planner import points_of, tried
 from fmload_analysis.document import formats
 
-_UNITS = {"concurrency": "users", "rate": "requests/s"}
-
 
 @dataclass(frozen=True, slots=True)
 class Search:
@@ -59,7 +57,7 @@ def _search(endpoint: str, prompt_set: str, done: tuple[Stage, ...]) -> Search:
 
 
 def _sentence(over: str, around: Bracket, done: tuple[Stage, ...]) -> str:
-    unit, find = _UNITS.get(over, ""), done[0].find
+    find = done[0].find
     assert find is not None
     limits = " and ".join(f"{name} ≤ {limit}" for name, limit in (find.objective or {}).items())
     above = next((stage for stage in done if stage.load.value == around.high), None)
@@ -67,11 +65,18 @@ def _sentence(over: str, around: Bracket, done: tuple[Stage, ...]) -> str:
     if around.low is None and around.high is None:
         return f"No load was found that meets {limits}: none could be told in the time given (window, extend; {sure})."
     if around.low is None:
-        return f"No load was found that meets {limits}: at the lowest, {around.high:g} {unit}, {_why(above)} ({sure})."
-    found = f"The highest load that meets {limits} is {around.low:g} {unit}"
+        return (f"No load was found that meets {limits}: at the lowest, {_load(around.high, over)}, {_why(above)} "
+                f"({sure}).")
+    found = f"The highest load that meets {limits} is {_load(around.low, over)}"
     if above is None:
         return f"{found}, the highest that was tried; the limit lies above ({sure})."
-    return f"{found}; at {around.high:g} {unit} {_why(above)} ({sure})."
+    return f"{found}; at {_load(around.high, over)} {_why(above)} ({sure})."
+
+
+def _load(value: float | None, over: str) -> str:
+    """`1 user`, `64 users`, `2.5 requests/s`."""
+    unit = {"concurrency": "user" if value == 1 else "users", "rate": "requests/s"}.get(over, "")
+    return f"{value:g} {unit}"
 
 
 def _why(stage: Stage | None) -> str:
@@ -92,7 +97,6 @@ def _missed(judged: Judged) -> str:
 
 
 def _knee_sentence(over: str, knee: Point, around: Bracket, done: tuple[Stage, ...]) -> str:
-    unit = _UNITS.get(over, "")
     if knee.power <= 0:
         return "No request was completed: there is no knee."
     best = max(done, key=lambda stage: (stage.observed or Observed()).requests_per_s or 0.0)
@@ -101,6 +105,7 @@ def _knee_sentence(over: str, knee: Point, around: Bracket, done: tuple[Stage, .
         f" (95 % interval {formats.significant(seen.low)} to {formats.significant(seen.high)})")
     between = " and ".join(f"{end:g}" for end in (around.low, around.high) if end is not None)
     highest = formats.significant(seen.requests_per_s or 0.0)
-    return (f"The knee, where throughput ÷ latency is highest, is at {knee.load:g} {unit}, between {between}: "
+    return (f"The knee, where throughput ÷ latency is highest, is at {_load(knee.load, over)}, between {between}: "
             f"{formats.significant(knee.requests_per_s)} requests/s at {formats.duration(knee.latency_s)} mean E2E "
-            f"latency. The highest throughput, {highest} requests/s{reach}, came at {best.load.value:g} {unit}.")
+            f"latency. The highest throughput, {highest} requests/s{reach}, came at "
+            f"{_load(best.load.value, over)}.")

@@ -20,7 +20,7 @@ from fmload_analysis.verdict.capacity import Capacity, capacities
 from fmload_analysis.verdict.cost import BreakEven, break_even, month_at
 from fmload_analysis.verdict.naming import STAGE_COLUMNS, stage_cells
 from fmload_analysis.verdict.products import PRODUCTS
-from fmload_analysis.verdict.table import without_text
+from fmload_analysis.verdict.table import StageResult, without_text
 
 DEMANDS_PER_MINUTE = (1, 10, 100, 1_000, 10_000)
 
@@ -214,13 +214,22 @@ def _waste(analysis: Analysis) -> Table:
         cost, spend = result.cost, result.summary.spend
         if cost.stage_usd is None:
             continue
-        lost = (cost.outside_usd, cost.failed_usd, cost.cancelled_usd)
-        useful = cost.stage_usd - math.fsum(usd for usd in lost if usd)
-        rows.append([*stage_cells(result), *(cell(usd, formats.usd) for usd in (cost.stage_usd, useful, *lost)),
+        rows.append([*stage_cells(result), *(cell(usd, formats.usd) for usd in _parts(result, cost.stage_usd)),
                      cell(spend.tokens_failed, formats.count), cell(spend.tokens_cancelled, formats.count)])
     table = Table(columns, rows, "**Where it went**: what was paid without a measured answer is waste. By the hour, "
                                  "failed and given-up requests have no price of their own.")
     return _without(table, "Output of failed", "Output of given up") if without_text(analysis.results) else table
+
+
+def _parts(result: StageResult, paid: float) -> tuple[float | None, ...]:
+    """What was paid for a stage in all, and of it: useful, around the window, failed, given up. Of hours in which no
+    request ended well nothing was useful."""
+    cost = result.cost
+    lost = (cost.outside_usd, cost.failed_usd, cost.cancelled_usd)
+    useful = paid - math.fsum(usd for usd in lost if usd)
+    if not result.totals.succeeded:
+        return paid, 0.0, cost.outside_usd, (cost.failed_usd or 0.0) + useful, cost.cancelled_usd
+    return paid, useful, *lost
 
 
 def _alone(analysis: Analysis) -> dict[tuple[str, str], Capacity]:

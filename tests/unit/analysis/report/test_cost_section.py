@@ -55,6 +55,12 @@ def test_a_stream_that_broke_off_having_read_from_a_cache_costs_no_less_than_not
     assert "-" not in row["Failed"]
 
 
+@pytest.mark.parametrize(("outcome", "useful"), [("ok", True), ("http_5xx", False)])
+def test_of_hours_in_which_no_request_ended_well_nothing_was_useful(tmp_path: Path, outcome: str, useful: bool) -> None:
+    [row] = table(blocks(tmp_path, {"price": {"hourly": 36}}, outcome=outcome), "Where it went")
+    assert (row["Useful"] != "$0.00", row["Failed"] in ("$0.00", "n/a", "–")) == (useful, useful), row
+
+
 UNITS = [column.name for column in fields(Price) if column.name.endswith(("_per_1m", "_minute", "_image"))
          or column.name.startswith("per_1")]
 
