@@ -227,7 +227,7 @@ def _parts(result: StageResult, paid: float) -> tuple[float | None, ...]:
     cost = result.cost
     lost = (cost.outside_usd, cost.failed_usd, cost.cancelled_usd)
     useful = paid - math.fsum(usd for usd in lost if usd)
-    if not result.totals.succeeded:
+    if useful and not result.totals.succeeded:
         return paid, 0.0, cost.outside_usd, (cost.failed_usd or 0.0) + useful, cost.cancelled_usd
     return paid, useful, *lost
 
