@@ -56,8 +56,8 @@ class Plan:
     @property
     def share_left(self) -> float:
         """How far the worst figure of `best` may be off those of its whole fleet, as that error falls as 1 ÷ replicas
-        that are simulated; 0 where all are."""
-        if self.best is None or self.best.simulated == self.best.replicas or not self.share_error:
+        that are simulated; 0 where all are that serve."""
+        if self.best is None or self.best.whole or not self.share_error:
             return 0.0
         return max(map(abs, self.share_error.values())) * self.searched / (self.best.simulated - self.searched)
 
@@ -140,9 +140,9 @@ def _short(row: Judged) -> float:
 
 def _confirmed(trial: Trial, best: Tried | None, least: int) -> tuple[Tried | None, dict[str, float]]:
     """The fewest replicas from `least` on, to a percent, that keep the objectives when more of the fleet is simulated
-    than the search took for `best` (None where twice as many do not); and how far the smaller share is off. All of a
-    fleet needs no confirmation."""
-    if best is None or best.simulated == best.replicas:
+    than the search took for `best` (None where twice as many do not); and how far the smaller share is off. Where all
+    that serve are simulated there is nothing to confirm."""
+    if best is None or best.whole:
         return best, {}
     high = _widened(trial, best, least)
     narrow = trial.of(high)

@@ -147,9 +147,8 @@ def _fleets(found: Answer, option: Option) -> Table:
     rows = []
     for one in option.plan.tried:
         figures, state = one.figures, kept(one)
-        scale = one.replicas / one.simulated
         rows.append([cell(one.replicas, formats.count), *(_estimate(figures[key]) for key in _SHOWN),
-                     cell(figures["requests_per_s"].value * scale, formats.significant),
+                     cell(figures["requests_per_s"].value / one.share, formats.significant),
                      *(cell(figures[key].value, formats.percent)
                        for key in ("utilisation", "busy", "slots_used", "error_rate")),
                      cell(one.simulated, formats.count), Cell(state, state, MARKS[state])])
@@ -171,9 +170,10 @@ def _share(option: Option) -> Iterator[Block]:
     if best and option.plan.share_error:
         name, off = max(option.plan.share_error.items(), key=lambda item: abs(item[1]))
         few = option.plan.searched
-        simulated = (f"All {best.replicas:,} replicas are simulated." if best.simulated == best.replicas else
+        serve = "" if best.simulated == best.replicas else " that serve"
+        simulated = (f"All {best.simulated:,} replicas{serve} are simulated." if best.whole else
                      f"Of {best.replicas:,} replicas {best.simulated} are simulated, with their share of the demand.")
-        left = "" if best.simulated == best.replicas else (
+        left = "" if best.whole else (
             f" As this error falls as 1 ÷ replicas, about {option.plan.share_left:.1%} of it is left.")
         yield Paragraph(f"{simulated} With {few}, as many as the search simulates, the figures are at most "
                         f"{abs(off):.1%} off ({_title(name)}).{left}")

@@ -71,6 +71,11 @@ class Tried:
         """Whether every objective is kept."""
         return keeps(self.rows)
 
+    @property
+    def whole(self) -> bool:
+        """Whether all replicas that serve are simulated: of a fleet without those that are lost from the start."""
+        return self.share >= 1
+
 
 class Trial:
     """Simulates fleets of this demand, each number of replicas once. `share` of the demand is simulated at least, so

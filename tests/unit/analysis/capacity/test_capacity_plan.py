@@ -56,6 +56,14 @@ def test_a_fleet_that_loses_more_than_the_demand_needs_has_one_left_that_serves(
         assert found.best.figures["requests"].value < 600  # no multiple of the demand is simulated
 
 
+def test_a_fleet_of_which_all_that_serve_are_simulated_needs_no_confirmation() -> None:
+    slow = replace(MODEL, step_fixed_s=0.3, slots=8)
+    found = plan(slow, steady(4), parse_objectives({"ttft_p95": "1s"}),
+                 Settings("least_busy", seeds=2, requests=200, lose=40, most_simulated=4))
+    assert found.best is not None and found.best.simulated == found.best.replicas - 40 > 4
+    assert not found.share_error and found.share_left == 0
+
+
 def test_a_demand_in_which_no_request_comes_is_refused() -> None:
     with pytest.raises(FmloadError, match="no request comes in the part of the demand that is simulated"):
         plan(MODEL, steady(1e-7), OBJECTIVES, Settings(seeds=2))

@@ -87,7 +87,8 @@ class Widened(Trial):
         self.tries += 1
         kept = replicas >= (self.least if simulated is None else self.true)
         row = Judged("ttft_p95", 1.0, "s", Estimate(1.0), "kept" if kept else "missed")
-        return Tried(replicas, simulated or 4, dict.fromkeys(_NAMES, Estimate(1.0)), (row,))
+        return Tried(replicas, simulated or 4, dict.fromkeys(_NAMES, Estimate(1.0)), (row,),
+                     share=(simulated or 4) / replicas)
 
 
 _NAMES = ("ttft_p50", "ttft_p95", "ttft_p99", "e2e_p50", "e2e_p95", "e2e_p99", "utilisation")
@@ -115,6 +116,24 @@ def test_a_fleet_that_is_simulated_as_a_whole_has_nothing_left_of_the_error_of_a
     assert 4 < plan["replicas"] <= 16 and plan["share_error"]
     assert re.search(rf"All {plan['replicas']} replicas are simulated\. With \d, as many as the search simulates", page)
     assert "figures may be some" not in capsys.readouterr().out
+
+
+def test_a_fleet_of_which_all_that_serve_are_simulated_is_told_as_such(tmp_path: Path) -> None:
+    measured(tmp_path / "run", **RATES)
+    assert planned(tmp_path / "run", "--demand", "100/s", "--lose", "18") == 0
+    plan = json.loads((tmp_path / "run" / "capacity.json").read_text())["options"][0]
+    page = (tmp_path / "run" / "capacity.html").read_text()
+    assert plan["share_error"] and f"All {plan['replicas'] - 18} replicas that serve are simulated" in page
+
+
+def test_requests_a_second_of_a_fleet_are_those_of_the_demand_whatever_is_lost(tmp_path: Path) -> None:
+    measured(tmp_path / "run", **RATES)
+    assert planned(tmp_path / "run", "--demand", "30/s", "--lose", "60") == 0
+    plan = json.loads((tmp_path / "run" / "capacity.json").read_text())["options"][0]
+    page = (tmp_path / "run" / "capacity.html").read_text()
+    rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in page[page.index("Slots taken"):].split("</tr>")]
+    row = next(row for row in rows if row and row[0] == str(plan["replicas"]))
+    assert float(row[7]) == pytest.approx(30, rel=0.15)
 
 
 def test_a_fleet_that_cannot_keep_up_as_requests_are_lost_with_replicas_is_told_so(
