@@ -39,10 +39,12 @@ def interrupted_after() -> Iterator[None]:
     """What interrupts inside does so at the end of the block: what is begun here is soon done, and known then. So are
     processes that fork: in the middle of that Python would drop the interruption."""
     came: list[int] = []
-    with _handled(dict.fromkeys(INTERRUPTING, lambda number, frame: came.append(number))):
-        yield
-    if came:
-        signal.raise_signal(came[0])
+    try:
+        with _handled(dict.fromkeys(INTERRUPTING, lambda number, frame: came.append(number))):
+            yield
+    finally:
+        if came:
+            signal.raise_signal(came[0])
 
 
 @contextmanager
@@ -81,4 +83,4 @@ def _handled(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
         yield
     finally:
         for number, kept in before.items():
-            signal.signal(number, kept)
+            signal.signal(number, signal.SIG_DFL if kept is None else kept)  # None: not set from Python

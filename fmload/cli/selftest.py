@@ -54,16 +54,16 @@ def run(args: argparse.Namespace) -> int:
         rung = next((one for one in reversed(alone) if one.held), alone[0])
         with console.status(f"{ladder.name}: a whole worker, {rung.users // rung.workers} users"):
             whole_us = cpu_us_per_token(ladder, rung.users // rung.workers, args.seconds, args.reader)
-        console.print(besides(ladder, rung, whole_us), soft_wrap=True)
+        console.print(of_a_whole_worker(ladder, rung, whole_us), soft_wrap=True)
     return EXIT_OK
 
 
-def besides(ladder: Ladder, rung: Rung, whole_us: float) -> str:
+def of_a_whole_worker(ladder: Ladder, rung: Rung, whole_us: float) -> str:
     """What a worker of a run takes beside one of these processes: `whole_us` of CPU a token."""
     ours_us, theirs_us = ladder.tokens * rung.cpu_us_per_token, ladder.tokens * whole_us
     return (f"a worker of 'fmload run', {rung.users // rung.workers} users: {theirs_us:,.0f} µs of CPU a request "
             f"({ours_us:,.0f} in the process above, which does not journal, tell a master, count, or fire Locust's "
-            f"events): a core of it is full at {1e6 / theirs_us:,.0f} requests/s")
+            f"events): a core of it is full at {1e6 / max(theirs_us, 1.0):,.0f} requests/s")
 
 
 def _above_0(text: str) -> float:

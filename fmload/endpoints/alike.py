@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import orjson
@@ -36,7 +35,8 @@ class Alike:
         running total (from `total` on), or has a text that is not written as it is."""
         before, length, after, texts = self.before, len(self.before), self._after, list[str]()
         with suppress(UnicodeDecodeError):
-            for _, event, data in islice(found, begin, None):
+            for place in range(begin, len(found)):
+                _, event, data = found[place]
                 end = data.find(b'"', length)
                 written = data[length:end]
                 if event or not data.startswith(before) or data[end:] != after(written, total):

@@ -46,12 +46,13 @@ def text_alone(choice: dict[str, Any]) -> tuple[str, Channel, tuple[str, ...]] |
     """Of a choice that adds nothing but one text: the text, its channel, and the one or more names that it stands under
     (`said_in`). None of any other, and where a text completion tells why it stopped."""
     said = said_in(choice)
+    answer: tuple[str, ...] = ("text",) if said is choice else ("content",)
     if said is choice:
-        names: tuple[str, ...] = ("text",) if choice.get("text") and not choice.get("stop_reason") else ()
+        names = answer if choice.get("text") and not choice.get("stop_reason") else ()
     else:
         names = tuple([name for name, value in said.items() if value and name != "role"])
-    channel: Channel = "reasoning" if _IS_REASONING.issuperset(names) else "answer"
-    if not names or (channel == "answer" and names not in (("content",), ("text",))):
+    channel: Channel = "answer" if names == answer else "reasoning"
+    if not names or (channel == "reasoning" and not _IS_REASONING.issuperset(names)):
         return None
     text = said[names[0]]
     if text.__class__ is not str or any(said[name] != text for name in names[1:]):

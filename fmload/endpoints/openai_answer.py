@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import islice, repeat
+from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
@@ -141,7 +141,7 @@ class OpenAIAnswer:
             return 0
         texts = alike.texts(found, begin, running.steady + 1)
         if texts:
-            ends = map(_end, islice(found, begin, None))
+            ends = map(_end, found[begin:begin + len(texts)])
             chunks += map(_chunk, zip(ends, repeat(1), repeat(self._alike_channel), texts, repeat("")))
             if alike.beyond:
                 running.steady += len(texts)

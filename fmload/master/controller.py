@@ -150,7 +150,7 @@ class Controller:
         self._helpers = [gevent.spawn(self._registry.ping_for_ever), gevent.spawn(self._registry.watch_for_ever),
                          gevent.spawn(self._write_for_ever), gevent.spawn(self._watch_budget)]
         if self._run_file.load.trial:
-            self._collector.live.run["waits_for"] = "the answer to a small request to each endpoint"
+            self._collector.live.run["waits_for"] = "every worker; the first asks each endpoint once"
         limit_s = MADE_LIMIT_S if any(spec.media for spec in self._run_file.prompts) else READY_LIMIT_S
         if not self._waits.until(lambda: all(map(self._is_ready, self._registry.living())), limit_s):
             raise FmloadError(f"not all workers were ready within {limit_s:g} s", hint="their logs say why",

@@ -79,7 +79,7 @@ class Record:
     detail: str | None = None  # JSON: what the server said of itself (timings, latencyMs), step times, turn
     chunk_tokens_known: bool = False  # whether `chunk_tokens` is what each chunk really held; ITL is null where not
     choices: int = 1  # answers to this one prompt (`n`); counts are of all of them
-    remark: str | None = None  # what was strange about a count and set aside
+    remark: str | None = None  # what was strange about a count; whether it was sent a second time
     cache_write_tokens: int | None = None  # of the input, written to the server's prefix cache; for 1 h ones, too
     cache_write_1h_tokens: int | None = None  # of those, what is kept for an hour
     inputs: int | None = None  # texts to embed, or documents to rank, of one request; None: it generates text

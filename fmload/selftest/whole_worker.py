@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from fmload.base.errors import FmloadError
@@ -21,6 +23,7 @@ from fmload.selftest.ladder import Ladder, emulator
 from fmload.wire.exchange import ReaderChoice
 
 _LIMIT_S = 120.0  # beyond the window
+_NOT_THERE = (FmloadError, OSError, ValueError, KeyError, TypeError, StopIteration, ZeroDivisionError)
 
 
 def cpu_us_per_token(ladder: Ladder, users: int, seconds: float, reader: ReaderChoice) -> float:
@@ -31,13 +34,22 @@ def cpu_us_per_token(ladder: Ladder, users: int, seconds: float, reader: ReaderC
         with emulator(folder, ladder) as url:
             path = folder / "run.yml"
             path.write_text(json.dumps(run_file(ladder, users, seconds, reader, url)))
-            done = subprocess.run(
-                [sys.executable, "-P", "-m", "fmload", "run", str(path), "--out", str(results.root), "--yes"],
-                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=seconds + _LIMIT_S)
+            said = _run([sys.executable, "-P", "-m", "fmload", "run", str(path), "--out", str(results.root), "--yes"],
+                        seconds + _LIMIT_S)
         try:
             return told(results)
-        except (OSError, ValueError, StopIteration, ZeroDivisionError) as error:
-            raise FmloadError(f"the run of a whole worker failed: {done.stderr.strip()[-500:]}") from error
+        except _NOT_THERE as error:
+            raise FmloadError(f"the run of a whole worker failed: {said.strip()[-500:]}") from error
+
+
+def _run(command: Sequence[str], limit_s: float) -> str:
+    """What a run said of its errors. One that takes too long is ended in order, as by Ctrl-C."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        return process.communicate(timeout=limit_s)[1]
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        return process.communicate()[1]
 
 
 def run_file(ladder: Ladder, users: int, seconds: float, reader: ReaderChoice, url: str) -> dict[str, object]:
@@ -52,8 +64,7 @@ def run_file(ladder: Ladder, users: int, seconds: float, reader: ReaderChoice, u
 
 
 def told(results: Results) -> float:
-    """µs of the worker's CPU a token, by what a run of one stage left. Raises OSError, ValueError, StopIteration or
-    ZeroDivisionError where that is not there."""
+    """µs of the worker's CPU a token, by what a run of one stage left. Raises one of _NOT_THERE."""
     stage, = stage_file.read(results).stages
     busy = [float(line["cpu_fraction"]) for line in read_json_lines(results.health_jsonl)
             if stage.window_start_ns <= line["at_ns"] < stage.window_end_ns]

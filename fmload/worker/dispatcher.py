@@ -60,16 +60,16 @@ SPAWNED_AT_ONCE = 64  # then the answers are read again
 DEAD_AFTER = 10  # requests in a row that did not reach the endpoint
 _UNREACHED = ("connect", "tls", "timeout_connect")
 # How long a user waits after a request that failed at once: failures must not become a flood of their own.
-FAILURE_PAUSE_S = {"connect": 1.0, "tls": 1.0, "timeout_connect": 0.1, "http_4xx": 0.1, "http_5xx": 0.1,
-                   "throttled": 0.1, "empty": 0.1, "decode": 0.1, "client": 1.0, "stream_error": 0.1, "truncated": 0.1}
-_PARTS = ("stream_error", "truncated")  # of an answer, where a token came
+FAILURE_PAUSE_S, LONGER_PAUSE_S = 0.1, {"connect": 1.0, "tls": 1.0, "client": 1.0}
+_NO_FAILURE = ("ok", "cancelled", "censored")
 
 
-
-def pause_s(ended: Record) -> float:
-    """How long the user of a request waits after it; 0 where it did not fail at once."""
-    began = ended.outcome in _PARTS and ended.first_token_ns is not None
-    return 0.0 if began else FAILURE_PAUSE_S.get(ended.outcome, 0.0)
+def failure_pause_s(ended: Record) -> float:
+    """How long the user of a request waits after it; 0 where it did not fail, or not before its first token."""
+    outcome = ended.outcome
+    if outcome in _NO_FAILURE or (ended.first_token_ns is not None and outcome != "client"):
+        return 0.0
+    return LONGER_PAUSE_S.get(outcome, FAILURE_PAUSE_S)
 
 
 _NO_PROMPT = Prompt("", "", "")  # of a request that failed before it had one
@@ -457,7 +457,7 @@ class Dispatcher:
         try:
             request.join()
             ended = request.value if isinstance(request.value, tuple) else None
-            if ended and (seconds := pause_s(ended[0])):
+            if ended and (seconds := failure_pause_s(ended[0])):
                 gevent.sleep(seconds)
         except BaseException:
             request.kill(timeout=KILL_LIMIT_S)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fmload.metrics.definitions import NS, Bools, Floats, Ints, ratio
+from fmload.model.outcome import SENT_AGAIN
 from fmload.statistics.steady_state import Drift, drift, warmed_up_at
 from fmload_analysis.records.words import Words
 from fmload_analysis.stage.reuse import Reuse, reuse_of
@@ -57,6 +58,7 @@ class Evidence:
     turned_away: int = 0  # requests that the server refused because it was busy: 429, 503, 529 and AWS's throttling
     below_chunks: int = 0  # of them the server tells fewer tokens than chunks with text came
     remarks: Mapping[str, int] = field(default_factory=dict)  # what was strange about counts, by words
+    sent_again: int = 0  # answers of a second sending
     tokens_known: int = 0  # streams of several chunks whose tokens are known, so that they have an ITL
     several_chunks: int = 0  # streams of several chunks
     late_firsts: int = 0  # streams whose first token came in a late read, with later ones
@@ -128,10 +130,20 @@ def _told_counts(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:
     """What the server told of its answers, against what came."""
     several = (table["streamed"] & (table["chunks"] > 1))[good]
     decode_s = float(np.nansum(in_blocks(table, lambda some: some["e2e"] - some["ttft"])[good][several]))
-    return {"remarks": _counted(table["remark"][good]), **_cut_by_length(table, good), **_choices(table, good),
+    return {**_remarks(table["remark"][good]), **_cut_by_length(table, good), **_choices(table, good),
             "several_chunks": int(several.sum()), "tokens_known": int((several & table["tokens_known"][good]).sum()),
             "late_firsts": int((table["streamed"] & table["first_late"])[good].sum()),
             "decode_s_per_token": ratio(decode_s, float(np.nansum(table["output_tokens"][good][several])))}
+
+
+def _remarks(told: Words) -> dict[str, Any]:
+    """What was strange about counts, and how many answers are of a second sending."""
+    found, again = Counter[str](), 0
+    for words, count in _counted(told).items():
+        of_counts = words.removesuffix(SENT_AGAIN).removesuffix("; ")
+        again += count if words.endswith(SENT_AGAIN) else 0
+        found[of_counts] += count
+    return {"remarks": {words: count for words, count in found.items() if words}, "sent_again": again}
 
 
 def _cut_by_length(table: Mapping[str, Any], good: Bools) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from fmload.endpoints.answer import Answer
+from fmload.endpoints.openai_answer import read_stream
 from fmload.endpoints.payloads import PayloadReader
 from fmload.wire.content_coding import MAX_GZIP_MEMBERS, decode_content
 from fmload.wire.eventstream import FrameError, frames
+from fmload.wire.exchange import Exchange
 from fmload.wire.framing import MAX_HEAD_BYTES, FramingError, ResponseParser, parse_head
 from fmload.wire.sse import events
 
@@ -53,9 +55,16 @@ def framed(body: bytes) -> None:
         list(frames(body))
 
 
+def every_second_text_is_escaped(count: int) -> None:
+    pair = b"".join(b'data: {"choices":[{"index":0,"delta":{"content":"%b"},"finish_reason":null}]}\n\n' % text
+                    for text in (b"a", b"\\n"))
+    assert len(read_stream(Exchange("", status=200, body=pair * count, complete=True)).chunks) == 2 * count
+
+
 # name: the smaller size, and what does the work of a size
 WORK: dict[str, tuple[int, Callable[[int], object]]] = {
     "spaces in a header": (6_000, lambda n: head_of(b"x:" + b" " * n + b"\rb")),
+    "texts of which every second is escaped": (2_000, every_second_text_is_escaped),
     "headers of one name": (2_000, lambda n: head_of(b"x:y\r\n" * (n - 1) + b"x:y")),
     "a header that never ends, byte by byte": (7_000, lambda n: fed(b"HTTP/1.1 200 OK\r\n", b"y" * n, 1)),
     "trailers, byte by byte": (7_000, lambda n: fed(CHUNKED, b"0\r\n" + b"x: " + b"y" * n, 1)),

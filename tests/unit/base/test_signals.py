@@ -68,6 +68,12 @@ def test_what_is_soon_begun_is_interrupted_once_it_is(number: signal.Signals) ->
     assert begun == [number]
 
 
+def test_what_came_while_something_could_not_be_begun_interrupts_all_the_same() -> None:
+    with pytest.raises(KeyboardInterrupt), interrupted_after():
+        signal.raise_signal(signal.SIGINT)
+        raise OSError("no such program")
+
+
 @pytest.mark.parametrize("block", [undisturbed, as_interrupts, interrupted_after,
                                    lambda: interrupted_by_a_second(list)])
 @pytest.mark.parametrize("number", INTERRUPTING)

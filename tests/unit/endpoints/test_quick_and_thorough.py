@@ -79,7 +79,9 @@ def counted(text: str, total: int, index: int = 0) -> dict[str, Any]:
 DELTAS: tuple[dict[str, Any], ...] = (
     {"content": {}}, {"role": "assistant", "content": {}}, {"role": None, "content": {}, "reasoning_content": None},
     {"content": None, "reasoning_content": {}}, {"reasoning": {}, "reasoning_content": {}},
-    {"role": "assistant", "content": {}, "gen_tokens": None, "tool_calls": []}, {"content": "", "thinking": {}})
+    {"role": "assistant", "content": {}, "gen_tokens": None, "tool_calls": []},
+    {"content": "", "thinking": {}})
+ODD_DELTAS = (*DELTAS, {"text": {}}, {"content": {}, "text": "a"})
 
 
 def in_form(message: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
@@ -176,14 +178,14 @@ def by_chance(draw: random.Random) -> bytes:
     count each choice by itself; in one of several ways of writing, maybe cut."""
     kind, choices, total = draw.choice(["none", "steady", "jumps", "falls", "apart"]), draw.choice([1, 1, 2, 3]), 0
     prompt, each, told = draw.choice([0, 3, 12]), dict.fromkeys(range(3), 0), []
-    form = draw.choice(DELTAS) if draw.random() < 0.6 else DELTAS[0]
+    form = draw.choice(ODD_DELTAS) if draw.random() < 0.6 else DELTAS[0]
     for _ in range(draw.randrange(1, 16)):
         index = draw.randrange(choices)
         each[index] += 1
         total += draw.choice([1, 1, 1, {"jumps": 3, "falls": -1}.get(kind, 1)])
         count = each[index] if kind == "apart" else total
         message = in_form(counted(draw.choice(ODD_TEXTS), count, index), form)
-        form = draw.choice(DELTAS) if draw.random() < 0.1 else form
+        form = draw.choice(ODD_DELTAS) if draw.random() < 0.1 else form
         fed = prompt + (draw.random() < 0.03)
         message["usage"] |= {"prompt_tokens": fed, "total_tokens": fed + count}
         if draw.random() < 0.1:

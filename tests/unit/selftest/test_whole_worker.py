@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from fmload.cli.selftest import besides
+from fmload.base.errors import FmloadError
+from fmload.cli.selftest import of_a_whole_worker
 from fmload.config.loading import parse
 from fmload.results.folder import Results
+from fmload.selftest import whole_worker
 from fmload.selftest.ladder import REQUESTS, TOKENS, Ladder, Rung
 from fmload.selftest.whole_worker import run_file, told
 from tests.damaged_folders import WHOLE
@@ -39,5 +43,16 @@ def test_cpu_a_token_is_the_busy_share_of_the_window_over_the_rate(tmp_path: Pat
 
 def test_what_is_said_is_of_a_request_and_names_both_figures() -> None:
     rung = Rung(2, 16, 1000.0, 10.0, 0.1, 0.1, 0.0, 3.0, 0, True)
-    said = besides(TOKENS, rung, 5.0)
+    said = of_a_whole_worker(TOKENS, rung, 5.0)
     assert "8 users: 500 µs of CPU a request (300 in the process above" in said and "at 2,000 requests/s" in said
+
+
+def test_a_run_that_left_nothing_is_told_with_what_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def nobody(*_: object) -> Iterator[str]:
+        yield "http://127.0.0.1:9"
+
+    monkeypatch.setattr(whole_worker, "emulator", nobody)
+    monkeypatch.setattr(whole_worker, "_run", lambda *_: "error: no such thing")
+    with pytest.raises(FmloadError, match="no such thing"):
+        whole_worker.cpu_us_per_token(TOKENS, 2, 1.0, "python")

@@ -13,7 +13,7 @@ from fmload.model.outcome import Outcome
 from fmload.model.prompt import Prompt
 from fmload.model.reading import Reading
 from fmload.model.record import Record, unpack
-from fmload.worker.dispatcher import FAILURE_PAUSE_S, Dispatcher, pause_s
+from fmload.worker.dispatcher import LONGER_PAUSE_S, Dispatcher, failure_pause_s
 from fmload.worker.slots import Lane
 from fmload.worker.worker import _packed
 from tests.one_record import record
@@ -41,7 +41,7 @@ def test_a_request_that_the_load_generator_breaks_is_a_record_and_its_user_waits
     lane = Lane(0, "e", "p", 1)
     with caplog.at_level(logging.ERROR):
         outcomes = [dispatcher._request(lane, 5, None)[0].outcome for _ in range(3)]
-    assert outcomes == ["client"] * 3 and FAILURE_PAUSE_S["client"] > 0
+    assert outcomes == ["client"] * 3 and LONGER_PAUSE_S["client"] > 0
     assert {(one.outcome, one.error, one.scheduled_ns) for one in kept} == {
         ("client", "ZeroDivisionError: division by zero", 5)}
     assert len({one.request_id for one in kept}) == 3
@@ -58,14 +58,21 @@ def test_a_record_that_cannot_travel_is_kept_as_what_is_known_beside_that(poison
     assert "cannot be kept whole" in str(kept.error)
 
 
-@pytest.mark.parametrize("outcome", ["stream_error", "truncated", "http_5xx", "empty"])
+@pytest.mark.parametrize("outcome", ["stream_error", "truncated", "http_5xx", "empty", "blocked", "decode"])
 def test_a_user_waits_after_a_failure_before_the_first_token(outcome: Outcome) -> None:
     """A server that answers 200 with an error at once would be asked without end."""
     failed = record(outcome)
     failed.first_token_ns = None
-    assert pause_s(failed) > 0
+    assert failure_pause_s(failed) > 0
 
 
-@pytest.mark.parametrize("outcome", ["ok", "stream_error", "truncated"])
+@pytest.mark.parametrize("outcome", ["ok", "stream_error", "truncated", "blocked", "decode"])
 def test_no_user_waits_after_an_answer_or_a_part_of_one(outcome: Outcome) -> None:
-    assert pause_s(record(outcome)) == 0
+    assert failure_pause_s(record(outcome)) == 0
+
+
+@pytest.mark.parametrize("outcome", ["cancelled", "censored"])
+def test_no_user_waits_after_what_was_given_up(outcome: Outcome) -> None:
+    ended = record(outcome)
+    ended.first_token_ns = None
+    assert failure_pause_s(ended) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fmload.model.outcome import SENT_AGAIN
 from fmload_analysis.audit.facts import CLOSE, FAIL, FAR, PASS, WARN, Facts
 from fmload_analysis.document.formats import percent, several
 from fmload_analysis.stage.evidence import Evidence
@@ -71,7 +70,7 @@ def _cut_short(evidence: Evidence) -> str:
 def sent_again(facts: Facts) -> Check | None:
     """Requests that went out a second time, because the server closed their kept-alive connections without a byte. It
     closes idle ones so; one that fails under a request does the same."""
-    again = sum(count for words, count in facts.summary.evidence.remarks.items() if SENT_AGAIN in words)
+    again = facts.summary.evidence.sent_again
     if not again:
         return None
     share = again / max(facts.summary.totals.succeeded, 1)

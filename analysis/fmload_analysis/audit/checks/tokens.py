@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fmload.model.outcome import SENT_AGAIN
 from fmload_analysis.audit.facts import CLOSE, FAIL, FAR, NOT_APPLICABLE, PASS, WARN, Facts, graded, relative
 from fmload_analysis.stage.telemetry import AT_END
 from fmload_analysis.verdict.table import Check
@@ -99,18 +98,17 @@ def told_counts(facts: Facts) -> Check | None:
     are wrong. What was strange about a count and set aside or put right is told in the reader's words."""
     evidence = facts.summary.evidence
     told = evidence.tokens_source.get("server", 0)
-    remarks = {words: count for words, count in evidence.remarks.items() if words != SENT_AGAIN}
-    if not told and not remarks:
+    if not told and not evidence.remarks:
         return None
     text = f"Of {told} answers that the server counted, {evidence.below_chunks} have fewer tokens than chunks with text"
     if evidence.below_chunks:
         text += ": every figure by tokens is too low"
-    odd = sum(remarks.values())
+    odd = sum(evidence.remarks.values())
     if odd:
-        words, count = max(remarks.items(), key=lambda item: item[1])
+        words, count = max(evidence.remarks.items(), key=lambda item: item[1])
         text += f"; {odd} counts were strange: {words} ({count})"
     return Check(2, "counts can be true", FAIL if evidence.below_chunks else WARN if odd else PASS, f"{text}.",
-                 {"counted": told, "below_chunks": evidence.below_chunks, "remarks": remarks})
+                 {"counted": told, "below_chunks": evidence.below_chunks, "remarks": dict(evidence.remarks)})
 
 
 def output_limit(facts: Facts) -> Check | None:

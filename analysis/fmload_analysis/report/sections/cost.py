@@ -217,18 +217,19 @@ def _waste(analysis: Analysis) -> Table:
         rows.append([*stage_cells(result), *(cell(usd, formats.usd) for usd in _parts(result, cost.stage_usd)),
                      cell(spend.tokens_failed, formats.count), cell(spend.tokens_cancelled, formats.count)])
     table = Table(columns, rows, "**Where it went**: what was paid without a measured answer is waste. By the hour, "
-                                 "failed and given-up requests have no price of their own.")
+                                 "failed and given-up requests have no price of their own, unless none ended well.")
     return _without(table, "Output of failed", "Output of given up") if without_text(analysis.results) else table
 
 
 def _parts(result: StageResult, paid: float) -> tuple[float | None, ...]:
-    """What was paid for a stage in all, and of it: useful, around the window, failed, given up. Of hours in which no
-    request ended well nothing was useful."""
+    """What was paid for a stage in all, and of it: useful, around the window, failed, given up. Hours in which no
+    request ended well were paid for those that failed, else for those that were given up."""
     cost = result.cost
-    lost = (cost.outside_usd, cost.failed_usd, cost.cancelled_usd)
+    lost = [cost.outside_usd, cost.failed_usd, cost.cancelled_usd]
     useful = paid - math.fsum(usd for usd in lost if usd)
-    if useful and not result.totals.succeeded:
-        return paid, 0.0, cost.outside_usd, (cost.failed_usd or 0.0) + useful, cost.cancelled_usd
+    if useful and not result.totals.completed:
+        place = 1 if result.totals.failed else 2
+        lost[place], useful = (lost[place] or 0.0) + useful, 0.0
     return paid, useful, *lost
 
 

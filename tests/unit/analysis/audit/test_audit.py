@@ -60,7 +60,7 @@ def test_requests_that_were_sent_twice_are_told(tmp_path: Path, again: int, resu
     check = next(check for check in found.checks if check.name == "requests are sent once")
     assert check.result == result and f"{again} of " in check.sentence and check.figures == {"sent_again": again}
     counts = next(check for check in found.checks if check.name == "counts can be true")
-    assert "3 counts were strange" in counts.sentence
+    assert "3 counts were strange: a count of 0 (2)" in counts.sentence
 
 
 def test_load_that_was_not_reached_fails(tmp_path: Path) -> None:
