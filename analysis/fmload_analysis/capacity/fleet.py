@@ -17,19 +17,20 @@ from fmload_analysis.capacity.replica import NEVER, Job, Replica
 from fmload_analysis.capacity.routing import Router
 
 _COUNTED = 1000  # of more replicas the number that is up is as good as normal
-_ARRIVAL, _DUE, _LOOK, _READY, _FAIL = range(5)  # kinds of events, in the order in which they are taken at one instant
+_DUE, _LOOK, _READY, _FAIL, _LOSE = range(5)  # kinds of events, in the order in which they are taken at one instant
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
     """What is simulated beside the arrivals. Times in seconds.
 
-    `replicas` at the start. `kill`: (instant, place) of replicas that are lost for good; `mtbf_s`: mean time between
-    the failures of one replica, drawn by `seed`, each replaced after `restart_s`; as many as chance has down in the
-    long run are down at the start, each for what is left of its restart; of a fleet of `of` replicas, of which these
-    are a share, their share. A lost replica loses what it holds, and for `detect_s` still gets requests, which fail at
-    once. `reuse`: the share of a prompt that the replica which served the session last needs no prefill for; where a
-    session has but one place to go (`prefix_aware`, a single replica), of one that is `known` the first one too.
+    `replicas` at the start. `kill`: (instant, place) of replicas that are lost for good; where that one is down,
+    another that is up, if there is one. `mtbf_s`: mean time between the failures of one replica, drawn by `seed`, each
+    replaced after `restart_s`; as many as chance has down in the long run are down at the start, each for what is left
+    of its restart; of a fleet of `of` replicas, of which these are a share, their share. A lost replica loses what it
+    holds, and for `detect_s` still gets requests, which fail at once. `reuse`: the share of a prompt that the replica
+    which served the session last needs no prefill for; where a session has but one place to go (`prefix_aware`, a
+    single replica), of one that is `known` the first one too.
     """
 
     model: ReplicaModel
@@ -97,7 +98,7 @@ class _Simulation:
         for number in range(fleet.replicas):
             self._restart(0.0, 0.0 if number < up else self.draw.random() * fleet.restart_s)
         for at_s, place in fleet.kill:
-            self._plan(at_s, _FAIL, place)
+            self._plan(at_s, _LOSE, place)
         if fleet.autoscale:
             self._plan(fleet.autoscale.look_s, _LOOK, -1)
         for _ in range(min(users or 0, len(jobs))):
@@ -130,8 +131,11 @@ class _Simulation:
             self._look(now_s)
         elif kind == _READY:
             self._join(number, now_s)
-        elif kind == _FAIL:
+        elif kind == _LOSE:
+            self._lose_one(number, now_s)
+        elif kind == _FAIL and number in self.paid_from:
             self._fail(number, now_s)
+            self._restart(now_s, self.fleet.restart_s)
 
     def _plan(self, at_s: float, kind: int, number: int) -> None:
         if at_s < NEVER:
@@ -204,9 +208,13 @@ class _Simulation:
         if self.fleet.mtbf_s:
             self._plan(now_s + self.draw.expovariate(1 / self.fleet.mtbf_s), _FAIL, number)
 
+    def _lose_one(self, place: int, now_s: float) -> None:
+        """One for good: that of this place where it is up, else another that is, else one that is starting."""
+        left = [one.number for one in self.ready if one.number not in self.dead] or list(self.paid_from)
+        if left:
+            self._fail(place if place in left else left[0], now_s)
+
     def _fail(self, number: int, now_s: float) -> None:
-        if number not in self.paid_from:
-            return
         self.dead.add(number)
         self._lose(self.all[number].fail(), now_s)
         self._stop(number, now_s)
@@ -214,8 +222,6 @@ class _Simulation:
             self._plan(now_s + self.fleet.detect_s, _READY, number)
         else:
             self._join(number, now_s)
-        if self.fleet.mtbf_s:
-            self._restart(now_s, self.fleet.restart_s)
 
     def _restart(self, now_s: float, lasts_s: float) -> None:
         self.outcome.down_s += min(lasts_s, self.until_s - now_s)

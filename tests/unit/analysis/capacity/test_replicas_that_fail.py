@@ -65,6 +65,28 @@ def test_utilisation_is_of_the_replicas_that_are_up() -> None:
     assert 0 < found["down"] < 0.5
 
 
+@pytest.mark.parametrize("detect_s", [0.0, 10.0])
+@pytest.mark.parametrize("mtbf_s", [None, 20.0, 1e9])
+def test_replicas_that_are_lost_do_not_come_back_whatever_else_fails(mtbf_s: float | None, detect_s: float) -> None:
+    for seed in range(10):
+        fleet = Fleet(QUICK, 4, kill=((50.0, 0), (50.0, 1)), mtbf_s=mtbf_s, restart_s=20.0, detect_s=detect_s,
+                      seed=seed)
+        outcome = simulate(fleet, [Job(number, number * 1.0, 0.0, 2) for number in range(100)], 100.0)
+        before, after = ([size for at_s, size in outcome.sizes if (at_s >= 50) == late] for late in (False, True))
+        assert (before[-1], after[1], after[-1]) == (4, 2, 2)
+
+
+def test_a_loss_takes_a_replica_that_is_up_where_there_is_one() -> None:
+    many = []
+    for seed in range(20):
+        jobs = [Job(number, 49.999, 0.0, 2000) for number in range(2)]
+        simulate(Fleet(QUICK, 2, kill=((50.0, 0),), mtbf_s=200.0, restart_s=200.0, seed=seed), jobs, 100.0)
+        begun = [job for job in jobs if job.begun_s == job.begun_s]
+        assert not begun or any(job.lost and job.end_s == 50.0 for job in begun)
+        many.append(len(begun))
+    assert {0, 2} <= set(many)
+
+
 MODEL = ReplicaModel(0.03, 0.0005, 2e-7, 0.01, 2e-4, 32)
 OBJECTIVES = parse_objectives({"ttft_p95": "2s"})
 
