@@ -30,7 +30,7 @@ class Fleet:
     of its restart; of a fleet of `of` replicas, of which these are a share, their share. A lost replica loses what it
     holds, and for `detect_s` still gets requests, which fail at once. `reuse`: the share of a prompt that the replica
     which served the session last needs no prefill for; where a session has but one place to go (`prefix_aware`, a
-    single replica), of one that is `known` the first one too.
+    fleet of one), of one that is `known` the first one too, on a replica that was up at the beginning.
     """
 
     model: ReplicaModel
@@ -84,6 +84,7 @@ class _Simulation:
         self.draw = random.Random(f"{fleet.seed}/failures")
         self.ready: list[Replica] = []  # that get requests, the dead that are not known to be among them
         self.dead: set[int] = set()
+        self.first: set[int] = set()  # that were up at the beginning
         self.all: dict[int, Replica] = {}
         self.paid_from: dict[int, float] = {}
         self.starting: set[int] = set()
@@ -97,6 +98,7 @@ class _Simulation:
         up = self._up_at_first()
         for number in range(fleet.replicas):
             self._restart(0.0, 0.0 if number < up else self.draw.random() * fleet.restart_s)
+        self.first.update(one.number for one in self.ready)
         for at_s, place in fleet.kill:
             self._plan(at_s, _LOSE, place)
         if fleet.autoscale:
@@ -161,16 +163,18 @@ class _Simulation:
         if replica.number in self.dead:
             self._lose([job], job.arrival_s)
             return
-        if home == replica.number or (home is None and job.known and self._keeps_sessions):
+        if home == replica.number or (home is None and job.known and self._keeps_sessions(replica.number)):
             job.uncached = job.input_tokens * (1 - self.fleet.reuse)
         before_s = replica.due_s
         replica.offer(job, job.arrival_s)
         if replica.due_s != before_s:
             self._plan(replica.due_s, _DUE, replica.number)
 
-    @property
-    def _keeps_sessions(self) -> bool:
-        return self.fleet.routing == "prefix_aware" or len(self.ready) == 1
+    def _keeps_sessions(self, number: int) -> bool:
+        """Whether all turns of a session went to this replica before the simulation began."""
+        fleet = self.fleet
+        alone = max(fleet.replicas, fleet.of) == 1
+        return number in self.first and (alone or fleet.routing == "prefix_aware")
 
     def _count(self, ended: Sequence[Job], now_s: float) -> None:
         self.ended += len(ended)

@@ -97,6 +97,16 @@ def test_sessions_that_are_under_way_when_the_simulated_part_begins_have_their_r
     assert np.mean([job.uncached for job in jobs]) == pytest.approx(demand.uncached, rel=0.1)
 
 
+@pytest.mark.parametrize("fleet", [
+    Fleet(MODEL, 1, of=10), Fleet(MODEL, 2, kill=((0.5, 1),)), Fleet(MODEL, 1, mtbf_s=1.0, restart_s=1e-3),
+    Fleet(MODEL, 2, "prefix_aware", mtbf_s=1.0, restart_s=1e-3)])
+def test_a_known_session_finds_its_prefix_on_a_replica_from_the_beginning_to_which_all_of_it_went(fleet: Fleet) -> None:
+    jobs = [Job(number, 20.0 + number, 100.0, 2, session=number, known=True) for number in range(40)]
+    simulate(replace(fleet, reuse=0.9), jobs, 60.0)
+    answered = [job.uncached for job in jobs if not job.lost]
+    assert answered and set(answered) == {100.0}
+
+
 @pytest.mark.parametrize("load", [0.9, 1.06, 1.2])
 def test_a_fleet_that_cannot_answer_what_comes_does_not_keep_up_though_slots_are_free(load: float) -> None:
     wide = ReplicaModel(0.02, 0.01, slots=10_000)
