@@ -87,6 +87,7 @@ class _Simulation:
         self.first: set[int] = set()  # that were up at the beginning
         self.all: dict[int, Replica] = {}
         self.paid_from: dict[int, float] = {}
+        self.down_from: dict[int, float] = {}  # those that are restarted
         self.starting: set[int] = set()
         self.leaving: set[int] = set()
         self.outcome = Outcome(list(jobs), until_s)
@@ -208,6 +209,7 @@ class _Simulation:
         if number not in self.paid_from:  # let go while it started
             return
         self.starting.discard(number)
+        self._restarted(number, now_s)
         self.ready.append(self.all[number])
         if self.fleet.mtbf_s:
             self._plan(now_s + self.draw.expovariate(1 / self.fleet.mtbf_s), _FAIL, number)
@@ -228,8 +230,12 @@ class _Simulation:
             self._join(number, now_s)
 
     def _restart(self, now_s: float, lasts_s: float) -> None:
-        self.outcome.down_s += min(lasts_s, self.until_s - now_s)
+        self.down_from[len(self.all)] = now_s  # the next that is started
         self._start(now_s, lasts_s)
+
+    def _restarted(self, number: int, now_s: float) -> None:
+        """Its restart is over: it serves, it was stopped, or the simulation ends."""
+        self.outcome.down_s += now_s - self.down_from.pop(number, now_s)
 
     def _up_at_first(self) -> int:
         """Replicas that are up at any time: chance as in the whole fleet, of which these have their share."""
@@ -243,6 +249,7 @@ class _Simulation:
 
     def _stop(self, number: int, now_s: float) -> None:
         self.outcome.paid_s += now_s - self.paid_from.pop(number)
+        self._restarted(number, now_s)
         self.starting.discard(number)
         self.leaving.discard(number)
         self._resized(now_s)
@@ -284,6 +291,8 @@ class _Simulation:
 
     def _told(self) -> Outcome:
         outcome, replicas = self.outcome, self.all.values()
+        for number in list(self.down_from):
+            self._restarted(number, self.until_s)
         outcome.paid_s += sum(max(0.0, self.until_s - from_s) for from_s in self.paid_from.values())
         outcome.busy_s = sum(one.busy_s for one in replicas)
         outcome.slot_s = sum(one.slot_s for one in replicas)

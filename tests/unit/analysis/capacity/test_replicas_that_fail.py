@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from engines import measured
 from fmload.base.errors import FmloadError
 from fmload.cli.main import main
 from fmload.config.objectives import parse_objectives
+from fmload_analysis.capacity.autoscale import Autoscale
 from fmload_analysis.capacity.demand import Demand
 from fmload_analysis.capacity.figures import of_window
 from fmload_analysis.capacity.fleet import Fleet, simulate
@@ -85,6 +87,17 @@ def test_a_loss_takes_a_replica_that_is_up_where_there_is_one() -> None:
         assert not begun or any(job.lost and job.end_s == 50.0 for job in begun)
         many.append(len(begun))
     assert {0, 2} <= set(many)
+
+
+def test_a_restart_that_autoscaling_stops_is_down_until_then_alone() -> None:
+    """Nothing comes, and one replica is enough: of eight those go first that are restarted, for a long time."""
+    rule = Autoscale(1, 8, cooldown_s=2.0, look_s=1.0)
+    fleet = Fleet(QUICK, 8, autoscale=rule, mtbf_s=1e6, restart_s=1e6, seed=1)
+    outcome = simulate(fleet, [Job(0, 0.0, 0.0, 2)], 1000.0)
+    paid_s = sum((after - at_s) * size for (at_s, size), (after, _) in itertools.pairwise(
+        [*outcome.sizes, (1000.0, 0)]))
+    assert outcome.paid_s == pytest.approx(paid_s) and outcome.sizes[-1][1] == 1
+    assert 0 < outcome.down_s < 8 * 25.0
 
 
 MODEL = ReplicaModel(0.03, 0.0005, 2e-7, 0.01, 2e-4, 32)
