@@ -140,8 +140,8 @@ def _short(row: Judged) -> float:
 
 def _confirmed(trial: Trial, best: Tried | None, least: int) -> tuple[Tried | None, dict[str, float]]:
     """The fewest replicas from `least` on, to a percent, that keep the objectives when more of the fleet is simulated
-    than the search took for `best` (None where twice as many do not); and how far the smaller share is off. Where all
-    that serve are simulated there is nothing to confirm."""
+    than the search took for `best` (None where neither twice as many do, nor the most that did in the search); and how
+    far the smaller share is off. Where all that serve are simulated there is nothing to confirm."""
     if best is None or best.whole:
         return best, {}
     high = _widened(trial, best, least)
@@ -160,7 +160,8 @@ def _widened(trial: Trial, best: Tried, least: int) -> int:
     def keeps(replicas: int) -> bool:
         return trial.wide(replicas, best.simulated).keeps
 
-    most, step = 2 * best.replicas, math.ceil(0.01 * best.replicas)
+    most = max([2 * best.replicas, *(replicas for replicas, tried in trial.found.items() if tried.keeps)])
+    step = math.ceil(0.01 * best.replicas)
     low, high = (best.replicas - step, best.replicas) if keeps(best.replicas) else (best.replicas, best.replicas + step)
     low = max(low, least - 1)
     while low >= best.replicas and not keeps(high) and high < most:

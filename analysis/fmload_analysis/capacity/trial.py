@@ -55,7 +55,8 @@ class Settings:
 class Tried:
     """A fleet of so many replicas as simulated: its figures over the seeds, and whether the objectives are kept.
 
-    `share` of the demand is simulated; `looks` are those of autoscaling in the first seed, of that share.
+    `share` of the demand is simulated; `wider`: more of the fleet than the search takes. `looks` are those of
+    autoscaling in the first seed, of that share.
     """
 
     replicas: int
@@ -65,6 +66,7 @@ class Tried:
     looks: tuple[Look, ...] = ()
     window: Window | None = None
     share: float = 1.0
+    wider: bool = False
 
     @property
     def keeps(self) -> bool:
@@ -105,7 +107,7 @@ class Trial:
     def wide(self, replicas: int, simulated: int) -> Tried:
         """The fleet with more of it simulated than the `simulated` of `of`."""
         if replicas not in self.wider:
-            self.wider[replicas] = self.of(replicas, min(replicas, WIDER * simulated))
+            self.wider[replicas] = replace(self.of(replicas, min(replicas, WIDER * simulated)), wider=True)
         return self.wider[replicas]
 
     def scaled(self, rule: Autoscale, replicas: int) -> Tried:

@@ -9,6 +9,7 @@ from fmload_analysis.capacity.answer import Answer, Option
 from fmload_analysis.capacity.figures import Estimate
 from fmload_analysis.capacity.limits import KEEPS_UP, Judged
 from fmload_analysis.capacity.money import ByToken
+from fmload_analysis.capacity.plan import Plan
 from fmload_analysis.capacity.trial import Tried
 from fmload_analysis.document import formats
 from fmload_analysis.document.document import Mark, plain
@@ -67,13 +68,18 @@ def _figure(row: Judged) -> str:
     return "n/a" if math.isnan(row.found.value) else formats.of_unit(row.unit)(row.found.value)
 
 
+def given_up(plan: Plan) -> str:
+    """What the largest fleet of a plan without an answer misses."""
+    last = next(one for one in reversed(plan.tried) if not one.keeps)
+    wrong = ", ".join(f"{row.name} {_figure(row)} ({row.result})" for row in last.rows if row.result != "kept")
+    more = " with more of it simulated" if last.wider else ""
+    return f"Of {last.replicas:,}, the most that were tried{more}: {wrong}{_lost(last)}."
+
+
 def _sentence(found: Answer, option: Option, goal: str) -> str:
     best = option.plan.best
     if best is None:
-        last = next(one for one in reversed(option.plan.tried) if not one.keeps)
-        wrong = ", ".join(f"{row.name} {_figure(row)} ({row.result})" for row in last.rows if row.result != "kept")
-        return (f"**{plain(option_name(option))}**: no number of replicas keeps {goal}. Of {last.replicas:,}, the most "
-                f"that were tried: {wrong}{_lost(last)}.")
+        return f"**{plain(option_name(option))}**: no number of replicas keeps {goal}. {given_up(option.plan)}"
     usd = formats.usd(option.month_usd) if option.month_usd is not None else "a price that is not known"
     lost = f", with {found.settings.lose} of them lost" if found.settings.lose else ""
     text = (f"**{plain(option_name(option))}**: **{formats.several(best.replicas, 'replica')}** "

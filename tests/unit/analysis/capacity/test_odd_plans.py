@@ -12,10 +12,12 @@ import pytest
 from engines import ENGINE, measured
 
 from fmload.cli.main import main
+from fmload_analysis.capacity.demand import Window
 from fmload_analysis.capacity.figures import Estimate
 from fmload_analysis.capacity.limits import Judged
-from fmload_analysis.capacity.plan import _confirmed
+from fmload_analysis.capacity.plan import Plan, _confirmed
 from fmload_analysis.capacity.trial import Trial, Tried
+from fmload_analysis.capacity.words import given_up
 
 FEW = ["--seeds", "2", "--requests", "300", "--simulate", "4", "--objective", "ttft_p95=1s"]
 RATES = {"rates": (0.5, 3, 12), "window_s": 30}
@@ -87,7 +89,8 @@ class Widened(Trial):
         self.tries += 1
         kept = replicas >= (self.least if simulated is None else self.true)
         row = Judged("ttft_p95", 1.0, "s", Estimate(1.0), "kept" if kept else "missed")
-        return Tried(replicas, simulated or 4, dict.fromkeys(_NAMES, Estimate(1.0)), (row,),
+        figures = dict.fromkeys(_NAMES, Estimate(1.0)) | {"error_rate": Estimate(0.0)}
+        return Tried(replicas, simulated or 4, figures, (row,),
                      share=(simulated or 4) / replicas)
 
 
@@ -105,6 +108,33 @@ def test_the_fewest_replicas_are_those_that_keep_the_objectives_when_more_of_the
 def test_a_fleet_of_which_more_is_simulated_is_given_up_at_twice_as_many() -> None:
     trial = Widened(1000, 5000)
     assert _confirmed(trial, trial.of(1000), 5) == (None, {})
+
+
+def test_what_is_given_up_was_tried_with_more_simulated_up_to_the_largest_fleet_that_a_share_kept() -> None:
+    trial = Widened(1000, 2500)
+    trial.found[3000] = trial.of(3000)  # by doubling the excess
+    best, _ = _confirmed(trial, trial.of(1000), 5)
+    assert best is not None and 2500 <= best.replicas <= 1.011 * 2500 + 1
+    trial = Widened(1000, 5000)
+    trial.found[3000] = trial.of(3000)
+    assert _confirmed(trial, trial.of(1000), 5) == (None, {})
+    assert max(trial.wider) == 3000 and not trial.found[3000].keeps
+
+
+def test_a_plan_that_was_given_up_tells_of_the_most_that_were_tried_with_more_simulated() -> None:
+    trial = Widened(1000, 5000)
+    for replicas in (500, 3000):
+        trial.found[replicas] = trial.of(replicas)
+    assert _confirmed(trial, trial.of(1000), 5) == (None, {})
+    found = Plan(None, tuple(trial.found[one] for one in sorted(trial.found)), Window(0.0, 60.0))
+    said = given_up(found)
+    assert said.startswith("Of 3,000, the most that were tried with more of it simulated: ttft_p95 1.00 s (missed)")
+
+
+def test_a_plan_that_no_fleet_kept_tells_of_the_most_that_were_tried() -> None:
+    trial = Widened(1000, 5000)
+    found = Plan(None, (trial.of(4), trial.of(5)), Window(0.0, 60.0))
+    assert given_up(found).startswith("Of 5, the most that were tried: ttft_p95 1.00 s (missed)")
 
 
 def test_a_fleet_that_is_simulated_as_a_whole_has_nothing_left_of_the_error_of_a_share(
