@@ -45,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=_count, default=1, metavar="N", help="the first of them (%(default)s)")
     add("--requests", type=_some, default=6000, metavar="N", help="of one simulation, about (%(default)s)")
     add("--simulate", type=_some, default=16, metavar="N",
-        help="replicas that are simulated of the least fleet; of larger ones the same share (%(default)s)")
+        help="at most so many replicas of the smallest possible fleet are simulated; of larger fleets the same share "
+             "(%(default)s)")
     add("--json", action="store_true", help="print capacity.json's content instead")
     add("--out", type=Path, metavar="FOLDER", help="where capacity.html and capacity.json go (the first RUN)")
 
@@ -107,8 +108,9 @@ def _asked(args: argparse.Namespace) -> tuple[list[Run], Asked]:
     """The runs and what is asked for. Raises FmloadError with all that is wrong in one pass."""
     from fmload_analysis.capacity.answer import Asked
     from fmload_analysis.capacity.demand_file import read_demand
+    from fmload_analysis.capacity.fleet import RESTART_S
     from fmload_analysis.capacity.limits import objectives_of
-    from fmload_analysis.capacity.trial import RESTART_S, Settings
+    from fmload_analysis.capacity.trial import Settings
     from fmload_analysis.run import open_run
 
     faults, runs = Faults(), []

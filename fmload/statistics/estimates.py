@@ -40,8 +40,9 @@ class Estimate:
         return (self.high - self.low) / 2 / self.value
 
 
-# values in order of their requests' start, how often each counts, its request (None: each is one of its own, once)
-Samples = tuple[Floats, Ints, Ints | None]
+# values in order of their requests' start, how often each counts, its request
+OfRequests = tuple[Floats, Ints, Ints]
+Samples = OfRequests | tuple[Floats, Ints, None]  # None: each is of a request of its own, once
 
 
 def latency(what: Objective, seen: Seen, confidence: float, failed: float = math.nan) -> Estimate | None:
@@ -57,7 +58,7 @@ def latency(what: Objective, seen: Seen, confidence: float, failed: float = math
     return _percentile(what.percentile, values, weights, rows, confidence)
 
 
-def samples_of(what: Objective, seen: Seen, failed: float) -> tuple[Floats, Ints, Ints]:
+def samples_of(what: Objective, seen: Seen, failed: float) -> OfRequests:
     """The samples of a request or token metric; `failed` as in `latency`."""
     return (_tokens if what.level == "token" else _requests)(what.metric, seen, failed)
 
@@ -137,13 +138,13 @@ def rate(name: str, seen: Seen, from_ns: float, to_ns: float, confidence: float)
     return Estimate(float(amounts[ended].sum()) / window_s, found.low, found.high, int(ended.sum()))
 
 
-def _requests(metric: str, seen: Seen, failed: float) -> tuple[Floats, Ints, Ints]:
+def _requests(metric: str, seen: Seen, failed: float) -> OfRequests:
     values = np.where(seen.failed, failed, np.where(seen.ok, seen.values(metric), np.nan))
     known = values[~np.isnan(values)]
     return known, np.ones(len(known), dtype=np.int64), np.arange(len(known))
 
 
-def _tokens(metric: str, seen: Seen, failed: float) -> tuple[Floats, Ints, Ints]:
+def _tokens(metric: str, seen: Seen, failed: float) -> OfRequests:
     values, weights, rows = seen.samples(metric)
     kept = seen.ok[rows]
     lost = np.flatnonzero(seen.failed) if not math.isnan(failed) else np.array([], dtype=np.int64)

@@ -16,6 +16,7 @@ from fmload_analysis.capacity.model import ReplicaModel
 from fmload_analysis.capacity.replica import NEVER, Job, Replica
 from fmload_analysis.capacity.routing import Router
 
+RESTART_S = 180.0  # until a replica that failed is replaced, where nothing else is said
 _COUNTED = 1000  # of more replicas the number that is up is as good as normal
 _DUE, _LOOK, _READY, _FAIL, _LOSE = range(5)  # kinds of events, in the order in which they are taken at one instant
 
@@ -39,7 +40,7 @@ class Fleet:
     autoscale: Autoscale | None = None
     kill: tuple[tuple[float, int], ...] = ()
     mtbf_s: float | None = None
-    restart_s: float = 180.0
+    restart_s: float = RESTART_S
     detect_s: float = 0.0
     reuse: float = 0.0
     seed: int = 0
@@ -96,6 +97,11 @@ class _Simulation:
         self.next_job = 0
         self.ended = 0
         self.last_need_s = 0.0
+        self._begin(users or 0)
+
+    def _begin(self, users: int) -> None:
+        """The replicas, the first events and, of a closed loop, each user's first job."""
+        fleet = self.fleet
         up = self._up_at_first()
         for number in range(fleet.replicas):
             self._restart(0.0, 0.0 if number < up else self.draw.random() * fleet.restart_s)
@@ -104,7 +110,7 @@ class _Simulation:
             self._plan(at_s, _LOSE, place)
         if fleet.autoscale:
             self._plan(fleet.autoscale.look_s, _LOOK, -1)
-        for _ in range(min(users or 0, len(jobs))):
+        for _ in range(min(users, len(self.jobs))):
             self._arrive_next(0.0)
 
     def run(self) -> Outcome:

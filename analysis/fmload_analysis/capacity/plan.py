@@ -68,7 +68,7 @@ def plan(model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], s
     beside, and what its day pays."""
     least = _least(model, demand, settings.up)
     share = min(least, settings.most_drawn) / least
-    window = demand.window(settings.requests, share, max(LEAST_WINDOW_S, _FILLS * _longest_s(model, demand)))
+    window = demand.window(settings.requests, share, max(LEAST_WINDOW_S, _FILLS * _mean_stay_s(model, demand)))
     if all(job.arrival_s < window.from_s for job in demand.jobs(model, window, share, settings.first_seed)):
         raise FmloadError("no request comes in the part of the demand that is simulated, of "
                           f"{format_duration(window.end_s - window.begin_s)}: it has too few to plan with",
@@ -86,8 +86,8 @@ def plan(model: ReplicaModel, demand: Demand, objectives: Sequence[Objective], s
                    paid_replicas=float(day.paid.mean()))
 
 
-def _longest_s(model: ReplicaModel, demand: Demand) -> float:
-    """What a request takes with all slots taken, by Little's law."""
+def _mean_stay_s(model: ReplicaModel, demand: Demand) -> float:
+    """How long a request is in its slot on average with all slots taken, by Little's law."""
     return model.slots / _most(model, demand)
 
 

@@ -12,12 +12,11 @@ from fmload.config.objectives import Objective
 from fmload_analysis.capacity.autoscale import Autoscale, Look
 from fmload_analysis.capacity.demand import Demand, Floats, Window
 from fmload_analysis.capacity.figures import Estimate, of_window, over_seeds
-from fmload_analysis.capacity.fleet import Fleet, availability, simulate
+from fmload_analysis.capacity.fleet import RESTART_S, Fleet, availability, simulate
 from fmload_analysis.capacity.limits import Judged, judged, keeps
 from fmload_analysis.capacity.model import ReplicaModel
 
 WIDER = 4  # times as many replicas are simulated to confirm what a share says
-RESTART_S = 180.0
 _FAR = 1.5  # times its limit: such a fleet needs no more seeds
 
 

@@ -95,30 +95,24 @@ def _sentence(found: Answer, option: Option, goal: str) -> str:
 def meaning(found: Answer) -> list[str]:
     """Every figure of the plan, defined."""
     return [
-        "**Replica**: the endpoint as it was measured, one address of it where it has several. Its model is fitted "
-        "to the "
-        "times between chunks and to first tokens of the run.",
+        "**Replica**: the endpoint as it was measured, one address of it where it has several. Its model is fitted to "
+        "the times between chunks and to first tokens of the run.",
         "**TTFT, E2E**: from a request's arrival to its first and last token, as in the report; p95 is over the "
-        "requests "
-        "that arrive in the simulated window after its first 15 %, which fill the fleet; of a trace that is simulated "
-        "from its beginning all count.",
+        "requests that arrive in the simulated window after its first 15 %, which fill the fleet; of a trace that is "
+        "simulated from its beginning all count.",
         "**Intervals**: 95 %, Student's t over the seeds. They hold the chance of arrivals and lengths; not the "
-        "error of "
-        "the model, which its table tells, nor the noise of the run that it was fitted to.",
+        "error of the model, which its table tells, nor the noise of the run that it was fitted to.",
         "**Kept**: the whole interval is within the limit; unclear: the limit is inside it; missed: none of it is. "
         f"Every plan must also keep up: for {KEEPS_UP:.0%} of the requests that arrive in the window a slot is free "
         "before it ends, and the replicas could answer as many in it.",
         "**Utilisation**: requests answered a second ÷ the most that the replicas that are paid for, and not down "
-        "by a failure, could answer at these lengths with "
-        "all slots taken. **Busy**: share of the paid time in which a replica worked on something. **Slots taken**: "
-        "share "
-        "of the paid time of its slots.",
+        "by a failure, could answer at these lengths with all slots taken. **Busy**: share of the paid time in which a "
+        "replica worked on something. **Slots taken**: share of the paid time of its slots.",
         "**Lost**: requests of replicas that failed ÷ requests.",
         "**A month**: replicas × USD an hour × 730 h. With autoscaling: the mean over the day of the replicas that "
         "the rate calls for at the target, let go one cooldown after the other. By the token: requests of 730 h × the "
         "mean price of one, nothing cached.",
-        f"**Simulated**: {found.settings.most_simulated} replicas of the least fleet that could serve the demand, and "
-        "the same share of larger ones; four times as many to find the fleet that is told. The page tells "
-        "how far the two are apart. The same seed gives the "
-        "same plan.",
+        f"**Simulated**: at most {found.settings.most_simulated} replicas of the smallest fleet that could serve the "
+        "demand, and the same share of larger ones; four times as many to find the fleet that is told. The page tells "
+        "how far the two are apart. The same seed gives the same plan.",
     ]
