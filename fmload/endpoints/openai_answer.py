@@ -179,8 +179,8 @@ class OpenAIAnswer:
         self._chunks.append(_chunk((end, 1, channel, text, "")))
         if reason is not None:
             self._finish_reasons[index] = reason
-        if told and index in self._finish_reasons:
-            self._usage_at_end.append(told)
+        if told:
+            self._note_usage(index, told)
         return True
 
     def _note_total(self, index: int, told: Mapping[str, Any]) -> None:
@@ -191,6 +191,11 @@ class OpenAIAnswer:
             running.steady = total
         else:
             running.add(chunks, index, _whole(total), 0)
+
+    def _note_usage(self, index: int, told: Mapping[str, Any]) -> None:
+        """The usage that a message of a choice holds, once its reason to stop is noted."""
+        if index in self._finish_reasons:
+            self._usage_at_end.append(told)
         self._first_usage, self._last_usage = self._first_usage or told, told
 
     def _note_alike(self, data: bytes, message: Mapping[str, Any]) -> None:
@@ -221,16 +226,11 @@ class OpenAIAnswer:
         elif (told and usage.plain_output(told) is None) or not self._see_plain(choices):
             return False
         elif told and choices:
-            self._note_silent(end, choices[0]["index"], told)
+            index = choices[0]["index"]
+            self._told.add_silent(len(self._chunks), index, told["completion_tokens"], end)
+            self._note_usage(index, told)
         self._understood = True
         return True
-
-    def _note_silent(self, end: int, index: int, told: Mapping[str, Any]) -> None:
-        """The running total of a message without text, which ends at byte `end`."""
-        self._told.add_silent(len(self._chunks), index, told["completion_tokens"], end)
-        if index in self._finish_reasons:
-            self._usage_at_end.append(told)
-        self._first_usage, self._last_usage = self._first_usage or told, told
 
     def _see_plain(self, choices: Any) -> bool:
         """Whether it was one choice alone without text, which is noted, with its reason to stop."""

@@ -147,8 +147,9 @@ class _Reader:
 
     def add(self, answer: Answer, event: Json, end: int) -> None:
         kind = event.get("type")
-        answer.tell(timings_usage(timings := event.get("timings")))  # llama.cpp's: with any event, the last one, too
-        answer.note("timings", timings)
+        if (timings := event.get("timings")) is not None:  # llama.cpp's: with any event, the last one, too
+            answer.tell(timings_usage(timings))
+            answer.note("timings", timings)
         if kind is None and event["object"] == "response":
             self._whole(answer, event, end)
             return

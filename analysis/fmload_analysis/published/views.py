@@ -260,7 +260,6 @@ def fmbench(facts: ViewFacts) -> Figures:
         "price_per_token": round(price / (given + made), 8) if price is not None and given + made else None}
 
 
-
 def _fmbench_price(result: StageResult, per_minute: int, given: int, made: int) -> float | None:
     """By the hour over whole transactions a minute; by the token of the mean lengths, nothing cached."""
     hourly, pricing = result.totals.usd_per_hour, result.pricing

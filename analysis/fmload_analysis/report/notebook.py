@@ -13,7 +13,6 @@ from fmload_analysis.verdict.table import StageResult
 
 _FIGURES = (("TTFT p50", "ttft_p50", "s"), ("TPOT p50", "tpot_p50", "s"), ("E2E p50", "e2e_p50", "s"),
             ("requests/s", "requests_per_s", ""), ("tokens/s", "output_tokens_per_s", ""))
-
 _PRICE = "$/10k"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fmload.base.units import format_users
 from fmload.model.stage import Stage
 from fmload.model.verdict import Judged, Observed
 from fmload.search.bracket import Bracket, bracket_of
@@ -62,21 +63,21 @@ def _sentence(over: str, around: Bracket, done: tuple[Stage, ...]) -> str:
     limits = " and ".join(f"{name} ≤ {limit}" for name, limit in (find.objective or {}).items())
     above = next((stage for stage in done if stage.load.value == around.high), None)
     sure = f"every verdict at {formats.percent(find.confidence)} confidence, {formats.several(len(done), 'stage')}"
-    if around.low is None and around.high is None:
-        return f"No load was found that meets {limits}: none could be told in the time given (window, extend; {sure})."
     if around.low is None:
+        if around.high is None:
+            return (f"No load was found that meets {limits}: none could be told in the time given (window, extend; "
+                    f"{sure}).")
         return (f"No load was found that meets {limits}: at the lowest, {_load(around.high, over)}, {_why(above)} "
                 f"({sure}).")
     found = f"The highest load that meets {limits} is {_load(around.low, over)}"
     if above is None:
         return f"{found}, the highest that was tried; the limit lies above ({sure})."
-    return f"{found}; at {_load(around.high, over)} {_why(above)} ({sure})."
+    return f"{found}; at {_load(above.load.value, over)} {_why(above)} ({sure})."
 
 
-def _load(value: float | None, over: str) -> str:
+def _load(value: float, over: str) -> str:
     """`1 user`, `64 users`, `2.5 requests/s`."""
-    unit = {"concurrency": "user" if value == 1 else "users", "rate": "requests/s"}.get(over, "")
-    return f"{value:g} {unit}"
+    return f"{value:g} requests/s" if over == "rate" else format_users(value)
 
 
 def _why(stage: Stage | None) -> str:

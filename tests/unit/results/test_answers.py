@@ -21,6 +21,7 @@ from fmload.results import answers, texts
 from fmload.results.folder import Results
 from fmload.results.journal import Journal, answer_bytes, compact, read
 from fmload.worker.worker import Worker
+from tests.kept_messages import Link
 from tests.one_record import record
 
 EACH = 1024
@@ -94,16 +95,6 @@ def test_once_an_answer_is_too_much_no_shorter_one_is_kept_either() -> None:
     keeper = answers.Keeper(EACH, size)
     assert keeper.keep(record(), Reading([Chunk(1, text="x" * size)])) is None
     assert keeper.keep(record(), READING) is None
-
-
-class Link:
-    """Keeps what the worker tells."""
-
-    def __init__(self) -> None:
-        self.sent: list[Message] = []
-
-    def send(self, message: Message, worker: str | None = None) -> None:
-        self.sent.append(message)
 
 
 def test_a_worker_that_may_keep_no_more_says_so_once_and_goes_on_measuring(tmp_path: Path) -> None:

@@ -5,20 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from fmload.master.collector import Collector
-from fmload.protocol.messages import Idle, Message
+from fmload.protocol.messages import Idle
 from fmload.results.folder import Results
 from fmload.worker.worker import Worker
+from tests.kept_messages import Link
 from tests.one_record import record
-
-
-class Link:
-    """Keeps what is sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[Message] = []
-
-    def send(self, message: Message, worker: str | None = None) -> None:
-        self.sent.append(message)
 
 
 def test_requests_since_the_last_report_are_counted_when_the_stage_ends(tmp_path: Path) -> None:
